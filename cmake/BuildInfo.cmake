@@ -1,0 +1,22 @@
+# BuildInfo.cmake: generated/build_info.h, the facts about this build that only the build system knows.
+set(have_arch_lines "")
+file(STRINGS ${PROJECT_SOURCE_DIR}/kernels/arch.inc rows REGEX "^KERNEL_ARCH\\(")
+foreach(row IN LISTS rows)
+    string(REGEX REPLACE "^KERNEL_ARCH\\(([a-z0-9]+),.*" "\\1" word "${row}")
+    if(NF4BENCH_HAVE_ARCH_${word})
+        string(APPEND have_arch_lines "#define NF4BENCH_HAVE_ARCH_${word} 1\n")
+    else()
+        string(APPEND have_arch_lines "#define NF4BENCH_HAVE_ARCH_${word} 0\n")
+    endif()
+endforeach()
+string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type_upper)
+string(STRIP "${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${build_type_upper}} -ffp-contract=off" build_flags)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/build_info.h.in ${PROJECT_BINARY_DIR}/generated/build_info.h @ONLY)
+
+# The git revision is looked up at build time; the header changes only when the answer does.
+add_custom_target(git_revision
+    COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DOUT=${PROJECT_BINARY_DIR}/generated/git_revision.h
+            -P ${PROJECT_SOURCE_DIR}/cmake/GitRevision.cmake
+    BYPRODUCTS ${PROJECT_BINARY_DIR}/generated/git_revision.h
+    VERBATIM)
+add_dependencies(harness git_revision)

@@ -1,0 +1,18 @@
+# GitRevision.cmake: writes git_revision.h when the revision or the dirty state has changed.
+execute_process(COMMAND git -C ${SOURCE} rev-parse HEAD OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE
+                ERROR_QUIET RESULT_VARIABLE failed)
+if(failed)
+    set(revision "unknown")
+endif()
+execute_process(COMMAND git -C ${SOURCE} status --porcelain --untracked-files=no OUTPUT_VARIABLE changes ERROR_QUIET)
+set(dirty 0)
+if(changes)
+    set(dirty 1)
+endif()
+set(text "#define NF4BENCH_GIT_REVISION \"${revision}\"\n#define NF4BENCH_GIT_DIRTY ${dirty}\n")
+if(EXISTS ${OUT})
+    file(READ ${OUT} old)
+endif()
+if(NOT "${text}" STREQUAL "${old}")
+    file(WRITE ${OUT} "${text}")
+endif()

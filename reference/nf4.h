@@ -1,0 +1,92 @@
+/*
+ * nf4.h: NF4 codebook, quantize, dequantize, packing and double quantization, one scalar loop each.
+ *
+ * The scalar truth that every kernel is held against. Nothing here is shared with kernels/.
+ * Sources: QLoRA (arXiv 2305.14314) for the format; the layout is the one bitsandbytes writes.
+ *
+ * Layout. A tensor of `count` elements is flattened row-major. Block b covers elements
+ * [b*blocksize, min(count, (b+1)*blocksize)). Byte j holds element 2j in its HIGH nibble and 2j+1 in its low
+ * one; an odd tail's low nibble is 7. absmax has nf4_block_count() fp32 entries.
+ */
+#ifndef NF4BENCH_REFERENCE_NF4_H
+#define NF4BENCH_REFERENCE_NF4_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reference/contract.h"
+
+enum { NF4_CODES = 16, NESTED_MAP_SIZE = 256, NESTED_BLOCKSIZE = 256 };
+
+/* The 16 values (fp32 bits) and the 15 decision thresholds RN32((c[i]+c[i+1])/2). */
+extern const uint32_t nf4_codebook_bits[NF4_CODES];
+extern const uint32_t nf4_threshold_bits[NF4_CODES - 1];
+
+/* Derives the codebook from normal quantiles, offset 0.9677083, in double and then fp32. */
+void nf4_derive_codebook(float codebook[NF4_CODES]);
+
+/* fp32 value of a code 0..15. */
+float nf4_value(unsigned code);
+
+/* 32, 64, 128, ... 4096. */
+bool nf4_blocksize_valid(size_t blocksize);
+size_t nf4_block_count(size_t count, size_t blocksize);
+size_t nf4_packed_bytes(size_t count); /* (count+1)/2 */
+
+/* Number of thresholds strictly below x: a tie goes to the lower code, NaN to code 0. */
+unsigned nf4_encode(float x);
+
+unsigned nf4_code_at(const uint8_t *packed, size_t i);
+void nf4_pack(const uint8_t *codes, size_t count, uint8_t *packed);   /* one code per byte in */
+void nf4_unpack(const uint8_t *packed, size_t count, uint8_t *codes); /* one code per byte out */
+
+/* Quantizes as the CPU peer does: absmax = max|x| ignoring NaN, stored raw; y = x * (1/max(absmax, 1e-38)) in
+ * fp32, clamped to [-1, 1] (NaN stays NaN: code 0); code = nf4_encode(y). An all-zero block gives code 7. */
+void nf4_quantize(const float *x, size_t count, size_t blocksize, uint8_t *packed, float *absmax);
+
+/*
+ * Double quantization of absmax. `map` is the 256-entry fp32 dynamic map, ascending; a checkpoint's own map is
+ * data and is never regenerated. offset is data too (the mean of absmax when we make it).
+ */
+struct nested_absmax {
+    const uint8_t *codes;       /* [block_count] */
+    const float *nested_absmax; /* [ceil(block_count / 256)] */
+    const float *map;           /* [256] */
+    float offset;
+};
+size_t nested_group_count(size_t block_count);
+/* The published dynamic map (signed, 7 exponent bits): b_j = RN32(0.1 + (0.9/n)*j), mean of neighbours in
+ * double, value = RN32(10^(i-6) * mean). For weights that this program quantizes itself. */
+void nested_dynamic_map(float map[NESTED_MAP_SIZE]);
+/* Nearest map entry, a tie goes to the lower index; in blocks of 256 of (absmax - offset). Returns the offset
+ * used: the mean of absmax, summed in double, rounded to fp32. */
+float nested_quantize(const float *absmax, size_t block_count, const float map[NESTED_MAP_SIZE],
+                      uint8_t *codes, float *nested_absmax);
+/* The absmax of block b under contract `how` (NESTED_TWOSTEP or NESTED_FUSED). */
+float nested_recover(const struct nested_absmax *q, size_t b, enum nested how);
+
+/*
+ * NF4 weights as a kernel sees them: exactly one of absmax and nested.codes is set.
+ */
+struct nf4_tensor {
+    size_t count;
+    size_t blocksize;
+    const uint8_t *packed;
+    const float *absmax; /* [nf4_block_count], or NULL when nested */
+    struct nested_absmax nested;
+};
+/* absmax of block b, recovered if nested (`how` is ignored otherwise). */
+float nf4_absmax_at(const struct nf4_tensor *w, size_t b, enum nested how);
+
+/* RN_T(RN32(value * absmax)), where value is the fp32 codebook entry or its rounding to T (DECODE_OUT), and
+ * with DENORMALS_FLUSH absmax and the fp32 product are flushed to signed zero before the rounding. Returned
+ * widened to fp32. This is the weight of every SCALE_WEIGHT contract. */
+float nf4_weight(const struct contract *c, unsigned code, float absmax);
+/* The codebook entry as `c` decodes it, unscaled. */
+float nf4_decode(const struct contract *c, unsigned code);
+
+/* out[i] = nf4_weight(...) for every element, in c->out. Uses OpenMP over elements. */
+void nf4_dequantize(const struct contract *c, const struct nf4_tensor *w, void *out);
+
+#endif

@@ -24,7 +24,7 @@ enum status {
 };
 
 #define WARN_UNUSED_RESULT __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 /* Stores the message for this thread and returns s. */
 enum status status_fail(enum status s, const char *format, ...) PRINTF_LIKE(2, 3) WARN_UNUSED_RESULT;

@@ -1,0 +1,126 @@
+#include "harness/compare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+const uint32_t ulp_class_limits[ULP_CLASSES - 1] = {0, 1, 2, 4, 8, 16};
+
+void comparison_init(struct comparison *c)
+{
+    *c = (struct comparison){.first = SIZE_MAX};
+}
+
+bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
+{
+    static const uint32_t infinity[DTYPE_COUNT] = {0x7f800000, 0x7c00, 0x7f80};
+    static const uint32_t magnitude[DTYPE_COUNT] = {0x7fffffff, 0x7fff, 0x7fff};
+    return a == b || ((a & magnitude[t]) > infinity[t] && (b & magnitude[t]) > infinity[t]);
+}
+
+void compare_one(struct comparison *c, enum dtype t, uint32_t got, uint32_t want, bool ok, size_t index)
+{
+    uint32_t distance = dtype_bits_equal(t, got, want) ? 0 : dtype_ulp_distance(t, got, want);
+    size_t class = 0;
+    while (class < ULP_CLASSES - 1 && distance > ulp_class_limits[class])
+        class ++;
+    c->ulp[class]++;
+    c->max_ulp = distance > c->max_ulp ? distance : c->max_ulp;
+    c->compared++;
+    if (ok)
+        return;
+    c->mismatches++;
+    c->odd_mismatches += index % 2;
+    if (index < c->first) {
+        c->first = index;
+        c->first_want = want;
+        c->first_got = got;
+    }
+    c->last = index > c->last ? index : c->last;
+}
+
+void comparison_merge(struct comparison *into, const struct comparison *from)
+{
+    into->compared += from->compared;
+    into->mismatches += from->mismatches;
+    into->odd_mismatches += from->odd_mismatches;
+    into->max_ulp = from->max_ulp > into->max_ulp ? from->max_ulp : into->max_ulp;
+    into->last = from->last > into->last ? from->last : into->last;
+    for (int i = 0; i < ULP_CLASSES; i++)
+        into->ulp[i] += from->ulp[i];
+    if (from->first < into->first) {
+        into->first = from->first;
+        into->first_want = from->first_want;
+        into->first_got = from->first_got;
+    }
+}
+
+void compare_bits(struct comparison *c, enum dtype t, const void *got, const void *want, size_t count, size_t base)
+{
+    enum { PIECE = 4096 }; /* equal pieces, which are nearly all, cost one memcmp */
+    size_t size = dtype_size(t), pieces = (count + PIECE - 1) / PIECE;
+#pragma omp parallel if (pieces > 16)
+    {
+        struct comparison mine;
+        comparison_init(&mine);
+#pragma omp for schedule(static) nowait
+        for (size_t piece = 0; piece < pieces; piece++) {
+            size_t first = piece * PIECE, length = count - first < PIECE ? count - first : PIECE;
+            const char *g = (const char *)got + first * size, *w = (const char *)want + first * size;
+            if (memcmp(g, w, length * size) == 0) {
+                mine.compared += length;
+                mine.ulp[0] += length;
+                continue;
+            }
+            for (size_t i = 0; i < length; i++) {
+                uint32_t a = dtype_load_bits(t, g, i), b = dtype_load_bits(t, w, i);
+                compare_one(&mine, t, a, b, dtype_bits_equal(t, a, b), base + first + i);
+            }
+        }
+#pragma omp critical(comparison)
+        comparison_merge(c, &mine);
+    }
+}
+
+static float bits_value(enum dtype t, uint32_t bits)
+{
+    uint16_t half = (uint16_t)bits;
+    return t == DTYPE_F32 ? f32_from_bits(bits) : t == DTYPE_F16 ? f16_to_f32(half) : bf16_to_f32(half);
+}
+
+void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char *text, size_t size)
+{
+    int digits = (int)dtype_size(t) * 2;
+    snprintf(text, size, "element %zu: expected 0x%0*x (%.9g), got 0x%0*x (%.9g)", index, digits, want,
+             (double)bits_value(t, want), digits, got, (double)bits_value(t, got));
+}
+
+void describe_weight(const struct contract *c, const struct nf4_tensor *w, size_t columns, size_t element, char *text,
+                     size_t size)
+{
+    size_t block = element / w->blocksize;
+    unsigned code = nf4_code_at(w->packed, element);
+    float absmax = nf4_absmax_at(w, block, c->nested);
+    snprintf(text, size,
+             "weight row %zu column %zu: block %zu, byte %zu, %s nibble, code %u (%.9g), absmax %.9g (0x%08x)",
+             element / columns, element % columns, block, element / 2, element % 2 ? "low" : "high", code,
+             (double)nf4_value(code), (double)absmax, f32_bits(absmax));
+}
+
+const char *describe_pattern(const struct comparison *c, size_t blocksize, size_t count)
+{
+    size_t span = c->mismatches ? c->last - c->first + 1 : 0;
+    if (c->mismatches == 0)
+        return "";
+    if (c->mismatches == count)
+        return "every element differs";
+    if (c->mismatches == 1)
+        return "one element differs";
+    if (c->mismatches == span && c->last == count - 1 && span < count / 2)
+        return "the tail differs";
+    if (c->mismatches > 4 && (c->odd_mismatches == 0 || c->odd_mismatches == c->mismatches))
+        return c->odd_mismatches ? "only odd elements differ" : "only even elements differ";
+    if (c->first / blocksize == c->last / blocksize)
+        return "one block differs";
+    return "";
+}

@@ -1,0 +1,61 @@
+/*
+ * kernel_table.h: every variant the program knows: the rows of kernels/kernels.inc, then those that providers and
+ * tests add at run time.
+ */
+#ifndef NF4BENCH_HARNESS_KERNEL_TABLE_H
+#define NF4BENCH_HARNESS_KERNEL_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "harness/problem.h"
+#include "harness/status.h"
+#include "kernels/kernel.h"
+#include "reference/contract.h"
+
+/* One enumerator per row of the table, KERNEL_<name>. */
+enum kernel_id {
+#define KERNEL(name, ...) KERNEL_##name,
+#include "kernels/kernels.inc"
+    KERNEL_TABLE_COUNT
+};
+
+enum { KERNEL_REASON_MAX = 160 };
+
+struct kernel {
+    const char *name;
+    const char *source;   /* relative to kernels/, or the library it came from */
+    const char *arch;     /* first word after "__" */
+    struct contract contract;
+    size_t m_max;         /* 0: any */
+    size_t k_multiple;    /* 1: any */
+    unsigned cpu_features; /* needed at run time */
+    bool built;           /* false: this build has no code for it */
+    bool peer;            /* a provider's: not ours, names outside the grammar */
+    /* A peer whose API takes the scales of whole blocks per row only, or whole multiples of n. 0: any. */
+    size_t n_multiple;
+    bool whole_blocks; /* k must be a multiple of blocksize */
+    double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept in
+                          bf16, say); 0 for none */
+    dequant_fn *dequant; /* the one that contract.op selects is set when built */
+    gemm_fn *gemm;       /* gemm and gemmdx */
+    /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
+     * outside of all timing. NULL for none. */
+    enum status (*prepare)(const struct gemm_args *args, void **prepared);
+    void (*unprepare)(void *prepared);
+};
+
+size_t kernel_count(void);
+const struct kernel *kernel_at(size_t i);
+const struct kernel *kernel_find(const char *name); /* NULL if there is none */
+/* Adds a copy of *k (its strings are kept by pointer). A name that is taken is refused. */
+enum status kernel_add(const struct kernel *k) WARN_UNUSED_RESULT;
+
+/* NULL if this machine can run k, else the reason, written into `reason`. */
+const char *kernel_unavailable(const struct kernel *k, char reason[KERNEL_REASON_MAX]);
+/* True if k is for this problem's operation, output type and kind of scales. */
+bool kernel_matches(const struct kernel *k, const struct problem *p);
+/* NULL if k takes this problem (which it matches), else the reason, written into `reason`. */
+const char *kernel_inapplicable(const struct kernel *k, const struct problem *p, char reason[KERNEL_REASON_MAX]);
+
+#endif

@@ -1,0 +1,401 @@
+#include "harness/prepare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/cpu.h"
+#include "harness/random.h"
+#include "harness/safetensors.h"
+#include "harness/weights.h"
+#include "reference/int4.h"
+
+enum {
+    /* Weights are made and quantized in pieces of this many, a multiple of 256 of the largest blocks, so that no
+     * dense copy of a large matrix is ever held. */
+    PIECE = 4096 * 256 * 4,
+};
+
+/* Each part of a set, as a table: where it is, how large for a problem. */
+struct part {
+    size_t offset;
+    const char *name;
+    bool input;
+};
+static const struct part parts[] = {
+    {offsetof(struct operand_set, packed), "packed weights", true},
+    {offsetof(struct operand_set, absmax), "absmax", true},
+    {offsetof(struct operand_set, absmax_code), "absmax codes", true},
+    {offsetof(struct operand_set, nested_absmax), "nested absmax", true},
+    {offsetof(struct operand_set, x), "activations", true},
+    {offsetof(struct operand_set, bias), "bias", true},
+    {offsetof(struct operand_set, out), "output", false},
+};
+enum { PART_COUNT = sizeof parts / sizeof parts[0] };
+
+static struct buffer *part_of(const struct operand_set *set, size_t i)
+{
+    return (struct buffer *)((char *)set + parts[i].offset);
+}
+
+static void part_sizes(const struct problem *p, size_t size[PART_COUNT])
+{
+    size_t blocks = nf4_block_count(problem_weight_count(p), p->blocksize);
+    size_t element = dtype_size(p->out);
+    size[0] = problem_packed_bytes(p);
+    size[1] = p->nested ? 0 : 4 * blocks;
+    size[2] = p->nested ? blocks : 0;
+    size[3] = p->nested ? 4 * nested_group_count(blocks) : 0;
+    size[4] = element * problem_input_count(p);
+    size[5] = p->bias ? element * p->n : 0;
+    size[6] = element * problem_output_count(p);
+}
+
+size_t operands_set_bytes(const struct problem *p)
+{
+    size_t size[PART_COUNT], sum = 0;
+    part_sizes(p, size);
+    for (size_t i = 0; i < PART_COUNT; i++)
+        sum += size[i];
+    return sum;
+}
+
+size_t operands_cold_copies(const struct problem *p)
+{
+    size_t bytes = operands_set_bytes(p), wanted = 4 * cpu_last_level_cache();
+    size_t copies = (wanted + bytes - 1) / bytes, room = cpu_memory_available() / 2 / bytes;
+    copies = copies < 2 ? 2 : copies;
+    copies = copies > 4096 ? 4096 : copies; /* tiny problems: canaries would outweigh operands */
+    return copies > room && room >= 2 ? room : copies;
+}
+
+static enum status allocate(const struct problem *p, size_t copies, struct operands *out)
+{
+    *out = (struct operands){.problem = *p, .fit = {NAN, NAN, NAN, NAN}};
+    size_t bytes = operands_set_bytes(p), available = cpu_memory_available();
+    if (bytes > available / copies)
+        return status_fail(STATUS_MEMORY, "%zu x %zu needs %.1f GiB in %zu operand set(s) and %.1f GiB are available",
+                           p->n, p->k, (double)bytes * (double)copies / (1 << 30), copies,
+                           (double)available / (1 << 30));
+    out->sets = calloc(copies, sizeof *out->sets);
+    if (!out->sets)
+        return status_fail(STATUS_MEMORY, "operands: out of memory");
+    out->copies = copies;
+    size_t size[PART_COUNT];
+    part_sizes(p, size);
+    enum status s = STATUS_OK;
+    for (size_t c = 0; c < copies && s == STATUS_OK; c++)
+        for (size_t i = 0; i < PART_COUNT && s == STATUS_OK; i++)
+            s = buffer_init(part_of(&out->sets[c], i), size[i], parts[i].name);
+    if (s == STATUS_OK)
+        s = buffer_init(&out->nested_map, p->nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
+    if (s == STATUS_OK)
+        s = buffer_init(&out->workspace, p->op == OP_DEQUANT ? 0 : GEMM_WORKSPACE_BYTES(p->m, p->n, p->k),
+                        "workspace");
+    if (s == STATUS_OK && p->nested)
+        nested_dynamic_map(out->nested_map.data);
+    return s;
+}
+
+/* Sums for weight_fit, accumulated over pieces. */
+struct fit_sums {
+    double signal, nf4_error, int4_error, nf4_max, int4_max;
+};
+
+static void fit_piece(struct fit_sums *sums, const float *dense, const struct nf4_tensor *piece, float *scratch)
+{
+    static const struct contract plain = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_F32};
+    for (int format = 0; format < 2; format++) {
+        if (format == 0)
+            nf4_dequantize(&plain, piece, scratch);
+        else
+            int4_absmax_roundtrip(dense, piece->count, piece->blocksize, scratch);
+        double error = 0, signal = 0, max = 0;
+#pragma omp parallel for reduction(+ : error, signal) reduction(max : max)
+        for (size_t i = 0; i < piece->count; i++) {
+            double d = (double)dense[i] - (double)scratch[i];
+            error += d * d;
+            signal += (double)dense[i] * (double)dense[i];
+            max = fabs(d) > max ? fabs(d) : max;
+        }
+        if (format == 0) {
+            sums->signal += signal;
+            sums->nf4_error += error;
+            sums->nf4_max = fmax(sums->nf4_max, max);
+        } else {
+            sums->int4_error += error;
+            sums->int4_max = fmax(sums->int4_max, max);
+        }
+    }
+}
+
+/* Quantizes w piece by piece into the first set; absmax goes to `absmax`. dense == NULL: synthetic. */
+static enum status quantize_weights(struct operands *o, const float *dense, float *absmax)
+{
+    const struct problem *p = &o->problem;
+    size_t count = problem_weight_count(p);
+    size_t longest = count < PIECE ? count : PIECE;
+    float *piece = malloc(longest * sizeof *piece), *scratch = dense ? malloc(longest * sizeof *scratch) : NULL;
+    enum status s = STATUS_OK;
+    if (!piece || (dense && !scratch)) {
+        s = status_fail(STATUS_MEMORY, "weights: out of memory");
+        goto done;
+    }
+    struct fit_sums sums = {0};
+    for (size_t first = 0; first < count; first += PIECE) {
+        size_t length = count - first < PIECE ? count - first : PIECE;
+        uint8_t *packed = (uint8_t *)o->sets[0].packed.data + first / 2;
+        float *scales = absmax + first / p->blocksize;
+        if (!dense) {
+#pragma omp parallel for schedule(static)
+            for (size_t i = 0; i < length; i++)
+                piece[i] = 0.02f * random_normal(p->seed, RANDOM_WEIGHTS, first + i);
+        }
+        nf4_quantize(dense ? dense + first : piece, length, p->blocksize, packed, scales);
+        if (dense) {
+            struct nf4_tensor t = {.count = length, .blocksize = p->blocksize, .packed = packed, .absmax = scales};
+            fit_piece(&sums, dense + first, &t, scratch);
+        }
+    }
+    if (dense)
+        o->fit = (struct weight_fit){.sqnr_db = 10 * log10(sums.signal / sums.nf4_error),
+                                     .max_abs_error = sums.nf4_max,
+                                     .int4_sqnr_db = 10 * log10(sums.signal / sums.int4_error),
+                                     .int4_max_abs_error = sums.int4_max};
+done:
+    free(piece);
+    free(scratch);
+    return s;
+}
+
+/* Quantizes (dense or synthetic) and, for a nested problem, quantizes the scales. */
+static enum status make_weights(struct operands *o, const float *dense)
+{
+    const struct problem *p = &o->problem;
+    struct operand_set *set = &o->sets[0];
+    if (!p->nested)
+        return quantize_weights(o, dense, set->absmax.data);
+    size_t blocks = nf4_block_count(problem_weight_count(p), p->blocksize);
+    float *absmax = malloc(blocks * sizeof *absmax);
+    if (!absmax)
+        return status_fail(STATUS_MEMORY, "absmax: out of memory");
+    enum status s = quantize_weights(o, dense, absmax);
+    if (s == STATUS_OK)
+        o->nested_offset = nested_quantize(absmax, blocks, o->nested_map.data, set->absmax_code.data,
+                                           set->nested_absmax.data);
+    free(absmax);
+    return s;
+}
+
+/* Copies a stored tensor; sizes were checked by weight_checkpoint against its own shape, here against ours. */
+static enum status copy_checkpoint(struct operands *o, const struct nf4_tensor *t)
+{
+    const struct problem *p = &o->problem;
+    struct operand_set *set = &o->sets[0];
+    if (t->count != problem_weight_count(p) || t->blocksize != p->blocksize || (t->absmax == NULL) != p->nested)
+        return status_fail(STATUS_INPUT, "%s: the tensor is not the %zu x %zu, blocksize %zu%s that was asked for",
+                           p->weights, p->n, p->k, p->blocksize, p->nested ? ", nested" : "");
+    memcpy(set->packed.data, t->packed, set->packed.size);
+    if (p->nested) {
+        memcpy(set->absmax_code.data, t->nested.codes, set->absmax_code.size);
+        memcpy(set->nested_absmax.data, t->nested.nested_absmax, set->nested_absmax.size);
+        memcpy(o->nested_map.data, t->nested.map, o->nested_map.size);
+        o->nested_offset = t->nested.offset;
+    } else {
+        memcpy(set->absmax.data, t->absmax, set->absmax.size);
+    }
+    return STATUS_OK;
+}
+
+static enum status load_weights(struct operands *o)
+{
+    const struct problem *p = &o->problem;
+    char path[WEIGHTS_TEXT_MAX];
+    snprintf(path, sizeof path, "%s", p->weights);
+    /* The tensor's name is what follows the last colon: tensor names have none, paths may. */
+    char *colon = strrchr(path, ':');
+    if (!colon)
+        return status_fail(STATUS_USAGE, "weights=%s: neither 'normal' nor FILE:TENSOR", p->weights);
+    *colon = '\0';
+    const char *name = colon + 1;
+    struct safetensors file;
+    enum status s = safetensors_open(path, &file);
+    if (s != STATUS_OK)
+        return s;
+    if (p->checkpoint) {
+        struct nf4_tensor t;
+        void *owned = NULL;
+        s = weight_checkpoint(&file, name, &t, &owned);
+        if (s == STATUS_OK)
+            s = copy_checkpoint(o, &t);
+        free(owned);
+    } else {
+        const struct safetensor *tensor = safetensors_find(&file, name);
+        float *dense = NULL;
+        if (tensor && tensor->count != problem_weight_count(p))
+            s = status_fail(STATUS_INPUT, "%s: the tensor has %zu elements, not %zu x %zu", p->weights,
+                            tensor->count, p->n, p->k);
+        if (s == STATUS_OK)
+            s = weight_dense(&file, name, &dense);
+        if (s == STATUS_OK)
+            s = make_weights(o, dense);
+        free(dense);
+    }
+    safetensors_release(&file);
+    return s;
+}
+
+static void fill_normal(struct buffer *b, enum dtype t, float scale, uint64_t seed, enum random_stream stream)
+{
+    size_t count = b->size / dtype_size(t);
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < count; i++)
+        dtype_store(t, b->data, i, scale * random_normal(seed, stream, i));
+}
+
+static uint64_t hash_inputs(const struct operand_set *set)
+{
+    uint64_t h = 0;
+    for (size_t i = 0; i < PART_COUNT; i++)
+        if (parts[i].input)
+            h = random_mix(h ^ bytes_hash(part_of(set, i)->data, part_of(set, i)->size));
+    return h;
+}
+
+void operands_rehash(struct operands *o)
+{
+    for (size_t c = 0; c < o->copies; c++)
+        o->sets[c].input_hash = hash_inputs(&o->sets[c]);
+}
+
+enum status operands_init(const struct problem *p, size_t copies, struct operands *out)
+{
+    enum status s = allocate(p, copies, out);
+    if (s == STATUS_OK)
+        s = strcmp(p->weights, "normal") == 0 ? make_weights(out, NULL) : load_weights(out);
+    if (s != STATUS_OK) {
+        operands_release(out);
+        return s;
+    }
+    fill_normal(&out->sets[0].x, p->out, 1.0f, p->seed, RANDOM_ACTIVATIONS);
+    fill_normal(&out->sets[0].bias, p->out, 0.1f, p->seed, RANDOM_BIAS);
+    buffer_poison(&out->sets[0].out, p->seed);
+    for (size_t c = 1; c < copies; c++)
+        for (size_t i = 0; i < PART_COUNT; i++)
+            memcpy(part_of(&out->sets[c], i)->data, part_of(&out->sets[0], i)->data,
+                   part_of(&out->sets[0], i)->size);
+    out->sets[0].input_hash = hash_inputs(&out->sets[0]);
+    for (size_t c = 1; c < copies; c++)
+        out->sets[c].input_hash = out->sets[0].input_hash;
+    return STATUS_OK;
+}
+
+enum status operands_init_blank(const struct problem *p, struct operands *out)
+{
+    enum status s = allocate(p, 1, out);
+    if (s != STATUS_OK)
+        operands_release(out);
+    return s;
+}
+
+void operands_release(struct operands *o)
+{
+    for (size_t c = 0; o->sets && c < o->copies; c++)
+        for (size_t i = 0; i < PART_COUNT; i++)
+            buffer_release(part_of(&o->sets[c], i));
+    free(o->sets);
+    buffer_release(&o->nested_map);
+    buffer_release(&o->workspace);
+    o->sets = NULL;
+    o->copies = 0;
+}
+
+struct nf4_tensor operands_tensor(const struct operands *o, size_t i)
+{
+    const struct operand_set *set = &o->sets[i];
+    struct nf4_tensor t = {.count = problem_weight_count(&o->problem),
+                           .blocksize = o->problem.blocksize,
+                           .packed = set->packed.data};
+    if (o->problem.nested)
+        t.nested = (struct nested_absmax){.codes = set->absmax_code.data,
+                                          .nested_absmax = set->nested_absmax.data,
+                                          .map = o->nested_map.data,
+                                          .offset = o->nested_offset};
+    else
+        t.absmax = set->absmax.data;
+    return t;
+}
+
+static struct nf4_weights kernel_weights(const struct operands *o, size_t i)
+{
+    const struct operand_set *set = &o->sets[i];
+    struct nf4_weights w = {.packed = set->packed.data, .blocksize = o->problem.blocksize};
+    if (o->problem.nested) {
+        w.absmax_code = set->absmax_code.data;
+        w.nested_absmax = set->nested_absmax.data;
+        w.nested_map = o->nested_map.data;
+        w.nested_offset = o->nested_offset;
+    } else {
+        w.absmax = set->absmax.data;
+    }
+    return w;
+}
+
+static struct gemm_args gemm_arguments(const struct operands *o, size_t i)
+{
+    const struct operand_set *set = &o->sets[i];
+    return (struct gemm_args){.m = o->problem.m,
+                              .n = o->problem.n,
+                              .k = o->problem.k,
+                              .w = kernel_weights(o, i),
+                              .x = set->x.data,
+                              .bias = o->problem.bias ? set->bias.data : NULL,
+                              .y = set->out.data,
+                              .workspace = o->workspace.data};
+}
+
+void operands_call(const struct operands *o, size_t i, const struct kernel *k, const void *prepared)
+{
+    if (k->contract.op == OP_DEQUANT) {
+        struct dequant_args args = {.count = problem_weight_count(&o->problem),
+                                    .w = kernel_weights(o, i),
+                                    .out = o->sets[i].out.data};
+        k->dequant(&args);
+    } else {
+        struct gemm_args args = gemm_arguments(o, i);
+        args.prepared = prepared;
+        k->gemm(&args);
+    }
+}
+
+enum status operands_prepare_peer(const struct operands *o, size_t i, const struct kernel *k, void **prepared)
+{
+    *prepared = NULL;
+    if (!k->prepare)
+        return STATUS_OK;
+    struct gemm_args args = gemm_arguments(o, i);
+    return k->prepare(&args, prepared);
+}
+
+bool operands_intact(const struct operands *o, size_t i, char *what, size_t size)
+{
+    const struct operand_set *set = &o->sets[i];
+    ptrdiff_t offset;
+    for (size_t j = 0; j < PART_COUNT; j++) {
+        const struct buffer *b = part_of(set, j);
+        if (!buffer_canaries_whole(b, &offset)) {
+            snprintf(what, size, "wrote outside of the %s: byte %td of %zu", parts[j].name, offset, b->size);
+            return false;
+        }
+    }
+    if (!buffer_canaries_whole(&o->workspace, &offset)) {
+        snprintf(what, size, "wrote outside of the workspace: byte %td of %zu", offset, o->workspace.size);
+        return false;
+    }
+    if (hash_inputs(set) != set->input_hash) {
+        snprintf(what, size, "wrote to its inputs");
+        return false;
+    }
+    return true;
+}

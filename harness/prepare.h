@@ -1,0 +1,70 @@
+/*
+ * prepare.h: the operands of a problem, made from its seed or from a file; the third stage.
+ *
+ * The same problem gives the same bytes on any machine and for every variant. Operands come in `copies` identical
+ * sets, so that a cold measurement can rotate through more memory than the last-level cache holds.
+ *
+ * Weights "normal": w = 0.02 * random_normal, quantized by the reference. Activations are normal, bias 0.1 * normal,
+ * both rounded to the problem's type.
+ */
+#ifndef NF4BENCH_HARNESS_PREPARE_H
+#define NF4BENCH_HARNESS_PREPARE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "harness/buffer.h"
+#include "harness/kernel_table.h"
+#include "harness/problem.h"
+#include "harness/status.h"
+#include "reference/matmul.h"
+#include "reference/nf4.h"
+
+/* How well NF4 and int4 fit the dense weights; NAN where there are none. */
+struct weight_fit {
+    double sqnr_db, max_abs_error, int4_sqnr_db, int4_max_abs_error;
+};
+
+/* One set of operands. nested parts only where the problem is nested, absmax only where it is not. */
+struct operand_set {
+    struct buffer packed, absmax, absmax_code, nested_absmax, x, bias, out;
+    uint64_t input_hash; /* over all but out */
+};
+
+struct operands {
+    struct problem problem;
+    struct operand_set *sets;
+    size_t copies;
+    struct buffer nested_map; /* [256] fp32, shared: it stays in cache anyway */
+    float nested_offset;
+    struct buffer workspace; /* products only; shared */
+    struct weight_fit fit;
+};
+
+/* Bytes of one set: what a copy costs. */
+size_t operands_set_bytes(const struct problem *p);
+/* Copies that a cold measurement of p needs: at least 2, and enough for 4 last-level caches, as far as half of the
+ * available memory allows. */
+size_t operands_cold_copies(const struct problem *p);
+
+/* Makes the operands. STATUS_MEMORY says how much is needed and what there is, before anything is allocated. */
+enum status operands_init(const struct problem *p, size_t copies, struct operands *out) WARN_UNUSED_RESULT;
+/* Allocates one set of the given problem with undefined contents: for checks that fill it themselves. */
+enum status operands_init_blank(const struct problem *p, struct operands *out) WARN_UNUSED_RESULT;
+void operands_release(struct operands *o);
+
+/* Set i as the reference sees it. Valid while the operands are. */
+struct nf4_tensor operands_tensor(const struct operands *o, size_t i);
+/* Set i as a kernel sees it; calls k on it. `prepared` as from k->prepare, or NULL. */
+void operands_call(const struct operands *o, size_t i, const struct kernel *k, const void *prepared);
+/* k->prepare for set i; *prepared is NULL for kernels without. */
+enum status operands_prepare_peer(const struct operands *o, size_t i, const struct kernel *k,
+                                  void **prepared) WARN_UNUSED_RESULT;
+
+/* True if inputs have the bytes they were made with, and all canaries stand; else `what` says which not. */
+bool operands_intact(const struct operands *o, size_t i, char *what, size_t size);
+/* Takes the input hashes again (after a check has filled the inputs itself, or damage was reported). */
+void operands_rehash(struct operands *o);
+
+#endif

@@ -1,0 +1,127 @@
+#include "harness/problem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/nf4.h"
+
+bool problem_format(const struct problem *p, char *text, size_t size)
+{
+    char m[32] = "", bias[16] = "";
+    if (p->op != OP_DEQUANT)
+        snprintf(m, sizeof m, " m=%zu", p->m);
+    if (p->op == OP_GEMM)
+        snprintf(bias, sizeof bias, " bias=%d", p->bias);
+    int length = snprintf(text, size, "%s %s%s n=%zu k=%zu blocksize=%zu nested=%d%s seed=%llu weights=%s%s",
+                          op_word(p->op), dtype_word(p->out), m, p->n, p->k, p->blocksize, p->nested, bias,
+                          (unsigned long long)p->seed, p->checkpoint ? "checkpoint:" : "", p->weights);
+    return length > 0 && (size_t)length < size;
+}
+
+/* A decimal number that fits in 63 bits. */
+static bool parse_count(const char *text, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    *out = v;
+    return end != text && *end == '\0' && errno == 0 && text[0] != '-' && text[0] != '+' && v <= INT64_MAX;
+}
+
+enum status problem_parse(const char *text, struct problem *out)
+{
+    struct problem p = {.blocksize = 64, .seed = 1};
+    snprintf(p.weights, sizeof p.weights, "normal");
+    char copy[PROBLEM_TEXT_MAX], *rest = copy;
+    if (strlen(text) >= sizeof copy)
+        return status_fail(STATUS_USAGE, "case is longer than %d characters: %s", PROBLEM_TEXT_MAX - 1, text);
+    strcpy(copy, text);
+
+    char *word = strtok_r(rest, " ", &rest);
+    if (!word || !op_parse(word, &p.op))
+        return status_fail(STATUS_USAGE, "case '%s' does not begin with dequant, gemm or gemmdx", text);
+    word = strtok_r(rest, " ", &rest);
+    if (!word || !dtype_parse(word, &p.out))
+        return status_fail(STATUS_USAGE, "case '%s': the second word is not f32, f16 or bf16", text);
+    uint64_t nested = 0, bias = 0, m = 0, n = 0, k = 0, blocksize = 64, seed = 1;
+    const struct {
+        const char *key;
+        uint64_t *value;
+        uint64_t max;
+    } keys[] = {{"m", &m, 1 << 20},          {"n", &n, (uint64_t)1 << 31}, {"k", &k, (uint64_t)1 << 31},
+                {"blocksize", &blocksize, 4096}, {"nested", &nested, 1},       {"bias", &bias, 1},
+                {"seed", &seed, INT64_MAX}};
+    while ((word = strtok_r(rest, " ", &rest))) {
+        char *equals = strchr(word, '=');
+        if (!equals)
+            return status_fail(STATUS_USAGE, "case '%s': '%s' is not key=value", text, word);
+        *equals = '\0';
+        if (strcmp(word, "weights") == 0) {
+            /* The last key: a path may hold spaces. */
+            const char *value = text + (equals + 1 - copy);
+            p.checkpoint = strncmp(value, "checkpoint:", 11) == 0;
+            value += p.checkpoint ? 11 : 0;
+            if (strlen(value) >= sizeof p.weights)
+                return status_fail(STATUS_USAGE, "case '%s': the name of the weights is too long", text);
+            strcpy(p.weights, value);
+            break;
+        }
+        size_t i = 0, count = sizeof keys / sizeof keys[0];
+        while (i < count && strcmp(word, keys[i].key) != 0)
+            i++;
+        if (i == count || !parse_count(equals + 1, keys[i].value) || *keys[i].value > keys[i].max)
+            return status_fail(STATUS_USAGE, "case '%s': '%s=%s' is not understood or out of range", text, word,
+                               equals + 1);
+    }
+    p.m = m, p.n = n, p.k = k, p.blocksize = blocksize, p.nested = nested, p.bias = bias, p.seed = seed;
+    if (p.n == 0 || p.k == 0 || p.n > ((uint64_t)1 << 40) / p.k || (p.m == 0) != (p.op == OP_DEQUANT) ||
+        (p.bias && p.op != OP_GEMM) || !nf4_blocksize_valid(p.blocksize))
+        return status_fail(STATUS_USAGE,
+                           "case '%s': n and k of 1 or more (n*k to 2^40), m for products only, bias for gemm "
+                           "only, blocksize a power of two from 32 to 4096",
+                           text);
+    *out = p;
+    return STATUS_OK;
+}
+
+bool problem_equal(const struct problem *a, const struct problem *b)
+{
+    return a->op == b->op && a->out == b->out && a->m == b->m && a->n == b->n && a->k == b->k &&
+           a->blocksize == b->blocksize && a->nested == b->nested && a->bias == b->bias &&
+           a->checkpoint == b->checkpoint && a->seed == b->seed && strcmp(a->weights, b->weights) == 0;
+}
+
+size_t problem_weight_count(const struct problem *p)
+{
+    return p->n * p->k;
+}
+
+size_t problem_output_count(const struct problem *p)
+{
+    return p->op == OP_DEQUANT ? p->n * p->k : p->op == OP_GEMM ? p->m * p->n : p->m * p->k;
+}
+
+size_t problem_input_count(const struct problem *p)
+{
+    return p->op == OP_DEQUANT ? 0 : p->op == OP_GEMM ? p->m * p->k : p->m * p->n;
+}
+
+size_t problem_packed_bytes(const struct problem *p)
+{
+    return nf4_packed_bytes(problem_weight_count(p));
+}
+
+size_t problem_scale_bytes(const struct problem *p)
+{
+    size_t blocks = nf4_block_count(problem_weight_count(p), p->blocksize);
+    return p->nested ? blocks + 4 * nested_group_count(blocks) : 4 * blocks;
+}
+
+size_t problem_format_bytes(const struct problem *p)
+{
+    size_t size = dtype_size(p->out);
+    return problem_packed_bytes(p) + problem_scale_bytes(p) +
+           size * (problem_input_count(p) + problem_output_count(p) + (p->bias ? p->n : 0));
+}

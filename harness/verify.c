@@ -1,0 +1,413 @@
+#include "harness/verify.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "harness/verify_internal.h"
+
+enum {
+    PIECE = 4096 * 256 * 2, /* elements dequantized by the reference at a time: whole blocks, whole nested groups */
+    STATISTICS_OPERATIONS = 1 << 26, /* products that the fp64 statistics look at, at most */
+    CONTRACTS_MAX = 64,
+    EXACT_MAX = 16,
+    DECODE_MAX = 4096,
+};
+
+/* A reference result, shared by all variants of one contract on one problem. */
+struct pinned_result {
+    struct contract contract;
+    void *y;
+};
+
+/* fp64 results of the first rows of the problem, for statistics and bounds. */
+struct exact_result {
+    struct contract contract; /* as exact_key() makes it */
+    size_t rows; /* rows of W (gemm), or columns of W (gemmdx), covered */
+    double *value, *magnitude;
+};
+
+struct decode_done {
+    const struct kernel *kernel;
+    size_t blocksize, m;
+};
+
+struct verifier {
+    struct problem problem; /* that the caches below belong to */
+    bool has_problem;
+    struct pinned_result pinned[CONTRACTS_MAX];
+    size_t pinned_count;
+    struct exact_result exact[EXACT_MAX];
+    size_t exact_count;
+    struct exact_sums *sums[2];
+    struct decode_done decode[DECODE_MAX];
+    size_t decode_count;
+    uint64_t salt; /* differs for every poisoning */
+};
+
+struct verifier *verifier_new(void)
+{
+    return calloc(1, sizeof(struct verifier));
+}
+
+static void forget_problem(struct verifier *v)
+{
+    for (size_t i = 0; i < v->pinned_count; i++)
+        free(v->pinned[i].y);
+    v->pinned_count = 0;
+    for (size_t i = 0; i < v->exact_count; i++) {
+        free(v->exact[i].value);
+        free(v->exact[i].magnitude);
+    }
+    v->exact_count = 0;
+    for (int i = 0; i < 2; i++) {
+        exact_sums_free(v->sums[i]);
+        v->sums[i] = NULL;
+    }
+    v->has_problem = false;
+}
+
+void verifier_free(struct verifier *v)
+{
+    if (v)
+        forget_problem(v);
+    free(v);
+}
+
+bool verifier_decode_done(struct verifier *v, const struct kernel *k, size_t blocksize, size_t m)
+{
+    for (size_t i = 0; i < v->decode_count; i++)
+        if (v->decode[i].kernel == k && v->decode[i].blocksize == blocksize && v->decode[i].m == m)
+            return true;
+    if (v->decode_count < DECODE_MAX)
+        v->decode[v->decode_count++] = (struct decode_done){k, blocksize, m};
+    return false;
+}
+
+/* ---- what every check uses ---- */
+
+bool check_call(struct check *c, const struct operands *o, const void *prepared)
+{
+    char what[160];
+    buffer_poison(&o->sets[0].out, ++c->verifier->salt);
+    operands_call(o, 0, c->kernel, prepared);
+    if (operands_intact(o, 0, what, sizeof what))
+        return true;
+    c->out->verdict = VERDICT_FAIL;
+    snprintf(c->out->check, sizeof c->out->check, "%s", c->name);
+    snprintf(c->out->reason, sizeof c->out->reason, "%s: %s", c->name, what);
+    /* Later variants must find whole inputs and canaries; the inputs themselves the caller makes again. */
+    return false;
+}
+
+void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, const char *where, const char *pattern)
+{
+    struct verification *out = c->out;
+    char first[160];
+    describe_bits(t, cmp->first, cmp->first_want, cmp->first_got, first, sizeof first);
+    out->verdict = VERDICT_FAIL;
+    out->mismatches = cmp->mismatches;
+    out->first_mismatch = (int64_t)cmp->first;
+    snprintf(out->check, sizeof out->check, "%s", c->name);
+    snprintf(out->reason, sizeof out->reason, "%s: %zu of %zu differ; %s", c->name, cmp->mismatches, cmp->compared,
+             first);
+    snprintf(out->detail, sizeof out->detail, "%s%s%s", where, *where && *pattern ? "\n" : "", pattern);
+}
+
+/* ---- real data ---- */
+
+/* A piece of the weights that starts at element `first`, a multiple of PIECE. */
+static struct nf4_tensor tensor_piece(const struct nf4_tensor *w, size_t first, size_t count)
+{
+    struct nf4_tensor t = *w;
+    size_t block = first / w->blocksize;
+    t.count = count;
+    t.packed += first / 2;
+    if (t.absmax) {
+        t.absmax += block;
+    } else {
+        t.nested.codes += block;
+        t.nested.nested_absmax += block / NESTED_BLOCKSIZE;
+    }
+    return t;
+}
+
+/* Running sums of the error against fp64. */
+struct error_sums {
+    double squared_error, squared_value, error, max;
+    size_t count;
+};
+
+static void error_add(struct error_sums *e, double got, double want)
+{
+    double d = got - want;
+    if (!isfinite(want) || !isfinite(got))
+        return;
+    e->squared_error += d * d;
+    e->squared_value += want * want;
+    e->error += d;
+    e->max = fabs(d) > e->max ? fabs(d) : e->max;
+    e->count++;
+}
+
+static void error_finish(const struct error_sums *e, struct verification *out)
+{
+    if (e->count == 0)
+        return;
+    out->max_abs_error = e->max;
+    out->mean_error = e->error / (double)e->count;
+    out->relative_frobenius_error = e->squared_value > 0 ? sqrt(e->squared_error / e->squared_value) : 0;
+}
+
+static enum status real_dequant(struct check *c)
+{
+    const struct operands *o = c->operands;
+    const struct contract *contract = &c->kernel->contract;
+    struct nf4_tensor w = operands_tensor(o, 0);
+    size_t size = dtype_size(contract->out), longest = w.count < PIECE ? w.count : PIECE;
+    void *want = malloc(longest * size);
+    if (!want)
+        return status_fail(STATUS_MEMORY, "verify: out of memory");
+    if (!check_call(c, o, NULL))
+        goto done;
+    struct comparison *real = &c->out->real;
+    struct error_sums errors = {0};
+    for (size_t first = 0; first < w.count; first += PIECE) {
+        size_t count = w.count - first < PIECE ? w.count - first : PIECE;
+        struct nf4_tensor piece = tensor_piece(&w, first, count);
+        const char *got = (const char *)o->sets[0].out.data + first * size;
+        nf4_dequantize(contract, &piece, want);
+        compare_bits(real, contract->out, got, want, count, first);
+        for (size_t i = 0; first == 0 && i < count; i++)
+            error_add(&errors, dtype_load(contract->out, got, i),
+                      (double)nf4_value(nf4_code_at(piece.packed, i)) *
+                          nf4_absmax_at(&piece, i / piece.blocksize, contract->nested));
+    }
+    error_finish(&errors, c->out);
+    c->out->compared += real->compared;
+    if (real->mismatches) {
+        char where[256];
+        describe_weight(contract, &w, o->problem.k, real->first, where, sizeof where);
+        check_failed(c, real, contract->out, where, describe_pattern(real, w.blocksize, w.count));
+    }
+done:
+    free(want);
+    return STATUS_OK;
+}
+
+static enum status pinned_reference(struct verifier *v, const struct contract *contract, const struct operands *o,
+                                    const struct matmul *p, const void **y)
+{
+    for (size_t i = 0; i < v->pinned_count; i++) {
+        if (contract_equal(&v->pinned[i].contract, contract)) {
+            *y = v->pinned[i].y;
+            return STATUS_OK;
+        }
+    }
+    if (v->pinned_count == CONTRACTS_MAX)
+        return status_fail(STATUS_INTERNAL, "verify: more than %d contracts in one group", CONTRACTS_MAX);
+    void *made = malloc(problem_output_count(&o->problem) * dtype_size(contract->out));
+    if (!made)
+        return status_fail(STATUS_MEMORY, "verify: out of memory");
+    if (!matmul_pinned(contract, p, made)) {
+        char c_name[CONTRACT_NAME_MAX] = "a contract";
+        contract_format(contract, c_name, sizeof c_name);
+        free(made);
+        return status_fail(STATUS_INTERNAL, "verify: %s has no reference", c_name);
+    }
+    v->pinned[v->pinned_count++] = (struct pinned_result){*contract, made};
+    *y = made;
+    return STATUS_OK;
+}
+
+/* fp64 results do not depend on the order of the sum. */
+static struct contract exact_key(const struct contract *contract)
+{
+    struct contract key = *contract;
+    if (key.accumulation != ACC_ANY)
+        key.accumulation = ACC_CHAINS;
+    key.chains = key.splits = 0;
+    return key;
+}
+
+/* fp64 results of as many rows of W (gemm) as the budget allows, all of them for ACC_ANY, which is held to them. */
+static enum status exact_reference(struct verifier *v, const struct contract *contract, const struct operands *o,
+                                   const struct matmul *p, const struct exact_result **out)
+{
+    struct contract key = exact_key(contract);
+    for (size_t i = 0; i < v->exact_count; i++) {
+        if (contract_equal(&v->exact[i].contract, &key)) {
+            *out = &v->exact[i];
+            return STATUS_OK;
+        }
+    }
+    if (v->exact_count == EXACT_MAX)
+        return status_fail(STATUS_INTERNAL, "verify: more than %d kinds of weights in one group", EXACT_MAX);
+    struct matmul part = *p;
+    struct nf4_tensor w = *p->w;
+    if (o->problem.op == OP_GEMM && contract->accumulation != ACC_ANY) {
+        size_t rows = STATISTICS_OPERATIONS / (p->m * p->k);
+        part.n = rows < 1 ? 1 : rows < p->n ? rows : p->n;
+        w.count = part.n * p->k;
+        part.w = &w;
+    }
+    size_t columns = o->problem.op == OP_GEMM ? part.n : p->k, count = p->m * columns;
+    double *value = malloc(count * sizeof(double)), *magnitude = malloc(count * sizeof(double));
+    if (!value || !magnitude) {
+        free(value);
+        free(magnitude);
+        return status_fail(STATUS_MEMORY, "verify: out of memory");
+    }
+    matmul_fp64(contract, &part, value, magnitude);
+    v->exact[v->exact_count] = (struct exact_result){key, columns, value, magnitude};
+    *out = &v->exact[v->exact_count++];
+    return STATUS_OK;
+}
+
+static enum status real_product(struct check *c, const void *prepared)
+{
+    const struct operands *o = c->operands;
+    const struct problem *p = &o->problem;
+    const struct contract *contract = &c->kernel->contract;
+    struct nf4_tensor w = operands_tensor(o, 0);
+    struct matmul product = {.m = p->m,
+                             .n = p->n,
+                             .k = p->k,
+                             .a = o->sets[0].x.data,
+                             .bias = p->bias ? o->sets[0].bias.data : NULL,
+                             .w = &w};
+    struct comparison *real = &c->out->real;
+    size_t row_length = p->op == OP_GEMM ? p->n : p->k, count = p->m * row_length;
+    const void *want = NULL, *got = o->sets[0].out.data;
+    const struct exact_result *exact = NULL;
+    enum status s = STATUS_OK;
+    if (contract->accumulation != ACC_ANY)
+        s = pinned_reference(c->verifier, contract, o, &product, &want);
+    if (s == STATUS_OK)
+        s = exact_reference(c->verifier, contract, o, &product, &exact);
+    if (s != STATUS_OK || !check_call(c, o, prepared))
+        return s;
+
+    struct error_sums errors = {0};
+    double margin = 0;
+    for (size_t i = 0; i < p->m; i++) {
+        for (size_t j = 0; j < exact->rows; j++) {
+            size_t at = i * row_length + j;
+            double value = exact->value[i * exact->rows + j], magnitude = exact->magnitude[i * exact->rows + j];
+            double y = dtype_load(contract->out, got, at);
+            error_add(&errors, y, value);
+            if (contract->accumulation != ACC_ANY)
+                continue;
+            double bound = matmul_bound(contract, p->op == OP_GEMM ? p->k : p->n, value, magnitude) +
+                           c->kernel->extra_unit * magnitude;
+            double error = fabs(y - value);
+            margin = error / bound > margin ? error / bound : margin;
+            uint16_t half = 0;
+            float single = (float)value;
+            uint32_t bits = f32_bits(single);
+            if (contract->out != DTYPE_F32) {
+                dtype_store(contract->out, &half, 0, single);
+                bits = half;
+            }
+            compare_one(real, contract->out, dtype_load_bits(contract->out, got, at), bits,
+                        !isfinite(value) || error <= bound, at);
+        }
+    }
+    error_finish(&errors, c->out);
+    if (contract->accumulation == ACC_ANY)
+        c->out->bound_margin = margin;
+    else
+        compare_bits(real, contract->out, got, want, count, 0);
+    c->out->compared += real->compared;
+    if (real->mismatches) {
+        char where[160];
+        snprintf(where, sizeof where, "output row %zu column %zu of %zu x %zu", real->first / row_length,
+                 real->first % row_length, p->m, row_length);
+        check_failed(c, real, contract->out, where, describe_pattern(real, p->blocksize, count));
+    }
+    return STATUS_OK;
+}
+
+/* An output that is nearly all zero, or has hardly any distinct values, would also come from a kernel that did
+ * nothing. Looks at up to 4,096 elements spread over the output. */
+static void check_vacuous(struct check *c)
+{
+    enum { LOOK = 4096, FEW = 4 };
+    const struct operands *o = c->operands;
+    enum dtype t = c->kernel->contract.out;
+    size_t count = problem_output_count(&o->problem), step = count / LOOK + 1, zeros = 0, looked = 0, distinct = 0;
+    uint32_t seen[FEW];
+    if (count < 64)
+        return; /* too small to say */
+    for (size_t i = 0; i < count; i += step, looked++) {
+        uint32_t bits = dtype_load_bits(t, o->sets[0].out.data, i);
+        zeros += dtype_load(t, o->sets[0].out.data, i) == 0;
+        size_t j = 0;
+        while (j < distinct && seen[j] != bits)
+            j++;
+        if (j == distinct && distinct < FEW)
+            seen[distinct++] = bits;
+    }
+    if (zeros * 10 < looked * 9 && distinct == FEW)
+        return;
+    c->out->verdict = VERDICT_MISTRUSTED;
+    snprintf(c->out->reason, sizeof c->out->reason,
+             "the output proves little: %zu of %zu sampled elements are zero, %zu distinct values", zeros, looked,
+             distinct);
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+enum status verify(struct verifier *v, const struct kernel *k, const struct operands *o, struct verification *out)
+{
+    double start = now_s();
+    *out = (struct verification){.verdict = VERDICT_PASS, .first_mismatch = -1};
+    out->max_abs_error = out->relative_frobenius_error = out->mean_error = out->bound_margin = NAN;
+    comparison_init(&out->real);
+    if (!v->has_problem || !problem_equal(&v->problem, &o->problem)) {
+        forget_problem(v);
+        v->problem = o->problem;
+        v->has_problem = true;
+    }
+    struct check c = {.verifier = v, .kernel = k, .operands = o, .out = out};
+    bool product = k->contract.op != OP_DEQUANT;
+    void *prepared = NULL;
+    enum status s = STATUS_OK;
+
+    c.name = "exhaustive_decode";
+    s = check_exhaustive_decode(&c);
+    if (s == STATUS_OK && product && out->verdict == VERDICT_PASS) {
+        c.name = "one_hot";
+        s = check_one_hot(&c);
+    }
+    if (s == STATUS_OK && product && out->verdict == VERDICT_PASS) {
+        c.name = "exact_sums";
+        s = check_exact_sums(&c, v->sums);
+    }
+    if (s == STATUS_OK && out->verdict == VERDICT_PASS) {
+        c.name = "real_data";
+        if (!product) {
+            s = real_dequant(&c);
+        } else {
+            s = operands_prepare_peer(o, 0, k, &prepared);
+            if (s == STATUS_OK)
+                s = real_product(&c, prepared);
+            if (k->unprepare)
+                k->unprepare(prepared);
+        }
+    }
+    if (s == STATUS_OK && out->verdict == VERDICT_PASS) {
+        check_vacuous(&c);
+        snprintf(out->check, sizeof out->check, "%s", c.name);
+        out->output_hash = bytes_hash(o->sets[0].out.data, o->sets[0].out.size);
+    }
+    out->seconds = now_s() - start;
+    return s;
+}

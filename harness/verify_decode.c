@@ -1,0 +1,328 @@
+/*
+ * verify_decode.c: the checks that look at single weights: every code under every scale, and every position.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/random.h"
+#include "harness/verify_internal.h"
+
+enum {
+    DECODE_ELEMENTS_MAX = 1 << 24, /* weights in the exhaustive problem, at most */
+    POSITIONS_MAX = 512,           /* one-hot positions, at most */
+    ONE_HOT_OTHER = 128,           /* rows (gemm) or columns (gemmdx) of W in the one-hot problem, and the tail */
+};
+
+static float flush(float x)
+{
+    return fpclassify(x) == FP_SUBNORMAL ? copysignf(0, x) : x;
+}
+
+/* The fp32 value of the weight in a sum, before anything else is added. */
+static float weight_in_sum(const struct contract *c, const struct nf4_tensor *w, size_t element)
+{
+    unsigned code = nf4_code_at(w->packed, element);
+    float absmax = nf4_absmax_at(w, element / w->blocksize, c->nested);
+    if (c->scale == SCALE_WEIGHT)
+        return nf4_weight(c, code, absmax);
+    return nf4_decode(c, code) * absmax; /* 1 * c summed, then scaled: one rounding */
+}
+
+float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t element, float bias)
+{
+    float v = weight_in_sum(c, w, element);
+    /* The pair dot flushes what it sums (weights), not the IEEE fma that scales a block's sum. */
+    if (c->denormals == DENORMALS_FLUSH && (c->accumulation == ACC_CHAINS || c->scale == SCALE_WEIGHT))
+        v = flush(v);
+    v += 0.0f; /* sums start at +0: a -0 is lost */
+    return dtype_round(c->out, v + bias);
+}
+
+/* Whether 0 * (any weight of a block with this scale) is 0. */
+static bool absmax_finite(const struct contract *c, float absmax)
+{
+    return isfinite(c->scale == SCALE_WEIGHT ? nf4_weight(c, NF4_CODES - 1, absmax) : absmax);
+}
+
+/* ---- lists of scales ---- */
+
+static float stratified_f32(size_t i)
+{
+    static const uint32_t mantissas[] = {0, 1, 0x2aaaaa, 0x400000, 0x400001, 0x555555, 0x7fffff};
+    enum { MANTISSAS = sizeof mantissas / sizeof mantissas[0] };
+    return f32_from_bits((uint32_t)(i / MANTISSAS) << 23 | mantissas[i % MANTISSAS]); /* sign and exponent: 0..511 */
+}
+enum { STRATIFIED = 512 * 7, SCALES = 65536 + 65536 + STRATIFIED };
+
+static float listed_scale(size_t i)
+{
+    if (i < 65536)
+        return f16_to_f32((uint16_t)i);
+    return i < 131072 ? bf16_to_f32((uint16_t)i) : stratified_f32(i - 131072);
+}
+
+/* Fills the scales of `blocks` blocks, entry b from place b * of the list / blocks. Nested: every map entry in every
+ * group of 256 blocks, the group's scale from the stratified list. */
+static void fill_scales(struct operands *o, size_t blocks)
+{
+    struct operand_set *set = &o->sets[0];
+    if (!o->problem.nested) {
+        float *absmax = set->absmax.data;
+        for (size_t b = 0; b < blocks; b++)
+            absmax[b] = listed_scale(blocks >= SCALES ? b % SCALES : (size_t)((double)b / (double)blocks * SCALES));
+        return;
+    }
+    uint8_t *codes = set->absmax_code.data;
+    float *nested = set->nested_absmax.data;
+    size_t groups = nested_group_count(blocks);
+    for (size_t b = 0; b < blocks; b++)
+        codes[b] = (uint8_t)b;
+    for (size_t g = 0; g < groups; g++)
+        nested[g] = stratified_f32(groups >= STRATIFIED ? g % STRATIFIED
+                                                        : (size_t)((double)g / (double)groups * STRATIFIED));
+    o->nested_offset = 0.0123f;
+}
+
+static void fill_codes(struct operands *o)
+{
+    uint8_t *packed = o->sets[0].packed.data;
+    size_t count = problem_weight_count(&o->problem), k = o->problem.k;
+    for (size_t byte = 0; byte < o->sets[0].packed.size; byte++) {
+        unsigned code[2];
+        for (size_t half = 0; half < 2; half++) {
+            size_t i = 2 * byte + half, row = i / k, column = i % k;
+            code[half] = i < count ? (row + column + column / 16) & 15 : 7;
+        }
+        packed[byte] = (uint8_t)(code[0] << 4 | code[1]);
+    }
+}
+
+/* ---- one-hot runs ---- */
+
+/* An activation matrix with a single 1 per row, at positions[i]. */
+static void set_one_hot(struct operands *o, const size_t *positions)
+{
+    size_t extent = o->problem.op == OP_GEMM ? o->problem.k : o->problem.n;
+    memset(o->sets[0].x.data, 0, o->sets[0].x.size);
+    for (size_t i = 0; i < o->problem.m; i++)
+        dtype_store(o->problem.out, o->sets[0].x.data, i * extent + positions[i], 1.0f);
+}
+
+/* Which sums are free of weights that are not finite: one flag per row (gemm) or column (gemmdx) of W. */
+static bool *finite_sums(const struct contract *c, const struct problem *p, const struct nf4_tensor *w)
+{
+    size_t outputs = c->op == OP_GEMM ? p->n : p->k, blocks = nf4_block_count(w->count, w->blocksize);
+    bool *finite = malloc(outputs);
+    if (!finite)
+        return NULL;
+    memset(finite, 1, outputs);
+    for (size_t b = 0; b < blocks; b++) {
+        if (absmax_finite(c, nf4_absmax_at(w, b, c->nested)))
+            continue;
+        size_t last = (b + 1) * w->blocksize < w->count ? (b + 1) * w->blocksize : w->count;
+        for (size_t i = b * w->blocksize; i < last; i++)
+            finite[c->op == OP_GEMM ? i / p->k : i % p->k] = false;
+    }
+    return finite;
+}
+
+/* Runs the kernel on o (weights and bias filled) once per m positions and compares every output. */
+static enum status run_one_hot(struct check *c, struct operands *o, const size_t *positions, size_t position_count)
+{
+    const struct problem *p = &o->problem;
+    const struct contract *contract = &c->kernel->contract;
+    struct nf4_tensor w = operands_tensor(o, 0);
+    size_t outputs = p->op == OP_GEMM ? p->n : p->k;
+    const void *bias = p->bias ? o->sets[0].bias.data : NULL;
+    struct matmul product = {
+        .m = p->m, .n = p->n, .k = p->k, .a = o->sets[0].x.data, .bias = bias, .w = &w};
+    size_t *now = malloc(p->m * sizeof *now);
+    bool *finite = finite_sums(contract, p, &w);
+    void *prepared = NULL;
+    enum status s = now && finite ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
+    if (s == STATUS_OK)
+        s = operands_prepare_peer(o, 0, c->kernel, &prepared);
+    for (size_t first = 0; first < position_count && s == STATUS_OK; first += p->m) {
+        for (size_t i = 0; i < p->m; i++)
+            now[i] = positions[(first + i) % position_count];
+        set_one_hot(o, now);
+        operands_rehash(o);
+        if (!check_call(c, o, prepared))
+            break;
+        struct comparison all;
+        comparison_init(&all);
+#pragma omp parallel
+        {
+            struct comparison mine;
+            comparison_init(&mine);
+#pragma omp for schedule(static) nowait
+            for (size_t j = 0; j < outputs; j++) {
+                /* A sum spoiled by a non-finite weight is NaN or infinite by the contract's order; costly to follow,
+                 * so every 16th is. */
+                if (!finite[j] && (contract->accumulation == ACC_ANY || j % 16))
+                    continue;
+                for (size_t i = 0; i < p->m; i++) {
+                    size_t element = p->op == OP_GEMM ? j * p->k + now[i] : now[i] * p->k + j;
+                    float want = finite[j] ? one_hot_value(contract, &w, element,
+                                                           bias ? dtype_load(p->out, bias, j) : 0.0f)
+                                           : matmul_pinned_at(contract, &product, i, j);
+                    uint32_t store = 0;
+                    dtype_store(p->out, &store, 0, want);
+                    uint32_t bits = dtype_load_bits(p->out, &store, 0);
+                    uint32_t got = dtype_load_bits(p->out, o->sets[0].out.data, i * outputs + j);
+                    compare_one(&mine, p->out, got, bits, dtype_bits_equal(p->out, got, bits), i * outputs + j);
+                }
+            }
+#pragma omp critical(one_hot)
+            comparison_merge(&all, &mine);
+        }
+        c->out->compared += all.compared;
+        if (all.mismatches) {
+            size_t i = all.first / outputs, j = all.first % outputs;
+            size_t element = p->op == OP_GEMM ? j * p->k + now[i] : now[i] * p->k + j;
+            char where[320], weight[256];
+            describe_weight(contract, &w, p->k, element, weight, sizeof weight);
+            snprintf(where, sizeof where, "activation row %zu is 1 at %zu only; %s", i, now[i], weight);
+            check_failed(c, &all, p->out, where, describe_pattern(&all, p->blocksize, all.compared));
+            break;
+        }
+    }
+    if (c->kernel->unprepare)
+        c->kernel->unprepare(prepared);
+    free(finite);
+    free(now);
+    return s;
+}
+
+/* ---- the two checks ---- */
+
+static size_t round_up(size_t v, size_t multiple)
+{
+    return multiple > 1 ? (v + multiple - 1) / multiple * multiple : v;
+}
+
+enum status check_exhaustive_decode(struct check *c)
+{
+    const struct problem *real = &c->operands->problem;
+    const struct kernel *k = c->kernel;
+    struct problem p = *real;
+    p.bias = false;
+    p.m = real->m < 16 ? real->m : 16;
+    /* Once per blocksize and way of calling; the further values of m, which may take other paths, on a part. */
+    bool seen = verifier_decode_done(c->verifier, k, p.blocksize, SIZE_MAX);
+    if (verifier_decode_done(c->verifier, k, p.blocksize, p.m))
+        return STATUS_OK;
+    size_t width = round_up(p.blocksize, k->k_multiple), blocks = p.nested ? (size_t)STRATIFIED * 256 : SCALES;
+    blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
+    blocks = seen ? blocks / 16 : blocks;
+    blocks = round_up(blocks, 256);
+    if (p.op == OP_GEMMDX) {
+        /* One-hot over rows shows whole rows: 16 of them hold all blocks. */
+        p.n = 16;
+        p.k = blocks / 16 * width;
+    } else {
+        p.n = blocks;
+        p.k = width;
+    }
+    struct operands o;
+    enum status s = operands_init_blank(&p, &o);
+    if (s != STATUS_OK)
+        return s;
+    fill_codes(&o);
+    fill_scales(&o, nf4_block_count(problem_weight_count(&p), p.blocksize));
+    operands_rehash(&o);
+    if (p.op == OP_DEQUANT) {
+        struct nf4_tensor w = operands_tensor(&o, 0);
+        void *want = malloc(o.sets[0].out.size);
+        struct comparison cmp;
+        comparison_init(&cmp);
+        if (!want)
+            s = status_fail(STATUS_MEMORY, "verify: out of memory");
+        else if (check_call(c, &o, NULL)) {
+            nf4_dequantize(&k->contract, &w, want);
+            compare_bits(&cmp, p.out, o.sets[0].out.data, want, w.count, 0);
+            c->out->compared += cmp.compared;
+            if (cmp.mismatches) {
+                char where[256];
+                describe_weight(&k->contract, &w, p.k, cmp.first, where, sizeof where);
+                check_failed(c, &cmp, p.out, where, describe_pattern(&cmp, p.blocksize, w.count));
+            }
+        }
+        free(want);
+    } else {
+        size_t positions[16];
+        for (size_t i = 0; i < 16; i++)
+            positions[i] = i;
+        s = run_one_hot(c, &o, positions, 16);
+    }
+    operands_release(&o);
+    return s;
+}
+
+/* Positions along the summed dimension: the first ones one by one (every lane and vector slot), the last ones (the
+ * tail), both sides of every multiple of 1024 and power of two (tile edges), and some drawn from the seed. */
+static size_t choose_positions(size_t extent, uint64_t seed, size_t positions[POSITIONS_MAX])
+{
+    size_t count = 0;
+    uint8_t *taken = calloc(extent, 1);
+    if (!taken)
+        return 0;
+#define TAKE(at)                                                                                             \
+    do {                                                                                                     \
+        size_t where = (at);                                                                                 \
+        if (where < extent && !taken[where] && count < POSITIONS_MAX) {                                      \
+            taken[where] = 1;                                                                                \
+            positions[count++] = where;                                                                      \
+        }                                                                                                    \
+    } while (0)
+    for (size_t i = 0; i < 160; i++)
+        TAKE(i);
+    for (size_t i = 1; i <= 72; i++)
+        TAKE(extent - i); /* wraps past the limit, and is refused, when the extent is smaller */
+    for (size_t power = 128; power < extent; power *= 2)
+        for (size_t i = 0; i < 2; i++)
+            TAKE(power - 1 + i);
+    for (size_t edge = 1024; edge < extent && count < POSITIONS_MAX - 128; edge += 1024)
+        for (size_t i = 0; i < 2; i++)
+            TAKE(edge - 1 + i);
+    for (size_t i = 0; i < 128; i++)
+        TAKE(random_u64(seed, RANDOM_POSITIONS, i) % extent);
+#undef TAKE
+    free(taken);
+    return count;
+}
+
+enum status check_one_hot(struct check *c)
+{
+    const struct operands *real = c->operands;
+    struct problem p = real->problem;
+    /* Fewer outputs, the same summed dimension and the same tail. */
+    size_t *other = p.op == OP_GEMM ? &p.n : &p.k;
+    if (*other > 2 * ONE_HOT_OTHER)
+        *other = ONE_HOT_OTHER + *other % ONE_HOT_OTHER;
+    if (p.op == OP_GEMMDX && c->kernel->whole_blocks)
+        *other = round_up(*other, p.blocksize);
+    size_t *positions = malloc(POSITIONS_MAX * sizeof *positions);
+    struct operands o;
+    enum status s = operands_init_blank(&p, &o);
+    if (s != STATUS_OK) {
+        free(positions);
+        return s;
+    }
+    /* The first weights of the problem, read as a smaller matrix. */
+    memcpy(o.sets[0].packed.data, real->sets[0].packed.data, o.sets[0].packed.size);
+    memcpy(o.sets[0].absmax.data, real->sets[0].absmax.data, o.sets[0].absmax.size);
+    memcpy(o.sets[0].absmax_code.data, real->sets[0].absmax_code.data, o.sets[0].absmax_code.size);
+    memcpy(o.sets[0].nested_absmax.data, real->sets[0].nested_absmax.data, o.sets[0].nested_absmax.size);
+    memcpy(o.sets[0].bias.data, real->sets[0].bias.data, o.sets[0].bias.size);
+    memcpy(o.nested_map.data, real->nested_map.data, o.nested_map.size);
+    o.nested_offset = real->nested_offset;
+    size_t extent = p.op == OP_GEMM ? p.k : p.n;
+    size_t count = positions ? choose_positions(extent, p.seed, positions) : 0;
+    s = count ? run_one_hot(c, &o, positions, count) : status_fail(STATUS_MEMORY, "verify: out of memory");
+    operands_release(&o);
+    free(positions);
+    return s;
+}

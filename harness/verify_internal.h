@@ -1,0 +1,39 @@
+/*
+ * verify_internal.h: between verify.c and its checks (verify_decode.c, verify_sums.c).
+ */
+#ifndef NF4BENCH_HARNESS_VERIFY_INTERNAL_H
+#define NF4BENCH_HARNESS_VERIFY_INTERNAL_H
+
+#include "harness/verify.h"
+
+/* One check in progress. Functions below set out->verdict to FAIL, with reason and detail, and return. */
+struct check {
+    struct verifier *verifier;
+    const struct kernel *kernel;
+    const struct operands *operands; /* of the problem */
+    struct verification *out;
+    const char *name;
+};
+
+/* Poisons the output of set 0, calls the kernel, checks canaries and inputs. False: FAIL has been set. */
+bool check_call(struct check *c, const struct operands *o, const void *prepared);
+/* Sets FAIL from a comparison with mismatches. `where` is a line about the first one, or "". */
+void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, const char *where,
+                  const char *pattern);
+
+/* What a product must give, in c->out, when the one activation that is not zero is 1 and meets weight `element`, and
+ * every weight in the sum is finite. Widened to fp32. */
+float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t element, float bias);
+
+/* False the first time it is asked about a kernel, blocksize and m; true after that. */
+bool verifier_decode_done(struct verifier *v, const struct kernel *k, size_t blocksize, size_t m);
+
+enum status check_exhaustive_decode(struct check *c) WARN_UNUSED_RESULT;
+enum status check_one_hot(struct check *c) WARN_UNUSED_RESULT;
+
+/* The exact-sum problem that fits a contract and a problem; made on first use, kept while the problem stays. */
+struct exact_sums;
+enum status check_exact_sums(struct check *c, struct exact_sums *cache[2]) WARN_UNUSED_RESULT;
+void exact_sums_free(struct exact_sums *e);
+
+#endif

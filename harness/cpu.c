@@ -71,10 +71,22 @@ const char *cpu_model(void)
 
 size_t cpu_last_level_cache(void)
 {
-    long l3 = sysconf(_SC_LEVEL3_CACHE_SIZE), l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    if (l3 > 0)
-        return (size_t)l3;
-    return l2 > 0 ? (size_t)l2 : (size_t)32 << 20;
+    /* From sysfs: glibc 2.36's sysconf() reports several times the size on some AMD processors. */
+    size_t largest = 0;
+    for (int index = 0; index < 8; index++) {
+        char path[96];
+        unsigned long size = 0;
+        char unit = 0;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", index);
+        FILE *f = fopen(path, "r");
+        if (!f)
+            break;
+        if (fscanf(f, "%lu%c", &size, &unit) == 2)
+            size <<= unit == 'K' ? 10 : unit == 'M' ? 20 : 0;
+        fclose(f);
+        largest = size > largest ? size : largest;
+    }
+    return largest ? largest : (size_t)32 << 20;
 }
 
 unsigned cpu_available(void)

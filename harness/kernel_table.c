@@ -120,6 +120,8 @@ const char *kernel_inapplicable(const struct kernel *k, const struct problem *p,
         snprintf(reason, KERNEL_REASON_MAX, "takes n in multiples of %zu", k->n_multiple);
     else if (k->whole_blocks && p->k % p->blocksize)
         snprintf(reason, KERNEL_REASON_MAX, "takes k in multiples of the blocksize");
+    else if (k->no_bias && p->bias)
+        snprintf(reason, KERNEL_REASON_MAX, "has no bias");
     else
         return NULL;
     return reason;

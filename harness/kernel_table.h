@@ -35,6 +35,7 @@ struct kernel {
     /* A peer whose API takes the scales of whole blocks per row only, or whole multiples of n. 0: any. */
     size_t n_multiple;
     bool whole_blocks; /* k must be a multiple of blocksize */
+    bool no_bias;      /* has no bias argument */
     double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept in
                           bf16, say); 0 for none */
     dequant_fn *dequant; /* the one that contract.op selects is set when built */

@@ -1,1 +1,9 @@
-int main(void) { return 0; }
+/*
+ * main.c: the only place that ends the process. Commands: cli.h.
+ */
+#include "harness/cli.h"
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv);
+}

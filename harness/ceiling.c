@@ -1,0 +1,119 @@
+#include "harness/ceiling.h"
+
+#include <omp.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "harness/cpu.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { LINE = 64 };
+
+typedef void fill_fn(uint8_t *data, size_t size);
+typedef uint64_t read_fn(const uint8_t *data, size_t size);
+
+static void fill_plain(uint8_t *data, size_t size)
+{
+    memset(data, 0x5a, size);
+}
+
+static uint64_t read_plain(const uint8_t *data, size_t size)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i + 8 <= size; i += 8) {
+        uint64_t v;
+        memcpy(&v, data + i, 8);
+        sum += v;
+    }
+    return sum;
+}
+
+#if defined(__x86_64__)
+/* Whole, aligned lines: the caller cuts so. */
+__attribute__((target("avx512f"))) static void fill_stream_avx512(uint8_t *data, size_t size)
+{
+    __m512i v = _mm512_set1_epi8(0x5a);
+    for (size_t i = 0; i + LINE <= size; i += LINE)
+        _mm512_stream_si512((void *)(data + i), v);
+    _mm_sfence();
+}
+
+__attribute__((target("avx2"))) static void fill_stream_avx2(uint8_t *data, size_t size)
+{
+    __m256i v = _mm256_set1_epi8(0x5a);
+    for (size_t i = 0; i + LINE <= size; i += LINE) {
+        _mm256_stream_si256((void *)(data + i), v);
+        _mm256_stream_si256((void *)(data + i + 32), v);
+    }
+    _mm_sfence();
+}
+
+__attribute__((target("avx512f"))) static uint64_t read_avx512(const uint8_t *data, size_t size)
+{
+    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    size_t i = 0;
+    for (; i + 4 * LINE <= size; i += 4 * LINE)
+        for (int j = 0; j < 4; j++)
+            sum[j] = _mm512_add_epi64(sum[j], _mm512_load_si512((const void *)(data + i + LINE * j)));
+    for (; i + LINE <= size; i += LINE)
+        sum[0] = _mm512_add_epi64(sum[0], _mm512_load_si512((const void *)(data + i)));
+    sum[0] = _mm512_add_epi64(_mm512_add_epi64(sum[0], sum[1]), _mm512_add_epi64(sum[2], sum[3]));
+    return (uint64_t)_mm512_reduce_add_epi64(sum[0]) + read_plain(data + i, size - i);
+}
+
+__attribute__((target("avx2"))) static uint64_t read_avx2(const uint8_t *data, size_t size)
+{
+    __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    size_t i = 0;
+    for (; i + 128 <= size; i += 128)
+        for (int j = 0; j < 4; j++)
+            sum[j] = _mm256_add_epi64(sum[j], _mm256_load_si256((const void *)(data + i + 32 * j)));
+    uint64_t lanes[16];
+    memcpy(lanes, sum, sizeof lanes);
+    for (int j = 1; j < 16; j++)
+        lanes[0] += lanes[j];
+    return lanes[0] + read_plain(data + i, size - i);
+}
+#endif
+
+/* Thread i's part: whole lines, the last thread also has what is left. */
+static size_t part_begin(size_t size, int i, int threads)
+{
+    return i == threads ? size : size / LINE * (size_t)i / (size_t)threads * LINE;
+}
+
+void ceiling_fill(void *data, size_t size, bool around_caches)
+{
+    fill_fn *fill = fill_plain;
+#if defined(__x86_64__)
+    if (around_caches)
+        fill = cpu_features() & CPU_AVX512 ? fill_stream_avx512 : cpu_features() & CPU_AVX2 ? fill_stream_avx2 : fill;
+#else
+    (void)around_caches;
+#endif
+#pragma omp parallel
+    {
+        int i = omp_get_thread_num(), threads = omp_get_num_threads();
+        size_t begin = part_begin(size, i, threads), end = part_begin(size, i + 1, threads);
+        fill((uint8_t *)data + begin, end - begin);
+    }
+}
+
+unsigned long long ceiling_read(const void *data, size_t size)
+{
+    read_fn *read = read_plain;
+    uint64_t sum = 0;
+#if defined(__x86_64__)
+    read = cpu_features() & CPU_AVX512 ? read_avx512 : cpu_features() & CPU_AVX2 ? read_avx2 : read;
+#endif
+#pragma omp parallel reduction(+ : sum)
+    {
+        int i = omp_get_thread_num(), threads = omp_get_num_threads();
+        size_t begin = part_begin(size, i, threads), end = part_begin(size, i + 1, threads);
+        sum += read((const uint8_t *)data + begin, end - begin);
+    }
+    return sum;
+}

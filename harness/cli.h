@@ -1,0 +1,28 @@
+/*
+ * cli.h: the commands of the program, one argp parser each. The list here is the only one: dispatch, help and the
+ * shell completion are made from it.
+ *
+ * Exit codes: 0 fine, 1 a variant is wrong, 2 usage or environment error, 77 nothing could run on this machine,
+ * 130 interrupted.
+ */
+#ifndef NF4BENCH_HARNESS_CLI_H
+#define NF4BENCH_HARNESS_CLI_H
+
+/* X(name, one line of help) */
+#define COMMAND_MAP(X)                                                                                       \
+    X(list, "list the variants, and why those that cannot run here cannot")                                  \
+    X(verify, "verify variants on a suite or on one case")                                                   \
+    X(run, "verify and time a suite, and write the results to an HDF5 file")                                 \
+    X(show, "show a results file as Markdown")                                                               \
+    X(report, "make a self-contained HTML report from results files")                                        \
+    X(export, "write a results file as CSV or JSON Lines")
+
+#define X(name, help) int command_##name(int argc, char **argv);
+COMMAND_MAP(X)
+#undef X
+
+enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_NOTHING_RAN = 77, EXIT_INTERRUPTED = 130 };
+
+int cli_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * command_list.c: `nf4bench list [GLOB...]`.
+ */
+#include <argp.h>
+#include <fnmatch.h>
+#include <stdio.h>
+
+#include "harness/cli.h"
+#include "harness/kernel_table.h"
+#include "harness/provider/bitsandbytes.h"
+
+struct list_arguments {
+    const char *bitsandbytes;
+    char **globs;
+    int glob_count;
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct list_arguments *a = state->input;
+    switch (key) {
+    case 'b':
+        a->bitsandbytes = value;
+        return 0;
+    case ARGP_KEY_ARGS:
+        a->globs = state->argv + state->next;
+        a->glob_count = state->argc - state->next;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int command_list(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"bitsandbytes", 'b', "PATH", 0, "also list the functions of this bitsandbytes library or package folder", 0},
+        {0}};
+    static const struct argp argp = {options, parse, "[GLOB...]",
+                                     "List the variants whose names match a glob (default: all), and why those "
+                                     "that cannot run on this machine cannot.",
+                                     NULL, NULL, NULL};
+    struct list_arguments a = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    enum status s = bitsandbytes_load(a.bitsandbytes);
+    if (s != STATUS_OK) {
+        fprintf(stderr, "%s: %s\n", argv[0], status_message());
+        return status_exit_code(s);
+    }
+    size_t shown = 0;
+    for (size_t i = 0; i < kernel_count(); i++) {
+        const struct kernel *k = kernel_at(i);
+        bool wanted = a.glob_count == 0;
+        for (int g = 0; g < a.glob_count; g++)
+            wanted = wanted || fnmatch(a.globs[g], k->name, 0) == 0;
+        if (!wanted)
+            continue;
+        char reason[KERNEL_REASON_MAX];
+        const char *skip = kernel_unavailable(k, reason);
+        printf("%-52s %-12s %s%s\n", k->name, k->arch, skip ? "skipped: " : "runs here", skip ? skip : "");
+        shown++;
+    }
+    if (shown == 0) {
+        fprintf(stderr, "%s: no variant matches\n", argv[0]);
+        return EXIT_USAGE;
+    }
+    return 0;
+}

@@ -1,0 +1,140 @@
+/*
+ * command_results.c: `nf4bench show`, `report` and `export`: what can be done with a results file.
+ */
+#include <argp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/cli.h"
+#include "plots/report.h"
+#include "results/export.h"
+#include "results/load.h"
+
+enum { FILES_MAX = 64 };
+
+struct results_arguments {
+    const char *files[FILES_MAX];
+    size_t file_count, file_max;
+    const char *output, *against;
+    enum status (*write)(const struct result_set *s, FILE *out);
+};
+
+enum { KEY_CSV = 256, KEY_JSONL, KEY_AGAINST };
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct results_arguments *a = state->input;
+    switch (key) {
+    case 'o':
+        a->output = value;
+        return 0;
+    case KEY_AGAINST:
+        a->against = value;
+        return 0;
+    case KEY_CSV:
+        a->write = export_csv;
+        return 0;
+    case KEY_JSONL:
+        a->write = export_jsonl;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->file_count == a->file_max)
+            argp_error(state, a->file_max == 1 ? "one results file at a time" : "too many results files");
+        a->files[a->file_count++] = value;
+        return 0;
+    case ARGP_KEY_END:
+        if (a->file_count == 0)
+            argp_error(state, "name a results file");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int fail(const char *name, enum status s)
+{
+    fprintf(stderr, "%s: %s\n", name, status_message());
+    return status_exit_code(s);
+}
+
+static enum status write_markdown(const struct result_set *s, const char *against, FILE *out)
+{
+    return export_markdown(s, against, out);
+}
+
+/* Loads the one file and writes it to `output`, or to standard output. */
+static int write_one(const struct results_arguments *a, const char *name)
+{
+    struct result_set set;
+    enum status s = result_set_load(a->files[0], &set);
+    if (s != STATUS_OK)
+        return fail(name, s);
+    FILE *out = a->output ? fopen(a->output, "w") : stdout;
+    if (!out) {
+        s = status_fail(STATUS_IO, "%s: %m", a->output);
+    } else {
+        s = a->write ? a->write(&set, out) : write_markdown(&set, a->against, out);
+        bool broken = ferror(out) || fflush(out) != 0;
+        if (a->output)
+            broken = fclose(out) != 0 || broken;
+        if (s == STATUS_OK && broken)
+            s = status_fail(STATUS_IO, "%s: cannot write: %m", a->output ? a->output : "standard output");
+    }
+    result_set_release(&set);
+    return s == STATUS_OK ? 0 : fail(name, s);
+}
+
+int command_show(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"against", KEY_AGAINST, "GLOB", 0,
+         "add the speed ratio to the first variant of the same group that matches, from paired samples", 0},
+        {0}};
+    static const struct argp argp = {options, parse, "FILE.h5", "Show a results file as Markdown.", NULL, NULL, NULL};
+    struct results_arguments a = {.file_max = 1};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    return write_one(&a, argv[0]);
+}
+
+int command_export(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"csv", KEY_CSV, NULL, 0, "comma-separated values, a line per row (the default)", 0},
+        {"jsonl", KEY_JSONL, NULL, 0, "JSON Lines, an object per row, with its samples", 0},
+        {"output", 'o', "FILE", 0, "write there instead of to standard output", 0},
+        {0}};
+    static const struct argp argp = {options, parse, "FILE.h5", "Write a results file for other programs.",
+                                     NULL,    NULL,  NULL};
+    struct results_arguments a = {.file_max = 1, .write = export_csv};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    return write_one(&a, argv[0]);
+}
+
+int command_report(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"output", 'o', "FILE", 0, "the HTML file to write (default report.html)", 0}, {0}};
+    static const struct argp argp = {options, parse, "FILE.h5...",
+                                     "Make one self-contained HTML file: environment, verdicts, timings, figures.",
+                                     NULL,    NULL,  NULL};
+    struct results_arguments a = {.file_max = FILES_MAX, .output = "report.html"};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    struct result_set *sets = calloc(a.file_count, sizeof *sets);
+    size_t loaded = 0;
+    enum status s = sets ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+    while (s == STATUS_OK && loaded < a.file_count) {
+        s = result_set_load(a.files[loaded], &sets[loaded]);
+        loaded += s == STATUS_OK;
+    }
+    if (s == STATUS_OK)
+        s = report_write(sets, loaded, a.output);
+    for (size_t i = 0; i < loaded; i++)
+        result_set_release(&sets[i]);
+    free(sets);
+    if (s != STATUS_OK)
+        return fail(argv[0], s);
+    printf("%s\n", a.output);
+    return 0;
+}

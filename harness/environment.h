@@ -1,0 +1,13 @@
+/*
+ * environment.h: what a reader of a results file must know about where it was made, as a JSON object whose keys become
+ * root attributes of the file.
+ */
+#ifndef NF4BENCH_HARNESS_ENVIRONMENT_H
+#define NF4BENCH_HARNESS_ENVIRONMENT_H
+
+#include <jansson.h>
+
+/* Tool, build, machine, load, time and command line. A new reference; NULL when out of memory. */
+json_t *environment_json(int argc, char **argv);
+
+#endif

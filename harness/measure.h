@@ -1,0 +1,65 @@
+/*
+ * measure.h: timing on the CPU; the fifth stage. Times nothing that has not been verified.
+ *
+ * The rows of a group and the ceiling that fits them are sampled in rounds, in an order that is shuffled every round:
+ * sample i of every row belongs to round i, so two rows are compared by the ratios of their samples, round by round,
+ * which holds while the machine's speed drifts.
+ *
+ * cold: each call takes the next of several operand sets that together exceed the last-level cache four times.
+ * hot:  one operand set; an untimed call, then as many timed ones as make a sample of at least 200 us.
+ *
+ * Every sample is kept. Each timed output is looked at in 32 places that were poisoned before the call, and at the
+ * end of the group one more output of each row is hashed whole.
+ */
+#ifndef NF4BENCH_HARNESS_MEASURE_H
+#define NF4BENCH_HARNESS_MEASURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "harness/kernel_table.h"
+#include "harness/prepare.h"
+#include "harness/stats.h"
+#include "harness/status.h"
+#include "harness/suite.h"
+#include "results/record.h"
+
+struct measure_row {
+    const struct kernel *kernel; /* NULL: the group's ceiling */
+    uint64_t output_hash;        /* that verify() found right */
+    /* results: */
+    double *samples; /* us per call */
+    size_t sample_count, calls_per_sample;
+    struct sample_summary summary;
+    struct paired_ratio ceiling_fraction; /* ceiling time / this row's time; ratio NAN for the ceiling itself */
+    bool precise;
+    char fault[160]; /* "" or what was wrong with a timed output */
+};
+
+struct measure_group {
+    const struct operands *operands;
+    enum regime regime;
+    const char *ceiling;      /* "fill" (dequant) or "read" (products) */
+    struct measure_row *rows; /* the last one is the ceiling */
+    size_t row_count;
+};
+
+/* What is measured once per run. */
+struct measure_state {
+    bool settled_asked, unsettled;
+    double settle_s;          /* time it took */
+    double timer_overhead_us; /* median of an empty pair of clock readings */
+};
+
+/* Called between rounds; progress for a person. */
+typedef void measure_progress_fn(void *context, size_t round, double share);
+
+/* rows[i].kernel and output_hash are set by the caller for row_count - 1 rows; the last row is made the ceiling.
+ * STATUS_INTERRUPTED keeps the rounds measured so far. Results are owned: measure_group_release(). */
+enum status measure_group(struct measure_state *state, const struct measure_settings *settings,
+                          struct measure_group *group, uint64_t order_seed, measure_progress_fn *progress,
+                          void *context) WARN_UNUSED_RESULT;
+void measure_group_release(struct measure_group *group);
+
+#endif

@@ -1,0 +1,453 @@
+#include "harness/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/clock.h"
+#include "harness/cpu.h"
+#include "harness/interrupt.h"
+#include "harness/measure.h"
+#include "harness/prepare.h"
+#include "harness/progress.h"
+#include "harness/verify.h"
+#include "results/journal.h"
+#include "results/store.h"
+
+/* Records of one group, appended to the journal as one entry: a kill keeps all of a group or none. */
+struct group_records {
+    struct record *rows;
+    const double **samples;
+    size_t count, capacity;
+};
+
+struct runner {
+    const struct plan *plan;
+    const struct run_options *options;
+    struct run_summary *summary;
+    struct journal_writer *journal; /* NULL: not recorded */
+    bool *kept;                     /* [group_count] already in the journal */
+    struct verifier *verifier;
+    struct measure_state measure;
+    struct progress progress;
+};
+
+/* ---- records ---- */
+
+static void set_text(char *field, size_t size, const char *text)
+{
+    snprintf(field, size, "%s", text);
+}
+#define SET_TEXT(field, text) set_text(field, sizeof(field), text)
+
+static struct record *add_record(struct group_records *g)
+{
+    if (g->count == g->capacity) {
+        size_t capacity = g->capacity ? 2 * g->capacity : 64;
+        struct record *rows = realloc(g->rows, capacity * sizeof *rows);
+        if (!rows)
+            return NULL;
+        g->rows = rows;
+        const double **samples = realloc(g->samples, capacity * sizeof *samples);
+        if (!samples)
+            return NULL;
+        g->samples = samples;
+        g->capacity = capacity;
+    }
+    struct record *r = &g->rows[g->count];
+    record_init(r);
+    g->samples[g->count++] = NULL;
+    return r;
+}
+
+/* The problem's columns. group_id tells groups and regimes apart: 4 * group + regime. */
+static void set_problem(struct record *r, const struct plan *plan, size_t group_index, const struct operands *o)
+{
+    const struct plan_group *g = &plan->groups[group_index];
+    const struct problem *p = &g->problem;
+    problem_format(p, r->case_key, sizeof r->case_key);
+    SET_TEXT(r->suite, plan->suite->name);
+    SET_TEXT(r->weights, p->weights);
+    r->op = (uint8_t)p->op;
+    r->out_type = (uint8_t)p->out;
+    r->m = p->m;
+    r->n = p->n;
+    r->k = p->k;
+    r->blocksize = (uint32_t)p->blocksize;
+    r->nested = p->nested;
+    r->bias = p->bias;
+    r->threads = g->threads;
+    r->seed = p->seed;
+    r->group_id = 4 * group_index;
+    r->bits_per_weight = 8.0 * (double)(problem_packed_bytes(p) + problem_scale_bytes(p)) /
+                         (double)problem_weight_count(p);
+    r->format_bytes = (double)problem_format_bytes(p);
+    if (o) {
+        r->weight_sqnr_db = o->fit.sqnr_db;
+        r->weight_max_abs_error = o->fit.max_abs_error;
+        r->int4_sqnr_db = o->fit.int4_sqnr_db;
+        r->int4_max_abs_error = o->fit.int4_max_abs_error;
+    }
+}
+
+static void set_kernel(struct record *r, const struct kernel *k)
+{
+    SET_TEXT(r->variant, k->name);
+    SET_TEXT(r->arch, k->arch);
+    if (!contract_format(&k->contract, r->contract, sizeof r->contract))
+        r->contract[0] = '\0';
+}
+
+static void set_verification(struct record *r, const struct verification *v)
+{
+    r->verdict = (uint8_t)v->verdict;
+    SET_TEXT(r->check, v->check);
+    SET_TEXT(r->reason, v->reason);
+    r->compared_count = v->compared;
+    r->mismatch_count = v->mismatches;
+    r->first_mismatch = v->first_mismatch;
+    r->max_ulp = v->real.max_ulp;
+    uint64_t *const classes[ULP_CLASSES] = {&r->ulp_0, &r->ulp_1,  &r->ulp_2,   &r->ulp_4,
+                                            &r->ulp_8, &r->ulp_16, &r->ulp_more};
+    for (int i = 0; i < ULP_CLASSES; i++)
+        *classes[i] = v->real.ulp[i];
+    r->max_abs_error = v->max_abs_error;
+    r->relative_frobenius_error = v->relative_frobenius_error;
+    r->mean_error = v->mean_error;
+    r->bound_margin = v->bound_margin;
+    r->verify_s = v->seconds;
+}
+
+static void set_measurement(struct record *r, const struct measure_group *g, const struct measure_row *m,
+                            const struct measure_state *state, const struct problem *p)
+{
+    const struct sample_summary *s = &m->summary;
+    r->regime = (uint8_t)g->regime;
+    r->group_id += (uint64_t)g->regime;
+    r->sample_count = m->sample_count;
+    r->calls_per_sample = m->calls_per_sample;
+    r->operand_copies = g->regime == REGIME_COLD ? g->operands->copies : 1;
+    r->median_us = s->median;
+    r->median_lo_us = s->median_ci.lo;
+    r->median_hi_us = s->median_ci.hi;
+    r->min_us = s->min;
+    r->p10_us = s->p10;
+    r->p90_us = s->p90;
+    r->mad_us = s->mad;
+    r->iqr_us = s->iqr;
+    r->lag1_autocorrelation = s->lag1_autocorrelation;
+    r->bimodal = s->bimodal;
+    r->settled = !state->unsettled;
+    r->timer_overhead_us = state->timer_overhead_us;
+    r->precise = m->precise;
+    double second = 1e-6 * s->median, weights = (double)problem_weight_count(p);
+    if (!m->kernel) {
+        /* The ceiling's own bytes, not the format's. */
+        r->format_bytes = p->op == OP_DEQUANT ? weights * (double)dtype_size(p->out)
+                                              : (double)(problem_packed_bytes(p) + problem_scale_bytes(p));
+        r->bytes_per_s = r->format_bytes / second;
+        return;
+    }
+    r->bytes_per_s = r->format_bytes / second;
+    r->weights_per_s = weights / second;
+    r->flop_per_s = 2.0 * (double)p->m * weights / second;
+    SET_TEXT(r->ceiling, g->ceiling);
+    r->ceiling_fraction = m->ceiling_fraction.ratio;
+    r->ceiling_fraction_lo = m->ceiling_fraction.ci.lo;
+    r->ceiling_fraction_hi = m->ceiling_fraction.ci.hi;
+}
+
+/* ---- telling a person ---- */
+
+static void print_row(struct runner *run, const struct plan_group *g, const struct kernel *k, enum verdict verdict,
+                      const char *reason, const char *detail)
+{
+    bool wrong = verdict != VERDICT_PASS && verdict != VERDICT_SKIPPED;
+    if (!wrong && !run->options->list_rows)
+        return;
+    char text[PROBLEM_TEXT_MAX];
+    problem_format(&g->problem, text, sizeof text);
+    progress_clear(&run->progress);
+    printf("%-10s %-48s %s%s%s\n", verdict_word((uint8_t)verdict), k->name, text, *reason ? "\n           " : "",
+           reason);
+    for (const char *line = detail; *line;) {
+        size_t length = strcspn(line, "\n");
+        printf("           %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    if (wrong)
+        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u\n", text, k->name,
+               g->threads);
+    fflush(stdout);
+}
+
+static void on_measure(void *context, size_t round, double share)
+{
+    struct runner *run = context;
+    char what[48];
+    snprintf(what, sizeof what, "sample %zu", round + 1);
+    progress_update(&run->progress, 0.3 + 0.7 * share, what);
+}
+
+/* ---- one group ---- */
+
+static enum status no_memory(void)
+{
+    return status_fail(STATUS_MEMORY, "run: out of memory");
+}
+
+/* `skip_all`: why no row of the group can run, or "". */
+static enum status verify_rows(struct runner *run, const struct plan_group *g, struct operands *o,
+                               const char *skip_all, struct verification *results)
+{
+    enum status s = STATUS_OK;
+    for (size_t i = 0; i < g->row_count && s == STATUS_OK; i++) {
+        const struct plan_row *row = &g->rows[i];
+        if (interrupt_pending())
+            return status_fail(STATUS_INTERRUPTED, "interrupted");
+        if (row->skip || *skip_all) {
+            results[i] = (struct verification){.verdict = VERDICT_SKIPPED, .first_mismatch = -1};
+            SET_TEXT(results[i].reason, row->skip ? row->skip : skip_all);
+        } else {
+            progress_update(&run->progress, 0.3 * (double)i / (double)g->row_count, row->kernel->name);
+            s = verify(run->verifier, row->kernel, o, &results[i]);
+        }
+        if (s != STATUS_OK)
+            return s;
+        char what[160];
+        if (results[i].verdict == VERDICT_FAIL && !operands_intact(o, 0, what, sizeof what)) {
+            /* It wrote where it must not: the next variant gets fresh operands. */
+            struct problem p = o->problem;
+            size_t copies = o->copies;
+            operands_release(o);
+            s = operands_init(&p, copies, o);
+        }
+        print_row(run, g, row->kernel, results[i].verdict, results[i].reason, results[i].detail);
+        switch (results[i].verdict) {
+        case VERDICT_PASS:
+            run->summary->pass++;
+            break;
+        case VERDICT_SKIPPED:
+            run->summary->skipped++;
+            break;
+        case VERDICT_MISTRUSTED:
+            run->summary->mistrusted++;
+            break;
+        default:
+            run->summary->fail++;
+        }
+    }
+    return s;
+}
+
+/* Times the rows that passed, in one regime, and adds a record for each and for the ceiling. */
+static enum status measure_regime(struct runner *run, size_t index, enum regime regime, const struct operands *o,
+                                  const struct verification *results, struct group_records *records,
+                                  struct measure_group *timed)
+{
+    const struct plan_group *g = &run->plan->groups[index];
+    *timed = (struct measure_group){.operands = o, .regime = regime};
+    timed->rows = calloc(g->row_count + 1, sizeof *timed->rows);
+    size_t *plan_row = calloc(g->row_count, sizeof *plan_row);
+    if (!timed->rows || !plan_row) {
+        free(plan_row);
+        return no_memory();
+    }
+    for (size_t i = 0; i < g->row_count; i++) {
+        if (results[i].verdict != VERDICT_PASS)
+            continue;
+        plan_row[timed->row_count] = i;
+        timed->rows[timed->row_count].kernel = g->rows[i].kernel;
+        timed->rows[timed->row_count++].output_hash = results[i].output_hash;
+    }
+    enum status s = STATUS_OK;
+    if (timed->row_count > 0) {
+        timed->row_count++; /* the ceiling */
+        s = measure_group(&run->measure, &run->plan->suite->measure, timed, o->problem.seed + index, on_measure, run);
+    }
+    /* An interrupted group is recorded if it has what its suite asks for at least, else it is left for --resume. */
+    bool enough = s == STATUS_OK ||
+                  (s == STATUS_INTERRUPTED && timed->rows[0].sample_count >= run->plan->suite->measure.min_samples);
+    for (size_t i = 0; enough && i < timed->row_count; i++) {
+        const struct measure_row *m = &timed->rows[i];
+        struct record *r = add_record(records);
+        if (!r) {
+            s = no_memory();
+            break;
+        }
+        set_problem(r, run->plan, index, o);
+        if (m->kernel) {
+            struct verification v = results[plan_row[i]];
+            if (m->fault[0]) {
+                v.verdict = VERDICT_FAIL;
+                SET_TEXT(v.check, "timed_output");
+                SET_TEXT(v.reason, m->fault);
+                run->summary->faults++;
+                print_row(run, g, m->kernel, VERDICT_FAIL, m->fault, "");
+            }
+            set_kernel(r, m->kernel);
+            set_verification(r, &v);
+        } else {
+            snprintf(r->variant, sizeof r->variant, "ceiling_%s", timed->ceiling);
+            SET_TEXT(r->arch, "cpu");
+        }
+        set_measurement(r, timed, m, &run->measure, &g->problem);
+        records->samples[records->count - 1] = m->samples;
+    }
+    free(plan_row);
+    return s;
+}
+
+static enum status run_group(struct runner *run, size_t index)
+{
+    const struct plan_group *g = &run->plan->groups[index];
+    struct operands operands = {0};
+    struct group_records records = {0};
+    struct measure_group timed[2] = {{0}, {0}};
+    struct verification *results = calloc(g->row_count, sizeof *results);
+    char text[PROBLEM_TEXT_MAX], line[128];
+    size_t pass_before = run->summary->pass, fail_before = run->summary->fail + run->summary->mistrusted;
+    double start = clock_s();
+    enum status s = results ? STATUS_OK : no_memory();
+
+    problem_format(&g->problem, text, sizeof text);
+    progress_step(&run->progress, g->expected_s, text);
+    cpu_pin_threads(g->threads);
+    if (s == STATUS_OK)
+        s = operands_init(&g->problem, g->cold ? operands_cold_copies(&g->problem) : 1, &operands);
+    /* Too large for this machine: its rows say so, the run goes on. */
+    char too_large[KERNEL_REASON_MAX] = "";
+    if (s == STATUS_MEMORY && results) {
+        SET_TEXT(too_large, status_message());
+        s = STATUS_OK;
+    }
+    if (s == STATUS_OK)
+        s = verify_rows(run, g, &operands, too_large, results);
+    const bool asked[2] = {g->cold, g->hot};
+    for (int i = 0; i < 2 && s == STATUS_OK; i++)
+        if (asked[i])
+            s = measure_regime(run, index, i ? REGIME_HOT : REGIME_COLD, &operands, results, &records, &timed[i]);
+    /* Rows that were not timed, and all rows of a verify-only group, have a record without a regime. */
+    bool complete = s == STATUS_OK;
+    for (size_t i = 0; complete && i < g->row_count && s == STATUS_OK; i++) {
+        if ((g->cold || g->hot) && results[i].verdict == VERDICT_PASS)
+            continue;
+        struct record *r = add_record(&records);
+        if (!r) {
+            s = no_memory();
+            break;
+        }
+        set_problem(r, run->plan, index, *too_large ? NULL : &operands);
+        set_kernel(r, g->rows[i].kernel);
+        set_verification(r, &results[i]);
+    }
+    if ((s == STATUS_OK || s == STATUS_INTERRUPTED) && run->journal && records.count) {
+        enum status appended = journal_append(run->journal, records.rows, records.samples, records.count);
+        s = appended != STATUS_OK ? appended : s;
+    }
+    if (complete && s == STATUS_OK) {
+        run->summary->groups_done++;
+        snprintf(line, sizeof line, "%zu pass, %zu fail, %.1f s", run->summary->pass - pass_before,
+                 run->summary->fail + run->summary->mistrusted - fail_before, clock_s() - start);
+        progress_step_done(&run->progress, line);
+    }
+    for (int i = 0; i < 2; i++)
+        measure_group_release(&timed[i]);
+    free(records.rows);
+    free(records.samples);
+    free(results);
+    operands_release(&operands);
+    return s;
+}
+
+/* ---- the journal ---- */
+
+enum { PATH_TEXT_MAX = 4096 };
+
+static enum status open_journal(struct runner *run, const char *path)
+{
+    char hash[32];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)plan_hash(run->plan));
+    if (!run->options->resume) {
+        json_object_set_new(run->options->environment, "plan_hash", json_string(hash));
+        json_object_set_new(run->options->environment, "suite", json_string(run->plan->suite->path));
+        char *text = json_dumps(run->options->environment, JSON_COMPACT);
+        enum status s = text ? journal_create(path, text, JOURNAL_SYNC_END, &run->journal) : no_memory();
+        free(text);
+        return s;
+    }
+    struct journal done;
+    enum status s = journal_read(path, &done);
+    if (s != STATUS_OK)
+        return s;
+    json_t *header = json_loads(done.header_json, 0, NULL);
+    const char *stored = json_string_value(json_object_get(header, "plan_hash"));
+    if (!stored || strcmp(stored, hash) != 0)
+        s = status_fail(STATUS_INPUT,
+                        "%s: the suite, the table of variants or the machine's threads have changed since this run "
+                        "began; finish it with the same, or start anew",
+                        path);
+    for (size_t i = 0; i < done.row_count && s == STATUS_OK; i++) {
+        size_t group = done.rows[i].group_id / 4;
+        if (group >= run->plan->group_count) {
+            s = status_fail(STATUS_INPUT, "%s: row %zu belongs to group %zu of %zu", path, i, group,
+                            run->plan->group_count);
+        } else if (!run->kept[group]) {
+            run->kept[group] = true;
+            run->summary->groups_kept++;
+        }
+    }
+    json_decref(header);
+    journal_release(&done);
+    return s == STATUS_OK ? journal_append_open(path, JOURNAL_SYNC_END, &run->journal) : s;
+}
+
+enum status run_plan(const struct plan *plan, const struct run_options *options, struct run_summary *summary)
+{
+    struct runner run = {.plan = plan, .options = options, .summary = summary};
+    char journal_path[PATH_TEXT_MAX];
+    double expected = 0;
+    size_t steps = 0;
+    *summary = (struct run_summary){0};
+    run.verifier = verifier_new();
+    run.kept = calloc(plan->group_count, sizeof *run.kept);
+    enum status s = run.verifier && run.kept ? STATUS_OK : no_memory();
+    if (s == STATUS_OK && options->output) {
+        if (snprintf(journal_path, sizeof journal_path, "%s.journal", options->output) >= (int)sizeof journal_path)
+            s = status_fail(STATUS_USAGE, "%s: the path is too long", options->output);
+        else
+            s = open_journal(&run, journal_path);
+    }
+    for (size_t i = 0; s == STATUS_OK && i < plan->group_count; i++) {
+        expected += run.kept[i] ? 0 : plan->groups[i].expected_s;
+        steps += !run.kept[i];
+    }
+    progress_init(&run.progress, expected, steps);
+    for (size_t i = 0; s == STATUS_OK && i < plan->group_count; i++)
+        if (!run.kept[i])
+            s = run_group(&run, i);
+    progress_clear(&run.progress);
+
+    if (run.journal) {
+        enum status closed = journal_close(run.journal);
+        s = s == STATUS_OK || s == STATUS_INTERRUPTED ? (closed != STATUS_OK ? closed : s) : s;
+        if (s == STATUS_OK || s == STATUS_INTERRUPTED) {
+            /* After an interrupt the journal stays, so that --resume can complete the run. */
+            enum status built = store_build(journal_path, options->output, s == STATUS_INTERRUPTED);
+            s = built != STATUS_OK ? built : s;
+        } else {
+            char why[1024];
+            snprintf(why, sizeof why, "%s", status_message());
+            s = status_fail(s, "%s\nwhat was measured is in %s; go on with `nf4bench run --resume %s`", why,
+                            journal_path, options->output);
+        }
+        if (s == STATUS_INTERRUPTED)
+            s = status_fail(s, "interrupted: the rows so far are in %s; go on with `nf4bench run --resume %s`",
+                            options->output, options->output);
+    }
+    verifier_free(run.verifier);
+    free(run.kept);
+    return s;
+}

@@ -1,0 +1,33 @@
+/*
+ * run.h: takes a plan through prepare, verify, measure and record, group by group.
+ */
+#ifndef NF4BENCH_HARNESS_RUN_H
+#define NF4BENCH_HARNESS_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "harness/plan.h"
+#include "harness/status.h"
+
+struct run_options {
+    const char *output;  /* path of the HDF5 file, or NULL: nothing is recorded */
+    bool resume;         /* continue the journal of `output` */
+    json_t *environment; /* root attributes; not owned; required with output */
+    bool list_rows;      /* print a line for every row, not only for those that fail */
+};
+
+struct run_summary {
+    size_t pass, fail, mistrusted, skipped; /* rows (variant x problem) */
+    size_t faults;                          /* rows whose timed output was wrong */
+    size_t groups_done, groups_kept;        /* kept: already in the journal */
+};
+
+/* A wrong variant is counted, printed with its repro line, and not timed. On STATUS_INTERRUPTED and on errors, what is
+ * recorded so far is in `output` (interrupt) or its journal (error; the message says how to go on). */
+enum status run_plan(const struct plan *plan, const struct run_options *options,
+                     struct run_summary *summary) WARN_UNUSED_RESULT;
+
+#endif

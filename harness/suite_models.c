@@ -1,0 +1,190 @@
+#include "harness/suite_models.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/suite_yaml.h"
+
+static const size_t side_max = (size_t)1 << 31, product_max = (size_t)1 << 40;
+
+const char *suite_shape_fault(size_t n, size_t k)
+{
+    if (!n || !k)
+        return "a side is zero";
+    if (n > side_max || k > side_max)
+        return "a side is longer than 2147483648";
+    if (n > product_max / k)
+        return "it has more than 2^40 elements";
+    return NULL;
+}
+
+enum status suite_file_read(const char *path, char **text, size_t *size)
+{
+    enum status s = STATUS_OK;
+    char *bytes = NULL;
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return status_fail(STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
+    /* Not sized beforehand: a pipe has no size. One byte more than allowed shows that there is too much. */
+    bytes = malloc(SUITE_YAML_BYTES_MAX + 1);
+    if (!bytes) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        goto out;
+    }
+    *size = fread(bytes, 1, SUITE_YAML_BYTES_MAX + 1, f);
+    if (ferror(f)) {
+        s = status_fail(STATUS_IO, "%s: cannot read: %s", path, strerror(errno));
+        goto out;
+    }
+    if (*size > SUITE_YAML_BYTES_MAX) {
+        s = status_fail(STATUS_LIMIT, "%s: more than %d bytes", path, SUITE_YAML_BYTES_MAX);
+        goto out;
+    }
+    *text = bytes;
+    bytes = NULL;
+out:
+    free(bytes);
+    fclose(f);
+    return s;
+}
+
+const struct suite_model *suite_models_find(const struct suite_models *m, const char *name)
+{
+    for (size_t i = 0; i < m->model_count; i++)
+        if (strcmp(m->models[i].name, name) == 0)
+            return &m->models[i];
+    return NULL;
+}
+
+const struct suite_layer *suite_model_layer(const struct suite_model *m, const char *name)
+{
+    for (size_t i = 0; i < m->layer_count; i++)
+        if (strcmp(m->layers[i].name, name) == 0)
+            return &m->layers[i];
+    return NULL;
+}
+
+static void mark_parts(struct suite_model *m)
+{
+    static const char *const fused[][2] = {
+        {"q", "qkv"}, {"k", "qkv"}, {"v", "qkv"}, {"gate", "gate_up"}, {"up", "gate_up"}};
+    for (size_t i = 0; i < m->layer_count; i++)
+        for (size_t f = 0; f < sizeof fused / sizeof *fused; f++)
+            if (strcmp(m->layers[i].name, fused[f][0]) == 0 && suite_model_layer(m, fused[f][1]))
+                m->layers[i].part = true;
+}
+
+static enum status parse_layer(struct suite_yaml *y, yaml_node_t *key, yaml_node_t *value,
+                               struct suite_model *m)
+{
+    yaml_node_t **pair = NULL;
+    size_t count;
+    const char *name, *fault;
+    enum status s = suite_yaml_string(y, key, "a layer's name", &name);
+    if (s != STATUS_OK)
+        return s;
+    if (suite_model_layer(m, name))
+        return suite_yaml_fail(y, key, NULL, "layer \"%s\" stands twice", name);
+    s = suite_yaml_list(y, value, "a shape", &pair, &count);
+    if (s == STATUS_OK && count != 2)
+        s = suite_yaml_fail(y, value, NULL, "a shape is a pair [n, k]");
+    struct suite_layer layer = {0};
+    if (s == STATUS_OK)
+        s = suite_yaml_size(y, pair[0], "n", 1, SIZE_MAX, &layer.n);
+    if (s == STATUS_OK)
+        s = suite_yaml_size(y, pair[1], "k", 1, SIZE_MAX, &layer.k);
+    if (s == STATUS_OK && (fault = suite_shape_fault(layer.n, layer.k)))
+        s = suite_yaml_fail(y, value, NULL, "shape: %s", fault);
+    if (s == STATUS_OK && !(layer.name = strdup(name)))
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", y->name);
+    if (s == STATUS_OK)
+        m->layers[m->layer_count++] = layer;
+    free(pair);
+    return s;
+}
+
+static enum status parse_model(struct suite_yaml *y, yaml_node_t *key, yaml_node_t *value,
+                               struct suite_models *all)
+{
+    const char *name;
+    enum status s = suite_yaml_string(y, key, "a model's name", &name);
+    if (s != STATUS_OK)
+        return s;
+    if (suite_models_find(all, name))
+        return suite_yaml_fail(y, key, NULL, "model \"%s\" stands twice", name);
+    if (value->type != YAML_MAPPING_NODE)
+        return suite_yaml_fail(y, value, NULL, "a model must be a mapping of layers to shapes");
+    const yaml_node_pair_t *pairs = value->data.mapping.pairs.start;
+    size_t count = (size_t)(value->data.mapping.pairs.top - pairs);
+    if (!count || count > SUITE_LAYERS_MAX)
+        return suite_yaml_fail(y, value, NULL, "a model has 1 to %d layers, not %zu", SUITE_LAYERS_MAX,
+                               count);
+    /* In the array from here on, so that it is released with the others. */
+    struct suite_model *m = &all->models[all->model_count++];
+    *m = (struct suite_model){.name = strdup(name), .layers = calloc(count, sizeof *m->layers)};
+    if (!m->name || !m->layers)
+        return status_fail(STATUS_MEMORY, "%s: out of memory", y->name);
+    for (size_t i = 0; s == STATUS_OK && i < count; i++)
+        s = parse_layer(y, suite_yaml_node(y, pairs[i].key), suite_yaml_node(y, pairs[i].value), m);
+    mark_parts(m);
+    return s;
+}
+
+enum status suite_models_parse(const char *text, size_t size, const char *name, struct suite_models *out)
+{
+    struct suite_yaml y;
+    *out = (struct suite_models){0};
+    enum status s = suite_yaml_parse(text, size, name, &y);
+    if (s != STATUS_OK)
+        goto out;
+    yaml_node_t *root = suite_yaml_root(&y);
+    if (root->type != YAML_MAPPING_NODE) {
+        s = suite_yaml_fail(&y, root, NULL, "models must be a mapping of names to layers");
+        goto out;
+    }
+    const yaml_node_pair_t *pairs = root->data.mapping.pairs.start;
+    size_t count = (size_t)(root->data.mapping.pairs.top - pairs);
+    if (!count || count > SUITE_MODELS_MAX) {
+        s = suite_yaml_fail(&y, root, NULL, "1 to %d models, not %zu", SUITE_MODELS_MAX, count);
+        goto out;
+    }
+    out->models = calloc(count, sizeof *out->models);
+    if (!out->models) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", name);
+        goto out;
+    }
+    for (size_t i = 0; s == STATUS_OK && i < count; i++)
+        s = parse_model(&y, suite_yaml_node(&y, pairs[i].key), suite_yaml_node(&y, pairs[i].value), out);
+out:
+    suite_yaml_release(&y);
+    if (s != STATUS_OK)
+        suite_models_release(out);
+    return s;
+}
+
+enum status suite_models_load(const char *path, struct suite_models *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    *out = (struct suite_models){0};
+    enum status s = suite_file_read(path, &text, &size);
+    if (s == STATUS_OK)
+        s = suite_models_parse(text, size, path, out);
+    free(text);
+    return s;
+}
+
+void suite_models_release(struct suite_models *m)
+{
+    for (size_t i = 0; i < m->model_count; i++) {
+        for (size_t j = 0; j < m->models[i].layer_count; j++)
+            free(m->models[i].layers[j].name);
+        free(m->models[i].layers);
+        free(m->models[i].name);
+    }
+    free(m->models);
+    *m = (struct suite_models){0};
+}

@@ -1,0 +1,46 @@
+/*
+ * weights.h: real weights by name from a safetensors file, as NF4: either dense tensors that the reference
+ * quantizes, or NF4 checkpoints as bitsandbytes writes them, read as they are.
+ *
+ * A checkpoint linear layer P is P.weight (packed), P.weight.absmax, .quant_map, .nested_absmax,
+ * .nested_quant_map and .quant_state.bitsandbytes__nf4 (JSON: quant_type, blocksize, dtype, shape, and when
+ * nested nested_blocksize, nested_dtype, nested_offset). Everything is checked against everything: a lying
+ * shape, a quant_map that is not NF4's, a nested blocksize other than 256 are errors that name tensor and
+ * file.
+ */
+#ifndef NF4BENCH_HARNESS_WEIGHTS_H
+#define NF4BENCH_HARNESS_WEIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "harness/safetensors.h"
+#include "reference/nf4.h"
+
+/* What a file offers under a name: enough to plan. A dense tensor has rank 2, or is refused with a reason. */
+struct weight_info {
+    char *name; /* of the dense tensor, or P.weight */
+    size_t n, k;
+    bool checkpoint;
+    size_t blocksize; /* checkpoint: as stored; dense: 0 */
+    bool nested;      /* checkpoint: as stored */
+};
+
+/* All tensors of `file` whose name matches one of the globs, sorted by name. With checkpoint: the NF4 layers;
+ * without: dense F32/F16/BF16 matrices. A glob that matches nothing usable is an error that names the closest
+ * tensors. The array and its names are owned by the caller: weight_list_free(). */
+enum status weight_list(const struct safetensors *file, char *const *globs, size_t glob_count,
+                        bool checkpoint, struct weight_info **out, size_t *count) WARN_UNUSED_RESULT;
+void weight_list_free(struct weight_info *list, size_t count);
+
+/* The dense tensor `name` widened to fp32 (exact), [n*k], allocated with malloc, owned by the caller. */
+enum status weight_dense(const struct safetensors *file, const char *name, float **out) WARN_UNUSED_RESULT;
+
+/* Points *out at the checkpoint's packed bytes, absmax, map and nested parts. Parts whose alignment in the
+ * file is not that of their type are copied into *owned (free() it after use; may be NULL). Also checks the
+ * values that the format fixes: quant_map is the NF4 codebook. */
+enum status weight_checkpoint(const struct safetensors *file, const char *name, struct nf4_tensor *out,
+                              void **owned) WARN_UNUSED_RESULT;
+
+#endif

@@ -235,7 +235,7 @@ enum status safetensors_open(const char *path, struct safetensors *out)
     void *mapping = MAP_FAILED;
     size_t size = 0;
     *out = (struct safetensors){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block before it is refused */
     if (fd < 0)
         return status_fail(STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
     if (fstat(fd, &about) != 0) {

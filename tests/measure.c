@@ -1,0 +1,105 @@
+#include "harness/measure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/verify.h"
+#include "tests/test.h"
+
+static const struct measure_settings quick = {
+    .min_samples = 5, .max_samples = 9, .max_seconds = 5, .precision = 1e-9, .settle_seconds = 0};
+
+static void set_up(struct operands *o, struct measure_group *g, const struct kernel *kernels, size_t count,
+                   size_t copies, uint64_t hash)
+{
+    struct problem p;
+    ASSERT_EQ(STATUS_OK, problem_parse("dequant bf16 n=64 k=128 blocksize=64", &p));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, copies, o));
+    g->operands = o;
+    g->row_count = count + 1;
+    g->rows = calloc(count + 1, sizeof *g->rows);
+    for (size_t i = 0; i < count; i++) {
+        g->rows[i].kernel = &kernels[i];
+        g->rows[i].output_hash = hash;
+    }
+}
+
+/* The hash of a right output, as verify() would have it. */
+static uint64_t right_hash(const struct kernel *k)
+{
+    struct problem p;
+    struct operands o;
+    EXPECT_EQ(STATUS_OK, problem_parse("dequant bf16 n=64 k=128 blocksize=64", &p));
+    EXPECT_EQ(STATUS_OK, operands_init(&p, 1, &o));
+    operands_call(&o, 0, k, NULL);
+    uint64_t hash = bytes_hash(o.sets[0].out.data, o.sets[0].out.size);
+    operands_release(&o);
+    return hash;
+}
+
+TEST(measure, rows_and_ceiling_are_sampled_in_pairs)
+{
+    const struct kernel *k = kernel_find("nf4_dequant_bf16__scalar");
+    ASSERT_TRUE(k != NULL);
+    for (int hot = 0; hot < 2; hot++) {
+        struct kernel two[2] = {*k, *k};
+        struct measure_state state = {0};
+        struct operands o;
+        struct measure_group g = {.regime = hot ? REGIME_HOT : REGIME_COLD};
+        set_up(&o, &g, two, 2, hot ? 1 : 3, right_hash(k));
+        EXPECT_EQ(STATUS_OK, measure_group(&state, &quick, &g, 1, NULL, NULL));
+        EXPECT_STREQ("fill", g.ceiling);
+        for (size_t i = 0; i < 3; i++) {
+            EXPECT_EQ(9, g.rows[i].sample_count); /* never precise enough: runs to the cap */
+            EXPECT_STREQ("", g.rows[i].fault);
+            EXPECT_FALSE(g.rows[i].precise);
+            EXPECT_EQ(hot ? 1 : 0, g.rows[i].calls_per_sample > 1);
+            for (size_t s = 0; s < g.rows[i].sample_count; s++)
+                EXPECT_TRUE(g.rows[i].samples[s] > 0);
+        }
+        EXPECT_EQ(9, g.rows[0].ceiling_fraction.count);
+        EXPECT_TRUE(g.rows[0].ceiling_fraction.ratio > 0);
+        EXPECT_TRUE(isnan(g.rows[2].ceiling_fraction.ratio));
+        measure_group_release(&g);
+        operands_release(&o);
+    }
+}
+
+static unsigned calls;
+static dequant_fn *honest;
+
+static void skips_every_second_call(const struct dequant_args *a)
+{
+    if (++calls % 2)
+        honest(a);
+}
+
+static void right_at_first(const struct dequant_args *a)
+{
+    honest(a);
+    if (++calls > 4)
+        ((uint16_t *)a->out)[a->count - 1] ^= 1;
+}
+
+/* A kernel that is right while it is verified and lazy while it is timed. */
+TEST(measure, wrong_timed_outputs_are_noticed)
+{
+    static dequant_fn *const cheats[] = {skips_every_second_call, right_at_first};
+    const struct kernel *k = kernel_find("nf4_dequant_bf16__scalar");
+    honest = k->dequant;
+    for (size_t i = 0; i < 2; i++) {
+        struct kernel cheat = *k;
+        struct measure_state state = {0};
+        struct operands o;
+        struct measure_group g = {.regime = REGIME_COLD};
+        cheat.dequant = cheats[i];
+        calls = 0;
+        test_note("cheat %zu", i);
+        set_up(&o, &g, &cheat, 1, 2, right_hash(k));
+        EXPECT_EQ(STATUS_OK, measure_group(&state, &quick, &g, 1, NULL, NULL));
+        EXPECT_CONTAINS(g.rows[0].fault, "timed output of round");
+        measure_group_release(&g);
+        operands_release(&o);
+    }
+}

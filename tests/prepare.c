@@ -1,0 +1,79 @@
+#include "harness/prepare.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "harness/random.h"
+#include "tests/test.h"
+
+static struct problem parse(const char *text)
+{
+    struct problem p = {0};
+    EXPECT_EQ(STATUS_OK, problem_parse(text, &p));
+    return p;
+}
+
+/* The same text gives the same bytes, on any number of copies; another seed gives others. */
+TEST(prepare, inputs_are_reproducible)
+{
+    struct problem p = parse("gemm bf16 m=3 n=33 k=65 blocksize=64 nested=1 bias=1 seed=5");
+    struct operands a, b, c;
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &a));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 3, &b));
+    p.seed = 6;
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &c));
+    for (size_t i = 0; i < 3; i++) {
+        char what[128];
+        EXPECT_TRUE(a.sets[0].input_hash == b.sets[i].input_hash);
+        EXPECT_TRUE(operands_intact(&b, i, what, sizeof what));
+    }
+    EXPECT_TRUE(a.sets[0].input_hash != c.sets[0].input_hash);
+    EXPECT_EQ((33 * 65 + 1) / 2, a.sets[0].packed.size);
+    operands_release(&a);
+    operands_release(&b);
+    operands_release(&c);
+}
+
+TEST(prepare, a_changed_input_is_noticed)
+{
+    struct problem p = parse("gemm f32 m=2 n=8 k=64 blocksize=64 nested=0 bias=0 seed=5");
+    struct operands o;
+    char what[128];
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &o));
+    ((float *)o.sets[0].x.data)[127] += 1;
+    EXPECT_FALSE(operands_intact(&o, 0, what, sizeof what));
+    EXPECT_CONTAINS(what, "inputs");
+    operands_rehash(&o);
+    EXPECT_TRUE(operands_intact(&o, 0, what, sizeof what));
+    operands_release(&o);
+}
+
+TEST(prepare, more_memory_than_there_is_is_refused_before_allocation)
+{
+    struct problem p = parse("dequant f32 n=1048576 k=1048576");
+    struct operands o;
+    EXPECT_EQ(STATUS_MEMORY, operands_init(&p, 2, &o));
+    EXPECT_CONTAINS(status_message(), "GiB");
+}
+
+TEST(prepare, normal_has_mean_0_and_variance_1)
+{
+    double sum = 0, squares = 0;
+    enum { COUNT = 1 << 20 };
+    for (uint64_t i = 0; i < COUNT; i++) {
+        double x = random_normal(3, RANDOM_WEIGHTS, i);
+        sum += x;
+        squares += x * x;
+    }
+    EXPECT_NEAR(0, sum / COUNT, 0.005);
+    EXPECT_NEAR(1, squares / COUNT, 0.005);
+}
+
+TEST(prepare, cold_copies_exceed_the_last_level_cache)
+{
+    struct problem p = parse("dequant bf16 n=256 k=256");
+    EXPECT_TRUE(operands_cold_copies(&p) >= 2);
+    EXPECT_TRUE(operands_cold_copies(&p) <= 4096);
+    p = parse("dequant bf16 n=8192 k=8192");
+    EXPECT_EQ(2, operands_cold_copies(&p));
+}

@@ -20,16 +20,22 @@
  *   without an element in the run are left alone. Trees and splits as above.
  *
  * ACC_DPBF16 (forward, bf16, DENORMALS_FLUSH). The pair dot dp(acc, (x1,w1), (x0,w0)) is
- *   acc = F(fma(F(x1), F(w1), F(acc))), then acc = F(fma(F(x0), F(w0), acc)), where F flushes a denormal to a
- *   zero of its sign: the VDPBF16PS instruction, odd element first. Lane i of 16 owns the k with
- *   (k/8) mod 16 == i. Within each group of 8 consecutive k (group base g, a multiple of 8) it runs four pair
- *   dots, p = 0..3: x1,w1 at k = g+p+4 and x0,w0 at k = g+p. Elements at k >= K are x = +0, w = +0.
+ *   acc = G(fma(F(x1), F(w1), F(acc))), then acc = G(fma(F(x0), F(w0), acc)), where F flushes a denormal to a
+ *   zero of its sign, and G a sum that is tiny after rounding: below 2^-126 when rounded to 24 bits with an
+ *   unbounded exponent (so a sum of 2^-126 - 0.75 * 2^-150 becomes 0, though fp32 would round it to 2^-126).
+ *   This is the VDPBF16PS instruction, odd element first; a test holds it against the CPU's. Lane i of 16 owns
+ *   the k with (k/8) mod 16 == i. Within each group of 8 consecutive k (group base g, a multiple of 8) it runs
+ *   four pair dots, p = 0..3: x1,w1 at k = g+p+4 and x0,w0 at k = g+p. Elements at k >= K are x = +0, w = +0.
  *   SCALE_WEIGHT: all into acc[i]. SCALE_BLOCK: for each maximal range of the group's existing elements that
  *   lies in one block, ascending (one range unless a row starts inside a block), t starts at +0, runs the four
  *   pair dots with the elements outside the range as x = +0, w = +0, and acc[i] = fma(t, absmax, acc[i]) (IEEE,
  *   no flush). Groups in ascending order; then the halving tree over the 16 lanes.
  *
- * DENORMALS_FLUSH with ACC_CHAINS: every fma flushes its inputs and its result to signed zero (fma.ftz).
+ * DENORMALS_FLUSH with ACC_CHAINS: every fma flushes its inputs and its IEEE result to signed zero (fma.ftz). The
+ *   adds of the tree, the splits and the bias do not flush. Unconfirmed on hardware where an fma is tiny only
+ *   before it is rounded to 2^-126 (see G above).
+ *
+ * A NaN result is the positive quiet NaN without payload (7fc00000, 7e00, 7fc0), whatever the fma made.
  *
  * Why these orders: acc1 is the textbook loop; acc16 is what 16 SIMD lanes compute; acc<L>x<S> is split-K with
  * an ordered reduction; dpbf16 is what a byte-wise nibble unpack feeds to the bf16 dot unit without shuffles.
@@ -51,8 +57,9 @@ struct matmul {
     const struct nf4_tensor *w; /* count == n*k */
 };
 
-/* Y (or dX) in c->out, in exactly the order of contract c. False, nothing written, if the contract has no
- * pinned order (ACC_ANY) or is not a product. Uses OpenMP over outputs; never over a reduction. */
+/* Y (or dX) in c->out, in exactly the order of contract c. False, nothing written, if the contract is invalid, has
+ * no pinned order (ACC_ANY) or is not a product, or if memory for an fp32 copy of the activations and 16 rows of
+ * weights per thread cannot be had. Uses OpenMP over outputs; never over a reduction. */
 bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y);
 
 /* One output element in the order of contract c (for decoding a mismatch, and for sampled checks). */
@@ -61,15 +68,19 @@ float matmul_pinned_at(const struct contract *c, const struct matmul *p, size_t 
 /*
  * fp64 reference with the weights of contract c (nf4_weight for SCALE_WEIGHT; decode * absmax in fp64 for
  * SCALE_BLOCK): value[i] = sum, bias included; magnitude[i] = sum |a*w| + |bias|. Either may be NULL. Both are
- * [m,n] (backward [m,k]).
+ * [m,n] (backward [m,k]). Inputs that the contract flushes are flushed here too: that is what it computes, not an
+ * error of it.
  */
 void matmul_fp64(const struct contract *c, const struct matmul *p, double *value, double *magnitude);
 
 /*
  * Largest |error| that a right kernel of contract c may have against matmul_fp64 for this element:
- *   gamma*S + u_T*(|ref| + gamma*S) + one subnormal quantum of T
- * gamma = d*u/(1 - d*u), u = 2^-24, d = depth of the accumulation (R + 2 for ACC_ANY). Source: Higham, Accuracy
- * and Stability of Numerical Algorithms, ch. 3. It cannot see a dropped product: see verify.h.
+ *   E + u_T*(|ref| + E) + one subnormal quantum of T,   E = gamma*S + d*eta
+ * gamma = d*u/(1 - d*u), u = 2^-24, d = depth of the accumulation, the most roundings that one term goes through
+ * (ACC_ANY: R + 2; R + 4 with SCALE_BLOCK). eta = 2^-149, or 2^-126 where results are flushed, is what an
+ * underflow may cost; a partial sum that is flushed before it is scaled by an absmax above 1 is not covered.
+ * Infinite where a right kernel may overflow T. Source: Higham, Accuracy and Stability of Numerical Algorithms,
+ * ch. 2 and 3. It cannot see a dropped product: see verify.h.
  */
 double matmul_bound(const struct contract *c, size_t reduced, double ref, double magnitude);
 

@@ -1,0 +1,226 @@
+/* contract.c: names of contracts, formatted and parsed from the rows of contract.inc; see contract.h. */
+#include "reference/contract.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A field is known by where it lies in struct contract; every field with words is an enum, read as unsigned.
+ */
+struct word {
+    size_t field;
+    unsigned value;
+    const char *text;
+};
+
+static const struct word words[] = {
+#define CONTRACT_WORD(field, enumerator, word, meaning) {offsetof(struct contract, field), enumerator, word},
+#include "reference/contract.inc"
+};
+enum { WORD_COUNT = sizeof words / sizeof words[0] };
+
+_Static_assert(sizeof(enum format) == sizeof(unsigned) && sizeof(enum op) == sizeof(unsigned) &&
+                   sizeof(enum dtype) == sizeof(unsigned) && sizeof(enum decode) == sizeof(unsigned) &&
+                   sizeof(enum scale_point) == sizeof(unsigned) &&
+                   sizeof(enum accumulation) == sizeof(unsigned) && sizeof(enum nested) == sizeof(unsigned) &&
+                   sizeof(enum denormals) == sizeof(unsigned),
+               "an enum field is copied as an unsigned");
+
+static unsigned field_get(const struct contract *c, size_t field)
+{
+    unsigned value;
+    memcpy(&value, (const char *)c + field, sizeof value);
+    return value;
+}
+
+static void field_set(struct contract *c, size_t field, unsigned value)
+{
+    memcpy((char *)c + field, &value, sizeof value);
+}
+
+/* The word of a value, or NULL if contract.inc has no such value for the field. */
+static const char *word_of(size_t field, unsigned value)
+{
+    for (unsigned i = 0; i < WORD_COUNT; ++i)
+        if (words[i].field == field && words[i].value == value)
+            return words[i].text;
+    return NULL;
+}
+
+/* Index of the first row after the rows of the field that row i belongs to. */
+static unsigned next_field(unsigned i)
+{
+    size_t field = words[i].field;
+    while (i < WORD_COUNT && words[i].field == field)
+        ++i;
+    return i;
+}
+
+bool contract_format(const struct contract *c, char *buffer, size_t size)
+{
+    size_t used = 0;
+    for (unsigned i = 0; i < WORD_COUNT; i = next_field(i)) {
+        const char *text = word_of(words[i].field, field_get(c, words[i].field));
+        if (!text)
+            return false;
+        if (!*text)
+            continue;
+        char numbers[32] = "";
+        if (words[i].field == offsetof(struct contract, accumulation) && c->accumulation == ACC_CHAINS) {
+            if (c->splits == 1)
+                snprintf(numbers, sizeof numbers, "%u", c->chains);
+            else
+                snprintf(numbers, sizeof numbers, "%ux%u", c->chains, c->splits);
+        }
+        int length = snprintf(buffer + used, size - used, "%s%s%s", used ? "_" : "", text, numbers);
+        if (length < 0 || (size_t)length >= size - used)
+            return false;
+        used += (size_t)length;
+    }
+    return true;
+}
+
+/* A decimal number of one or two digits without a leading zero, at *text, which moves past it. */
+static bool parse_number(const char **text, const char *end, unsigned *out)
+{
+    const char *p = *text;
+    unsigned value = 0;
+    while (p < end && p - *text < 2 && *p >= '0' && *p <= '9')
+        value = value * 10 + (unsigned)(*p++ - '0');
+    if (p == *text || **text == '0')
+        return false;
+    *text = p;
+    *out = value;
+    return true;
+}
+
+/* "<L>" or "<L>x<S>" with S > 1, all of [text, end): one split has one spelling. */
+static bool parse_chains(const char *text, const char *end, struct contract *c)
+{
+    c->splits = 1;
+    if (!parse_number(&text, end, &c->chains))
+        return false;
+    if (text == end)
+        return true;
+    if (*text++ != 'x' || !parse_number(&text, end, &c->splits))
+        return false;
+    return text == end && c->splits > 1;
+}
+
+/* True if [text, end) is the word of row `w`; then the field is set. */
+static bool word_match(const struct word *w, const char *text, const char *end, struct contract *c)
+{
+    size_t length = strlen(w->text);
+    if (!length || (size_t)(end - text) < length || memcmp(text, w->text, length) != 0)
+        return false;
+    if (w->field == offsetof(struct contract, accumulation) && w->value == ACC_CHAINS) {
+        if (!parse_chains(text + length, end, c))
+            return false;
+    } else if (text + length != end) {
+        return false;
+    }
+    field_set(c, w->field, w->value);
+    return true;
+}
+
+bool contract_parse(const char *name, struct contract *c, const char **arch)
+{
+    const char *separator = strstr(name, "__");
+    const char *end = separator ? separator : name + strlen(name);
+    const char *text = name; /* the next word, up to `word_end`; NULL when all are taken */
+    struct contract parsed = {0};
+
+    for (unsigned i = 0; i < WORD_COUNT; i = next_field(i)) {
+        bool found = false;
+        if (text) {
+            const char *word_end = memchr(text, '_', (size_t)(end - text));
+            if (!word_end)
+                word_end = end;
+            for (unsigned row = i; row < next_field(i) && !found; ++row)
+                found = word_match(&words[row], text, word_end, &parsed);
+            if (found)
+                text = word_end < end ? word_end + 1 : NULL;
+        }
+        if (!found && *words[i].text) /* only a field whose default has no word may be left out */
+            return false;
+        if (!found)
+            field_set(&parsed, words[i].field, words[i].value);
+    }
+    if (text || (separator && !separator[2]))
+        return false;
+    if (parsed.accumulation == ACC_DPBF16) {
+        parsed.chains = 16;
+        parsed.splits = 1;
+    }
+    if (contract_invalid(&parsed))
+        return false;
+    *c = parsed;
+    if (arch)
+        *arch = separator ? separator + 2 : end;
+    return true;
+}
+
+const char *contract_invalid(const struct contract *c)
+{
+    for (unsigned i = 0; i < WORD_COUNT; i = next_field(i))
+        if (!word_of(words[i].field, field_get(c, words[i].field)))
+            return "a field has a value that is not in contract.inc";
+
+    bool product = c->op != OP_DEQUANT;
+    bool chains = c->accumulation == ACC_CHAINS;
+    bool dpbf16 = c->accumulation == ACC_DPBF16;
+    const struct {
+        bool broken;
+        const char *sentence;
+    } rules[] = {
+        {!product && c->accumulation != ACC_NONE, "dequantize has no accumulation"},
+        {!product && c->scale != SCALE_WEIGHT, "dequantize scales per weight"},
+        {product && c->accumulation == ACC_NONE, "a product needs an accumulation"},
+        {c->op == OP_GEMMDX && c->scale != SCALE_WEIGHT,
+         "gemmdx scales per weight: its sum runs across the blocks"},
+        {c->decode == DECODE_OUT && dtype_size(c->out) != 2, "c16 needs a 16-bit output type"},
+        {dpbf16 && c->op != OP_GEMM, "dpbf16 is a forward order"},
+        {dpbf16 && c->out != DTYPE_BF16, "dpbf16 needs bf16 output and activations"},
+        {dpbf16 && c->denormals != DENORMALS_FLUSH, "dpbf16 flushes denormals: ftz is missing"},
+        {dpbf16 && c->scale == SCALE_BLOCK && c->decode != DECODE_OUT,
+         "dpbf16 with sblk multiplies bf16 codebook entries: c16 is missing"},
+        {chains && (c->chains < 1 || c->chains > 64 || (c->chains & (c->chains - 1)) != 0),
+         "the number of chains must be a power of two from 1 to 64"},
+        {chains && (c->splits < 1 || c->splits > 64), "the number of splits must be from 1 to 64"},
+        {dpbf16 && (c->chains != 16 || c->splits != 1), "dpbf16 has 16 chains and one split"},
+        {!chains && !dpbf16 && (c->chains != 0 || c->splits != 0), "chains and splits belong to acc<L>x<S>"},
+    };
+    for (unsigned i = 0; i < sizeof rules / sizeof rules[0]; ++i)
+        if (rules[i].broken)
+            return rules[i].sentence;
+    return NULL;
+}
+
+bool contract_equal(const struct contract *a, const struct contract *b)
+{
+    for (unsigned i = 0; i < WORD_COUNT; i = next_field(i))
+        if (field_get(a, words[i].field) != field_get(b, words[i].field))
+            return false;
+    return a->chains == b->chains && a->splits == b->splits;
+}
+
+const char *op_word(enum op op)
+{
+    return word_of(offsetof(struct contract, op), op);
+}
+
+bool op_parse(const char *word, enum op *out)
+{
+    for (unsigned op = 0; op < OP_COUNT; ++op) {
+        if (strcmp(word, op_word(op)) == 0) {
+            *out = op;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *nested_word(enum nested n)
+{
+    const char *word = word_of(offsetof(struct contract, nested), n);
+    return word && !*word ? "none" : word;
+}

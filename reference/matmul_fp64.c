@@ -1,0 +1,154 @@
+/* matmul_fp64.c: the products in fp64, and how far a right kernel may be from them; see matmul.h. */
+#include "reference/matmul.h"
+
+#include <math.h>
+
+#include "reference/arith.h"
+
+enum {
+    ROWS = 16,    /* activation rows side by side, as in matmul_pinned.c */
+    COLUMNS = 32, /* outputs that share one reading of the activations */
+    CHUNK = 256,  /* of the reduced index at a time, so that all buffers fit on the stack */
+};
+
+/* The 16 weights of the block that was asked for last. */
+struct block_weights {
+    bool filled;
+    size_t block;
+    double value[NF4_CODES];
+};
+
+/* Element i of W: nf4_weight(), or the exact codebook entry * absmax where the block's sum is scaled. */
+static double weight_at(const struct contract *c, const struct nf4_tensor *w, size_t i,
+                        struct block_weights *last)
+{
+    size_t block = i / w->blocksize;
+    if (!last->filled || last->block != block) {
+        float absmax = nf4_absmax_at(w, block, c->nested);
+        float factor =
+            c->denormals == DENORMALS_FLUSH && c->accumulation != ACC_DPBF16 ? arith_flush(absmax) : absmax;
+        for (unsigned code = 0; code < NF4_CODES; ++code)
+            last->value[code] = c->scale == SCALE_BLOCK ? (double)nf4_decode(c, code) * (double)factor
+                                                        : (double)nf4_weight(c, code, absmax);
+        last->block = block;
+        last->filled = true;
+    }
+    return last->value[nf4_code_at(w->packed, i)];
+}
+
+/* The activation as the contract's arithmetic reads it. */
+static float activation_at(const struct contract *c, const struct matmul *p, size_t i)
+{
+    float x = dtype_load(c->out, p->a, i);
+    return c->denormals == DENORMALS_FLUSH ? arith_flush(x) : x;
+}
+
+REFERENCE_CLONES
+static void accumulate(size_t count, const float x[][ROWS], const double *w, double sum[ROWS],
+                       double magnitude[ROWS])
+{
+    for (size_t r = 0; r < count; ++r) {
+#pragma omp simd
+        for (unsigned j = 0; j < ROWS; ++j) {
+            double product = (double)x[r][j] * w[r];
+            sum[j] += product;
+            magnitude[j] += fabs(product);
+        }
+    }
+}
+
+/* Adds the chunk's part to the outputs of up to 16 rows of one column. */
+static void add_chunk(const struct matmul *p, size_t outputs, size_t row, size_t col, size_t count,
+                      const float x[][ROWS], const double *w, double *value, double *magnitude)
+{
+    double sum[ROWS] = {0}, size[ROWS] = {0};
+    accumulate(count, x, w, sum, size);
+    for (size_t j = 0; j < ROWS && row + j < p->m; ++j) {
+        if (value)
+            value[(row + j) * outputs + col] += sum[j];
+        if (magnitude)
+            magnitude[(row + j) * outputs + col] += size[j];
+    }
+}
+
+void matmul_fp64(const struct contract *c, const struct matmul *p, double *value, double *magnitude)
+{
+    const bool forward = c->op == OP_GEMM;
+    const size_t reduced = forward ? p->k : p->n, outputs = forward ? p->n : p->k;
+
+#pragma omp parallel for schedule(dynamic) if (p->m * outputs * reduced >= ARITH_PARALLEL_FROM)
+    for (size_t column = 0; column < outputs; column += COLUMNS) {
+        const size_t columns = outputs - column < COLUMNS ? outputs - column : COLUMNS;
+        double w[COLUMNS][CHUNK];
+        float x[CHUNK][ROWS];
+
+        for (size_t row = 0; row < p->m; ++row) {
+            for (size_t j = column; j < column + columns; ++j) {
+                double bias = forward && p->bias ? (double)dtype_load(c->out, p->bias, j) : 0.0;
+                if (value)
+                    value[row * outputs + j] = bias;
+                if (magnitude)
+                    magnitude[row * outputs + j] = fabs(bias);
+            }
+        }
+        for (size_t begin = 0; begin < reduced; begin += CHUNK) {
+            const size_t count = reduced - begin < CHUNK ? reduced - begin : CHUNK;
+            struct block_weights last = {.filled = false};
+            if (forward)
+                for (size_t j = 0; j < columns; ++j)
+                    for (size_t r = 0; r < count; ++r)
+                        w[j][r] = weight_at(c, p->w, (column + j) * p->k + begin + r, &last);
+            else
+                for (size_t r = 0; r < count; ++r)
+                    for (size_t j = 0; j < columns; ++j)
+                        w[j][r] = weight_at(c, p->w, (begin + r) * p->k + column + j, &last);
+            for (size_t row = 0; row < p->m; row += ROWS) {
+                for (size_t j = 0; j < ROWS; ++j)
+                    for (size_t r = 0; r < count; ++r)
+                        x[r][j] =
+                            row + j < p->m ? activation_at(c, p, (row + j) * reduced + begin + r) : 0.0f;
+                for (size_t j = 0; j < columns; ++j)
+                    add_chunk(p, outputs, row, column + j, count, x, w[j], value, magnitude);
+            }
+        }
+    }
+}
+
+/* Roundings that one term of the sum may go through, at most. */
+static size_t depth(const struct contract *c, size_t reduced)
+{
+    const bool scaled = c->scale == SCALE_BLOCK;
+    if (c->accumulation == ACC_ANY) /* product, R sums, bias; a block's scale is a product and a sum more */
+        return reduced + (scaled ? 4 : 2);
+    /* A chain of r elements: r fmas, and with a scale one more, because every run has an element at least.
+     * Then the tree, the splits, the bias. */
+    size_t chains = c->chains, splits = c->splits, chain;
+    if (c->accumulation == ACC_DPBF16)
+        chain = (reduced + 127) / 128 * 8;
+    else
+        chain = ((reduced + splits - 1) / splits + chains - 1) / chains;
+    size_t tree = 0;
+    while (((size_t)1 << tree) < chains)
+        ++tree;
+    return chain + scaled + tree + (splits - 1) + 1;
+}
+
+double matmul_bound(const struct contract *c, size_t reduced, double ref, double magnitude)
+{
+    static const struct {
+        double unit, quantum, overflow; /* unit roundoff, smallest denormal, least that rounds to infinity */
+    } types[DTYPE_COUNT] = {
+        [DTYPE_F32] = {0x1p-24, 0x1p-149, 0x1.ffffffp127},
+        [DTYPE_F16] = {0x1p-11, 0x1p-24, 65520.0},
+        [DTYPE_BF16] = {0x1p-8, 0x1p-133, 0x1.ffp127},
+    };
+    const double d = (double)depth(c, reduced);
+    const double gamma = d * 0x1p-24 / (1 - d * 0x1p-24);
+    /* Each rounding may also underflow (Higham's eta), by half a denormal, or by a whole range when flushed.
+     */
+    const double underflow = d * (c->denormals == DENORMALS_FLUSH ? 0x1p-126 : 0x1p-149);
+    const double error = gamma * magnitude + underflow;
+    if (fabs(ref) + error >= types[c->out].overflow)
+        return INFINITY; /* an infinity is a right answer */
+    return error + types[c->out].unit * (fabs(ref) + error) + types[c->out].quantum;
+}

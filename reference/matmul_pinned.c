@@ -1,0 +1,295 @@
+/*
+ * matmul_pinned.c: the products in every pinned order, fast enough for whole layers; see matmul.h.
+ *
+ * Each output is a sum of its own, so 16 rows of the activations are carried side by side: every step of the
+ * definition becomes a loop over those rows, which the compiler turns into vector instructions without
+ * touching the order within any sum. matmul_at.c has the same definition for one element, written separately.
+ */
+#include "reference/matmul.h"
+
+#include <omp.h>
+#include <stdlib.h>
+
+#include "reference/arith.h"
+
+enum {
+    ROWS = 16,    /* activation rows side by side */
+    COLUMNS = 16, /* weight rows (backward: columns) decoded together, so that a panel is read from cache */
+    CHAINS_MAX = 64, /* contract.h */
+    LANES = 16,      /* of dpbf16 */
+    GROUP = 8,       /* consecutive k of one lane of dpbf16 */
+};
+
+typedef float rows[ROWS]; /* one number for each of the 16 rows */
+
+static const rows zero_rows;
+
+/* acc = fma(x, w, acc) for every row. */
+static inline void rows_fma(float *restrict acc, const float *restrict x, float w)
+{
+#pragma omp simd
+    for (unsigned j = 0; j < ROWS; ++j)
+        acc[j] = fmaf(x[j], w, acc[j]);
+}
+
+static inline void rows_fma_flush(float *restrict acc, const float *restrict x, float w)
+{
+#pragma omp simd
+    for (unsigned j = 0; j < ROWS; ++j)
+        acc[j] = arith_fma_flush(x[j], w, acc[j]);
+}
+
+static inline void rows_pair_fma(float *restrict acc, const float *restrict x, float w)
+{
+#pragma omp simd
+    for (unsigned j = 0; j < ROWS; ++j)
+        acc[j] = arith_pair_fma(x[j], w, acc[j]);
+}
+
+static inline void rows_add(float *restrict acc, const float *restrict x)
+{
+#pragma omp simd
+    for (unsigned j = 0; j < ROWS; ++j)
+        acc[j] = acc[j] + x[j];
+}
+
+static inline void rows_clear(float *acc)
+{
+#pragma omp simd
+    for (unsigned j = 0; j < ROWS; ++j)
+        acc[j] = 0.0f;
+}
+
+static inline void halving_tree(rows *acc, unsigned chains)
+{
+    for (unsigned h = chains / 2; h >= 1; h /= 2)
+        for (unsigned i = 0; i < h; ++i)
+            rows_add(acc[i], acc[i + h]);
+}
+
+/* What a column's sum needs: x[r] are the activations of 16 rows, w[r] the weights (unscaled for
+ * SCALE_BLOCK). */
+struct column {
+    const struct contract *c;
+    const struct nf4_tensor *tensor;
+    size_t reduced;
+    size_t first; /* element of the tensor at r = 0, forward */
+    const rows *x;
+    const float *w;
+};
+
+/* End of the run that holds r: where its block ends, at most `end`. Also the block's absmax. */
+static size_t run_end(const struct column *q, size_t r, size_t end, float *absmax)
+{
+    size_t block = (q->first + r) / q->tensor->blocksize;
+    size_t block_end = (block + 1) * q->tensor->blocksize - q->first;
+    *absmax = nf4_absmax_at(q->tensor, block, q->c->nested);
+    return block_end < end ? block_end : end;
+}
+
+/* The sum of one split, r in [begin, end). */
+REFERENCE_CLONES
+static void split_chains(const struct column *q, size_t begin, size_t end, rows sum)
+{
+    const unsigned chains = q->c->chains;
+    const bool flush = q->c->denormals == DENORMALS_FLUSH;
+    rows acc[CHAINS_MAX];
+    for (unsigned l = 0; l < chains; ++l)
+        rows_clear(acc[l]);
+
+    if (q->c->scale == SCALE_WEIGHT) {
+        for (size_t r = begin; r < end; ++r) {
+            float *chain = acc[(r - begin) & (chains - 1)];
+            if (flush)
+                rows_fma_flush(chain, q->x[r], q->w[r]);
+            else
+                rows_fma(chain, q->x[r], q->w[r]);
+        }
+    } else {
+        for (size_t run = begin; run < end;) {
+            float absmax;
+            size_t next = run_end(q, run, end, &absmax);
+            /* The chains with an element in the run are those of its first elements. */
+            size_t first_elements = next - run < chains ? next : run + chains;
+            rows t[CHAINS_MAX];
+            for (size_t r = run; r < first_elements; ++r)
+                rows_clear(t[(r - begin) & (chains - 1)]);
+            for (size_t r = run; r < next; ++r) {
+                float *chain = t[(r - begin) & (chains - 1)];
+                if (flush)
+                    rows_fma_flush(chain, q->x[r], q->w[r]);
+                else
+                    rows_fma(chain, q->x[r], q->w[r]);
+            }
+            for (size_t r = run; r < first_elements; ++r) {
+                unsigned l = (r - begin) & (chains - 1);
+                if (flush)
+                    rows_fma_flush(acc[l], t[l], absmax);
+                else
+                    rows_fma(acc[l], t[l], absmax);
+            }
+            run = next;
+        }
+    }
+    halving_tree(acc, chains);
+    for (unsigned j = 0; j < ROWS; ++j)
+        sum[j] = acc[0][j];
+}
+
+static void column_chains(const struct column *q, rows sum)
+{
+    const size_t chains = q->c->chains;
+    size_t length = (q->reduced + q->c->splits - 1) / q->c->splits;
+    length = (length + chains - 1) / chains * chains;
+    for (unsigned s = 0; s < q->c->splits; ++s) {
+        size_t begin = s * length < q->reduced ? s * length : q->reduced;
+        size_t end = q->reduced - begin < length ? q->reduced : begin + length;
+        if (s == 0) {
+            split_chains(q, begin, end, sum);
+        } else {
+            rows partial;
+            split_chains(q, begin, end, partial);
+            rows_add(sum, partial);
+        }
+    }
+}
+
+REFERENCE_CLONES
+static void column_dpbf16(const struct column *q, rows sum)
+{
+    rows acc[LANES];
+    for (unsigned i = 0; i < LANES; ++i)
+        rows_clear(acc[i]);
+
+    for (size_t group = 0; group < q->reduced; group += GROUP) {
+        float *lane = acc[group / GROUP % LANES];
+        size_t group_end = q->reduced - group < GROUP ? q->reduced : group + GROUP;
+        for (size_t range = group; range < group_end;) {
+            /* With SCALE_WEIGHT the whole group goes into the lane; else one block's part of it into t. */
+            bool scaled = q->c->scale == SCALE_BLOCK;
+            float absmax = 0.0f;
+            size_t next = scaled ? run_end(q, range, group_end, &absmax) : group_end;
+            rows t;
+            rows_clear(t);
+            float *into = scaled ? t : lane;
+            for (unsigned p = 0; p < GROUP / 2; ++p) {
+                size_t odd = group + p + GROUP / 2, even = group + p;
+                bool has_odd = odd >= range && odd < next, has_even = even >= range && even < next;
+                rows_pair_fma(into, has_odd ? q->x[odd] : zero_rows, has_odd ? q->w[odd] : 0.0f);
+                rows_pair_fma(into, has_even ? q->x[even] : zero_rows, has_even ? q->w[even] : 0.0f);
+            }
+            if (scaled)
+                rows_fma(lane, t, absmax);
+            range = next;
+        }
+    }
+    halving_tree(acc, LANES);
+    for (unsigned j = 0; j < ROWS; ++j)
+        sum[j] = acc[0][j];
+}
+
+/* Activations as panels of 16 rows, panel[r][row]; rows past m are zero. */
+static void fill_panel(const struct contract *c, const struct matmul *p, size_t reduced, size_t first_row,
+                       rows *x)
+{
+    for (unsigned j = 0; j < ROWS; ++j)
+        for (size_t r = 0; r < reduced; ++r)
+            x[r][j] = first_row + j < p->m ? dtype_load(c->out, p->a, (first_row + j) * reduced + r) : 0.0f;
+}
+
+/* The weights of one forward column, w[k] = W[column, k]: block by block, 16 values each. */
+static void decode_row(const struct contract *c, const struct matmul *p, size_t column, float *w)
+{
+    const struct nf4_tensor *tensor = p->w;
+    const size_t first = column * p->k;
+    for (size_t k = 0; k < p->k;) {
+        size_t block = (first + k) / tensor->blocksize;
+        size_t end = (block + 1) * tensor->blocksize - first;
+        end = end < p->k ? end : p->k;
+        float absmax = nf4_absmax_at(tensor, block, c->nested);
+        float value[NF4_CODES];
+        for (unsigned code = 0; code < NF4_CODES; ++code)
+            value[code] = c->scale == SCALE_BLOCK ? nf4_decode(c, code) : nf4_weight(c, code, absmax);
+        for (; k < end; ++k)
+            w[k] = value[nf4_code_at(tensor->packed, first + k)];
+    }
+}
+
+/* The weights of `columns` backward columns from `column` on, w[j*n + r] = W[r, column + j]. */
+static void decode_columns(const struct contract *c, const struct matmul *p, size_t column, size_t columns,
+                           float *w)
+{
+    for (size_t r = 0; r < p->n; ++r) {
+        for (size_t j = 0; j < columns; ++j) {
+            size_t i = r * p->k + column + j;
+            float absmax = nf4_absmax_at(p->w, i / p->w->blocksize, c->nested);
+            w[j * p->n + r] = nf4_weight(c, nf4_code_at(p->w->packed, i), absmax);
+        }
+    }
+}
+
+bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
+{
+    if (contract_invalid(c) || (c->accumulation != ACC_CHAINS && c->accumulation != ACC_DPBF16))
+        return false;
+    const bool forward = c->op == OP_GEMM;
+    const size_t reduced = forward ? p->k : p->n, outputs = forward ? p->n : p->k;
+    const size_t panels = (p->m + ROWS - 1) / ROWS, tiles = (outputs + COLUMNS - 1) / COLUMNS;
+    const size_t tile_floats = COLUMNS * reduced;
+
+    bool ok = false;
+    rows *x = calloc(panels * reduced + 1, sizeof *x);
+    float *weights = calloc((size_t)omp_get_max_threads() * tile_floats + 1, sizeof *weights);
+    if (!x || !weights)
+        goto cleanup;
+
+#pragma omp parallel if (p->m * outputs * reduced >= ARITH_PARALLEL_FROM)
+    {
+        float *w = weights + (size_t)omp_get_thread_num() * tile_floats;
+#pragma omp for schedule(static)
+        for (size_t panel = 0; panel < panels; ++panel)
+            fill_panel(c, p, reduced, panel * ROWS, x + panel * reduced);
+
+#pragma omp for schedule(dynamic)
+        for (size_t tile = 0; tile < tiles; ++tile) {
+            size_t column = tile * COLUMNS;
+            size_t columns = outputs - column < COLUMNS ? outputs - column : COLUMNS;
+            if (forward)
+                for (size_t j = 0; j < columns; ++j)
+                    decode_row(c, p, column + j, w + j * reduced);
+            else
+                decode_columns(c, p, column, columns, w);
+
+            for (size_t panel = 0; panel < panels; ++panel) {
+                for (size_t j = 0; j < columns; ++j) {
+                    struct column q = {
+                        .c = c,
+                        .tensor = p->w,
+                        .reduced = reduced,
+                        .first = (column + j) * reduced,
+                        .x = (const rows *)(x + panel * reduced),
+                        .w = w + j * reduced,
+                    };
+                    rows sum;
+                    if (c->accumulation == ACC_CHAINS)
+                        column_chains(&q, sum);
+                    else
+                        column_dpbf16(&q, sum);
+                    for (size_t i = 0; i < ROWS && panel * ROWS + i < p->m; ++i) {
+                        float value = sum[i];
+                        if (forward && p->bias)
+                            value = value + dtype_load(c->out, p->bias, column + j);
+                        dtype_store(c->out, y, (panel * ROWS + i) * outputs + column + j,
+                                    arith_one_nan(value));
+                    }
+                }
+            }
+        }
+    }
+    ok = true;
+
+cleanup:
+    free(x);
+    free(weights);
+    return ok;
+}

@@ -1,0 +1,181 @@
+/* nf4.c: codebook, quantize, dequantize, packing; see nf4.h. */
+#include "reference/nf4.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "reference/arith.h"
+
+const uint32_t nf4_codebook_bits[NF4_CODES] = {
+    0xbf800000, 0xbf3239b1, 0xbf066b30, 0xbeca32a0, 0xbe91a24d, 0xbe3d353f, 0xbdba7871, 0x00000000,
+    0x3da2faff, 0x3e24cae3, 0x3e7c04dd, 0x3ead033a, 0x3ee1a4b8, 0x3f1007ab, 0x3f3913b3, 0x3f800000,
+};
+
+const uint32_t nf4_threshold_bits[NF4_CODES - 1] = {
+    0xbf591cd8, 0xbf1c5270, 0xbeeb8480, 0xbeadea76, 0xbe703cec, 0xbe0d38bc, 0xbd3a7871, 0x3d22faff,
+    0x3df64862, 0x3e5067e0, 0x3e9582d4, 0x3ec753f9, 0x3f006d04, 0x3f248daf, 0x3f5c89da,
+};
+
+/* Inverse of the normal distribution function for 0.5 <= p < 1. The function is concave there, so that
+ * Newton's steps from 0 rise to the root and never pass it. */
+static double normal_quantile(double p)
+{
+    const double inverse_sqrt_2pi = 0.39894228040143267794;
+    double x = 0;
+    for (int step = 0; step < 100; ++step) {
+        double below = 0.5 * erfc(-x * M_SQRT1_2);
+        double density = inverse_sqrt_2pi * exp(-0.5 * x * x);
+        x += (p - below) / density;
+    }
+    return x;
+}
+
+/* Point i of n equally spaced fp32 points from a to b, as torch.linspace computes it: from the nearer end. */
+static float linspace(float a, float b, int n, int i)
+{
+    float step = (b - a) / (float)(n - 1);
+    float length = step * (float)(i < n / 2 ? i : n - 1 - i);
+    return i < n / 2 ? a + length : b - length;
+}
+
+void nf4_derive_codebook(float codebook[NF4_CODES])
+{
+    /* Quantiles fall as the points fall from the offset to 0.5: the table is filled from both ends inwards.
+     */
+    const float offset = 0.9677083f;
+    for (int i = 0; i < 8; ++i)
+        codebook[15 - i] = (float)normal_quantile((double)linspace(offset, 0.5f, 9, i));
+    for (int i = 0; i < 7; ++i)
+        codebook[i] = -(float)normal_quantile((double)linspace(offset, 0.5f, 8, i));
+    codebook[7] = 0.0f;
+    float largest = codebook[15];
+    for (int i = 0; i < NF4_CODES; ++i)
+        codebook[i] /= largest;
+}
+
+float nf4_value(unsigned code)
+{
+    return arith_float(nf4_codebook_bits[code]);
+}
+
+bool nf4_blocksize_valid(size_t blocksize)
+{
+    return blocksize >= 32 && blocksize <= 4096 && (blocksize & (blocksize - 1)) == 0;
+}
+
+size_t nf4_block_count(size_t count, size_t blocksize)
+{
+    return count / blocksize + (count % blocksize != 0);
+}
+
+size_t nf4_packed_bytes(size_t count)
+{
+    return count / 2 + count % 2;
+}
+
+unsigned nf4_encode(float x)
+{
+    unsigned code = 0;
+    for (unsigned i = 0; i < NF4_CODES - 1; ++i)
+        code += x > arith_float(nf4_threshold_bits[i]);
+    return code;
+}
+
+unsigned nf4_code_at(const uint8_t *packed, size_t i)
+{
+    return i % 2 == 0 ? packed[i / 2] >> 4 : packed[i / 2] & 0x0f;
+}
+
+void nf4_pack(const uint8_t *codes, size_t count, uint8_t *packed)
+{
+    for (size_t i = 0; i < count; i += 2) {
+        unsigned odd = i + 1 < count ? codes[i + 1] : 7;
+        packed[i / 2] = (uint8_t)(codes[i] << 4 | odd);
+    }
+}
+
+void nf4_unpack(const uint8_t *packed, size_t count, uint8_t *codes)
+{
+    for (size_t i = 0; i < count; ++i)
+        codes[i] = (uint8_t)nf4_code_at(packed, i);
+}
+
+/* Block b as [*begin, *end). */
+static void block_range(size_t count, size_t blocksize, size_t b, size_t *begin, size_t *end)
+{
+    *begin = b * blocksize;
+    *end = count - *begin < blocksize ? count : *begin + blocksize;
+}
+
+void nf4_quantize(const float *x, size_t count, size_t blocksize, uint8_t *packed, float *absmax)
+{
+    /* A block starts on a byte, because every blocksize is even: threads never share a byte. */
+    const size_t blocks = nf4_block_count(count, blocksize);
+#pragma omp parallel for schedule(static) if (count >= ARITH_PARALLEL_FROM)
+    for (size_t b = 0; b < blocks; ++b) {
+        size_t begin, end;
+        uint8_t codes[4096];
+        block_range(count, blocksize, b, &begin, &end);
+
+        float largest = 0.0f;
+        for (size_t i = begin; i < end; ++i)
+            if (fabsf(x[i]) > largest) /* false for NaN */
+                largest = fabsf(x[i]);
+        absmax[b] = largest;
+
+        float inverse = 1.0f / (largest > 1e-38f ? largest : 1e-38f);
+        for (size_t i = begin; i < end; ++i) {
+            float y = x[i] * inverse;
+            y = y < -1.0f ? -1.0f : y > 1.0f ? 1.0f : y; /* NaN stays */
+            codes[i - begin] = (uint8_t)nf4_encode(y);
+        }
+        nf4_pack(codes, end - begin, packed + begin / 2);
+    }
+}
+
+float nf4_absmax_at(const struct nf4_tensor *w, size_t b, enum nested how)
+{
+    return w->absmax ? w->absmax[b] : nested_recover(&w->nested, b, how);
+}
+
+float nf4_decode(const struct contract *c, unsigned code)
+{
+    float value = nf4_value(code);
+    return c->decode == DECODE_OUT ? dtype_round(c->out, value) : value;
+}
+
+/* RN32(value * absmax), flushed where the contract flushes. */
+static float weight_product(const struct contract *c, unsigned code, float absmax)
+{
+    bool flush = c->denormals == DENORMALS_FLUSH;
+    float product = nf4_decode(c, code) * (flush ? arith_flush(absmax) : absmax);
+    return flush ? arith_flush(product) : product;
+}
+
+float nf4_weight(const struct contract *c, unsigned code, float absmax)
+{
+    return dtype_round(c->out, weight_product(c, code, absmax));
+}
+
+void nf4_dequantize(const struct contract *c, const struct nf4_tensor *w, void *out)
+{
+    const size_t blocks = nf4_block_count(w->count, w->blocksize);
+#pragma omp parallel for schedule(static) if (w->count >= ARITH_PARALLEL_FROM)
+    for (size_t b = 0; b < blocks; ++b) {
+        /* A block has only 16 different values: store each once, then copy. */
+        size_t begin, end;
+        float value[NF4_CODES];
+        uint16_t half[NF4_CODES];
+        block_range(w->count, w->blocksize, b, &begin, &end);
+        float absmax = nf4_absmax_at(w, b, c->nested);
+        for (unsigned code = 0; code < NF4_CODES; ++code)
+            dtype_store(c->out, c->out == DTYPE_F32 ? (void *)value : (void *)half, code,
+                        weight_product(c, code, absmax));
+        if (c->out == DTYPE_F32)
+            for (size_t i = begin; i < end; ++i)
+                memcpy((float *)out + i, &value[nf4_code_at(w->packed, i)], sizeof(float));
+        else
+            for (size_t i = begin; i < end; ++i)
+                memcpy((uint16_t *)out + i, &half[nf4_code_at(w->packed, i)], sizeof(uint16_t));
+    }
+}

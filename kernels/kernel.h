@@ -45,6 +45,7 @@ struct gemm_args {
     const void *bias; /* [n] or NULL */
     void *y;
     void *workspace; /* GEMM_WORKSPACE_BYTES(m, n, k) bytes, 64-byte aligned, contents undefined */
+    const void *prepared; /* NULL for rows of kernels.inc; what a peer's own preparation made of w otherwise */
 };
 
 /* Room for a padded or reordered fp32 copy of the activations and 256 KiB for each of up to 64 threads. */

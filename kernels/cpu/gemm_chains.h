@@ -1,0 +1,259 @@
+/*
+ * gemm_chains.h: the products of the acc16 contracts, written once for every 16-lane vector.
+ *
+ * A source includes nf4_avx2.h or nf4_avx512.h first, for v16. Chain l of 16 takes the k with k mod 16 == l:
+ * lane l of a vector of consecutive k. Four rows of W are decoded to fp32 in scratch, a panel at a time, then
+ * used for up to 64 rows of X; a tile of sums is kept in registers.
+ */
+#ifndef NF4BENCH_KERNELS_CPU_GEMM_CHAINS_H
+#define NF4BENCH_KERNELS_CPU_GEMM_CHAINS_H
+
+#include "kernels/cpu/gemm.h"
+
+enum {
+    CHAINS = 16,
+    CHAINS_ROWS = 4,     /* of W, decoded together */
+    CHAINS_COLUMNS = 64, /* of X, per decode of W */
+    CHAINS_K = 1024,     /* of W, decoded at a time: 16 KiB */
+    CHAINS_K_MAX = 4096, /* or one block, with the scale per block */
+    CHAINS_SLACK = 16,   /* decode_span() may write that many floats more */
+};
+
+/* A thread's scratch. */
+struct chains_scratch {
+    float w[CHAINS_ROWS][CHAINS_K_MAX + CHAINS_SLACK];
+    float scale[CHAINS_ROWS][CHAINS_K_MAX / 32]; /* scale per block: of each block of the panel */
+    float acc[CHAINS_COLUMNS][CHAINS_ROWS][CHAINS];
+    float sum[CHAINS_COLUMNS][CHAINS_ROWS]; /* of the splits so far */
+};
+_Static_assert(sizeof(struct chains_scratch) <= GEMM_SCRATCH_BYTES, "scratch");
+
+/* Decodes elements [i, i + count) of W to fp32, of any alignment. PER_WEIGHT: scaled and rounded to T. */
+INLINE void decode_span(const struct nf4_weights *w, enum element t, enum scaling scaling,
+                        enum recovery nested, size_t i, size_t count, float *out)
+{
+    const unsigned shift = nf4_block_shift(w);
+    while (count) {
+        size_t run = count;
+        v16 table = v16_load(nf4_codebook);
+        if (scaling == PER_WEIGHT) {
+            run = min_size(count, w->blocksize - (i & (w->blocksize - 1)));
+            table = nf4_table_v16(t, nf4_absmax(w, i >> shift, nested));
+        }
+        size_t j = 0;
+        if (i % 2) { /* vectors start with a whole byte */
+            float values[16];
+            v16_store(values, table);
+            out[j++] = values[nf4_code(w->packed, i)];
+        }
+        const uint8_t *packed = w->packed + (i + j) / 2;
+        for (; j + 16 <= run; j += 16, packed += 8)
+            v16_store(out + j, nf4_lookup_v16(table, packed));
+        if (j < run) {
+            uint8_t last[8] = {0};
+            memcpy(last, packed, (run - j + 1) / 2);
+            v16_store(out + j, nf4_lookup_v16(table, last));
+        }
+        i += run;
+        out += run;
+        count -= run;
+    }
+}
+
+/* X as fp32 in the workspace, rows a multiple of 16 apart and zero-padded. Every thread of the region calls
+ * this; it ends in a barrier. */
+INLINE size_t chains_stride(const struct gemm_args *a)
+{
+    return round_up(a->k, CHAINS);
+}
+INLINE const float *chains_activations(const struct gemm_args *a, enum element t)
+{
+    float *out = a->workspace;
+    const size_t steps = chains_stride(a) / CHAINS;
+    const struct range mine = thread_range(a->m * steps);
+    for (size_t i = mine.begin; i < mine.end; i++) {
+        size_t row = i / steps, k = i % steps * CHAINS;
+        if (a->k - k >= CHAINS)
+            v16_store(out + i * CHAINS,
+                      v16_load_element(t, (const char *)a->x + (row * a->k + k) * element_size(t)));
+        else
+            for (size_t j = 0; j < CHAINS; j++)
+                out[i * CHAINS + j] = k + j < a->k ? load_element(t, a->x, row * a->k + k + j) : 0.0f;
+    }
+#pragma omp barrier
+    return out;
+}
+
+/* Adds `count` k to the sums of `rows` x `columns`. run: how many k share a scale; a multiple of 16, and
+ * count of it, with the scale per block. */
+INLINE void chains_tile(struct chains_scratch *s, enum scaling scaling, const float *x, size_t x_stride,
+                        size_t m, size_t r0, size_t count, size_t run, int rows, int columns)
+{
+    v16 acc[CHAINS_ROWS][CHAINS_ROWS];
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++)
+            acc[r][c] = v16_load(s->acc[m + (size_t)c][r0 + (size_t)r]);
+    const float *w = s->w[r0];
+    const size_t w_stride = sizeof s->w[0] / sizeof *w;
+    for (size_t begin = 0; begin < count; begin += run) {
+        v16 t[CHAINS_ROWS][CHAINS_ROWS];
+        for (int r = 0; r < rows; r++)
+            for (int c = 0; c < columns; c++)
+                t[r][c] = scaling == PER_BLOCK ? v16_zero() : acc[r][c];
+        for (size_t k = begin; k + CHAINS <= min_size(count, begin + run); k += CHAINS) {
+            v16 xv[CHAINS_ROWS];
+            for (int c = 0; c < columns; c++)
+                xv[c] = v16_load(x + (size_t)c * x_stride + k);
+            for (int r = 0; r < rows; r++) {
+                v16 wv = v16_load(w + (size_t)r * w_stride + k);
+                for (int c = 0; c < columns; c++)
+                    t[r][c] = v16_fma(xv[c], wv, t[r][c]);
+            }
+        }
+        for (int r = 0; r < rows; r++)
+            for (int c = 0; c < columns; c++)
+                acc[r][c] = scaling == PER_BLOCK
+                                ? v16_fma(t[r][c], v16_set1(s->scale[r0 + (size_t)r][begin / run]), acc[r][c])
+                                : t[r][c];
+    }
+    const unsigned lanes = (unsigned)(count % CHAINS);
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++) {
+            if (lanes) {
+                size_t k = count - lanes;
+                v16 next = v16_fma(v16_load(x + (size_t)c * x_stride + k),
+                                   v16_load(w + (size_t)r * w_stride + k), acc[r][c]);
+                acc[r][c] = v16_select((1u << lanes) - 1, next, acc[r][c]);
+            }
+            v16_store(s->acc[m + (size_t)c][r0 + (size_t)r], acc[r][c]);
+        }
+}
+
+/* The tiles of a panel. One of these for each scaling is enough for all types. */
+INLINE void chains_panel(struct chains_scratch *s, enum scaling scaling, const float *x, size_t x_stride,
+                         size_t rows, size_t columns, size_t count, size_t run)
+{
+    size_t r = 0;
+    for (; r + V16_ROWS <= rows; r += V16_ROWS) {
+        size_t m = 0;
+        for (; m + V16_COLUMNS <= columns; m += V16_COLUMNS)
+            chains_tile(s, scaling, x + m * x_stride, x_stride, m, r, count, run, V16_ROWS, V16_COLUMNS);
+        for (; m < columns; m++)
+            chains_tile(s, scaling, x + m * x_stride, x_stride, m, r, count, run, V16_ROWS, 1);
+    }
+    for (; r < rows; r++)
+        for (size_t m = 0; m < columns; m++)
+            chains_tile(s, scaling, x + m * x_stride, x_stride, m, r, count, run, 1, 1);
+}
+static __attribute__((noinline)) void chains_panel_per_weight(struct chains_scratch *s, const float *x,
+                                                              size_t x_stride, size_t rows, size_t columns,
+                                                              size_t count, size_t run)
+{
+    chains_panel(s, PER_WEIGHT, x, x_stride, rows, columns, count, run);
+}
+static __attribute__((noinline)) void chains_panel_per_block(struct chains_scratch *s, const float *x,
+                                                             size_t x_stride, size_t rows, size_t columns,
+                                                             size_t count, size_t run)
+{
+    chains_panel(s, PER_BLOCK, x, x_stride, rows, columns, count, run);
+}
+
+/* Ends a split: the trees of its chains, added to the splits before it. */
+INLINE void chains_end_split(struct chains_scratch *s, size_t split, size_t rows, size_t columns)
+{
+    for (size_t m = 0; m < columns; m++)
+        for (size_t r = 0; r < rows; r++) {
+            float partial = v16_tree(v16_load(s->acc[m][r]));
+            s->sum[m][r] = split ? s->sum[m][r] + partial : partial;
+        }
+}
+
+/* `rows` rows of W from row n against `columns` rows of X. Rows begin with a block, or the scale is per
+ * weight. */
+INLINE void chains_rows(const struct gemm_args *a, enum element t, enum scaling scaling, enum recovery nested,
+                        size_t splits, struct chains_scratch *s, const float *x, size_t n, size_t rows,
+                        size_t columns)
+{
+    const size_t run = scaling == PER_BLOCK ? a->w.blocksize : CHAINS_K,
+                 panel = run > CHAINS_K ? run : CHAINS_K;
+    const size_t length = round_up((a->k + splits - 1) / splits, CHAINS), stride = chains_stride(a);
+    for (size_t split = 0; split < splits; split++) {
+        size_t end = min_size(a->k, (split + 1) * length);
+        memset(s->acc, 0, columns * sizeof s->acc[0]);
+        for (size_t k = split * length; k < end; k += panel) {
+            size_t count = min_size(panel, end - k);
+            for (size_t r = 0; r < rows; r++) {
+                size_t first = (n + r) * a->k + k;
+                decode_span(&a->w, t, scaling, nested, first, count, s->w[r]);
+                for (size_t i = 0; scaling == PER_BLOCK && i < count; i += run)
+                    s->scale[r][i / run] = nf4_absmax(&a->w, (first + i) / run, nested);
+            }
+            if (scaling == PER_BLOCK)
+                chains_panel_per_block(s, x + k, stride, rows, columns, count, run);
+            else
+                chains_panel_per_weight(s, x + k, stride, rows, columns, count, run);
+        }
+        chains_end_split(s, split, rows, columns);
+    }
+}
+
+/* One row of W with the scale per block, where a row may begin inside a block and end inside a vector: run by
+ * run, with only the chains that have an element in the run. */
+INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum recovery nested,
+                               struct chains_scratch *s, const float *x, size_t n, size_t columns)
+{
+    const size_t stride = chains_stride(a), blocksize = a->w.blocksize;
+    memset(s->acc, 0, columns * sizeof s->acc[0]);
+    for (size_t k = 0, next; k < a->k; k = next) {
+        size_t first = n * a->k + k;
+        next = min_size(a->k, k + blocksize - first % blocksize);
+        v16 scale = v16_set1(nf4_absmax(&a->w, first / blocksize, nested));
+        /* Lane 0 of the first vector is k rounded down; what lies before k or after next is masked. */
+        size_t skip = k % CHAINS, lanes = min_size(next - k, CHAINS);
+        float *w = s->w[0] + CHAINS;
+        decode_span(&a->w, t, PER_BLOCK, nested, first, next - k, w);
+        unsigned used = ((1u << lanes) - 1) << skip;
+        used = (used | used >> CHAINS) & 0xffff;
+        for (size_t m = 0; m < columns; m++) {
+            v16 sum = v16_zero(), acc = v16_load(s->acc[m][0]);
+            for (size_t v = k - skip; v < next; v += CHAINS) {
+                unsigned mask = 0xffff;
+                if (v < k)
+                    mask &= 0xffffu << skip;
+                if (next - v < CHAINS)
+                    mask &= (1u << (next - v)) - 1;
+                v16 added = v16_fma(v16_load(x + m * stride + v), v16_load(w + (ptrdiff_t)(v - k)), sum);
+                sum = v16_select(mask, added, sum);
+            }
+            v16_store(s->acc[m][0], v16_select(used, v16_fma(sum, scale, acc), acc));
+        }
+    }
+    chains_end_split(s, 0, 1, columns);
+}
+
+/* The calling thread's part of Y. */
+INLINE void chains_share(const struct gemm_args *a, enum element t, enum scaling scaling,
+                         enum recovery nested, size_t splits)
+{
+    const float *x = chains_activations(a, t);
+    struct chains_scratch *s = gemm_scratch(a);
+    const bool general = scaling == PER_BLOCK && a->k % a->w.blocksize != 0;
+    const size_t step = general ? 1 : CHAINS_ROWS;
+    const struct range mine = thread_range((a->n + step - 1) / step);
+    for (size_t n = mine.begin * step; n < min_size(a->n, mine.end * step); n += step) {
+        size_t rows = min_size(step, a->n - n);
+        for (size_t m0 = 0; m0 < a->m; m0 += CHAINS_COLUMNS) {
+            size_t columns = min_size(CHAINS_COLUMNS, a->m - m0);
+            const float *xm = x + m0 * chains_stride(a);
+            if (general)
+                chains_row_general(a, t, nested, s, xm, n, columns);
+            else
+                chains_rows(a, t, scaling, nested, splits, s, xm, n, rows, columns);
+            for (size_t m = 0; m < columns; m++)
+                for (size_t r = 0; r < rows; r++)
+                    gemm_store(a, t, m0 + m, n + r, s->sum[m][r]);
+        }
+    }
+}
+
+#endif

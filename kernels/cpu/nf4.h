@@ -1,0 +1,165 @@
+/*
+ * nf4.h: what every CPU variant of NF4 needs and no instruction set does faster: the codebook, the absmax of
+ * a block, single elements, the 16-bit types, and how a range is shared among threads.
+ *
+ * All functions are inlined with constant `element` and `nested` arguments, so one body serves every
+ * contract.
+ */
+#ifndef NF4BENCH_KERNELS_CPU_NF4_H
+#define NF4BENCH_KERNELS_CPU_NF4_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <omp.h>
+
+#include "kernels/kernel.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* The contract's words, as constants to inline with. */
+enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16 };
+enum recovery { ABSMAX_PLAIN, ABSMAX_TWOSTEP, ABSMAX_FUSED };
+enum scaling { PER_WEIGHT, PER_BLOCK };
+
+static const float nf4_codebook[16] __attribute__((aligned(64))) = {
+    -0x1p+0f,        -0x1.647362p-1f, -0x1.0cd66p-1f, -0x1.94654p-2f, -0x1.23449ap-2f, -0x1.7a6a7ep-3f,
+    -0x1.74f0e2p-4f, 0x0p+0f,         0x1.45f5fep-4f, 0x1.4995c6p-3f, 0x1.f809bap-3f,  0x1.5a0674p-2f,
+    0x1.c34970p-2f,  0x1.200f56p-1f,  0x1.722766p-1f, 0x1p+0f,
+};
+
+INLINE size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+INLINE size_t round_up(size_t x, size_t multiple)
+{
+    return (x + multiple - 1) / multiple * multiple;
+}
+
+INLINE size_t element_size(enum element t)
+{
+    return t == ELEMENT_F32 ? 4 : 2;
+}
+
+INLINE uint32_t bits_of_float(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+INLINE float float_of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Nearest even; a NaN stays one (quiet, sign kept, payload truncated). */
+INLINE uint16_t bf16_of_float(float x)
+{
+    uint32_t u = bits_of_float(x);
+    if ((u & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+INLINE float float_of_bf16(uint16_t h)
+{
+    return float_of_bits((uint32_t)h << 16);
+}
+
+INLINE uint16_t f16_of_float(float x)
+{
+    uint32_t u = bits_of_float(x), sign = u >> 16 & 0x8000, a = u & 0x7fffffff;
+    if (a > 0x7f800000)
+        return (uint16_t)(sign | 0x7e00 | (a >> 13 & 0x3ff));
+    if (a >= 0x477ff000) /* 65520 and above */
+        return (uint16_t)(sign | 0x7c00);
+    if (a >= 0x38800000) /* normal: rebias the exponent, round off 13 bits */
+        return (uint16_t)(sign | ((a - 0x38000000 + 0xfff + (a >> 13 & 1)) >> 13));
+    /* Denormal: adding 0.5 leaves the value in units of 2^-24 in the low bits, rounded by the addition. */
+    return (uint16_t)(sign | (bits_of_float(float_of_bits(a) + 0.5f) - 0x3f000000));
+}
+
+INLINE float float_of_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, a = h & 0x7fff;
+    if (a >= 0x7c00)
+        return float_of_bits(sign | 0x7f800000 | (a & 0x3ff) << 13 | (a > 0x7c00 ? 0x400000 : 0));
+    if (a >= 0x400)
+        return float_of_bits(sign | ((a << 13) + 0x38000000));
+    return float_of_bits(sign | bits_of_float((float)a * 0x1p-24f));
+}
+
+INLINE float load_element(enum element t, const void *array, size_t i)
+{
+    if (t == ELEMENT_F32)
+        return ((const float *)array)[i];
+    uint16_t h = ((const uint16_t *)array)[i];
+    return t == ELEMENT_F16 ? float_of_f16(h) : float_of_bf16(h);
+}
+
+INLINE void store_element(enum element t, void *array, size_t i, float x)
+{
+    if (t == ELEMENT_F32)
+        ((float *)array)[i] = x;
+    else
+        ((uint16_t *)array)[i] = t == ELEMENT_F16 ? f16_of_float(x) : bf16_of_float(x);
+}
+
+/* RN_T(x), widened back to fp32. */
+INLINE float round_element(enum element t, float x)
+{
+    if (t == ELEMENT_F32)
+        return x;
+    return t == ELEMENT_F16 ? float_of_f16(f16_of_float(x)) : float_of_bf16(bf16_of_float(x));
+}
+
+/* absmax of block b. */
+INLINE float nf4_absmax(const struct nf4_weights *w, size_t b, enum recovery nested)
+{
+    if (nested == ABSMAX_PLAIN)
+        return w->absmax[b];
+    float value = w->nested_map[w->absmax_code[b]], scale = w->nested_absmax[b / 256];
+    if (nested == ABSMAX_FUSED)
+        return fmaf(value, scale, w->nested_offset);
+    float product = value * scale;
+    return product + w->nested_offset;
+}
+
+INLINE unsigned nf4_code(const uint8_t *packed, size_t i)
+{
+    return packed[i / 2] >> (i % 2 ? 0 : 4) & 15;
+}
+
+/* RN_T(RN32(code * absmax)) of element i, widened to fp32. */
+INLINE float nf4_element(const struct nf4_weights *w, size_t i, enum element t, enum recovery nested)
+{
+    return round_element(t, nf4_codebook[nf4_code(w->packed, i)] * nf4_absmax(w, i / w->blocksize, nested));
+}
+
+/* blocksize is a power of two: divide by it without dividing. */
+INLINE unsigned nf4_block_shift(const struct nf4_weights *w)
+{
+    return (unsigned)__builtin_ctzll(w->blocksize);
+}
+
+/* The calling thread's share of `count` items: contiguous ranges, sizes at most one apart. */
+struct range {
+    size_t begin, end;
+};
+INLINE struct range thread_range(size_t count)
+{
+    size_t thread = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
+    size_t each = count / threads, more = count % threads;
+    size_t begin = thread * each + min_size(thread, more);
+    return (struct range){begin, begin + each + (thread < more)};
+}
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * nf4_avx512.h: NF4 decode with AVX-512 F, BW, DQ and VL.
+ *
+ * The codebook scaled by a block's absmax (and rounded to the output type) fits one register, so a weight
+ * costs a table lookup and nothing else: vpermps looks up 16 fp32 entries, vpermw 32 entries of 16 bits. Both
+ * ignore the index bits that they do not need, so a nibble needs no mask: vpermps reads 4 bits; vpermw reads
+ * 5, and a table that is held twice makes the fifth harmless.
+ */
+#ifndef NF4BENCH_KERNELS_CPU_NF4_AVX512_H
+#define NF4BENCH_KERNELS_CPU_NF4_AVX512_H
+
+#include <immintrin.h>
+
+#include "kernels/cpu/nf4.h"
+
+/* RN32(codebook * absmax). */
+INLINE __m512 nf4_scaled_512(float absmax)
+{
+    return _mm512_mul_ps(_mm512_load_ps(nf4_codebook), _mm512_set1_ps(absmax));
+}
+
+/* Nearest even to bf16 in integers: the convert instruction would flush denormals. NaN stays NaN. */
+INLINE __m256i bf16_of_ps_512(__m512 x)
+{
+    __m512i u = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, odd), _mm512_set1_epi32(0x7fff));
+    __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    rounded = _mm512_mask_or_epi32(rounded, nan, u, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+}
+
+INLINE __m256i half_of_ps_512(enum element t, __m512 x)
+{
+    return t == ELEMENT_F16 ? _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+                            : bf16_of_ps_512(x);
+}
+
+INLINE __m512 ps_of_half_512(enum element t, __m256i h)
+{
+    return t == ELEMENT_F16 ? _mm512_cvtph_ps(h)
+                            : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+/* Index for vpermw: words 1, 3 .. 31, twice. */
+INLINE __m512i upper_halves_twice(void)
+{
+    return _mm512_set_epi32(0x1f001d, 0x1b0019, 0x170015, 0x130011, 0xf000d, 0xb0009, 0x70005, 0x30001,
+                            0x1f001d, 0x1b0019, 0x170015, 0x130011, 0xf000d, 0xb0009, 0x70005, 0x30001);
+}
+
+/* The 16 weights of a block, rounded to T and held as fp32. */
+INLINE __m512 nf4_table_512(enum element t, float absmax)
+{
+    __m512 scaled = nf4_scaled_512(absmax);
+    return t == ELEMENT_F32 ? scaled : ps_of_half_512(t, half_of_ps_512(t, scaled));
+}
+
+/* The 16 weights of a block in 16 bits, twice. Finite bf16: round in place, then one vpermw picks the upper
+ * halves; a block of NaN takes the long way. */
+INLINE __m512i nf4_table_words(enum element t, float absmax)
+{
+    if (t == ELEMENT_BF16 && __builtin_expect((bits_of_float(absmax) & 0x7f800000) != 0x7f800000, 1)) {
+        __m512i u = _mm512_castps_si512(nf4_scaled_512(absmax));
+        __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+        __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+        return _mm512_permutexvar_epi16(upper_halves_twice(), rounded);
+    }
+    return _mm512_broadcast_i64x4(half_of_ps_512(t, nf4_scaled_512(absmax)));
+}
+
+/* 8 packed bytes -> 16 fp32 weights in order. */
+INLINE __m512 nf4_lookup16_ps(__m512 table, const uint8_t *packed)
+{
+    const __m512i spread = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+    const __m512i high_low = _mm512_set1_epi64(4);
+    uint64_t eight;
+    memcpy(&eight, packed, sizeof eight);
+    __m512i bytes = _mm512_shuffle_epi8(_mm512_set1_epi64((long long)eight), spread);
+    return _mm512_permutexvar_ps(_mm512_srlv_epi32(bytes, high_low), table);
+}
+
+/* 16 packed bytes -> 32 16-bit weights in order: word 2j is byte j's high nibble, word 2j+1 its low one. */
+INLINE __m512i nf4_lookup32_words(__m512i table, const uint8_t *packed)
+{
+    const __m512i spread = _mm512_set_epi32(0x0f0f0f0f, 0x0e0e0e0e, 0x0d0d0d0d, 0x0c0c0c0c, 0x0b0b0b0b,
+                                            0x0a0a0a0a, 0x09090909, 0x08080808, 0x07070707, 0x06060606,
+                                            0x05050505, 0x04040404, 0x03030303, 0x02020202, 0x01010101, 0);
+    const __m512i high_low = _mm512_set1_epi32(4);
+    __m512i bytes = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)packed));
+    __m512i index = _mm512_srlv_epi16(_mm512_shuffle_epi8(bytes, spread), high_low);
+    return _mm512_permutexvar_epi16(index, table);
+}
+
+/* The 16-lane vector of the chain products. */
+typedef struct v16 {
+    __m512 v;
+} v16;
+
+INLINE v16 nf4_table_v16(enum element t, float absmax)
+{
+    return (v16){nf4_table_512(t, absmax)};
+}
+
+INLINE v16 nf4_lookup_v16(v16 table, const uint8_t *packed)
+{
+    return (v16){nf4_lookup16_ps(table.v, packed)};
+}
+
+INLINE v16 v16_zero(void)
+{
+    return (v16){_mm512_setzero_ps()};
+}
+
+INLINE v16 v16_set1(float x)
+{
+    return (v16){_mm512_set1_ps(x)};
+}
+
+INLINE v16 v16_load(const float *p)
+{
+    return (v16){_mm512_loadu_ps(p)};
+}
+
+INLINE void v16_store(float *p, v16 v)
+{
+    _mm512_storeu_ps(p, v.v);
+}
+
+INLINE v16 v16_fma(v16 a, v16 b, v16 c)
+{
+    return (v16){_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+
+/* Lanes of a where the bit of mask is set, of b elsewhere. */
+INLINE v16 v16_select(unsigned mask, v16 a, v16 b)
+{
+    return (v16){_mm512_mask_mov_ps(b.v, (__mmask16)mask, a.v)};
+}
+
+/* The halving tree over the lanes. */
+INLINE float v16_tree(v16 v)
+{
+    __m256 by8 = _mm256_add_ps(_mm512_castps512_ps256(v.v), _mm512_extractf32x8_ps(v.v, 1));
+    __m128 by4 = _mm_add_ps(_mm256_castps256_ps128(by8), _mm256_extractf128_ps(by8, 1));
+    __m128 by2 = _mm_add_ps(by4, _mm_movehl_ps(by4, by4));
+    return _mm_cvtss_f32(_mm_add_ss(by2, _mm_movehdup_ps(by2)));
+}
+
+/* 16 elements of type t as fp32, and back with one rounding. */
+INLINE v16 v16_load_element(enum element t, const void *p)
+{
+    return t == ELEMENT_F32 ? v16_load(p) : (v16){ps_of_half_512(t, _mm256_loadu_si256(p))};
+}
+
+INLINE void v16_store_element(enum element t, void *p, v16 v)
+{
+    if (t == ELEMENT_F32)
+        v16_store(p, v);
+    else
+        _mm256_storeu_si256(p, half_of_ps_512(t, v.v));
+}
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * NF4 gemm backward in portable C: the first rung of the ladder.
+ *
+ * The definition, dX[m,k] = sum_n dY[m,n] W[n,k] with one ascending chain of fma for each output, in the
+ * order of memory: a thread owns stripes of 64 columns; for each n it decodes the stripe's weights once and
+ * adds them, times dY[m,n], to the sums of all rows m, which stay in its scratch. Against a loop over outputs
+ * that decodes a weight for every product, that is one decode for every m products, and no stride of k in the
+ * inner loop.
+ */
+#include "kernels/cpu/gemm.h"
+
+enum { STRIPE = 64, ROWS = 512 }; /* sums of a stripe: 128 KiB */
+
+/* Columns column .. column + width of dX, rows m .. m + rows. */
+INLINE void stripe(const struct gemm_args *a, enum element t, enum recovery nested, size_t m, size_t rows,
+                   size_t column, size_t width)
+{
+    float *sums = gemm_scratch(a), weights[STRIPE];
+    memset(sums, 0, rows * STRIPE * sizeof *sums);
+    for (size_t n = 0; n < a->n; n++) {
+        for (size_t c = 0; c < width; c++)
+            weights[c] = nf4_element(&a->w, n * a->k + column + c, t, nested);
+        for (size_t r = 0; r < rows; r++) {
+            float dy = load_element(t, a->x, (m + r) * a->n + n);
+            for (size_t c = 0; c < width; c++)
+                sums[r * STRIPE + c] = fmaf(dy, weights[c], sums[r * STRIPE + c]);
+        }
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < width; c++)
+            store_element(t, a->y, (m + r) * a->k + column + c, sums[r * STRIPE + c]);
+}
+
+INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum recovery nested)
+{
+    struct range mine = thread_range((a->k + STRIPE - 1) / STRIPE);
+    for (size_t m = 0; m < a->m; m += ROWS)
+        for (size_t s = mine.begin; s < mine.end; s++)
+            stripe(a, t, nested, m, min_size(ROWS, a->m - m), s * STRIPE,
+                   min_size(STRIPE, a->k - s * STRIPE));
+}
+
+#define GEMMDX(name, element, nested)                                                                        \
+    void name(const struct gemm_args *a)                                                                     \
+    {                                                                                                        \
+        _Pragma("omp parallel num_threads(gemm_threads())") gemmdx_share(a, element, nested);                \
+    }
+
+GEMMDX(nf4_gemmdx_f32_acc1__scalar, ELEMENT_F32, ABSMAX_PLAIN)
+GEMMDX(nf4_gemmdx_f32_acc1_fused__scalar, ELEMENT_F32, ABSMAX_FUSED)
+GEMMDX(nf4_gemmdx_f16_acc1__scalar, ELEMENT_F16, ABSMAX_PLAIN)
+GEMMDX(nf4_gemmdx_f16_acc1_fused__scalar, ELEMENT_F16, ABSMAX_FUSED)
+GEMMDX(nf4_gemmdx_bf16_acc1__scalar, ELEMENT_BF16, ABSMAX_PLAIN)
+GEMMDX(nf4_gemmdx_bf16_acc1_fused__scalar, ELEMENT_BF16, ABSMAX_FUSED)

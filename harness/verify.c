@@ -395,6 +395,11 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
         c.name = "exact_sums";
         s = check_exact_sums(&c, v->sums);
     }
+    if (s == STATUS_OK && out->verdict == VERDICT_PASS && k->contract.op == OP_GEMM &&
+        k->contract.out != DTYPE_F32 && k->contract.accumulation != ACC_ANY && !k->no_bias) {
+        c.name = "cancelling_sums";
+        s = check_cancelling_sums(&c);
+    }
     if (s == STATUS_OK && out->verdict == VERDICT_PASS) {
         c.name = "real_data";
         if (!product) {

@@ -13,6 +13,8 @@
  *                    or +-1, at most 2,000 of them, |sum| < 2^24 units), so the whole result must be bitwise right
  *                    at full size. A dropped or doubled product is seen, which no error bound can promise. The
  *                    oracle is integer arithmetic.
+ * cancelling_sums    Forward products with 16-bit output and a pinned order: a bias that cancels each sum down to its
+ *                    last bits, which rounding would otherwise hide. A wrong order of summation is seen.
  * real_data          The problem itself: bitwise against the reference in the contract's order, or within the
  *                    derived bound where the contract promises no order. A bound passes most dropped products:
  *                    exact_sums is what catches those.

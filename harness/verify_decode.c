@@ -294,33 +294,43 @@ static size_t choose_positions(size_t extent, uint64_t seed, size_t positions[PO
     return count;
 }
 
-enum status check_one_hot(struct check *c)
+enum status first_weights(struct check *c, bool with_bias, struct operands *o)
 {
     const struct operands *real = c->operands;
     struct problem p = real->problem;
-    /* Fewer outputs, the same summed dimension and the same tail. */
+    p.bias = with_bias;
     size_t *other = p.op == OP_GEMM ? &p.n : &p.k;
     if (*other > 2 * ONE_HOT_OTHER)
         *other = ONE_HOT_OTHER + *other % ONE_HOT_OTHER;
     if (p.op == OP_GEMMDX && c->kernel->whole_blocks)
         *other = round_up(*other, p.blocksize);
+    enum status s = operands_init_blank(&p, o);
+    if (s != STATUS_OK)
+        return s;
+    struct operand_set *to = &o->sets[0], *from = &real->sets[0];
+    memcpy(to->packed.data, from->packed.data, to->packed.size);
+    memcpy(to->absmax.data, from->absmax.data, to->absmax.size);
+    memcpy(to->absmax_code.data, from->absmax_code.data, to->absmax_code.size);
+    memcpy(to->nested_absmax.data, from->nested_absmax.data, to->nested_absmax.size);
+    memcpy(o->nested_map.data, real->nested_map.data, o->nested_map.size);
+    o->nested_offset = real->nested_offset;
+    if (with_bias && real->problem.bias)
+        memcpy(to->bias.data, from->bias.data, to->bias.size);
+    return STATUS_OK;
+}
+
+enum status check_one_hot(struct check *c)
+{
+    const struct problem *real = &c->operands->problem;
     size_t *positions = malloc(POSITIONS_MAX * sizeof *positions);
     struct operands o;
-    enum status s = operands_init_blank(&p, &o);
+    enum status s = first_weights(c, real->bias, &o);
     if (s != STATUS_OK) {
         free(positions);
         return s;
     }
-    /* The first weights of the problem, read as a smaller matrix. */
-    memcpy(o.sets[0].packed.data, real->sets[0].packed.data, o.sets[0].packed.size);
-    memcpy(o.sets[0].absmax.data, real->sets[0].absmax.data, o.sets[0].absmax.size);
-    memcpy(o.sets[0].absmax_code.data, real->sets[0].absmax_code.data, o.sets[0].absmax_code.size);
-    memcpy(o.sets[0].nested_absmax.data, real->sets[0].nested_absmax.data, o.sets[0].nested_absmax.size);
-    memcpy(o.sets[0].bias.data, real->sets[0].bias.data, o.sets[0].bias.size);
-    memcpy(o.nested_map.data, real->nested_map.data, o.nested_map.size);
-    o.nested_offset = real->nested_offset;
-    size_t extent = p.op == OP_GEMM ? p.k : p.n;
-    size_t count = positions ? choose_positions(extent, p.seed, positions) : 0;
+    size_t extent = real->op == OP_GEMM ? real->k : real->n;
+    size_t count = positions ? choose_positions(extent, real->seed, positions) : 0;
     s = count ? run_one_hot(c, &o, positions, count) : status_fail(STATUS_MEMORY, "verify: out of memory");
     operands_release(&o);
     free(positions);

@@ -1,5 +1,5 @@
 /*
- * verify_internal.h: between verify.c and its checks (verify_decode.c, verify_sums.c).
+ * verify_internal.h: between verify.c and its checks (verify_decode.c, verify_sums.c, verify_order.c).
  */
 #ifndef NF4BENCH_HARNESS_VERIFY_INTERNAL_H
 #define NF4BENCH_HARNESS_VERIFY_INTERNAL_H
@@ -28,8 +28,13 @@ float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t
 /* False the first time it is asked about a kernel, blocksize and m; true after that. */
 bool verifier_decode_done(struct verifier *v, const struct kernel *k, size_t blocksize, size_t m);
 
+/* Operands of a smaller problem with the same summed dimension and the same tail: the first weights of the real one,
+ * read as a smaller matrix. Activations, and a bias that the real problem lacks, are undefined. */
+enum status first_weights(struct check *c, bool with_bias, struct operands *o) WARN_UNUSED_RESULT;
+
 enum status check_exhaustive_decode(struct check *c) WARN_UNUSED_RESULT;
 enum status check_one_hot(struct check *c) WARN_UNUSED_RESULT;
+enum status check_cancelling_sums(struct check *c) WARN_UNUSED_RESULT;
 
 /* The exact-sum problem that fits a contract and a problem; made on first use, kept while the problem stays. */
 struct exact_sums;

@@ -1,0 +1,612 @@
+/*
+ * export.c: CSV and JSON Lines for programs, Markdown for people.
+ */
+#include "results/export.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/stats.h"
+
+static enum status finish(const struct result_set *s, FILE *out)
+{
+    if (fflush(out) != 0 || ferror(out))
+        return status_fail(STATUS_IO, "%s: cannot write the export: %s", s->path ? s->path : "results",
+                           errno != 0 ? strerror(errno) : "output error");
+    return STATUS_OK;
+}
+
+/* ---- values for programs ---- */
+
+enum { NUMBER_SIZE = 32 };
+
+static const char *shortest_double(double value, char text[NUMBER_SIZE])
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, NUMBER_SIZE, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return text;
+}
+
+static double get_double(const struct record *r, const struct column *c)
+{
+    double value;
+    memcpy(&value, (const char *)r + c->offset, sizeof value);
+    return value;
+}
+
+/* The text of a column that is not a double. */
+static const char *value_text(const struct record *r, const struct column *c, char number[NUMBER_SIZE])
+{
+    const char *at = (const char *)r + c->offset;
+    uint64_t u64 = 0;
+    int64_t i64;
+    switch (c->kind) {
+    case COLUMN_TEXT:
+        return at;
+    case COLUMN_ENUM: {
+        const char *word = c->word(*(const uint8_t *)at);
+        return word ? word : "?";
+    }
+    case COLUMN_I64:
+        memcpy(&i64, at, sizeof i64);
+        snprintf(number, NUMBER_SIZE, "%" PRId64, i64);
+        return number;
+    case COLUMN_F64:
+        return shortest_double(get_double(r, c), number);
+    case COLUMN_U8:
+    case COLUMN_U32:
+    case COLUMN_U64:
+        memcpy(&u64, at, c->size); /* little-endian */
+        snprintf(number, NUMBER_SIZE, "%" PRIu64, u64);
+        return number;
+    }
+    return "?";
+}
+
+static void put_csv(const char *text, FILE *out)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+enum status export_csv(const struct result_set *s, FILE *out)
+{
+    char number[NUMBER_SIZE];
+    errno = 0;
+    for (unsigned i = 0; i < record_column_count; i++) {
+        fputs(i > 0 ? "," : "", out);
+        fputs(record_columns[i].name, out);
+    }
+    fputc('\n', out);
+    for (size_t row = 0; row < s->row_count; row++) {
+        for (unsigned i = 0; i < record_column_count; i++) {
+            const struct column *c = &record_columns[i];
+            fputs(i > 0 ? "," : "", out);
+            if (c->kind != COLUMN_F64 || !isnan(get_double(&s->rows[row], c)))
+                put_csv(value_text(&s->rows[row], c, number), out);
+        }
+        fputc('\n', out);
+    }
+    return finish(s, out);
+}
+
+static void put_json_text(const char *text, FILE *out)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            fprintf(out, "\\u%04x", c);
+        else
+            fputc(c, out);
+    }
+    fputc('"', out);
+}
+
+static void put_json_double(double value, FILE *out)
+{
+    char number[NUMBER_SIZE];
+    fputs(isfinite(value) ? shortest_double(value, number) : "null", out);
+}
+
+enum status export_jsonl(const struct result_set *s, FILE *out)
+{
+    char number[NUMBER_SIZE];
+    errno = 0;
+    for (size_t row = 0; row < s->row_count; row++) {
+        const struct record *r = &s->rows[row];
+        for (unsigned i = 0; i < record_column_count; i++) {
+            const struct column *c = &record_columns[i];
+            fprintf(out, "%s\"%s\": ", i > 0 ? ", " : "{", c->name);
+            if (c->kind == COLUMN_F64)
+                put_json_double(get_double(r, c), out);
+            else if (c->kind == COLUMN_TEXT || c->kind == COLUMN_ENUM)
+                put_json_text(value_text(r, c, number), out);
+            else
+                fputs(value_text(r, c, number), out);
+        }
+        fputs(", \"samples_us\": [", out);
+        for (uint64_t i = 0; i < r->sample_count; i++) {
+            fputs(i > 0 ? ", " : "", out);
+            put_json_double(s->samples[r->sample_start + i], out);
+        }
+        fputs("]}\n", out);
+    }
+    return finish(s, out);
+}
+
+/* ---- Markdown ---- */
+
+/* A table whose columns are padded to one width, so that it reads well in a terminal too. */
+struct table {
+    unsigned columns;
+    const char *const *heads; /* a leading '>' aligns the column to the right */
+    char **cells;             /* row after row */
+    size_t count, capacity;   /* in cells */
+    bool failed;              /* out of memory: reported once, at the end */
+};
+
+enum { COLUMNS_MAX = 9 };
+
+static bool is_right(const struct table *t, unsigned column)
+{
+    return t->heads[column][0] == '>';
+}
+
+static const char *head_text(const struct table *t, unsigned column)
+{
+    return t->heads[column] + is_right(t, column);
+}
+
+/* Appends a cell. Nothing in the text may end the cell or the line. */
+static void add_cell(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
+static void add_cell(struct table *t, const char *format, ...)
+{
+    char *text = NULL, *cell = NULL;
+    va_list ap;
+    va_start(ap, format);
+    if (vasprintf(&text, format, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    if (t->count == t->capacity) {
+        size_t capacity = t->capacity > 0 ? 2 * t->capacity : 64;
+        char **grown = realloc(t->cells, capacity * sizeof *grown);
+        if (grown) {
+            t->cells = grown;
+            t->capacity = capacity;
+        }
+    }
+    if (text)
+        cell = malloc(2 * strlen(text) + 1);
+    if (!cell || t->count == t->capacity) {
+        t->failed = true;
+        free(cell);
+        free(text);
+        return;
+    }
+    char *to = cell;
+    for (const char *from = text; *from; from++) {
+        if (*from == '|')
+            *to++ = '\\';
+        *to++ = (unsigned char)*from < 0x20 || *from == 0x7f ? ' ' : *from;
+    }
+    *to = '\0';
+    free(text);
+    t->cells[t->count++] = cell;
+}
+
+/* Code points, which is the width in a terminal for all but a few of the texts here. */
+static size_t width(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void put_padded(const char *text, size_t to, bool right, FILE *out)
+{
+    size_t pad = to - width(text);
+    for (size_t i = 0; right && i < pad; i++)
+        fputc(' ', out);
+    fputs(text, out);
+    for (size_t i = 0; !right && i < pad; i++)
+        fputc(' ', out);
+}
+
+static void put_rule(size_t length, bool right, FILE *out)
+{
+    for (size_t i = 0; i + right < length; i++)
+        fputc('-', out);
+    fputs(right ? ":" : "", out);
+}
+
+/* Prints the rows and forgets them. */
+static enum status print_table(struct table *t, FILE *out)
+{
+    size_t widths[COLUMNS_MAX];
+    for (unsigned c = 0; c < t->columns; c++) {
+        widths[c] = width(head_text(t, c));
+        for (size_t i = c; i < t->count; i += t->columns)
+            if (width(t->cells[i]) > widths[c])
+                widths[c] = width(t->cells[i]);
+        if (widths[c] < 3)
+            widths[c] = 3;
+    }
+    for (unsigned c = 0; c < t->columns; c++) {
+        fputs(c > 0 ? " | " : "| ", out);
+        put_padded(head_text(t, c), widths[c], is_right(t, c), out);
+    }
+    fputs(" |\n", out);
+    for (unsigned c = 0; c < t->columns; c++) {
+        fputs(c > 0 ? " | " : "| ", out);
+        put_rule(widths[c], is_right(t, c), out);
+    }
+    fputs(" |\n", out);
+    for (size_t i = 0; !t->failed && i < t->count; i += t->columns) {
+        for (unsigned c = 0; c < t->columns; c++) {
+            fputs(c > 0 ? " | " : "| ", out);
+            put_padded(t->cells[i + c], widths[c], is_right(t, c), out);
+        }
+        fputs(" |\n", out);
+    }
+    fputc('\n', out);
+    for (size_t i = 0; i < t->count; i++)
+        free(t->cells[i]);
+    free(t->cells);
+    t->cells = NULL;
+    t->count = t->capacity = 0;
+    return t->failed ? status_fail(STATUS_MEMORY, "out of memory for a table") : STATUS_OK;
+}
+
+static enum status environment(const struct result_set *s, FILE *out)
+{
+    static const char *const heads[] = {"key", "value"};
+    enum { SHOWN = 100 };
+    struct table t = {.columns = 2, .heads = heads};
+    for (size_t i = 0; i < s->attribute_count; i++) {
+        const char *value = s->attributes[i].value;
+        size_t end = strlen(value);
+        bool cut = end > SHOWN;
+        for (end = cut ? SHOWN : end; cut && end > 0 && ((unsigned char)value[end] & 0xc0) == 0x80; end--)
+            ; /* back to the start of a character */
+        add_cell(&t, "%s", s->attributes[i].name);
+        add_cell(&t, "%.*s%s", (int)end, value, cut ? "..." : "");
+    }
+    fputs("## Environment\n\n", out);
+    return print_table(&t, out);
+}
+
+static enum status verdict_counts(const struct result_set *s, FILE *out)
+{
+    static const char *const heads[] = {"verdict", ">rows"};
+    struct table t = {.columns = 2, .heads = heads};
+    size_t counts[UINT8_MAX + 1] = {0};
+    for (size_t i = 0; i < s->row_count; i++)
+        counts[s->rows[i].verdict]++;
+    for (unsigned v = 0; v <= UINT8_MAX; v++) {
+        if (counts[v] == 0)
+            continue;
+        add_cell(&t, "%s", v == VERDICT_NONE ? "NONE (ceilings)" : verdict_word((uint8_t)v));
+        add_cell(&t, "%zu", counts[v]);
+    }
+    fputs("## Verdicts\n\n", out);
+    return print_table(&t, out);
+}
+
+/* Everything a reader must look at, the worst first. */
+static enum status failures(const struct result_set *s, FILE *out)
+{
+    static const char *const heads[] = {"verdict", "variant", "case", "regime", "check", ">mismatches", "reason"};
+    static const uint8_t order[] = {VERDICT_FAIL,       VERDICT_CRASHED, VERDICT_TIMEOUT,
+                                    VERDICT_MISTRUSTED, VERDICT_SUSPECT, VERDICT_UNSTABLE};
+    struct table t = {.columns = 7, .heads = heads};
+    for (size_t v = 0; v < sizeof order / sizeof order[0]; v++) {
+        for (size_t i = 0; i < s->row_count; i++) {
+            const struct record *r = &s->rows[i];
+            if (r->verdict != order[v])
+                continue;
+            add_cell(&t, "%s", verdict_word(r->verdict));
+            add_cell(&t, "%s", r->variant);
+            add_cell(&t, "%s", r->case_key);
+            add_cell(&t, "%s", regime_word(r->regime));
+            add_cell(&t, "%s", r->check);
+            if (r->compared_count > 0)
+                add_cell(&t, "%" PRIu64 " of %" PRIu64, r->mismatch_count, r->compared_count);
+            else
+                add_cell(&t, "-");
+            add_cell(&t, "%s", r->reason);
+        }
+    }
+    if (t.count == 0 && !t.failed)
+        return STATUS_OK;
+    fputs("## Failures\n\n", out);
+    return print_table(&t, out);
+}
+
+/* Rows in some order. */
+struct sorted {
+    const struct record *row;
+    size_t index;
+};
+
+static int compare_index(const struct sorted *x, const struct sorted *y)
+{
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static int by_reason(const void *a, const void *b)
+{
+    const struct sorted *x = a, *y = b;
+    int order = strcmp(x->row->reason, y->row->reason);
+    return order != 0 ? order : compare_index(x, y);
+}
+
+static int by_group(const void *a, const void *b)
+{
+    const struct sorted *x = a, *y = b;
+    uint64_t g = x->row->group_id, h = y->row->group_id;
+    return g != h ? (g > h) - (g < h) : compare_index(x, y);
+}
+
+static int by_case(const void *a, const void *b)
+{
+    const struct sorted *x = a, *y = b;
+    int order = strcmp(x->row->case_key, y->row->case_key);
+    return order != 0 ? order : compare_index(x, y);
+}
+
+/* Cold before hot before not timed, then the fastest first. */
+static int by_time(const void *a, const void *b)
+{
+    const struct sorted *x = a, *y = b;
+    unsigned r = (x->row->regime - 1u) & 0xff, q = (y->row->regime - 1u) & 0xff;
+    double t = x->row->median_us, u = y->row->median_us;
+    if (r != q)
+        return (r > q) - (r < q);
+    if (isnan(t) || isnan(u))
+        return isnan(t) != isnan(u) ? (isnan(t) != 0) - (isnan(u) != 0) : compare_index(x, y);
+    return t != u ? (t > u) - (t < u) : compare_index(x, y);
+}
+
+static struct sorted *all_rows(const struct result_set *s)
+{
+    struct sorted *rows = malloc((s->row_count + 1) * sizeof *rows);
+    for (size_t i = 0; rows && i < s->row_count; i++)
+        rows[i] = (struct sorted){&s->rows[i], i};
+    return rows;
+}
+
+/* Skipped rows are many and alike: one line a reason. */
+static enum status skips(const struct result_set *s, struct sorted *rows, FILE *out)
+{
+    static const char *const heads[] = {">rows", "reason"};
+    struct table t = {.columns = 2, .heads = heads};
+    qsort(rows, s->row_count, sizeof *rows, by_reason);
+    size_t count = 0;
+    for (size_t i = 0; i < s->row_count; i++) {
+        count += rows[i].row->verdict == VERDICT_SKIPPED;
+        bool last = i + 1 == s->row_count || strcmp(rows[i].row->reason, rows[i + 1].row->reason) != 0;
+        if (last && count > 0) {
+            add_cell(&t, "%zu", count);
+            add_cell(&t, "%s", rows[i].row->reason);
+        }
+        if (last)
+            count = 0;
+    }
+    if (t.count == 0 && !t.failed)
+        return STATUS_OK;
+    fputs("## Skipped\n\n", out);
+    return print_table(&t, out);
+}
+
+/* Decimals that make four digits: equal widths let the eye compare. */
+static int decimals(double value)
+{
+    return value < 10 ? 3 : value < 100 ? 2 : value < 1000 ? 1 : 0;
+}
+
+static void add_time(struct table *t, double us)
+{
+    static const struct {
+        double below, scale;
+        const char *unit;
+    } units[] = {{1, 1e3, "ns"}, {1e3, 1, "us"}, {1e6, 1e-3, "ms"}, {INFINITY, 1e-6, "s"}};
+    unsigned i = 0;
+    if (!isfinite(us)) {
+        add_cell(t, "-");
+        return;
+    }
+    while (us >= units[i].below)
+        i++;
+    add_cell(t, "%.*f %s", decimals(us * units[i].scale), us * units[i].scale, units[i].unit);
+}
+
+/* lo and hi in the unit of the median: the eye compares digits. */
+static void add_time_interval(struct table *t, double median, double lo, double hi)
+{
+    double scale = median < 1 ? 1e3 : median < 1e3 ? 1 : median < 1e6 ? 1e-3 : 1e-6;
+    int digits = decimals(median * scale);
+    if (isfinite(lo) && isfinite(hi) && isfinite(median))
+        add_cell(t, "%.*f to %.*f", digits, lo * scale, digits, hi * scale);
+    else
+        add_cell(t, "-");
+}
+
+static void add_fraction(struct table *t, const struct record *r)
+{
+    if (!isfinite(r->ceiling_fraction))
+        add_cell(t, "-");
+    else if (!isfinite(r->ceiling_fraction_lo) || !isfinite(r->ceiling_fraction_hi))
+        add_cell(t, "%.1f %% %s", 100 * r->ceiling_fraction, r->ceiling);
+    else
+        add_cell(t, "%.1f %% (%.1f to %.1f) %s", 100 * r->ceiling_fraction, 100 * r->ceiling_fraction_lo,
+                 100 * r->ceiling_fraction_hi, r->ceiling);
+}
+
+static enum status add_ratio(struct table *t, const struct result_set *s, const struct record *r,
+                             const struct record *base)
+{
+    struct paired_ratio p;
+    if (!base || r->sample_count == 0) {
+        add_cell(t, "-");
+        return STATUS_OK;
+    }
+    /* Sample i of one is paired with sample i of the other: a longer rest has no partner. */
+    size_t count = r->sample_count < base->sample_count ? r->sample_count : base->sample_count;
+    double *scratch = malloc(count * sizeof *scratch);
+    if (!scratch)
+        return status_fail(STATUS_MEMORY, "out of memory for %zu paired samples", count);
+    paired_ratio(s->samples + base->sample_start, s->samples + r->sample_start, count, scratch, &p);
+    free(scratch);
+    if (isfinite(p.ratio))
+        add_cell(t, "%.3fx (%.3f to %.3f)", p.ratio, p.ci.lo, p.ci.hi);
+    else
+        add_cell(t, "-");
+    return STATUS_OK;
+}
+
+static enum status timing_table(const struct result_set *s, struct sorted *rows, size_t count,
+                                const struct record *const *bases, const char *against, FILE *out)
+{
+    char ratio_head[160];
+    snprintf(ratio_head, sizeof ratio_head, ">speed against %.120s", against ? against : "");
+    const char *const heads[COLUMNS_MAX] = {"variant", "verdict",         "regime", ">median",  ">95 % interval",
+                                            ">GB/s",   ">of the ceiling", ">n",     ratio_head};
+    struct table t = {.columns = against ? 9 : 8, .heads = heads};
+    enum status status = STATUS_OK;
+    size_t shown = 0;
+    qsort(rows, count, sizeof *rows, by_time);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        const struct record *r = rows[i].row;
+        if (r->verdict == VERDICT_SKIPPED)
+            continue;
+        if (shown++ == 0)
+            fprintf(out, "### %s\n\n", r->case_key);
+        add_cell(&t, "%s", r->variant);
+        add_cell(&t, "%s", r->verdict == VERDICT_NONE ? "-" : verdict_word(r->verdict));
+        add_cell(&t, "%s", r->regime == REGIME_NONE ? "-" : regime_word(r->regime));
+        add_time(&t, r->median_us);
+        add_time_interval(&t, r->median_us, r->median_lo_us, r->median_hi_us);
+        if (isfinite(r->bytes_per_s))
+            add_cell(&t, "%.*f", decimals(r->bytes_per_s * 1e-9), r->bytes_per_s * 1e-9);
+        else
+            add_cell(&t, "-");
+        add_fraction(&t, r);
+        add_cell(&t, "%" PRIu64 "%s%s", r->sample_count, r->bimodal ? " bimodal" : "",
+                 r->sample_count > 0 && !r->precise ? " imprecise" : "");
+        if (against)
+            status = add_ratio(&t, s, r, bases[rows[i].index]);
+    }
+    if (shown == 0)
+        return STATUS_OK;
+    enum status printed = print_table(&t, out);
+    return status != STATUS_OK ? status : printed;
+}
+
+/* bases[i]: the row that row i is held against, or NULL. */
+static enum status find_bases(const struct result_set *s, struct sorted *rows, const char *against,
+                              const struct record **bases)
+{
+    const struct record *base = NULL;
+    size_t matches = 0;
+    qsort(rows, s->row_count, sizeof *rows, by_group);
+    for (size_t start = 0, end; start < s->row_count; start = end) {
+        base = NULL;
+        for (end = start; end < s->row_count && rows[end].row->group_id == rows[start].row->group_id; end++)
+            if (!base && rows[end].row->sample_count > 0 && fnmatch(against, rows[end].row->variant, 0) == 0)
+                base = rows[end].row;
+        matches += base != NULL;
+        for (size_t i = start; i < end; i++)
+            bases[rows[i].index] = base;
+    }
+    if (matches == 0)
+        return status_fail(STATUS_USAGE, "%s: no timed variant matches \"%s\"", s->path, against);
+    return STATUS_OK;
+}
+
+/* Rows start .. start+count-1 of those sorted by case. */
+struct case_run {
+    size_t first_index, start, count;
+};
+
+static int by_first(const void *a, const void *b)
+{
+    const struct case_run *x = a, *y = b;
+    return (x->first_index > y->first_index) - (x->first_index < y->first_index);
+}
+
+/* Cases in the order in which they first appear in the file. */
+static enum status timings(const struct result_set *s, struct sorted *rows, const struct record *const *bases,
+                           const char *against, FILE *out)
+{
+    enum status status = STATUS_OK;
+    struct case_run *cases = malloc((s->row_count + 1) * sizeof *cases);
+    size_t case_count = 0;
+    if (!cases)
+        return status_fail(STATUS_MEMORY, "%s: out of memory", s->path);
+    qsort(rows, s->row_count, sizeof *rows, by_case);
+    for (size_t i = 0; i < s->row_count; i++) {
+        if (i == 0 || strcmp(rows[i].row->case_key, rows[i - 1].row->case_key) != 0)
+            cases[case_count++] = (struct case_run){rows[i].index, i, 0};
+        cases[case_count - 1].count++;
+    }
+    qsort(cases, case_count, sizeof *cases, by_first);
+    fputs("## Timings\n\n", out);
+    for (size_t i = 0; status == STATUS_OK && i < case_count; i++)
+        status = timing_table(s, rows + cases[i].start, cases[i].count, bases, against, out);
+    free(cases);
+    return status;
+}
+
+enum status export_markdown(const struct result_set *s, const char *against, FILE *out)
+{
+    enum status status = STATUS_OK;
+    const struct record **bases = NULL;
+    struct sorted *rows = all_rows(s);
+    errno = 0;
+    if (!rows || (against && !(bases = calloc(s->row_count + 1, sizeof *bases)))) {
+        status = status_fail(STATUS_MEMORY, "%s: out of memory for %zu rows", s->path, s->row_count);
+        goto out;
+    }
+    if (against)
+        status = find_bases(s, rows, against, bases); /* before anything is written */
+    if (status != STATUS_OK)
+        goto out;
+    fprintf(out, "# %s\n\n", s->path);
+    status = environment(s, out);
+    if (status == STATUS_OK)
+        status = verdict_counts(s, out);
+    if (status == STATUS_OK)
+        status = failures(s, out);
+    if (status == STATUS_OK)
+        status = skips(s, rows, out);
+    if (status == STATUS_OK)
+        status = timings(s, rows, bases, against, out);
+    if (status == STATUS_OK)
+        status = finish(s, out);
+out:
+    free(bases);
+    free(rows);
+    return status;
+}

@@ -1,0 +1,865 @@
+/*
+ * load.c: reads a results file that may be damaged or made to do harm. HDF5 1.10.8 crashes on such files, so it runs
+ * in a child that sends what it read through a pipe, as blocks:
+ *
+ *   { u32 kind, u32 length of the payload }, payload
+ *
+ *   COUNTS     u64 rows, u64 samples        first, once
+ *   ATTRIBUTE  name NUL value NUL           any number
+ *   ROWS       packed rows (record.h)       until there are as many as COUNTS says
+ *   SAMPLES    doubles                      likewise
+ *   END                                     last, once
+ *   ERROR      u32 status, message          instead of any of these, and then nothing more
+ *
+ * The parent believes nothing: a child taken over by the file can make it report an error or wrong numbers, which
+ * the file could have held anyway, but not write outside its buffers or wait for ever.
+ */
+#include "results/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "results/h5.h"
+#include "results/store.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(NF4BENCH_SANITIZED)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum block_kind { BLOCK_COUNTS = 1, BLOCK_ATTRIBUTE, BLOCK_ROWS, BLOCK_SAMPLES, BLOCK_END, BLOCK_ERROR };
+
+enum {
+    BLOCK_MAX = 4 << 20,
+    ATTRIBUTE_MAX = 4096,
+    ROW_MAX = 1 << 20,      /* 1.6 GB in memory */
+    SAMPLE_MAX = 1 << 28,   /* 2 GB */
+    ROWS_AT_ONCE = 512,     /* under BLOCK_MAX bytes */
+    SAMPLES_AT_ONCE = 65536 /* 512 KB */
+};
+
+/* ---- the child: everything that calls HDF5 ---- */
+
+struct child {
+    const char *path;
+    FILE *pipe;
+};
+
+static void send_block(const struct child *c, enum block_kind kind, const void *payload, size_t length)
+{
+    uint32_t head[2] = {kind, (uint32_t)length};
+    if (fwrite(head, sizeof head, 1, c->pipe) != 1 || (length > 0 && fwrite(payload, length, 1, c->pipe) != 1))
+        _exit(1); /* the parent is gone */
+}
+
+static void send_error(const struct child *c, enum status s)
+{
+    uint8_t payload[4 + 4096];
+    uint32_t code = s;
+    size_t length = strlen(status_message());
+    if (length > sizeof payload - 4)
+        length = sizeof payload - 4;
+    memcpy(payload, &code, sizeof code);
+    memcpy(payload + 4, status_message(), length);
+    send_block(c, BLOCK_ERROR, payload, 4 + length);
+}
+
+static enum status fail_h5(const char *path, const char *what)
+{
+    return status_fail(STATUS_INPUT, "%s: cannot read %s: %s", path, what, h5_reason());
+}
+
+/* Value of a scalar text attribute in *text (to be freed). False when it has another form or cannot be read. */
+static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
+{
+    bool ok = false;
+    hid_t memory = H5Tcopy(H5T_C_S1);
+    htri_t variable = H5Tis_variable_str(type);
+    size_t size = variable > 0 ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    char *buffer = NULL;
+    *text = NULL;
+    if (memory < 0 || variable < 0 || (variable == 0 && size > BLOCK_MAX))
+        goto out;
+    if (H5Tset_size(memory, size) < 0 || H5Tset_cset(memory, H5Tget_cset(type)) < 0)
+        goto out;
+    if (variable == 0 && !(buffer = calloc(1, size)))
+        goto out;
+    if (H5Aread(attribute, memory, variable > 0 ? (void *)&buffer : (void *)buffer) < 0)
+        goto out;
+    /* A copy of the library's string is made, and never freed by the library: the child ends soon. */
+    *text = strdup(buffer ? buffer : "");
+    ok = *text != NULL;
+out:
+    if (variable == 0)
+        free(buffer);
+    if (memory >= 0)
+        H5Tclose(memory);
+    return ok;
+}
+
+/* The value as text, or NULL for forms that nf4bench does not write: those are left out. */
+static char *attribute_text(hid_t attribute)
+{
+    char *text = NULL;
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    if (type < 0 || space < 0 || H5Sget_simple_extent_npoints(space) != 1)
+        goto out;
+    switch (H5Tget_class(type)) {
+    case H5T_STRING:
+        if (!read_text_attribute(attribute, type, &text))
+            text = NULL;
+        break;
+    case H5T_INTEGER: {
+        bool is_signed = H5Tget_sign(type) != H5T_SGN_NONE;
+        uint64_t bits = 0;
+        if (H5Aread(attribute, is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, &bits) < 0)
+            break;
+        if ((is_signed ? asprintf(&text, "%lld", (long long)bits)
+                       : asprintf(&text, "%llu", (unsigned long long)bits)) < 0)
+            text = NULL;
+        break;
+    }
+    case H5T_FLOAT: {
+        double value = 0;
+        if (H5Aread(attribute, H5T_NATIVE_DOUBLE, &value) >= 0 && asprintf(&text, "%.17g", value) < 0)
+            text = NULL;
+        break;
+    }
+    default:
+        break;
+    }
+out:
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    return text;
+}
+
+struct attribute_walk {
+    const struct child *c;
+    unsigned count;
+    bool has_version;
+    long long version;
+};
+
+static herr_t send_attribute(hid_t location, const char *name, const H5A_info_t *info, void *data)
+{
+    struct attribute_walk *walk = data;
+    (void)info;
+    hid_t attribute = H5Aopen(location, name, H5P_DEFAULT);
+    if (attribute < 0)
+        return -1;
+    char *value = attribute_text(attribute);
+    H5Aclose(attribute);
+    if (!value)
+        return 0;
+    if (strcmp(name, "schema_version") == 0) {
+        char *end;
+        walk->version = strtoll(value, &end, 10);
+        walk->has_version = end != value && *end == '\0';
+    }
+    size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
+    char *payload = NULL;
+    if (name_size + value_size <= BLOCK_MAX && walk->count < ATTRIBUTE_MAX &&
+        (payload = malloc(name_size + value_size))) {
+        memcpy(payload, name, name_size);
+        memcpy(payload + name_size, value, value_size);
+        send_block(walk->c, BLOCK_ATTRIBUTE, payload, name_size + value_size);
+        walk->count++;
+    }
+    free(payload);
+    free(value);
+    return 0;
+}
+
+static enum status send_attributes(const struct child *c, hid_t file)
+{
+    struct attribute_walk walk = {.c = c};
+    hsize_t at = 0;
+    /* Files of h5py do not track the order of creation. */
+    if (H5Aiterate2(file, H5_INDEX_CRT_ORDER, H5_ITER_INC, &at, send_attribute, &walk) < 0) {
+        walk = (struct attribute_walk){.c = c};
+        at = 0;
+        if (H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_NATIVE, &at, send_attribute, &walk) < 0)
+            return fail_h5(c->path, "the attributes");
+    }
+    if (!walk.has_version)
+        return status_fail(STATUS_INPUT, "%s: not a results file of nf4bench: it has no schema_version", c->path);
+    if (walk.version > STORE_SCHEMA_VERSION)
+        return status_fail(STATUS_INPUT, "%s: schema version %lld; this nf4bench reads up to %d: use a newer one",
+                           c->path, walk.version, STORE_SCHEMA_VERSION);
+    if (walk.version < 1)
+        return status_fail(STATUS_INPUT, "%s: schema version %lld does not exist", c->path, walk.version);
+    return STATUS_OK;
+}
+
+/* Opens a dataset that lies in this file as a list of known, bearable length. Links and storage that lead to other
+ * files would let a results file make us read any file of the user. */
+static enum status open_list(const struct child *c, hid_t file, const char *name, hsize_t limit, hid_t *data,
+                             hsize_t *count)
+{
+    enum status s = STATUS_OK;
+    hid_t space = -1, list = -1;
+    H5L_info_t link;
+    *data = -1;
+    *count = 0;
+    if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0)
+        return status_fail(STATUS_INPUT, "%s: an HDF5 file, but not results of nf4bench: it has no %s", c->path, name);
+    if (link.type != H5L_TYPE_HARD)
+        return status_fail(STATUS_INPUT, "%s: %s is a link to elsewhere, which is not followed", c->path, name);
+    *data = H5Dopen2(file, name, H5P_DEFAULT);
+    if (*data < 0)
+        return fail_h5(c->path, name);
+    space = H5Dget_space(*data);
+    list = H5Dget_create_plist(*data);
+    if (space < 0 || list < 0) {
+        s = fail_h5(c->path, name);
+        goto out;
+    }
+    H5D_layout_t layout = H5Pget_layout(list);
+    if (H5Pget_external_count(list) != 0 || (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)) {
+        s = status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path, name);
+        goto out;
+    }
+    if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1) {
+        s = status_fail(STATUS_INPUT, "%s: %s is not a list", c->path, name);
+        goto out;
+    }
+    if (*count > limit)
+        s = status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
+                        (unsigned long long)*count, (unsigned long long)limit);
+out:
+    if (list >= 0)
+        H5Pclose(list);
+    if (space >= 0)
+        H5Sclose(space);
+    return s;
+}
+
+/* Reads elements start .. start+count-1 into buffer. */
+static bool read_part(hid_t data, hid_t memory_type, hsize_t start, hsize_t count, void *buffer)
+{
+    hid_t in_file = H5Dget_space(data), in_memory = H5Screate_simple(1, &count, NULL);
+    bool ok = in_file >= 0 && in_memory >= 0 &&
+              H5Sselect_hyperslab(in_file, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
+              H5Dread(data, memory_type, in_memory, in_file, H5P_DEFAULT, buffer) >= 0;
+    if (in_memory >= 0)
+        H5Sclose(in_memory);
+    if (in_file >= 0)
+        H5Sclose(in_file);
+    return ok;
+}
+
+/* A column as it is read: `type` at `offset` of a buffer row. Enums are read as signed numbers, so that a value out
+ * of range is seen and not clipped into range. */
+struct present_column {
+    const struct column *column;
+    size_t offset;
+};
+
+/* The type to read a column with, or negative when the file's type is no such thing. A new handle. */
+static hid_t reading_type(const struct column *c, hid_t in_file)
+{
+    H5T_class_t class = H5Tget_class(in_file);
+    switch (c->kind) {
+    case COLUMN_TEXT: {
+        if (class != H5T_STRING || H5Tis_variable_str(in_file) != 0)
+            return -1;
+        hid_t type = H5Tcopy(H5T_C_S1);
+        if (type >= 0 && (H5Tset_size(type, c->size) < 0 || H5Tset_cset(type, H5Tget_cset(in_file)) < 0)) {
+            H5Tclose(type);
+            return -1;
+        }
+        return type;
+    }
+    case COLUMN_ENUM:
+        return class == H5T_ENUM || class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_INT64) : -1;
+    case COLUMN_U8:
+        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT8) : -1;
+    case COLUMN_U32:
+        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT32) : -1;
+    case COLUMN_U64:
+        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT64) : -1;
+    case COLUMN_I64:
+        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_INT64) : -1;
+    case COLUMN_F64:
+        return class == H5T_FLOAT ? H5Tcopy(H5T_NATIVE_DOUBLE) : -1;
+    }
+    return -1;
+}
+
+/* Room of a column in a buffer row: enums are widened. */
+static size_t buffer_size(const struct column *c)
+{
+    return c->kind == COLUMN_ENUM ? sizeof(int64_t) : c->size;
+}
+
+/* The columns that both the file and record.inc have, and the compound to read them with. */
+static enum status match_columns(const struct child *c, hid_t in_file, struct present_column *present, size_t *count,
+                                 hid_t *row)
+{
+    size_t offset = 0, total = 0;
+    *count = 0;
+    for (unsigned i = 0; i < record_column_count; i++)
+        total += buffer_size(&record_columns[i]);
+    *row = H5Tget_class(in_file) == H5T_COMPOUND ? H5Tcreate(H5T_COMPOUND, total) : -1;
+    if (*row < 0)
+        return status_fail(STATUS_INPUT, "%s: /results is not a table", c->path);
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *column = &record_columns[i];
+        int index = H5Tget_member_index(in_file, column->name);
+        if (index < 0)
+            continue;
+        hid_t member = H5Tget_member_type(in_file, (unsigned)index);
+        hid_t type = member >= 0 ? reading_type(column, member) : -1;
+        bool ok = type >= 0 && H5Tinsert(*row, column->name, offset, type) >= 0;
+        if (type >= 0)
+            H5Tclose(type);
+        if (member >= 0)
+            H5Tclose(member);
+        if (!ok)
+            return status_fail(STATUS_INPUT, "%s: the column %s of /results has a type that does not fit", c->path,
+                               column->name);
+        present[(*count)++] = (struct present_column){column, offset};
+        offset += buffer_size(column);
+    }
+    if (*count == 0)
+        return status_fail(STATUS_INPUT, "%s: /results has no column of nf4bench", c->path);
+    return STATUS_OK;
+}
+
+/* One buffer row to the packed form. What record_pack() refuses is packed nevertheless: the parent names it. */
+static void pack_row(const uint8_t *buffer, const struct present_column *present, size_t count, uint8_t *packed)
+{
+    struct record r;
+    record_init(&r);
+    for (size_t i = 0; i < count; i++) {
+        const struct column *c = present[i].column;
+        char *to = (char *)&r + c->offset;
+        memcpy(to, buffer + present[i].offset, c->size);
+        if (c->kind == COLUMN_ENUM) {
+            int64_t value;
+            memcpy(&value, buffer + present[i].offset, sizeof value);
+            *(uint8_t *)to = value >= 0 && value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
+        }
+    }
+    for (unsigned i = 0; i < record_column_count; i++) {
+        memcpy(packed, (const char *)&r + record_columns[i].offset, record_columns[i].size);
+        packed += record_columns[i].size;
+    }
+}
+
+static enum status send_rows(const struct child *c, hid_t data, hsize_t row_count)
+{
+    enum status s = STATUS_OK;
+    size_t packed = record_packed_size(), count = 0;
+    uint8_t *buffer = NULL, *out = NULL;
+    hid_t row = -1, in_file = H5Dget_type(data);
+    struct present_column *present = calloc(record_column_count, sizeof *present);
+    if (in_file < 0) {
+        s = fail_h5(c->path, "/results");
+        goto out;
+    }
+    if (!present) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        goto out;
+    }
+    s = match_columns(c, in_file, present, &count, &row);
+    if (s != STATUS_OK)
+        goto out;
+    buffer = calloc(ROWS_AT_ONCE, H5Tget_size(row));
+    out = malloc(ROWS_AT_ONCE * packed);
+    if (!buffer || !out) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        goto out;
+    }
+    for (hsize_t start = 0; start < row_count; start += ROWS_AT_ONCE) {
+        hsize_t part = row_count - start < ROWS_AT_ONCE ? row_count - start : ROWS_AT_ONCE;
+        if (!read_part(data, row, start, part, buffer)) {
+            s = fail_h5(c->path, "/results");
+            goto out;
+        }
+        for (size_t i = 0; i < part; i++)
+            pack_row(buffer + i * H5Tget_size(row), present, count, out + i * packed);
+        send_block(c, BLOCK_ROWS, out, part * packed);
+    }
+out:
+    free(out);
+    free(buffer);
+    free(present);
+    if (row >= 0)
+        H5Tclose(row);
+    if (in_file >= 0)
+        H5Tclose(in_file);
+    return s;
+}
+
+static enum status send_samples(const struct child *c, hid_t data, hsize_t sample_count)
+{
+    double *buffer = malloc(SAMPLES_AT_ONCE * sizeof *buffer);
+    enum status s = STATUS_OK;
+    if (!buffer)
+        return status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+    for (hsize_t start = 0; s == STATUS_OK && start < sample_count; start += SAMPLES_AT_ONCE) {
+        hsize_t part = sample_count - start < SAMPLES_AT_ONCE ? sample_count - start : SAMPLES_AT_ONCE;
+        if (read_part(data, H5T_NATIVE_DOUBLE, start, part, buffer))
+            send_block(c, BLOCK_SAMPLES, buffer, part * sizeof *buffer);
+        else
+            s = fail_h5(c->path, "/samples/time_us");
+    }
+    free(buffer);
+    return s;
+}
+
+static enum status send_all(const struct child *c)
+{
+    enum status s = STATUS_OK;
+    hid_t access = -1, file = -1, rows = -1, samples = -1;
+    hsize_t counts[2] = {0, 0};
+    h5_quiet();
+    (void)H5Lunregister(H5L_TYPE_EXTERNAL); /* what leads to other files fails wherever it stands */
+    access = h5_access();
+    if (access >= 0)
+        file = H5Fopen(c->path, H5F_ACC_RDONLY, access);
+    if (file < 0) {
+        s = status_fail(STATUS_INPUT, "%s: not an HDF5 file, or a damaged one: %s", c->path, h5_reason());
+        goto out;
+    }
+    s = open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]);
+    if (s != STATUS_OK)
+        goto out;
+    s = send_attributes(c, file);
+    if (s != STATUS_OK)
+        goto out;
+    s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
+    if (s != STATUS_OK)
+        goto out;
+    uint64_t wire_counts[2] = {counts[0], counts[1]};
+    send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
+    s = send_rows(c, rows, counts[0]);
+    if (s == STATUS_OK)
+        s = send_samples(c, samples, counts[1]);
+out:
+    if (samples >= 0)
+        H5Dclose(samples);
+    if (rows >= 0)
+        H5Dclose(rows);
+    if (file >= 0)
+        H5Fclose(file);
+    if (access >= 0)
+        H5Pclose(access);
+    return s;
+}
+
+/* Address space in use, in bytes; 0 when the system does not say. */
+static size_t address_space(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f) {
+        if (fscanf(f, "%lu", &pages) != 1)
+            pages = 0;
+        fclose(f);
+    }
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void limit(int what, rlim_t value)
+{
+    /* Only ever downwards: a stricter limit of the user stays. */
+    struct rlimit old;
+    if (getrlimit(what, &old) != 0 || value >= old.rlim_cur)
+        return;
+    /* One above for the hard limit: with both equal, too much processor time is a SIGKILL without a name. */
+    (void)setrlimit(what, &(struct rlimit){value, value + 1 < old.rlim_max ? value + 1 : old.rlim_max});
+}
+
+/* The program may catch signals (a kernel under test crashes in a way of its own): a crash here must be one. */
+static void confine(const struct load_limits *limits)
+{
+    sigset_t none;
+    for (int number = 1; number < NSIG; number++)
+        (void)signal(number, SIG_DFL);
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_FSIZE, 0);
+    limit(RLIMIT_CPU, limits->cpu_s);
+    if (!SANITIZED)
+        limit(RLIMIT_AS, address_space() + limits->memory);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        /* glibc and HDF5 write about their deaths; the parent reports. A sanitizer's words are wanted. */
+        (void)dup2(null, STDIN_FILENO);
+        (void)dup2(null, STDOUT_FILENO);
+        if (!SANITIZED)
+            (void)dup2(null, STDERR_FILENO);
+    }
+}
+
+static void child_main(const char *path, int fd, const struct load_limits *limits)
+{
+    struct child c = {path, NULL};
+    confine(limits);
+    c.pipe = fdopen(fd, "wb");
+    if (!c.pipe)
+        _exit(1);
+    enum status s = send_all(&c);
+    if (s == STATUS_OK)
+        send_block(&c, BLOCK_END, NULL, 0);
+    else
+        send_error(&c, s);
+    _exit(fflush(c.pipe) != 0);
+}
+
+/* ---- the parent ---- */
+
+struct reader {
+    const char *path;
+    int fd;
+    struct timespec deadline;
+    bool counted, timed_out;
+    size_t rows_got, samples_got, attribute_capacity;
+    uint8_t *block;
+};
+
+static int milliseconds_left(const struct reader *r)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+        return 0;
+    long long ms =
+        (r->deadline.tv_sec - now.tv_sec) * 1000LL + (r->deadline.tv_nsec - now.tv_nsec) / 1000000;
+    return ms < 0 ? 0 : ms > 1000000 ? 1000000 : (int)ms;
+}
+
+/* Bytes read: size, or fewer at the end of the stream or when the time is up. */
+static size_t read_some(struct reader *r, void *out, size_t size)
+{
+    size_t got = 0;
+    while (got < size) {
+        struct pollfd p = {.fd = r->fd, .events = POLLIN};
+        int ready = poll(&p, 1, milliseconds_left(r));
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready <= 0) {
+            r->timed_out = ready == 0;
+            break;
+        }
+        ssize_t n = read(r->fd, (char *)out + got, size - got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    return got;
+}
+
+static enum status garbled(const struct reader *r)
+{
+    return status_fail(STATUS_INPUT, "%s: the process that read it sent something senseless: the file is damaged or "
+                                     "hostile",
+                       r->path);
+}
+
+static enum status take_counts(struct reader *r, size_t length, struct result_set *out)
+{
+    uint64_t counts[2];
+    if (r->counted || length != sizeof counts)
+        return garbled(r);
+    memcpy(counts, r->block, sizeof counts);
+    if (counts[0] > ROW_MAX || counts[1] > SAMPLE_MAX)
+        return garbled(r);
+    /* Bounded above: pages are only used when data arrives for them. */
+    out->rows = malloc((counts[0] + 1) * sizeof *out->rows);
+    out->samples = malloc((counts[1] + 1) * sizeof *out->samples);
+    if (!out->rows || !out->samples)
+        return status_fail(STATUS_MEMORY, "%s: out of memory for %llu rows and %llu samples", r->path,
+                           (unsigned long long)counts[0], (unsigned long long)counts[1]);
+    out->row_count = counts[0];
+    out->sample_count = counts[1];
+    r->counted = true;
+    return STATUS_OK;
+}
+
+static enum status take_attribute(struct reader *r, size_t length, struct result_set *out)
+{
+    const char *name = (const char *)r->block;
+    const char *value = memchr(name, '\0', length);
+    if (!value || (size_t)(value + 1 - name) >= length || name[length - 1] != '\0' ||
+        out->attribute_count >= ATTRIBUTE_MAX)
+        return garbled(r);
+    value++;
+    if (out->attribute_count == r->attribute_capacity) {
+        size_t capacity = r->attribute_capacity > 0 ? 2 * r->attribute_capacity : 32;
+        struct attribute *grown = realloc(out->attributes, capacity * sizeof *grown);
+        if (!grown)
+            return status_fail(STATUS_MEMORY, "%s: out of memory for attributes", r->path);
+        out->attributes = grown;
+        r->attribute_capacity = capacity;
+    }
+    struct attribute *a = &out->attributes[out->attribute_count];
+    *a = (struct attribute){strdup(name), strdup(value)};
+    out->attribute_count++; /* counted at once: half a pair is released too */
+    if (!a->name || !a->value)
+        return status_fail(STATUS_MEMORY, "%s: out of memory for attributes", r->path);
+    text_repair(a->name, strlen(a->name) + 1);
+    text_repair(a->value, strlen(a->value) + 1);
+    return STATUS_OK;
+}
+
+static enum status take_rows(struct reader *r, size_t length, struct result_set *out)
+{
+    size_t packed = record_packed_size(), count = length / packed;
+    if (!r->counted || length % packed != 0 || count > out->row_count - r->rows_got)
+        return garbled(r);
+    for (size_t i = 0; i < count; i++) {
+        struct record *row = &out->rows[r->rows_got];
+        const struct column *bad = record_unpack(r->block + i * packed, row);
+        if (bad)
+            return status_fail(STATUS_INPUT, "%s: row %zu of /results has no valid %s", r->path, r->rows_got,
+                               bad->name);
+        if (row->sample_start > out->sample_count || row->sample_count > out->sample_count - row->sample_start)
+            return status_fail(STATUS_INPUT, "%s: row %zu of /results names samples that are not in the file", r->path,
+                               r->rows_got);
+        r->rows_got++;
+    }
+    return STATUS_OK;
+}
+
+static enum status take_samples(struct reader *r, size_t length, struct result_set *out)
+{
+    size_t count = length / sizeof(double);
+    if (!r->counted || length % sizeof(double) != 0 || count > out->sample_count - r->samples_got)
+        return garbled(r);
+    memcpy(out->samples + r->samples_got, r->block, length);
+    r->samples_got += count;
+    return STATUS_OK;
+}
+
+static enum status take_error(const struct reader *r, size_t length)
+{
+    uint32_t code;
+    if (length < sizeof code)
+        return garbled(r);
+    memcpy(&code, r->block, sizeof code);
+    if (code != STATUS_MEMORY && code != STATUS_LIMIT && code != STATUS_INPUT)
+        return garbled(r);
+    char *text = (char *)r->block + sizeof code;
+    size_t size = length - sizeof code;
+    for (size_t i = 0; i < size; i++) /* it may quote the file: no terminal codes, no second line */
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            text[i] = '?';
+    text[size] = '\0'; /* the buffer has one byte more than the largest block */
+    text_repair(text, size + 1);
+    return status_fail((enum status)code, "%s", text);
+}
+
+/* Reads blocks until the end. *complete: the child said that it was done, or reported an error. */
+static enum status read_stream(struct reader *r, struct result_set *out, bool *complete)
+{
+    enum status s = STATUS_OK;
+    *complete = false;
+    while (s == STATUS_OK && !*complete) {
+        uint32_t head[2];
+        if (read_some(r, head, sizeof head) != sizeof head)
+            return STATUS_OK; /* the child's end says why */
+        size_t length = head[1];
+        if (length > BLOCK_MAX)
+            return garbled(r);
+        if (read_some(r, r->block, length) != length)
+            return STATUS_OK;
+        switch (head[0]) {
+        case BLOCK_COUNTS:
+            s = take_counts(r, length, out);
+            break;
+        case BLOCK_ATTRIBUTE:
+            s = take_attribute(r, length, out);
+            break;
+        case BLOCK_ROWS:
+            s = take_rows(r, length, out);
+            break;
+        case BLOCK_SAMPLES:
+            s = take_samples(r, length, out);
+            break;
+        case BLOCK_END:
+            *complete = true;
+            if (!r->counted || r->rows_got != out->row_count || r->samples_got != out->sample_count)
+                s = garbled(r);
+            break;
+        case BLOCK_ERROR:
+            *complete = true;
+            s = take_error(r, length);
+            break;
+        default:
+            s = garbled(r);
+        }
+    }
+    return s;
+}
+
+/* Why a child ended without having said so. */
+static enum status explain_end(const struct reader *r, const struct load_limits *limits, bool waited, int wait_status)
+{
+    if (r->timed_out)
+        return status_fail(STATUS_INPUT, "%s: reading it took more than %u ms: the file is damaged or hostile", r->path,
+                           limits->wall_ms);
+    if (waited && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGXCPU)
+        return status_fail(STATUS_INPUT, "%s: reading it took more than %u s of processor time: the file is damaged or "
+                                         "hostile",
+                           r->path, limits->cpu_s);
+    if (waited && WIFSIGNALED(wait_status))
+        return status_fail(STATUS_INPUT, "%s: the HDF5 library crashed (signal %d) while reading: the file is damaged "
+                                         "or hostile",
+                           r->path, WTERMSIG(wait_status));
+    return status_fail(STATUS_INPUT, "%s: the process that read it stopped half-way: the file is damaged or hostile",
+                       r->path);
+}
+
+/* Reaps the child; false when that cannot be (the program ignores SIGCHLD). One that is done has a moment to end by
+ * itself, because a kill would hide the signal it is dying of. */
+static bool reap(pid_t child, bool kill_now, int *wait_status)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    pid_t ended = 0;
+    for (int i = 0; i < 2000 && ended == 0 && !kill_now; i++) {
+        ended = waitpid(child, wait_status, WNOHANG);
+        if (ended == 0)
+            (void)nanosleep(&pause, NULL);
+    }
+    if (ended == 0) {
+        (void)kill(child, SIGKILL);
+        do
+            ended = waitpid(child, wait_status, 0);
+        while (ended < 0 && errno == EINTR);
+    }
+    return ended == child;
+}
+
+static enum status run_child(const char *path, const struct load_limits *limits, struct result_set *out)
+{
+    enum status s = STATUS_OK;
+    int ends[2] = {-1, -1}, wait_status = 0;
+    pid_t child = -1;
+    bool complete = false, waited = false;
+    struct reader r = {.path = path, .fd = -1, .block = malloc(BLOCK_MAX + 1)};
+    if (!r.block) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        goto out;
+    }
+    if (pipe2(ends, O_CLOEXEC) != 0 || clock_gettime(CLOCK_MONOTONIC, &r.deadline) != 0) {
+        s = status_fail(STATUS_IO, "%s: cannot make a pipe to read it through: %s", path, strerror(errno));
+        goto out;
+    }
+    r.fd = ends[0];
+    r.deadline.tv_sec += limits->wall_ms / 1000;
+    r.deadline.tv_nsec += limits->wall_ms % 1000 * 1000000L;
+    child = fork();
+    if (child < 0) {
+        s = status_fail(STATUS_IO, "%s: cannot start a process to read it: %s", path, strerror(errno));
+        goto out;
+    }
+    if (child == 0) {
+        close(ends[0]);
+        child_main(path, ends[1], limits);
+    }
+    close(ends[1]);
+    ends[1] = -1;
+    s = read_stream(&r, out, &complete);
+    waited = reap(child, complete || s != STATUS_OK || r.timed_out, &wait_status);
+    if (s == STATUS_OK && !complete)
+        s = explain_end(&r, limits, waited, wait_status);
+out:
+    if (ends[0] >= 0)
+        close(ends[0]);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    free(r.block);
+    return s;
+}
+
+/* What can be said without HDF5, in words that fit. */
+static enum status check_file(const char *path)
+{
+    enum status s = STATUS_OK;
+    struct stat st;
+    char start[16] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return status_fail(errno == ENOENT ? STATUS_INPUT : STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (fstat(fd, &st) != 0)
+        s = status_fail(STATUS_IO, "%s: cannot stat: %s", path, strerror(errno));
+    else if (S_ISDIR(st.st_mode))
+        s = status_fail(STATUS_INPUT, "%s: a directory, not a results file", path);
+    else if (!S_ISREG(st.st_mode))
+        s = status_fail(STATUS_INPUT, "%s: not a regular file", path);
+    else if (st.st_size == 0)
+        s = status_fail(STATUS_INPUT, "%s: empty, not a results file", path);
+    else if (pread(fd, start, sizeof start - 1, 0) > 0 && strcmp(start, "nf4bench journa") == 0)
+        s = status_fail(STATUS_INPUT, "%s: the journal of an unfinished run: finish that with `nf4bench run --resume`",
+                        path);
+    close(fd);
+    return s;
+}
+
+enum status result_set_load_limited(const char *path, const struct load_limits *limits, struct result_set *out)
+{
+    *out = (struct result_set){0};
+    enum status s = check_file(path);
+    if (s != STATUS_OK)
+        return s;
+    out->path = strdup(path);
+    s = out->path ? run_child(path, limits, out) : status_fail(STATUS_MEMORY, "%s: out of memory", path);
+    if (s != STATUS_OK)
+        result_set_release(out);
+    return s;
+}
+
+enum status result_set_load(const char *path, struct result_set *out)
+{
+    return result_set_load_limited(path, &LOAD_LIMITS, out);
+}
+
+void result_set_release(struct result_set *s)
+{
+    for (size_t i = 0; i < s->attribute_count; i++) {
+        free(s->attributes[i].name);
+        free(s->attributes[i].value);
+    }
+    free(s->attributes);
+    free(s->path);
+    free(s->rows);
+    free(s->samples);
+    *s = (struct result_set){0};
+}
+
+const char *result_set_attribute(const struct result_set *s, const char *name)
+{
+    for (size_t i = 0; i < s->attribute_count; i++)
+        if (strcmp(s->attributes[i].name, name) == 0)
+            return s->attributes[i].value;
+    return NULL;
+}

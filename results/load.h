@@ -1,0 +1,46 @@
+/*
+ * load.h: reads a results file. HDF5 1.10 can be crashed by a hostile file, so the library runs in a child
+ * process with limits on memory, time and output; the parent checks what it sends and reports what went wrong.
+ */
+#ifndef NF4BENCH_RESULTS_LOAD_H
+#define NF4BENCH_RESULTS_LOAD_H
+
+#include <stddef.h>
+
+#include "harness/status.h"
+#include "results/record.h"
+
+struct attribute {
+    char *name, *value; /* UTF-8 */
+};
+
+/* A results file in memory. Owned: result_set_release(). */
+struct result_set {
+    char *path;
+    struct attribute *attributes; /* root attributes, in file order; numbers as decimal text */
+    size_t attribute_count;
+    struct record *rows; /* sample_start + sample_count <= sample_count of the set, checked */
+    size_t row_count;
+    double *samples; /* microseconds */
+    size_t sample_count;
+};
+
+/* Columns that an older file lacks keep record_init()'s value; columns this version does not know are left out; a
+ * newer schema is refused by version. Texts that are not UTF-8 are repaired (text_repair()). */
+enum status result_set_load(const char *path, struct result_set *out) WARN_UNUSED_RESULT;
+
+/* What the child may use. LOAD_LIMITS is what result_set_load() sets; tests with hostile files set less. */
+struct load_limits {
+    size_t memory;    /* bytes of address space above what the program has; not set under a sanitizer */
+    unsigned cpu_s;   /* seconds of processor time */
+    unsigned wall_ms; /* milliseconds until the parent gives up */
+};
+#define LOAD_LIMITS ((struct load_limits){.memory = (size_t)2 << 30, .cpu_s = 60, .wall_ms = 120000})
+enum status result_set_load_limited(const char *path, const struct load_limits *limits,
+                                    struct result_set *out) WARN_UNUSED_RESULT;
+
+void result_set_release(struct result_set *s);
+/* Value of a root attribute, or NULL. */
+const char *result_set_attribute(const struct result_set *s, const char *name);
+
+#endif

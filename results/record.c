@@ -1,0 +1,172 @@
+/*
+ * record.c: everything about a row that can be derived from record.inc, so that no second list of columns exists.
+ */
+#include "results/record.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <zlib.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the packed form is little-endian: add byte swaps here");
+_Static_assert(sizeof(double) == 8, "the packed form stores doubles as 8 bytes");
+
+#define WORD_CASE(value, name, word)                                                                         \
+    case value:                                                                                              \
+        return word;
+
+#define TEXT(name, bytes, doc)
+#define NUMBER(ctype, name, h5, unit, doc)
+#define ENUM(name, map, doc)                                                                                 \
+    static const char *word_of_##name(uint8_t value)                                                         \
+    {                                                                                                        \
+        switch (value) {                                                                                     \
+            map(WORD_CASE) default : return NULL;                                                            \
+        }                                                                                                    \
+    }
+#include "results/record.inc"
+
+#define KIND_OF(ctype)                                                                                       \
+    _Generic((ctype)0,                                                                                       \
+        uint8_t: COLUMN_U8,                                                                                  \
+        uint32_t: COLUMN_U32,                                                                                \
+        uint64_t: COLUMN_U64,                                                                                \
+        int64_t: COLUMN_I64,                                                                                 \
+        double: COLUMN_F64)
+
+const struct column record_columns[] = {
+#define TEXT(name, bytes, doc) {#name, "", doc, COLUMN_TEXT, offsetof(struct record, name), bytes, NULL},
+#define ENUM(name, map, doc)   {#name, "", doc, COLUMN_ENUM, offsetof(struct record, name), 1, word_of_##name},
+#define NUMBER(ctype, name, h5, unit, doc)                                                                   \
+    {#name, unit, doc, KIND_OF(ctype), offsetof(struct record, name), sizeof(ctype), NULL},
+#include "results/record.inc"
+};
+const unsigned record_column_count = sizeof record_columns / sizeof record_columns[0];
+
+enum {
+    PACKED_SIZE = 0
+#define TEXT(name, bytes, doc)             +(bytes)
+#define ENUM(name, map, doc)               +1
+#define NUMBER(ctype, name, h5, unit, doc) +(int)sizeof(ctype)
+#include "results/record.inc"
+};
+
+void record_init(struct record *r)
+{
+    memset(r, 0, sizeof *r);
+    for (unsigned i = 0; i < record_column_count; i++)
+        if (record_columns[i].kind == COLUMN_F64)
+            memcpy((char *)r + record_columns[i].offset, &(double){NAN}, sizeof(double));
+    r->first_mismatch = -1;
+}
+
+const char *verdict_word(uint8_t verdict)
+{
+    const char *word = word_of_verdict(verdict);
+    return word ? word : "?";
+}
+
+const char *regime_word(uint8_t regime)
+{
+    const char *word = word_of_regime(regime);
+    return word ? word : "?";
+}
+
+/* Bytes of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7), or 0. A NUL ends the text. */
+static unsigned utf8_sequence(const unsigned char *s, size_t left)
+{
+    unsigned length = s[0] < 0x80   ? 1
+                      : s[0] < 0xc2 ? 0
+                      : s[0] < 0xe0 ? 2
+                      : s[0] < 0xf0 ? 3
+                      : s[0] < 0xf5 ? 4
+                                    : 0;
+    if (length == 0 || length > left)
+        return 0;
+    for (unsigned i = 1; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    bool surrogate = s[0] == 0xed && s[1] >= 0xa0;
+    bool too_large = s[0] == 0xf4 && s[1] >= 0x90;
+    return overlong || surrogate || too_large ? 0 : length;
+}
+
+void text_repair(char *text, size_t size)
+{
+    if (size == 0)
+        return;
+    text[size - 1] = '\0';
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length;) {
+        unsigned step = utf8_sequence((const unsigned char *)text + i, length - i);
+        if (step == 0) {
+            text[i] = '?';
+            step = 1;
+        }
+        i += step;
+    }
+    memset(text + length, 0, size - length);
+}
+
+size_t record_packed_size(void)
+{
+    return PACKED_SIZE;
+}
+
+size_t record_packed_offset(const struct column *column)
+{
+    size_t offset = 0;
+    for (const struct column *c = record_columns; c < column; c++)
+        offset += c->size;
+    return offset;
+}
+
+const struct column *record_pack(const struct record *r, uint8_t *out)
+{
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        const char *value = (const char *)r + c->offset;
+        memcpy(out, value, c->size);
+        /* A text cut by snprintf() may end inside a character, which would spoil the whole table for pandas. */
+        if (c->kind == COLUMN_TEXT && !memchr(value, '\0', c->size))
+            return c;
+        if (c->kind == COLUMN_TEXT)
+            text_repair((char *)out, c->size);
+        if (c->kind == COLUMN_ENUM && !c->word(*(const uint8_t *)value))
+            return c;
+        out += c->size;
+    }
+    return NULL;
+}
+
+const struct column *record_unpack(const uint8_t *in, struct record *r)
+{
+    memset(r, 0, sizeof *r);
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        if (c->kind == COLUMN_TEXT && !memchr(in, '\0', c->size))
+            return c;
+        if (c->kind == COLUMN_ENUM && !c->word(*in))
+            return c;
+        memcpy((char *)r + c->offset, in, c->size);
+        if (c->kind == COLUMN_TEXT)
+            text_repair((char *)r + c->offset, c->size);
+        in += c->size;
+    }
+    return NULL;
+}
+
+uint32_t record_layout_hash(void)
+{
+    uint32_t hash = (uint32_t)crc32(0, NULL, 0);
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        uint32_t kind_and_size[2] = {(uint32_t)c->kind, c->size};
+        hash = (uint32_t)crc32(hash, (const Bytef *)c->name, (uInt)strlen(c->name) + 1);
+        hash = (uint32_t)crc32(hash, (const Bytef *)kind_and_size, sizeof kind_and_size);
+    }
+    return hash;
+}

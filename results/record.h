@@ -1,0 +1,86 @@
+/*
+ * record.h: one row of results, and the words of its enumerations. record.inc is the list of columns.
+ */
+#ifndef NF4BENCH_RESULTS_RECORD_H
+#define NF4BENCH_RESULTS_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(value, enumerator suffix, word): the values are stored in files and never change. */
+#define RECORD_VERDICT_MAP(X)                                                                                \
+    X(0, NONE, "NONE")             /* not a variant: a measured ceiling */                                   \
+    X(1, PASS, "PASS")             /* every check held */                                                    \
+    X(2, FAIL, "FAIL")             /* wrong bits, a write out of bounds, or a clobbered input */             \
+    X(3, MISTRUSTED, "MISTRUSTED") /* the checks held, but the output proves too little */                   \
+    X(4, SUSPECT, "SUSPECT")       /* right, but faster than the machine allows */                           \
+    X(5, SKIPPED, "SKIPPED")       /* does not apply here; the reason says why */                            \
+    X(6, CRASHED, "CRASHED")                                                                                 \
+    X(7, TIMEOUT, "TIMEOUT")                                                                                 \
+    X(8, UNSTABLE, "UNSTABLE")
+
+#define RECORD_OP_MAP(X)                                                                                     \
+    X(0, DEQUANT, "dequant")                                                                                 \
+    X(1, GEMM, "gemm")                                                                                       \
+    X(2, GEMMDX, "gemmdx")
+
+#define RECORD_DTYPE_MAP(X)                                                                                  \
+    X(0, F32, "f32")                                                                                         \
+    X(1, F16, "f16")                                                                                         \
+    X(2, BF16, "bf16")
+
+#define RECORD_REGIME_MAP(X)                                                                                 \
+    X(0, NONE, "none")                                                                                       \
+    X(1, COLD, "cold")                                                                                       \
+    X(2, HOT, "hot")
+
+enum verdict {
+#define X(value, name, word) VERDICT_##name = value,
+    RECORD_VERDICT_MAP(X)
+#undef X
+};
+enum regime {
+#define X(value, name, word) REGIME_##name = value,
+    RECORD_REGIME_MAP(X)
+#undef X
+};
+
+struct record {
+#define TEXT(name, bytes, doc)               char name[bytes];
+#define ENUM(name, map, doc)                 uint8_t name;
+#define NUMBER(ctype, name, h5, unit, doc)   ctype name;
+#include "results/record.inc"
+};
+
+/* Zeroes the row and sets every double to NAN and first_mismatch to -1. */
+void record_init(struct record *r);
+/* "?" for a value that is not in the map. */
+const char *verdict_word(uint8_t verdict);
+const char *regime_word(uint8_t regime);
+
+/* Metadata of a column, in the order of record.inc, for whoever writes all columns out. */
+enum column_kind { COLUMN_TEXT, COLUMN_ENUM, COLUMN_U8, COLUMN_U32, COLUMN_U64, COLUMN_I64, COLUMN_F64 };
+struct column {
+    const char *name, *unit, *doc;
+    enum column_kind kind;
+    unsigned offset, size;
+    const char *(*word)(uint8_t value); /* COLUMN_ENUM only; NULL for a value out of range */
+};
+extern const struct column record_columns[];
+extern const unsigned record_column_count;
+
+/* The packed form that journals and pipes carry: the columns in order, little-endian, without padding. */
+size_t record_packed_size(void);
+size_t record_packed_offset(const struct column *column);
+/* Both return NULL, or the first column whose value no reader would accept: a text without its NUL, or an
+ * enumeration out of range. Texts pass through text_repair(). */
+const struct column *record_pack(const struct record *r, uint8_t *out);
+const struct column *record_unpack(const uint8_t *in, struct record *r);
+/* Changes with the name, kind, size or order of any column. */
+uint32_t record_layout_hash(void);
+
+/* Ends the text with a NUL in its `size` bytes, zeroes what follows it, and writes '?' over every byte that is not
+ * part of well-formed UTF-8. */
+void text_repair(char *text, size_t size);
+
+#endif

@@ -1,0 +1,447 @@
+/*
+ * store.c: the HDF5 file of a finished run. Three readers set its form: h5py and h5dump (plain HDF5 types, committed
+ * enums, units and meanings as attributes), PyTables (the attributes of a TABLE) and, through it, pandas.
+ */
+#include "results/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "results/h5.h"
+#include "results/journal.h"
+
+enum {
+    ROWS_CHUNK = 64,      /* about 100 KB before compression */
+    SAMPLES_CHUNK = 4096, /* 32 KB */
+    DEFLATE_LEVEL = 1,    /* the texts are mostly NULs: higher levels gain little and cost time */
+};
+
+static enum status fail_h5(const char *path, const char *what)
+{
+    return status_fail(STATUS_IO, "%s: cannot write %s: %s", path, what, h5_reason());
+}
+
+/* ---- attributes ---- */
+
+static bool write_attribute(hid_t object, const char *name, hid_t type, const void *value)
+{
+    hid_t space = -1, list = -1, attribute = -1;
+    bool ok = false;
+    space = H5Screate(H5S_SCALAR);
+    list = H5Pcreate(H5P_ATTRIBUTE_CREATE);
+    if (space < 0 || list < 0 || H5Pset_char_encoding(list, H5T_CSET_UTF8) < 0)
+        goto out;
+    attribute = H5Acreate2(object, name, type, space, list, H5P_DEFAULT);
+    if (attribute < 0 || H5Awrite(attribute, type, value) < 0)
+        goto out;
+    ok = true;
+out:
+    /* The failures of a close are those of the writes before it, which are checked. */
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    if (list >= 0)
+        H5Pclose(list);
+    if (space >= 0)
+        H5Sclose(space);
+    return ok;
+}
+
+static hid_t utf8_type(size_t size, H5T_str_t end)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0 ||
+                      H5Tset_strpad(type, end) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+/* Fixed length and no NUL at its end, as PyTables wants its own attributes. */
+static bool write_fixed_text(hid_t object, const char *name, const char *value)
+{
+    hid_t type = utf8_type(value[0] ? strlen(value) : 1, H5T_STR_NULLPAD);
+    bool ok = type >= 0 && write_attribute(object, name, type, value);
+    if (type >= 0)
+        H5Tclose(type);
+    return ok;
+}
+
+/* Variable length: h5py returns str, and it may be longer than the 64 KB an attribute holds itself. */
+static bool write_text(hid_t object, const char *name, const char *value)
+{
+    hid_t type = utf8_type(H5T_VARIABLE, H5T_STR_NULLTERM);
+    bool ok = type >= 0 && write_attribute(object, name, type, &value);
+    if (type >= 0)
+        H5Tclose(type);
+    return ok;
+}
+
+static enum status write_header_value(hid_t root, const char *path, const char *key, const json_t *value)
+{
+    enum status s = STATUS_OK;
+    char what[160];
+    snprintf(what, sizeof what, "the attribute \"%.100s\"", key);
+    bool ok;
+    if (json_is_string(value)) {
+        ok = write_text(root, key, json_string_value(value));
+    } else if (json_is_integer(value)) {
+        int64_t number = json_integer_value(value);
+        ok = write_attribute(root, key, H5T_STD_I64LE, &number);
+    } else if (json_is_real(value)) {
+        double number = json_real_value(value);
+        ok = write_attribute(root, key, H5T_IEEE_F64LE, &number);
+    } else if (json_is_boolean(value)) {
+        uint8_t flag = json_is_true(value);
+        ok = write_attribute(root, key, H5T_STD_U8LE, &flag);
+    } else {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+        if (!text)
+            return status_fail(STATUS_MEMORY, "%s: out of memory for %s", path, what);
+        ok = write_text(root, key, text);
+        free(text);
+    }
+    if (!ok)
+        s = fail_h5(path, what);
+    return s;
+}
+
+static enum status write_root_attributes(hid_t file, const char *path, const char *header_json)
+{
+    enum status s = STATUS_OK;
+    json_error_t error;
+    json_t *header = json_loads(header_json, 0, &error), *value;
+    const char *key;
+    hid_t root = -1;
+    int64_t version = STORE_SCHEMA_VERSION;
+    if (!json_is_object(header)) {
+        s = status_fail(STATUS_INPUT, "%s: the journal's header is not a JSON object", path);
+        goto out;
+    }
+    value = json_object_get(header, "schema_version");
+    if (value && json_integer_value(value) != version) {
+        s = status_fail(STATUS_INPUT, "%s: the journal has schema version %lld, this nf4bench writes %lld", path,
+                        (long long)json_integer_value(value), (long long)version);
+        goto out;
+    }
+    root = H5Gopen2(file, "/", H5P_DEFAULT);
+    if (root < 0 || !write_attribute(root, "schema_version", H5T_STD_I64LE, &version)) {
+        s = fail_h5(path, "the schema version");
+        goto out;
+    }
+    json_object_foreach(header, key, value)
+    {
+        if (strcmp(key, "schema_version") == 0)
+            continue;
+        s = write_header_value(root, path, key, value);
+        if (s != STATUS_OK)
+            goto out;
+    }
+out:
+    if (root >= 0)
+        H5Gclose(root);
+    json_decref(header);
+    return s;
+}
+
+/* ---- the table ---- */
+
+/* The enum of a column: its words and their values. */
+static hid_t enum_type(const struct column *c)
+{
+    hid_t type = H5Tenum_create(H5T_STD_U8LE);
+    for (unsigned v = 0; type >= 0 && v <= UINT8_MAX; v++) {
+        uint8_t value = (uint8_t)v;
+        if (c->word(value) && H5Tenum_insert(type, c->word(value), &value) < 0) {
+            H5Tclose(type);
+            return -1;
+        }
+    }
+    return type;
+}
+
+/* The type a column has in the file; always a new handle. */
+static hid_t column_type(const struct column *c)
+{
+    /* H5T_... are not constants: the list is built at each call. */
+    const hid_t types[] = {
+#define TEXT(name, bytes, doc)             H5I_INVALID_HID,
+#define ENUM(name, map, doc)               H5I_INVALID_HID,
+#define NUMBER(ctype, name, h5, unit, doc) h5,
+#include "results/record.inc"
+    };
+    if (c->kind == COLUMN_TEXT)
+        return utf8_type(c->size, H5T_STR_NULLTERM); /* of padding, h5dump would print every NUL */
+    if (c->kind == COLUMN_ENUM)
+        return enum_type(c);
+    return H5Tcopy(types[c - record_columns]);
+}
+
+/* The compound of a row: `packed` as in the file, else at the offsets of struct record. The members are the same in
+ * both, because this machine is little-endian (record.c asserts it): only the place of a value differs. */
+static hid_t row_type(bool packed)
+{
+    hid_t row = H5Tcreate(H5T_COMPOUND, packed ? record_packed_size() : sizeof(struct record));
+    for (unsigned i = 0; row >= 0 && i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        hid_t type = column_type(c);
+        bool ok = type >= 0 && H5Tget_size(type) == c->size &&
+                  H5Tinsert(row, c->name, packed ? record_packed_offset(c) : c->offset, type) >= 0;
+        if (type >= 0)
+            H5Tclose(type);
+        if (!ok) {
+            H5Tclose(row);
+            return -1;
+        }
+    }
+    return row;
+}
+
+/* /types/<column>: a reader of the file finds the words without opening the table. */
+static enum status write_types(hid_t file, const char *path)
+{
+    enum status s = STATUS_OK;
+    hid_t group = H5Gcreate2(file, "types", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (group < 0)
+        return fail_h5(path, "/types");
+    for (unsigned i = 0; s == STATUS_OK && i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        if (c->kind != COLUMN_ENUM)
+            continue;
+        hid_t type = enum_type(c);
+        if (type < 0 || H5Tcommit2(group, c->name, type, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) < 0)
+            s = fail_h5(path, "/types");
+        if (type >= 0)
+            H5Tclose(type);
+    }
+    H5Gclose(group);
+    return s;
+}
+
+/* One-dimensional and extendible, as PyTables wants it; chunked, compressed with what every reader has. Without
+ * times of creation, so that one journal always makes the same file. */
+static hid_t create_dataset(hid_t location, const char *name, hid_t type, hsize_t count, hsize_t chunk)
+{
+    hid_t space = -1, list = -1, data = -1;
+    hsize_t unlimited = H5S_UNLIMITED;
+    space = H5Screate_simple(1, &count, &unlimited);
+    list = H5Pcreate(H5P_DATASET_CREATE);
+    if (space >= 0 && list >= 0 && H5Pset_chunk(list, 1, &chunk) >= 0 && H5Pset_shuffle(list) >= 0 &&
+        H5Pset_deflate(list, DEFLATE_LEVEL) >= 0 && H5Pset_obj_track_times(list, 0) >= 0)
+        data = H5Dcreate2(location, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    if (list >= 0)
+        H5Pclose(list);
+    if (space >= 0)
+        H5Sclose(space);
+    return data;
+}
+
+static bool write_table_attributes(hid_t data)
+{
+    bool ok = write_fixed_text(data, "CLASS", "TABLE") && write_fixed_text(data, "VERSION", "3.0") &&
+              write_fixed_text(data, "TITLE", "nf4bench results, one row per case, variant and regime");
+    char name[96];
+    for (unsigned i = 0; ok && i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        snprintf(name, sizeof name, "FIELD_%u_NAME", i);
+        ok = write_fixed_text(data, name, c->name);
+    }
+    for (unsigned i = 0; ok && i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        snprintf(name, sizeof name, "doc_%s", c->name);
+        ok = write_text(data, name, c->doc);
+        snprintf(name, sizeof name, "unit_%s", c->name);
+        ok = ok && (!c->unit[0] || write_text(data, name, c->unit));
+    }
+    return ok;
+}
+
+static enum status write_rows(hid_t file, const char *path, const struct journal *j)
+{
+    enum status s = STATUS_OK;
+    hid_t in_file = row_type(true), in_memory = row_type(false), data = -1;
+    if (in_file < 0 || in_memory < 0)
+        goto failed;
+    data = create_dataset(file, "results", in_file, j->row_count, ROWS_CHUNK);
+    if (data < 0 || !write_table_attributes(data) ||
+        (j->row_count > 0 && H5Dwrite(data, in_memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->rows) < 0))
+        goto failed;
+    goto out;
+failed:
+    s = fail_h5(path, "/results");
+out:
+    if (data >= 0)
+        H5Dclose(data);
+    if (in_memory >= 0)
+        H5Tclose(in_memory);
+    if (in_file >= 0)
+        H5Tclose(in_file);
+    return s;
+}
+
+static enum status write_samples(hid_t file, const char *path, const struct journal *j)
+{
+    enum status s = STATUS_OK;
+    hid_t data = -1, group = H5Gcreate2(file, "samples", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (group < 0)
+        goto failed;
+    data = create_dataset(group, "time_us", H5T_IEEE_F64LE, j->sample_count, SAMPLES_CHUNK);
+    if (data < 0 || !write_text(data, "unit", "us") ||
+        !write_text(data, "doc", "time of one call; a row of /results has sample_start and sample_count") ||
+        (j->sample_count > 0 &&
+         H5Dwrite(data, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->samples) < 0))
+        goto failed;
+    goto out;
+failed:
+    s = fail_h5(path, "/samples/time_us");
+out:
+    if (data >= 0)
+        H5Dclose(data);
+    if (group >= 0)
+        H5Gclose(group);
+    return s;
+}
+
+/* ---- the file ---- */
+
+/* A file that HDF5 keeps in memory. On a disk the library makes a full one hard to see (H5Fclose() returns 0) and
+ * keeps what it could not write, and its handles, until the program ends. The attributes of the root keep the order
+ * of the header. */
+static hid_t create_in_memory(const char *path)
+{
+    const size_t step = 4 << 20;
+    hid_t file = -1, creation = H5Pcreate(H5P_FILE_CREATE), access = h5_access();
+    if (creation >= 0 && access >= 0 && H5Pset_fapl_core(access, step, 0) >= 0 &&
+        H5Pset_attr_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0 &&
+        H5Pset_obj_track_times(creation, 0) >= 0)
+        file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+    if (access >= 0)
+        H5Pclose(access);
+    if (creation >= 0)
+        H5Pclose(creation);
+    return file;
+}
+
+/* The bytes of the file. *image is the caller's to free, also after a failure. */
+static enum status build_image(const char *path, const struct journal *j, void **image, size_t *size)
+{
+    enum status s;
+    *image = NULL;
+    h5_quiet();
+    hid_t file = create_in_memory(path);
+    if (file < 0)
+        return fail_h5(path, "the file");
+    s = write_root_attributes(file, path, j->header_json);
+    if (s == STATUS_OK)
+        s = write_types(file, path);
+    if (s == STATUS_OK)
+        s = write_rows(file, path, j);
+    if (s == STATUS_OK)
+        s = write_samples(file, path, j);
+    ssize_t length = -1;
+    if (s == STATUS_OK && (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 || (length = H5Fget_file_image(file, NULL, 0)) <= 0))
+        s = fail_h5(path, "the file");
+    if (s == STATUS_OK && !(*image = malloc((size_t)length)))
+        s = status_fail(STATUS_MEMORY, "%s: out of memory for a file of %zd bytes", path, length);
+    if (s == STATUS_OK && H5Fget_file_image(file, *image, (size_t)length) != length)
+        s = fail_h5(path, "the file");
+    if (H5Fclose(file) < 0 && s == STATUS_OK)
+        s = fail_h5(path, "the file");
+    *size = s == STATUS_OK ? (size_t)length : 0;
+    return s;
+}
+
+static bool write_all(int fd, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, bytes, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static enum status write_file(const char *path, const char *bytes, size_t size)
+{
+    enum status s = STATUS_OK;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return status_fail(STATUS_IO, "%s: cannot create: %s", path, strerror(errno));
+    if (!write_all(fd, bytes, size) || fsync(fd) != 0)
+        s = status_fail(STATUS_IO, "%s: cannot write %zu bytes: %s", path, size, strerror(errno));
+    /* Network file systems may report a full disk only here. */
+    if (close(fd) != 0 && s == STATUS_OK)
+        s = status_fail(STATUS_IO, "%s: cannot close: %s", path, strerror(errno));
+    return s;
+}
+
+/* A reader sees the old file or the whole new one, also after a loss of power. */
+static enum status put_in_place(const char *temporary, const char *h5_path)
+{
+    enum status s = STATUS_OK;
+    int fd = -1;
+    char *copy = strdup(h5_path);
+    if (!copy)
+        return status_fail(STATUS_MEMORY, "%s: out of memory", h5_path);
+    if (rename(temporary, h5_path) != 0) {
+        s = status_fail(STATUS_IO, "%s: cannot rename %s to it: %s", h5_path, temporary, strerror(errno));
+        goto out;
+    }
+    /* A directory that may be written but not read cannot be synced. */
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL)
+        s = status_fail(STATUS_IO, "%s: cannot force its name to the disk: %s", h5_path, strerror(errno));
+out:
+    if (fd >= 0)
+        close(fd);
+    free(copy);
+    return s;
+}
+
+enum status store_build(const char *journal_path, const char *h5_path, bool keep_journal)
+{
+    struct journal j = {0};
+    char *temporary = NULL;
+    void *image = NULL;
+    size_t size = 0;
+    enum status s = journal_read(journal_path, &j);
+    if (s != STATUS_OK)
+        return s;
+    if (asprintf(&temporary, "%s.tmp", h5_path) < 0) {
+        temporary = NULL;
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", h5_path);
+        goto out;
+    }
+    s = build_image(h5_path, &j, &image, &size);
+    if (s == STATUS_OK)
+        s = write_file(temporary, image, size);
+    if (s == STATUS_OK)
+        s = put_in_place(temporary, h5_path);
+    if (s != STATUS_OK) {
+        unlink(temporary);
+        s = status_fail(s, "%s; the results are kept in %s: make room or mend the cause, then finish with "
+                           "`nf4bench run --resume %s`",
+                        status_message(), journal_path, h5_path);
+        goto out;
+    }
+    if (!keep_journal && unlink(journal_path) != 0)
+        s = status_fail(STATUS_IO, "%s is complete, but its journal %s cannot be removed (%s): remove it", h5_path,
+                        journal_path, strerror(errno));
+out:
+    free(image);
+    free(temporary);
+    journal_release(&j);
+    return s;
+}

@@ -124,7 +124,7 @@ static inline void product(const struct gemm_args *a, enum fault_id fault, bool 
             if (fault == FAULT_rows_beyond_first_halved && i > 0 && n >= a->n / 2)
                 k_end = 0;
             for (size_t j = 0; j < k_end; j++) {
-                size_t k = fault == FAULT_other_order ? k_end - 1 - j : j;
+                size_t k = fault == FAULT_other_order || fault == FAULT_other_order_f32 ? k_end - 1 - j : j;
                 float x = load(a->x, i * a->k + k, f32), w = weight(&a->w, n * a->k + k, NO_FAULT);
                 products += x != 0 && w != 0;
                 if (fault == FAULT_drops_a_product && products == 21 && x != 0 && w != 0)

@@ -1,0 +1,162 @@
+/* environment.c: the root attributes. Their names are not ours to know: globs say which ones matter most. */
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plots/sections.h"
+
+/* In the order in which they are shown. What matches none stands in the part that is folded away. */
+static const char *const important[] = {
+    "started*|date*|created*|timestamp*",
+    "device*|gpu*|driver*|cuda*",
+    "cpu|cpu_model*|cpu_count*|host*|machine*|thread*",
+    "*clock*|*governor*|*frequency*|*mhz*|*load*|other_*",
+    "git*|tool_version*|version*",
+    "compiler*|build*|sanitiz*",
+    "*ceiling*|*overhead*|*settle*|*warning*",
+    "suite*|argv*|command*",
+};
+
+static bool matches(const char *name, const char *globs)
+{
+    char glob[64];
+    while (*globs) {
+        size_t length = strcspn(globs, "|");
+        if (length < sizeof glob) {
+            memcpy(glob, globs, length);
+            glob[length] = '\0';
+            if (fnmatch(glob, name, FNM_CASEFOLD) == 0)
+                return true;
+        }
+        globs += length + (globs[length] == '|');
+    }
+    return false;
+}
+
+const char *environment_find(const struct result_set *set, const char *globs)
+{
+    for (size_t i = 0; i < set->attribute_count; i++)
+        if (matches(set->attributes[i].name, globs) && set->attributes[i].value[0])
+            return set->attributes[i].value;
+    return NULL;
+}
+
+/* A GPU that is in the machine is not yet what was timed: variants that ran on one say so by their arch. */
+static bool timed_on_gpu(const struct view *v, unsigned set)
+{
+    for (size_t i = 0; i < v->timed_count; i++) {
+        const char *arch = v->timed[i]->r.arch;
+        if (v->timed[i]->set == set && strncmp(arch, "sm", 2) == 0 && arch[2] >= '0' && arch[2] <= '9')
+            return true;
+    }
+    return false;
+}
+
+const char *environment_device(const struct view *v, unsigned set)
+{
+    const char *device = NULL;
+    if (timed_on_gpu(v, set))
+        device = environment_find(&v->sets[set], "gpu|gpu_name*|gpu_model*|device_name*|device");
+    if (!device)
+        device = environment_find(&v->sets[set], "cpu|cpu_model*|cpu_name*|processor*");
+    return device ? device : "an unnamed machine";
+}
+
+static int rank_of(const char *name)
+{
+    const int count = (int)(sizeof important / sizeof important[0]);
+    for (int i = 0; i < count; i++)
+        if (matches(name, important[i]))
+            return i;
+    return count;
+}
+
+static const char *value_in(const struct result_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->attribute_count; i++)
+        if (strcmp(set->attributes[i].name, name) == 0)
+            return set->attributes[i].value;
+    return NULL;
+}
+
+enum { VALUE_SHOWN = 320 }; /* bytes of a value before the rest is folded away */
+
+static void write_value(FILE *out, const char *value)
+{
+    if (!value) {
+        fputs("<td class=\"muted\">not recorded</td>", out);
+        return;
+    }
+    fputs("<td>", out);
+    if (strlen(value) > VALUE_SHOWN) {
+        fprintf(out, "<details><summary>%zu characters</summary>", strlen(value));
+        html_text(out, value);
+        fputs("</details>", out);
+    } else {
+        html_text(out, value[0] ? value : "(empty)");
+    }
+    fputs("</td>", out);
+}
+
+/* A row for each name of rank `rank`, in the order in which the files first have it. */
+static size_t write_rank(FILE *out, const struct view *v, int rank)
+{
+    size_t written = 0;
+    for (size_t s = 0; s < v->set_count; s++)
+        for (size_t i = 0; i < v->sets[s].attribute_count; i++) {
+            const char *name = v->sets[s].attributes[i].name;
+            bool seen = rank_of(name) != rank;
+            for (size_t before = 0; before < s && !seen; before++)
+                seen = value_in(&v->sets[before], name) != NULL;
+            if (seen)
+                continue;
+            fputs("<tr><th scope=\"row\"><code>", out);
+            html_text(out, name);
+            fputs("</code></th>", out);
+            for (size_t set = 0; set < v->set_count; set++)
+                write_value(out, set == s ? v->sets[s].attributes[i].value : value_in(&v->sets[set], name));
+            fputs("</tr>\n", out);
+            written++;
+        }
+    return written;
+}
+
+static void begin_table(FILE *out, const struct view *v)
+{
+    fprintf(out, "<div class=\"box\"><table class=\"env%s\">", v->set_count > 1 ? "" : " grid");
+    if (v->set_count > 1) {
+        fputs("<thead><tr><th></th>", out);
+        for (unsigned s = 0; s < v->set_count; s++) {
+            fputs("<th>", out);
+            html_text(out, view_file(v, s));
+            fputs("</th>", out);
+        }
+        fputs("</tr></thead>", out);
+    }
+    fputs("<tbody>\n", out);
+}
+
+void section_environment(FILE *out, const struct view *v)
+{
+    const int ranks = (int)(sizeof important / sizeof important[0]);
+    size_t total = 0, shown = 0;
+    for (size_t s = 0; s < v->set_count; s++)
+        total += v->sets[s].attribute_count;
+    fputs("<section id=\"environment\"><h2>Environment</h2>\n", out);
+    if (total == 0) {
+        fputs("<p class=\"note\">The file says nothing about the machine or the build.</p></section>\n", out);
+        return;
+    }
+    begin_table(out, v);
+    for (int rank = 0; rank < ranks; rank++)
+        shown += write_rank(out, v, rank);
+    fputs("</tbody></table></div>\n", out);
+    if (v->set_count > 1 || shown < total) {
+        fputs("<details><summary>All other recorded facts</summary>", out);
+        begin_table(out, v);
+        if (write_rank(out, v, ranks) == 0)
+            fputs("<tr><td>none</td></tr>\n", out);
+        fputs("</tbody></table></div></details>\n", out);
+    }
+    fputs("</section>\n", out);
+}

@@ -1,0 +1,215 @@
+/* fastest.c: the summary of the timings: which variant wins where, and by how much. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plots/ratio.h"
+#include "plots/sections.h"
+
+#define DASH  "\xe2\x80\x93" /* en dash */
+#define TIMES "\xc3\x97"     /* multiplication sign */
+#define MICRO "\xc2\xb5"
+
+/* Cases of one family with the same m, regime and form of scales (which not every variant reads): what a
+ * dispatch table would choose by. */
+struct contest {
+    const struct view_case *const *cases; /* each has a fastest row */
+    size_t count;
+};
+
+/* The variant that wins most cases; of equals, the one that comes first. */
+static const struct view_row *most_wins(const struct contest *contest, size_t *wins)
+{
+    const struct view_row *best = NULL;
+    *wins = 0;
+    for (size_t i = 0; i < contest->count; i++) {
+        const struct view_row *row = contest->cases[i]->fastest;
+        size_t count = 0;
+        for (size_t j = 0; j < contest->count; j++)
+            count += strcmp(row->r.variant, contest->cases[j]->fastest->r.variant) == 0;
+        if (count > *wins) {
+            *wins = count;
+            best = row;
+        }
+    }
+    return best;
+}
+
+static const struct view_row *row_of(const struct view_case *c, const char *variant)
+{
+    for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
+        if (strcmp(c->rows[i]->r.variant, variant) == 0)
+            return c->rows[i];
+    return NULL;
+}
+
+/* A ratio over the cases of a contest: with its interval for one case, or the range over several. */
+struct spread {
+    struct paired_ratio only;
+    double lo, hi;
+    size_t count;
+};
+
+static void spread_add(struct spread *s, struct paired_ratio ratio)
+{
+    if (!isfinite(ratio.ratio))
+        return;
+    s->only = ratio;
+    s->lo = s->count && s->lo < ratio.ratio ? s->lo : ratio.ratio;
+    s->hi = s->count && s->hi > ratio.ratio ? s->hi : ratio.ratio;
+    s->count++;
+}
+
+static void write_spread(FILE *out, const struct spread *s, int decimals)
+{
+    if (s->count == 0) {
+        fputs(DASH, out);
+    } else if (s->count == 1) {
+        ratio_write(out, s->only);
+    } else {
+        char lo[32], hi[32];
+        snprintf(lo, sizeof lo, "%.*f", decimals, s->lo);
+        snprintf(hi, sizeof hi, "%.*f", decimals, s->hi);
+        fprintf(out, strcmp(lo, hi) ? "%s " DASH " %s" : "%s", lo, hi);
+    }
+}
+
+/* Medians of the winner, in a unit that suits the smallest. */
+static void write_medians(FILE *out, double lo, double hi)
+{
+    const bool ms = lo >= 10000;
+    const double unit = ms ? 1000 : 1;
+    const int decimals = html_decimals(lo / unit, 3);
+    html_number(out, lo / unit, decimals);
+    if (hi > lo) {
+        fputs(" " DASH " ", out);
+        html_number(out, hi / unit, decimals);
+    }
+    fputs(ms ? " ms" : " " MICRO "s", out);
+}
+
+static void write_contest(FILE *out, const struct view *v, const struct contest *contest, bool peers)
+{
+    size_t wins, tied = 0;
+    double median_lo = INFINITY, median_hi = 0;
+    struct spread next = {0}, peer = {0}, ceiling = {0};
+    const struct view_row *best = most_wins(contest, &wins);
+    const bool single = contest->count == 1;
+    char anchor[SECTION_ANCHOR];
+    for (size_t i = 0; i < contest->count; i++) {
+        const struct view_case *c = contest->cases[i];
+        const struct view_row *row = row_of(c, best->r.variant), *rival = NULL;
+        if (!row)
+            continue;
+        median_lo = fmin(median_lo, row->r.median_us);
+        median_hi = fmax(median_hi, row->r.median_us);
+        for (size_t j = 0; j < c->count && !rival && view_is_right(c->rows[j]); j++)
+            rival = c->rows[j] == row ? NULL : c->rows[j];
+        if (rival) {
+            struct paired_ratio ratio = view_ratio(v, rival, row);
+            tied += ratio_is_tied(ratio);
+            spread_add(&next, ratio);
+        }
+        if (c->peer && c->peer != row)
+            spread_add(&peer, view_ratio(v, c->peer, row));
+        spread_add(&ceiling, (struct paired_ratio){row->r.ceiling_fraction,
+                                                   {row->r.ceiling_fraction_lo, row->r.ceiling_fraction_hi},
+                                                   row->r.sample_count});
+    }
+    fprintf(out, "<tr><td>%s %s%s</td><td>", view_op(&best->r), view_type(&best->r),
+            best->r.nested ? ", nested" : "");
+    if (best->r.m > 0)
+        fprintf(out, "%" PRIu64, best->r.m);
+    else
+        fputs(DASH, out);
+    fprintf(out, "</td><td class=\"l\">%s</td><td class=\"v l\">", regime_word(best->r.regime));
+    if (single)
+        fprintf(out, "<a href=\"#%s\">", section_anchor(v, contest->cases[0], anchor));
+    html_name(out, best->r.variant);
+    fprintf(out, "%s</td><td>%zu of %zu</td><td>", single ? "</a>" : "", wins, contest->count);
+    write_medians(out, median_lo, median_hi);
+    fputs("</td><td>", out);
+    write_spread(out, &next, 2);
+    if (tied > 0 && single)
+        fputs(" <small>a tie</small>", out);
+    else if (tied > 0)
+        fprintf(out, " <small>tied in %zu</small>", tied);
+    fputs("</td><td>", out);
+    if (peers) {
+        write_spread(out, &peer, 2);
+        fputs("</td><td>", out);
+    }
+    write_spread(out, &ceiling, 2);
+    fputs("</td></tr>\n", out);
+}
+
+static int compare_contest(const struct view_case *a, const struct view_case *b)
+{
+    const struct record *ra = &a->rows[0]->r, *rb = &b->rows[0]->r;
+    int c = (ra->nested > rb->nested) - (ra->nested < rb->nested);
+    c = c ? c : (ra->regime > rb->regime) - (ra->regime < rb->regime);
+    return c ? c : (ra->m > rb->m) - (ra->m < rb->m);
+}
+
+static int by_contest(const void *pa, const void *pb)
+{
+    const struct view_case *a = *(const struct view_case *const *)pa,
+                           *b = *(const struct view_case *const *)pb;
+    int c = compare_contest(a, b);
+    return c ? c : (a > b) - (a < b);
+}
+
+static void write_contests(FILE *out, const struct view *v, const struct view_family *family,
+                           const struct view_case **cases, bool peers)
+{
+    size_t count = 0;
+    for (size_t f = 0; f < family->facet_count; f++)
+        for (size_t i = 0; i < family->facets[f].case_count; i++)
+            if (family->facets[f].cases[i].fastest)
+                cases[count++] = &family->facets[f].cases[i];
+    qsort(cases, count, sizeof cases[0], by_contest);
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && compare_contest(cases[i], cases[next]) == 0;)
+            next++;
+        write_contest(out, v, &(struct contest){&cases[i], next - i}, peers);
+    }
+}
+
+void section_fastest(FILE *out, const struct view *v)
+{
+    bool any = false, peers = false;
+    for (size_t i = 0; i < v->case_count; i++) {
+        any = any || v->cases[i].fastest;
+        peers = peers || v->cases[i].peer;
+    }
+    if (!any)
+        return;
+    const struct view_case **cases = calloc(v->case_count, sizeof cases[0]);
+    if (!cases) {
+        fputs("<p class=\"note\">No memory for the table of the fastest variants.</p>\n", out);
+        return;
+    }
+    for (size_t i = 0; i < v->family_count; i++) {
+        const unsigned set = v->families[i].facets[0].cases[0].rows[0]->set;
+        if (i == 0 || set != v->families[i - 1].facets[0].cases[0].rows[0]->set) {
+            fprintf(out, "%s<div class=\"box\"><table class=\"sort\"><caption>The fastest right variant",
+                    i ? "</tbody></table></div>\n" : "");
+            if (v->set_count > 1) {
+                fputs(": ", out);
+                html_text(out, view_file(v, set));
+            }
+            fputs("<small>Ratios with 95 % interval where one problem decides, else their range over the "
+                  "problems; a lead below 1 is a problem where another variant is faster.</small></caption>\n"
+                  "<thead><tr><th>operation</th><th>M</th><th class=\"l\">regime</th>"
+                  "<th class=\"l\">variant</th><th>fastest in<small>problems</small></th><th>median</th>"
+                  "<th>lead over the<small>best other one, " TIMES "</small></th>",
+                  out);
+            fputs(peers ? "<th>speed-up over<small>bitsandbytes, " TIMES "</small></th>" : "", out);
+            fputs("<th>share of the<small>measured ceiling</small></th></tr></thead>\n<tbody>\n", out);
+        }
+        write_contests(out, v, &v->families[i], cases, peers);
+    }
+    fputs("</tbody></table></div>\n", out);
+    free(cases);
+}

@@ -1,0 +1,329 @@
+/* figures.c: which figures a report has, and what is said about each. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plots/draw.h"
+#include "plots/sections.h"
+
+/* One gnuplot run and about 20 kB each: a report of thousands of rows must stay quick to write and to open.
+ */
+enum { FIGURES_MAX = 24 };
+
+enum kind { KIND_SPEED, KIND_CEILING, KIND_SAMPLES };
+static const char *const kind_names[] = {"Speed against M", "Share of the measured ceiling", "Samples"};
+
+/* What figures may be drawn of: a facet (one figure over m), or a case (its ceiling and its samples, side by
+ * side). */
+struct candidate {
+    const struct view_family *family;
+    const struct view_facet *facet;
+    const struct view_case *c; /* NULL for a facet */
+    size_t rank;               /* 0 for the most informative of its family */
+};
+
+/* ---- choice ---- */
+
+static const struct view_row *row_of(const struct candidate *a)
+{
+    return (a->c ? a->c : a->facet->cases)->rows[0];
+}
+
+static size_t row_count_of(const struct candidate *a)
+{
+    return a->c ? a->c->count : a->facet->row_count;
+}
+
+static size_t figure_count_of(const struct candidate *a)
+{
+    return a->c ? 2 : 1;
+}
+
+/* By family, facets before cases. */
+static int compare_kind(const struct candidate *a, const struct candidate *b)
+{
+    int c = (a->family > b->family) - (a->family < b->family);
+    return c ? c : (a->c != NULL) - (b->c != NULL);
+}
+
+/* More rows say more; of equals, cold before hot, the larger problem, the smaller m. */
+static int by_information(const void *pa, const void *pb)
+{
+    const struct candidate *a = pa, *b = pb;
+    const struct record *ra = &row_of(a)->r, *rb = &row_of(b)->r;
+    const double size_a = (double)ra->n * (double)ra->k, size_b = (double)rb->n * (double)rb->k;
+    int c = compare_kind(a, b);
+    c = c ? c : (row_count_of(a) < row_count_of(b)) - (row_count_of(a) > row_count_of(b));
+    c = c ? c : (ra->regime > rb->regime) - (ra->regime < rb->regime);
+    c = c ? c : (size_a < size_b) - (size_a > size_b);
+    c = c ? c : (ra->m > rb->m) - (ra->m < rb->m);
+    c = c ? c : (a->facet > b->facet) - (a->facet < b->facet);
+    return c ? c : (a->c > b->c) - (a->c < b->c);
+}
+
+/* Families in turn; each curve over m has another shape, while the first case of a family says most of what
+ * its others do. */
+static int by_turn(const void *pa, const void *pb)
+{
+    const struct candidate *a = pa, *b = pb;
+    const size_t turn_a = a->rank * (a->c ? 2 : 1), turn_b = b->rank * (b->c ? 2 : 1);
+    int c = (turn_a > turn_b) - (turn_a < turn_b);
+    return c ? c : by_information(pa, pb);
+}
+
+/* How a reader goes through them. */
+static int by_place(const void *pa, const void *pb)
+{
+    const struct candidate *a = pa, *b = pb;
+    int c = compare_kind(a, b);
+    return c ? c : (a->rank > b->rank) - (a->rank < b->rank);
+}
+
+static bool can_draw_facet(const struct view_facet *facet)
+{
+    const struct record *first = &facet->cases[0].rows[0]->r;
+    return first->m > 0 && facet->cases[facet->case_count - 1].rows[0]->r.m > first->m;
+}
+
+/* All that could be drawn, in turn. `candidates` has room for all facets and cases. */
+static size_t collect(const struct view *v, struct candidate *candidates)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < v->family_count; i++) {
+        const struct view_family *family = &v->families[i];
+        for (size_t j = 0; j < family->facet_count; j++) {
+            const struct view_facet *facet = &family->facets[j];
+            if (can_draw_facet(facet))
+                candidates[count++] = (struct candidate){family, facet, NULL, 0};
+            for (size_t k = 0; k < facet->case_count; k++)
+                if (facet->cases[k].fastest)
+                    candidates[count++] = (struct candidate){family, facet, &facet->cases[k], 0};
+        }
+    }
+    qsort(candidates, count, sizeof candidates[0], by_information);
+    for (size_t i = 1; i < count; i++)
+        if (compare_kind(&candidates[i], &candidates[i - 1]) == 0)
+            candidates[i].rank = candidates[i - 1].rank + 1;
+    qsort(candidates, count, sizeof candidates[0], by_turn);
+    return count;
+}
+
+/* ---- one figure ---- */
+
+static void write_links(FILE *out, const struct view *v, const struct candidate *a)
+{
+    char anchor[SECTION_ANCHOR];
+    if (a->c) {
+        fprintf(out, " <a href=\"#%s\">Numbers</a>", section_anchor(v, a->c, anchor));
+        return;
+    }
+    fputs(" Numbers: M", out);
+    for (size_t i = 0; i < a->facet->case_count; i++)
+        fprintf(out, "%s <a href=\"#%s\">%" PRIu64 "</a>", i ? "," : "",
+                section_anchor(v, &a->facet->cases[i], anchor), a->facet->cases[i].rows[0]->r.m);
+}
+
+static void write_caption(FILE *out, const struct view *v, const struct candidate *a, enum kind kind,
+                          const struct drawn *d)
+{
+    static const char *const explanations[] = {
+        "Higher is better. Bars: 95 % interval of the median, where wider than the mark.",
+        "Whiskers: 95 % interval of the paired ratio.",
+        "Each row against its own median; time runs downwards in a band; the box is the middle half."};
+    const struct view_row *row = row_of(a);
+    char text[VIEW_TEXT], prefix[64];
+    fprintf(out, "<figcaption><b>%s</b>", kind_names[kind]);
+    html_text(out, view_describe(&row->r, a->c != NULL, text));
+    if (v->set_count > 1) {
+        fputs(", ", out);
+        html_text(out, view_file(v, row->set));
+    }
+    fprintf(out, ". %s", explanations[kind]);
+    if (kind == KIND_CEILING && row->r.ceiling[0]) {
+        fputs(" Ceiling: <i>", out);
+        html_text(out, row->r.ceiling);
+        fputs("</i>.", out);
+    }
+    if (d->prefix_cut)
+        fprintf(out, " Names are without <code>%s</code>.", draw_prefix(&row->r, prefix));
+    if (d->beyond > 0)
+        fprintf(out, " %zu sample%s outside the axis, marked at its ends.", d->beyond,
+                d->beyond == 1 ? " is" : "s are");
+    if (d->shown < d->total)
+        fprintf(out, " The fastest %zu of %zu.", d->shown, d->total);
+    write_links(out, v, a);
+    fputs("</figcaption>", out);
+}
+
+/* The SVG, or why there is none. *gnuplot_there becomes false when the program could not be started. */
+static void write_plot(FILE *out, struct figure *f, const char *prefix, const char *label,
+                       bool *gnuplot_there)
+{
+    char problem[256] = "";
+    bool missing = false;
+    fputs("<div class=\"plot\">", out);
+    if (!figure_render(f, prefix, label, out, problem, &missing)) {
+        fputs("<p class=\"note\">No figure: ", out);
+        html_text(out, problem);
+        fputs("</p>", out);
+    }
+    fputs("</div>", out);
+    *gnuplot_there = *gnuplot_there && !missing;
+}
+
+static void write_figure(FILE *out, const struct view *v, const struct candidate *a, enum kind kind,
+                         int *number, bool *gnuplot_there)
+{
+    struct figure f = {0};
+    struct drawn d = {0};
+    char prefix[16], label[VIEW_TEXT + 64], text[VIEW_TEXT];
+    const bool drawn = kind == KIND_SPEED     ? draw_speed(&f, a->family, a->facet, &d)
+                       : kind == KIND_CEILING ? draw_ceiling(&f, a->family, a->c, &d)
+                                              : draw_samples(&f, a->family, a->c, &d);
+    if (!drawn)
+        return;
+    snprintf(prefix, sizeof prefix, "f%d-", ++*number);
+    snprintf(label, sizeof label, "%s: %s", kind_names[kind],
+             view_describe(&row_of(a)->r, a->c != NULL, text));
+    fputs("<figure>", out);
+    write_caption(out, v, a, kind, &d);
+    write_plot(out, &f, prefix, label, gnuplot_there);
+    fputs("</figure>\n", out);
+    figure_release(&f);
+}
+
+/* ---- how well NF4 fits the weights ---- */
+
+static int by_fit(const void *pa, const void *pb)
+{
+    const struct tensor_fit *a = pa, *b = pb;
+    int c = (a->nf4_db > b->nf4_db) - (a->nf4_db < b->nf4_db);
+    c = c ? c : strcmp(a->name, b->name);
+    return c ? c : (a->blocksize > b->blocksize) - (a->blocksize < b->blocksize);
+}
+
+static size_t collect_fits(const struct view *v, struct tensor_fit *fits)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < v->row_count; i++) {
+        const struct record *r = &v->rows[i].r;
+        bool seen = !isfinite(r->weight_sqnr_db);
+        for (size_t j = 0; j < count && !seen; j++)
+            seen = fits[j].blocksize == r->blocksize && strcmp(fits[j].name, r->weights) == 0;
+        if (!seen)
+            fits[count++] = (struct tensor_fit){r->weights, r->blocksize, r->weight_sqnr_db, r->int4_sqnr_db};
+    }
+    qsort(fits, count, sizeof fits[0], by_fit);
+    return count;
+}
+
+static void write_fits(FILE *out, const struct tensor_fit *fits, size_t count, bool *gnuplot_there)
+{
+    struct figure f = {0};
+    struct drawn d = {0};
+    fputs("<h3>How well NF4 fits the weights</h3>\n<div class=\"figures\"><figure><figcaption><b>NF4 and "
+          "int4 at the "
+          "same blocksize</b>Signal over quantization noise of each tensor. The number is NF4 less int4. "
+          "Absmax int4 is "
+          "round to nearest: it is not what GPTQ or AWQ reach.",
+          out);
+    const bool drawn = *gnuplot_there && draw_fits(&f, fits, count, &d);
+    if (d.shown < d.total)
+        fprintf(out, " The %zu tensors of %zu with the lowest NF4 value.", d.shown, d.total);
+    fputs("</figcaption>", out);
+    if (drawn)
+        write_plot(out, &f, "fit-", "SQNR of NF4 and int4 per tensor", gnuplot_there);
+    figure_release(&f);
+    fprintf(out,
+            "<details><summary>Numbers of %zu tensor%s</summary><div class=\"box\"><table "
+            "class=\"sort\"><thead><tr>"
+            "<th>tensor</th><th>blocksize</th><th>NF4<small>dB</small></th><th>int4<small>dB</small></"
+            "th><th>difference"
+            "<small>dB</small></th></tr></thead>\n<tbody>\n",
+            count, count == 1 ? "" : "s");
+    for (size_t i = 0; i < count; i++) {
+        fputs("<tr><td class=\"wrap\">", out);
+        html_text(out, fits[i].name);
+        fprintf(out, "</td><td>%" PRIu32 "</td><td>", fits[i].blocksize);
+        html_number(out, fits[i].nf4_db, 3);
+        fputs("</td><td>", out);
+        html_number(out, fits[i].int4_db, 3);
+        fputs("</td><td>", out);
+        html_number(out, fits[i].nf4_db - fits[i].int4_db, 3);
+        fputs("</td></tr>\n", out);
+    }
+    fputs("</tbody></table></div></details></figure></div>\n", out);
+}
+
+/* ---- the section ---- */
+
+static void write_chosen(FILE *out, const struct view *v, const struct candidate *chosen, size_t count,
+                         bool *gnuplot_there)
+{
+    int number = 0;
+    for (size_t i = 0; i < count && *gnuplot_there; i++) {
+        const struct candidate *a = &chosen[i];
+        if (i == 0 || a->family != chosen[i - 1].family) {
+            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", view_op(&row_of(a)->r),
+                    view_type(&row_of(a)->r));
+            if (v->set_count > 1) {
+                fputs(", ", out);
+                html_text(out, view_file(v, row_of(a)->set));
+            }
+            fputs("</h3>\n<div class=\"figures\">\n", out);
+        }
+        if (a->c) {
+            write_figure(out, v, a, KIND_CEILING, &number, gnuplot_there);
+            if (*gnuplot_there)
+                write_figure(out, v, a, KIND_SAMPLES, &number, gnuplot_there);
+        } else {
+            write_figure(out, v, a, KIND_SPEED, &number, gnuplot_there);
+        }
+    }
+    if (count > 0)
+        fputs("</div>\n", out);
+}
+
+void section_figures(FILE *out, const struct view *v)
+{
+    struct candidate *candidates = calloc(v->facet_count + v->case_count + 1, sizeof candidates[0]);
+    struct tensor_fit *fits = calloc(v->row_count + 1, sizeof fits[0]);
+    if (!candidates || !fits) {
+        fputs("<p class=\"note\">No memory for figures.</p>\n", out);
+        goto done;
+    }
+    const size_t total = collect(v, candidates), fit_count = collect_fits(v, fits);
+    size_t count = 0, figures = 0, facets = 0, facets_left = 0, cases_left = 0;
+    while (count < total && figures + figure_count_of(&candidates[count]) <= FIGURES_MAX)
+        figures += figure_count_of(&candidates[count++]);
+    for (size_t i = 0; i < total; i++) {
+        facets += candidates[i].c == NULL;
+        if (i >= count)
+            *(candidates[i].c ? &cases_left : &facets_left) += 1;
+    }
+    if (total == 0 && fit_count == 0)
+        goto done;
+    qsort(candidates, count, sizeof candidates[0], by_place);
+
+    bool gnuplot_there = true;
+    fputs("<section id=\"figures\"><h2>Figures</h2>\n", out);
+    write_chosen(out, v, candidates, count, &gnuplot_there);
+    if (fit_count > 0)
+        write_fits(out, fits, fit_count, &gnuplot_there);
+    if (!gnuplot_there)
+        fputs("<p class=\"note\">Figures need gnuplot, which could not be started. All their numbers are in "
+              "the tables; "
+              "install gnuplot, or name it in NF4BENCH_GNUPLOT, and write the report again.</p>\n",
+              out);
+    else if (count < total)
+        fprintf(out,
+                "<p class=\"muted\">Not drawn, to keep this file small: %zu of %zu curves over M, and "
+                "ceiling and samples "
+                "of %zu of %zu problems. Their numbers are in the tables.</p>\n",
+                facets_left, facets, cases_left, total - facets);
+    fputs("</section>\n", out);
+done:
+    free(candidates);
+    free(fits);
+}

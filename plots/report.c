@@ -1,0 +1,196 @@
+#include "plots/report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plots/html.h"
+#include "plots/sections.h"
+#include "plots/view.h"
+
+/* The suites of all rows, each once: "smoke, llama". Cut with "..." where there are many. */
+static void list_suites(const struct view *v, char *text, size_t size)
+{
+    enum { SUITES_MAX = 6 };
+    const char *seen[SUITES_MAX];
+    size_t count = 0, used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < v->row_count; i++) {
+        const char *suite = v->rows[i].r.suite;
+        bool known = suite[0] == '\0';
+        for (size_t j = 0; j < count && !known; j++)
+            known = strcmp(seen[j], suite) == 0;
+        if (known)
+            continue;
+        const bool full = count == SUITES_MAX;
+        used += (size_t)snprintf(text + used, size - used, "%s%s", count ? ", " : "",
+                                 full ? "\xe2\x80\xa6" : suite);
+        if (full)
+            return;
+        seen[count++] = suite;
+    }
+}
+
+static void write_fact(FILE *out, bool *any, const char *before, const char *text)
+{
+    if (!text)
+        return;
+    fputs(*any ? " &#183; " : "", out);
+    fputs(before, out);
+    html_text(out, text);
+    *any = true;
+}
+
+/* The number of threads where all timed rows of the file agree on it. */
+static void write_threads(FILE *out, bool *any, const struct view *v, unsigned set)
+{
+    uint32_t threads = 0;
+    char text[32];
+    for (size_t i = 0; i < v->timed_count; i++) {
+        if (v->timed[i]->set != set)
+            continue;
+        if (threads && v->timed[i]->r.threads != threads)
+            return;
+        threads = v->timed[i]->r.threads;
+    }
+    snprintf(text, sizeof text, "%" PRIu32 " thread%s", threads, threads == 1 ? "" : "s");
+    write_fact(out, any, "", threads ? text : NULL);
+}
+
+/* One line per file: when, on what, which revision. */
+static void write_subtitle(FILE *out, const struct view *v, unsigned s)
+{
+    const struct result_set *set = &v->sets[s];
+    bool any = false;
+    fputs("<p class=\"sub\">", out);
+    if (v->set_count > 1)
+        write_fact(out, &any, "", view_file(v, s));
+    write_fact(out, &any, "", environment_device(v, s));
+    write_threads(out, &any, v, s);
+    write_fact(out, &any, "", environment_find(set, "started*|date*|created*|timestamp*"));
+    write_fact(out, &any, "revision ", environment_find(set, "git_revision*|git_commit*|git"));
+    const char *dirty = environment_find(set, "git_dirty");
+    if (dirty && strcmp(dirty, "0") && strcmp(dirty, "false"))
+        fputs(" <b>with local changes</b>", out);
+    fputs("</p>\n", out);
+}
+
+static void write_summary(FILE *out, const struct view *v)
+{
+    size_t variants = 0, problems = 0, faults = 0, skipped = 0;
+    for (size_t i = 0; i < v->check_count; i++) {
+        const struct record *r = &v->checks[i].worst->r;
+        const int gravity = view_gravity(r->verdict);
+        skipped += r->verdict == VERDICT_SKIPPED;
+        faults += gravity > VIEW_GRAVITY_PASS;
+        problems += r->verdict != VERDICT_SKIPPED;
+        variants += i == 0 || strcmp(r->variant, v->checks[i - 1].worst->r.variant) != 0;
+    }
+    fputs("<p>", out);
+    html_count(out, variants);
+    fprintf(out, " variant%s; ", variants == 1 ? "" : "s");
+    html_count(out, problems);
+    fprintf(out, " pair%s of variant and problem checked, ", problems == 1 ? "" : "s");
+    if (faults == 0)
+        fputs(problems ? "all passed" : "so nothing is known to be right", out);
+    else
+        fprintf(out, "<b><a href=\"#failures\">%zu did not pass</a></b>", faults);
+    if (skipped > 0)
+        fprintf(out, "; %zu skipped, <a href=\"#verdicts\">with reasons</a>", skipped);
+    fputs(". ", out);
+    if (v->timed_count == 0) {
+        fputs("Nothing was timed.", out);
+    } else {
+        html_count(out, v->timed_count);
+        fprintf(out, " row%s timed", v->timed_count == 1 ? "" : "s");
+        for (unsigned s = 0; s < v->set_count; s++) {
+            fputs(s == 0 ? " on " : s + 1 < v->set_count ? ", " : " and ", out);
+            html_text(out, environment_device(v, s));
+        }
+        fprintf(out,
+                ": the times are of %s, in %s, and say nothing about other machines. Only variants that "
+                "passed are "
+                "ranked.",
+                v->set_count == 1 ? "this machine" : "these machines",
+                v->set_count == 1 ? "one run" : "one run each");
+    }
+    fputs("</p>\n", out);
+}
+
+static void write_page(FILE *out, const struct view *v)
+{
+    char suites[512], title[600];
+    list_suites(v, suites, sizeof suites);
+    snprintf(title, sizeof title, "nf4bench%s%s", suites[0] ? ": " : " report", suites);
+    html_begin(out, title);
+    fputs("<header><h1>", out);
+    html_text(out, title);
+    fputs("</h1>\n", out);
+    for (unsigned s = 0; s < v->set_count; s++)
+        write_subtitle(out, v, s);
+    section_tally(out, v);
+    fputs("</header>\n", out);
+    section_failures(out, v);
+    fputs("<section id=\"summary\"><h2>Summary</h2>\n", out);
+    write_summary(out, v);
+    section_fastest(out, v);
+    fputs("</section>\n", out);
+    section_environment(out, v);
+    section_figures(out, v);
+    section_verdicts(out, v);
+    section_timings(out, v);
+    fputs("<footer>Written by nf4bench from ", out);
+    for (unsigned s = 0; s < v->set_count; s++) {
+        fputs(s ? ", " : "", out);
+        html_text(out, view_file(v, s));
+    }
+    fputs(", and from nothing else. Rounded here; the file has every sample and every digit.</footer>\n",
+          out);
+    html_end(out);
+}
+
+enum status report_write(const struct result_set *sets, size_t set_count, const char *path)
+{
+    enum status s = STATUS_OK;
+    struct view v = {0};
+    FILE *out = NULL;
+    const size_t size = strlen(path) + sizeof ".tmp";
+    char *temporary = NULL;
+
+    if (set_count == 0)
+        return status_fail(STATUS_USAGE, "a report needs at least one results file");
+    s = view_init(&v, sets, set_count);
+    if (s != STATUS_OK)
+        return s;
+    temporary = malloc(size);
+    if (!temporary) {
+        s = status_fail(STATUS_MEMORY, "out of memory for the name of the report");
+        goto done;
+    }
+    snprintf(temporary, size, "%s.tmp", path);
+    out = fopen(temporary, "we");
+    if (!out) {
+        s = status_fail(STATUS_IO, "%s: cannot write: %s", temporary, strerror(errno));
+        goto done;
+    }
+    write_page(out, &v);
+    const bool wrote = fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0;
+    const int e = errno;
+    const bool closed = fclose(out) == 0;
+    if (!wrote || !closed) {
+        s = status_fail(STATUS_IO, "%s: cannot write: %s", temporary, strerror(wrote ? errno : e));
+        (void)unlink(temporary);
+        goto done;
+    }
+    if (rename(temporary, path) != 0) {
+        s = status_fail(STATUS_IO, "%s: cannot rename to it: %s", path, strerror(errno));
+        (void)unlink(temporary);
+    }
+done:
+    free(temporary);
+    view_release(&v);
+    return s;
+}

@@ -1,0 +1,36 @@
+/*
+ * sections.h: the parts of a report. Each writes itself, or nothing where it has nothing to say.
+ */
+#ifndef NF4BENCH_PLOTS_SECTIONS_H
+#define NF4BENCH_PLOTS_SECTIONS_H
+
+#include <stdio.h>
+
+#include "plots/view.h"
+
+/* Counts of verdicts over distinct (variant, problem) pairs, as links. */
+void section_tally(FILE *out, const struct view *v);
+/* Every pair whose verdict is graver than PASS, with its reason. */
+void section_failures(FILE *out, const struct view *v);
+/* What was checked, how, and how far off it was: a row per variant. Skipped ones with their reasons. */
+void section_verdicts(FILE *out, const struct view *v);
+
+/* The fastest variant per operation, type, m and regime. */
+void section_fastest(FILE *out, const struct view *v);
+/* A table per case. */
+void section_timings(FILE *out, const struct view *v);
+/* The anchor of a case's table: "c12". Returns buffer. */
+enum { SECTION_ANCHOR = 24 };
+const char *section_anchor(const struct view *v, const struct view_case *c, char buffer[SECTION_ANCHOR]);
+
+/* Name and value of each root attribute, the important ones first. */
+void section_environment(FILE *out, const struct view *v);
+/* What the timings were taken on, as far as the file says: the GPU where variants ran on one, or the CPU. */
+const char *environment_device(const struct view *v, unsigned set);
+/* The first root attribute whose name matches one of the |-separated globs; NULL when none does. */
+const char *environment_find(const struct result_set *set, const char *globs);
+
+/* Figures by gnuplot; a note in their place where that fails. */
+void section_figures(FILE *out, const struct view *v);
+
+#endif

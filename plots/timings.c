@@ -1,0 +1,298 @@
+/* timings.c: how fast the variants are, in numbers. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "plots/ratio.h"
+#include "plots/sections.h"
+
+#define DASH   "\xe2\x80\x93" /* en dash */
+#define TIMES  "\xc3\x97"     /* multiplication sign */
+#define MICRO  "\xc2\xb5"
+#define APPROX "\xe2\x89\x88"
+
+const char *section_anchor(const struct view *v, const struct view_case *c, char buffer[SECTION_ANCHOR])
+{
+    snprintf(buffer, SECTION_ANCHOR, "c%zu", (size_t)(c - v->cases));
+    return buffer;
+}
+
+/* ---- one case ---- */
+
+/* Which columns a table needs, and how its times are written: one unit and one number of decimals, so that a
+ * reader compares digits by their place. */
+struct layout {
+    bool peer, ceiling;
+    uint64_t samples;         /* of every row; 0 when they differ */
+    const char *ceiling_word; /* of the first row that has one: what fits a row is decided per problem */
+    bool milliseconds;
+    int time_decimals, byte_decimals, weight_decimals;
+};
+
+static double smaller(double a, double b)
+{
+    return !(b > 0) ? a : !(a > 0) || b < a ? b : a;
+}
+
+static struct layout layout_of(const struct view_case *c)
+{
+    struct layout l = {0};
+    double time = 0, bytes = 0, weights = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct record *r = &c->rows[i]->r;
+        l.peer = l.peer || (c->peer && c->rows[i] != c->peer && view_is_right(c->rows[i]));
+        l.ceiling = l.ceiling || isfinite(r->ceiling_fraction);
+        if (!l.ceiling_word && r->ceiling[0])
+            l.ceiling_word = r->ceiling;
+        l.samples = i == 0 || l.samples == r->sample_count ? r->sample_count : 0;
+        if (view_is_ceiling(c->rows[i]) && i > 0) /* has no say in how the variants are written */
+            continue;
+        time = smaller(time, r->median_us);
+        bytes = smaller(bytes, r->bytes_per_s);
+        weights = smaller(weights, r->weights_per_s);
+    }
+    l.milliseconds = time >= 10000;
+    l.time_decimals = html_decimals(l.milliseconds ? time / 1000 : time, 4);
+    l.byte_decimals = html_decimals(bytes / 1e9, 3);
+    l.weight_decimals = html_decimals(weights / 1e9, 3);
+    return l;
+}
+
+static void write_time(FILE *out, const struct layout *l, double us)
+{
+    html_number(out, l->milliseconds ? us / 1000 : us, l->time_decimals);
+}
+
+static void write_time_range(FILE *out, const struct layout *l, double lo, double hi)
+{
+    fputs("<td>", out);
+    write_time(out, l, lo);
+    if (isfinite(lo) && isfinite(hi)) {
+        fputs(" " DASH " ", out);
+        write_time(out, l, hi);
+    }
+    fputs("</td>", out);
+}
+
+static void write_rate(FILE *out, double per_s, int decimals)
+{
+    fputs("<td>", out);
+    html_number(out, per_s / 1e9, decimals);
+    fputs("</td>", out);
+}
+
+static void write_fraction(FILE *out, const struct record *r)
+{
+    if (!isfinite(r->ceiling_fraction)) {
+        fputs("<td>" DASH "</td>", out);
+        return;
+    }
+    double share = 100 * fmin(1, fmax(0, r->ceiling_fraction));
+    fprintf(out, "<td class=\"f\" style=\"--f:%.0f%%\">", share);
+    html_number(out, r->ceiling_fraction, 3);
+    if (isfinite(r->ceiling_fraction_lo) && isfinite(r->ceiling_fraction_hi)) {
+        fputs(" <small>[", out);
+        html_number(out, r->ceiling_fraction_lo, 3);
+        fputs(", ", out);
+        html_number(out, r->ceiling_fraction_hi, 3);
+        fputs("]</small>", out);
+    }
+    fputs("</td>", out);
+}
+
+static void remark(FILE *out, bool *any, const char *text)
+{
+    fprintf(out, "%s%s", *any ? ", " : "<small>", text);
+    *any = true;
+}
+
+/* What a reader must know before believing the numbers: below the name, where it is not scrolled away. */
+static void write_remarks(FILE *out, const struct view_row *row, bool tied)
+{
+    const struct record *r = &row->r;
+    const double sample_us = r->median_us * (double)r->calls_per_sample;
+    bool any = false;
+    if (view_is_ceiling(row))
+        remark(out, &any, "measured ceiling, not a variant");
+    if (tied)
+        remark(out, &any, APPROX " fastest");
+    if (r->bimodal)
+        remark(out, &any, "bimodal");
+    if (!r->precise)
+        remark(out, &any, "not precise");
+    if (r->lag1_autocorrelation > 0.5) { /* the interval assumes independent samples: it is then too narrow */
+        remark(out, &any, "autocorrelated ");
+        html_number(out, r->lag1_autocorrelation, 2);
+    }
+    if (!r->settled)
+        remark(out, &any, "machine not settled");
+    if (10 * r->timer_overhead_us > sample_us) {
+        remark(out, &any, "reading the clock is ");
+        html_number(out, 100 * r->timer_overhead_us / sample_us, 0);
+        fputs(" % of a sample", out);
+    }
+    fputs(any ? "</small>" : "", out);
+}
+
+static void write_timing_row(FILE *out, const struct view *v, const struct view_case *c,
+                             const struct layout *l, const struct view_row *row)
+{
+    const struct record *r = &row->r;
+    const bool right = view_is_right(row), top = row == c->fastest;
+    struct paired_ratio to_fastest = {NAN, {NAN, NAN}, 0};
+    if (right)
+        to_fastest = view_ratio(v, row, c->fastest);
+    fputs(top                    ? "<tr class=\"top\">"
+          : view_is_ceiling(row) ? "<tr class=\"ceil\">"
+          : right                ? "<tr>"
+                                 : "<tr class=\"not\">",
+          out);
+    fputs("<td class=\"v\">", out);
+    html_name(out, r->variant);
+    if (!right && !view_is_ceiling(row))
+        fprintf(out, " <span class=\"w bad\">%s</span>", verdict_word(r->verdict));
+    write_remarks(out, row, right && !top && ratio_is_tied(to_fastest));
+    fputs("</td><td>", out);
+    write_time(out, l, r->median_us);
+    fputs("</td>", out);
+    write_time_range(out, l, r->median_lo_us, r->median_hi_us);
+    write_time_range(out, l, r->p10_us, r->p90_us);
+    fputs("<td>", out);
+    html_number(out, top ? 1 : to_fastest.ratio, 2);
+    fputs("</td>", out);
+    if (l->peer) {
+        fputs("<td>", out);
+        if (right)
+            ratio_write(out,
+                        row == c->peer ? (struct paired_ratio){1, {1, 1}, 1} : view_ratio(v, c->peer, row));
+        else
+            fputs(DASH, out);
+        fputs("</td>", out);
+    }
+    if (l->ceiling)
+        write_fraction(out, r);
+    write_rate(out, r->bytes_per_s, l->byte_decimals);
+    write_rate(out, r->weights_per_s, l->weight_decimals);
+    fputs("<td>", out);
+    html_number(out, view_is_ceiling(row) ? NAN : r->bits_per_weight, 3);
+    if (l->samples == 0) {
+        fputs("</td><td>", out);
+        html_count(out, r->sample_count);
+    }
+    fputs("</td></tr>\n", out);
+}
+
+static void write_case(FILE *out, const struct view *v, const struct view_case *c, bool folded)
+{
+    const struct layout l = layout_of(c);
+    const char *unit = l.milliseconds ? "ms" : MICRO "s";
+    char text[VIEW_TEXT], anchor[SECTION_ANCHOR];
+    fprintf(out, "<div class=\"box filter\" id=\"%s\"><table class=\"sort\"><caption>",
+            section_anchor(v, c, anchor));
+    const struct record *problem = &c->rows[0]->r;
+    if (!folded)
+        html_text(out, view_describe(problem, true, text));
+    else if (problem->m > 0) /* the rest stands above the fold */
+        fprintf(out, "M %" PRIu64, problem->m);
+    fputs("<small><code>", out);
+    html_text(out, problem->case_key);
+    fputs("</code>", out);
+    if (l.samples > 0)
+        fprintf(out, "; %" PRIu64 " samples a row", l.samples);
+    if (l.peer) {
+        fputs("; bitsandbytes: <code>", out);
+        html_text(out, c->peer->r.variant);
+        fputs("</code>", out);
+    }
+    fputs("</small></caption>\n<thead><tr><th>variant</th>", out);
+    fprintf(out, "<th>median<small>%s</small></th><th>95 %% interval<small>of the median, %s</small></th>",
+            unit, unit);
+    fprintf(out, "<th>p10 " DASH " p90<small>%s</small></th><th>time<small>" TIMES " fastest</small></th>",
+            unit);
+    if (l.peer)
+        fputs("<th>speed-up over<small>bitsandbytes, " TIMES "</small></th>", out);
+    if (l.ceiling) {
+        fputs("<th>share of ceiling<small>measured", out);
+        if (l.ceiling_word) {
+            fputs(": ", out);
+            html_text(out, l.ceiling_word);
+        }
+        fputs("</small></th>", out);
+    }
+    fputs("<th>GB/s</th><th>weights/s<small>10\xe2\x81\xb9</small></th>", out);
+    fputs("<th>bits per<small>weight</small></th>", out);
+    fputs(l.samples ? "</tr></thead>\n<tbody>\n" : "<th>samples</th></tr></thead>\n<tbody>\n", out);
+    for (size_t i = 0; i < c->count; i++)
+        write_timing_row(out, v, c, &l, c->rows[i]);
+    fputs("</tbody></table></div>\n", out);
+}
+
+/* ---- all cases ---- */
+
+enum { ROWS_OPEN = 100 }; /* more timed rows than this, and facets are folded */
+
+static void write_facet(FILE *out, const struct view *v, const struct view_facet *facet, bool folded)
+{
+    const struct view_row *row = facet->cases[0].rows[0];
+    char text[VIEW_TEXT];
+    if (folded) {
+        fputs("<details class=\"facet\"><summary>", out);
+        html_text(out, view_describe(&row->r, false, text));
+        fputs("<small>", out);
+        if (row->r.m > 0) {
+            fputs("M ", out);
+            for (size_t i = 0; i < facet->case_count; i++)
+                fprintf(out, "%s%" PRIu64, i ? ", " : "", facet->cases[i].rows[0]->r.m);
+            fputs("; ", out);
+        }
+        fprintf(out, "%zu rows", facet->row_count);
+        const struct view_row *winner = facet->cases[0].fastest;
+        for (size_t i = 1; i < facet->case_count && winner; i++)
+            if (!facet->cases[i].fastest || strcmp(facet->cases[i].fastest->r.variant, winner->r.variant))
+                winner = NULL;
+        if (winner) {
+            fputs("; fastest <code>", out);
+            html_text(out, winner->r.variant);
+            fputs("</code>", out);
+        }
+        fputs("</small></summary>\n", out);
+    }
+    for (size_t i = 0; i < facet->case_count; i++)
+        write_case(out, v, &facet->cases[i], folded);
+    if (folded)
+        fputs("</details>\n", out);
+}
+
+void section_timings(FILE *out, const struct view *v)
+{
+    fputs("<section id=\"timings\"><h2>Timings</h2>\n", out);
+    if (v->timed_count == 0) {
+        fputs("<p class=\"note\">Nothing was timed.</p></section>\n", out);
+        return;
+    }
+    fputs("<p>Time of one call. The interval is of the median, by order statistics of the samples of this "
+          "run: it says "
+          "nothing about the spread between processes or machines. Ratios are medians of paired samples, "
+          "which were "
+          "taken in alternation; <i>" APPROX
+          " fastest</i> marks rows whose interval of that ratio reaches 1. GB/s "
+          "counts packed weights, scales, activations and output once each. <i>Cold</i>: operands rotate "
+          "past the "
+          "last-level cache; <i>hot</i>: repeated. The ceiling was measured in the same run. No sample was "
+          "discarded.</p>\n",
+          out);
+    const bool folded = v->timed_count > ROWS_OPEN;
+    for (size_t i = 0; i < v->family_count; i++) {
+        const struct view_family *family = &v->families[i];
+        const struct view_row *row = family->facets[0].cases[0].rows[0];
+        fprintf(out, "<h3>%s %s", view_op(&row->r), view_type(&row->r));
+        if (v->set_count > 1) {
+            fputs(", ", out);
+            html_text(out, view_file(v, row->set));
+        }
+        fputs("</h3>\n", out);
+        for (size_t f = 0; f < family->facet_count; f++)
+            write_facet(out, v, &family->facets[f], folded);
+    }
+    fputs("</section>\n", out);
+}

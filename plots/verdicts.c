@@ -1,0 +1,343 @@
+/* verdicts.c: whether the variants are right. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plots/sections.h"
+
+/* Class of a verdict's badge. */
+static const char *tone(uint8_t verdict)
+{
+    int gravity = view_gravity(verdict);
+    if (gravity < VIEW_GRAVITY_PASS)
+        return "none";
+    if (gravity == VIEW_GRAVITY_PASS)
+        return "good";
+    return verdict == VERDICT_UNSTABLE || verdict == VERDICT_SUSPECT ? "warn" : "bad";
+}
+
+static bool is_fault(const struct view_check *check)
+{
+    return view_gravity(check->worst->r.verdict) > VIEW_GRAVITY_PASS;
+}
+
+void section_tally(FILE *out, const struct view *v)
+{
+    size_t counts[256] = {0};
+    for (size_t i = 0; i < v->check_count; i++)
+        counts[v->checks[i].worst->r.verdict]++;
+    fputs("<ul class=\"tally\">", out);
+    for (int gravity = 255; gravity >= 0; gravity--)
+        for (int verdict = 0; verdict < 256; verdict++) {
+            struct record r = {.verdict = (uint8_t)verdict};
+            if (view_gravity(r.verdict) != gravity || counts[verdict] == 0)
+                continue;
+            const char *target = gravity > VIEW_GRAVITY_PASS ? "failures" : "verdicts";
+            fprintf(out, "<li class=\"%s\"><a href=\"#%s\"><b>%zu</b> %s</a></li>", tone(r.verdict), target,
+                    counts[verdict], verdict_word(r.verdict));
+        }
+    if (v->check_count == 0)
+        fputs("<li class=\"warn\"><b>0</b> variants checked</li>", out);
+    fputs("</ul>\n", out);
+}
+
+/* ---- failures ---- */
+
+enum { FAULTS_OPEN = 12 };
+
+/* One word for a POSIX shell, quoted where it must be: a name from a file may hold anything, and a reader
+ * pastes this line. */
+static void write_shell_word(FILE *out, const char *text)
+{
+    char word[4 * sizeof((struct record *)0)->case_key + 8], *w = word;
+    const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,";
+    if (text[0] && text[strspn(text, plain)] == '\0') {
+        html_text(out, text);
+        return;
+    }
+    *w++ = '\'';
+    for (; *text && w < word + sizeof word - 6; text++) {
+        if (*text == '\'') {
+            memcpy(w, "'\\'", 3);
+            w += 3;
+        }
+        *w++ = *text;
+    }
+    *w++ = '\'';
+    *w = '\0';
+    html_text(out, word);
+}
+
+/* As the run printed it. */
+static void write_repro(FILE *out, const struct record *r)
+{
+    fputs("<pre>nf4bench verify --case ", out);
+    write_shell_word(out, r->case_key);
+    fputs(" --variant ", out);
+    write_shell_word(out, r->variant);
+    if (r->threads > 0)
+        fprintf(out, " --axis threads=%" PRIu32, r->threads);
+    fputs("</pre>\n", out);
+}
+
+static void write_fault(FILE *out, const struct view *v, const struct view_row *row)
+{
+    const struct record *r = &row->r;
+    char text[VIEW_TEXT];
+    fprintf(out, "<div class=\"fault\"><p><span class=\"w %s\">%s</span> <span class=\"v\">",
+            tone(r->verdict), verdict_word(r->verdict));
+    html_name(out, r->variant);
+    fputs("</span></p>\n<p>", out);
+    html_text(out, view_describe(r, true, text));
+    if (v->set_count > 1) {
+        fputs(", from ", out);
+        html_text(out, view_file(v, row->set));
+    }
+    fputs("<br/><span class=\"muted\">problem</span> <code>", out);
+    html_text(out, r->case_key);
+    fputs("</code>", out);
+    if (r->check[0]) {
+        fputs(" <span class=\"muted\">check</span> <code>", out);
+        html_text(out, r->check);
+        fputs("</code>", out);
+    }
+    if (r->mismatch_count > 0) {
+        fputs("<br/>", out);
+        html_count(out, r->mismatch_count);
+        fputs(" of ", out);
+        html_count(out, r->compared_count);
+        fputs(" elements wrong", out);
+        if (r->first_mismatch >= 0)
+            fprintf(out, ", the first at index %" PRId64, r->first_mismatch);
+    }
+    fputs("</p>\n<pre>", out);
+    html_text(out, r->reason[0] ? r->reason : "(no reason was recorded)");
+    fputs("</pre>\n", out);
+    if (view_gravity(r->verdict) > VIEW_GRAVITY_PASS && r->case_key[0])
+        write_repro(out, r);
+    fputs("</div>\n", out);
+}
+
+static int by_gravity(const void *pa, const void *pb)
+{
+    const struct view_check *a = *(const struct view_check *const *)pa,
+                            *b = *(const struct view_check *const *)pb;
+    int c = view_gravity(b->worst->r.verdict) - view_gravity(a->worst->r.verdict);
+    return c ? c : (a > b) - (a < b);
+}
+
+void section_failures(FILE *out, const struct view *v)
+{
+    size_t count = 0;
+    const struct view_check **faults = calloc(v->check_count ? v->check_count : 1, sizeof faults[0]);
+    if (!faults) { /* never leave failures out: without memory for the order, the file's own */
+        fputs("<section class=\"alarm\" id=\"failures\"><h2>Failures, unsorted</h2>\n", out);
+        for (size_t i = 0; i < v->check_count; i++)
+            if (is_fault(&v->checks[i]))
+                write_fault(out, v, v->checks[i].worst);
+        fputs("</section>\n", out);
+        return;
+    }
+    for (size_t i = 0; i < v->check_count; i++)
+        if (is_fault(&v->checks[i]))
+            faults[count++] = &v->checks[i];
+    if (count > 0) {
+        qsort(faults, count, sizeof faults[0], by_gravity);
+        fprintf(out, "<section class=\"alarm\" id=\"failures\"><h2>%zu not passed</h2>\n", count);
+        for (size_t i = 0; i < count; i++) {
+            if (i == FAULTS_OPEN)
+                fprintf(out, "<details><summary>%zu more</summary>\n", count - i);
+            write_fault(out, v, faults[i]->worst);
+        }
+        fputs(count > FAULTS_OPEN ? "</details></section>\n" : "</section>\n", out);
+    }
+    free(faults);
+}
+
+/* ---- the table ---- */
+
+/* What the checks of one variant add up to. */
+struct verdict_sum {
+    size_t cases, counts[256];
+    const struct view_row *worst;
+    uint64_t compared, mismatches, elements, exact;
+    uint32_t max_ulp;
+    double bound_margin, relative_error, verify_s;
+};
+
+static double larger(double a, double b)
+{
+    return isnan(a) ? b : isnan(b) || a >= b ? a : b;
+}
+
+static void add_check(struct verdict_sum *sum, const struct view_check *check)
+{
+    const struct record *r = &check->verified->r;
+    sum->cases++;
+    sum->counts[check->worst->r.verdict]++;
+    if (!sum->worst || view_gravity(check->worst->r.verdict) > view_gravity(sum->worst->r.verdict))
+        sum->worst = check->worst;
+    sum->compared += r->compared_count;
+    const struct record *worst = &check->worst->r;
+    sum->mismatches += worst->mismatch_count > r->mismatch_count ? worst->mismatch_count : r->mismatch_count;
+    sum->max_ulp = worst->max_ulp > sum->max_ulp ? worst->max_ulp : sum->max_ulp;
+    sum->exact += r->ulp_0;
+    sum->elements += r->ulp_0 + r->ulp_1 + r->ulp_2 + r->ulp_4 + r->ulp_8 + r->ulp_16 + r->ulp_more;
+    sum->max_ulp = r->max_ulp > sum->max_ulp ? r->max_ulp : sum->max_ulp;
+    sum->bound_margin = larger(sum->bound_margin, r->bound_margin);
+    sum->relative_error = larger(sum->relative_error, r->relative_frobenius_error);
+    sum->verify_s = larger(0, sum->verify_s) + larger(0, r->verify_s);
+}
+
+static void write_verdict_row(FILE *out, const struct verdict_sum *sum)
+{
+    const struct record *worst = &sum->worst->r;
+    fputs("<tr><td class=\"v\">", out);
+    html_name(out, worst->variant);
+    fputs("</td><td class=\"l\">", out);
+    for (int gravity = 255, first = 1; gravity >= 0; gravity--)
+        for (int verdict = 0; verdict < 256; verdict++) {
+            struct record r = {.verdict = (uint8_t)verdict};
+            if (view_gravity(r.verdict) != gravity || sum->counts[verdict] == 0)
+                continue;
+            fprintf(out, "%s<span class=\"w %s\">%s</span> %zu", first ? "" : " &#183; ", tone(r.verdict),
+                    verdict_word(r.verdict), sum->counts[verdict]);
+            first = 0;
+        }
+    fputs("</td><td class=\"l\">", out);
+    html_text(out, worst->check[0] ? worst->check : "\xe2\x80\x93");
+    fputs("</td><td>", out);
+    html_count(out, sum->compared);
+    fputs("</td><td>", out);
+    html_count(out, sum->mismatches);
+    fputs("</td><td>", out);
+    if (sum->elements > 0) {
+        html_count(out, sum->max_ulp);
+        fputs("</td><td>", out);
+        /* 100.00 only when every element is exact */
+        html_number(out, floor(1e4 * ((double)sum->exact / (double)sum->elements)) / 100, 2);
+    } else {
+        fputs("\xe2\x80\x93</td><td>\xe2\x80\x93", out);
+    }
+    fputs("</td><td>", out);
+    html_number(out, sum->bound_margin, 3);
+    fputs("</td><td>", out);
+    if (isfinite(sum->relative_error))
+        fprintf(out, sum->relative_error == 0 ? "0" : "%.2e", sum->relative_error);
+    else
+        fputs("\xe2\x80\x93", out);
+    fputs("</td><td>", out);
+    html_number(out, sum->verify_s, 2);
+    fputs("</td></tr>\n", out);
+}
+
+static bool same_variant(const struct view_check *a, const struct view_check *b)
+{
+    return a->worst->set == b->worst->set && strcmp(a->worst->r.variant, b->worst->r.variant) == 0;
+}
+
+/* Rows of the variants that have a fault, or of those that have none. */
+static void write_verdict_rows(FILE *out, const struct view *v, unsigned set, bool faulty, bool *bounded)
+{
+    for (size_t i = 0; i < v->check_count;) {
+        struct verdict_sum sum = {.bound_margin = NAN, .relative_error = NAN, .verify_s = NAN};
+        const struct view_check *first = &v->checks[i];
+        for (; i < v->check_count && same_variant(first, &v->checks[i]); i++)
+            if (v->checks[i].worst->r.verdict != VERDICT_SKIPPED)
+                add_check(&sum, &v->checks[i]);
+        if (first->worst->set != set || sum.cases == 0 ||
+            (view_gravity(sum.worst->r.verdict) > VIEW_GRAVITY_PASS) != faulty)
+            continue;
+        *bounded = *bounded || isfinite(sum.bound_margin);
+        write_verdict_row(out, &sum);
+    }
+}
+
+static void write_verdict_table(FILE *out, const struct view *v, unsigned set)
+{
+    bool bounded = false;
+    bool any = false;
+    for (size_t i = 0; i < v->check_count && !any; i++)
+        any = v->checks[i].worst->set == set && v->checks[i].worst->r.verdict != VERDICT_SKIPPED;
+    if (!any)
+        return;
+    fputs("<div class=\"box filter\"><table class=\"sort\"><caption>Verified", out);
+    if (v->set_count > 1) {
+        fputs(": ", out);
+        html_text(out, view_file(v, set));
+    }
+    fputs("<small>A row per variant, faulty ones first; counts are of distinct "
+          "problems.</small></caption>\n<thead><tr>"
+          "<th>variant</th><th class=\"l\">problems</th><th class=\"l\">deciding "
+          "check</th><th>elements<small>compared"
+          "</small></th><th>elements<small>wrong</small></th><th>max "
+          "ULP</th><th>exact<small>%</small></th><th>largest"
+          "<small>error / bound</small></th><th>rel. "
+          "error<small>Frobenius</small></th><th>took<small>s</small></th>"
+          "</tr></thead>\n<tbody>\n",
+          out);
+    write_verdict_rows(out, v, set, true, &bounded);
+    write_verdict_rows(out, v, set, false, &bounded);
+    fputs("</tbody></table></div>\n", out);
+    if (bounded)
+        fputs("<p class=\"muted\">The bound alone cannot see one dropped product in a long sum; the one-hot "
+              "and "
+              "exact-sum checks, which are bitwise, do.</p>\n",
+              out);
+}
+
+static int by_reason(const void *pa, const void *pb)
+{
+    const struct view_row *a = (*(const struct view_check *const *)pa)->worst;
+    const struct view_row *b = (*(const struct view_check *const *)pb)->worst;
+    int c = strcmp(a->r.reason, b->r.reason);
+    c = c ? c : strcmp(a->r.variant, b->r.variant);
+    return c ? c : (a > b) - (a < b);
+}
+
+static void write_skipped(FILE *out, const struct view *v)
+{
+    size_t count = 0;
+    const struct view_check **skipped = calloc(v->check_count ? v->check_count : 1, sizeof skipped[0]);
+    if (!skipped) {
+        fputs("<p class=\"note\">No memory for the table of skipped variants.</p>\n", out);
+        return;
+    }
+    for (size_t i = 0; i < v->check_count; i++)
+        if (v->checks[i].worst->r.verdict == VERDICT_SKIPPED)
+            skipped[count++] = &v->checks[i];
+    if (count > 0) {
+        qsort(skipped, count, sizeof skipped[0], by_reason);
+        fprintf(out,
+                "<details><summary>%zu skipped, with reasons</summary>\n<div class=\"box filter\"><table "
+                "class=\"sort\"><thead><tr><th>variant</th><th>problems</th><th class=\"l\">reason</th></tr>"
+                "</thead>\n<tbody>\n",
+                count);
+        for (size_t i = 0, next; i < count; i = next) {
+            const struct record *r = &skipped[i]->worst->r;
+            for (next = i + 1; next < count; next++)
+                if (strcmp(skipped[next]->worst->r.reason, r->reason) ||
+                    strcmp(skipped[next]->worst->r.variant, r->variant))
+                    break;
+            fputs("<tr><td class=\"v\">", out);
+            html_name(out, r->variant);
+            fprintf(out, "</td><td>%zu</td><td class=\"l wrap\">", next - i);
+            html_text(out, r->reason[0] ? r->reason : "(no reason was recorded)");
+            fputs("</td></tr>\n", out);
+        }
+        fputs("</tbody></table></div></details>\n", out);
+    }
+    free(skipped);
+}
+
+void section_verdicts(FILE *out, const struct view *v)
+{
+    fputs("<section id=\"verdicts\"><h2>Verdicts</h2>\n<div id=\"filter-place\"></div>\n", out);
+    if (v->check_count == 0)
+        fputs("<p class=\"note\">The file holds no variant.</p>\n", out);
+    for (unsigned set = 0; set < v->set_count; set++)
+        write_verdict_table(out, v, set);
+    write_skipped(out, v);
+    fputs("</section>\n", out);
+}

@@ -1,0 +1,348 @@
+#include "plots/view.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- words ---- */
+
+const char *view_op(const struct record *r)
+{
+    static const char *const words[] = {
+#define X(value, name, word) [value] = word,
+        RECORD_OP_MAP(X)
+#undef X
+    };
+    return r->op < sizeof words / sizeof words[0] && words[r->op] ? words[r->op] : "?";
+}
+
+const char *view_type(const struct record *r)
+{
+    static const char *const words[] = {
+#define X(value, name, word) [value] = word,
+        RECORD_DTYPE_MAP(X)
+#undef X
+    };
+    return r->out_type < sizeof words / sizeof words[0] && words[r->out_type] ? words[r->out_type] : "?";
+}
+
+const char *view_describe(const struct record *r, bool with_m, char buffer[VIEW_TEXT])
+{
+    char m[40] = "", threads[40] = "", weights[sizeof r->weights + 16] = "";
+    if (with_m && r->m > 0)
+        snprintf(m, sizeof m, ", M %" PRIu64, r->m);
+    if (r->threads > 0)
+        snprintf(threads, sizeof threads, ", %" PRIu32 " thread%s", r->threads, r->threads == 1 ? "" : "s");
+    if (r->weights[0] && strcmp(r->weights, "normal"))
+        snprintf(weights, sizeof weights, ", %s", r->weights);
+    snprintf(buffer, VIEW_TEXT,
+             "%s %s%s, %" PRIu64 " \xc3\x97 %" PRIu64 ", blocksize %" PRIu32 "%s%s%s%s%s%s", view_op(r),
+             view_type(r), m, r->n, r->k, r->blocksize, r->nested ? ", nested" : "", r->bias ? ", bias" : "",
+             threads, weights, r->regime ? ", " : "", r->regime ? regime_word(r->regime) : "");
+    return buffer;
+}
+
+const char *view_file(const struct view *v, unsigned set)
+{
+    const char *path = v->sets[set].path ? v->sets[set].path : "(no name)";
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* ---- classes of rows ---- */
+
+static bool is_timed(const struct view_row *row)
+{
+    return isfinite(row->r.median_us) && row->r.median_us > 0;
+}
+
+bool view_is_right(const struct view_row *row)
+{
+    return row->r.verdict == VERDICT_PASS && is_timed(row);
+}
+
+bool view_is_ceiling(const struct view_row *row)
+{
+    return row->r.verdict == VERDICT_NONE;
+}
+
+bool view_is_peer(const struct view_row *row)
+{
+    return strncmp(row->r.variant, "bitsandbytes_", strlen("bitsandbytes_")) == 0;
+}
+
+int view_gravity(uint8_t verdict)
+{
+    static const uint8_t order[] = {VERDICT_NONE,     VERDICT_SKIPPED, VERDICT_PASS,
+                                    VERDICT_UNSTABLE, VERDICT_SUSPECT, VERDICT_MISTRUSTED,
+                                    VERDICT_TIMEOUT,  VERDICT_CRASHED, VERDICT_FAIL};
+    _Static_assert(VIEW_GRAVITY_PASS == 2, "the place of PASS in order[]");
+    for (int i = 0; i < (int)sizeof order; i++)
+        if (order[i] == verdict)
+            return i;
+    return (int)sizeof order; /* a verdict of a later version: graver than any we know */
+}
+
+struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, const struct view_row *b)
+{
+    struct paired_ratio ratio = {a->r.median_us / b->r.median_us, {NAN, NAN}, 0};
+    if (a->set == b->set && a->r.group_id == b->r.group_id && a->r.group_id != 0 && a->samples &&
+        b->samples && a->r.sample_count == b->r.sample_count)
+        paired_ratio(a->samples, b->samples, (size_t)a->r.sample_count, v->scratch, &ratio);
+    return ratio;
+}
+
+enum ink view_ink(const struct view_family *family, const struct view_row *row)
+{
+    if (view_is_peer(row))
+        return INK_TEXT;
+    for (int i = 0; i < INK_SERIES; i++)
+        if (family->palette[i] && strcmp(family->palette[i], row->r.variant) == 0)
+            return (enum ink)(INK_S0 + i);
+    return INK_OTHER;
+}
+
+/* ---- order ---- */
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare_family(const struct view_row *a, const struct view_row *b)
+{
+    int c = compare_u64(a->set, b->set);
+    c = c ? c : compare_u64(a->r.op, b->r.op);
+    return c ? c : compare_u64(a->r.out_type, b->r.out_type);
+}
+
+/* Everything that a case may differ in, but m. */
+static int compare_facet(const struct view_row *a, const struct view_row *b)
+{
+    int c = compare_family(a, b);
+    c = c ? c : compare_u64(a->r.n, b->r.n);
+    c = c ? c : compare_u64(a->r.k, b->r.k);
+    c = c ? c : compare_u64(a->r.blocksize, b->r.blocksize);
+    c = c ? c : compare_u64(a->r.nested, b->r.nested);
+    c = c ? c : compare_u64(a->r.bias, b->r.bias);
+    c = c ? c : compare_u64(a->r.threads, b->r.threads);
+    c = c ? c : strcmp(a->r.weights, b->r.weights);
+    return c ? c : compare_u64(a->r.regime, b->r.regime);
+}
+
+static int compare_case(const struct view_row *a, const struct view_row *b)
+{
+    int c = compare_facet(a, b);
+    c = c ? c : compare_u64(a->r.m, b->r.m);
+    return c ? c : strcmp(a->r.case_key, b->r.case_key);
+}
+
+static int place_in_case(const struct view_row *row)
+{
+    return view_is_right(row) ? 0 : view_is_ceiling(row) ? 2 : 1;
+}
+
+/* Ties end with the place in the file, so that qsort() has one answer. */
+static int by_case(const void *pa, const void *pb)
+{
+    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
+    int c = compare_case(a, b);
+    c = c ? c : place_in_case(a) - place_in_case(b);
+    c = c ? c : (a->r.median_us > b->r.median_us) - (a->r.median_us < b->r.median_us);
+    return c ? c : compare_u64((uintptr_t)a, (uintptr_t)b);
+}
+
+static int compare_check(const struct view_row *a, const struct view_row *b)
+{
+    int c = compare_u64(a->set, b->set);
+    c = c ? c : strcmp(a->r.variant, b->r.variant);
+    c = c ? c : strcmp(a->r.case_key, b->r.case_key);
+    return c ? c : compare_u64(a->r.threads, b->r.threads);
+}
+
+static int by_check(const void *pa, const void *pb)
+{
+    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
+    int c = compare_check(a, b);
+    return c ? c : compare_u64((uintptr_t)a, (uintptr_t)b);
+}
+
+/* ---- building ---- */
+
+static void terminate_texts(struct record *r)
+{
+#define TEXT(name, bytes, doc) r->name[(bytes)-1] = '\0';
+#define ENUM(name, map, doc)
+#define NUMBER(ctype, name, h5, unit, doc)
+#include "results/record.inc"
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    return calloc(count ? count : 1, size);
+}
+
+static void copy_rows(struct view *v)
+{
+    struct view_row *row = v->rows;
+    for (size_t s = 0; s < v->set_count; s++) {
+        const struct result_set *set = &v->sets[s];
+        for (size_t i = 0; i < set->row_count; i++, row++) {
+            row->r = set->rows[i];
+            row->set = (unsigned)s;
+            terminate_texts(&row->r);
+            const uint64_t start = row->r.sample_start, count = row->r.sample_count;
+            if (set->samples && start <= set->sample_count && count <= set->sample_count - start && count > 0)
+                row->samples = set->samples + start;
+        }
+    }
+}
+
+static void find_cases(struct view *v)
+{
+    for (size_t i = 0; i < v->timed_count; i++) {
+        const struct view_row *row = v->timed[i], *before = i ? v->timed[i - 1] : NULL;
+        if (!before || compare_family(before, row))
+            v->families[v->family_count++].facets = &v->facets[v->facet_count];
+        struct view_family *family = &v->families[v->family_count - 1];
+        if (!before || compare_facet(before, row)) {
+            v->facets[v->facet_count++].cases = &v->cases[v->case_count];
+            family->facet_count++;
+        }
+        struct view_facet *facet = &v->facets[v->facet_count - 1];
+        if (!before || compare_case(before, row)) {
+            v->cases[v->case_count++].rows = &v->timed[i];
+            facet->case_count++;
+        }
+        struct view_case *c = &v->cases[v->case_count - 1];
+        c->count++;
+        facet->row_count++;
+        if (!c->fastest && view_is_right(row))
+            c->fastest = row;
+        if (!c->peer && view_is_right(row) && view_is_peer(row))
+            c->peer = row;
+    }
+}
+
+static void find_checks(struct view *v, const struct view_row **order)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < v->row_count; i++)
+        if (!view_is_ceiling(&v->rows[i]))
+            order[count++] = &v->rows[i];
+    qsort(order, count, sizeof order[0], by_check);
+    for (size_t i = 0; i < count; i++) {
+        const struct view_row *row = order[i];
+        if (i == 0 || compare_check(order[i - 1], row))
+            v->checks[v->check_count++] = (struct view_check){row, row};
+        struct view_check *check = &v->checks[v->check_count - 1];
+        if (view_gravity(row->r.verdict) > view_gravity(check->worst->r.verdict))
+            check->worst = row;
+        if (row->r.compared_count > check->verified->r.compared_count)
+            check->verified = row;
+    }
+}
+
+/* The variants worth a colour: those that win cases, then those that come closest. */
+struct standing {
+    const char *variant;
+    size_t wins, cases;
+    double log_gap; /* sum of ln(median / fastest) */
+};
+
+static int by_standing(const void *pa, const void *pb)
+{
+    const struct standing *a = pa, *b = pb;
+    if (a->wins != b->wins)
+        return a->wins < b->wins ? 1 : -1;
+    double ga = a->log_gap / (double)a->cases, gb = b->log_gap / (double)b->cases;
+    return ga != gb ? (ga > gb) - (ga < gb) : strcmp(a->variant, b->variant);
+}
+
+static void choose_palette(struct view_family *family, struct standing *standings)
+{
+    size_t count = 0;
+    for (size_t f = 0; f < family->facet_count; f++)
+        for (size_t i = 0; i < family->facets[f].case_count; i++) {
+            const struct view_case *c = &family->facets[f].cases[i];
+            for (size_t j = 0; j < c->count && view_is_right(c->rows[j]); j++) {
+                const struct view_row *row = c->rows[j];
+                if (view_is_peer(row))
+                    continue;
+                size_t s = 0;
+                while (s < count && strcmp(standings[s].variant, row->r.variant))
+                    s++;
+                if (s == count)
+                    standings[count++] = (struct standing){row->r.variant, 0, 0, 0};
+                standings[s].wins += row == c->fastest;
+                standings[s].cases++;
+                standings[s].log_gap += log(row->r.median_us / c->fastest->r.median_us);
+            }
+        }
+    qsort(standings, count, sizeof standings[0], by_standing);
+    for (size_t i = 0; i < count && i < INK_SERIES; i++)
+        family->palette[i] = standings[i].variant;
+}
+
+enum status view_init(struct view *v, const struct result_set *sets, size_t set_count)
+{
+    enum status s = STATUS_OK;
+    const struct view_row **order = NULL;
+    struct standing *standings = NULL;
+    size_t most_samples = 0;
+    *v = (struct view){.sets = sets, .set_count = set_count};
+    for (size_t i = 0; i < set_count; i++)
+        v->row_count += sets[i].row_count;
+
+    const size_t n = v->row_count;
+    v->rows = allocate(n, sizeof v->rows[0]);
+    v->timed = allocate(n, sizeof v->timed[0]);
+    v->cases = allocate(n, sizeof v->cases[0]);
+    v->facets = allocate(n, sizeof v->facets[0]);
+    v->families = allocate(n, sizeof v->families[0]);
+    v->checks = allocate(n, sizeof v->checks[0]);
+    order = allocate(n, sizeof order[0]);
+    standings = allocate(n, sizeof standings[0]);
+    if (!v->rows || !v->timed || !v->cases || !v->facets || !v->families || !v->checks || !order ||
+        !standings) {
+        s = status_fail(STATUS_MEMORY, "out of memory for a report of %zu rows", n);
+        goto done;
+    }
+    copy_rows(v);
+    for (size_t i = 0; i < n; i++) {
+        if (is_timed(&v->rows[i]))
+            v->timed[v->timed_count++] = &v->rows[i];
+        if (v->rows[i].samples && v->rows[i].r.sample_count > most_samples)
+            most_samples = (size_t)v->rows[i].r.sample_count;
+    }
+    v->scratch = allocate(most_samples, sizeof v->scratch[0]);
+    if (!v->scratch) {
+        s = status_fail(STATUS_MEMORY, "out of memory for %zu samples", most_samples);
+        goto done;
+    }
+    qsort(v->timed, v->timed_count, sizeof v->timed[0], by_case);
+    find_cases(v);
+    find_checks(v, order);
+    for (size_t i = 0; i < v->family_count; i++)
+        choose_palette(&v->families[i], standings);
+done:
+    free(order);
+    free(standings);
+    if (s != STATUS_OK)
+        view_release(v);
+    return s;
+}
+
+void view_release(struct view *v)
+{
+    free(v->rows);
+    free(v->timed);
+    free(v->cases);
+    free(v->facets);
+    free(v->families);
+    free(v->checks);
+    free(v->scratch);
+    *v = (struct view){0};
+}

@@ -1,0 +1,72 @@
+"""What the end-to-end tests share: the program, run as a user would."""
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Program:
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, *arguments, code=0, environment=None, **options):
+        """Runs the program; the exit code must be `code`. Returns the finished process, with text output."""
+        env = dict(os.environ, **(environment or {}))
+        done = subprocess.run(
+            [self.path, *map(str, arguments)], capture_output=True, text=True, env=env, timeout=300, **options
+        )
+        assert done.returncode == code, f"{done.args}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+
+@pytest.fixture(scope="session")
+def nf4bench():
+    path = os.environ.get("NF4BENCH")
+    assert path, "NF4BENCH must name the program (ctest sets it)"
+    return Program(path)
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """Writes a suite file and returns its path."""
+
+    def write(text, name="suite.yaml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+SMALL = """\
+suite: small
+measure: {min_samples: 3, max_samples: 5, max_seconds: 2, settle_seconds: 0}
+cases:
+  - op: dequant
+    shapes: [[16, 64], [3, 33]]
+    regime: [cold, hot]
+    variants: ["nf4_dequant_bf16__*"]
+  - op: gemm
+    m: [1, 3]
+    shapes: [[8, 96]]
+    bias: [false, true]
+    regime: cold
+    variants: ["nf4_gemm_f32_acc1__scalar", "nf4_gemm_f32_acc16__*"]
+"""
+
+
+@pytest.fixture
+def small(suite):
+    return suite(SMALL)
+
+
+@pytest.fixture
+def results(nf4bench, small, tmp_path):
+    """A results file of the small suite."""
+    path = tmp_path / "small.h5"
+    nf4bench("run", small, "-o", path)
+    return path

@@ -1,0 +1,160 @@
+/*
+ * killat.c: kills a program at a chosen write. For LD_PRELOAD:
+ *
+ *   KILLAT_MATCH=/abs/dir/run.h5   count the calls that touch a path that begins so (run.h5, run.h5.tmp, ...), and
+ *                                  fsync of its directory; the path must be absolute and free of symbolic links
+ *   KILLAT_N=17                    SIGKILL just before the 17th of them (none or 0: only count)
+ *   KILLAT_TORN=1                  instead: write half of the bytes and die; other calls are made, then it dies
+ *   KILLAT_COUNT_FILE=/path        at exit, the number of calls is written there
+ *
+ * A program can also arm it itself, after a fork for instance: see killat_arm().
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static char match[4096];
+static unsigned long kill_at;
+static bool torn;
+static atomic_ulong calls;
+
+void killat_arm(const char *path_prefix, unsigned long n, bool torn_write);
+unsigned long killat_calls(void);
+
+/* Forgets what was counted. An empty prefix matches nothing. */
+void killat_arm(const char *path_prefix, unsigned long n, bool torn_write)
+{
+    snprintf(match, sizeof match, "%s", path_prefix);
+    kill_at = n;
+    torn = torn_write;
+    atomic_store(&calls, 0);
+}
+
+unsigned long killat_calls(void)
+{
+    return atomic_load(&calls);
+}
+
+__attribute__((constructor)) static void arm_from_environment(void)
+{
+    const char *path = getenv("KILLAT_MATCH"), *n = getenv("KILLAT_N"), *t = getenv("KILLAT_TORN");
+    killat_arm(path ? path : "", n ? strtoul(n, NULL, 10) : 0, t && strcmp(t, "1") == 0);
+}
+
+__attribute__((destructor)) static void write_count(void)
+{
+    const char *path = getenv("KILLAT_COUNT_FILE");
+    FILE *f = path ? fopen(path, "w") : NULL;
+    if (f) {
+        fprintf(f, "%lu\n", killat_calls());
+        fclose(f);
+    }
+}
+
+/* The next definition of a function: the sanitizer's or libc's. */
+#define NEXT(name)                                                                                           \
+    static __typeof__(&name) next;                                                                           \
+    if (!next)                                                                                               \
+    next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+
+static bool path_matches(int directory, const char *path)
+{
+    char absolute[8192] = "", link[64];
+    if (!match[0] || !path)
+        return false;
+    if (path[0] != '/' && directory == AT_FDCWD) {
+        if (!getcwd(absolute, sizeof absolute / 2))
+            return false;
+    } else if (path[0] != '/') {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+        ssize_t n = readlink(link, absolute, sizeof absolute / 2 - 1);
+        if (n < 0)
+            return false;
+        absolute[n] = '\0';
+    }
+    size_t used = strlen(absolute);
+    snprintf(absolute + used, sizeof absolute - used, "%s%s", used > 0 ? "/" : "", path);
+    return strncmp(absolute, match, strlen(match)) == 0;
+}
+
+static bool fd_matches(int fd)
+{
+    char path[4096], link[64];
+    if (!match[0])
+        return false;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    if (n < 0)
+        return false;
+    path[n] = '\0';
+    const char *slash = strrchr(match, '/');
+    bool is_directory = slash && (size_t)n == (size_t)(slash - match) && strncmp(path, match, (size_t)n) == 0;
+    return is_directory || strncmp(path, match, strlen(match)) == 0;
+}
+
+/* Counts a call that matched. Dies now for a whole kill; returns true when the call is to be torn. */
+static bool due(void)
+{
+    if (atomic_fetch_add(&calls, 1) + 1 != kill_at)
+        return false;
+    if (!torn)
+        raise(SIGKILL);
+    return true;
+}
+
+static void die(void)
+{
+    raise(SIGKILL);
+}
+
+/* glibc's headers may redirect the 64-bit names to the plain ones; both symbols exist in the library. */
+#define WRITER(name, parameters, arguments, half_arguments)                                                  \
+    ssize_t name parameters                                                                                  \
+    {                                                                                                        \
+        NEXT(name);                                                                                          \
+        if (fd_matches(fd) && due()) {                                                                       \
+            (void)!next half_arguments;                                                                      \
+            die();                                                                                           \
+        }                                                                                                    \
+        return next arguments;                                                                               \
+    }
+WRITER(write, (int fd, const void *buffer, size_t size), (fd, buffer, size), (fd, buffer, size / 2))
+WRITER(pwrite, (int fd, const void *buffer, size_t size, off_t at), (fd, buffer, size, at),
+       (fd, buffer, size / 2, at))
+WRITER(pwrite64, (int fd, const void *buffer, size_t size, off64_t at), (fd, buffer, size, at),
+       (fd, buffer, size / 2, at))
+WRITER(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count), (fd, parts, count / 2))
+
+#define CALL(name, parameters, arguments, matches)                                                           \
+    int name parameters                                                                                      \
+    {                                                                                                        \
+        NEXT(name);                                                                                          \
+        bool last = (matches) && due();                                                                      \
+        int result = next arguments;                                                                         \
+        if (last)                                                                                            \
+            die();                                                                                           \
+        return result;                                                                                       \
+    }
+CALL(fsync, (int fd), (fd), fd_matches(fd))
+CALL(fdatasync, (int fd), (fd), fd_matches(fd))
+CALL(ftruncate, (int fd, off_t size), (fd, size), fd_matches(fd))
+CALL(ftruncate64, (int fd, off64_t size), (fd, size), fd_matches(fd))
+CALL(unlink, (const char *path), (path), path_matches(AT_FDCWD, path))
+CALL(unlinkat, (int directory, const char *path, int flags), (directory, path, flags),
+     path_matches(directory, path))
+CALL(rename, (const char *from, const char *to), (from, to),
+     path_matches(AT_FDCWD, from) || path_matches(AT_FDCWD, to))
+CALL(renameat, (int from_directory, const char *from, int to_directory, const char *to),
+     (from_directory, from, to_directory, to), path_matches(from_directory, from) || path_matches(to_directory, to))
+CALL(renameat2, (int from_directory, const char *from, int to_directory, const char *to, unsigned flags),
+     (from_directory, from, to_directory, to, flags),
+     path_matches(from_directory, from) || path_matches(to_directory, to))

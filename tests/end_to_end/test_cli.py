@@ -1,0 +1,250 @@
+"""The commands, as a user runs them, and the files they leave, as other programs read them."""
+
+import json
+import os
+import pathlib
+import re
+import resource
+import signal
+import stat
+import subprocess
+import time
+
+import h5py
+import pytest
+
+from conftest import SOURCE
+
+
+def test_help_and_version(nf4bench):
+    for argument in ("--help", "help"):
+        text = nf4bench(argument).stdout
+        for command in ("list", "verify", "run", "show", "report", "export"):
+            assert re.search(rf"^  {command} ", text, re.M)
+    assert nf4bench("--version").stdout.startswith("nf4bench ")
+    assert "--resume" in nf4bench("run", "--help").stdout
+    assert "--resume" not in nf4bench("verify", "--help").stdout
+
+
+def test_wrong_command_suggests(nf4bench):
+    done = nf4bench("verfy", code=2)
+    assert "did you mean 'verify'?" in done.stderr
+
+
+def test_list_says_what_runs_here(nf4bench):
+    lines = nf4bench("list").stdout.splitlines()
+    names = [line.split()[0] for line in lines]
+    assert len(names) == len(set(names)) > 50
+    for line in lines:
+        assert "runs here" in line or "skipped: " in line
+    assert all("__scalar" in n for n in (l.split()[0] for l in nf4bench("list", "*__scalar").stdout.splitlines()))
+    assert "no variant matches" in nf4bench("list", "no_such_*", code=2).stderr
+
+
+def test_verify_passes_and_counts(nf4bench, small):
+    done = nf4bench("verify", small)
+    assert re.search(r"^\d+ pass, 0 fail, 0 mistrusted, \d+ skipped$", done.stdout, re.M)
+
+
+def test_repro_line_runs_one_case(nf4bench):
+    case = "gemm bf16 m=4 n=96 k=100 blocksize=64 nested=0 bias=1 seed=1 weights=normal"
+    done = nf4bench("verify", "--case", case, "--variant", "nf4_gemm_bf16_acc1__scalar", "-V")
+    assert "PASS" in done.stdout and "1 pass, 0 fail" in done.stdout
+
+
+def test_unknown_variant_suggests(nf4bench, small):
+    done = nf4bench("verify", small, "-v", "nf4_gemm_f32_acc1__scalra", code=2)
+    assert "did you mean 'nf4_gemm_f32_acc1__scalar'?" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_suite_errors_point_at_the_place(nf4bench, suite):
+    path = suite("suite: x\ncases:\n  - op: dequant\n    shaps: [[1, 2]]\n")
+    done = nf4bench("verify", path, code=2)
+    assert f"{path}:4:5:" in done.stderr and "shaps" in done.stderr and "^" in done.stderr
+    assert "shapes" in done.stderr
+
+
+def test_dry_run_runs_nothing(nf4bench, small, tmp_path):
+    done = nf4bench("run", small, "-o", tmp_path / "x.h5", "--dry-run")
+    assert re.search(r"^\d+ rows in \d+ groups, \d+ of them skipped; about \d+ s$", done.stdout, re.M)
+    assert os.listdir(tmp_path) == ["suite.yaml"]
+
+
+def test_axis_overrides(nf4bench, small):
+    text = nf4bench("run", small, "--dry-run", "-a", "m=7", "-a", "blocksize=128").stdout
+    assert " m=7 " in text and " m=1 " not in text and "blocksize=64" not in text
+    assert "m=0" not in text
+
+
+def test_run_writes_every_sample(results):
+    with h5py.File(results) as f:
+        rows = f["results"][:]
+        samples = f["samples/time_us"][:]
+        assert f["samples/time_us"].attrs["unit"] in (b"us", "us")
+        for key in ("git_revision", "compiler", "cpu_model", "argv", "plan_hash", "started_utc"):
+            assert key in f.attrs, key
+        timed = rows[rows["sample_count"] > 0]
+        assert len(timed) > 10
+        assert sum(timed["sample_count"]) == len(samples)
+        for row in timed:
+            part = samples[row["sample_start"] : row["sample_start"] + row["sample_count"]]
+            assert 3 <= len(part) <= 5 and (part > 0).all()
+            assert abs(sorted(part)[len(part) // 2] - row["median_us"]) < 1e-9 or len(part) % 2 == 0
+        # The rows of a group have the same rounds, and a ceiling among them.
+        for group in set(timed["group_id"]):
+            members = timed[timed["group_id"] == group]
+            assert len(set(members["sample_count"])) == 1
+            assert sum(m["variant"].startswith(b"ceiling_") for m in members) == 1
+
+
+def test_show_export_report(nf4bench, results, tmp_path):
+    text = nf4bench("show", results, "--against", "*scalar").stdout
+    assert "nf4_dequant_bf16__scalar" in text and "| " in text
+    lines = nf4bench("export", "--csv", results).stdout.splitlines()
+    with h5py.File(results) as f:
+        assert len(lines) == 1 + len(f["results"])
+        assert lines[0].split(",") == list(f["results"].dtype.names)
+    rows = [json.loads(line) for line in nf4bench("export", "--jsonl", results).stdout.splitlines()]
+    assert all(len(r["samples_us"]) == r["sample_count"] for r in rows)
+    page = tmp_path / "r.html"
+    nf4bench("report", results, "-o", page)
+    html = page.read_text()
+    assert "nf4_dequant_bf16__scalar" in html and "<svg" in html and "<script src" not in html
+
+
+def test_output_is_not_overwritten_unless_asked(nf4bench, small, results):
+    before = results.read_bytes()
+    assert "--force" in nf4bench("run", small, "-o", results, code=2).stderr
+    assert results.read_bytes() == before
+    nf4bench("run", small, "-o", results, "--force")
+    assert results.read_bytes() != before
+
+
+def test_no_permission_and_no_folder(nf4bench, small, tmp_path):
+    done = nf4bench("run", small, "-o", tmp_path / "no" / "x.h5", code=2)
+    assert "x.h5" in done.stderr
+    if os.geteuid() != 0:
+        locked = tmp_path / "locked"
+        locked.mkdir()
+        locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        assert "x.h5" in nf4bench("run", small, "-o", locked / "x.h5", code=2).stderr
+
+
+def test_unreadable_and_foreign_results(nf4bench, small, tmp_path):
+    missing = nf4bench("show", tmp_path / "missing.h5", code=2)
+    assert "missing.h5" in missing.stderr and missing.stderr.count("\n") == 1
+    assert "suite.yaml" in nf4bench("show", small, code=2).stderr
+    foreign = tmp_path / "foreign.h5"
+    with h5py.File(foreign, "w") as f:
+        f["else"] = [1, 2, 3]
+    assert "foreign.h5" in nf4bench("show", foreign, code=2).stderr
+
+
+def test_full_disk_loses_nothing(nf4bench, small, tmp_path):
+    """A file size limit stands for the full disk: write(2) fails in the middle of the run, or of the build."""
+    lost = 0
+    for limit in (2000, 6000, 12000, 20000, 30000):
+        out = tmp_path / f"limited-{limit}.h5"
+        done = subprocess.run(
+            [nf4bench.path, "run", small, "-o", out],
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        )
+        if done.returncode == 0:
+            continue
+        lost += 1
+        assert done.returncode == 2, done.stderr
+        assert not out.exists() and not pathlib.Path(f"{out}.tmp").exists()
+        assert "--resume" in done.stderr or "journal" in done.stderr
+        journal = pathlib.Path(f"{out}.journal")
+        if journal.exists() and journal.stat().st_size > 0:
+            nf4bench("run", "--resume", out)
+            with h5py.File(out) as f:
+                assert len(f["results"]) > 10
+    assert lost >= 2
+
+
+def test_interrupt_keeps_rows_and_resume_completes(nf4bench, suite, tmp_path):
+    path = suite(
+        "suite: slow\nmeasure: {min_samples: 20, max_samples: 20, max_seconds: 60, settle_seconds: 0}\ncases:\n"
+        "  - {op: dequant, shapes: ["
+        + ", ".join(f"[{64 + i}, 512]" for i in range(40))
+        + '], regime: cold, variants: ["nf4_dequant_f32__scalar"]}\n'
+    )
+    out = tmp_path / "slow.h5"
+    run = subprocess.Popen([nf4bench.path, "run", path, "-o", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    journal = pathlib.Path(f"{out}.journal")
+    deadline = time.time() + 60
+    while time.time() < deadline and not (journal.exists() and journal.stat().st_size > 8000):
+        time.sleep(0.005)
+    run.send_signal(signal.SIGINT)
+    _, stderr = run.communicate(timeout=60)
+    if run.returncode == 0:
+        pytest.skip("the run was over before the signal came")
+    assert run.returncode == 130
+    assert b"--resume" in stderr
+    with h5py.File(out) as f:
+        before = f["results"][:]
+        assert 1 <= len(before) < 80
+    nf4bench("run", "--resume", out)
+    assert not journal.exists()
+    with h5py.File(out) as f:
+        after = f["results"][:]
+        assert len(after) == 80  # 40 shapes, the variant and the ceiling
+        assert (after[: len(before)]["median_us"] == before["median_us"]).all()
+
+
+def test_broken_off_run_is_not_started_over_by_accident(nf4bench, small, tmp_path):
+    out = tmp_path / "x.h5"
+    pathlib.Path(f"{out}.journal").write_text("x")
+    assert "--resume" in nf4bench("run", small, "-o", out, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "a.yaml"],
+        ["verify"],
+        ["verify", "a.yaml", "b.yaml"],
+        ["verify", "--case", "gemm bf16 m=1 n=1"],
+        ["verify", "no-such-suite.yaml"],
+        ["run", "no-such-suite.yaml", "-o", "x.h5"],
+        ["run", "--resume", "no-such-file.h5"],
+        ["verify", "--device", "cuda", "a.yaml"],
+        ["verify", "--seed", "-1", "a.yaml"],
+        ["show"],
+        ["report", "no-such-file.h5"],
+        ["export", "--xml", "a.h5"],
+    ],
+)
+def test_usage_errors_exit_2(nf4bench, arguments, tmp_path):
+    done = nf4bench(*arguments, code=2, cwd=tmp_path)
+    assert done.stderr.strip() and os.listdir(tmp_path) == []
+
+
+def test_all_suites_plan(nf4bench):
+    for path in sorted((SOURCE / "suites").glob("*.yaml")):
+        if path.name in ("models.yaml", "minilm.yaml"):
+            continue  # a list of shapes; a suite of a file that is fetched first
+        nf4bench("run", path, "--dry-run")
+
+
+def test_peer_bitsandbytes(nf4bench, suite):
+    if not os.environ.get("NF4BENCH_BITSANDBYTES"):
+        pytest.skip("NF4BENCH_BITSANDBYTES names no library: the package could not be fetched")
+    path = suite(
+        "suite: peer\ncases:\n"
+        '  - {op: dequant, shapes: [[64, 96]], variants: ["bitsandbytes_*"]}\n'
+        '  - {op: gemm, m: [1, 4, 17], shapes: [[64, 128]], variants: ["bitsandbytes_*"]}\n'
+    )
+    done = nf4bench("verify", path, "-V")
+    assert re.search(r"^PASS +bitsandbytes_nf4_dequant_bf16", done.stdout, re.M)
+    assert " 0 fail" in done.stdout
+
+
+def test_peer_errors(nf4bench, small, tmp_path):
+    done = nf4bench("verify", small, "--bitsandbytes", tmp_path / "none.so", code=2)
+    assert "none.so" in done.stderr

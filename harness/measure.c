@@ -28,7 +28,7 @@ struct session {
     void **prepared;       /* [row_count - 1][copies] */
     size_t next_set;       /* of the rotation */
     size_t places[PLACES]; /* byte offsets of 4-byte windows in the output */
-    uint32_t want[PLACES]; /* of a right output */
+    uint32_t (*want)[PLACES]; /* [row_count - 1] of each row's right output: contracts differ in bits */
     volatile unsigned long long sink;
 };
 
@@ -86,7 +86,7 @@ static void look_at_places(struct session *s, size_t row, size_t set, size_t rou
     for (size_t i = 0; i < PLACES && s->places[i] != SIZE_MAX; i++) {
         uint32_t got;
         memcpy(&got, (char *)s->group->operands->sets[set].out.data + s->places[i], 4);
-        if (got == 0xffffffff || (pinned && got != s->want[i])) {
+        if (got == 0xffffffff || (pinned && got != s->want[row][i])) {
             snprintf(r->fault, sizeof r->fault, "timed output of round %zu is wrong at byte %zu%s", round, s->places[i],
                      got == 0xffffffff ? ": never written" : "");
             return;
@@ -111,7 +111,7 @@ static void check_whole_outputs(struct session *s, bool first)
                          first ? "before" : "after");
             else
                 for (size_t i = 0; first && i < PLACES && s->places[i] != SIZE_MAX; i++)
-                    memcpy(&s->want[i], (char *)o->sets[0].out.data + s->places[i], 4);
+                    memcpy(&s->want[row][i], (char *)o->sets[0].out.data + s->places[i], 4);
         }
         if (!r->fault[0] && !operands_intact(o, 0, what, sizeof what))
             snprintf(r->fault, sizeof r->fault, "during timing: %s", what);
@@ -291,6 +291,9 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
         if (!group->rows[i].samples)
             status = status_fail(STATUS_MEMORY, "measure: out of memory");
     }
+    s.want = calloc(group->row_count, sizeof *s.want);
+    if (status == STATUS_OK && !s.want)
+        status = status_fail(STATUS_MEMORY, "measure: out of memory");
     if (status == STATUS_OK)
         status = prepare_peers(&s);
     if (status == STATUS_OK) {
@@ -314,6 +317,7 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
         }
     }
     unprepare_peers(&s);
+    free(s.want);
     free(scratch);
     return status;
 }

@@ -1,6 +1,6 @@
 /*
- * stats.c: order statistics of timing samples. No sample is ever left out, and no distribution is assumed: timings
- * have long right tails and sometimes two modes.
+ * stats.c: order statistics of timing samples. No sample is ever left out, and no distribution is assumed:
+ * timings have long right tails and sometimes two modes.
  */
 #include "harness/stats.h"
 
@@ -35,13 +35,14 @@ size_t median_interval_rank(size_t count)
     const double tail = 0.025;
     if (count < 6)
         return 0;
-    /* Binomial(count, 1/2): P(X <= r-1) is the chance that the median lies below the r-th smallest sample. Below
-     * the start, 10 standard deviations under the mean, lies less than 1e-20. */
+    /* Binomial(count, 1/2): P(X <= r-1) is the chance that the median lies below the r-th smallest sample.
+     * Below the start, 10 standard deviations under the mean, lies less than 1e-20. */
     double n = (double)count, first = floor(n / 2 - 5 * sqrt(n));
     size_t k = first > 0 ? (size_t)first : 0;
     int sign;
     double at = (double)k;
-    double mass = exp(lgamma_r(n + 1, &sign) - lgamma_r(at + 1, &sign) - lgamma_r(n - at + 1, &sign) - n * M_LN2);
+    double mass =
+        exp(lgamma_r(n + 1, &sign) - lgamma_r(at + 1, &sign) - lgamma_r(n - at + 1, &sign) - n * M_LN2);
     double sum = mass;
     while (sum <= tail) {
         mass *= (n - (double)k) / ((double)k + 1);
@@ -77,10 +78,10 @@ static double lag1(const double *x, size_t count)
     return square > 0 ? product / square : NAN;
 }
 
-/* The two-way split of the sorted samples with the least scatter within its sides decides. Simulated (4,000 sets of
- * 30, 100 and 500 samples), share called bimodal: normal 0.3, 0, 0 %; uniform 2.3, 0, 0 %; exponential 11, 0.9,
- * 0 %; two equal normals 6 deviations apart 88, 98, 100 %. Separation alone would call 42 % of the exponential sets
- * of 30 bimodal, hence the valley. */
+/* The two-way split of the sorted samples with the least scatter within its sides decides. Simulated (4,000
+ * sets of 30, 100 and 500 samples), share called bimodal: normal 0.3, 0, 0 %; uniform 2.3, 0, 0 %;
+ * exponential 11, 0.9, 0 %; two equal normals 6 deviations apart 88, 98, 100 %. Separation alone would call
+ * 42 % of the exponential sets of 30 bimodal, hence the valley. */
 static bool is_bimodal(const double *sorted, size_t count, double median)
 {
     const double separation = 4, smallest_share = 0.1, valley_share = 0.05, smallest_distance = 0.01;

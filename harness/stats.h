@@ -16,17 +16,18 @@ struct sample_summary {
     double median, min, p10, p90, mad, iqr;
     struct interval median_ci; /* 95 %, from order statistics (binomial); the range of the data when n < 6 */
     double lag1_autocorrelation; /* as R's acf(); NAN when all samples are equal or count < 2 */
-    /* The best two-way split has sides of at least 10 % each, whose means lie more than 4 pooled deviations and 1 %
-     * of the median apart, with at most 5 % of the samples in the middle third between them. Never under 20. */
+    /* The best two-way split has sides of at least 10 % each, whose means lie more than 4 pooled deviations
+     * and 1 % of the median apart, with at most 5 % of the samples in the middle third between them. Never
+     * under 20. */
     bool bimodal;
 };
 
 /* p in [0,1], linear interpolation between order statistics (type 7 of Hyndman and Fan, the default of R and
  * NumPy). `sorted` ascending; NAN when count is 0. */
 double quantile_sorted(const double *sorted, size_t count, double p);
-/* The largest rank r (from 1) for which the r-th smallest and the r-th largest of `count` samples enclose the median
- * of their distribution with a chance of at least 95 %: exact, by Binomial(count, 1/2). 0 when there is none
- * (count < 6). */
+/* The largest rank r (from 1) for which the r-th smallest and the r-th largest of `count` samples enclose the
+ * median of their distribution with a chance of at least 95 %: exact, by Binomial(count, 1/2). 0 when there
+ * is none (count < 6). */
 size_t median_interval_rank(size_t count);
 /* 95 % interval of the median by order statistics; the range of the data when count < 6, NAN when it is 0. */
 struct interval median_interval_sorted(const double *sorted, size_t count);

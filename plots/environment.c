@@ -42,7 +42,7 @@ const char *environment_find(const struct result_set *set, const char *globs)
 }
 
 /* A GPU that is in the machine is not yet what was timed: variants that ran on one say so by their arch. */
-static bool timed_on_gpu(const struct view *v, unsigned set)
+bool environment_is_gpu(const struct view *v, unsigned set)
 {
     for (size_t i = 0; i < v->timed_count; i++) {
         const char *arch = v->timed[i]->r.arch;
@@ -55,7 +55,7 @@ static bool timed_on_gpu(const struct view *v, unsigned set)
 const char *environment_device(const struct view *v, unsigned set)
 {
     const char *device = NULL;
-    if (timed_on_gpu(v, set))
+    if (environment_is_gpu(v, set))
         device = environment_find(&v->sets[set], "gpu|gpu_name*|gpu_model*|device_name*|device");
     if (!device)
         device = environment_find(&v->sets[set], "cpu|cpu_model*|cpu_name*|processor*");

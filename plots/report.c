@@ -108,6 +108,7 @@ static void write_summary(FILE *out, const struct view *v)
         fprintf(out, " row%s timed", v->timed_count == 1 ? "" : "s");
         for (unsigned s = 0; s < v->set_count; s++) {
             fputs(s == 0 ? " on " : s + 1 < v->set_count ? ", " : " and ", out);
+            fputs(environment_is_gpu(v, s) ? "a GPU, " : "a CPU, ", out);
             html_text(out, environment_device(v, s));
         }
         fprintf(out,

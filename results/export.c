@@ -317,7 +317,8 @@ static enum status verdict_counts(const struct result_set *s, FILE *out)
 /* Everything a reader must look at, the worst first. */
 static enum status failures(const struct result_set *s, FILE *out)
 {
-    static const char *const heads[] = {"verdict", "variant", "case", "regime", "check", ">mismatches", "reason"};
+    static const char *const heads[] = {"verdict", "variant",     "case",  "regime",
+                                        "check",   ">mismatches", "reason"};
     static const uint8_t order[] = {VERDICT_FAIL,       VERDICT_CRASHED, VERDICT_TIMEOUT,
                                     VERDICT_MISTRUSTED, VERDICT_SUSPECT, VERDICT_UNSTABLE};
     struct table t = {.columns = 7, .heads = heads};
@@ -491,8 +492,9 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
 {
     char ratio_head[160];
     snprintf(ratio_head, sizeof ratio_head, ">speed against %.120s", against ? against : "");
-    const char *const heads[COLUMNS_MAX] = {"variant", "verdict",         "regime", ">median",  ">95 % interval",
-                                            ">GB/s",   ">of the ceiling", ">n",     ratio_head};
+    const char *const heads[COLUMNS_MAX] = {"variant",        "verdict", "regime",          ">median",
+                                            ">95 % interval", ">GB/s",   ">of the ceiling", ">n",
+                                            ratio_head};
     struct table t = {.columns = against ? 9 : 8, .heads = heads};
     enum status status = STATUS_OK;
     size_t shown = 0;

@@ -1,7 +1,8 @@
 /*
- * export.h: a results file for people and for other programs. Except in Markdown, values are written unrounded (with
- * the fewest digits that read back to the same double), and NAN as an empty CSV field and a JSON null (an infinity is
- * null too: JSON has none); units stay in the column names. A failure to write is an IO error.
+ * export.h: a results file for people and for other programs. Except in Markdown, values are written
+ * unrounded (with the fewest digits that read back to the same double), and NAN as an empty CSV field and a
+ * JSON null (an infinity is null too: JSON has none); units stay in the column names. A failure to write is
+ * an IO error.
  */
 #ifndef NF4BENCH_RESULTS_EXPORT_H
 #define NF4BENCH_RESULTS_EXPORT_H
@@ -10,14 +11,14 @@
 
 #include "results/load.h"
 
-/* A line of column names, then a line a row, quoted after RFC 4180 where needed; lines end in "\n". No samples. */
+/* A line of column names, then a line a row, quoted after RFC 4180; lines end in "\n". No samples. */
 enum status export_csv(const struct result_set *s, FILE *out) WARN_UNUSED_RESULT;
 /* One JSON object a row, with its samples as the array "samples_us". */
 enum status export_jsonl(const struct result_set *s, FILE *out) WARN_UNUSED_RESULT;
-/* Markdown for a terminal: environment, verdict counts, failures with reasons, then a timing table per case, the
- * fastest first. `against`: a variant glob; a column then shows the paired speed ratio to the first timed match in
- * the row's group (group_id), time of the match / time of the row, with its 95 % interval: above 1 is faster than
- * the match. NULL for none. A glob that matches no timed variant is a USAGE error. */
+/* Markdown for a terminal: environment, verdict counts, failures with reasons, then a timing table per case,
+ * the fastest first. `against`: a variant glob; a column then shows the paired speed ratio to the first timed
+ * match in the row's group (group_id), time of the match / time of the row, with its 95 % interval: above 1
+ * is faster than the match. NULL for none. A glob that matches no timed variant is a USAGE error. */
 enum status export_markdown(const struct result_set *s, const char *against, FILE *out) WARN_UNUSED_RESULT;
 
 #endif

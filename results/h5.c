@@ -12,8 +12,8 @@ static herr_t take_first(unsigned n, const H5E_error2_t *error, void *text)
     return 0;
 }
 
-/* Called by the library where it would print. Kept here because every later call, the closing ones after a failure
- * too, empties the library's own list of errors. */
+/* Called by the library where it would print. Kept here because every later call, the closing ones after a
+ * failure too, empties the library's own list of errors. */
 static herr_t keep_reason(hid_t stack, void *unused)
 {
     static const char mark[] = "error message = '";
@@ -34,8 +34,8 @@ static herr_t keep_reason(hid_t stack, void *unused)
 
 void h5_quiet(void)
 {
-    /* Each may fail without harm: the first when the library is already running. At exit the library would try
-     * once more to write what a full disk refused, and print about it. */
+    /* Each may fail without harm: the first when the library is already running. At exit the library would
+     * try once more to write what a full disk refused, and print about it. */
     (void)H5dont_atexit();
     (void)H5Eset_auto2(H5E_DEFAULT, keep_reason, NULL);
     (void)H5PLset_loading_state(0);

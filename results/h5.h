@@ -6,8 +6,8 @@
 
 #include <hdf5.h>
 
-/* Keeps the library from printing its errors (they are kept for h5_reason()), from loading filter plugins, and from
- * running code at exit. Called before anything else. */
+/* Keeps the library from printing its errors (they are kept for h5_reason()), from loading filter plugins,
+ * and from running code at exit. Called before anything else. */
 void h5_quiet(void);
 /* The innermost description of the last failure of a call of this thread; valid until the next one. */
 const char *h5_reason(void);

@@ -1,6 +1,6 @@
 /*
- * journal.c: writes and reads the journal. journal_parse() takes any bytes: every length is checked against what is
- * left of the file before it is used, so what it allocates is bounded by the size of its input.
+ * journal.c: writes and reads the journal. journal_parse() takes any bytes: every length is checked against
+ * what is left of the file before it is used, so what it allocates is bounded by the size of its input.
  */
 #include "results/journal.h"
 
@@ -90,9 +90,9 @@ static bool rows_counts(const uint8_t *payload, size_t length, size_t *row_count
     return length == 4 + rows * packed + samples * sizeof(double);
 }
 
-/* The offset of a whole rows entry that begins at `from` or later, or 0. What only looks like one costs a CRC, so
- * bytes made to look like many are given up on: the place is then reported as if it held an entry, which makes
- * the journal an error and never a shorter one. */
+/* The offset of a whole rows entry that begins at `from` or later, or 0. What only looks like one costs a
+ * CRC, so bytes made to look like many are given up on: the place is then reported as if it held an entry,
+ * which makes the journal an error and never a shorter one. */
 static size_t whole_entry_from(const uint8_t *bytes, size_t size, size_t from)
 {
     uint64_t work = 0, work_limit = 16 * (uint64_t)size + (1 << 20);
@@ -127,21 +127,24 @@ static enum status parse_header(const uint8_t *bytes, size_t size, const char *n
 {
     struct entry e;
     if (is_blank(bytes, size))
-        return status_fail(STATUS_INPUT, "%s: the run was killed before its journal had a header: nothing is "
-                                         "recorded; start the run anew",
+        return status_fail(STATUS_INPUT,
+                           "%s: the run was killed before its journal had a header: nothing is "
+                           "recorded; start the run anew",
                            name);
     if (size < MAGIC_SIZE || memcmp(bytes, magic, MAGIC_SIZE) != 0)
-        return status_fail(STATUS_INPUT, "%s: not a journal of this version of nf4bench (its first line is not "
-                                         "\"%.*s\")",
+        return status_fail(STATUS_INPUT,
+                           "%s: not a journal of this version of nf4bench (its first line is not "
+                           "\"%.*s\")",
                            name, MAGIC_SIZE - 1, magic);
     if (!entry_at(bytes, size, MAGIC_SIZE, &e) || e.type != ENTRY_HEADER || e.length < HEADER_HEAD)
         return status_fail(STATUS_INPUT, "%s: the header at offset %d is damaged", name, MAGIC_SIZE);
     uint32_t hash = load_u32(e.payload), row_size = load_u32(e.payload + 4);
     if (hash != record_layout_hash() || row_size != record_packed_size())
-        return status_fail(STATUS_INPUT,
-                           "%s: written by an nf4bench with other columns (layout %08x, %u bytes a row; this one "
-                           "has %08x, %zu): finish it with that build, or remove it and start the run anew",
-                           name, hash, row_size, record_layout_hash(), record_packed_size());
+        return status_fail(
+            STATUS_INPUT,
+            "%s: written by an nf4bench with other columns (layout %08x, %u bytes a row; this one "
+            "has %08x, %zu): finish it with that build, or remove it and start the run anew",
+            name, hash, row_size, record_layout_hash(), record_packed_size());
     size_t json_size = e.length - HEADER_HEAD;
     if (memchr(e.payload + HEADER_HEAD, '\0', json_size))
         return status_fail(STATUS_INPUT, "%s: the header has a NUL in its JSON", name);
@@ -163,17 +166,19 @@ static enum status count_entries(const uint8_t *bytes, size_t size, const char *
         if (!entry_at(bytes, size, at, &e)) {
             size_t later = whole_entry_from(bytes, size, at + 1);
             if (later != 0)
-                return status_fail(STATUS_INPUT, "%s: the entry at offset %zu is damaged, and whole entries follow "
-                                                 "it (at offset %zu): this is not the mark of a killed run",
+                return status_fail(STATUS_INPUT,
+                                   "%s: the entry at offset %zu is damaged, and whole entries follow "
+                                   "it (at offset %zu): this is not the mark of a killed run",
                                    name, at, later);
             out->torn = true;
             return STATUS_OK;
         }
         if (e.type != ENTRY_ROWS)
-            return status_fail(STATUS_INPUT, "%s: the entry at offset %zu has the unknown type %u", name, at, e.type);
+            return status_fail(STATUS_INPUT, "%s: the entry at offset %zu has the unknown type %u", name, at,
+                               e.type);
         if (!rows_counts(e.payload, e.length, &rows, &samples))
-            return status_fail(STATUS_INPUT, "%s: the counts in the entry at offset %zu contradict its length", name,
-                               at);
+            return status_fail(STATUS_INPUT,
+                               "%s: the counts in the entry at offset %zu contradict its length", name, at);
         out->row_count += rows;
         out->sample_count += samples;
         out->whole_size += ENTRY_HEAD + (size_t)e.length;
@@ -194,8 +199,8 @@ static enum status fill_rows(const uint8_t *bytes, const char *name, struct jour
             struct record *r = &out->rows[row];
             const struct column *bad = record_unpack(p, r);
             if (bad)
-                return status_fail(STATUS_INPUT, "%s: row %u of the entry at offset %zu has no valid %s", name, i, at,
-                                   bad->name);
+                return status_fail(STATUS_INPUT, "%s: row %u of the entry at offset %zu has no valid %s",
+                                   name, i, at, bad->name);
             r->sample_start = sample + entry_samples;
             entry_samples += r->sample_count;
         }
@@ -218,8 +223,8 @@ enum status journal_parse(const uint8_t *bytes, size_t size, const char *name, s
         out->rows = malloc((out->row_count + 1) * sizeof *out->rows);
         out->samples = malloc((out->sample_count + 1) * sizeof *out->samples);
         if (!out->rows || !out->samples)
-            s = status_fail(STATUS_MEMORY, "%s: out of memory for %zu rows and %zu samples", name, out->row_count,
-                            out->sample_count);
+            s = status_fail(STATUS_MEMORY, "%s: out of memory for %zu rows and %zu samples", name,
+                            out->row_count, out->sample_count);
     }
     if (s == STATUS_OK)
         s = fill_rows(bytes, name, out);
@@ -272,8 +277,8 @@ enum status journal_read(const char *path, struct journal *out)
     size_t size = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a FIFO must not wait for a writer */
     if (fd < 0)
-        return status_fail(errno == ENOENT ? STATUS_INPUT : STATUS_IO, "%s: cannot open the journal: %s", path,
-                           strerror(errno));
+        return status_fail(errno == ENOENT ? STATUS_INPUT : STATUS_IO, "%s: cannot open the journal: %s",
+                           path, strerror(errno));
     enum status s = read_file(fd, path, &bytes, &size);
     if (s == STATUS_OK)
         s = journal_parse(bytes, size, path, out);
@@ -306,7 +311,8 @@ static void writer_free(struct journal_writer *w)
 }
 
 /* Opens and locks path. Two writers would cut off each other's entries. */
-static enum status writer_new(const char *path, int flags, enum journal_sync sync, struct journal_writer **out)
+static enum status writer_new(const char *path, int flags, enum journal_sync sync,
+                              struct journal_writer **out)
 {
     enum status s = STATUS_OK;
     struct journal_writer *w = calloc(1, sizeof *w);
@@ -340,8 +346,9 @@ out:
 static enum status writer_reserve(struct journal_writer *w, size_t length)
 {
     if (length > ENTRY_MAX)
-        return status_fail(STATUS_LIMIT, "%s: an entry of %zu bytes is over the limit of %u: record fewer samples",
-                           w->path, length, (unsigned)ENTRY_MAX);
+        return status_fail(STATUS_LIMIT,
+                           "%s: an entry of %zu bytes is over the limit of %u: record fewer samples", w->path,
+                           length, (unsigned)ENTRY_MAX);
     size_t need = MAGIC_SIZE + ENTRY_HEAD + length;
     if (need <= w->capacity)
         return STATUS_OK;
@@ -382,8 +389,8 @@ static bool write_all(int fd, const uint8_t *bytes, size_t size)
 static enum status writer_write(struct journal_writer *w, size_t size)
 {
     if (w->broken)
-        return status_fail(STATUS_IO, "%s: an earlier append failed and could not be undone; nothing was added",
-                           w->path);
+        return status_fail(
+            STATUS_IO, "%s: an earlier append failed and could not be undone; nothing was added", w->path);
     if (!write_all(w->fd, w->buffer, size)) {
         int error = errno;
         /* The disk may have taken a part: without this the next entry would stand behind a torn one. */
@@ -391,14 +398,16 @@ static enum status writer_write(struct journal_writer *w, size_t size)
         const char *why = error == ENOSPC || error == EDQUOT ? "the disk is full: "
                           : error == EFBIG                   ? "the file size limit is reached: "
                                                              : "";
-        return status_fail(STATUS_IO,
-                           "%s: cannot write: %s%s; everything recorded before this row is kept: make room, then "
-                           "finish the run with --resume",
-                           w->path, why, strerror(error));
+        return status_fail(
+            STATUS_IO,
+            "%s: cannot write: %s%s; everything recorded before this row is kept: make room, then "
+            "finish the run with --resume",
+            w->path, why, strerror(error));
     }
     w->end += size;
     if (w->sync == JOURNAL_SYNC_EACH && fdatasync(w->fd) != 0)
-        return status_fail(STATUS_IO, "%s: cannot force the last row to the disk: %s", w->path, strerror(errno));
+        return status_fail(STATUS_IO, "%s: cannot force the last row to the disk: %s", w->path,
+                           strerror(errno));
     return STATUS_OK;
 }
 
@@ -429,11 +438,13 @@ static enum status check_unused(const struct journal_writer *w)
     if (fstat(w->fd, &st) != 0)
         return status_fail(STATUS_IO, "%s: cannot stat: %s", w->path, strerror(errno));
     if (st.st_nlink == 0) /* removed between open and lock */
-        return status_fail(STATUS_USAGE, "%s: another nf4bench has just removed this journal; try again", w->path);
+        return status_fail(STATUS_USAGE, "%s: another nf4bench has just removed this journal; try again",
+                           w->path);
     enum status s = read_file(w->fd, w->path, &bytes, &size);
     if (s == STATUS_OK && !is_blank(bytes, size))
-        s = status_fail(STATUS_USAGE, "%s: exists: it may hold the rows of an unfinished run; finish that with "
-                                      "--resume, or remove the file",
+        s = status_fail(STATUS_USAGE,
+                        "%s: exists: it may hold the rows of an unfinished run; finish that with "
+                        "--resume, or remove the file",
                         w->path);
     free(bytes);
     return s;
@@ -513,8 +524,8 @@ enum status journal_append_open(const char *path, enum journal_sync sync, struct
     if (s == STATUS_OK) {
         w->end = j.whole_size;
         if (j.torn && ftruncate(w->fd, (off_t)w->end) != 0)
-            s = status_fail(STATUS_IO, "%s: cannot cut off the torn entry at offset %zu: %s", path, j.whole_size,
-                            strerror(errno));
+            s = status_fail(STATUS_IO, "%s: cannot cut off the torn entry at offset %zu: %s", path,
+                            j.whole_size, strerror(errno));
     }
     journal_release(&j);
     free(bytes);
@@ -532,13 +543,13 @@ enum status journal_append(struct journal_writer *w, const struct record *rows, 
     if (row_count == 0)
         return STATUS_OK;
     if (row_count > row_limit)
-        return status_fail(STATUS_LIMIT, "%s: %zu rows in one entry are over the limit of %zu", w->path, row_count,
-                           row_limit);
+        return status_fail(STATUS_LIMIT, "%s: %zu rows in one entry are over the limit of %zu", w->path,
+                           row_count, row_limit);
     length += row_count * packed;
     for (size_t i = 0; i < row_count; i++) {
         if (rows[i].sample_count > 0 && (!samples || !samples[i]))
-            return status_fail(STATUS_INTERNAL, "%s: row %zu has %llu samples but no array of them", w->path, i,
-                               (unsigned long long)rows[i].sample_count);
+            return status_fail(STATUS_INTERNAL, "%s: row %zu has %llu samples but no array of them", w->path,
+                               i, (unsigned long long)rows[i].sample_count);
         if (rows[i].sample_count > ENTRY_MAX / sizeof(double))
             return status_fail(STATUS_LIMIT, "%s: %llu samples in one row are over the limit of %zu", w->path,
                                (unsigned long long)rows[i].sample_count, ENTRY_MAX / sizeof(double));

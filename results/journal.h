@@ -1,15 +1,18 @@
 /*
- * journal.h: the crash-proof log of a run. Results are appended here, row by row; the HDF5 file is built from it
- * at the end (store.h). A run killed at any moment loses no appended row.
+ * journal.h: the crash-proof log of a run. Results are appended here, row by row; the HDF5 file is built from
+ * it at the end (store.h). A run killed at any moment loses no appended row.
  *
- * File: a magic line, then entries. An entry is { u32 length of the payload, u32 type, u32 crc } and the payload;
- * the crc is zlib's crc32 over length, type and payload; everything is little-endian.
- *   header (the first entry, once)  u32 record_layout_hash(), u32 record_packed_size(), a JSON object as text
- *                                   (environment, argv, plan hash, schema version)
- *   rows                            u32 count, count packed rows, then their samples as doubles, in row order
- * A torn last entry is what a kill leaves: it is cut off when the journal is opened to append. Anything else that
- * does not check is an error with the offset; nothing is skipped silently. To tell the two apart, whatever follows
- * a bad entry is searched for a whole one: a damaged length must not pass for the end of the file.
+ * File: a magic line, then entries. An entry is { u32 length of the payload, u32 type, u32 crc }, then the
+ * payload; the crc is zlib's crc32 over length, type and payload; everything is little-endian.
+ *
+ *   header   the first entry, once: u32 record_layout_hash(), u32 record_packed_size(), a JSON object as text
+ *            (environment, argv, plan hash, schema version)
+ *   rows     u32 count, count packed rows, then their samples as doubles, in row order
+ *
+ * A torn last entry is what a kill leaves: it is cut off when the journal is opened to append. Anything else
+ * that does not check is an error with the offset; nothing is skipped silently. To tell the two apart,
+ * whatever follows a bad entry is searched for a whole one: a damaged length must not pass for the end of the
+ * file.
  */
 #ifndef NF4BENCH_RESULTS_JOURNAL_H
 #define NF4BENCH_RESULTS_JOURNAL_H
@@ -23,8 +26,8 @@
 
 struct journal_writer;
 
-/* When appended rows are forced to the disk. A killed process loses nothing under either; EACH also survives a
- * machine that loses power. */
+/* When appended rows are forced to the disk. A killed process loses nothing under either; EACH also survives
+ * a machine that loses power. */
 enum journal_sync { JOURNAL_SYNC_END, JOURNAL_SYNC_EACH };
 
 /* Creates path with the given header JSON object text. Fails with USAGE if it exists, unless it is what a run
@@ -34,10 +37,10 @@ enum status journal_create(const char *path, const char *header_json, enum journ
 /* Opens an existing journal to append after its last whole entry, cutting off a torn one. */
 enum status journal_append_open(const char *path, enum journal_sync sync,
                                 struct journal_writer **out) WARN_UNUSED_RESULT;
-/* Appends rows as ONE entry, all or nothing (rows that were measured together are recorded together). samples[i]
- * has rows[i].sample_count values in microseconds (NULL when 0). sample_start is set when the store is built.
- * After a failure (a full disk) everything appended before is kept; the append may be tried again. The program
- * must ignore SIGXFSZ to see a file size limit as an error. */
+/* Appends rows as ONE entry, all or nothing (rows that were measured together are recorded together).
+ * samples[i] has rows[i].sample_count values in microseconds (NULL when 0). sample_start is set when the
+ * store is built. After a failure (a full disk) everything appended before is kept; the append may be tried
+ * again. The program must ignore SIGXFSZ to see a file size limit as an error. */
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,
                            size_t row_count) WARN_UNUSED_RESULT;
 /* Flushes to the disk and closes; frees w on success and on failure. NULL is allowed. */
@@ -55,7 +58,8 @@ struct journal {
 };
 enum status journal_read(const char *path, struct journal *out) WARN_UNUSED_RESULT;
 /* The same from memory: what the fuzzer feeds. */
-enum status journal_parse(const uint8_t *bytes, size_t size, const char *name, struct journal *out) WARN_UNUSED_RESULT;
+enum status journal_parse(const uint8_t *bytes, size_t size, const char *name,
+                          struct journal *out) WARN_UNUSED_RESULT;
 void journal_release(struct journal *j);
 
 #endif

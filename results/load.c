@@ -1,6 +1,6 @@
 /*
- * load.c: reads a results file that may be damaged or made to do harm. HDF5 1.10.8 crashes on such files, so it runs
- * in a child that sends what it read through a pipe, as blocks:
+ * load.c: reads a results file that may be damaged or made to do harm. HDF5 1.10.8 crashes on such files, so
+ * it runs in a child that sends what it read through a pipe, as blocks:
  *
  *   { u32 kind, u32 length of the payload }, payload
  *
@@ -11,8 +11,8 @@
  *   END                                     last, once
  *   ERROR      u32 status, message          instead of any of these, and then nothing more
  *
- * The parent believes nothing: a child taken over by the file can make it report an error or wrong numbers, which
- * the file could have held anyway, but not write outside its buffers or wait for ever.
+ * The parent believes nothing: a child taken over by the file can make it report an error or wrong numbers,
+ * which the file could have held anyway, but not write outside its buffers or wait for ever.
  */
 #include "results/load.h"
 
@@ -67,7 +67,8 @@ struct child {
 static void send_block(const struct child *c, enum block_kind kind, const void *payload, size_t length)
 {
     uint32_t head[2] = {kind, (uint32_t)length};
-    if (fwrite(head, sizeof head, 1, c->pipe) != 1 || (length > 0 && fwrite(payload, length, 1, c->pipe) != 1))
+    if (fwrite(head, sizeof head, 1, c->pipe) != 1 ||
+        (length > 0 && fwrite(payload, length, 1, c->pipe) != 1))
         _exit(1); /* the parent is gone */
 }
 
@@ -88,7 +89,7 @@ static enum status fail_h5(const char *path, const char *what)
     return status_fail(STATUS_INPUT, "%s: cannot read %s: %s", path, what, h5_reason());
 }
 
-/* Value of a scalar text attribute in *text (to be freed). False when it has another form or cannot be read. */
+/* Value of a scalar text attribute in *text (to be freed). False when it is none or cannot be read. */
 static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
 {
     bool ok = false;
@@ -204,17 +205,19 @@ static enum status send_attributes(const struct child *c, hid_t file)
             return fail_h5(c->path, "the attributes");
     }
     if (!walk.has_version)
-        return status_fail(STATUS_INPUT, "%s: not a results file of nf4bench: it has no schema_version", c->path);
+        return status_fail(STATUS_INPUT, "%s: not a results file of nf4bench: it has no schema_version",
+                           c->path);
     if (walk.version > STORE_SCHEMA_VERSION)
-        return status_fail(STATUS_INPUT, "%s: schema version %lld; this nf4bench reads up to %d: use a newer one",
-                           c->path, walk.version, STORE_SCHEMA_VERSION);
+        return status_fail(STATUS_INPUT,
+                           "%s: schema version %lld; this nf4bench reads up to %d: use a newer one", c->path,
+                           walk.version, STORE_SCHEMA_VERSION);
     if (walk.version < 1)
         return status_fail(STATUS_INPUT, "%s: schema version %lld does not exist", c->path, walk.version);
     return STATUS_OK;
 }
 
-/* Opens a dataset that lies in this file as a list of known, bearable length. Links and storage that lead to other
- * files would let a results file make us read any file of the user. */
+/* Opens a dataset that lies in this file as a list of known, bearable length. Links and storage that lead to
+ * other files would let a results file make us read any file of the user. */
 static enum status open_list(const struct child *c, hid_t file, const char *name, hsize_t limit, hid_t *data,
                              hsize_t *count)
 {
@@ -224,9 +227,11 @@ static enum status open_list(const struct child *c, hid_t file, const char *name
     *data = -1;
     *count = 0;
     if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0)
-        return status_fail(STATUS_INPUT, "%s: an HDF5 file, but not results of nf4bench: it has no %s", c->path, name);
+        return status_fail(STATUS_INPUT, "%s: an HDF5 file, but not results of nf4bench: it has no %s",
+                           c->path, name);
     if (link.type != H5L_TYPE_HARD)
-        return status_fail(STATUS_INPUT, "%s: %s is a link to elsewhere, which is not followed", c->path, name);
+        return status_fail(STATUS_INPUT, "%s: %s is a link to elsewhere, which is not followed", c->path,
+                           name);
     *data = H5Dopen2(file, name, H5P_DEFAULT);
     if (*data < 0)
         return fail_h5(c->path, name);
@@ -237,8 +242,10 @@ static enum status open_list(const struct child *c, hid_t file, const char *name
         goto out;
     }
     H5D_layout_t layout = H5Pget_layout(list);
-    if (H5Pget_external_count(list) != 0 || (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)) {
-        s = status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path, name);
+    if (H5Pget_external_count(list) != 0 ||
+        (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)) {
+        s = status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path,
+                        name);
         goto out;
     }
     if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1) {
@@ -270,8 +277,8 @@ static bool read_part(hid_t data, hid_t memory_type, hsize_t start, hsize_t coun
     return ok;
 }
 
-/* A column as it is read: `type` at `offset` of a buffer row. Enums are read as signed numbers, so that a value out
- * of range is seen and not clipped into range. */
+/* A column as it is read: `type` at `offset` of a buffer row. Enums are read as signed numbers, so that a
+ * value out of range is seen and not clipped into range. */
 struct present_column {
     const struct column *column;
     size_t offset;
@@ -315,8 +322,8 @@ static size_t buffer_size(const struct column *c)
 }
 
 /* The columns that both the file and record.inc have, and the compound to read them with. */
-static enum status match_columns(const struct child *c, hid_t in_file, struct present_column *present, size_t *count,
-                                 hid_t *row)
+static enum status match_columns(const struct child *c, hid_t in_file, struct present_column *present,
+                                 size_t *count, hid_t *row)
 {
     size_t offset = 0, total = 0;
     *count = 0;
@@ -338,8 +345,8 @@ static enum status match_columns(const struct child *c, hid_t in_file, struct pr
         if (member >= 0)
             H5Tclose(member);
         if (!ok)
-            return status_fail(STATUS_INPUT, "%s: the column %s of /results has a type that does not fit", c->path,
-                               column->name);
+            return status_fail(STATUS_INPUT, "%s: the column %s of /results has a type that does not fit",
+                               c->path, column->name);
         present[(*count)++] = (struct present_column){column, offset};
         offset += buffer_size(column);
     }
@@ -348,8 +355,9 @@ static enum status match_columns(const struct child *c, hid_t in_file, struct pr
     return STATUS_OK;
 }
 
-/* One buffer row to the packed form. What record_pack() refuses is packed nevertheless: the parent names it. */
-static void pack_row(const uint8_t *buffer, const struct present_column *present, size_t count, uint8_t *packed)
+/* One buffer row to the packed form. What record_pack() refuses is packed too: the parent names it. */
+static void pack_row(const uint8_t *buffer, const struct present_column *present, size_t count,
+                     uint8_t *packed)
 {
     struct record r;
     record_init(&r);
@@ -494,7 +502,7 @@ static void limit(int what, rlim_t value)
     (void)setrlimit(what, &(struct rlimit){value, value + 1 < old.rlim_max ? value + 1 : old.rlim_max});
 }
 
-/* The program may catch signals (a kernel under test crashes in a way of its own): a crash here must be one. */
+/* The program may catch signals (kernels under test crash): a crash here must be one. */
 static void confine(const struct load_limits *limits)
 {
     sigset_t none;
@@ -550,8 +558,7 @@ static int milliseconds_left(const struct reader *r)
     struct timespec now;
     if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
         return 0;
-    long long ms =
-        (r->deadline.tv_sec - now.tv_sec) * 1000LL + (r->deadline.tv_nsec - now.tv_nsec) / 1000000;
+    long long ms = (r->deadline.tv_sec - now.tv_sec) * 1000LL + (r->deadline.tv_nsec - now.tv_nsec) / 1000000;
     return ms < 0 ? 0 : ms > 1000000 ? 1000000 : (int)ms;
 }
 
@@ -580,8 +587,9 @@ static size_t read_some(struct reader *r, void *out, size_t size)
 
 static enum status garbled(const struct reader *r)
 {
-    return status_fail(STATUS_INPUT, "%s: the process that read it sent something senseless: the file is damaged or "
-                                     "hostile",
+    return status_fail(STATUS_INPUT,
+                       "%s: the process that read it sent something senseless: the file is damaged or "
+                       "hostile",
                        r->path);
 }
 
@@ -642,9 +650,10 @@ static enum status take_rows(struct reader *r, size_t length, struct result_set 
         if (bad)
             return status_fail(STATUS_INPUT, "%s: row %zu of /results has no valid %s", r->path, r->rows_got,
                                bad->name);
-        if (row->sample_start > out->sample_count || row->sample_count > out->sample_count - row->sample_start)
-            return status_fail(STATUS_INPUT, "%s: row %zu of /results names samples that are not in the file", r->path,
-                               r->rows_got);
+        if (row->sample_start > out->sample_count ||
+            row->sample_count > out->sample_count - row->sample_start)
+            return status_fail(STATUS_INPUT, "%s: row %zu of /results names samples that are not in the file",
+                               r->path, r->rows_got);
         r->rows_got++;
     }
     return STATUS_OK;
@@ -722,25 +731,30 @@ static enum status read_stream(struct reader *r, struct result_set *out, bool *c
 }
 
 /* Why a child ended without having said so. */
-static enum status explain_end(const struct reader *r, const struct load_limits *limits, bool waited, int wait_status)
+static enum status explain_end(const struct reader *r, const struct load_limits *limits, bool waited,
+                               int wait_status)
 {
     if (r->timed_out)
-        return status_fail(STATUS_INPUT, "%s: reading it took more than %u ms: the file is damaged or hostile", r->path,
+        return status_fail(STATUS_INPUT,
+                           "%s: reading it took more than %u ms: the file is damaged or hostile", r->path,
                            limits->wall_ms);
     if (waited && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGXCPU)
-        return status_fail(STATUS_INPUT, "%s: reading it took more than %u s of processor time: the file is damaged or "
-                                         "hostile",
+        return status_fail(STATUS_INPUT,
+                           "%s: reading it took more than %u s of processor time: the file is damaged or "
+                           "hostile",
                            r->path, limits->cpu_s);
     if (waited && WIFSIGNALED(wait_status))
-        return status_fail(STATUS_INPUT, "%s: the HDF5 library crashed (signal %d) while reading: the file is damaged "
-                                         "or hostile",
+        return status_fail(STATUS_INPUT,
+                           "%s: the HDF5 library crashed (signal %d) while reading: the file is damaged "
+                           "or hostile",
                            r->path, WTERMSIG(wait_status));
-    return status_fail(STATUS_INPUT, "%s: the process that read it stopped half-way: the file is damaged or hostile",
+    return status_fail(STATUS_INPUT,
+                       "%s: the process that read it stopped half-way: the file is damaged or hostile",
                        r->path);
 }
 
-/* Reaps the child; false when that cannot be (the program ignores SIGCHLD). One that is done has a moment to end by
- * itself, because a kill would hide the signal it is dying of. */
+/* Reaps the child; false when that cannot be (the program ignores SIGCHLD). One that is done has a moment to
+ * end by itself, because a kill would hide the signal it is dying of. */
 static bool reap(pid_t child, bool kill_now, int *wait_status)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
@@ -809,7 +823,8 @@ static enum status check_file(const char *path)
     char start[16] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return status_fail(errno == ENOENT ? STATUS_INPUT : STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
+        return status_fail(errno == ENOENT ? STATUS_INPUT : STATUS_IO, "%s: cannot open: %s", path,
+                           strerror(errno));
     if (fstat(fd, &st) != 0)
         s = status_fail(STATUS_IO, "%s: cannot stat: %s", path, strerror(errno));
     else if (S_ISDIR(st.st_mode))
@@ -819,13 +834,15 @@ static enum status check_file(const char *path)
     else if (st.st_size == 0)
         s = status_fail(STATUS_INPUT, "%s: empty, not a results file", path);
     else if (pread(fd, start, sizeof start - 1, 0) > 0 && strcmp(start, "nf4bench journa") == 0)
-        s = status_fail(STATUS_INPUT, "%s: the journal of an unfinished run: finish that with `nf4bench run --resume`",
+        s = status_fail(STATUS_INPUT,
+                        "%s: the journal of an unfinished run: finish that with `nf4bench run --resume`",
                         path);
     close(fd);
     return s;
 }
 
-enum status result_set_load_limited(const char *path, const struct load_limits *limits, struct result_set *out)
+enum status result_set_load_limited(const char *path, const struct load_limits *limits,
+                                    struct result_set *out)
 {
     *out = (struct result_set){0};
     enum status s = check_file(path);

@@ -1,6 +1,7 @@
 /*
  * load.h: reads a results file. HDF5 1.10 can be crashed by a hostile file, so the library runs in a child
- * process with limits on memory, time and output; the parent checks what it sends and reports what went wrong.
+ * process with limits on memory, time and output; the parent checks what it sends and reports what went
+ * wrong.
  */
 #ifndef NF4BENCH_RESULTS_LOAD_H
 #define NF4BENCH_RESULTS_LOAD_H
@@ -25,8 +26,8 @@ struct result_set {
     size_t sample_count;
 };
 
-/* Columns that an older file lacks keep record_init()'s value; columns this version does not know are left out; a
- * newer schema is refused by version. Texts that are not UTF-8 are repaired (text_repair()). */
+/* Columns that an older file lacks keep record_init()'s value; columns this version does not know are left
+ * out; a newer schema is refused by version. Texts that are not UTF-8 are repaired (text_repair()). */
 enum status result_set_load(const char *path, struct result_set *out) WARN_UNUSED_RESULT;
 
 /* What the child may use. LOAD_LIMITS is what result_set_load() sets; tests with hostile files set less. */

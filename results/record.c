@@ -1,5 +1,6 @@
 /*
- * record.c: everything about a row that can be derived from record.inc, so that no second list of columns exists.
+ * record.c: everything about a row that can be derived from record.inc, so that no second list of columns
+ * exists.
  */
 #include "results/record.h"
 
@@ -10,7 +11,8 @@
 
 #include <zlib.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the packed form is little-endian: add byte swaps here");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the packed form is little-endian: add byte swaps here");
 _Static_assert(sizeof(double) == 8, "the packed form stores doubles as 8 bytes");
 
 #define WORD_CASE(value, name, word)                                                                         \
@@ -28,6 +30,7 @@ _Static_assert(sizeof(double) == 8, "the packed form stores doubles as 8 bytes")
     }
 #include "results/record.inc"
 
+/* clang-format off */
 #define KIND_OF(ctype)                                                                                       \
     _Generic((ctype)0,                                                                                       \
         uint8_t: COLUMN_U8,                                                                                  \
@@ -35,6 +38,7 @@ _Static_assert(sizeof(double) == 8, "the packed form stores doubles as 8 bytes")
         uint64_t: COLUMN_U64,                                                                                \
         int64_t: COLUMN_I64,                                                                                 \
         double: COLUMN_F64)
+/* clang-format on */
 
 const struct column record_columns[] = {
 #define TEXT(name, bytes, doc) {#name, "", doc, COLUMN_TEXT, offsetof(struct record, name), bytes, NULL},
@@ -130,7 +134,7 @@ const struct column *record_pack(const struct record *r, uint8_t *out)
         const struct column *c = &record_columns[i];
         const char *value = (const char *)r + c->offset;
         memcpy(out, value, c->size);
-        /* A text cut by snprintf() may end inside a character, which would spoil the whole table for pandas. */
+        /* A text cut by snprintf() may end inside a character: pandas would refuse the whole table. */
         if (c->kind == COLUMN_TEXT && !memchr(value, '\0', c->size))
             return c;
         if (c->kind == COLUMN_TEXT)

@@ -1,6 +1,7 @@
 /*
- * store.c: the HDF5 file of a finished run. Three readers set its form: h5py and h5dump (plain HDF5 types, committed
- * enums, units and meanings as attributes), PyTables (the attributes of a TABLE) and, through it, pandas.
+ * store.c: the HDF5 file of a finished run. Three readers set its form: h5py and h5dump (plain HDF5 types,
+ * committed enums, units and meanings as attributes), PyTables (the attributes of a TABLE) and, through it,
+ * pandas.
  */
 #include "results/store.h"
 
@@ -128,8 +129,8 @@ static enum status write_root_attributes(hid_t file, const char *path, const cha
     }
     value = json_object_get(header, "schema_version");
     if (value && json_integer_value(value) != version) {
-        s = status_fail(STATUS_INPUT, "%s: the journal has schema version %lld, this nf4bench writes %lld", path,
-                        (long long)json_integer_value(value), (long long)version);
+        s = status_fail(STATUS_INPUT, "%s: the journal has schema version %lld, this nf4bench writes %lld",
+                        path, (long long)json_integer_value(value), (long long)version);
         goto out;
     }
     root = H5Gopen2(file, "/", H5P_DEFAULT);
@@ -185,8 +186,9 @@ static hid_t column_type(const struct column *c)
     return H5Tcopy(types[c - record_columns]);
 }
 
-/* The compound of a row: `packed` as in the file, else at the offsets of struct record. The members are the same in
- * both, because this machine is little-endian (record.c asserts it): only the place of a value differs. */
+/* The compound of a row: `packed` as in the file, else at the offsets of struct record. The members are the
+ * same in both, because this machine is little-endian (record.c asserts it): only the place of a value
+ * differs. */
 static hid_t row_type(bool packed)
 {
     hid_t row = H5Tcreate(H5T_COMPOUND, packed ? record_packed_size() : sizeof(struct record));
@@ -226,8 +228,8 @@ static enum status write_types(hid_t file, const char *path)
     return s;
 }
 
-/* One-dimensional and extendible, as PyTables wants it; chunked, compressed with what every reader has. Without
- * times of creation, so that one journal always makes the same file. */
+/* One-dimensional and extendible, as PyTables wants it; chunked, compressed with what every reader has.
+ * Without times of creation, so that one journal always makes the same file. */
 static hid_t create_dataset(hid_t location, const char *name, hid_t type, hsize_t count, hsize_t chunk)
 {
     hid_t space = -1, list = -1, data = -1;
@@ -312,9 +314,9 @@ out:
 
 /* ---- the file ---- */
 
-/* A file that HDF5 keeps in memory. On a disk the library makes a full one hard to see (H5Fclose() returns 0) and
- * keeps what it could not write, and its handles, until the program ends. The attributes of the root keep the order
- * of the header. */
+/* A file that HDF5 keeps in memory. On a disk the library makes a full one hard to see (H5Fclose() returns 0)
+ * and keeps what it could not write, and its handles, until the program ends. The attributes of the root keep
+ * the order of the header. */
 static hid_t create_in_memory(const char *path)
 {
     const size_t step = 4 << 20;
@@ -347,7 +349,8 @@ static enum status build_image(const char *path, const struct journal *j, void *
     if (s == STATUS_OK)
         s = write_samples(file, path, j);
     ssize_t length = -1;
-    if (s == STATUS_OK && (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 || (length = H5Fget_file_image(file, NULL, 0)) <= 0))
+    if (s == STATUS_OK &&
+        (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 || (length = H5Fget_file_image(file, NULL, 0)) <= 0))
         s = fail_h5(path, "the file");
     if (s == STATUS_OK && !(*image = malloc((size_t)length)))
         s = status_fail(STATUS_MEMORY, "%s: out of memory for a file of %zd bytes", path, length);
@@ -431,14 +434,15 @@ enum status store_build(const char *journal_path, const char *h5_path, bool keep
         s = put_in_place(temporary, h5_path);
     if (s != STATUS_OK) {
         unlink(temporary);
-        s = status_fail(s, "%s; the results are kept in %s: make room or mend the cause, then finish with "
-                           "`nf4bench run --resume %s`",
+        s = status_fail(s,
+                        "%s; the results are kept in %s: make room or mend the cause, then finish with "
+                        "`nf4bench run --resume %s`",
                         status_message(), journal_path, h5_path);
         goto out;
     }
     if (!keep_journal && unlink(journal_path) != 0)
-        s = status_fail(STATUS_IO, "%s is complete, but its journal %s cannot be removed (%s): remove it", h5_path,
-                        journal_path, strerror(errno));
+        s = status_fail(STATUS_IO, "%s is complete, but its journal %s cannot be removed (%s): remove it",
+                        h5_path, journal_path, strerror(errno));
 out:
     free(image);
     free(temporary);

@@ -1,15 +1,15 @@
 /*
  * store.h: builds the HDF5 file from a journal.
  *
- * /results          chunked compound table (PyTables attributes: pandas.read_hdf(file, "results") works), with the
- *                   attributes doc_<column> and, where there is a unit, unit_<column>
+ * /results          chunked compound table, with PyTables attributes (pandas.read_hdf(file, "results") works)
+ *                   and the attributes doc_<column> and, where there is a unit, unit_<column>
  * /samples/time_us  every sample, flat; a row has sample_start and sample_count
  * /types/<column>   the words of an enumeration
- * root attributes   schema_version, and every key of the journal's header in its order: texts, numbers, true and
- *                   false as 1 and 0, all else as compact JSON text
+ * root attributes   schema_version, and every key of the journal's header in its order: texts, numbers, true
+ *                   and false as 1 and 0, all else as compact JSON text
  *
- * Built in memory, written to PATH.tmp, fsync'ed, renamed to PATH; then the journal is removed. A failure leaves no
- * file under PATH that was not there before, keeps the journal, and says so.
+ * Built in memory, written to PATH.tmp, fsync'ed, renamed to PATH; then the journal is removed. A failure
+ * leaves no file under PATH that was not there before, keeps the journal, and says so.
  */
 #ifndef NF4BENCH_RESULTS_STORE_H
 #define NF4BENCH_RESULTS_STORE_H

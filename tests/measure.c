@@ -66,6 +66,31 @@ TEST(measure, rows_and_ceiling_are_sampled_in_pairs)
     }
 }
 
+/* Variants of different contracts stand in one group: each is held to its own bits. */
+TEST(measure, rows_of_different_contracts_share_a_group)
+{
+    static const char *const names[] = {"nf4_gemm_bf16_acc1__scalar", "nf4_gemm_bf16_acc16__scalar",
+                                        "nf4_gemm_bf16_sblk_acc16__scalar"};
+    struct problem p;
+    struct operands o;
+    struct measure_state state = {0};
+    struct measure_group g = {.regime = REGIME_COLD, .row_count = 4, .rows = calloc(4, sizeof *g.rows)};
+    ASSERT_EQ(STATUS_OK, problem_parse("gemm bf16 m=4 n=256 k=512 blocksize=64", &p));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 2, &o));
+    g.operands = &o;
+    for (size_t i = 0; i < 3; i++) {
+        g.rows[i].kernel = kernel_find(names[i]);
+        operands_call(&o, 0, g.rows[i].kernel, NULL);
+        g.rows[i].output_hash = bytes_hash(o.sets[0].out.data, o.sets[0].out.size);
+    }
+    EXPECT_TRUE(g.rows[0].output_hash != g.rows[2].output_hash);
+    EXPECT_EQ(STATUS_OK, measure_group(&state, &quick, &g, 1, NULL, NULL));
+    for (size_t i = 0; i < 3; i++)
+        EXPECT_STREQ("", g.rows[i].fault);
+    measure_group_release(&g);
+    operands_release(&o);
+}
+
 static unsigned calls;
 static dequant_fn *honest;
 

@@ -384,6 +384,60 @@ TEST(report, says_when_a_ratio_is_not_paired)
     fixture_release(&f);
 }
 
+TEST(report, marks_ties_and_doubts)
+{
+    struct fixture f;
+    fixture_init(&f);
+    for (int i = 0; i < 3; i++)
+        add_timed(&f,
+                  i == 2 ? "nf4_gemm_bf16_acc8__slow"
+                  : i    ? "nf4_gemm_bf16_acc8__tied"
+                         : "nf4_gemm_bf16_acc8__first",
+                  1, REGIME_COLD, i == 2 ? 20 : 10 + 0.001 * i);
+    struct record *r = &f.set.rows[2];
+    r->bimodal = 1;
+    r->precise = 0;
+    r->settled = 0;
+    r->lag1_autocorrelation = 0.75;
+    r->timer_overhead_us = 5;
+    char *text = write_report("doubts", &f.set, 1);
+    ASSERT_TRUE(text != NULL);
+    EXPECT_CONTAINS(text, "<wbr/>tied<small>\xe2\x89\x88 fastest</small></td>");
+    EXPECT_CONTAINS(
+        text, "<wbr/>slow<small>bimodal, not precise, autocorrelated 0.75, machine not settled, reading the "
+              "clock is 25 % of a sample</small></td>");
+    EXPECT_CONTAINS(text, "<wbr/>first</td>");
+    EXPECT_EQ(1, count_of(text, "<small>a tie</small>"));
+
+    /* A lead that is clear is no tie. */
+    f.set.row_count = 1;
+    add_timed(&f, "nf4_gemm_bf16_acc8__slow", 1, REGIME_COLD, 20);
+    free(text);
+    text = write_report("no_tie", &f.set, 1);
+    ASSERT_TRUE(text != NULL);
+    EXPECT_EQ(0, count_of(text, "a tie"));
+    free(text);
+    fixture_release(&f);
+}
+
+TEST(report, folds_away_long_attributes)
+{
+    struct fixture f;
+    char value[1000];
+    fixture_init(&f);
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    add_attribute(&f, "argv", value);
+    add_attribute(&f, "compiler", "GNU 12.2.0");
+    add_row(&f, "nf4_gemm_bf16_acc8__only", 1);
+    char *text = write_report("attributes", &f.set, 1);
+    ASSERT_TRUE(text != NULL);
+    EXPECT_CONTAINS(text, "<details><summary>999 characters</summary>vvv");
+    EXPECT_CONTAINS(text, "<td>GNU 12.2.0</td>");
+    free(text);
+    fixture_release(&f);
+}
+
 TEST(report, folds_the_regimes_of_a_problem_by_the_worst)
 {
     struct fixture f;
@@ -425,6 +479,7 @@ TEST(report, hostile_text_stays_text)
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_EQ(0, count_of(text, "<script>alert"));
+    EXPECT_CONTAINS(text, "xxx</pre>"); /* and not the bytes of the next column */
     EXPECT_EQ(0, count_of(text, "\xff"));
     EXPECT_EQ(0, count_of(text, "\xe2\x80\xae"));
     EXPECT_CONTAINS(text, "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;");

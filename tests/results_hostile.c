@@ -1,9 +1,9 @@
 /*
- * results_hostile.c: result files that are damaged or made to do harm. Whatever HDF5 does with one, result_set_load()
- * returns in time, with rows that are safe to use or an error that names the file.
+ * results_hostile.c: result files that are damaged or made to do harm. Whatever HDF5 does with one,
+ * result_set_load() returns in time, with rows that are safe to use or an error that names the file.
  *
- * NF4BENCH_HOSTILE_COUNT=120000 (default 2000) and NF4BENCH_HOSTILE_SEED=n make a longer campaign of it; a file that
- * breaks an expectation is kept as hostile-<n>.h5 in the working directory.
+ * NF4BENCH_HOSTILE_COUNT=120000 (default 2000) and NF4BENCH_HOSTILE_SEED=n make a longer campaign of it; a
+ * file that breaks an expectation is kept as hostile-<n>.h5 in the working directory.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,7 +30,8 @@ static bool begin(void)
     struct journal_writer *w;
     snprintf(path, sizeof path, "%s/mutant.h5", test_temporary_directory());
     snprintf(journal, sizeof journal, "%s.journal", path);
-    if (journal_create(journal, "{\"schema_version\": 1, \"host\": \"here\", \"argv\": [\"a\"], \"clock_hz\": 2.5e9}",
+    if (journal_create(journal,
+                       "{\"schema_version\": 1, \"host\": \"here\", \"argv\": [\"a\"], \"clock_hz\": 2.5e9}",
                        JOURNAL_SYNC_END, &w) != STATUS_OK)
         return false;
     bool ok = true;
@@ -76,7 +77,8 @@ static bool set_is_sound(const struct result_set *set)
         return false;
     for (size_t i = 0; i < set->row_count; i++) {
         const struct record *r = &set->rows[i];
-        ok = ok && r->sample_start <= set->sample_count && r->sample_count <= set->sample_count - r->sample_start;
+        ok = ok && r->sample_start <= set->sample_count &&
+             r->sample_count <= set->sample_count - r->sample_start;
         for (unsigned c = 0; c < record_column_count; c++) {
             const struct column *column = &record_columns[c];
             const char *at = (const char *)r + column->offset;
@@ -84,7 +86,7 @@ static bool set_is_sound(const struct result_set *set)
             ok = ok && (column->kind != COLUMN_ENUM || column->word(*(const uint8_t *)at));
         }
     }
-    /* Not JSON Lines: a hostile sample_count may make every row name every sample, which is right but long. */
+    /* Not JSON Lines: every row may name every sample, which is right but long. */
     ok = ok && export_csv(set, null) == STATUS_OK && export_markdown(set, NULL, null) == STATUS_OK;
     fclose(null);
     return ok;
@@ -121,8 +123,8 @@ static bool load_mutant(const uint8_t *bytes, size_t size, struct tally *t)
 
 static void print_tally(const char *what, unsigned count, const struct tally *t)
 {
-    printf("%u %s: %u read, %u refused, %u crashed HDF5, %u stopped for time; the slowest took %.2f s\n", count, what,
-           t->ok, t->refused, t->crashed, t->slow, t->slowest_s);
+    printf("%u %s: %u read, %u refused, %u crashed HDF5, %u stopped for time; the slowest took %.2f s\n",
+           count, what, t->ok, t->refused, t->crashed, t->slow, t->slowest_s);
 }
 
 TEST(hostile, truncated_files)
@@ -131,7 +133,8 @@ TEST(hostile, truncated_files)
     unsigned count = 0;
     ASSERT_TRUE(begin());
     /* Every length in the first kilobyte, where the superblock and the root are, then 300 more. */
-    for (size_t length = 1; length < original_size; length += length < 1024 ? 7 : original_size / 300, count++) {
+    for (size_t length = 1; length < original_size;
+         length += length < 1024 ? 7 : original_size / 300, count++) {
         test_note("%zu of %zu bytes", length, original_size);
         ASSERT_TRUE(load_mutant(original, length, &t));
     }
@@ -147,11 +150,11 @@ static uint64_t random_below(uint64_t limit)
     return state % limit;
 }
 
-/* One change of the kinds that find different faults: bits, bytes, whole numbers at their limits, moved blocks. */
+/* Changes that find different faults: bits, bytes, whole numbers at their limits, moved blocks. */
 static void mutate_once(void)
 {
-    static const uint64_t numbers[] = {0,      1,          0xff,       0x7f,       0xffff, 0x7fff, 0xffffffff,
-                                       0x7fffffff, 0x80000000, UINT64_MAX, INT64_MAX,  1u << 20};
+    static const uint64_t numbers[] = {0,          1,          0xff,       0x7f,       0xffff,    0x7fff,
+                                       0xffffffff, 0x7fffffff, 0x80000000, UINT64_MAX, INT64_MAX, 1u << 20};
     /* Metadata decides what HDF5 does: half of the changes go to the first eighth of the file. */
     size_t reach = random_below(2) ? original_size : original_size / 8;
     size_t at = random_below(reach), from, length;

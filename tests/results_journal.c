@@ -1,5 +1,6 @@
 /*
- * results_journal.c: the journal keeps what was appended, whatever happens to the process, the disk or the file.
+ * results_journal.c: the journal keeps what was appended, whatever happens to the process, the disk or the
+ * file.
  */
 #include "results/journal.h"
 
@@ -48,8 +49,8 @@ static bool write_journal(const char *path, const size_t *entries)
 {
     struct journal_writer *w;
     uint64_t row = 0;
-    if (!test_equal_i64(STATUS_OK, journal_create(path, header, JOURNAL_SYNC_END, &w), __FILE__, __LINE__, "OK",
-                        status_message()))
+    if (!test_equal_i64(STATUS_OK, journal_create(path, header, JOURNAL_SYNC_END, &w), __FILE__, __LINE__,
+                        "OK", status_message()))
         return false;
     bool ok = true;
     for (; *entries; row += *entries++)
@@ -202,8 +203,8 @@ TEST(journal, torn_header_is_no_journal_and_may_be_replaced)
     }
 }
 
-/* Each bit of a small journal: an error, or the same rows; fewer only when the last entry itself was hit, and then
- * the journal says that it is torn. */
+/* Each bit of a small journal: an error, or the same rows; fewer only when the last entry itself was hit, and
+ * then the journal says that it is torn. */
 TEST(journal, every_bit_flip_is_seen)
 {
     const char *path = in_directory("a.journal");
@@ -530,7 +531,13 @@ TEST(journal, a_header_that_the_store_could_not_take_is_refused_at_once)
 {
     const char *path = in_directory("a.journal");
     struct journal_writer *w;
-    static const char *const bad[] = {"", "{", "[1]", "7", "{\"a\": 1} x", "{\"\": 1}", "{\"a\": 99999999999999999999}",
+    static const char *const bad[] = {"",
+                                      "{",
+                                      "[1]",
+                                      "7",
+                                      "{\"a\": 1} x",
+                                      "{\"\": 1}",
+                                      "{\"a\": 99999999999999999999}",
                                       "{\"a\": \"\xff\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         test_note("%s", bad[i]);

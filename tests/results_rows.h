@@ -1,5 +1,6 @@
 /*
- * results_rows.h: rows of results whose content follows from their index, for the tests that write and read them.
+ * results_rows.h: rows of results whose content follows from their index, for the tests that write and read
+ * them.
  */
 #ifndef NF4BENCH_TESTS_RESULTS_ROWS_H
 #define NF4BENCH_TESTS_RESULTS_ROWS_H
@@ -28,10 +29,11 @@ static inline unsigned enum_words(const struct column *c)
     return n;
 }
 
-/* Well-formed UTF-8 of at most `left` bytes: characters of one to four bytes, and what CSV and Markdown quote. */
+/* Well-formed UTF-8 of at most `left` bytes: characters of one to four bytes, and what exports quote. */
 static inline void make_text(uint64_t v, char *at, size_t left)
 {
-    static const char *const alphabet[] = {"a", "7", "_", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x94\xa5", ",", "\"", "|"};
+    static const char *const alphabet[] = {"a", "7",  "_", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x94\xa5",
+                                           ",", "\"", "|"};
     for (;;) {
         const char *next = alphabet[(v = mix64(v)) % 9];
         size_t size = strlen(next);
@@ -69,8 +71,8 @@ static inline void make_row(uint64_t index, struct record *r, double samples[ROW
         samples[i] = 1 + (double)(mix64(index * 10 + i) % 1000000) / 7;
 }
 
-/* NULL when the row that was read is the one of its index, else what differs. *sample is where its samples must
- * begin, and moves on. */
+/* NULL when the row that was read is the one of its index, else what differs. *sample is where its samples
+ * must begin, and moves on. */
 static inline const char *row_difference(uint64_t index, const struct record *got, const double *samples,
                                          size_t sample_count, uint64_t *sample)
 {
@@ -84,8 +86,8 @@ static inline const char *row_difference(uint64_t index, const struct record *go
         if (memcmp((const char *)&want + c->offset, (const char *)got + c->offset, c->size) != 0)
             return c->name;
     }
-    if (*sample > sample_count || memcmp(samples + want.sample_start, want_samples,
-                                         want.sample_count * sizeof *samples) != 0)
+    if (*sample > sample_count ||
+        memcmp(samples + want.sample_start, want_samples, want.sample_count * sizeof *samples) != 0)
         return "its samples";
     return NULL;
 }

@@ -18,9 +18,10 @@
 #include "tests/results_rows.h"
 #include "tests/test.h"
 
-static const char header[] = "{\"schema_version\": 1, \"host\": \"caf\xc3\xa9\", \"argv\": [\"run\", \"a b\"], "
-                             "\"clock_hz\": 2.5e9, \"threads\": -3, \"dirty\": true, \"empty\": \"\", \"none\": null, "
-                             "\"cpu\": {\"name\": \"x\", \"flags\": [\"avx2\"]}}";
+static const char header[] =
+    "{\"schema_version\": 1, \"host\": \"caf\xc3\xa9\", \"argv\": [\"run\", \"a b\"], "
+    "\"clock_hz\": 2.5e9, \"threads\": -3, \"dirty\": true, \"empty\": \"\", \"none\": null, "
+    "\"cpu\": {\"name\": \"x\", \"flags\": [\"avx2\"]}}";
 
 static char h5_path[512], journal_path[520], temporary_path[520];
 
@@ -55,8 +56,8 @@ static bool file_is_right(uint64_t count)
     struct result_set set;
     uint64_t sample = 0;
     enum status s = result_set_load(h5_path, &set);
-    if (!test_equal_string(s == STATUS_OK ? "" : "no message", s == STATUS_OK ? "" : status_message(), __FILE__,
-                           __LINE__, "status_message()"))
+    if (!test_equal_string(s == STATUS_OK ? "" : "no message", s == STATUS_OK ? "" : status_message(),
+                           __FILE__, __LINE__, "status_message()"))
         return false;
     bool ok = set.row_count == count;
     for (uint64_t i = 0; ok && i < count; i++)
@@ -118,9 +119,14 @@ TEST(store, extreme_values_come_back)
 TEST(store, the_header_becomes_attributes_in_its_order)
 {
     struct result_set set;
-    static const char *const want[][2] = {{"schema_version", "1"},  {"host", "caf\xc3\xa9"}, {"argv", "[\"run\",\"a b\"]"},
-                                          {"clock_hz", "2500000000"}, {"threads", "-3"},     {"dirty", "1"},
-                                          {"empty", ""},            {"none", "null"},
+    static const char *const want[][2] = {{"schema_version", "1"},
+                                          {"host", "caf\xc3\xa9"},
+                                          {"argv", "[\"run\",\"a b\"]"},
+                                          {"clock_hz", "2500000000"},
+                                          {"threads", "-3"},
+                                          {"dirty", "1"},
+                                          {"empty", ""},
+                                          {"none", "null"},
                                           {"cpu", "{\"name\":\"x\",\"flags\":[\"avx2\"]}"}};
     ASSERT_TRUE(begin(1));
     ASSERT_EQ(STATUS_OK, store_build(journal_path, h5_path, false));
@@ -527,7 +533,8 @@ TEST(load, words_that_are_not_utf8_are_replaced)
     H5Tset_strpad(text, H5T_STR_NULLPAD);
     H5Tinsert(memory, "case_key", 0, text);
     /* 16 bytes without an end, too */
-    EXPECT_EQ(0, H5Dwrite(data, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, "latin \xe9 0123456789abcdefghijklmn"));
+    EXPECT_EQ(0,
+              H5Dwrite(data, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, "latin \xe9 0123456789abcdefghijklmn"));
     H5Tclose(text);
     H5Tclose(memory);
     H5Dclose(data);
@@ -553,7 +560,8 @@ TEST(load, what_leads_out_of_the_file_is_not_followed)
         static const char *const replaced[] = {"results", "samples", "samples/time_us"};
         ASSERT_EQ(0, H5Ldelete(file, replaced[which], H5P_DEFAULT));
         if (which < 2) {
-            EXPECT_EQ(0, H5Lcreate_external(good, replaced[which], file, replaced[which], H5P_DEFAULT, H5P_DEFAULT));
+            EXPECT_EQ(0, H5Lcreate_external(good, replaced[which], file, replaced[which], H5P_DEFAULT,
+                                            H5P_DEFAULT));
         } else {
             FILE *out = fopen(secret, "wb");
             ASSERT_TRUE(out && fputs("sixteen bytes!!!", out) >= 0 && fclose(out) == 0);
@@ -561,7 +569,8 @@ TEST(load, what_leads_out_of_the_file_is_not_followed)
             hsize_t two = 2;
             hid_t space = H5Screate_simple(1, &two, NULL);
             H5Pset_external(list, secret, 0, 16);
-            hid_t data = H5Dcreate2(file, replaced[which], H5T_IEEE_F64LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+            hid_t data =
+                H5Dcreate2(file, replaced[which], H5T_IEEE_F64LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
             EXPECT_TRUE(data >= 0);
             H5Dclose(data);
             H5Sclose(space);

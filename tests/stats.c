@@ -11,7 +11,7 @@
 
 enum { MTCARS = 32, LH = 48 };
 
-/* R's mtcars$mpg: summary() and quantile() print 10.40 15.425 19.20 22.80 33.90, IQR() 7.375, mad() 5.41149. */
+/* R's mtcars$mpg: quantile() prints 10.40 15.425 19.20 22.80 33.90, IQR() 7.375, mad() 5.41149. */
 static const double mpg[MTCARS] = {21.0, 21.0, 22.8, 21.4, 18.7, 18.1, 14.3, 24.4, 22.8, 19.2, 17.8,
                                    16.4, 17.3, 15.2, 10.4, 10.4, 14.7, 32.4, 30.4, 33.9, 21.5, 15.5,
                                    15.2, 13.3, 19.2, 27.3, 26.0, 30.4, 15.8, 19.7, 15.0, 21.4};
@@ -83,8 +83,8 @@ TEST(stats, published_ranks_of_the_median_interval)
 {
     static const struct {
         size_t count, rank;
-    } rows[] = {{0, 0},   {5, 0},   {6, 1},   {8, 1},   {9, 2},   {10, 2},   {11, 2},    {12, 3},
-                {15, 4},  {16, 4},  {17, 5},  {20, 6},  {25, 8},  {30, 10},  {40, 14},   {50, 18},
+    } rows[] = {{0, 0},   {5, 0},   {6, 1},   {8, 1},   {9, 2},    {10, 2},     {11, 2},     {12, 3},
+                {15, 4},  {16, 4},  {17, 5},  {20, 6},  {25, 8},   {30, 10},    {40, 14},    {50, 18},
                 {70, 27}, {80, 31}, {90, 36}, {99, 40}, {100, 40}, {1000, 469}, {2000, 956}, {100000, 49690}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         test_note("count %zu", rows[i].count);
@@ -122,7 +122,7 @@ TEST(stats, median_interval_of_few_samples_is_their_range)
     EXPECT_TRUE(isnan(median_interval_sorted(x, 0).lo));
 }
 
-/* The promise itself, on a skewed distribution whose median is ln 2. Exact chances: 95.7 % at 30, 95.4 % at 101. */
+/* The promise itself, on a skewed distribution whose median is ln 2; the exact chances. */
 TEST(stats, median_interval_covers_as_promised)
 {
     enum { TRIALS = 20000 };
@@ -177,7 +177,8 @@ TEST(stats, nothing_and_one_and_equal_samples)
     double scratch[40], x[40];
     summarize(NULL, 0, scratch, &s);
     EXPECT_EQ(0, s.count);
-    EXPECT_TRUE(isnan(s.median) && isnan(s.min) && isnan(s.p10) && isnan(s.p90) && isnan(s.mad) && isnan(s.iqr));
+    EXPECT_TRUE(isnan(s.median) && isnan(s.min) && isnan(s.p10) && isnan(s.p90) && isnan(s.mad) &&
+                isnan(s.iqr));
     EXPECT_TRUE(isnan(s.median_ci.lo) && isnan(s.median_ci.hi) && isnan(s.lag1_autocorrelation));
     EXPECT_FALSE(s.bimodal);
     for (int i = 0; i < 40; i++)
@@ -234,10 +235,14 @@ TEST(stats, bimodality_of_synthetic_sets)
         enum shape shape;
         const char *name;
         unsigned least, most; /* of TRIALS sets called bimodal */
-    } rows[] = {{NORMAL, "normal", 0, 5},          {UNIFORM, "uniform", 0, 5},
-                {EXPONENTIAL, "exponential", 0, 25}, {TWO_EQUAL, "two equal modes", 990, TRIALS},
-                {TWO_UNEQUAL, "a mode of a fifth", 990, TRIALS}, {TWO_TICKS, "two values", TRIALS, TRIALS},
-                {CLOSE_TICKS, "two values half a percent apart", 0, 0}, {ONE_OUTLIER, "one outlier", 0, 5}};
+    } rows[] = {{NORMAL, "normal", 0, 5},
+                {UNIFORM, "uniform", 0, 5},
+                {EXPONENTIAL, "exponential", 0, 25},
+                {TWO_EQUAL, "two equal modes", 990, TRIALS},
+                {TWO_UNEQUAL, "a mode of a fifth", 990, TRIALS},
+                {TWO_TICKS, "two values", TRIALS, TRIALS},
+                {CLOSE_TICKS, "two values half a percent apart", 0, 0},
+                {ONE_OUTLIER, "one outlier", 0, 5}};
     state = 12345;
     for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
         unsigned called = 0;

@@ -1,16 +1,16 @@
 /*
  * journal_driver.c: the recording part of a run without the kernels, for tests that kill it.
  *
- *   journal_driver run FILE.h5 ROWS [each]     record ROWS rows whose content follows from their index, resuming
- *                                              FILE.h5.journal if there is one, then build FILE.h5
- *   journal_driver check FILE.h5 ROWS          exit 0 if FILE.h5 holds exactly these rows
+ *   journal_driver run FILE.h5 ROWS [each]
+ *       record ROWS rows whose content follows from their index, resuming FILE.h5.journal if there is one,
+ *       then build FILE.h5
+ *   journal_driver check FILE.h5 ROWS
+ *       exit 0 if FILE.h5 holds exactly these rows
  *   journal_driver export csv|jsonl|md FILE.h5 [AGAINST]
  *   journal_driver kill DIRECTORY ROWS STRIDE SECOND_STRIDE [each]
- *                                              needs LD_PRELOAD=killat.so: kill a run at every STRIDE-th call that
- *                                              touches its files, whole and torn; after each: no appended row may
- *                                              be missing, and a resumed run must finish with all rows right.
- *                                              SECOND_STRIDE > 0: resumed runs are killed as well, at every
- *                                              SECOND_STRIDE-th call, and resumed again
+ *       needs LD_PRELOAD=killat.so: kill a run at every STRIDE-th call that touches its files, whole and
+ *       torn; after each, no appended row may be missing, and a resumed run must finish with all rows right.
+ *       SECOND_STRIDE > 0: resumed runs are killed as well, at every SECOND_STRIDE-th call, and resumed again
  *
  * kill ends with a line of counts in JSON.
  */
@@ -116,8 +116,9 @@ static enum status append_rows(struct journal_writer *w, const struct run *r, ui
 /* A fresh run, or the rest of one that was killed: what the CLI does. */
 static enum status run(const struct run *r)
 {
-    static const char header[] = "{\"schema_version\": 1, \"host\": \"caf\\u00e9\", \"argv\": [\"a\", \"b c\"], "
-                                 "\"clock_hz\": 2.5e9, \"cores\": 2, \"note\": \"\"}";
+    static const char header[] =
+        "{\"schema_version\": 1, \"host\": \"caf\\u00e9\", \"argv\": [\"a\", \"b c\"], "
+        "\"clock_hz\": 2.5e9, \"cores\": 2, \"note\": \"\"}";
     struct journal_writer *w = NULL;
     struct journal j = {0};
     uint64_t first = 0;
@@ -152,7 +153,8 @@ static enum status check(const char *path, uint64_t row_count)
     if (s != STATUS_OK)
         return s;
     if (set.row_count != row_count)
-        s = status_fail(STATUS_WRONG, "%s: %zu rows, not %llu", path, set.row_count, (unsigned long long)row_count);
+        s = status_fail(STATUS_WRONG, "%s: %zu rows, not %llu", path, set.row_count,
+                        (unsigned long long)row_count);
     for (size_t i = 0; s == STATUS_OK && i < set.row_count; i++)
         if (!row_is_right(i, &set.rows[i], set.samples, set.sample_count, &sample))
             s = status_fail(STATUS_WRONG, "%s: row %zu is wrong", path, i);
@@ -180,7 +182,7 @@ static int wait_for(pid_t child)
     return wait_status;
 }
 
-/* A run in a child that is killed at call n (0: never). Returns the child's wait status; *calls what it counted. */
+/* A run in a child that is killed at call n (0: never). Returns its wait status; *calls what it counted. */
 static int killed_run(const struct run *r, unsigned long n, bool torn, atomic_ulong *calls)
 {
     pid_t child = fork();
@@ -207,7 +209,8 @@ static bool resumed_run(const struct run *r, const char *self)
         die("fork: %s", strerror(errno));
     if (child == 0) {
         unsetenv("LD_PRELOAD");
-        execl(self, self, "run", r->h5, rows, r->sync == JOURNAL_SYNC_EACH ? "each" : (char *)NULL, (char *)NULL);
+        execl(self, self, "run", r->h5, rows, r->sync == JOURNAL_SYNC_EACH ? "each" : (char *)NULL,
+              (char *)NULL);
         _exit(127);
     }
     return wait_for(child) == 0;
@@ -241,18 +244,21 @@ static void inspect(const struct run *r, const char *where, struct tally *t)
         if (check(r->h5, r->row_count) == STATUS_OK) {
             have = r->row_count;
         } else {
-            fprintf(stderr, "journal_driver: %s: a partial file stands at %s: %s\n", where, r->h5, status_message());
+            fprintf(stderr, "journal_driver: %s: a partial file stands at %s: %s\n", where, r->h5,
+                    status_message());
             t->wrong++;
         }
     }
     if (have < confirmed) {
-        fprintf(stderr, "journal_driver: %s: %lu rows were appended, %lu are there\n", where, confirmed, have);
+        fprintf(stderr, "journal_driver: %s: %lu rows were appended, %lu are there\n", where, confirmed,
+                have);
         t->lost += confirmed - have;
     }
 }
 
 /* Finishes the run and checks the file; the directory must then hold nothing else. */
-static void finish(const struct run *r, const char *self, const char *directory, const char *where, struct tally *t)
+static void finish(const struct run *r, const char *self, const char *directory, const char *where,
+                   struct tally *t)
 {
     /* Killed between the last two steps there may be nothing left to do. */
     bool ok = (exists(r->h5) && !exists(r->journal)) || resumed_run(r, self);
@@ -305,7 +311,7 @@ static void copy_file(const char *from, const char *to)
     fclose(in);
 }
 
-/* Kills the resumed run too: at every stride-th call of it. Leaves the files as they were after the first kill. */
+/* Kills the resumed run too, at every stride-th call. Leaves the files as after the first kill. */
 static void kill_resumed(const struct run *r, const char *self, const char *directory, const char *first,
                          unsigned long stride, atomic_ulong *calls, struct tally *t)
 {
@@ -338,7 +344,8 @@ static void kill_resumed(const struct run *r, const char *self, const char *dire
 
 static void report(const struct tally *t, unsigned long calls)
 {
-    printf("{\"calls\": %lu, \"kills\": %lu, \"second_kills\": %lu, \"torn_tails\": %lu, \"rows_confirmed\": %lu, "
+    printf("{\"calls\": %lu, \"kills\": %lu, \"second_kills\": %lu, \"torn_tails\": %lu, \"rows_confirmed\": "
+           "%lu, "
            "\"rows_lost\": %lu, \"wrong\": %lu, \"unfinished\": %lu}\n",
            calls, t->kills, t->second_kills, t->torn_tails, t->confirmed, t->lost, t->wrong, t->unfinished);
 }

@@ -1,10 +1,10 @@
 /*
  * killat.c: kills a program at a chosen write. For LD_PRELOAD:
  *
- *   KILLAT_MATCH=/abs/dir/run.h5   count the calls that touch a path that begins so (run.h5, run.h5.tmp, ...), and
- *                                  fsync of its directory; the path must be absolute and free of symbolic links
+ *   KILLAT_MATCH=/abs/dir/run.h5   count the calls that touch a path that begins so (run.h5, run.h5.tmp),
+ *                                  and fsync of its directory; absolute and free of symbolic links
  *   KILLAT_N=17                    SIGKILL just before the 17th of them (none or 0: only count)
- *   KILLAT_TORN=1                  instead: write half of the bytes and die; other calls are made, then it dies
+ *   KILLAT_TORN=1                  instead: write half of the bytes and die; other calls are made first
  *   KILLAT_COUNT_FILE=/path        at exit, the number of calls is written there
  *
  * A program can also arm it itself, after a fork for instance: see killat_arm().
@@ -154,7 +154,8 @@ CALL(unlinkat, (int directory, const char *path, int flags), (directory, path, f
 CALL(rename, (const char *from, const char *to), (from, to),
      path_matches(AT_FDCWD, from) || path_matches(AT_FDCWD, to))
 CALL(renameat, (int from_directory, const char *from, int to_directory, const char *to),
-     (from_directory, from, to_directory, to), path_matches(from_directory, from) || path_matches(to_directory, to))
+     (from_directory, from, to_directory, to),
+     path_matches(from_directory, from) || path_matches(to_directory, to))
 CALL(renameat2, (int from_directory, const char *from, int to_directory, const char *to, unsigned flags),
      (from_directory, from, to_directory, to, flags),
      path_matches(from_directory, from) || path_matches(to_directory, to))

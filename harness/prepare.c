@@ -130,47 +130,59 @@ static void fit_piece(struct fit_sums *sums, const float *dense, const struct nf
     }
 }
 
-/* Quantizes w piece by piece into the first set; absmax goes to `absmax`. dense == NULL: synthetic. */
-static enum status quantize_weights(struct operands *o, const float *dense, float *absmax)
+/* Dense weights in a file; NULL pointers stand for synthetic ones. */
+struct dense_source {
+    const struct safetensors *file;
+    const char *name;
+};
+
+static enum status read_piece(const struct operands *o, const struct dense_source *dense, size_t first, size_t length,
+                              float *piece)
+{
+    if (dense)
+        return weight_dense_part(dense->file, dense->name, first, length, piece);
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < length; i++)
+        piece[i] = 0.02f * random_normal(o->problem.seed, RANDOM_WEIGHTS, first + i);
+    return STATUS_OK;
+}
+
+/* Quantizes w piece by piece into the first set; absmax goes to `absmax`. */
+static enum status quantize_weights(struct operands *o, const struct dense_source *dense, float *absmax)
 {
     const struct problem *p = &o->problem;
     size_t count = problem_weight_count(p);
     size_t longest = count < PIECE ? count : PIECE;
     float *piece = malloc(longest * sizeof *piece), *scratch = dense ? malloc(longest * sizeof *scratch) : NULL;
     enum status s = STATUS_OK;
-    if (!piece || (dense && !scratch)) {
-        s = status_fail(STATUS_MEMORY, "weights: out of memory");
-        goto done;
-    }
     struct fit_sums sums = {0};
-    for (size_t first = 0; first < count; first += PIECE) {
+    if (!piece || (dense && !scratch))
+        s = status_fail(STATUS_MEMORY, "weights: out of memory");
+    for (size_t first = 0; s == STATUS_OK && first < count; first += PIECE) {
         size_t length = count - first < PIECE ? count - first : PIECE;
         uint8_t *packed = (uint8_t *)o->sets[0].packed.data + first / 2;
         float *scales = absmax + first / p->blocksize;
-        if (!dense) {
-#pragma omp parallel for schedule(static)
-            for (size_t i = 0; i < length; i++)
-                piece[i] = 0.02f * random_normal(p->seed, RANDOM_WEIGHTS, first + i);
-        }
-        nf4_quantize(dense ? dense + first : piece, length, p->blocksize, packed, scales);
+        s = read_piece(o, dense, first, length, piece);
+        if (s != STATUS_OK)
+            break;
+        nf4_quantize(piece, length, p->blocksize, packed, scales);
         if (dense) {
             struct nf4_tensor t = {.count = length, .blocksize = p->blocksize, .packed = packed, .absmax = scales};
-            fit_piece(&sums, dense + first, &t, scratch);
+            fit_piece(&sums, piece, &t, scratch);
         }
     }
-    if (dense)
+    if (dense && s == STATUS_OK)
         o->fit = (struct weight_fit){.sqnr_db = 10 * log10(sums.signal / sums.nf4_error),
                                      .max_abs_error = sums.nf4_max,
                                      .int4_sqnr_db = 10 * log10(sums.signal / sums.int4_error),
                                      .int4_max_abs_error = sums.int4_max};
-done:
     free(piece);
     free(scratch);
     return s;
 }
 
-/* Quantizes (dense or synthetic) and, for a nested problem, quantizes the scales. */
-static enum status make_weights(struct operands *o, const float *dense)
+/* Quantizes (dense, or synthetic where it is NULL) and, for a nested problem, quantizes the scales. */
+static enum status make_weights(struct operands *o, const struct dense_source *dense)
 {
     const struct problem *p = &o->problem;
     struct operand_set *set = &o->sets[0];
@@ -232,15 +244,11 @@ static enum status load_weights(struct operands *o)
         free(owned);
     } else {
         const struct safetensor *tensor = safetensors_find(&file, name);
-        float *dense = NULL;
         if (tensor && tensor->count != problem_weight_count(p))
             s = status_fail(STATUS_INPUT, "%s: the tensor has %zu elements, not %zu x %zu", p->weights,
                             tensor->count, p->n, p->k);
-        if (s == STATUS_OK)
-            s = weight_dense(&file, name, &dense);
-        if (s == STATUS_OK)
-            s = make_weights(o, dense);
-        free(dense);
+        else
+            s = make_weights(o, &(struct dense_source){&file, name});
     }
     safetensors_release(&file);
     return s;

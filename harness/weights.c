@@ -253,30 +253,58 @@ static const char *dense_fault(const struct safetensor *t, enum dtype *type)
     return NULL;
 }
 
+/* The tensor, if it can be dense weights. */
+static enum status find_dense(const struct safetensors *file, const char *name, const struct safetensor **t,
+                              enum dtype *type)
+{
+    *t = safetensors_find(file, name);
+    if (!*t)
+        return status_fail(STATUS_INPUT, "%s: there is no tensor %s", file->path, name);
+    const char *fault = dense_fault(*t, type);
+    return fault ? status_fail(STATUS_INPUT, "%s: %s %s", file->path, name, fault) : STATUS_OK;
+}
+
+/* Element by element: the file promises no alignment. */
+static void widen(const struct safetensor *t, enum dtype type, size_t first, size_t count, float *out)
+{
+#pragma omp parallel for schedule(static) if (count > 65536)
+    for (size_t i = 0; i < count; i++) {
+        uint16_t half;
+        if (type == DTYPE_F32) {
+            out[i] = float_at(t, first + i);
+            continue;
+        }
+        memcpy(&half, t->data + (first + i) * sizeof half, sizeof half);
+        out[i] = type == DTYPE_F16 ? f16_to_f32(half) : bf16_to_f32(half);
+    }
+}
+
+enum status weight_dense_part(const struct safetensors *file, const char *name, size_t first, size_t count, float *out)
+{
+    const struct safetensor *t;
+    enum dtype type;
+    enum status s = find_dense(file, name, &t, &type);
+    if (s != STATUS_OK)
+        return s;
+    if (first > t->count || count > t->count - first)
+        return status_fail(STATUS_INPUT, "%s: %s has %zu elements, not %zu", file->path, name, t->count, first + count);
+    widen(t, type, first, count, out);
+    return STATUS_OK;
+}
+
 enum status weight_dense(const struct safetensors *file, const char *name, float **out)
 {
-    *out = NULL;
+    const struct safetensor *t;
     enum dtype type;
-    const struct safetensor *t = safetensors_find(file, name);
-    if (!t)
-        return status_fail(STATUS_INPUT, "%s: there is no tensor %s", file->path, name);
-    const char *fault = dense_fault(t, &type);
-    if (fault)
-        return status_fail(STATUS_INPUT, "%s: %s %s", file->path, name, fault);
+    *out = NULL;
+    enum status s = find_dense(file, name, &t, &type);
+    if (s != STATUS_OK)
+        return s;
     float *wide = malloc(t->count * sizeof *wide); /* at most 2^42 bytes */
     if (!wide)
         return status_fail(STATUS_MEMORY, "%s: %s: no memory for %zu bytes", file->path, name,
                            t->count * sizeof *wide);
-    /* Element by element: the file promises no alignment. */
-    for (size_t i = 0; i < t->count; i++) {
-        uint16_t half;
-        if (type == DTYPE_F32) {
-            wide[i] = float_at(t, i);
-            continue;
-        }
-        memcpy(&half, t->data + i * sizeof half, sizeof half);
-        wide[i] = type == DTYPE_F16 ? f16_to_f32(half) : bf16_to_f32(half);
-    }
+    widen(t, type, 0, t->count, wide);
     *out = wide;
     return STATUS_OK;
 }

@@ -37,6 +37,10 @@ void weight_list_free(struct weight_info *list, size_t count);
 /* The dense tensor `name` widened to fp32 (exact), [n*k], allocated with malloc, owned by the caller. */
 enum status weight_dense(const struct safetensors *file, const char *name, float **out) WARN_UNUSED_RESULT;
 
+/* Elements [first, first + count) of it, into the caller's array: for weights that need not be held whole. */
+enum status weight_dense_part(const struct safetensors *file, const char *name, size_t first, size_t count,
+                              float *out) WARN_UNUSED_RESULT;
+
 /* Points *out at the checkpoint's packed bytes, absmax, map and nested parts. Parts whose alignment in the
  * file is not that of their type are copied into *owned (free() it after use; may be NULL). Also checks the
  * values that the format fixes: quant_map is the NF4 codebook. */

@@ -79,14 +79,13 @@ INLINE void tile_chunk(enum scaling scaling, uint16_t (*w)[ROWS][32], float (*sc
         for (int r = 0; r < rows; r++) {
             __m512bh wv = dp_bf16(_mm512_load_si512(w[p][r]));
             for (int m = 0; m < columns; m++)
-                t[r][m] = whole ? _mm512_dpbf16_ps(t[r][m], wv, xv[m])
-                                : _mm512_mask_dpbf16_ps(t[r][m], mask, wv, xv[m]);
+                t[r][m] = _mm512_dpbf16_ps(t[r][m], wv, xv[m]);
         }
     }
     for (int r = 0; r < rows; r++)
         for (int m = 0; m < columns; m++) {
-            if (scaling == PER_WEIGHT)
-                acc[r][m] = t[r][m];
+            if (scaling == PER_WEIGHT) /* gcc 12's masked dpbf16 intrinsic drops half of its mask */
+                acc[r][m] = whole ? t[r][m] : _mm512_mask_mov_ps(acc[r][m], mask, t[r][m]);
             else if (whole)
                 acc[r][m] = _mm512_fmadd_ps(t[r][m], _mm512_load_ps(scale[r]), acc[r][m]);
             else

@@ -68,8 +68,8 @@ enum status buffer_init(struct buffer *b, size_t size, const char *what)
     size_t total = (front + size + BUFFER_CANARY_BYTES + align - 1) / align * align;
     void *p = aligned_alloc(align, total);
     if (!p)
-        return status_fail(STATUS_MEMORY, "%s: cannot allocate %zu bytes; use smaller shapes or free memory", what,
-                           total);
+        return status_fail(STATUS_MEMORY, "%s: cannot allocate %zu bytes; use smaller shapes or free memory",
+                           what, total);
     if (align == HUGE_PAGE)
         madvise(p, total, MADV_HUGEPAGE); /* advice only */
     b->allocation = p;

@@ -1,7 +1,7 @@
 /*
  * buffer.h: memory for operands, with canaries at both ends, poison and hashes. The user range starts 64-byte
- * aligned and ends exactly where asked: the first byte after it is canary. Under AddressSanitizer the canaries are
- * poisoned, so that reads past an end are caught as well.
+ * aligned and ends exactly where asked: the first byte after it is canary. Under AddressSanitizer the
+ * canaries are poisoned, so that reads past an end are caught as well.
  */
 #ifndef NF4BENCH_HARNESS_BUFFER_H
 #define NF4BENCH_HARNESS_BUFFER_H
@@ -25,10 +25,12 @@ struct buffer {
 enum status buffer_init(struct buffer *b, size_t size, const char *what) WARN_UNUSED_RESULT;
 void buffer_release(struct buffer *b);
 
-/* Fills with NaN patterns (as fp32, fp16 and bf16 alike) that differ from word to word and from salt to salt. */
+/* Fills with NaN patterns (as fp32, fp16 and bf16 alike) that differ from word to word and from salt to salt.
+ */
 void buffer_poison(struct buffer *b, uint64_t salt);
 
-/* True if the canaries are whole; else *offset is the first damaged byte, relative to data (negative: before). */
+/* True if the canaries are whole; else *offset is the first damaged byte, relative to data (negative:
+ * before). */
 bool buffer_canaries_whole(const struct buffer *b, ptrdiff_t *offset);
 /* Writes the canaries again, after damage was reported. */
 void buffer_reset_canaries(struct buffer *b);

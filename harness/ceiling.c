@@ -53,7 +53,8 @@ __attribute__((target("avx2"))) static void fill_stream_avx2(uint8_t *data, size
 
 __attribute__((target("avx512f"))) static uint64_t read_avx512(const uint8_t *data, size_t size)
 {
-    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                      _mm512_setzero_si512()};
     size_t i = 0;
     for (; i + 4 * LINE <= size; i += 4 * LINE)
         for (int j = 0; j < 4; j++)
@@ -66,7 +67,8 @@ __attribute__((target("avx512f"))) static uint64_t read_avx512(const uint8_t *da
 
 __attribute__((target("avx2"))) static uint64_t read_avx2(const uint8_t *data, size_t size)
 {
-    __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                      _mm256_setzero_si256()};
     size_t i = 0;
     for (; i + 128 <= size; i += 128)
         for (int j = 0; j < 4; j++)
@@ -90,7 +92,9 @@ void ceiling_fill(void *data, size_t size, bool around_caches)
     fill_fn *fill = fill_plain;
 #if defined(__x86_64__)
     if (around_caches)
-        fill = cpu_features() & CPU_AVX512 ? fill_stream_avx512 : cpu_features() & CPU_AVX2 ? fill_stream_avx2 : fill;
+        fill = cpu_features() & CPU_AVX512 ? fill_stream_avx512
+               : cpu_features() & CPU_AVX2 ? fill_stream_avx2
+                                           : fill;
 #else
     (void)around_caches;
 #endif

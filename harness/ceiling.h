@@ -1,6 +1,6 @@
 /*
- * ceiling.h: the fastest plain memory operations of this machine, as measured beside the rows: what a row's speed is a
- * fraction of. On the OpenMP team, each thread its own contiguous part.
+ * ceiling.h: the fastest plain memory operations of this machine, as measured beside the rows: what a row's
+ * speed is a fraction of. On the OpenMP team, each thread its own contiguous part.
  */
 #ifndef NF4BENCH_HARNESS_CEILING_H
 #define NF4BENCH_HARNESS_CEILING_H

@@ -65,8 +65,8 @@ int cli_main(int argc, char **argv)
         return code;
     }
     const char *near = closest(argv[1], names, COMMAND_COUNT);
-    fprintf(stderr, "nf4bench: no command '%s'%s%s%s\n", argv[1], near ? "; did you mean '" : "", near ? near : "",
-            near ? "'?" : "");
+    fprintf(stderr, "nf4bench: no command '%s'%s%s%s\n", argv[1], near ? "; did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
     print_usage(stderr);
     return EXIT_USAGE;
 }

@@ -1,9 +1,9 @@
 /*
- * cli.h: the commands of the program, one argp parser each. The list here is the only one: dispatch, help and the
- * shell completion are made from it.
+ * cli.h: the commands of the program, one argp parser each. The list here is the only one: dispatch, help and
+ * the shell completion are made from it.
  *
- * Exit codes: 0 fine, 1 a variant is wrong, 2 usage or environment error, 77 nothing could run on this machine,
- * 130 interrupted.
+ * Exit codes: 0 fine, 1 a variant is wrong, 2 usage or environment error, 77 nothing could run on this
+ * machine, 130 interrupted.
  */
 #ifndef NF4BENCH_HARNESS_CLI_H
 #define NF4BENCH_HARNESS_CLI_H

@@ -34,12 +34,18 @@ static error_t parse(int key, char *value, struct argp_state *state)
 int command_list(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"bitsandbytes", 'b', "PATH", 0, "also list the functions of this bitsandbytes library or package folder", 0},
+        {"bitsandbytes", 'b', "PATH", 0,
+         "also list the functions of this bitsandbytes library or package folder", 0},
         {0}};
-    static const struct argp argp = {options, parse, "[GLOB...]",
-                                     "List the variants whose names match a glob (default: all), and why those "
-                                     "that cannot run on this machine cannot.",
-                                     NULL, NULL, NULL};
+    static const struct argp argp = {
+        options,
+        parse,
+        "[GLOB...]",
+        "List the variants whose names match a glob (default: all), and why those "
+        "that cannot run on this machine cannot.",
+        NULL,
+        NULL,
+        NULL};
     struct list_arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     enum status s = bitsandbytes_load(a.bitsandbytes);

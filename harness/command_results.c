@@ -19,9 +19,10 @@ struct results_arguments {
     size_t file_count, file_max;
     const char *output, *against;
     enum status (*write)(const struct result_set *s, FILE *out);
+    bool columns;
 };
 
-enum { KEY_CSV = 256, KEY_JSONL, KEY_AGAINST };
+enum { KEY_CSV = 256, KEY_JSONL, KEY_AGAINST, KEY_COLUMNS };
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
@@ -39,13 +40,16 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case KEY_JSONL:
         a->write = export_jsonl;
         return 0;
+    case KEY_COLUMNS:
+        a->columns = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (a->file_count == a->file_max)
             argp_error(state, a->file_max == 1 ? "one results file at a time" : "too many results files");
         a->files[a->file_count++] = value;
         return 0;
     case ARGP_KEY_END:
-        if (a->file_count == 0)
+        if (a->file_count == 0 && !a->columns)
             argp_error(state, "name a results file");
         return 0;
     default:
@@ -92,7 +96,8 @@ int command_show(int argc, char **argv)
         {"against", KEY_AGAINST, "GLOB", 0,
          "add the speed ratio to the first variant of the same group that matches, from paired samples", 0},
         {0}};
-    static const struct argp argp = {options, parse, "FILE.h5", "Show a results file as Markdown.", NULL, NULL, NULL};
+    static const struct argp argp = {options, parse, "FILE.h5", "Show a results file as Markdown.",
+                                     NULL,    NULL,  NULL};
     struct results_arguments a = {.file_max = 1};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     return write_one(&a, argv[0]);
@@ -104,11 +109,16 @@ int command_export(int argc, char **argv)
         {"csv", KEY_CSV, NULL, 0, "comma-separated values, a line per row (the default)", 0},
         {"jsonl", KEY_JSONL, NULL, 0, "JSON Lines, an object per row, with its samples", 0},
         {"output", 'o', "FILE", 0, "write there instead of to standard output", 0},
+        {"columns", KEY_COLUMNS, NULL, 0, "describe the columns instead, as Markdown; takes no file", 0},
         {0}};
     static const struct argp argp = {options, parse, "FILE.h5", "Write a results file for other programs.",
                                      NULL,    NULL,  NULL};
     struct results_arguments a = {.file_max = 1, .write = export_csv};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    if (a.columns) {
+        enum status s = export_columns(stdout);
+        return s == STATUS_OK ? 0 : fail(argv[0], s);
+    }
     return write_one(&a, argv[0]);
 }
 
@@ -116,9 +126,11 @@ int command_report(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"output", 'o', "FILE", 0, "the HTML file to write (default report.html)", 0}, {0}};
-    static const struct argp argp = {options, parse, "FILE.h5...",
-                                     "Make one self-contained HTML file: environment, verdicts, timings, figures.",
-                                     NULL,    NULL,  NULL};
+    static const struct argp argp = {
+        options,      parse,
+        "FILE.h5...", "Make one self-contained HTML file: environment, verdicts, timings, figures.",
+        NULL,         NULL,
+        NULL};
     struct results_arguments a = {.file_max = FILES_MAX, .output = "report.html"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     struct result_set *sets = calloc(a.file_count, sizeof *sets);

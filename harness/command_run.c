@@ -1,6 +1,6 @@
 /*
- * command_run.c: `nf4bench verify` and `nf4bench run`, which share their options: both plan a suite, or one case, and
- * take it through the stages; run times and records as well.
+ * command_run.c: `nf4bench verify` and `nf4bench run`, which share their options: both plan a suite, or one
+ * case, and take it through the stages; run times and records as well.
  */
 #include <argp.h>
 #include <limits.h>
@@ -29,20 +29,33 @@ struct run_arguments {
     bool dry_run, verbose, force;
 };
 
-enum { KEY_CASE = 256, KEY_DRY_RUN, KEY_RESUME, KEY_SEED, KEY_BITSANDBYTES, KEY_MEASURE, KEY_DEVICE, KEY_FORCE };
+enum {
+    KEY_CASE = 256,
+    KEY_DRY_RUN,
+    KEY_RESUME,
+    KEY_SEED,
+    KEY_BITSANDBYTES,
+    KEY_MEASURE,
+    KEY_DEVICE,
+    KEY_FORCE
+};
 
 /* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
 static const struct argp_option all_options[] = {
-    {"resume", KEY_RESUME, "FILE", 0, "complete the run that FILE's journal holds, with the options it was begun with", 0},
+    {"resume", KEY_RESUME, "FILE", 0,
+     "complete the run that FILE's journal holds, with the options it was begun with", 0},
     {"measure", KEY_MEASURE, "KEY=V", 0,
-     "override a measure setting of the suite: min_samples, max_samples, max_seconds, precision, settle_seconds", 0},
+     "override a measure setting of the suite: min_samples, max_samples, max_seconds, precision, "
+     "settle_seconds",
+     0},
     {"variant", 'v', "GLOB", 0, "only variants that match; !GLOB leaves out (may be repeated)", 0},
     {"axis", 'a', "AXIS=V,V", 0,
      "override an axis of the suite: m, shape (NxK), blocksize, nested, bias, threads, regime", 0},
     {"case", KEY_CASE, "TEXT", 0, "one case in its text form, instead of a suite", 0},
     {"seed", KEY_SEED, "N", 0, "seed of the inputs (default 1)", 0},
     {"dry-run", KEY_DRY_RUN, NULL, 0, "say what would run and about how long, and stop", 0},
-    {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0, "load this bitsandbytes CPU library (or package folder) as a peer", 0},
+    {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0,
+     "load this bitsandbytes CPU library (or package folder) as a peer", 0},
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, the default and the only one of this version", 0},
     {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
     {"output", 'o', "FILE", 0, "write the results to this HDF5 file", 0},
@@ -151,11 +164,12 @@ static enum status override_settings(struct measure_settings *m, const struct ru
                 *keys[k].number = value;
         }
         if (!known)
-            return status_fail(STATUS_USAGE, "--measure %s: not KEY=VALUE with a known key and a value that fits", text);
+            return status_fail(STATUS_USAGE,
+                               "--measure %s: not KEY=VALUE with a known key and a value that fits", text);
     }
     if (m->min_samples > m->max_samples)
-        return status_fail(STATUS_USAGE, "measure: min_samples %zu is more than max_samples %zu", m->min_samples,
-                           m->max_samples);
+        return status_fail(STATUS_USAGE, "measure: min_samples %zu is more than max_samples %zu",
+                           m->min_samples, m->max_samples);
     return STATUS_OK;
 }
 
@@ -165,8 +179,8 @@ static void print_plan(const struct plan *plan)
         const struct plan_group *g = &plan->groups[i];
         char text[PROBLEM_TEXT_MAX];
         problem_format(&g->problem, text, sizeof text);
-        printf("%s%s%s  threads=%u  about %.1f s\n", text, g->cold ? "  cold" : "", g->hot ? "  hot" : "", g->threads,
-               g->expected_s);
+        printf("%s%s%s  threads=%u  about %.1f s\n", text, g->cold ? "  cold" : "", g->hot ? "  hot" : "",
+               g->threads, g->expected_s);
         for (size_t r = 0; r < g->row_count; r++)
             printf("    %-52s %s%s\n", g->rows[r].kernel->name, g->rows[r].skip ? "skipped: " : "",
                    g->rows[r].skip ? g->rows[r].skip : "");
@@ -181,7 +195,8 @@ static enum status make_plan(const struct run_arguments *a, struct suite *suite,
     struct plan_options options = {
         .variants = a->variants, .variant_count = a->variant_count, .seed = a->seed, .measure = a->measure};
     static const char none[] = "suite: case\ncases: [{op: dequant, shapes: [[1, 1]]}]\n";
-    enum status s = a->one_case ? suite_parse(none, sizeof none - 1, "--case", suite) : suite_load(a->suite, suite);
+    enum status s =
+        a->one_case ? suite_parse(none, sizeof none - 1, "--case", suite) : suite_load(a->suite, suite);
     if (s != STATUS_OK)
         return s;
     for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
@@ -208,7 +223,8 @@ static enum status check_output(const struct run_arguments *a)
     char journal[PATH_MAX];
     snprintf(journal, sizeof journal, "%s.journal", a->output);
     if (access(journal, F_OK) == 0)
-        return status_fail(STATUS_USAGE, "%s: a run was broken off; complete it with --resume %s, or remove the journal",
+        return status_fail(STATUS_USAGE,
+                           "%s: a run was broken off; complete it with --resume %s, or remove the journal",
                            journal, a->output);
     if (!a->force && access(a->output, F_OK) == 0)
         return status_fail(STATUS_USAGE, "%s exists; --force replaces it", a->output);
@@ -265,15 +281,16 @@ done:
 static struct run_arguments parse_arguments(bool measure, int argc, char **argv)
 {
     struct run_arguments a = {.measure = measure, .seed = 1};
-    const struct argp argp = {all_options + (measure ? 0 : RUN_ONLY),
-                              parse,
-                              "SUITE",
-                              measure ? "Verify the variants of a suite, time those that are right, and write every "
-                                        "sample to an HDF5 file."
-                                      : "Verify the variants of a suite, or of one case, bit for bit.",
-                              NULL,
-                              NULL,
-                              NULL};
+    const struct argp argp = {
+        all_options + (measure ? 0 : RUN_ONLY),
+        parse,
+        "SUITE",
+        measure ? "Verify the variants of a suite, time those that are right, and write every "
+                  "sample to an HDF5 file."
+                : "Verify the variants of a suite, or of one case, bit for bit.",
+        NULL,
+        NULL,
+        NULL};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     return a;
 }

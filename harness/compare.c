@@ -55,7 +55,8 @@ void comparison_merge(struct comparison *into, const struct comparison *from)
     }
 }
 
-void compare_bits(struct comparison *c, enum dtype t, const void *got, const void *want, size_t count, size_t base)
+void compare_bits(struct comparison *c, enum dtype t, const void *got, const void *want, size_t count,
+                  size_t base)
 {
     enum { PIECE = 4096 }; /* equal pieces, which are nearly all, cost one memcmp */
     size_t size = dtype_size(t), pieces = (count + PIECE - 1) / PIECE;
@@ -95,16 +96,17 @@ void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char
              (double)bits_value(t, want), digits, got, (double)bits_value(t, got));
 }
 
-void describe_weight(const struct contract *c, const struct nf4_tensor *w, size_t columns, size_t element, char *text,
-                     size_t size)
+void describe_weight(const struct contract *c, const struct nf4_tensor *w, size_t columns, size_t element,
+                     char *text, size_t size)
 {
     size_t block = element / w->blocksize;
     unsigned code = nf4_code_at(w->packed, element);
     float absmax = nf4_absmax_at(w, block, c->nested);
-    snprintf(text, size,
-             "weight row %zu column %zu: block %zu, byte %zu, %s nibble, code %u (%.9g), absmax %.9g (0x%08x)",
-             element / columns, element % columns, block, element / 2, element % 2 ? "low" : "high", code,
-             (double)nf4_value(code), (double)absmax, f32_bits(absmax));
+    snprintf(
+        text, size,
+        "weight row %zu column %zu: block %zu, byte %zu, %s nibble, code %u (%.9g), absmax %.9g (0x%08x)",
+        element / columns, element % columns, block, element / 2, element % 2 ? "low" : "high", code,
+        (double)nf4_value(code), (double)absmax, f32_bits(absmax));
 }
 
 const char *describe_pattern(const struct comparison *c, size_t blocksize, size_t count)

@@ -18,7 +18,7 @@ extern const uint32_t ulp_class_limits[ULP_CLASSES - 1]; /* 0 1 2 4 8 16 */
 
 struct comparison {
     size_t compared, mismatches;
-    size_t first;                  /* flat index of the first mismatch; SIZE_MAX for none */
+    size_t first;                   /* flat index of the first mismatch; SIZE_MAX for none */
     uint32_t first_want, first_got; /* bits there */
     uint32_t max_ulp;
     size_t ulp[ULP_CLASSES];
@@ -28,7 +28,8 @@ struct comparison {
 
 void comparison_init(struct comparison *c);
 /* Adds `count` elements, the first of which has flat index `base`. Patterns must be equal; two NaNs are. */
-void compare_bits(struct comparison *c, enum dtype t, const void *got, const void *want, size_t count, size_t base);
+void compare_bits(struct comparison *c, enum dtype t, const void *got, const void *want, size_t count,
+                  size_t base);
 /* Adds one element that was judged elsewhere. */
 void compare_one(struct comparison *c, enum dtype t, uint32_t got, uint32_t want, bool ok, size_t index);
 void comparison_merge(struct comparison *into, const struct comparison *from);

@@ -12,8 +12,10 @@ static const struct {
     unsigned bit;
     const char *name;
 } feature_names[] = {
-    {CPU_AVX2, "AVX2"},     {CPU_FMA, "FMA"},
-    {CPU_F16C, "F16C"},     {CPU_AVX512, "AVX-512 F+BW+DQ+VL"},
+    {CPU_AVX2, "AVX2"},
+    {CPU_FMA, "FMA"},
+    {CPU_F16C, "F16C"},
+    {CPU_AVX512, "AVX-512 F+BW+DQ+VL"},
     {CPU_AVX512_BF16, "AVX512_BF16"},
 };
 
@@ -131,7 +133,8 @@ void cpu_pin_threads(unsigned threads)
             cpu_set_t one;
             CPU_ZERO(&one);
             CPU_SET(cpu, &one);
-            sched_setaffinity(0, sizeof one, &one); /* a refusal leaves the thread unpinned: no harm to bits */
+            sched_setaffinity(0, sizeof one,
+                              &one); /* a refusal leaves the thread unpinned: no harm to bits */
             break;
         }
     }

@@ -19,10 +19,10 @@ unsigned cpu_features(void);
 /* Writes the names of the features in `missing`, comma separated; returns buffer. */
 const char *cpu_feature_names(unsigned missing, char *buffer, size_t size);
 
-const char *cpu_model(void);         /* as the kernel names it; "unknown" if it does not */
-size_t cpu_last_level_cache(void);   /* bytes, of one cache; 32 MiB when the system does not say */
-unsigned cpu_available(void);        /* processors this process may run on */
-size_t cpu_memory_available(void);   /* bytes that can be allocated without swapping */
+const char *cpu_model(void);       /* as the kernel names it; "unknown" if it does not */
+size_t cpu_last_level_cache(void); /* bytes, of one cache; 32 MiB when the system does not say */
+unsigned cpu_available(void);      /* processors this process may run on */
+size_t cpu_memory_available(void); /* bytes that can be allocated without swapping */
 
 /* Sets the OpenMP team to `threads` and pins thread i to the i-th allowed processor. */
 void cpu_pin_threads(unsigned threads);

@@ -49,14 +49,17 @@ json_t *environment_json(int argc, char **argv)
     if (!getcwd(directory, sizeof directory))
         directory[0] = '\0';
     json_t *e = json_pack(
-        "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:s, s:s, s:o, s:s}",
-        "tool_version", NF4BENCH_VERSION, "git_revision", NF4BENCH_GIT_REVISION, "git_dirty", NF4BENCH_GIT_DIRTY,
-        "compiler", NF4BENCH_COMPILER, "build_type", NF4BENCH_BUILD_TYPE, "build_flags", NF4BENCH_BUILD_FLAGS,
-        "sanitizers", NF4BENCH_SANITIZERS, "started_utc", started, "device", "cpu", "cpu_model", cpu_model(),
-        "cpu_features", cpu_feature_names(cpu_features(), features, sizeof features), "cpu_governor",
+        "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:s, s:s, s:o, "
+        "s:s}",
+        "tool_version", NF4BENCH_VERSION, "git_revision", NF4BENCH_GIT_REVISION, "git_dirty",
+        NF4BENCH_GIT_DIRTY, "compiler", NF4BENCH_COMPILER, "build_type", NF4BENCH_BUILD_TYPE, "build_flags",
+        NF4BENCH_BUILD_FLAGS, "sanitizers", NF4BENCH_SANITIZERS, "started_utc", started, "device", "cpu",
+        "cpu_model", cpu_model(), "cpu_features",
+        cpu_feature_names(cpu_features(), features, sizeof features), "cpu_governor",
         first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", line, sizeof line), "cpu_count",
         (json_int_t)cpu_available(), "last_level_cache_bytes", (json_int_t)cpu_last_level_cache(),
-        "memory_available_bytes", (json_int_t)cpu_memory_available(), "load_average_at_start", load[0], "system",
-        system.sysname, "system_release", system.release, "argv", arguments(argc, argv), "directory", directory);
+        "memory_available_bytes", (json_int_t)cpu_memory_available(), "load_average_at_start", load[0],
+        "system", system.sysname, "system_release", system.release, "argv", arguments(argc, argv),
+        "directory", directory);
     return e;
 }

@@ -1,6 +1,6 @@
 /*
- * environment.h: what a reader of a results file must know about where it was made, as a JSON object whose keys become
- * root attributes of the file.
+ * environment.h: what a reader of a results file must know about where it was made, as a JSON object whose
+ * keys become root attributes of the file.
  */
 #ifndef NF4BENCH_HARNESS_ENVIRONMENT_H
 #define NF4BENCH_HARNESS_ENVIRONMENT_H

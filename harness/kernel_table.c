@@ -20,35 +20,35 @@ enum {
 #define ENTRY_gemm(fn)    .gemm = (fn)
 #define ENTRY_gemmdx(fn)  .gemm = (fn)
 
-/* A row whose arch was not built has no function to point to: its reference is weak and resolves to NULL. A row of
- * a built arch has a strong one, so that a name without a definition does not link. */
-#define REFERENCE_0         __attribute__((weak))
+/* A row whose arch was not built has no function to point to: its reference is weak and resolves to NULL. A
+ * row of a built arch has a strong one, so that a name without a definition does not link. */
+#define REFERENCE_0 __attribute__((weak))
 #define REFERENCE_1
-#define REFERENCE(built)    REFERENCE_PASTE(built)
-#define REFERENCE_PASTE(built) REFERENCE_##built
+#define REFERENCE(built)                    REFERENCE_PASTE(built)
+#define REFERENCE_PASTE(built)              REFERENCE_##built
 #define KERNEL(name, source, op, arch, ...) extern __typeof__(name) name REFERENCE(NF4BENCH_HAVE_ARCH_##arch);
 #include "kernels/kernels.inc"
 
 static const struct kernel table[] = {
-#define KERNEL(fn, file, operation, arch_, out_, decode_, scale_, acc_, chains_, splits_, nested_, denormals_, m_max_,   \
-               k_multiple_)                                                                                              \
-    {.name = #fn,                                                                                                        \
-     .source = #file,                                                                                                    \
-     .arch = #arch_,                                                                                                     \
-     .contract = {.format = FORMAT_NF4,                                                                                  \
-                  .op = OP_##operation,                                                                                  \
-                  .out = DTYPE_##out_,                                                                                   \
-                  .decode = DECODE_##decode_,                                                                            \
-                  .scale = SCALE_##scale_,                                                                               \
-                  .accumulation = ACC_##acc_,                                                                            \
-                  .chains = chains_,                                                                                     \
-                  .splits = splits_,                                                                                     \
-                  .nested = NESTED_##nested_,                                                                            \
-                  .denormals = DENORMALS_##denormals_},                                                                  \
-     .m_max = m_max_,                                                                                                    \
-     .k_multiple = k_multiple_,                                                                                          \
-     .cpu_features = ARCH_FEATURES_##arch_,                                                                              \
-     .built = NF4BENCH_HAVE_ARCH_##arch_,                                                                                \
+#define KERNEL(fn, file, operation, arch_, out_, decode_, scale_, acc_, chains_, splits_, nested_,           \
+               denormals_, m_max_, k_multiple_)                                                              \
+    {.name = #fn,                                                                                            \
+     .source = #file,                                                                                        \
+     .arch = #arch_,                                                                                         \
+     .contract = {.format = FORMAT_NF4,                                                                      \
+                  .op = OP_##operation,                                                                      \
+                  .out = DTYPE_##out_,                                                                       \
+                  .decode = DECODE_##decode_,                                                                \
+                  .scale = SCALE_##scale_,                                                                   \
+                  .accumulation = ACC_##acc_,                                                                \
+                  .chains = chains_,                                                                         \
+                  .splits = splits_,                                                                         \
+                  .nested = NESTED_##nested_,                                                                \
+                  .denormals = DENORMALS_##denormals_},                                                      \
+     .m_max = m_max_,                                                                                        \
+     .k_multiple = k_multiple_,                                                                              \
+     .cpu_features = ARCH_FEATURES_##arch_,                                                                  \
+     .built = NF4BENCH_HAVE_ARCH_##arch_,                                                                    \
      ENTRY_##operation(fn)},
 #include "kernels/kernels.inc"
 };
@@ -83,8 +83,8 @@ enum status kernel_add(const struct kernel *k)
     if (!added)
         added = calloc(ADDED_MAX, sizeof *added);
     if (!added || added_count == ADDED_MAX)
-        return status_fail(STATUS_LIMIT, "variant %s from %s: no room for more than %d added variants", k->name,
-                           k->source, ADDED_MAX);
+        return status_fail(STATUS_LIMIT, "variant %s from %s: no room for more than %d added variants",
+                           k->name, k->source, ADDED_MAX);
     added[added_count++] = *k;
     return STATUS_OK;
 }
@@ -98,7 +98,8 @@ const char *kernel_unavailable(const struct kernel *k, char reason[KERNEL_REASON
     unsigned missing = k->cpu_features & ~cpu_features();
     if (missing) {
         char names[96];
-        snprintf(reason, KERNEL_REASON_MAX, "this CPU has no %s", cpu_feature_names(missing, names, sizeof names));
+        snprintf(reason, KERNEL_REASON_MAX, "this CPU has no %s",
+                 cpu_feature_names(missing, names, sizeof names));
         return reason;
     }
     return NULL;
@@ -110,7 +111,8 @@ bool kernel_matches(const struct kernel *k, const struct problem *p)
            (k->contract.nested != NESTED_NONE) == p->nested;
 }
 
-const char *kernel_inapplicable(const struct kernel *k, const struct problem *p, char reason[KERNEL_REASON_MAX])
+const char *kernel_inapplicable(const struct kernel *k, const struct problem *p,
+                                char reason[KERNEL_REASON_MAX])
 {
     if (k->m_max && p->m > k->m_max)
         snprintf(reason, KERNEL_REASON_MAX, "takes m up to %zu", k->m_max);

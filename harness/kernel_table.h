@@ -1,6 +1,6 @@
 /*
- * kernel_table.h: every variant the program knows: the rows of kernels/kernels.inc, then those that providers and
- * tests add at run time.
+ * kernel_table.h: every variant the program knows: the rows of kernels/kernels.inc, then those that providers
+ * and tests add at run time.
  */
 #ifndef NF4BENCH_HARNESS_KERNEL_TABLE_H
 #define NF4BENCH_HARNESS_KERNEL_TABLE_H
@@ -24,20 +24,20 @@ enum { KERNEL_REASON_MAX = 160 };
 
 struct kernel {
     const char *name;
-    const char *source;   /* relative to kernels/, or the library it came from */
-    const char *arch;     /* first word after "__" */
+    const char *source; /* relative to kernels/, or the library it came from */
+    const char *arch;   /* first word after "__" */
     struct contract contract;
-    size_t m_max;         /* 0: any */
-    size_t k_multiple;    /* 1: any */
+    size_t m_max;          /* 0: any */
+    size_t k_multiple;     /* 1: any */
     unsigned cpu_features; /* needed at run time */
-    bool built;           /* false: this build has no code for it */
-    bool peer;            /* a provider's: not ours, names outside the grammar */
+    bool built;            /* false: this build has no code for it */
+    bool peer;             /* a provider's: not ours, names outside the grammar */
     /* A peer whose API takes the scales of whole blocks per row only, or whole multiples of n. 0: any. */
     size_t n_multiple;
     bool whole_blocks; /* k must be a multiple of blocksize */
     bool no_bias;      /* has no bias argument */
-    double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept in
-                          bf16, say); 0 for none */
+    double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept
+                          in bf16, say); 0 for none */
     dequant_fn *dequant; /* the one that contract.op selects is set when built */
     gemm_fn *gemm;       /* gemm and gemmdx */
     /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
@@ -57,6 +57,7 @@ const char *kernel_unavailable(const struct kernel *k, char reason[KERNEL_REASON
 /* True if k is for this problem's operation, output type and kind of scales. */
 bool kernel_matches(const struct kernel *k, const struct problem *p);
 /* NULL if k takes this problem (which it matches), else the reason, written into `reason`. */
-const char *kernel_inapplicable(const struct kernel *k, const struct problem *p, char reason[KERNEL_REASON_MAX]);
+const char *kernel_inapplicable(const struct kernel *k, const struct problem *p,
+                                char reason[KERNEL_REASON_MAX]);
 
 #endif

@@ -11,13 +11,13 @@
 #include "harness/random.h"
 
 enum {
-    PLACES = 32,              /* looked at in every timed output */
-    HOT_SAMPLE_US = 200,      /* a hot sample is at least this long */
+    PLACES = 32,         /* looked at in every timed output */
+    HOT_SAMPLE_US = 200, /* a hot sample is at least this long */
     CALLS_MAX = 1024,
     SETTLE_WINDOW_MS = 250,
     SETTLE_MIN_MS = 1000,
     TIMER_PAIRS = 1001,
-    PRECISION_EVERY = 8,      /* rounds between looks at the stopping rule */
+    PRECISION_EVERY = 8, /* rounds between looks at the stopping rule */
 };
 static const double settle_tolerance = 0.005; /* two windows' medians differ by less: settled */
 
@@ -25,9 +25,9 @@ static const double settle_tolerance = 0.005; /* two windows' medians differ by 
 struct session {
     const struct measure_settings *settings;
     struct measure_group *group;
-    void **prepared;       /* [row_count - 1][copies] */
-    size_t next_set;       /* of the rotation */
-    size_t places[PLACES]; /* byte offsets of 4-byte windows in the output */
+    void **prepared;          /* [row_count - 1][copies] */
+    size_t next_set;          /* of the rotation */
+    size_t places[PLACES];    /* byte offsets of 4-byte windows in the output */
     uint32_t (*want)[PLACES]; /* [row_count - 1] of each row's right output: contracts differ in bits */
     volatile unsigned long long sink;
 };
@@ -66,7 +66,9 @@ static void choose_places(struct session *s)
     size_t words = o->sets[0].out.size / 4;
     for (size_t i = 0; i < PLACES; i++) {
         /* Both ends and random places between. */
-        size_t word = i == 0 ? 0 : i == 1 ? words - 1 : random_u64(o->problem.seed, RANDOM_ORDER, i) % (words ? words : 1);
+        size_t word = i == 0   ? 0
+                      : i == 1 ? words - 1
+                               : random_u64(o->problem.seed, RANDOM_ORDER, i) % (words ? words : 1);
         s->places[i] = words ? word * 4 : SIZE_MAX;
     }
 }
@@ -87,8 +89,8 @@ static void look_at_places(struct session *s, size_t row, size_t set, size_t rou
         uint32_t got;
         memcpy(&got, (char *)s->group->operands->sets[set].out.data + s->places[i], 4);
         if (got == 0xffffffff || (pinned && got != s->want[row][i])) {
-            snprintf(r->fault, sizeof r->fault, "timed output of round %zu is wrong at byte %zu%s", round, s->places[i],
-                     got == 0xffffffff ? ": never written" : "");
+            snprintf(r->fault, sizeof r->fault, "timed output of round %zu is wrong at byte %zu%s", round,
+                     s->places[i], got == 0xffffffff ? ": never written" : "");
             return;
         }
     }
@@ -206,11 +208,12 @@ static bool row_precise(const struct measure_row *r, double precision, double *s
 {
     struct sample_summary s;
     summarize(r->samples, r->sample_count, scratch, &s);
-    return s.median_ci.hi - s.median <= precision * s.median && s.median - s.median_ci.lo <= precision * s.median;
+    return s.median_ci.hi - s.median <= precision * s.median &&
+           s.median - s.median_ci.lo <= precision * s.median;
 }
 
-static enum status run_rounds(struct session *s, uint64_t order_seed, double *scratch, measure_progress_fn *progress,
-                              void *context)
+static enum status run_rounds(struct session *s, uint64_t order_seed, double *scratch,
+                              measure_progress_fn *progress, void *context)
 {
     const struct measure_settings *m = s->settings;
     struct measure_group *g = s->group;
@@ -239,7 +242,8 @@ static enum status run_rounds(struct session *s, uint64_t order_seed, double *sc
         if (progress)
             progress(context, round, fmax(elapsed / m->max_seconds, (double)round / (double)m->max_samples));
         for (size_t i = g->row_count; i-- > 1;) {
-            size_t j = random_u64(order_seed, RANDOM_ORDER, round * g->row_count + i) % (i + 1), swap = order[i];
+            size_t j = random_u64(order_seed, RANDOM_ORDER, round * g->row_count + i) % (i + 1),
+                   swap = order[i];
             order[i] = order[j];
             order[j] = swap;
         }
@@ -263,7 +267,8 @@ static enum status prepare_peers(struct session *s)
     enum status status = STATUS_OK;
     for (size_t row = 0; row + 1 < g->row_count; row++)
         for (size_t set = 0; set < copies && status == STATUS_OK; set++)
-            status = operands_prepare_peer(g->operands, set, g->rows[row].kernel, &s->prepared[row * copies + set]);
+            status = operands_prepare_peer(g->operands, set, g->rows[row].kernel,
+                                           &s->prepared[row * copies + set]);
     return status;
 }
 

@@ -1,15 +1,15 @@
 /*
  * measure.h: timing on the CPU; the fifth stage. Times nothing that has not been verified.
  *
- * The rows of a group and the ceiling that fits them are sampled in rounds, in an order that is shuffled every round:
- * sample i of every row belongs to round i, so two rows are compared by the ratios of their samples, round by round,
- * which holds while the machine's speed drifts.
+ * The rows of a group and the ceiling that fits them are sampled in rounds, in an order that is shuffled
+ * every round: sample i of every row belongs to round i, so two rows are compared by the ratios of their
+ * samples, round by round, which holds while the machine's speed drifts.
  *
- * cold: each call takes the next of several operand sets that together exceed the last-level cache four times.
- * hot:  one operand set; an untimed call, then as many timed ones as make a sample of at least 200 us.
+ * cold: each call takes the next of several operand sets that together exceed the last-level cache four
+ * times. hot:  one operand set; an untimed call, then as many timed ones as make a sample of at least 200 us.
  *
- * Every sample is kept. Each timed output is looked at in 32 places that were poisoned before the call, and at the
- * end of the group one more output of each row is hashed whole.
+ * Every sample is kept. Each timed output is looked at in 32 places that were poisoned before the call, and
+ * at the end of the group one more output of each row is hashed whole.
  */
 #ifndef NF4BENCH_HARNESS_MEASURE_H
 #define NF4BENCH_HARNESS_MEASURE_H
@@ -32,7 +32,8 @@ struct measure_row {
     double *samples; /* us per call */
     size_t sample_count, calls_per_sample;
     struct sample_summary summary;
-    struct paired_ratio ceiling_fraction; /* ceiling time / this row's time; ratio NAN for the ceiling itself */
+    struct paired_ratio
+        ceiling_fraction; /* ceiling time / this row's time; ratio NAN for the ceiling itself */
     bool precise;
     char fault[160]; /* "" or what was wrong with a timed output */
 };
@@ -55,8 +56,9 @@ struct measure_state {
 /* Called between rounds; progress for a person. */
 typedef void measure_progress_fn(void *context, size_t round, double share);
 
-/* rows[i].kernel and output_hash are set by the caller for row_count - 1 rows; the last row is made the ceiling.
- * STATUS_INTERRUPTED keeps the rounds measured so far. Results are owned: measure_group_release(). */
+/* rows[i].kernel and output_hash are set by the caller for row_count - 1 rows; the last row is made the
+ * ceiling. STATUS_INTERRUPTED keeps the rounds measured so far. Results are owned: measure_group_release().
+ */
 enum status measure_group(struct measure_state *state, const struct measure_settings *settings,
                           struct measure_group *group, uint64_t order_seed, measure_progress_fn *progress,
                           void *context) WARN_UNUSED_RESULT;

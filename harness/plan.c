@@ -45,8 +45,8 @@ static enum status check_globs(const struct plan_options *options)
         const char *near = closest(glob, names, count);
         free(names);
         if (!found)
-            return status_fail(STATUS_USAGE, "no variant matches '%s'%s%s%s; `nf4bench list` shows them all", glob,
-                               near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+            return status_fail(STATUS_USAGE, "no variant matches '%s'%s%s%s; `nf4bench list` shows them all",
+                               glob, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     return STATUS_OK;
 }
@@ -71,8 +71,8 @@ struct group_list {
 };
 
 /* Adds the group `proto` with every variant that passes, if there is one. Takes nothing over from proto. */
-static enum status add_group(struct group_list *list, const struct plan_group *proto, const struct suite_case *c,
-                             const struct plan_options *options)
+static enum status add_group(struct group_list *list, const struct plan_group *proto,
+                             const struct suite_case *c, const struct plan_options *options)
 {
     struct plan *plan = list->plan;
     struct plan_group g = *proto;
@@ -85,7 +85,8 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
     for (size_t i = 0; i < kernel_count(); i++) {
         const struct kernel *k = kernel_at(i);
         char reason[KERNEL_REASON_MAX];
-        if (!kernel_matches(k, &g.problem) || !globs_pass(options->variants, options->variant_count, k->name) ||
+        if (!kernel_matches(k, &g.problem) ||
+            !globs_pass(options->variants, options->variant_count, k->name) ||
             (c && !globs_pass((const char *const *)c->variants, c->variant_count, k->name)))
             continue;
         const char *skip = kernel_unavailable(k, reason);
@@ -118,8 +119,8 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
 }
 
 /* All axes of one case over one set of weights (proto's n, k and weights are set). */
-static enum status add_weights(struct group_list *list, const struct plan_group *proto, const struct suite_case *c,
-                               const struct plan_options *options, bool stored)
+static enum status add_weights(struct group_list *list, const struct plan_group *proto,
+                               const struct suite_case *c, const struct plan_options *options, bool stored)
 {
     enum status s = STATUS_OK;
     /* A checkpoint has its own blocksize and nesting; the axes then do not apply. */
@@ -164,8 +165,9 @@ static enum status add_file(struct group_list *list, struct plan_group proto, co
         p->nested = w->nested;
         int length = snprintf(p->weights, sizeof p->weights, "%s:%s", c->weights, w->name);
         if (length < 0 || (size_t)length >= sizeof p->weights)
-            s = status_fail(STATUS_LIMIT, "%s: path and tensor name %s are longer than %d characters together",
-                            c->weights, w->name, WEIGHTS_TEXT_MAX - 1);
+            s = status_fail(STATUS_LIMIT,
+                            "%s: path and tensor name %s are longer than %d characters together", c->weights,
+                            w->name, WEIGHTS_TEXT_MAX - 1);
         else
             s = add_weights(list, &proto, c, options, w->checkpoint);
     }
@@ -177,7 +179,8 @@ static enum status add_file(struct group_list *list, struct plan_group proto, co
 static enum status finish(struct plan *plan, enum status s)
 {
     if (s == STATUS_OK && plan->group_count == 0)
-        s = status_fail(STATUS_USAGE, "%s: no variant takes any of its cases; `nf4bench list` shows what there is",
+        s = status_fail(STATUS_USAGE,
+                        "%s: no variant takes any of its cases; `nf4bench list` shows what there is",
                         plan->suite->path);
     if (s != STATUS_OK)
         plan_release(plan);
@@ -205,8 +208,8 @@ enum status plan_make(const struct suite *suite, const struct plan_options *opti
     return finish(out, s);
 }
 
-enum status plan_one(const struct suite *suite, const struct plan_group *group, const struct plan_options *options,
-                     struct plan *out)
+enum status plan_one(const struct suite *suite, const struct plan_group *group,
+                     const struct plan_options *options, struct plan *out)
 {
     *out = (struct plan){.suite = suite};
     struct group_list list = {.plan = out};

@@ -1,9 +1,10 @@
 /*
- * plan.h: a suite crossed with the table: what will be run, in which order, and what will not and why. The second
- * stage; allocates nothing but itself.
+ * plan.h: a suite crossed with the table: what will be run, in which order, and what will not and why. The
+ * second stage; allocates nothing but itself.
  *
- * A group is one problem: its rows share operands, are verified once, and are sampled in alternation, so that sample
- * i of one is paired with sample i of another. Groups of the same weights stand together: weights are made once.
+ * A group is one problem: its rows share operands, are verified once, and are sampled in alternation, so that
+ * sample i of one is paired with sample i of another. Groups of the same weights stand together: weights are
+ * made once.
  */
 #ifndef NF4BENCH_HARNESS_PLAN_H
 #define NF4BENCH_HARNESS_PLAN_H
@@ -47,13 +48,14 @@ struct plan_options {
     bool measure; /* false: one verify-only group per problem */
 };
 
-/* STATUS_INPUT when a glob names no variant at all (with the closest names), or when nothing is left to run. */
+/* STATUS_INPUT when a glob names no variant at all (with the closest names), or when nothing is left to run.
+ */
 enum status plan_make(const struct suite *suite, const struct plan_options *options,
                       struct plan *out) WARN_UNUSED_RESULT;
-/* A plan of one problem, as a repro line asks for; regimes and threads as in struct plan_group. `suite` gives the
- * measure settings. */
-enum status plan_one(const struct suite *suite, const struct plan_group *group, const struct plan_options *options,
-                     struct plan *out) WARN_UNUSED_RESULT;
+/* A plan of one problem, as a repro line asks for; regimes and threads as in struct plan_group. `suite` gives
+ * the measure settings. */
+enum status plan_one(const struct suite *suite, const struct plan_group *group,
+                     const struct plan_options *options, struct plan *out) WARN_UNUSED_RESULT;
 /* 64-bit hash of all that is planned, for --resume: names, problems, regimes, measure settings. */
 uint64_t plan_hash(const struct plan *p);
 void plan_release(struct plan *p);

@@ -12,8 +12,8 @@
 #include "reference/int4.h"
 
 enum {
-    /* Weights are made and quantized in pieces of this many, a multiple of 256 of the largest blocks, so that no
-     * dense copy of a large matrix is ever held. */
+    /* Weights are made and quantized in pieces of this many, a multiple of 256 of the largest blocks, so that
+     * no dense copy of a large matrix is ever held. */
     PIECE = 4096 * 256 * 4,
 };
 
@@ -75,9 +75,9 @@ static enum status allocate(const struct problem *p, size_t copies, struct opera
     *out = (struct operands){.problem = *p, .fit = {NAN, NAN, NAN, NAN}};
     size_t bytes = operands_set_bytes(p), available = cpu_memory_available();
     if (bytes > available / copies)
-        return status_fail(STATUS_MEMORY, "%zu x %zu needs %.1f GiB in %zu operand set(s) and %.1f GiB are available",
-                           p->n, p->k, (double)bytes * (double)copies / (1 << 30), copies,
-                           (double)available / (1 << 30));
+        return status_fail(
+            STATUS_MEMORY, "%zu x %zu needs %.1f GiB in %zu operand set(s) and %.1f GiB are available", p->n,
+            p->k, (double)bytes * (double)copies / (1 << 30), copies, (double)available / (1 << 30));
     out->sets = calloc(copies, sizeof *out->sets);
     if (!out->sets)
         return status_fail(STATUS_MEMORY, "operands: out of memory");
@@ -103,7 +103,8 @@ struct fit_sums {
     double signal, nf4_error, int4_error, nf4_max, int4_max;
 };
 
-static void fit_piece(struct fit_sums *sums, const float *dense, const struct nf4_tensor *piece, float *scratch)
+static void fit_piece(struct fit_sums *sums, const float *dense, const struct nf4_tensor *piece,
+                      float *scratch)
 {
     static const struct contract plain = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_F32};
     for (int format = 0; format < 2; format++) {
@@ -136,8 +137,8 @@ struct dense_source {
     const char *name;
 };
 
-static enum status read_piece(const struct operands *o, const struct dense_source *dense, size_t first, size_t length,
-                              float *piece)
+static enum status read_piece(const struct operands *o, const struct dense_source *dense, size_t first,
+                              size_t length, float *piece)
 {
     if (dense)
         return weight_dense_part(dense->file, dense->name, first, length, piece);
@@ -153,7 +154,8 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
     const struct problem *p = &o->problem;
     size_t count = problem_weight_count(p);
     size_t longest = count < PIECE ? count : PIECE;
-    float *piece = malloc(longest * sizeof *piece), *scratch = dense ? malloc(longest * sizeof *scratch) : NULL;
+    float *piece = malloc(longest * sizeof *piece),
+          *scratch = dense ? malloc(longest * sizeof *scratch) : NULL;
     enum status s = STATUS_OK;
     struct fit_sums sums = {0};
     if (!piece || (dense && !scratch))
@@ -167,7 +169,8 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
             break;
         nf4_quantize(piece, length, p->blocksize, packed, scales);
         if (dense) {
-            struct nf4_tensor t = {.count = length, .blocksize = p->blocksize, .packed = packed, .absmax = scales};
+            struct nf4_tensor t = {
+                .count = length, .blocksize = p->blocksize, .packed = packed, .absmax = scales};
             fit_piece(&sums, piece, &t, scratch);
         }
     }
@@ -200,13 +203,16 @@ static enum status make_weights(struct operands *o, const struct dense_source *d
     return s;
 }
 
-/* Copies a stored tensor; sizes were checked by weight_checkpoint against its own shape, here against ours. */
+/* Copies a stored tensor; sizes were checked by weight_checkpoint against its own shape, here against ours.
+ */
 static enum status copy_checkpoint(struct operands *o, const struct nf4_tensor *t)
 {
     const struct problem *p = &o->problem;
     struct operand_set *set = &o->sets[0];
-    if (t->count != problem_weight_count(p) || t->blocksize != p->blocksize || (t->absmax == NULL) != p->nested)
-        return status_fail(STATUS_INPUT, "%s: the tensor is not the %zu x %zu, blocksize %zu%s that was asked for",
+    if (t->count != problem_weight_count(p) || t->blocksize != p->blocksize ||
+        (t->absmax == NULL) != p->nested)
+        return status_fail(STATUS_INPUT,
+                           "%s: the tensor is not the %zu x %zu, blocksize %zu%s that was asked for",
                            p->weights, p->n, p->k, p->blocksize, p->nested ? ", nested" : "");
     memcpy(set->packed.data, t->packed, set->packed.size);
     if (p->nested) {

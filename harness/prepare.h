@@ -1,11 +1,11 @@
 /*
  * prepare.h: the operands of a problem, made from its seed or from a file; the third stage.
  *
- * The same problem gives the same bytes on any machine and for every variant. Operands come in `copies` identical
- * sets, so that a cold measurement can rotate through more memory than the last-level cache holds.
+ * The same problem gives the same bytes on any machine and for every variant. Operands come in `copies`
+ * identical sets, so that a cold measurement can rotate through more memory than the last-level cache holds.
  *
- * Weights "normal": w = 0.02 * random_normal, quantized by the reference. Activations are normal, bias 0.1 * normal,
- * both rounded to the problem's type.
+ * Weights "normal": w = 0.02 * random_normal, quantized by the reference. Activations are normal, bias 0.1 *
+ * normal, both rounded to the problem's type.
  */
 #ifndef NF4BENCH_HARNESS_PREPARE_H
 #define NF4BENCH_HARNESS_PREPARE_H
@@ -44,11 +44,12 @@ struct operands {
 
 /* Bytes of one set: what a copy costs. */
 size_t operands_set_bytes(const struct problem *p);
-/* Copies that a cold measurement of p needs: at least 2, and enough for 4 last-level caches, as far as half of the
- * available memory allows. */
+/* Copies that a cold measurement of p needs: at least 2, and enough for 4 last-level caches, as far as half
+ * of the available memory allows. */
 size_t operands_cold_copies(const struct problem *p);
 
-/* Makes the operands. STATUS_MEMORY says how much is needed and what there is, before anything is allocated. */
+/* Makes the operands. STATUS_MEMORY says how much is needed and what there is, before anything is allocated.
+ */
 enum status operands_init(const struct problem *p, size_t copies, struct operands *out) WARN_UNUSED_RESULT;
 /* Allocates one set of the given problem with undefined contents: for checks that fill it themselves. */
 enum status operands_init_blank(const struct problem *p, struct operands *out) WARN_UNUSED_RESULT;

@@ -50,8 +50,9 @@ enum status problem_parse(const char *text, struct problem *out)
         const char *key;
         uint64_t *value;
         uint64_t max;
-    } keys[] = {{"m", &m, 1 << 20},          {"n", &n, (uint64_t)1 << 31}, {"k", &k, (uint64_t)1 << 31},
-                {"blocksize", &blocksize, 4096}, {"nested", &nested, 1},       {"bias", &bias, 1},
+    } keys[] = {{"m", &m, 1 << 20},           {"n", &n, (uint64_t)1 << 31},
+                {"k", &k, (uint64_t)1 << 31}, {"blocksize", &blocksize, 4096},
+                {"nested", &nested, 1},       {"bias", &bias, 1},
                 {"seed", &seed, INT64_MAX}};
     while ((word = strtok_r(rest, " ", &rest))) {
         char *equals = strchr(word, '=');
@@ -72,16 +73,17 @@ enum status problem_parse(const char *text, struct problem *out)
         while (i < count && strcmp(word, keys[i].key) != 0)
             i++;
         if (i == count || !parse_count(equals + 1, keys[i].value) || *keys[i].value > keys[i].max)
-            return status_fail(STATUS_USAGE, "case '%s': '%s=%s' is not understood or out of range", text, word,
-                               equals + 1);
+            return status_fail(STATUS_USAGE, "case '%s': '%s=%s' is not understood or out of range", text,
+                               word, equals + 1);
     }
     p.m = m, p.n = n, p.k = k, p.blocksize = blocksize, p.nested = nested, p.bias = bias, p.seed = seed;
     if (p.n == 0 || p.k == 0 || p.n > ((uint64_t)1 << 40) / p.k || (p.m == 0) != (p.op == OP_DEQUANT) ||
         (p.bias && p.op != OP_GEMM) || !nf4_blocksize_valid(p.blocksize))
-        return status_fail(STATUS_USAGE,
-                           "case '%s': n and k of 1 or more (n*k to 2^40), m for products only, bias for gemm "
-                           "only, blocksize a power of two from 32 to 4096",
-                           text);
+        return status_fail(
+            STATUS_USAGE,
+            "case '%s': n and k of 1 or more (n*k to 2^40), m for products only, bias for gemm "
+            "only, blocksize a power of two from 32 to 4096",
+            text);
     *out = p;
     return STATUS_OK;
 }

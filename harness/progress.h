@@ -1,6 +1,6 @@
 /*
- * progress.h: what a person who waits sees, on stderr: one line that is redrawn, with the time left, on a terminal;
- * a plain line per finished step otherwise.
+ * progress.h: what a person who waits sees, on stderr: one line that is redrawn, with the time left, on a
+ * terminal; a plain line per finished step otherwise.
  */
 #ifndef NF4BENCH_HARNESS_PROGRESS_H
 #define NF4BENCH_HARNESS_PROGRESS_H

@@ -1,7 +1,7 @@
 /*
- * random.h: counter-based random numbers: value i of a stream is a function of (seed, stream, i) alone, so inputs
- * are the same on any number of threads and for every variant. The mixer is SplitMix64's finalizer (Steele, Lea,
- * Flood, OOPSLA 2014).
+ * random.h: counter-based random numbers: value i of a stream is a function of (seed, stream, i) alone, so
+ * inputs are the same on any number of threads and for every variant. The mixer is SplitMix64's finalizer
+ * (Steele, Lea, Flood, OOPSLA 2014).
  */
 #ifndef NF4BENCH_HARNESS_RANDOM_H
 #define NF4BENCH_HARNESS_RANDOM_H

@@ -63,7 +63,8 @@ static struct record *add_record(struct group_records *g)
 }
 
 /* The problem's columns. group_id tells groups and regimes apart: 4 * group + regime. */
-static void set_problem(struct record *r, const struct plan *plan, size_t group_index, const struct operands *o)
+static void set_problem(struct record *r, const struct plan *plan, size_t group_index,
+                        const struct operands *o)
 {
     const struct plan_group *g = &plan->groups[group_index];
     const struct problem *p = &g->problem;
@@ -81,8 +82,8 @@ static void set_problem(struct record *r, const struct plan *plan, size_t group_
     r->threads = g->threads;
     r->seed = p->seed;
     r->group_id = 4 * group_index;
-    r->bits_per_weight = 8.0 * (double)(problem_packed_bytes(p) + problem_scale_bytes(p)) /
-                         (double)problem_weight_count(p);
+    r->bits_per_weight =
+        8.0 * (double)(problem_packed_bytes(p) + problem_scale_bytes(p)) / (double)problem_weight_count(p);
     r->format_bytes = (double)problem_format_bytes(p);
     if (o) {
         r->weight_sqnr_db = o->fit.sqnr_db;
@@ -161,8 +162,8 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
 
 /* ---- telling a person ---- */
 
-static void print_row(struct runner *run, const struct plan_group *g, const struct kernel *k, enum verdict verdict,
-                      const char *reason, const char *detail)
+static void print_row(struct runner *run, const struct plan_group *g, const struct kernel *k,
+                      enum verdict verdict, const char *reason, const char *detail)
 {
     bool wrong = verdict != VERDICT_PASS && verdict != VERDICT_SKIPPED;
     if (!wrong && !run->options->list_rows)
@@ -170,16 +171,16 @@ static void print_row(struct runner *run, const struct plan_group *g, const stru
     char text[PROBLEM_TEXT_MAX];
     problem_format(&g->problem, text, sizeof text);
     progress_clear(&run->progress);
-    printf("%-10s %-48s %s%s%s\n", verdict_word((uint8_t)verdict), k->name, text, *reason ? "\n           " : "",
-           reason);
+    printf("%-10s %-48s %s%s%s\n", verdict_word((uint8_t)verdict), k->name, text,
+           *reason ? "\n           " : "", reason);
     for (const char *line = detail; *line;) {
         size_t length = strcspn(line, "\n");
         printf("           %.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
     if (wrong)
-        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u\n", text, k->name,
-               g->threads);
+        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u\n", text,
+               k->name, g->threads);
     fflush(stdout);
 }
 
@@ -243,9 +244,9 @@ static enum status verify_rows(struct runner *run, const struct plan_group *g, s
 }
 
 /* Times the rows that passed, in one regime, and adds a record for each and for the ceiling. */
-static enum status measure_regime(struct runner *run, size_t index, enum regime regime, const struct operands *o,
-                                  const struct verification *results, struct group_records *records,
-                                  struct measure_group *timed)
+static enum status measure_regime(struct runner *run, size_t index, enum regime regime,
+                                  const struct operands *o, const struct verification *results,
+                                  struct group_records *records, struct measure_group *timed)
 {
     const struct plan_group *g = &run->plan->groups[index];
     *timed = (struct measure_group){.operands = o, .regime = regime};
@@ -265,11 +266,13 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
     enum status s = STATUS_OK;
     if (timed->row_count > 0) {
         timed->row_count++; /* the ceiling */
-        s = measure_group(&run->measure, &run->plan->suite->measure, timed, o->problem.seed + index, on_measure, run);
+        s = measure_group(&run->measure, &run->plan->suite->measure, timed, o->problem.seed + index,
+                          on_measure, run);
     }
-    /* An interrupted group is recorded if it has what its suite asks for at least, else it is left for --resume. */
-    bool enough = s == STATUS_OK ||
-                  (s == STATUS_INTERRUPTED && timed->rows[0].sample_count >= run->plan->suite->measure.min_samples);
+    /* An interrupted group is recorded if it has what its suite asks for at least, else it is left for
+     * --resume. */
+    bool enough = s == STATUS_OK || (s == STATUS_INTERRUPTED &&
+                                     timed->rows[0].sample_count >= run->plan->suite->measure.min_samples);
     for (size_t i = 0; enough && i < timed->row_count; i++) {
         const struct measure_row *m = &timed->rows[i];
         struct record *r = add_record(records);
@@ -328,7 +331,8 @@ static enum status run_group(struct runner *run, size_t index)
     const bool asked[2] = {g->cold, g->hot};
     for (int i = 0; i < 2 && s == STATUS_OK; i++)
         if (asked[i])
-            s = measure_regime(run, index, i ? REGIME_HOT : REGIME_COLD, &operands, results, &records, &timed[i]);
+            s = measure_regime(run, index, i ? REGIME_HOT : REGIME_COLD, &operands, results, &records,
+                               &timed[i]);
     /* Rows that were not timed, and all rows of a verify-only group, have a record without a regime. */
     bool complete = s == STATUS_OK;
     for (size_t i = 0; complete && i < g->row_count && s == STATUS_OK; i++) {
@@ -385,10 +389,11 @@ static enum status open_journal(struct runner *run, const char *path)
     json_t *header = json_loads(done.header_json, 0, NULL);
     const char *stored = json_string_value(json_object_get(header, "plan_hash"));
     if (!stored || strcmp(stored, hash) != 0)
-        s = status_fail(STATUS_INPUT,
-                        "%s: the suite, the table of variants or the machine's threads have changed since this run "
-                        "began; finish it with the same, or start anew",
-                        path);
+        s = status_fail(
+            STATUS_INPUT,
+            "%s: the suite, the table of variants or the machine's threads have changed since this run "
+            "began; finish it with the same, or start anew",
+            path);
     for (size_t i = 0; i < done.row_count && s == STATUS_OK; i++) {
         size_t group = done.rows[i].group_id / 4;
         if (group >= run->plan->group_count) {
@@ -415,7 +420,8 @@ enum status run_plan(const struct plan *plan, const struct run_options *options,
     run.kept = calloc(plan->group_count, sizeof *run.kept);
     enum status s = run.verifier && run.kept ? STATUS_OK : no_memory();
     if (s == STATUS_OK && options->output) {
-        if (snprintf(journal_path, sizeof journal_path, "%s.journal", options->output) >= (int)sizeof journal_path)
+        if (snprintf(journal_path, sizeof journal_path, "%s.journal", options->output) >=
+            (int)sizeof journal_path)
             s = status_fail(STATUS_USAGE, "%s: the path is too long", options->output);
         else
             s = open_journal(&run, journal_path);
@@ -444,7 +450,8 @@ enum status run_plan(const struct plan *plan, const struct run_options *options,
                             journal_path, options->output);
         }
         if (s == STATUS_INTERRUPTED)
-            s = status_fail(s, "interrupted: the rows so far are in %s; go on with `nf4bench run --resume %s`",
+            s = status_fail(s,
+                            "interrupted: the rows so far are in %s; go on with `nf4bench run --resume %s`",
                             options->output, options->output);
     }
     verifier_free(run.verifier);

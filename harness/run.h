@@ -25,8 +25,9 @@ struct run_summary {
     size_t groups_done, groups_kept;        /* kept: already in the journal */
 };
 
-/* A wrong variant is counted, printed with its repro line, and not timed. On STATUS_INTERRUPTED and on errors, what is
- * recorded so far is in `output` (interrupt) or its journal (error; the message says how to go on). */
+/* A wrong variant is counted, printed with its repro line, and not timed. On STATUS_INTERRUPTED and on
+ * errors, what is recorded so far is in `output` (interrupt) or its journal (error; the message says how to
+ * go on). */
 enum status run_plan(const struct plan *plan, const struct run_options *options,
                      struct run_summary *summary) WARN_UNUSED_RESULT;
 

@@ -23,7 +23,7 @@ enum status {
 #undef X
 };
 
-#define WARN_UNUSED_RESULT __attribute__((warn_unused_result))
+#define WARN_UNUSED_RESULT       __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 /* Stores the message for this thread and returns s. */

@@ -9,7 +9,8 @@
 #include "harness/verify_internal.h"
 
 enum {
-    PIECE = 4096 * 256 * 2, /* elements dequantized by the reference at a time: whole blocks, whole nested groups */
+    PIECE = 4096 * 256 *
+            2, /* elements dequantized by the reference at a time: whole blocks, whole nested groups */
     STATISTICS_OPERATIONS = 1 << 26, /* products that the fp64 statistics look at, at most */
     CONTRACTS_MAX = 64,
     EXACT_MAX = 16,
@@ -25,7 +26,7 @@ struct pinned_result {
 /* fp64 results of the first rows of the problem, for statistics and bounds. */
 struct exact_result {
     struct contract contract; /* as exact_key() makes it */
-    size_t rows; /* rows of W (gemm), or columns of W (gemmdx), covered */
+    size_t rows;              /* rows of W (gemm), or columns of W (gemmdx), covered */
     double *value, *magnitude;
 };
 
@@ -102,7 +103,8 @@ bool check_call(struct check *c, const struct operands *o, const void *prepared)
     return false;
 }
 
-void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, const char *where, const char *pattern)
+void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, const char *where,
+                  const char *pattern)
 {
     struct verification *out = c->out;
     char first[160];
@@ -111,8 +113,8 @@ void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, c
     out->mismatches = cmp->mismatches;
     out->first_mismatch = (int64_t)cmp->first;
     snprintf(out->check, sizeof out->check, "%s", c->name);
-    snprintf(out->reason, sizeof out->reason, "%s: %zu of %zu differ; %s", c->name, cmp->mismatches, cmp->compared,
-             first);
+    snprintf(out->reason, sizeof out->reason, "%s: %zu of %zu differ; %s", c->name, cmp->mismatches,
+             cmp->compared, first);
     snprintf(out->detail, sizeof out->detail, "%s%s%s", where, *where && *pattern ? "\n" : "", pattern);
 }
 
@@ -197,8 +199,8 @@ done:
     return STATUS_OK;
 }
 
-static enum status pinned_reference(struct verifier *v, const struct contract *contract, const struct operands *o,
-                                    const struct matmul *p, const void **y)
+static enum status pinned_reference(struct verifier *v, const struct contract *contract,
+                                    const struct operands *o, const struct matmul *p, const void **y)
 {
     for (size_t i = 0; i < v->pinned_count; i++) {
         if (contract_equal(&v->pinned[i].contract, contract)) {
@@ -232,9 +234,11 @@ static struct contract exact_key(const struct contract *contract)
     return key;
 }
 
-/* fp64 results of as many rows of W (gemm) as the budget allows, all of them for ACC_ANY, which is held to them. */
-static enum status exact_reference(struct verifier *v, const struct contract *contract, const struct operands *o,
-                                   const struct matmul *p, const struct exact_result **out)
+/* fp64 results of as many rows of W (gemm) as the budget allows, all of them for ACC_ANY, which is held to
+ * them. */
+static enum status exact_reference(struct verifier *v, const struct contract *contract,
+                                   const struct operands *o, const struct matmul *p,
+                                   const struct exact_result **out)
 {
     struct contract key = exact_key(contract);
     for (size_t i = 0; i < v->exact_count; i++) {
@@ -295,7 +299,8 @@ static enum status real_product(struct check *c, const void *prepared)
     for (size_t i = 0; i < p->m; i++) {
         for (size_t j = 0; j < exact->rows; j++) {
             size_t at = i * row_length + j;
-            double value = exact->value[i * exact->rows + j], magnitude = exact->magnitude[i * exact->rows + j];
+            double value = exact->value[i * exact->rows + j],
+                   magnitude = exact->magnitude[i * exact->rows + j];
             double y = dtype_load(contract->out, got, at);
             error_add(&errors, y, value);
             if (contract->accumulation != ACC_ANY)
@@ -330,14 +335,15 @@ static enum status real_product(struct check *c, const void *prepared)
     return STATUS_OK;
 }
 
-/* An output that is nearly all zero, or has hardly any distinct values, would also come from a kernel that did
- * nothing. Looks at up to 4,096 elements spread over the output. */
+/* An output that is nearly all zero, or has hardly any distinct values, would also come from a kernel that
+ * did nothing. Looks at up to 4,096 elements spread over the output. */
 static void check_vacuous(struct check *c)
 {
     enum { LOOK = 4096, FEW = 4 };
     const struct operands *o = c->operands;
     enum dtype t = c->kernel->contract.out;
-    size_t count = problem_output_count(&o->problem), step = count / LOOK + 1, zeros = 0, looked = 0, distinct = 0;
+    size_t count = problem_output_count(&o->problem), step = count / LOOK + 1, zeros = 0, looked = 0,
+           distinct = 0;
     uint32_t seen[FEW];
     if (count < 64)
         return; /* too small to say */
@@ -354,8 +360,8 @@ static void check_vacuous(struct check *c)
         return;
     c->out->verdict = VERDICT_MISTRUSTED;
     snprintf(c->out->reason, sizeof c->out->reason,
-             "the output proves little: %zu of %zu sampled elements are zero, %zu distinct values", zeros, looked,
-             distinct);
+             "the output proves little: %zu of %zu sampled elements are zero, %zu distinct values", zeros,
+             looked, distinct);
 }
 
 static double now_s(void)
@@ -365,7 +371,8 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-enum status verify(struct verifier *v, const struct kernel *k, const struct operands *o, struct verification *out)
+enum status verify(struct verifier *v, const struct kernel *k, const struct operands *o,
+                   struct verification *out)
 {
     double start = now_s();
     *out = (struct verification){.verdict = VERDICT_PASS, .first_mismatch = -1};
@@ -381,8 +388,8 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
     void *prepared = NULL;
     enum status s = STATUS_OK;
 
-    /* A peer that rounds its scales has no single weight with the right bits; exact_sums, whose scales are powers of
-     * two, and the bound hold it. */
+    /* A peer that rounds its scales has no single weight with the right bits; exact_sums, whose scales are
+     * powers of two, and the bound hold it. */
     bool weights_exact = k->extra_unit == 0;
     c.name = "exhaustive_decode";
     if (weights_exact)

@@ -12,7 +12,7 @@
 enum {
     DECODE_ELEMENTS_MAX = 1 << 24, /* weights in the exhaustive problem, at most */
     POSITIONS_MAX = 512,           /* one-hot positions, at most */
-    ONE_HOT_OTHER = 128,           /* rows (gemm) or columns (gemmdx) of W in the one-hot problem, and the tail */
+    ONE_HOT_OTHER = 128, /* rows (gemm) or columns (gemmdx) of W in the one-hot problem, and the tail */
 };
 
 static float flush(float x)
@@ -52,7 +52,8 @@ static float stratified_f32(size_t i)
 {
     static const uint32_t mantissas[] = {0, 1, 0x2aaaaa, 0x400000, 0x400001, 0x555555, 0x7fffff};
     enum { MANTISSAS = sizeof mantissas / sizeof mantissas[0] };
-    return f32_from_bits((uint32_t)(i / MANTISSAS) << 23 | mantissas[i % MANTISSAS]); /* sign and exponent: 0..511 */
+    return f32_from_bits((uint32_t)(i / MANTISSAS) << 23 |
+                         mantissas[i % MANTISSAS]); /* sign and exponent: 0..511 */
 }
 enum { STRATIFIED = 512 * 7, SCALES = 65536 + 65536 + STRATIFIED };
 
@@ -63,15 +64,16 @@ static float listed_scale(size_t i)
     return i < 131072 ? bf16_to_f32((uint16_t)i) : stratified_f32(i - 131072);
 }
 
-/* Fills the scales of `blocks` blocks, entry b from place b * of the list / blocks. Nested: every map entry in every
- * group of 256 blocks, the group's scale from the stratified list. */
+/* Fills the scales of `blocks` blocks, entry b from place b * of the list / blocks. Nested: every map entry
+ * in every group of 256 blocks, the group's scale from the stratified list. */
 static void fill_scales(struct operands *o, size_t blocks)
 {
     struct operand_set *set = &o->sets[0];
     if (!o->problem.nested) {
         float *absmax = set->absmax.data;
         for (size_t b = 0; b < blocks; b++)
-            absmax[b] = listed_scale(blocks >= SCALES ? b % SCALES : (size_t)((double)b / (double)blocks * SCALES));
+            absmax[b] =
+                listed_scale(blocks >= SCALES ? b % SCALES : (size_t)((double)b / (double)blocks * SCALES));
         return;
     }
     uint8_t *codes = set->absmax_code.data;
@@ -129,15 +131,15 @@ static bool *finite_sums(const struct contract *c, const struct problem *p, cons
 }
 
 /* Runs the kernel on o (weights and bias filled) once per m positions and compares every output. */
-static enum status run_one_hot(struct check *c, struct operands *o, const size_t *positions, size_t position_count)
+static enum status run_one_hot(struct check *c, struct operands *o, const size_t *positions,
+                               size_t position_count)
 {
     const struct problem *p = &o->problem;
     const struct contract *contract = &c->kernel->contract;
     struct nf4_tensor w = operands_tensor(o, 0);
     size_t outputs = p->op == OP_GEMM ? p->n : p->k;
     const void *bias = p->bias ? o->sets[0].bias.data : NULL;
-    struct matmul product = {
-        .m = p->m, .n = p->n, .k = p->k, .a = o->sets[0].x.data, .bias = bias, .w = &w};
+    struct matmul product = {.m = p->m, .n = p->n, .k = p->k, .a = o->sets[0].x.data, .bias = bias, .w = &w};
     size_t *now = malloc(p->m * sizeof *now);
     bool *finite = finite_sums(contract, p, &w);
     void *prepared = NULL;
@@ -159,8 +161,8 @@ static enum status run_one_hot(struct check *c, struct operands *o, const size_t
             comparison_init(&mine);
 #pragma omp for schedule(static) nowait
             for (size_t j = 0; j < outputs; j++) {
-                /* A sum spoiled by a non-finite weight is NaN or infinite by the contract's order; costly to follow,
-                 * so every 16th is. */
+                /* A sum spoiled by a non-finite weight is NaN or infinite by the contract's order; costly to
+                 * follow, so every 16th is. */
                 if (!finite[j] && (contract->accumulation == ACC_ANY || j % 16))
                     continue;
                 for (size_t i = 0; i < p->m; i++) {
@@ -172,7 +174,8 @@ static enum status run_one_hot(struct check *c, struct operands *o, const size_t
                     dtype_store(p->out, &store, 0, want);
                     uint32_t bits = dtype_load_bits(p->out, &store, 0);
                     uint32_t got = dtype_load_bits(p->out, o->sets[0].out.data, i * outputs + j);
-                    compare_one(&mine, p->out, got, bits, dtype_bits_equal(p->out, got, bits), i * outputs + j);
+                    compare_one(&mine, p->out, got, bits, dtype_bits_equal(p->out, got, bits),
+                                i * outputs + j);
                 }
             }
 #pragma omp critical(one_hot)
@@ -210,11 +213,13 @@ enum status check_exhaustive_decode(struct check *c)
     struct problem p = *real;
     p.bias = false;
     p.m = real->m < 16 ? real->m : 16;
-    /* Once per blocksize and way of calling; the further values of m, which may take other paths, on a part. */
+    /* Once per blocksize and way of calling; the further values of m, which may take other paths, on a part.
+     */
     bool seen = verifier_decode_done(c->verifier, k, p.blocksize, SIZE_MAX);
     if (verifier_decode_done(c->verifier, k, p.blocksize, p.m))
         return STATUS_OK;
-    size_t width = round_up(p.blocksize, k->k_multiple), blocks = p.nested ? (size_t)STRATIFIED * 256 : SCALES;
+    size_t width = round_up(p.blocksize, k->k_multiple),
+           blocks = p.nested ? (size_t)STRATIFIED * 256 : SCALES;
     blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
     blocks = seen ? blocks / 16 : blocks;
     blocks = round_up(blocks, 256);
@@ -261,8 +266,9 @@ enum status check_exhaustive_decode(struct check *c)
     return s;
 }
 
-/* Positions along the summed dimension: the first ones one by one (every lane and vector slot), the last ones (the
- * tail), both sides of every multiple of 1024 and power of two (tile edges), and some drawn from the seed. */
+/* Positions along the summed dimension: the first ones one by one (every lane and vector slot), the last ones
+ * (the tail), both sides of every multiple of 1024 and power of two (tile edges), and some drawn from the
+ * seed. */
 static size_t choose_positions(size_t extent, uint64_t seed, size_t positions[POSITIONS_MAX])
 {
     size_t count = 0;

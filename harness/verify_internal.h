@@ -21,22 +21,23 @@ bool check_call(struct check *c, const struct operands *o, const void *prepared)
 void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, const char *where,
                   const char *pattern);
 
-/* What a product must give, in c->out, when the one activation that is not zero is 1 and meets weight `element`, and
- * every weight in the sum is finite. Widened to fp32. */
+/* What a product must give, in c->out, when the one activation that is not zero is 1 and meets weight
+ * `element`, and every weight in the sum is finite. Widened to fp32. */
 float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t element, float bias);
 
 /* False the first time it is asked about a kernel, blocksize and m; true after that. */
 bool verifier_decode_done(struct verifier *v, const struct kernel *k, size_t blocksize, size_t m);
 
-/* Operands of a smaller problem with the same summed dimension and the same tail: the first weights of the real one,
- * read as a smaller matrix. Activations, and a bias that the real problem lacks, are undefined. */
+/* Operands of a smaller problem with the same summed dimension and the same tail: the first weights of the
+ * real one, read as a smaller matrix. Activations, and a bias that the real problem lacks, are undefined. */
 enum status first_weights(struct check *c, bool with_bias, struct operands *o) WARN_UNUSED_RESULT;
 
 enum status check_exhaustive_decode(struct check *c) WARN_UNUSED_RESULT;
 enum status check_one_hot(struct check *c) WARN_UNUSED_RESULT;
 enum status check_cancelling_sums(struct check *c) WARN_UNUSED_RESULT;
 
-/* The exact-sum problem that fits a contract and a problem; made on first use, kept while the problem stays. */
+/* The exact-sum problem that fits a contract and a problem; made on first use, kept while the problem stays.
+ */
 struct exact_sums;
 enum status check_exact_sums(struct check *c, struct exact_sums *cache[2]) WARN_UNUSED_RESULT;
 void exact_sums_free(struct exact_sums *e);

@@ -1,6 +1,7 @@
 /*
- * verify_order.c: cancelling sums. Rounding a sum to 16 bits hides nearly every difference in the order of the
- * additions. With a bias of minus the rounded sum, what is left is the sum's low bits, and every difference shows.
+ * verify_order.c: cancelling sums. Rounding a sum to 16 bits hides nearly every difference in the order of
+ * the additions. With a bias of minus the rounded sum, what is left is the sum's low bits, and every
+ * difference shows.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,8 @@
 
 #include "harness/verify_internal.h"
 
-/* Both references are of one activation row: all rows of the problem are made equal, so that one bias fits all. */
+/* Both references are of one activation row: all rows of the problem are made equal, so that one bias fits
+ * all. */
 static bool make_bias(const struct contract *contract, struct operands *o, void *want)
 {
     const struct problem *p = &o->problem;
@@ -49,7 +51,8 @@ enum status check_cancelling_sums(struct check *c)
         if (cmp.mismatches) {
             char where[192];
             snprintf(where, sizeof where,
-                     "output row %zu column %zu of %zu x %zu, a sum less its own rounding: the order of summation, or a "
+                     "output row %zu column %zu of %zu x %zu, a sum less its own rounding: the order of "
+                     "summation, or a "
                      "rounding inside it, is not the contract's",
                      cmp.first / p->n, cmp.first % p->n, p->m, p->n);
             check_failed(c, &cmp, p->out, where, describe_pattern(&cmp, p->blocksize, p->m * p->n));

@@ -1,11 +1,11 @@
 /*
- * verify_sums.c: exact sums. Inputs for which every partial sum, in any order, is an fp32 number, so that the whole
- * product must have the right bits at any size; the oracle is 32-bit integer arithmetic.
+ * verify_sums.c: exact sums. Inputs for which every partial sum, in any order, is an fp32 number, so that the
+ * whole product must have the right bits at any size; the oracle is 32-bit integer arithmetic.
  *
- * Units. Where weights are rounded to 16 bits before they are summed, the codebook's 16-bit values are multiples of
- * 2^-11 (bf16) or 2^-12 (fp16) and all 16 codes are used. Where they stay fp32, only -1, 0 and 1 (codes 0, 7, 15) are
- * short enough. Scales are 1 or 2, activations 0 or +-1 with at most NONZERO_MAX that are not 0, bias -4..4:
- * |sum| <= 2000 * 2 * 4096 + 4 * 4096 < 2^24 units.
+ * Units. Where weights are rounded to 16 bits before they are summed, the codebook's 16-bit values are
+ * multiples of 2^-11 (bf16) or 2^-12 (fp16) and all 16 codes are used. Where they stay fp32, only -1, 0 and 1
+ * (codes 0, 7, 15) are short enough. Scales are 1 or 2, activations 0 or +-1 with at most NONZERO_MAX that
+ * are not 0, bias -4..4: |sum| <= 2000 * 2 * 4096 + 4 * 4096 < 2^24 units.
  */
 #include <math.h>
 #include <stdio.h>
@@ -72,7 +72,8 @@ static void fill(struct exact_sums *e, bool all_codes)
     for (size_t i = 0; i < p->m; i++) {
         size_t used = 0;
         /* Thinner for long sums, so that those that are not zero reach to the end. */
-        uint64_t share = extent > 4 * (NONZERO_MAX - 200) ? (uint64_t)(NONZERO_MAX - 200) * 65536 / extent : 16384;
+        uint64_t share =
+            extent > 4 * (NONZERO_MAX - 200) ? (uint64_t)(NONZERO_MAX - 200) * 65536 / extent : 16384;
         for (size_t r = 0; r < extent; r++) {
             uint64_t draw = random_u64(p->seed, RANDOM_ACTIVATIONS, i * extent + r);
             bool on = (draw & 0xffff) < share && used < NONZERO_MAX;
@@ -164,7 +165,8 @@ static enum status make(const struct problem *real, bool all_codes, struct exact
         float units = ldexpf(v, e->units_log2);
         e->value[code] = (int16_t)units;
         if ((float)e->value[code] != units && (all_codes || code == 0 || code == 7 || code == 15))
-            s = status_fail(STATUS_INTERNAL, "exact sums: code %u is no multiple of 2^-%d", code, e->units_log2);
+            s = status_fail(STATUS_INTERNAL, "exact sums: code %u is no multiple of 2^-%d", code,
+                            e->units_log2);
     }
     if (s == STATUS_OK) {
         fill(e, all_codes);
@@ -181,7 +183,8 @@ static enum status make(const struct problem *real, bool all_codes, struct exact
 enum status check_exact_sums(struct check *c, struct exact_sums *cache[2])
 {
     const struct contract *contract = &c->kernel->contract;
-    bool all_codes = contract->out != DTYPE_F32 && (contract->scale == SCALE_WEIGHT || contract->decode == DECODE_OUT);
+    bool all_codes =
+        contract->out != DTYPE_F32 && (contract->scale == SCALE_WEIGHT || contract->decode == DECODE_OUT);
     if (!cache[all_codes]) {
         enum status s = make(&c->operands->problem, all_codes, &cache[all_codes]);
         if (s != STATUS_OK)
@@ -204,13 +207,15 @@ enum status check_exact_sums(struct check *c, struct exact_sums *cache[2])
             if (p->bias)
                 sum += (double)dtype_load(p->out, o->sets[0].bias.data, i % outputs);
             dtype_store(p->out, &store, 0, (float)sum);
-            uint32_t want = dtype_load_bits(p->out, &store, 0), got = dtype_load_bits(p->out, o->sets[0].out.data, i);
+            uint32_t want = dtype_load_bits(p->out, &store, 0),
+                     got = dtype_load_bits(p->out, o->sets[0].out.data, i);
             compare_one(&cmp, p->out, got, want, dtype_bits_equal(p->out, got, want), i);
         }
         c->out->compared += cmp.compared;
         if (cmp.mismatches) {
             char where[256];
-            snprintf(where, sizeof where, "output row %zu column %zu of %zu x %zu: a sum that is exact in any order",
+            snprintf(where, sizeof where,
+                     "output row %zu column %zu of %zu x %zu: a sum that is exact in any order",
                      cmp.first / outputs, cmp.first % outputs, p->m, outputs);
             check_failed(c, &cmp, p->out, where, describe_pattern(&cmp, p->blocksize, count));
         }

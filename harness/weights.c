@@ -279,7 +279,8 @@ static void widen(const struct safetensor *t, enum dtype type, size_t first, siz
     }
 }
 
-enum status weight_dense_part(const struct safetensors *file, const char *name, size_t first, size_t count, float *out)
+enum status weight_dense_part(const struct safetensors *file, const char *name, size_t first, size_t count,
+                              float *out)
 {
     const struct safetensor *t;
     enum dtype type;
@@ -287,7 +288,8 @@ enum status weight_dense_part(const struct safetensors *file, const char *name, 
     if (s != STATUS_OK)
         return s;
     if (first > t->count || count > t->count - first)
-        return status_fail(STATUS_INPUT, "%s: %s has %zu elements, not %zu", file->path, name, t->count, first + count);
+        return status_fail(STATUS_INPUT, "%s: %s has %zu elements, not %zu", file->path, name, t->count,
+                           first + count);
     widen(t, type, first, count, out);
     return STATUS_OK;
 }

@@ -8,37 +8,38 @@
  * fp32. "fma" is one IEEE fp32 fused multiply-add. The final value is RN_T(RN32(sum + bias)) (RN_T(sum)
  * without bias). r below is the index that is summed over (k forward, n backward), R its extent.
  *
- * ACC_CHAINS, acc<L>x<S>, SCALE_WEIGHT. Split s covers r in [s*Q, min(R, (s+1)*Q)), with Q = ceil(R/S) rounded
- *   up to a multiple of L. Within a split, chain l starts at +0 and takes r with (r - s*Q) mod L == l,
- *   ascending: acc = fma(x, w, acc), w = nf4_weight(). The L chains are summed by the halving tree: for h = L/2,
- *   L/4 .. 1: acc[i] = acc[i] + acc[i+h] for i < h. The splits' results are added in order: ((p0 + p1) + p2)..
- *   An empty split contributes +0.
+ * ACC_CHAINS, acc<L>x<S>, SCALE_WEIGHT. Split s covers r in [s*Q, min(R, (s+1)*Q)), with Q = ceil(R/S)
+ * rounded up to a multiple of L. Within a split, chain l starts at +0 and takes r with (r - s*Q) mod L == l,
+ *   ascending: acc = fma(x, w, acc), w = nf4_weight(). The L chains are summed by the halving tree: for h =
+ * L/2, L/4 .. 1: acc[i] = acc[i] + acc[i+h] for i < h. The splits' results are added in order: ((p0 + p1) +
+ * p2).. An empty split contributes +0.
  *
- * ACC_CHAINS, SCALE_BLOCK (forward only). A run is a maximal range of k in this row and split that lies in one
- *   block. For each run, ascending, each chain l that has at least one element in it computes t from +0 over
- *   its elements, ascending: t = fma(x, c, t), c = nf4_decode(); then acc[l] = fma(t, absmax, acc[l]). Chains
- *   without an element in the run are left alone. Trees and splits as above.
+ * ACC_CHAINS, SCALE_BLOCK (forward only). A run is a maximal range of k in this row and split that lies in
+ * one block. For each run, ascending, each chain l that has at least one element in it computes t from +0
+ * over its elements, ascending: t = fma(x, c, t), c = nf4_decode(); then acc[l] = fma(t, absmax, acc[l]).
+ * Chains without an element in the run are left alone. Trees and splits as above.
  *
  * ACC_DPBF16 (forward, bf16, DENORMALS_FLUSH). The pair dot dp(acc, (x1,w1), (x0,w0)) is
  *   acc = G(fma(F(x1), F(w1), F(acc))), then acc = G(fma(F(x0), F(w0), acc)), where F flushes a denormal to a
  *   zero of its sign, and G a sum that is tiny after rounding: below 2^-126 when rounded to 24 bits with an
  *   unbounded exponent (so a sum of 2^-126 - 0.75 * 2^-150 becomes 0, though fp32 would round it to 2^-126).
- *   This is the VDPBF16PS instruction, odd element first; a test holds it against the CPU's. Lane i of 16 owns
- *   the k with (k/8) mod 16 == i. Within each group of 8 consecutive k (group base g, a multiple of 8) it runs
- *   four pair dots, p = 0..3: x1,w1 at k = g+p+4 and x0,w0 at k = g+p. Elements at k >= K are x = +0, w = +0.
- *   SCALE_WEIGHT: all into acc[i]. SCALE_BLOCK: for each maximal range of the group's existing elements that
- *   lies in one block, ascending (one range unless a row starts inside a block), t starts at +0, runs the four
- *   pair dots with the elements outside the range as x = +0, w = +0, and acc[i] = fma(t, absmax, acc[i]) (IEEE,
- *   no flush). Groups in ascending order; then the halving tree over the 16 lanes.
+ *   This is the VDPBF16PS instruction, odd element first; a test holds it against the CPU's. Lane i of 16
+ * owns the k with (k/8) mod 16 == i. Within each group of 8 consecutive k (group base g, a multiple of 8) it
+ * runs four pair dots, p = 0..3: x1,w1 at k = g+p+4 and x0,w0 at k = g+p. Elements at k >= K are x = +0, w =
+ * +0. SCALE_WEIGHT: all into acc[i]. SCALE_BLOCK: for each maximal range of the group's existing elements
+ * that lies in one block, ascending (one range unless a row starts inside a block), t starts at +0, runs the
+ * four pair dots with the elements outside the range as x = +0, w = +0, and acc[i] = fma(t, absmax, acc[i])
+ * (IEEE, no flush). Groups in ascending order; then the halving tree over the 16 lanes.
  *
- * DENORMALS_FLUSH with ACC_CHAINS: every fma flushes its inputs and its IEEE result to signed zero (fma.ftz). The
- *   adds of the tree, the splits and the bias do not flush. Unconfirmed on hardware where an fma is tiny only
- *   before it is rounded to 2^-126 (see G above).
+ * DENORMALS_FLUSH with ACC_CHAINS: every fma flushes its inputs and its IEEE result to signed zero (fma.ftz).
+ * The adds of the tree, the splits and the bias do not flush. Unconfirmed on hardware where an fma is tiny
+ * only before it is rounded to 2^-126 (see G above).
  *
  * A NaN result is the positive quiet NaN without payload (7fc00000, 7e00, 7fc0), whatever the fma made.
  *
- * Why these orders: acc1 is the textbook loop; acc16 is what 16 SIMD lanes compute; acc<L>x<S> is split-K with
- * an ordered reduction; dpbf16 is what a byte-wise nibble unpack feeds to the bf16 dot unit without shuffles.
+ * Why these orders: acc1 is the textbook loop; acc16 is what 16 SIMD lanes compute; acc<L>x<S> is split-K
+ * with an ordered reduction; dpbf16 is what a byte-wise nibble unpack feeds to the bf16 dot unit without
+ * shuffles.
  */
 #ifndef NF4BENCH_REFERENCE_MATMUL_H
 #define NF4BENCH_REFERENCE_MATMUL_H
@@ -52,14 +53,15 @@
 /* Operands of both products. Forward: a is X[m,k], y is Y[m,n]. Backward: a is dY[m,n], y is dX[m,k]. */
 struct matmul {
     size_t m, n, k;
-    const void *a;    /* type contract.out */
-    const void *bias; /* [n] of type contract.out, or NULL */
+    const void *a;              /* type contract.out */
+    const void *bias;           /* [n] of type contract.out, or NULL */
     const struct nf4_tensor *w; /* count == n*k */
 };
 
-/* Y (or dX) in c->out, in exactly the order of contract c. False, nothing written, if the contract is invalid, has
- * no pinned order (ACC_ANY) or is not a product, or if memory for an fp32 copy of the activations and 16 rows of
- * weights per thread cannot be had. Uses OpenMP over outputs; never over a reduction. */
+/* Y (or dX) in c->out, in exactly the order of contract c. False, nothing written, if the contract is
+ * invalid, has no pinned order (ACC_ANY) or is not a product, or if memory for an fp32 copy of the
+ * activations and 16 rows of weights per thread cannot be had. Uses OpenMP over outputs; never over a
+ * reduction. */
 bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y);
 
 /* One output element in the order of contract c (for decoding a mismatch, and for sampled checks). */
@@ -67,27 +69,27 @@ float matmul_pinned_at(const struct contract *c, const struct matmul *p, size_t 
 
 /*
  * fp64 reference with the weights of contract c (nf4_weight for SCALE_WEIGHT; decode * absmax in fp64 for
- * SCALE_BLOCK): value[i] = sum, bias included; magnitude[i] = sum |a*w| + |bias|. Either may be NULL. Both are
- * [m,n] (backward [m,k]). Inputs that the contract flushes are flushed here too: that is what it computes, not an
- * error of it.
+ * SCALE_BLOCK): value[i] = sum, bias included; magnitude[i] = sum |a*w| + |bias|. Either may be NULL. Both
+ * are [m,n] (backward [m,k]). Inputs that the contract flushes are flushed here too: that is what it
+ * computes, not an error of it.
  */
 void matmul_fp64(const struct contract *c, const struct matmul *p, double *value, double *magnitude);
 
 /*
  * Largest |error| that a right kernel of contract c may have against matmul_fp64 for this element:
  *   E + u_T*(|ref| + E) + one subnormal quantum of T,   E = gamma*S + d*eta
- * gamma = d*u/(1 - d*u), u = 2^-24, d = depth of the accumulation, the most roundings that one term goes through
- * (ACC_ANY: R + 2; R + 4 with SCALE_BLOCK). eta = 2^-149, or 2^-126 where results are flushed, is what an
- * underflow may cost; a partial sum that is flushed before it is scaled by an absmax above 1 is not covered.
- * Infinite where a right kernel may overflow T. Source: Higham, Accuracy and Stability of Numerical Algorithms,
- * ch. 2 and 3. It cannot see a dropped product: see verify.h.
+ * gamma = d*u/(1 - d*u), u = 2^-24, d = depth of the accumulation, the most roundings that one term goes
+ * through (ACC_ANY: R + 2; R + 4 with SCALE_BLOCK). eta = 2^-149, or 2^-126 where results are flushed, is
+ * what an underflow may cost; a partial sum that is flushed before it is scaled by an absmax above 1 is not
+ * covered. Infinite where a right kernel may overflow T. Source: Higham, Accuracy and Stability of Numerical
+ * Algorithms, ch. 2 and 3. It cannot see a dropped product: see verify.h.
  */
 double matmul_bound(const struct contract *c, size_t reduced, double ref, double magnitude);
 
 /*
  * LoRA forward, fp64: Y + s * (X[m,k] A[rank,k]^T) B[n,rank]^T, added to y in place. X, A, B of type t.
  */
-void lora_fp64(enum dtype t, size_t m, size_t n, size_t k, size_t rank, double s, const void *x, const void *a,
-               const void *b, double *y);
+void lora_fp64(enum dtype t, size_t m, size_t n, size_t k, size_t rank, double s, const void *x,
+               const void *a, const void *b, double *y);
 
 #endif

@@ -46,8 +46,8 @@ void nf4_unpack(const uint8_t *packed, size_t count, uint8_t *codes); /* one cod
 void nf4_quantize(const float *x, size_t count, size_t blocksize, uint8_t *packed, float *absmax);
 
 /*
- * Double quantization of absmax. `map` is the 256-entry fp32 dynamic map, ascending; a checkpoint's own map is
- * data and is never regenerated. offset is data too (the mean of absmax when we make it).
+ * Double quantization of absmax. `map` is the 256-entry fp32 dynamic map, ascending; a checkpoint's own map
+ * is data and is never regenerated. offset is data too (the mean of absmax when we make it).
  */
 struct nested_absmax {
     const uint8_t *codes;       /* [block_count] */

@@ -612,3 +612,17 @@ out:
     free(rows);
     return status;
 }
+
+enum status export_columns(FILE *out)
+{
+    static const char *const kinds[] = {
+        [COLUMN_TEXT] = "text",  [COLUMN_ENUM] = "enum", [COLUMN_U8] = "uint8",    [COLUMN_U32] = "uint32",
+        [COLUMN_U64] = "uint64", [COLUMN_I64] = "int64", [COLUMN_F64] = "float64",
+    };
+    fprintf(out, "| column | type | unit | meaning |\n| --- | --- | --- | --- |\n");
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        fprintf(out, "| %s | %s | %s | %s |\n", c->name, kinds[c->kind], c->unit, c->doc);
+    }
+    return ferror(out) ? status_fail(STATUS_IO, "the columns could not be written") : STATUS_OK;
+}

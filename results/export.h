@@ -15,6 +15,8 @@
 enum status export_csv(const struct result_set *s, FILE *out) WARN_UNUSED_RESULT;
 /* One JSON object a row, with its samples as the array "samples_us". */
 enum status export_jsonl(const struct result_set *s, FILE *out) WARN_UNUSED_RESULT;
+/* The columns of /results as a Markdown table: name, type, unit, meaning. */
+enum status export_columns(FILE *out) WARN_UNUSED_RESULT;
 /* Markdown for a terminal: environment, verdict counts, failures with reasons, then a timing table per case,
  * the fastest first. `against`: a variant glob; a column then shows the paired speed ratio to the first timed
  * match in the row's group (group_id), time of the match / time of the row, with its 95 % interval: above 1

@@ -46,9 +46,9 @@ enum regime {
 };
 
 struct record {
-#define TEXT(name, bytes, doc)               char name[bytes];
-#define ENUM(name, map, doc)                 uint8_t name;
-#define NUMBER(ctype, name, h5, unit, doc)   ctype name;
+#define TEXT(name, bytes, doc)             char name[bytes];
+#define ENUM(name, map, doc)               uint8_t name;
+#define NUMBER(ctype, name, h5, unit, doc) ctype name;
 #include "results/record.inc"
 };
 
@@ -79,8 +79,8 @@ const struct column *record_unpack(const uint8_t *in, struct record *r);
 /* Changes with the name, kind, size or order of any column. */
 uint32_t record_layout_hash(void);
 
-/* Ends the text with a NUL in its `size` bytes, zeroes what follows it, and writes '?' over every byte that is
- * not part of well-formed UTF-8. */
+/* Ends the text with a NUL in its `size` bytes, zeroes what follows it, and writes '?' over every byte that
+ * is not part of well-formed UTF-8. */
 void text_repair(char *text, size_t size);
 
 #endif

@@ -19,7 +19,8 @@ TEST(kernel_table, names_agree_with_columns)
         size_t length = strlen(k->arch);
         EXPECT_TRUE(strncmp(arch, k->arch, length) == 0 && (arch[length] == '\0' || arch[length] == '_'));
         EXPECT_TRUE(k->k_multiple >= 1);
-        EXPECT_TRUE(k->built == ((k->contract.op == OP_DEQUANT ? (void *)k->dequant : (void *)k->gemm) != NULL));
+        EXPECT_TRUE(k->built ==
+                    ((k->contract.op == OP_DEQUANT ? (void *)k->dequant : (void *)k->gemm) != NULL));
     }
     test_note(NULL);
 }
@@ -35,7 +36,8 @@ TEST(kernel_table, every_name_is_found_once)
 TEST(kernel_table, constraints_say_why)
 {
     char reason[KERNEL_REASON_MAX];
-    struct problem p = {.op = OP_GEMM, .out = DTYPE_BF16, .m = 5, .n = 48, .k = 100, .blocksize = 64, .bias = true};
+    struct problem p = {
+        .op = OP_GEMM, .out = DTYPE_BF16, .m = 5, .n = 48, .k = 100, .blocksize = 64, .bias = true};
     struct kernel k = {.k_multiple = 1};
     EXPECT_TRUE(kernel_inapplicable(&k, &p, reason) == NULL);
     k.m_max = 4;

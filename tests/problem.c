@@ -10,7 +10,8 @@ TEST(problem, text_form_round_trips)
         "dequant f32 n=33 k=65 blocksize=64 nested=0 seed=1 weights=normal",
         "gemm bf16 m=4 n=4096 k=4096 blocksize=128 nested=1 bias=1 seed=99 weights=normal",
         "gemmdx f16 m=7 n=11 k=13 blocksize=4096 nested=0 seed=9223372036854775807 weights=normal",
-        "gemm f32 m=1 n=2 k=3 blocksize=32 nested=0 bias=0 seed=0 weights=a folder/model.safetensors:layer.0.weight",
+        "gemm f32 m=1 n=2 k=3 blocksize=32 nested=0 bias=0 seed=0 weights=a "
+        "folder/model.safetensors:layer.0.weight",
         "dequant bf16 n=2 k=3 blocksize=32 nested=1 seed=0 weights=checkpoint:m.safetensors:layer.0.weight",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

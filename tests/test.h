@@ -4,9 +4,9 @@
  *   #include "tests/test.h"
  *   TEST(dtype, rounds_to_even) { EXPECT_EQ(0x3c00, f16_from_f32(1.0f)); }
  *
- * TEST() registers through a constructor; tests/shim.cc hands the list to ::testing::RegisterTest, so filters,
- * XML output and exit codes are GoogleTest's, and failures point at the .c line. ASSERT_ forms return from the
- * (void) function they stand in. An empty list is a failure.
+ * TEST() registers through a constructor; tests/shim.cc hands the list to ::testing::RegisterTest, so
+ * filters, XML output and exit codes are GoogleTest's, and failures point at the .c line. ASSERT_ forms
+ * return from the (void) function they stand in. An empty list is a failure.
  */
 #ifndef NF4BENCH_TESTS_TEST_H
 #define NF4BENCH_TESTS_TEST_H
@@ -55,14 +55,15 @@ const char *test_temporary_directory(void);
     }                                                                                                        \
     static void test_##suite##_##name(void)
 
-#define EXPECT_TRUE(e) (void)test_check(!!(e), __FILE__, __LINE__, #e)
+#define EXPECT_TRUE(e)  (void)test_check(!!(e), __FILE__, __LINE__, #e)
 #define EXPECT_FALSE(e) (void)test_check(!(e), __FILE__, __LINE__, "!(" #e ")")
-#define EXPECT_EQ(want, got) (void)test_equal_i64((int64_t)(want), (int64_t)(got), __FILE__, __LINE__, #want, #got)
+#define EXPECT_EQ(want, got)                                                                                 \
+    (void)test_equal_i64((int64_t)(want), (int64_t)(got), __FILE__, __LINE__, #want, #got)
 #define EXPECT_EQ_BITS(want, got)                                                                            \
     (void)test_equal_u64((uint64_t)(want), (uint64_t)(got), __FILE__, __LINE__, #want, #got)
 #define EXPECT_NEAR(want, got, tolerance) (void)test_near(want, got, tolerance, __FILE__, __LINE__, #got)
-#define EXPECT_STREQ(want, got) (void)test_equal_string(want, got, __FILE__, __LINE__, #got)
-#define EXPECT_CONTAINS(text, part) (void)test_contains(text, part, __FILE__, __LINE__, #text)
+#define EXPECT_STREQ(want, got)           (void)test_equal_string(want, got, __FILE__, __LINE__, #got)
+#define EXPECT_CONTAINS(text, part)       (void)test_contains(text, part, __FILE__, __LINE__, #text)
 #define ASSERT_TRUE(e)                                                                                       \
     do {                                                                                                     \
         if (!test_check(!!(e), __FILE__, __LINE__, #e))                                                      \

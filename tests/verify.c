@@ -8,13 +8,14 @@
 #include "harness/verify_internal.h"
 #include "tests/test.h"
 
-/* one_hot_value() is a shortcut; the pinned reference is the definition. They must agree on every contract of the
- * table, over scales of every kind that keeps sums finite. */
+/* one_hot_value() is a shortcut; the pinned reference is the definition. They must agree on every contract of
+ * the table, over scales of every kind that keeps sums finite. */
 TEST(verify, one_hot_value_agrees_with_the_reference)
 {
     enum { N = 64, K = 64 };
-    static const uint32_t scales[] = {0x3f800000, 0x3dcccccd, 0x00000001, 0x007fffff, 0x00800000, 0x0b800001, 0x80000000,
-                                      0x00000000, 0xbf99999a, 0x33800000, 0x30000000, 0x01234567, 0x3fffffff, 0x42280000};
+    static const uint32_t scales[] = {0x3f800000, 0x3dcccccd, 0x00000001, 0x007fffff, 0x00800000,
+                                      0x0b800001, 0x80000000, 0x00000000, 0xbf99999a, 0x33800000,
+                                      0x30000000, 0x01234567, 0x3fffffff, 0x42280000};
     for (size_t i = 0; i < KERNEL_TABLE_COUNT; i++) {
         const struct contract *c = &kernel_at(i)->contract;
         if (c->op != OP_GEMM || c->nested != NESTED_NONE)
@@ -33,13 +34,15 @@ TEST(verify, one_hot_value_agrees_with_the_reference)
             memset(x, 0, sizeof x);
             dtype_store(c->out, x, k, 1.0f);
             for (size_t n = 0; n < N; n++)
-                EXPECT_EQ_BITS(f32_bits(matmul_pinned_at(c, &p, 0, n)), f32_bits(one_hot_value(c, &w, n * K + k, 0)));
+                EXPECT_EQ_BITS(f32_bits(matmul_pinned_at(c, &p, 0, n)),
+                               f32_bits(one_hot_value(c, &w, n * K + k, 0)));
         }
     }
     test_note(NULL);
 }
 
-/* With activations of zero, a kernel that writes zeros has the right bits on real data: the output proves nothing. */
+/* With activations of zero, a kernel that writes zeros has the right bits on real data: the output proves
+ * nothing. */
 TEST(verify, a_vacuous_pass_is_mistrusted)
 {
     struct problem p;

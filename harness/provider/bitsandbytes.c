@@ -41,12 +41,14 @@ static void dequantize_bf16(const struct dequant_args *args)
 
 /* ---- gemv: any m; weights in an order of its own, scales rounded to bf16 ---- */
 
-typedef void gemv_fn(int64_t m, int64_t n, int64_t k, const uint16_t *x, const uint8_t *packed, const uint16_t *absmax,
-                     uint16_t *out, int64_t blocksize, int64_t x_stride, int64_t out_stride);
+typedef void gemv_fn(int64_t m, int64_t n, int64_t k, const uint16_t *x, const uint8_t *packed,
+                     const uint16_t *absmax, uint16_t *out, int64_t blocksize, int64_t x_stride,
+                     int64_t out_stride);
 static gemv_fn *gemv_bf16;
 
 struct gemv_weights {
-    uint8_t *packed;  /* [n/32][k/2][32]: byte j is row j/2 (low nibble) and 16 + j/2 (high), column 2*k2 + (j & 1) */
+    uint8_t *packed;  /* [n/32][k/2][32]: byte j is row j/2 (low nibble) and 16 + j/2 (high), column 2*k2 + (j
+                         & 1) */
     uint16_t *absmax; /* bf16 [k/blocksize][n] */
 };
 
@@ -99,13 +101,14 @@ static void call_gemv(const struct gemm_args *args)
 
 /* ---- registration ---- */
 
-static enum status add_dequantize(void *library, const char *path, enum dtype t, const char *symbol, const char *name,
-                                  dequant_fn *call)
+static enum status add_dequantize(void *library, const char *path, enum dtype t, const char *symbol,
+                                  const char *name, dequant_fn *call)
 {
     dequantize[t] = (dequantize_fn *)dlsym(library, symbol);
     if (!dequantize[t])
         return STATUS_OK;
-    /* It converts to bf16 with the CPU's own instruction where there is one, which takes denormals for zero. */
+    /* It converts to bf16 with the CPU's own instruction where there is one, which takes denormals for zero.
+     */
     enum denormals denormals =
         t == DTYPE_BF16 && cpu_features() & CPU_AVX512_BF16 ? DENORMALS_FLUSH : DENORMALS_IEEE;
     const struct kernel k = {.name = name,
@@ -124,27 +127,26 @@ static enum status add_gemv(void *library, const char *path)
     gemv_bf16 = (gemv_fn *)dlsym(library, "gemv_4bit_inference_cpu_nf4_bf16");
     if (!gemv_bf16)
         return STATUS_OK;
-    const struct kernel k = {
-        .name = "bitsandbytes_nf4_gemv_bf16",
-        .source = path,
-        .arch = "peer",
-        .contract = {.op = OP_GEMM,
-                     .out = DTYPE_BF16,
-                     .decode = DECODE_OUT,
-                     .scale = SCALE_BLOCK,
-                     .accumulation = ACC_ANY},
-        .k_multiple = 2,
-        .n_multiple = 32, /* it ends the process on others */
-        .whole_blocks = true,
-        .no_bias = true,
-        /* absmax rounded to bf16 (2^-9), and the scaled weight once more. */
-        .extra_unit = 0x1p-8,
-        .cpu_features = CPU_AVX512 | CPU_AVX512_BF16,
-        .built = true,
-        .peer = true,
-        .gemm = call_gemv,
-        .prepare = gemv_prepare,
-        .unprepare = gemv_unprepare};
+    const struct kernel k = {.name = "bitsandbytes_nf4_gemv_bf16",
+                             .source = path,
+                             .arch = "peer",
+                             .contract = {.op = OP_GEMM,
+                                          .out = DTYPE_BF16,
+                                          .decode = DECODE_OUT,
+                                          .scale = SCALE_BLOCK,
+                                          .accumulation = ACC_ANY},
+                             .k_multiple = 2,
+                             .n_multiple = 32, /* it ends the process on others */
+                             .whole_blocks = true,
+                             .no_bias = true,
+                             /* absmax rounded to bf16 (2^-9), and the scaled weight once more. */
+                             .extra_unit = 0x1p-8,
+                             .cpu_features = CPU_AVX512 | CPU_AVX512_BF16,
+                             .built = true,
+                             .peer = true,
+                             .gemm = call_gemv,
+                             .prepare = gemv_prepare,
+                             .unprepare = gemv_unprepare};
     return kernel_add(&k);
 }
 
@@ -175,6 +177,7 @@ enum status bitsandbytes_load(const char *path)
     };
     enum status s = STATUS_OK;
     for (size_t i = 0; i < sizeof functions / sizeof functions[0] && s == STATUS_OK; i++)
-        s = add_dequantize(library, file, functions[i].t, functions[i].symbol, functions[i].name, functions[i].call);
+        s = add_dequantize(library, file, functions[i].t, functions[i].symbol, functions[i].name,
+                           functions[i].call);
     return s == STATUS_OK ? add_gemv(library, file) : s;
 }

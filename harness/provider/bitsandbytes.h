@@ -1,6 +1,6 @@
 /*
- * bitsandbytes.h: the bitsandbytes CPU library as a peer: its functions appear as variants bitsandbytes_*, verified
- * and timed like ours. Loaded at run time; nothing of it is needed to build.
+ * bitsandbytes.h: the bitsandbytes CPU library as a peer: its functions appear as variants bitsandbytes_*,
+ * verified and timed like ours. Loaded at run time; nothing of it is needed to build.
  *
  * C signatures and layouts: read from the published package (0.50.2) and held by the checks of verify.h.
  */
@@ -9,9 +9,9 @@
 
 #include "harness/status.h"
 
-/* `path`: the shared library, or the folder of the Python package that holds libbitsandbytes_cpu.so. NULL: the
- * environment variable NF4BENCH_BITSANDBYTES, and without it no peer, which is not an error. Symbols that the
- * library lacks leave their variants out. The library stays loaded. */
+/* `path`: the shared library, or the folder of the Python package that holds libbitsandbytes_cpu.so. NULL:
+ * the environment variable NF4BENCH_BITSANDBYTES, and without it no peer, which is not an error. Symbols that
+ * the library lacks leave their variants out. The library stays loaded. */
 enum status bitsandbytes_load(const char *path) WARN_UNUSED_RESULT;
 
 #endif

@@ -107,6 +107,8 @@ def test_show_export_report(nf4bench, results, tmp_path):
         assert lines[0].split(",") == list(f["results"].dtype.names)
     rows = [json.loads(line) for line in nf4bench("export", "--jsonl", results).stdout.splitlines()]
     assert all(len(r["samples_us"]) == r["sample_count"] for r in rows)
+    described = nf4bench("export", "--columns").stdout
+    assert all(f"| {name} |" in described for name in lines[0].split(","))
     page = tmp_path / "r.html"
     nf4bench("report", results, "-o", page)
     html = page.read_text()

@@ -1,6 +1,6 @@
 /*
- * faults.c: one plain dequantize and one plain product, each with a switch for every way of being wrong. They are
- * kernels: nothing of reference/ is used.
+ * faults.c: one plain dequantize and one plain product, each with a switch for every way of being wrong. They
+ * are kernels: nothing of reference/ is used.
  */
 #include "tests/faults/faults.h"
 
@@ -83,7 +83,8 @@ static inline void dequant(const struct dequant_args *a, enum fault_id fault)
         float v = weight(&a->w, i, fault);
         if (fault == FAULT_absmax_by_row) {
             /* As if each row of 65 began a block: shows where rows straddle blocks. */
-            size_t row = i / 65, column = i % 65, wrong = row * (65 / a->w.blocksize) + column / a->w.blocksize;
+            size_t row = i / 65, column = i % 65,
+                   wrong = row * (65 / a->w.blocksize) + column / a->w.blocksize;
             if (a->count % 65 == 0 && a->count < 100000)
                 v = v / a->w.absmax[i / a->w.blocksize] * a->w.absmax[wrong];
         }
@@ -178,9 +179,12 @@ static void run_right_gemm(const struct gemm_args *a)
 #define AS_gemm_f32(text, function) AS_product(text, function, DTYPE_F32)
 #define AS_product(text, function, type)                                                                     \
     {                                                                                                        \
-        COMMON, .name = text, .gemm = (function),                                                            \
-        .contract = {                                                                                        \
-            .op = OP_GEMM, .out = type, .accumulation = ACC_CHAINS, .chains = 1, .splits = 1           \
+        COMMON, .name = text, .gemm = (function), .contract = {                                              \
+            .op = OP_GEMM,                                                                                   \
+            .out = type,                                                                                     \
+            .accumulation = ACC_CHAINS,                                                                      \
+            .chains = 1,                                                                                     \
+            .splits = 1                                                                                      \
         }                                                                                                    \
     }
 
@@ -188,7 +192,8 @@ const struct kernel right_dequant = AS_dequant("right_dequant", run_right_dequan
 const struct kernel right_gemm = AS_gemm("right_gemm", run_right_gemm);
 
 const struct fault faults[] = {
-#define FAULT(name, op, verdict, check, what) {AS_##op("fault_" #name, run_##name), FAULT_##verdict, check, what},
+#define FAULT(name, op, verdict, check, what)                                                                \
+    {AS_##op("fault_" #name, run_##name), FAULT_##verdict, check, what},
 #include "tests/faults/faults.inc"
 };
 const unsigned fault_count = sizeof faults / sizeof faults[0];

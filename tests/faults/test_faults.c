@@ -50,7 +50,8 @@ TEST(faults, right_code_passes)
     check(&right_gemm, VERDICT_PASS, "real_data", "no fault");
 }
 
-#ifndef NF4BENCH_SANITIZED /* the sanitizer would end the process at the writes out of bounds, as it should */
+#ifndef NF4BENCH_SANITIZED /* the sanitizer would end the process at the writes out of bounds, as it should  \
+                            */
 TEST(faults, every_fault_is_rejected_by_its_check)
 {
     for (unsigned i = 0; i < fault_count; i++)

@@ -32,6 +32,18 @@ static uint64_t read_plain(const uint8_t *data, size_t size)
 }
 
 #if defined(__x86_64__)
+/* Unsigned: the intrinsic that adds lanes up does it in signed arithmetic, which must not overflow. */
+static uint64_t sum_lanes(const void *vectors, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t lane;
+        memcpy(&lane, (const char *)vectors + 8 * i, 8);
+        sum += lane;
+    }
+    return sum;
+}
+
 /* Whole, aligned lines: the caller cuts so. */
 __attribute__((target("avx512f"))) static void fill_stream_avx512(uint8_t *data, size_t size)
 {
@@ -61,8 +73,7 @@ __attribute__((target("avx512f"))) static uint64_t read_avx512(const uint8_t *da
             sum[j] = _mm512_add_epi64(sum[j], _mm512_load_si512((const void *)(data + i + LINE * j)));
     for (; i + LINE <= size; i += LINE)
         sum[0] = _mm512_add_epi64(sum[0], _mm512_load_si512((const void *)(data + i)));
-    sum[0] = _mm512_add_epi64(_mm512_add_epi64(sum[0], sum[1]), _mm512_add_epi64(sum[2], sum[3]));
-    return (uint64_t)_mm512_reduce_add_epi64(sum[0]) + read_plain(data + i, size - i);
+    return sum_lanes(sum, sizeof sum / 8) + read_plain(data + i, size - i);
 }
 
 __attribute__((target("avx2"))) static uint64_t read_avx2(const uint8_t *data, size_t size)
@@ -73,11 +84,7 @@ __attribute__((target("avx2"))) static uint64_t read_avx2(const uint8_t *data, s
     for (; i + 128 <= size; i += 128)
         for (int j = 0; j < 4; j++)
             sum[j] = _mm256_add_epi64(sum[j], _mm256_load_si256((const void *)(data + i + 32 * j)));
-    uint64_t lanes[16];
-    memcpy(lanes, sum, sizeof lanes);
-    for (int j = 1; j < 16; j++)
-        lanes[0] += lanes[j];
-    return lanes[0] + read_plain(data + i, size - i);
+    return sum_lanes(sum, sizeof sum / 8) + read_plain(data + i, size - i);
 }
 #endif
 

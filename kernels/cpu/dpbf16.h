@@ -16,9 +16,16 @@
 
 enum { DP_CHUNK = 128 };
 
+INLINE size_t dp_chunks(size_t k)
+{
+    return (k + DP_CHUNK - 1) / DP_CHUNK;
+}
+
+/* Elements from one row of X to the next, in the workspace: a chunk more than needed, so that the same k of
+ * several rows do not compete for the same lines of L1 where k is a power of two. */
 INLINE size_t dp_stride(size_t k)
 {
-    return round_up(k, DP_CHUNK);
+    return (dp_chunks(k) + 1) * DP_CHUNK;
 }
 
 INLINE __m512bh dp_bf16(__m512i words)
@@ -45,12 +52,12 @@ INLINE void dp_permute_chunk(const uint16_t *in, uint16_t *out)
     _mm512_store_si512(out + 96, _mm512_shuffle_i64x2(c, d, 0xdd));
 }
 
-/* All activations into the workspace, rows dp_stride(k) apart and zero-padded, zero rows up to `rows` <= 2m.
- * Every thread of the region calls this; it ends in a barrier. */
+/* All activations into the workspace, rows dp_stride(k) apart and padded with zero to whole chunks, zero rows
+ * up to `rows` <= 1.6 m. Every thread of the region calls this; it ends in a barrier. */
 INLINE const uint16_t *dp_activations(const struct gemm_args *a, size_t rows)
 {
     uint16_t *out = a->workspace;
-    const size_t chunks = dp_stride(a->k) / DP_CHUNK;
+    const size_t chunks = dp_chunks(a->k);
     const struct range mine = thread_range(rows * chunks);
     for (size_t i = mine.begin; i < mine.end; i++) {
         size_t row = i / chunks, k0 = i % chunks * DP_CHUNK;
@@ -62,19 +69,10 @@ INLINE const uint16_t *dp_activations(const struct gemm_args *a, size_t rows)
             memcpy(padded, in, count * sizeof *in);
             in = padded;
         }
-        dp_permute_chunk(in, out + i * DP_CHUNK);
+        dp_permute_chunk(in, out + row * dp_stride(a->k) + k0);
     }
 #pragma omp barrier
     return out;
-}
-
-/* The weights of 64 packed bytes, p = 0..3; `table` is held twice. */
-INLINE void dp_lookup(__m512i packed, __m512i table, __m512bh w[4])
-{
-    w[0] = dp_bf16(_mm512_permutexvar_epi16(_mm512_srli_epi16(packed, 4), table));
-    w[1] = dp_bf16(_mm512_permutexvar_epi16(packed, table));
-    w[2] = dp_bf16(_mm512_permutexvar_epi16(_mm512_srli_epi16(packed, 12), table));
-    w[3] = dp_bf16(_mm512_permutexvar_epi16(_mm512_srli_epi16(packed, 8), table));
 }
 
 /* The codebook rounded to bf16, twice (c16 contracts). */
@@ -185,32 +183,49 @@ INLINE __m512 dp_lane_scales(struct dp_scales s, __m512 loaded, size_t c, int j,
         _mm512_add_epi32(span == 32 ? quarter : half, _mm512_set1_epi32(DP_CHUNK / span * j)), loaded);
 }
 
-/* The tables of the blocks of a chunk, 2 x 16 entries: [0] for lanes 0-7, [1] for lanes 8-15 (span 32 only).
+/*
+ * Lookup. The tables of a chunk: one of 16 entries held twice, or the tables of its blocks: of the two halves
+ * of the chunk (span 64), or of its quarters in two registers (span 32). `second` has bit 4 set in each word
+ * of a second block: there it picks the upper 16 entries.
  */
-INLINE void dp_scaled_weights(__m512i packed, struct dp_scales s, size_t c, int span, size_t lanes,
-                              __m512bh w[4])
+struct dp_tables {
+    __m512i low, high;
+};
+
+/* The codebook, for any chunk of a scale-per-block contract: look up with span 128. */
+INLINE struct dp_tables dp_codebook_tables(void)
 {
-    if (span == 128) {
-        dp_lookup(packed, dp_table_twice(s.absmax[(c * DP_CHUNK) >> s.shift]), w);
-        return;
-    }
-    /* Bit 4 of an index picks the second block of the table. */
-    const __m512i second =
-        span == 64 ? _mm512_maskz_set1_epi16(0xffff0000, 16) : _mm512_maskz_set1_epi16(0xff00ff00, 16);
+    return (struct dp_tables){dp_codebook(), _mm512_setzero_si512()};
+}
+
+/* Scale per weight: the tables of chunk c, of which `lanes` lanes exist. */
+INLINE struct dp_tables dp_scaled_tables(struct dp_scales s, size_t c, int span, size_t lanes)
+{
+    if (span == 128)
+        return (struct dp_tables){dp_table_twice(s.absmax[(c * DP_CHUNK) >> s.shift]),
+                                  _mm512_setzero_si512()};
     const float *absmax = s.absmax + c * (DP_CHUNK / (size_t)span);
     size_t last = (8 * lanes - 1) / (size_t)span; /* the last chunk of a row may end early */
-    __m512i low = dp_table_pair(absmax[0], absmax[min_size(1, last)]);
-    __m512i high = span == 32 ? dp_table_pair(absmax[min_size(2, last)], absmax[last]) : low;
-    const unsigned shifts[4] = {4, 0, 12, 8};
-    for (int p = 0; p < 4; p++) {
-        /* (packed >> shift & 15) | second */
-        __m512i index = _mm512_ternarylogic_epi32(_mm512_srli_epi16(packed, shifts[p]), _mm512_set1_epi16(15),
-                                                  second, 0xea);
-        __m512i words = _mm512_permutexvar_epi16(index, low);
-        if (span == 32)
-            words = _mm512_mask_permutexvar_epi16(words, 0xffff0000, index, high);
-        w[p] = dp_bf16(words);
-    }
+    struct dp_tables tables = {dp_table_pair(absmax[0], absmax[min_size(1, last)]), _mm512_setzero_si512()};
+    if (span == 32)
+        tables.high = dp_table_pair(absmax[min_size(2, last)], absmax[last]);
+    return tables;
+}
+
+/* The weights of 64 packed bytes for one p. vpermw reads 5 bits of an index: of a table held twice the fifth
+ * does not matter. */
+INLINE __m512bh dp_lookup(__m512i packed, struct dp_tables tables, int span, int p)
+{
+    __m512i index = _mm512_srli_epi16(packed, p == 0 ? 4 : p == 1 ? 0 : p == 2 ? 12 : 8);
+    if (span == 128)
+        return dp_bf16(_mm512_permutexvar_epi16(index, tables.low));
+    const __m512i second = _mm512_maskz_set1_epi16(span == 64 ? 0xffff0000 : 0xff00ff00, 16);
+    /* (index & 15) | second */
+    index = _mm512_ternarylogic_epi32(index, _mm512_set1_epi16(15), second, 0xea);
+    __m512i words = _mm512_permutexvar_epi16(index, tables.low);
+    if (span == 32)
+        words = _mm512_mask_permutexvar_epi16(words, 0xffff0000, index, tables.high);
+    return dp_bf16(words);
 }
 
 /*

@@ -17,6 +17,9 @@ enum {
     CHAINS_K = 1024,     /* of W, decoded at a time: 16 KiB */
     CHAINS_K_MAX = 4096, /* or one block, with the scale per block */
     CHAINS_SLACK = 16,   /* decode_span() may write that many floats more */
+    DIRECT_COLUMNS = 2,  /* of X, in registers without a panel */
+    DIRECT_M_MAX = 4,    /* up to which that is faster */
+    DIRECT_PREFETCH = 8192,
 };
 
 /* A thread's scratch. */
@@ -231,11 +234,89 @@ INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum r
     chains_end_split(s, 0, 1, columns);
 }
 
+/*
+ * `rows` rows of W from row n against `columns` rows of X from row m, without the panel: for so few rows of
+ * X, weights are looked up straight into the fma. Rows begin with a block and are whole vectors.
+ */
+INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scaling scaling,
+                          enum recovery nested, size_t splits, const float *x, size_t n, int rows, size_t m,
+                          int columns)
+{
+    const unsigned shift = nf4_block_shift(&a->w);
+    const size_t length = round_up((a->k + splits - 1) / splits, CHAINS), stride = chains_stride(a);
+    const uint8_t *packed = a->w.packed + n * a->k / 2;
+    float sum[CHAINS_ROWS][DIRECT_COLUMNS];
+    x += m * stride;
+    for (size_t split = 0; split < splits; split++) {
+        v16 acc[CHAINS_ROWS][DIRECT_COLUMNS], into[CHAINS_ROWS][DIRECT_COLUMNS];
+        for (int r = 0; r < rows; r++)
+            for (int c = 0; c < columns; c++)
+                acc[r][c] = v16_zero();
+        const size_t end = min_size(a->k, (split + 1) * length);
+        for (size_t k = split * length, next; k < end; k = next) {
+            next = min_size(end, ((k >> shift) + 1) << shift);
+            float absmax[CHAINS_ROWS];
+            v16 table[CHAINS_ROWS];
+            for (int r = 0; r < rows; r++) {
+                absmax[r] = nf4_absmax(&a->w, ((n + (size_t)r) * a->k + k) >> shift, nested);
+                table[r] = scaling == PER_WEIGHT ? nf4_table_v16(t, absmax[r]) : v16_load(nf4_codebook);
+                for (int c = 0; c < columns; c++)
+                    into[r][c] = scaling == PER_BLOCK ? v16_zero() : acc[r][c];
+                _mm_prefetch((const char *)packed + ((size_t)r * a->k + k) / 2 + DIRECT_PREFETCH,
+                             _MM_HINT_T1);
+            }
+            for (size_t i = k; i < next; i += CHAINS) {
+                v16 xv[DIRECT_COLUMNS];
+                for (int c = 0; c < columns; c++)
+                    xv[c] = v16_load(x + (size_t)c * stride + i);
+                for (int r = 0; r < rows; r++) {
+                    v16 w = nf4_lookup_v16(table[r], packed + ((size_t)r * a->k + i) / 2);
+                    for (int c = 0; c < columns; c++)
+                        into[r][c] = v16_fma(xv[c], w, into[r][c]);
+                }
+            }
+            for (int r = 0; r < rows; r++)
+                for (int c = 0; c < columns; c++)
+                    acc[r][c] = scaling == PER_BLOCK ? v16_fma(into[r][c], v16_set1(absmax[r]), acc[r][c])
+                                                     : into[r][c];
+        }
+        for (int r = 0; r < rows; r++)
+            for (int c = 0; c < columns; c++) {
+                float partial = v16_tree(acc[r][c]);
+                sum[r][c] = split ? sum[r][c] + partial : partial;
+            }
+    }
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++)
+            gemm_store(a, t, m + (size_t)c, n + (size_t)r, sum[r][c]);
+}
+
+INLINE void chains_direct_share(const struct gemm_args *a, enum element t, enum scaling scaling,
+                                enum recovery nested, size_t splits, const float *x)
+{
+    const struct range mine = thread_range(a->n);
+    size_t n = mine.begin;
+    for (; n + V16_DIRECT_ROWS <= mine.end; n += V16_DIRECT_ROWS) {
+        size_t m = 0;
+        for (; m + 2 <= a->m; m += 2)
+            chains_direct(a, t, scaling, nested, splits, x, n, V16_DIRECT_ROWS, m, 2);
+        if (m < a->m)
+            chains_direct(a, t, scaling, nested, splits, x, n, V16_DIRECT_ROWS, m, 1);
+    }
+    for (; n < mine.end; n++)
+        for (size_t m = 0; m < a->m; m++)
+            chains_direct(a, t, scaling, nested, splits, x, n, 1, m, 1);
+}
+
 /* The calling thread's part of Y. */
 INLINE void chains_share(const struct gemm_args *a, enum element t, enum scaling scaling,
                          enum recovery nested, size_t splits)
 {
     const float *x = chains_activations(a, t);
+    if (a->m <= DIRECT_M_MAX && a->k % a->w.blocksize == 0) {
+        chains_direct_share(a, t, scaling, nested, splits, x);
+        return;
+    }
     struct chains_scratch *s = gemm_scratch(a);
     const bool general = scaling == PER_BLOCK && a->k % a->w.blocksize != 0;
     const size_t step = general ? 1 : CHAINS_ROWS;

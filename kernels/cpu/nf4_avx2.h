@@ -90,6 +90,11 @@ INLINE v16 nf4_table_v16(enum element t, float absmax)
     v16 scaled = nf4_scaled_v16(absmax);
     if (t == ELEMENT_F32)
         return scaled;
+    if (t == ELEMENT_BF16) {
+        const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
+        return (v16){_mm256_and_ps(_mm256_castsi256_ps(bf16_upper_256(scaled.lo)), upper),
+                     _mm256_and_ps(_mm256_castsi256_ps(bf16_upper_256(scaled.hi)), upper)};
+    }
     __m256i half = half_of_v16(t, scaled);
     return (v16){ps_of_half_256(t, _mm256_castsi256_si128(half)),
                  ps_of_half_256(t, _mm256_extracti128_si256(half, 1))};

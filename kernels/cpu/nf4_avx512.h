@@ -53,7 +53,16 @@ INLINE __m512i upper_halves_twice(void)
 INLINE __m512 nf4_table_512(enum element t, float absmax)
 {
     __m512 scaled = nf4_scaled_512(absmax);
-    return t == ELEMENT_F32 ? scaled : ps_of_half_512(t, half_of_ps_512(t, scaled));
+    if (t == ELEMENT_F32)
+        return scaled;
+    if (t == ELEMENT_F16)
+        return ps_of_half_512(t, half_of_ps_512(t, scaled));
+    /* bf16 in place; a NaN, which is quiet already, is left alone. */
+    __m512i u = _mm512_castps_si512(scaled);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+    return _mm512_castsi512_ps(_mm512_mask_and_epi32(u, _mm512_cmp_ps_mask(scaled, scaled, _CMP_ORD_Q),
+                                                     rounded, _mm512_set1_epi32((int)0xffff0000u)));
 }
 
 /* The 16 weights of a block in 16 bits, twice. Finite bf16: round in place, then one vpermw picks the upper

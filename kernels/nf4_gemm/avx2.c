@@ -7,7 +7,7 @@
  */
 #include "kernels/cpu/nf4_avx2.h"
 
-enum { V16_ROWS = 2, V16_COLUMNS = 2 };
+enum { V16_ROWS = 2, V16_COLUMNS = 2, V16_DIRECT_ROWS = 2 };
 #include "kernels/cpu/gemm_chains.h"
 
 #define GEMM(name, element, scaling, nested, splits)                                                         \

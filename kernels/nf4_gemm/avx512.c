@@ -7,7 +7,7 @@
  */
 #include "kernels/cpu/nf4_avx512.h"
 
-enum { V16_ROWS = 4, V16_COLUMNS = 4 };
+enum { V16_ROWS = 4, V16_COLUMNS = 4, V16_DIRECT_ROWS = 4 };
 #include "kernels/cpu/gemm_chains.h"
 
 #define GEMM(name, element, scaling, nested, splits)                                                         \

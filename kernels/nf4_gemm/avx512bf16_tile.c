@@ -31,34 +31,34 @@ INLINE void decode_panel(const struct gemm_args *a, enum scaling scaling, int sp
                          const struct dp_scales *scales, size_t first, size_t rows, size_t begin, size_t end,
                          struct panel *panel)
 {
-    const __m512i table = scaling == PER_BLOCK ? dp_codebook() : _mm512_setzero_si512();
     const size_t row_bytes = a->k / 2;
     for (size_t r = 0; r < ROWS; r++) {
         const uint8_t *packed = a->w.packed + (first + r) * row_bytes;
         __m512 loaded = _mm512_setzero_ps();
         for (size_t c = begin; c < end; c++) {
             size_t lanes = min_size(16, a->k / 8 - c * 16), j = c - begin;
-            __m512bh w[4];
             if (r >= rows) {
                 for (int p = 0; p < 4; p++)
-                    w[p] = dp_bf16(_mm512_setzero_si512());
-            } else {
-                __m512i bytes =
-                    lanes == 16 ? _mm512_loadu_si512(packed + c * 64)
+                    _mm512_store_si512(panel->w[4 * j + (size_t)p][r], _mm512_setzero_si512());
+                continue;
+            }
+            __m512i bytes = lanes == 16
+                                ? _mm512_loadu_si512(packed + c * 64)
                                 : _mm512_maskz_loadu_epi32((__mmask16)((1u << lanes) - 1), packed + c * 64);
-                _mm_prefetch((const char *)packed + ROWS * row_bytes + c * 64, _MM_HINT_T1);
-                if (scaling == PER_BLOCK) {
-                    dp_lookup(bytes, table, w);
-                    if (j % 4 == 0)
-                        loaded = dp_load_scales(scales[r], c, a->k, span);
-                    _mm512_store_ps(panel->scale[j][r],
-                                    dp_lane_scales(scales[r], loaded, c / 4 * 4, (int)(c % 4), span));
-                } else {
-                    dp_scaled_weights(bytes, scales[r], c, span, lanes, w);
-                }
+            _mm_prefetch((const char *)packed + ROWS * row_bytes + c * 64, _MM_HINT_T1);
+            struct dp_tables tables;
+            if (scaling == PER_BLOCK) {
+                tables = dp_codebook_tables();
+                if (j % 4 == 0)
+                    loaded = dp_load_scales(scales[r], c, a->k, span);
+                _mm512_store_ps(panel->scale[j][r],
+                                dp_lane_scales(scales[r], loaded, c / 4 * 4, (int)(c % 4), span));
+            } else {
+                tables = dp_scaled_tables(scales[r], c, span, lanes);
             }
             for (int p = 0; p < 4; p++)
-                _mm512_store_si512(panel->w[4 * j + (size_t)p][r], (__m512i)w[p]);
+                _mm512_store_si512(panel->w[4 * j + (size_t)p][r],
+                                   (__m512i)dp_lookup(bytes, tables, scaling == PER_BLOCK ? 128 : span, p));
         }
     }
 }
@@ -132,7 +132,7 @@ INLINE void gemm_block(const struct gemm_args *a, enum scaling scaling, int span
                        const struct dp_scales *scales, size_t first, size_t rows, const uint16_t *x,
                        size_t m0, size_t columns, struct panel *panel)
 {
-    const size_t stride = dp_stride(a->k), chunks = stride / DP_CHUNK;
+    const size_t stride = dp_stride(a->k), chunks = dp_chunks(a->k);
     for (size_t begin = 0; begin < chunks; begin += PANEL_CHUNKS) {
         size_t end = min_size(chunks, begin + PANEL_CHUNKS);
         decode_panel(a, scaling, span, scales, first, rows, begin, end, panel);

@@ -22,7 +22,7 @@ def suite_text():
     return (
         "suite: kill\n"
         "measure: {min_samples: 1, max_samples: 1, max_seconds: 1, settle_seconds: 0}\n"
-        f"cases:\n  - {{op: dequant, shapes: [{shapes}], blocksize: 4096, regime: hot, threads: 1,\n"
+        f"cases:\n  - {{op: dequant, shapes: [{shapes}], blocksize: 32, regime: hot, threads: 1,\n"
         '     variants: ["nf4_dequant_f32__scalar"]}\n'
     )
 

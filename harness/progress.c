@@ -1,7 +1,7 @@
 #include "harness/progress.h"
 
 #include <stdio.h>
-#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "harness/clock.h"
@@ -32,9 +32,15 @@ void progress_update(struct progress *p, double share, const char *what)
     /* The estimate is scaled by how far off it has been so far. */
     double done = p->done_s + share * p->step_s, elapsed = now - p->started_s;
     double left = done > 0 ? (p->total_s - done) * elapsed / done : p->total_s;
-    fprintf(stderr, "\r\033[K[%zu/%zu] %3.0f %%  %.0f:%02d left  %s %s", p->step, p->step_count,
-            p->total_s > 0 ? 100 * done / p->total_s : 0, left / 60 - 0.5 > 0 ? (double)(int)(left / 60) : 0,
-            (int)left % 60, p->label, what);
+    if (left < 0)
+        left = 0;
+    char line[512];
+    snprintf(line, sizeof line, "[%zu/%zu] %3.0f %%  %d:%02d left  %s %s", p->step, p->step_count,
+             p->total_s > 0 ? 100 * done / p->total_s : 0, (int)left / 60, (int)left % 60, p->label, what);
+    /* A line that wraps could not be drawn over. */
+    struct winsize window;
+    int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1 ? window.ws_col - 1 : 79;
+    fprintf(stderr, "\r\033[K%.*s", width, line);
     fflush(stderr);
     p->shown = true;
 }

@@ -1,21 +1,24 @@
 /*
- * NF4 gemm for M = 1 to 8 with AVX512_BF16: weights go from memory to the dot unit in registers.
+ * NF4 gemm for M = 1 to 16 with AVX512_BF16: weights go from memory to the dot unit in registers.
  *
  * What it changes: 64 packed bytes become four vectors of 32 bf16 weights by three shifts and four vpermw, in
  * the order that VDPBF16PS wants them (dpbf16.h), and are never stored. With the scale per block (c16_sblk)
  * the table is a constant and a chunk of 128 weights costs one permute and, per row of X, one fma more; with
- * the scale per weight a table is built for each block.
- * Why it should be fast: at M = 1, 13 vector
- * instructions per 64 bytes, 7 to 9 cycles, less than memory needs. W is read in storage order, and
- * prefetched into L2 only: lines on their way from memory then do not occupy the few miss buffers of L1, and
- * X stays there.
+ * the scale per weight a table is built for each block, and the dots are all there is per row of X. Why it
+ * should be fast: at M = 1, 13 vector instructions per 64 bytes, about 8 cycles, less than memory needs. W is
+ * read in storage order, and prefetched into L2 only: lines on their way from memory then do not occupy the
+ * few miss buffers of L1. From M = 4 on the dot unit, one vector per cycle, is what limits; everything else
+ * runs beside it, and as much of X as fits L1 is used for 8 rows of W before the next.
  */
 #include "kernels/cpu/dpbf16.h"
 
 enum {
     ROWS = 2,              /* rows of W side by side */
+    PAIRS = 4,             /* pairs of rows that use a part of X before the next part */
     COLUMNS_MAX = 8,       /* rows of X side by side */
+    M_MAX = 64,            /* rows of X whose sums are kept */
     GROUP = 4,             /* chunks in a step of the loop */
+    X_CHUNKS = 64,         /* chunks of X, over its rows side by side, that stay in L1: 16 KiB */
     PREFETCH_BYTES = 8192, /* ahead in W: latency times bandwidth of a core, twice over */
 };
 
@@ -26,13 +29,21 @@ struct gemv_row {
     size_t n;
 };
 
-/* Rows of W against `columns` rows of X from row m. */
+typedef float gemv_sums[ROWS][M_MAX][16];
+
+/* Chunks [begin, end) of a pair of rows of W, against rows of X from m of the sums. */
 struct gemv_job {
-    const struct gemm_args *a;
-    const uint16_t *x;
-    size_t m, columns;
-    struct gemv_row row[ROWS];
-    size_t rows; /* of these; the others are to be read, but not to be stored */
+    const struct gemv_row *row;
+    size_t k, begin, end, m;
+    const uint16_t *x; /* the first of these rows of X */
+    gemv_sums *sums;   /* of the pair; they begin at zero where `begin` is 0 */
+    size_t ahead;      /* how far to prefetch in W, in bytes */
+};
+
+/* A thread's scratch. */
+struct gemv_scratch {
+    gemv_sums sums[PAIRS];
+    float absmax[]; /* PAIRS * ROWS * dp_scales_size(k) */
 };
 
 /*
@@ -86,117 +97,142 @@ INLINE void gemv_chunks(enum scaling scaling, int span, const struct gemv_row *r
 }
 
 /*
- * The same for one chunk, scale per block, and so many rows of X that their dots need not be kept side by
- * side: X's rows one after the other, with all weights of the chunk in registers.
+ * The same for one whole chunk and so many rows of X that their dots need not be taken in turn: X's rows one
+ * after the other, with all weights of the chunk in registers.
  */
-INLINE void gemv_chunk_wide(int span, const struct gemv_row *row, size_t c, const __m512 scale[][GROUP],
-                            const uint16_t *x, size_t x_stride, int columns, __m512 acc[][COLUMNS_MAX])
+INLINE void gemv_chunk_wide(enum scaling scaling, int span, const struct gemv_row *row, size_t c,
+                            const __m512 scale[][GROUP], const uint16_t *x, size_t x_stride, int columns,
+                            __m512 acc[][COLUMNS_MAX])
 {
     __m512bh w[ROWS][4];
     for (int r = 0; r < ROWS; r++) {
         __m512i bytes = _mm512_loadu_si512(row[r].packed + c * (DP_CHUNK / 2));
+        __asm__("" : "+v"(bytes));
+        struct dp_tables tables =
+            scaling == PER_BLOCK ? dp_codebook_tables() : dp_scaled_tables(row[r].scales, c, span, 16);
         for (int p = 0; p < 4; p++)
-            w[r][p] = dp_lookup(bytes, dp_codebook_tables(), span, p);
+            w[r][p] = dp_lookup(bytes, tables, scaling == PER_BLOCK ? 128 : span, p);
     }
     for (int m = 0; m < columns; m++) {
         const uint16_t *xm = x + (size_t)m * x_stride + c * DP_CHUNK;
         __m512 t[ROWS];
         for (int r = 0; r < ROWS; r++)
-            t[r] = _mm512_setzero_ps();
+            t[r] = scaling == PER_BLOCK ? _mm512_setzero_ps() : acc[r][m];
         for (int p = 0; p < 4; p++) {
             __m512bh xv = dp_bf16(_mm512_load_si512(xm + 32 * p));
             for (int r = 0; r < ROWS; r++)
                 t[r] = _mm512_dpbf16_ps(t[r], w[r][p], xv);
         }
         for (int r = 0; r < ROWS; r++)
-            acc[r][m] = _mm512_fmadd_ps(t[r], scale[r][0], acc[r][m]);
+            acc[r][m] = scaling == PER_BLOCK ? _mm512_fmadd_ps(t[r], scale[r][0], acc[r][m]) : t[r];
     }
 }
 
-/* A job, computed as `rows` x `columns` whatever part of that it wants: the rest is there but not stored.
- * `turn` chunks are taken in turn; one with the scale per weight, where they are one chain. */
+/* A job for `columns` rows of X, of which some may be padding. `turn` chunks are taken in turn; one with the
+ * scale per weight, where they are one chain. */
 INLINE void gemv(const struct gemv_job *job, enum scaling scaling, int span, int columns, int turn)
 {
-    const struct gemm_args *a = job->a;
-    const size_t chunks = a->k / DP_CHUNK, grouped = chunks / GROUP * GROUP, stride = dp_stride(a->k);
-    const uint16_t *x = job->x + job->m * stride;
-    __m512 acc[ROWS][COLUMNS_MAX], scale[ROWS][GROUP];
+    const struct gemv_row *row = job->row;
+    const size_t stride = dp_stride(job->k), whole = min_size(job->end, job->k / DP_CHUNK);
+    __m512 acc[ROWS][COLUMNS_MAX], scale[ROWS][GROUP], loaded[ROWS];
     for (int r = 0; r < ROWS; r++)
         for (int m = 0; m < columns; m++)
-            acc[r][m] = _mm512_setzero_ps();
-    for (size_t c = 0; c < grouped; c += GROUP) {
-        __m512 loaded[ROWS];
+            acc[r][m] =
+                job->begin ? _mm512_load_ps((*job->sums)[r][job->m + (size_t)m]) : _mm512_setzero_ps();
+    size_t c = job->begin;
+    for (; c + GROUP <= whole; c += GROUP) {
         for (int r = 0; r < ROWS; r++)
-            loaded[r] = dp_load_scales(job->row[r].scales, c, a->k, span);
+            loaded[r] = dp_load_scales(row[r].scales, c, job->k, span);
 #pragma GCC unroll 4
         for (int j = 0; j < GROUP; j += turn) {
             for (int r = 0; r < ROWS; r++)
                 for (int i = 0; i < turn; i++) {
-                    size_t ahead = (c + (size_t)(j + i)) * (DP_CHUNK / 2) + PREFETCH_BYTES;
-                    _mm_prefetch((const char *)job->row[r].packed + ahead, _MM_HINT_T1);
-                    scale[r][i] = dp_lane_scales(job->row[r].scales, loaded[r], c, j + i, span);
+                    size_t ahead = (c + (size_t)(j + i)) * (DP_CHUNK / 2) + job->ahead;
+                    _mm_prefetch((const char *)row[r].packed + ahead, _MM_HINT_T1);
+                    scale[r][i] = dp_lane_scales(row[r].scales, loaded[r], c, j + i, span);
                 }
-            if (scaling == PER_BLOCK && columns > 4)
-                gemv_chunk_wide(128, job->row, c + (size_t)j, scale, x, stride, columns, acc);
+            if (columns >= 4)
+                gemv_chunk_wide(scaling, span, row, c + (size_t)j, scale, job->x, stride, columns, acc);
             else
-                gemv_chunks(scaling, span, job->row, c + (size_t)j, turn, scale, x, stride, columns, 16, acc);
+                gemv_chunks(scaling, span, row, c + (size_t)j, turn, scale, job->x, stride, columns, 16, acc);
         }
     }
     /* What is left: whole chunks, then a part of one. */
-    for (size_t c = grouped; c < dp_chunks(a->k); c++) {
-        size_t lanes = min_size(16, (a->k - c * DP_CHUNK) / 8);
+    for (size_t first = c; c < job->end; c++) {
+        size_t lanes = min_size(16, (job->k - c * DP_CHUNK) / 8);
         for (int r = 0; r < ROWS; r++) {
-            __m512 loaded = dp_load_scales(job->row[r].scales, grouped, a->k, span);
-            scale[r][0] = dp_lane_scales(job->row[r].scales, loaded, grouped, (int)(c - grouped), span);
+            loaded[r] = dp_load_scales(row[r].scales, first, job->k, span);
+            scale[r][0] = dp_lane_scales(row[r].scales, loaded[r], first, (int)(c - first), span);
         }
-        gemv_chunks(scaling, span, job->row, c, 1, scale, x, stride, columns, lanes, acc);
+        gemv_chunks(scaling, span, row, c, 1, scale, job->x, stride, columns, lanes, acc);
     }
     for (int r = 0; r < ROWS; r++)
         for (int m = 0; m < columns; m++)
-            if ((size_t)r < job->rows && (size_t)m < job->columns)
-                gemm_store(a, ELEMENT_BF16, job->m + (size_t)m, job->row[r].n, v16_tree((v16){acc[r][m]}));
+            _mm512_store_ps((*job->sums)[r][job->m + (size_t)m], acc[r][m]);
 }
 
-/*
- * One function for each scaling, span and number of rows of X.
- */
+/* One function for each scaling, span and number of rows of X. */
 #define GEMV_FN(scaling, columns, turn, span)                                                                \
     static void gemv_##scaling##_##columns##_##span(const struct gemv_job *job)                              \
     {                                                                                                        \
         gemv(job, scaling, span, columns, turn);                                                             \
     }
-#define GEMV_COLUMNS(scaling, columns, turn)                                                                 \
-    GEMV_FN(scaling, columns, turn, 32)                                                                      \
-    GEMV_FN(scaling, columns, turn, 64)                                                                      \
-    GEMV_FN(scaling, columns, turn, 128)                                                                     \
-    static void gemv_##scaling##_##columns(const struct gemv_job *job)                                       \
+#define GEMV_SPAN(scaling, turn, span)                                                                       \
+    GEMV_FN(scaling, 1, turn, span)                                                                          \
+    GEMV_FN(scaling, 2, 1, span)                                                                             \
+    GEMV_FN(scaling, 4, 1, span)                                                                             \
+    GEMV_FN(scaling, 8, 1, span)                                                                             \
+    static void gemv_##scaling##_##span(const struct gemv_job *job, size_t columns)                          \
     {                                                                                                        \
-        int span = dp_span(job->a);                                                                          \
-        if (span == 32)                                                                                      \
-            gemv_##scaling##_##columns##_32(job);                                                            \
-        else if (span == 64)                                                                                 \
-            gemv_##scaling##_##columns##_64(job);                                                            \
+        if (columns == 1)                                                                                    \
+            gemv_##scaling##_1_##span(job);                                                                  \
+        else if (columns == 2)                                                                               \
+            gemv_##scaling##_2_##span(job);                                                                  \
+        else if (columns <= 4)                                                                               \
+            gemv_##scaling##_4_##span(job);                                                                  \
         else                                                                                                 \
-            gemv_##scaling##_##columns##_128(job);                                                           \
+            gemv_##scaling##_8_##span(job);                                                                  \
     }
 #define GEMV_SCALING(scaling, turn)                                                                          \
-    GEMV_COLUMNS(scaling, 1, turn)                                                                           \
-    GEMV_COLUMNS(scaling, 2, 1)                                                                              \
-    GEMV_COLUMNS(scaling, 4, 1)                                                                              \
-    GEMV_COLUMNS(scaling, 8, 1)                                                                              \
-    static void gemv_##scaling(const struct gemv_job *job)                                                   \
-    {                                                                                                        \
-        if (job->columns == 1)                                                                               \
-            gemv_##scaling##_1(job);                                                                         \
-        else if (job->columns == 2)                                                                          \
-            gemv_##scaling##_2(job);                                                                         \
-        else if (job->columns <= 4)                                                                          \
-            gemv_##scaling##_4(job);                                                                         \
-        else                                                                                                 \
-            gemv_##scaling##_8(job);                                                                         \
-    }
+    GEMV_SPAN(scaling, turn, 32)                                                                             \
+    GEMV_SPAN(scaling, turn, 64)                                                                             \
+    GEMV_SPAN(scaling, turn, 128)
 GEMV_SCALING(PER_WEIGHT, 1)
 GEMV_SCALING(PER_BLOCK, 2)
+
+INLINE void gemv_run(const struct gemv_job *job, enum scaling scaling, int span, size_t columns)
+{
+    if (scaling == PER_WEIGHT)
+        (span == 32   ? gemv_PER_WEIGHT_32
+         : span == 64 ? gemv_PER_WEIGHT_64
+                      : gemv_PER_WEIGHT_128)(job, columns);
+    else
+        (span == 32 ? gemv_PER_BLOCK_32 : span == 64 ? gemv_PER_BLOCK_64 : gemv_PER_BLOCK_128)(job, columns);
+}
+
+/* `pairs` pairs of rows of W against `columns` <= M_MAX rows of X. */
+INLINE void gemv_pairs(const struct gemm_args *a, enum scaling scaling, const struct gemv_row (*row)[ROWS],
+                       size_t pairs, const uint16_t *x, size_t columns, gemv_sums *sums)
+{
+    const size_t chunks = dp_chunks(a->k), row_bytes = a->k / 2;
+    const size_t part = min_size(chunks, X_CHUNKS / min_size(columns, COLUMNS_MAX));
+    struct gemv_job job = {.k = a->k};
+    for (; job.begin < chunks; job.begin = job.end) {
+        job.end = min_size(chunks, job.begin + part);
+        /* Next are these rows from `end` on, or the rows after these. */
+        job.ahead = part == chunks
+                        ? PREFETCH_BYTES
+                        : (job.end < chunks ? part : 0) * (DP_CHUNK / 2) +
+                              (job.end < chunks ? 0 : pairs * row_bytes - job.begin * (DP_CHUNK / 2));
+        for (job.m = 0; job.m < columns; job.m += COLUMNS_MAX)
+            for (size_t i = 0; i < pairs; i++) {
+                job.row = row[i];
+                job.x = x + job.m * dp_stride(a->k);
+                job.sums = &sums[i];
+                gemv_run(&job, scaling, dp_span(a), min_size(COLUMNS_MAX, columns - job.m));
+            }
+    }
+}
 
 INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum recovery nested)
 {
@@ -209,25 +245,26 @@ INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum rec
             dp_general_row(a, scaling, nested, x, n);
         return;
     }
-    /* The rows side by side come from parts of the thread's range, each read in storage order. */
-    const size_t part = (mine.end - mine.begin + ROWS - 1) / ROWS;
-    float *scratch = gemm_scratch(a);
-    for (size_t i = 0; i < part; i++) {
-        struct gemv_job job = {.a = a, .x = x};
-        for (size_t r = 0; r < ROWS; r++) {
-            size_t n = mine.begin + r * part + i;
-            job.rows += n < mine.end;
-            n = min_size(n, mine.end - 1);
-            job.row[r].n = n;
-            job.row[r].packed = a->w.packed + n * (a->k / 2);
-            job.row[r].scales = dp_row_scales(a, nested, n, scratch + r * dp_scales_size(a->k));
+    /* The two rows of a pair come from two halves of the thread's range, each read in storage order. */
+    const size_t half = (mine.end - mine.begin + 1) / 2, side_by_side = min_size(a->m, COLUMNS_MAX);
+    const size_t pairs_max = dp_chunks(a->k) * side_by_side <= X_CHUNKS ? 1 : PAIRS;
+    struct gemv_scratch *scratch = gemm_scratch(a);
+    for (size_t first = 0, pairs; first < half; first += pairs) {
+        struct gemv_row row[PAIRS][ROWS];
+        pairs = min_size(pairs_max, half - first);
+        for (size_t i = 0; i < pairs * ROWS; i++) {
+            size_t n = min_size(mine.begin + i % ROWS * half + first + i / ROWS, mine.end - 1);
+            row[i / ROWS][i % ROWS] =
+                (struct gemv_row){a->w.packed + n * (a->k / 2),
+                                  dp_row_scales(a, nested, n, scratch->absmax + i * dp_scales_size(a->k)), n};
         }
-        for (job.m = 0; job.m < a->m; job.m += COLUMNS_MAX) {
-            job.columns = min_size(COLUMNS_MAX, a->m - job.m);
-            if (scaling == PER_WEIGHT)
-                gemv_PER_WEIGHT(&job);
-            else
-                gemv_PER_BLOCK(&job);
+        for (size_t m0 = 0; m0 < a->m; m0 += M_MAX) {
+            size_t columns = min_size(M_MAX, a->m - m0);
+            gemv_pairs(a, scaling, row, pairs, x + m0 * dp_stride(a->k), columns, scratch->sums);
+            for (size_t i = 0; i < pairs * ROWS; i++)
+                for (size_t m = 0; m < columns; m++)
+                    gemm_store(a, ELEMENT_BF16, m0 + m, row[i / ROWS][i % ROWS].n,
+                               v16_tree(v16_load(scratch->sums[i / ROWS][i % ROWS][m])));
         }
     }
 }

@@ -17,6 +17,14 @@ INLINE int gemm_threads(void)
     return threads < GEMM_THREADS_MAX ? threads : GEMM_THREADS_MAX;
 }
 
+/* For portable functions that use fmaf(), which is a call into libm where the compiler may not assume FMA:
+ * two clones, of which the loader picks one by CPUID. fmaf() is exact, so the bits are the same. */
+#if defined(__x86_64__) && defined(__ELF__)
+#define FMA_CLONES __attribute__((target_clones("fma", "default")))
+#else
+#define FMA_CLONES
+#endif
+
 /* The calling thread's scratch. */
 INLINE void *gemm_scratch(const struct gemm_args *a)
 {

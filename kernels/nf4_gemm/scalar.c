@@ -4,7 +4,7 @@
  * One row of W at a time is decoded, block by block, and used for up to 64 rows of X. acc1 is the textbook
  * loop; acc16 keeps 16 chains, which is what lets vectors be used later; acc16x4 adds the split of k; sblk
  * applies the block's absmax to the sum of its products instead of to each weight. Why it should be fast: it
- * is not; fmaf() is a call here. Everything else is measured against it.
+ * is not. Everything else is measured against it.
  */
 #include "kernels/cpu/gemm.h"
 
@@ -77,9 +77,13 @@ INLINE void gemm_share(const struct gemm_args *a, enum element t, enum scaling s
 }
 
 #define GEMM(contract, ...)                                                                                  \
+    FMA_CLONES static void contract##_share(const struct gemm_args *a)                                       \
+    {                                                                                                        \
+        gemm_share(a, __VA_ARGS__);                                                                          \
+    }                                                                                                        \
     void nf4_gemm_##contract##__scalar(const struct gemm_args *a)                                            \
     {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") gemm_share(a, __VA_ARGS__);                      \
+        _Pragma("omp parallel num_threads(gemm_threads())") contract##_share(a);                             \
     }
 #define GEMM_TYPE(type, element)                                                                             \
     GEMM(type##_acc1, element, PER_WEIGHT, 1, 1, ABSMAX_PLAIN)                                               \

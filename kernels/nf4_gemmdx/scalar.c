@@ -41,9 +41,13 @@ INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum recover
 }
 
 #define GEMMDX(name, element, nested)                                                                        \
+    FMA_CLONES static void name##_share(const struct gemm_args *a)                                           \
+    {                                                                                                        \
+        gemmdx_share(a, element, nested);                                                                    \
+    }                                                                                                        \
     void name(const struct gemm_args *a)                                                                     \
     {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") gemmdx_share(a, element, nested);                \
+        _Pragma("omp parallel num_threads(gemm_threads())") name##_share(a);                                 \
     }
 
 GEMMDX(nf4_gemmdx_f32_acc1__scalar, ELEMENT_F32, ABSMAX_PLAIN)

@@ -1,6 +1,7 @@
 # KernelTable.cmake: reads kernels/arch.inc and kernels/kernels.inc, so that the tables C reads are also what is
-# built. Sets NF4BENCH_KERNEL_SOURCES and per-source compile flags; fails on a duplicate row, a row without a
-# file and a file without a row. Editing a table reruns CMake.
+# built. Sets NF4BENCH_KERNEL_SOURCES (C, for the CPU) with per-source compile flags, NF4BENCH_CUDA_SOURCES (.cu)
+# and, for each of these, cuda_min_sm_<source>; fails on a duplicate row, a row without a file and a file without a
+# row. Editing a table reruns CMake.
 set(kernel_dir ${PROJECT_SOURCE_DIR}/kernels)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_dir}/arch.inc ${kernel_dir}/kernels.inc)
 
@@ -10,7 +11,11 @@ foreach(row IN LISTS arch_rows)
         message(FATAL_ERROR "kernels/arch.inc: a row must stand on one line: ${row}")
     endif()
     set(arch_backend_${CMAKE_MATCH_1} ${CMAKE_MATCH_2})
+    set(arch_needs_${CMAKE_MATCH_1} ${CMAKE_MATCH_3})
     separate_arguments(arch_flags_${CMAKE_MATCH_1} UNIX_COMMAND "${CMAKE_MATCH_4}")
+    if(CMAKE_MATCH_2 STREQUAL CUDA)
+        continue()
+    endif()
     # An arch is built when the compiler takes its flags; its variants are listed either way.
     set(CMAKE_REQUIRED_FLAGS "${CMAKE_MATCH_4}")
     check_c_source_compiles("int main(void) { return 0; }" NF4BENCH_HAVE_ARCH_${CMAKE_MATCH_1})
@@ -19,6 +24,7 @@ endforeach()
 
 file(STRINGS ${kernel_dir}/kernels.inc kernel_rows REGEX "^KERNEL\\(")
 set(NF4BENCH_KERNEL_SOURCES)
+set(NF4BENCH_CUDA_SOURCES)
 set(kernel_names)
 set(kernel_listed_sources)
 foreach(row IN LISTS kernel_rows)
@@ -46,14 +52,17 @@ foreach(row IN LISTS kernel_rows)
     else()
         list(APPEND kernel_listed_sources ${source})
         set(source_arch_${source} ${arch})
-        if(NF4BENCH_HAVE_ARCH_${arch})
+        if(arch_backend_${arch} STREQUAL CUDA)
+            list(APPEND NF4BENCH_CUDA_SOURCES ${source})
+            set(cuda_min_sm_${source} ${arch_needs_${arch}})
+        elseif(NF4BENCH_HAVE_ARCH_${arch})
             list(APPEND NF4BENCH_KERNEL_SOURCES ${kernel_dir}/${source})
             set_source_files_properties(${kernel_dir}/${source} PROPERTIES COMPILE_OPTIONS "${arch_flags_${arch}}")
         endif()
     endif()
 endforeach()
 
-file(GLOB_RECURSE kernel_files CONFIGURE_DEPENDS RELATIVE ${kernel_dir} ${kernel_dir}/*.c)
+file(GLOB_RECURSE kernel_files CONFIGURE_DEPENDS RELATIVE ${kernel_dir} ${kernel_dir}/*.c ${kernel_dir}/*.cu)
 foreach(file IN LISTS kernel_files)
     if(NOT file IN_LIST kernel_listed_sources)
         message(FATAL_ERROR "kernels/${file} has no row in kernels/kernels.inc")

@@ -56,7 +56,7 @@ void buffer_reset_canaries(struct buffer *b)
     canaries_poison(b, true);
 }
 
-enum status buffer_init(struct buffer *b, size_t size, const char *what)
+static enum status init(struct buffer *b, size_t size, const char *what, bool shared)
 {
     memset(b, 0, sizeof *b);
     if (size > SIZE_MAX / 2)
@@ -66,25 +66,45 @@ enum status buffer_init(struct buffer *b, size_t size, const char *what)
     size_t align = size >= HUGE_PAGE ? (size_t)HUGE_PAGE : 4096;
     size_t front = align > BUFFER_CANARY_BYTES ? align : BUFFER_CANARY_BYTES;
     size_t total = (front + size + BUFFER_CANARY_BYTES + align - 1) / align * align;
-    void *p = aligned_alloc(align, total);
+    void *p;
+    if (shared) {
+        p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        p = p == MAP_FAILED ? NULL : p;
+    } else {
+        p = aligned_alloc(align, total);
+    }
     if (!p)
         return status_fail(STATUS_MEMORY, "%s: cannot allocate %zu bytes; use smaller shapes or free memory",
                            what, total);
-    if (align == HUGE_PAGE)
+    if (align == HUGE_PAGE && !shared)
         madvise(p, total, MADV_HUGEPAGE); /* advice only */
     b->allocation = p;
     b->allocation_bytes = total;
     b->data = (uint8_t *)p + front;
     b->size = size;
+    b->shared = shared;
     buffer_reset_canaries(b);
     return STATUS_OK;
+}
+
+enum status buffer_init(struct buffer *b, size_t size, const char *what)
+{
+    return init(b, size, what, false);
+}
+
+enum status buffer_init_shared(struct buffer *b, size_t size, const char *what)
+{
+    return init(b, size, what, true);
 }
 
 void buffer_release(struct buffer *b)
 {
     if (b->allocation)
         canaries_poison(b, false);
-    free(b->allocation);
+    if (b->shared)
+        munmap(b->allocation, b->allocation_bytes);
+    else
+        free(b->allocation);
     memset(b, 0, sizeof *b);
 }
 

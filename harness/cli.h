@@ -12,6 +12,7 @@
 #define COMMAND_MAP(X)                                                                                       \
     X(list, "list the variants, and why those that cannot run here cannot")                                  \
     X(verify, "verify variants on a suite or on one case")                                                   \
+    X(try, "verify one .cu file, without building this program")                                             \
     X(run, "verify and time a suite, and write the results to an HDF5 file")                                 \
     X(show, "show a results file as Markdown")                                                               \
     X(report, "make a self-contained HTML report from results files")                                        \

@@ -62,8 +62,13 @@ int command_list(int argc, char **argv)
         if (!wanted)
             continue;
         char reason[KERNEL_REASON_MAX];
-        const char *skip = kernel_unavailable(k, reason);
-        printf("%-52s %-12s %s%s\n", k->name, k->arch, skip ? "skipped: " : "runs here", skip ? skip : "");
+        struct device device = {.kind = k->backend == BACKEND_CPU ? DEVICE_CPU : DEVICE_SIMT};
+        const char *skip = kernel_unavailable(k, &device, reason);
+        printf("%-52s %-12s %s%s\n", k->name, k->arch,
+               skip                        ? "skipped: "
+               : k->backend == BACKEND_CPU ? "runs here"
+                                           : "runs here under --device simt",
+               skip ? skip : "");
         shown++;
     }
     if (shown == 0) {

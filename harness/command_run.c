@@ -25,8 +25,9 @@ struct run_arguments {
     const char *suite, *one_case, *output, *resume, *bitsandbytes;
     const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
     size_t variant_count, axis_count, setting_count;
+    struct device device;
     uint64_t seed;
-    bool dry_run, verbose, force;
+    bool dry_run, verbose, quiet, force;
 };
 
 enum {
@@ -56,7 +57,11 @@ static const struct argp_option all_options[] = {
     {"dry-run", KEY_DRY_RUN, NULL, 0, "say what would run and about how long, and stop", 0},
     {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0,
      "load this bitsandbytes CPU library (or package folder) as a peer", 0},
-    {"device", KEY_DEVICE, "DEVICE", 0, "cpu, the default and the only one of this version", 0},
+    {"device", KEY_DEVICE, "DEVICE", 0,
+     "cpu (the default), or the executor for CUDA variants: simt:fast or simt:checked, with "
+     ",schedule=N and ,async=deferred|eager|random",
+     0},
+    {"quiet", 'q', NULL, 0, "no line for each case", 0},
     {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
     {"output", 'o', "FILE", 0, "write the results to this HDF5 file", 0},
     {"force", KEY_FORCE, NULL, 0, "replace the output file", 0},
@@ -99,14 +104,17 @@ static error_t parse(int key, char *value, struct argp_state *state)
         a->bitsandbytes = value;
         return 0;
     case KEY_DEVICE:
-        if (strcmp(value, "cpu") != 0)
-            argp_error(state, "no device '%s': this version has 'cpu'", value);
+        if (device_parse(value, &a->device) != STATUS_OK)
+            argp_error(state, "%s", status_message());
         return 0;
     case KEY_FORCE:
         a->force = true;
         return 0;
     case 'V':
         a->verbose = true;
+        return 0;
+    case 'q':
+        a->quiet = true;
         return 0;
     case 'o':
         a->output = value;
@@ -190,10 +198,14 @@ static void print_plan(const struct plan *plan)
 }
 
 /* Plans the suite, or the one case. The suite is kept by the caller: the plan points to it. */
-static enum status make_plan(const struct run_arguments *a, struct suite *suite, struct plan *plan)
+static enum status make_plan(struct run_arguments *a, struct suite *suite, struct plan *plan)
 {
-    struct plan_options options = {
-        .variants = a->variants, .variant_count = a->variant_count, .seed = a->seed, .measure = a->measure};
+    struct plan_options options = {.variants = a->variants,
+                                   .variant_count = a->variant_count,
+                                   .seed = a->seed,
+                                   /* Times under the executor mean nothing: they are not taken. */
+                                   .measure = a->measure && a->device.kind == DEVICE_CPU,
+                                   .device = &a->device};
     static const char none[] = "suite: case\ncases: [{op: dequant, shapes: [[1, 1]]}]\n";
     enum status s =
         a->one_case ? suite_parse(none, sizeof none - 1, "--case", suite) : suite_load(a->suite, suite);
@@ -205,8 +217,8 @@ static enum status make_plan(const struct run_arguments *a, struct suite *suite,
         s = override_settings(&suite->measure, a);
     if (s == STATUS_OK && a->one_case) {
         struct plan_group g = {.threads = suite->cases[0].threads[0],
-                               .cold = a->measure && suite->cases[0].cold,
-                               .hot = a->measure && suite->cases[0].hot};
+                               .cold = options.measure && suite->cases[0].cold,
+                               .hot = options.measure && suite->cases[0].hot};
         s = problem_parse(a->one_case, &g.problem);
         if (s == STATUS_OK)
             s = plan_one(suite, &g, &options, plan);
@@ -249,18 +261,23 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
         print_plan(&plan);
         goto done;
     }
-    environment = environment_json(argc, argv);
+    environment = environment_json(&a->device, argc, argv);
     if (!environment) {
         s = status_fail(STATUS_MEMORY, "out of memory");
         goto done;
     }
-    struct run_options options = {
-        .output = a->output, .resume = resume, .environment = environment, .list_rows = a->verbose};
+    struct run_options options = {.output = a->output,
+                                  .resume = resume,
+                                  .environment = environment,
+                                  .list_rows = a->verbose,
+                                  .quiet = a->quiet};
     s = run_plan(&plan, &options, &summary);
     printf("%zu pass, %zu fail, %zu mistrusted, %zu skipped", summary.pass, summary.fail + summary.faults,
            summary.mistrusted, summary.skipped);
     if (summary.groups_kept)
         printf(" (%zu of %zu groups were already recorded)", summary.groups_kept, plan.group_count);
+    if (a->device.kind == DEVICE_SIMT)
+        printf("; %llu launches", (unsigned long long)a->device.launches);
     printf("\n");
     if (s == STATUS_OK && a->output)
         printf("results: %s\nreport:  nf4bench report %s -o report.html\n", a->output, a->output);
@@ -280,7 +297,7 @@ done:
 
 static struct run_arguments parse_arguments(bool measure, int argc, char **argv)
 {
-    struct run_arguments a = {.measure = measure, .seed = 1};
+    struct run_arguments a = {.measure = measure, .seed = 1, .device = {.kind = DEVICE_CPU}};
     const struct argp argp = {
         all_options + (measure ? 0 : RUN_ONLY),
         parse,

@@ -34,9 +34,10 @@ static json_t *arguments(int argc, char **argv)
     return list;
 }
 
-json_t *environment_json(int argc, char **argv)
+json_t *environment_json(const struct device *device, int argc, char **argv)
 {
-    char features[160], line[256], started[32], directory[PATH_MAX];
+    char device_text[DEVICE_TEXT_MAX], features[160], line[256], started[32], directory[PATH_MAX];
+    device_format(device, device_text);
     struct utsname system;
     time_t now = time(NULL);
     struct tm utc;
@@ -53,8 +54,8 @@ json_t *environment_json(int argc, char **argv)
         "s:s}",
         "tool_version", NF4BENCH_VERSION, "git_revision", NF4BENCH_GIT_REVISION, "git_dirty",
         NF4BENCH_GIT_DIRTY, "compiler", NF4BENCH_COMPILER, "build_type", NF4BENCH_BUILD_TYPE, "build_flags",
-        NF4BENCH_BUILD_FLAGS, "sanitizers", NF4BENCH_SANITIZERS, "started_utc", started, "device", "cpu",
-        "cpu_model", cpu_model(), "cpu_features",
+        NF4BENCH_BUILD_FLAGS, "sanitizers", NF4BENCH_SANITIZERS, "started_utc", started, "device",
+        device_text, "cpu_model", cpu_model(), "cpu_features",
         cpu_feature_names(cpu_features(), features, sizeof features), "cpu_governor",
         first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", line, sizeof line), "cpu_count",
         (json_int_t)cpu_available(), "last_level_cache_bytes", (json_int_t)cpu_last_level_cache(),

@@ -7,7 +7,9 @@
 
 #include <jansson.h>
 
-/* Tool, build, machine, load, time and command line. A new reference; NULL when out of memory. */
-json_t *environment_json(int argc, char **argv);
+#include "harness/device.h"
+
+/* Tool, build, device, machine, load, time and command line. A new reference; NULL when out of memory. */
+json_t *environment_json(const struct device *device, int argc, char **argv);
 
 #endif

@@ -7,30 +7,45 @@
 #include "build_info.h"
 #include "harness/cpu.h"
 
-/* Features and build state of each arch, from its one list. */
+/* What each arch needs: CPU features, or a compute capability. */
 enum {
-#define KERNEL_ARCH(word, backend, features, flags) ARCH_FEATURES_##word = (features),
+#define KERNEL_ARCH(word, backend, needs, flags) ARCH_NEEDS_##word = (needs),
 #include "kernels/arch.inc"
 };
 
-#define OP_dequant        OP_DEQUANT
-#define OP_gemm           OP_GEMM
-#define OP_gemmdx         OP_GEMMDX
-#define ENTRY_dequant(fn) .dequant = (fn)
-#define ENTRY_gemm(fn)    .gemm = (fn)
-#define ENTRY_gemmdx(fn)  .gemm = (fn)
+#define OP_dequant           OP_DEQUANT
+#define OP_gemm              OP_GEMM
+#define OP_gemmdx            OP_GEMMDX
+#define CALL_CPU_dequant(fn) .dequant = (fn)
+#define CALL_CPU_gemm(fn)    .gemm = (fn)
+#define CALL_CPU_gemmdx(fn)  .gemm = (fn)
 
-/* A row whose arch was not built has no function to point to: its reference is weak and resolves to NULL. A
- * row of a built arch has a strong one, so that a name without a definition does not link. */
-#define REFERENCE_0 __attribute__((weak))
+/*
+ * What a row refers to. A CPU row whose arch was not built has no function: its reference is weak and
+ * resolves to NULL. All others are strong, so that a name without a definition does not link. A CUDA row has
+ * an entry for each host build (kernels/device/cuda.h).
+ */
+#define PASTE_(a, b)  a##b
+#define PASTE(a, b)   PASTE_(a, b)
+#define BACKEND(arch) PASTE(NF4BENCH_BACKEND_, arch)
+#define REFERENCE_0   __attribute__((weak))
 #define REFERENCE_1
-#define REFERENCE(built)                    REFERENCE_PASTE(built)
-#define REFERENCE_PASTE(built)              REFERENCE_##built
-#define KERNEL(name, source, op, arch, ...) extern __typeof__(name) name REFERENCE(NF4BENCH_HAVE_ARCH_##arch);
+#define REFERENCE(built)          PASTE(REFERENCE_, built)
+#define DECLARE_CPU(fn, op, arch) extern op##_fn fn REFERENCE(NF4BENCH_HAVE_ARCH_##arch);
+#define DECLARE_CUDA(fn, op, arch)                                                                           \
+    extern const struct entry fn##__fast, fn##__checked REFERENCE(NF4BENCH_SIMT_CHECKED);
+#define KERNEL(name, source, op, arch, ...) PASTE(DECLARE_, BACKEND(arch))(name, op, arch)
 #include "kernels/kernels.inc"
 
+#define CALL_CPU(fn, op, arch)                                                                               \
+    .backend = BACKEND_CPU, .built = NF4BENCH_HAVE_ARCH_##arch, .cpu_features = ARCH_NEEDS_##arch,           \
+    CALL_CPU_##op(fn)
+#define CALL_CUDA(fn, op, arch)                                                                              \
+    .backend = BACKEND_CUDA, .built = true, .min_sm = ARCH_NEEDS_##arch,                                     \
+    .entries = {&fn##__fast, &fn##__checked}
+
 static const struct kernel table[] = {
-#define KERNEL(fn, file, operation, arch_, out_, decode_, scale_, acc_, chains_, splits_, nested_,           \
+#define KERNEL(fn, file, operation, arch_, out_, decode_, scale_, acc_, chains_, width_, splits_, nested_,   \
                denormals_, m_max_, k_multiple_)                                                              \
     {.name = #fn,                                                                                            \
      .source = #file,                                                                                        \
@@ -42,14 +57,13 @@ static const struct kernel table[] = {
                   .scale = SCALE_##scale_,                                                                   \
                   .accumulation = ACC_##acc_,                                                                \
                   .chains = chains_,                                                                         \
+                  .width = width_,                                                                           \
                   .splits = splits_,                                                                         \
                   .nested = NESTED_##nested_,                                                                \
                   .denormals = DENORMALS_##denormals_},                                                      \
      .m_max = m_max_,                                                                                        \
      .k_multiple = k_multiple_,                                                                              \
-     .cpu_features = ARCH_FEATURES_##arch_,                                                                  \
-     .built = NF4BENCH_HAVE_ARCH_##arch_,                                                                    \
-     ENTRY_##operation(fn)},
+     PASTE(CALL_, BACKEND(arch_))(fn, operation, arch_)},
 #include "kernels/kernels.inc"
 };
 
@@ -89,10 +103,22 @@ enum status kernel_add(const struct kernel *k)
     return STATUS_OK;
 }
 
-const char *kernel_unavailable(const struct kernel *k, char reason[KERNEL_REASON_MAX])
+const char *kernel_unavailable(const struct kernel *k, const struct device *device,
+                               char reason[KERNEL_REASON_MAX])
 {
+    if (!device_runs(device, k->backend)) {
+        snprintf(reason, KERNEL_REASON_MAX, "%s",
+                 k->backend == BACKEND_CUDA ? "a CUDA kernel; --device simt runs it on this CPU"
+                                            : "a CPU function; --device cpu runs it");
+        return reason;
+    }
     if (!k->built) {
         snprintf(reason, KERNEL_REASON_MAX, "this build has no code for %s", k->arch);
+        return reason;
+    }
+    if (k->backend == BACKEND_CUDA && !k->entries[device->checked ? ENTRY_CHECKED : ENTRY_FAST]) {
+        snprintf(reason, KERNEL_REASON_MAX, "this build has no %s host code for CUDA kernels",
+                 device->checked ? "checked" : "fast");
         return reason;
     }
     unsigned missing = k->cpu_features & ~cpu_features();

@@ -8,8 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "harness/device.h"
 #include "harness/problem.h"
 #include "harness/status.h"
+#include "kernels/device/entry.h"
 #include "kernels/kernel.h"
 #include "reference/contract.h"
 
@@ -22,14 +24,19 @@ enum kernel_id {
 
 enum { KERNEL_REASON_MAX = 160 };
 
+/* Host builds of a CUDA variant. */
+enum entry_build { ENTRY_FAST, ENTRY_CHECKED, ENTRY_BUILDS };
+
 struct kernel {
     const char *name;
     const char *source; /* relative to kernels/, or the library it came from */
     const char *arch;   /* first word after "__" */
     struct contract contract;
-    size_t m_max;          /* 0: any */
-    size_t k_multiple;     /* 1: any */
-    unsigned cpu_features; /* needed at run time */
+    size_t m_max;      /* 0: any */
+    size_t k_multiple; /* 1: any */
+    enum backend backend;
+    unsigned cpu_features; /* BACKEND_CPU: needed at run time */
+    unsigned min_sm;       /* BACKEND_CUDA: least compute capability, 75 for 7.5 */
     bool built;            /* false: this build has no code for it */
     bool peer;             /* a provider's: not ours, names outside the grammar */
     /* A peer whose API takes the scales of whole blocks per row only, or whole multiples of n. 0: any. */
@@ -38,8 +45,9 @@ struct kernel {
     bool no_bias;      /* has no bias argument */
     double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept
                           in bf16, say); 0 for none */
-    dequant_fn *dequant; /* the one that contract.op selects is set when built */
+    dequant_fn *dequant; /* BACKEND_CPU: the one that contract.op selects is set when built */
     gemm_fn *gemm;       /* gemm and gemmdx */
+    const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
     /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
      * outside of all timing. NULL for none. */
     enum status (*prepare)(const struct gemm_args *args, void **prepared);
@@ -52,8 +60,9 @@ const struct kernel *kernel_find(const char *name); /* NULL if there is none */
 /* Adds a copy of *k (its strings are kept by pointer). A name that is taken is refused. */
 enum status kernel_add(const struct kernel *k) WARN_UNUSED_RESULT;
 
-/* NULL if this machine can run k, else the reason, written into `reason`. */
-const char *kernel_unavailable(const struct kernel *k, char reason[KERNEL_REASON_MAX]);
+/* NULL if `device` can run k on this machine, else the reason, written into `reason`. */
+const char *kernel_unavailable(const struct kernel *k, const struct device *device,
+                               char reason[KERNEL_REASON_MAX]);
 /* True if k is for this problem's operation, output type and kind of scales. */
 bool kernel_matches(const struct kernel *k, const struct problem *p);
 /* NULL if k takes this problem (which it matches), else the reason, written into `reason`. */

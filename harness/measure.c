@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/call.h"
 #include "harness/ceiling.h"
 #include "harness/clock.h"
 #include "harness/interrupt.h"
@@ -48,7 +49,7 @@ static void call(struct session *s, size_t row, size_t set)
     const struct operands *o = s->group->operands;
     const struct operand_set *bytes = &o->sets[set];
     if (!is_ceiling(s, row)) {
-        operands_call(o, set, s->group->rows[row].kernel, prepared_for(s, row, set));
+        call_kernel(o, set, s->group->rows[row].kernel, prepared_for(s, row, set), NULL);
     } else if (o->problem.op == OP_DEQUANT) {
         ceiling_fill(bytes->out.data, bytes->out.size, s->group->regime == REGIME_COLD);
     } else {

@@ -85,11 +85,11 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
     for (size_t i = 0; i < kernel_count(); i++) {
         const struct kernel *k = kernel_at(i);
         char reason[KERNEL_REASON_MAX];
-        if (!kernel_matches(k, &g.problem) ||
+        if (!device_runs(plan->device, k->backend) || !kernel_matches(k, &g.problem) ||
             !globs_pass(options->variants, options->variant_count, k->name) ||
             (c && !globs_pass((const char *const *)c->variants, c->variant_count, k->name)))
             continue;
-        const char *skip = kernel_unavailable(k, reason);
+        const char *skip = kernel_unavailable(k, plan->device, reason);
         if (!skip)
             skip = kernel_inapplicable(k, &g.problem, reason);
         struct plan_row *row = &g.rows[g.row_count++];
@@ -180,7 +180,8 @@ static enum status finish(struct plan *plan, enum status s)
 {
     if (s == STATUS_OK && plan->group_count == 0)
         s = status_fail(STATUS_USAGE,
-                        "%s: no variant takes any of its cases; `nf4bench list` shows what there is",
+                        "%s: no variant for this device takes any of its cases; `nf4bench list` shows what "
+                        "there is and where it runs",
                         plan->suite->path);
     if (s != STATUS_OK)
         plan_release(plan);
@@ -189,7 +190,7 @@ static enum status finish(struct plan *plan, enum status s)
 
 enum status plan_make(const struct suite *suite, const struct plan_options *options, struct plan *out)
 {
-    *out = (struct plan){.suite = suite};
+    *out = (struct plan){.suite = suite, .device = options->device};
     struct group_list list = {.plan = out};
     enum status s = check_globs(options);
     for (size_t i = 0; i < suite->case_count && s == STATUS_OK; i++) {
@@ -211,7 +212,7 @@ enum status plan_make(const struct suite *suite, const struct plan_options *opti
 enum status plan_one(const struct suite *suite, const struct plan_group *group,
                      const struct plan_options *options, struct plan *out)
 {
-    *out = (struct plan){.suite = suite};
+    *out = (struct plan){.suite = suite, .device = options->device};
     struct group_list list = {.plan = out};
     enum status s = check_globs(options);
     if (s == STATUS_OK)
@@ -229,10 +230,12 @@ static uint64_t hash_text(uint64_t h, const char *text)
 uint64_t plan_hash(const struct plan *p)
 {
     const struct measure_settings *m = &p->suite->measure;
-    char text[PROBLEM_TEXT_MAX + 64];
+    char text[PROBLEM_TEXT_MAX + 64], device[DEVICE_TEXT_MAX];
     snprintf(text, sizeof text, "%zu %zu %.17g %.17g %.17g", m->min_samples, m->max_samples, m->max_seconds,
              m->precision, m->settle_seconds);
     uint64_t h = hash_text(p->group_count, text);
+    device_format(p->device, device);
+    h = hash_text(h, device);
     for (size_t i = 0; i < p->group_count; i++) {
         const struct plan_group *g = &p->groups[i];
         problem_format(&g->problem, text, sizeof text);

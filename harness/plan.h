@@ -34,6 +34,7 @@ struct plan_group {
 
 struct plan {
     const struct suite *suite; /* not owned */
+    struct device *device;     /* not owned */
     struct plan_group *groups;
     size_t group_count;
     size_t row_count;  /* rows over all groups */
@@ -45,7 +46,8 @@ struct plan_options {
     const char *const *variants; /* globs from the command line, "!" removes; a variant must pass these too */
     size_t variant_count;
     uint64_t seed;
-    bool measure; /* false: one verify-only group per problem */
+    bool measure;          /* false: one verify-only group per problem */
+    struct device *device; /* only variants for it are planned; not owned */
 };
 
 /* STATUS_INPUT when a glob names no variant at all (with the closest names), or when nothing is left to run.

@@ -70,9 +70,10 @@ size_t operands_cold_copies(const struct problem *p)
     return copies > room && room >= 2 ? room : copies;
 }
 
-static enum status allocate(const struct problem *p, size_t copies, struct operands *out)
+static enum status allocate(const struct problem *p, size_t copies, struct device *device,
+                            struct operands *out)
 {
-    *out = (struct operands){.problem = *p, .fit = {NAN, NAN, NAN, NAN}};
+    *out = (struct operands){.problem = *p, .device = device, .fit = {NAN, NAN, NAN, NAN}};
     size_t bytes = operands_set_bytes(p), available = cpu_memory_available();
     if (bytes > available / copies)
         return status_fail(
@@ -85,14 +86,17 @@ static enum status allocate(const struct problem *p, size_t copies, struct opera
     size_t size[PART_COUNT];
     part_sizes(p, size);
     enum status s = STATUS_OK;
+    /* The executor runs kernels in child processes. */
+    enum status (*init)(struct buffer *, size_t, const char *) =
+        device->kind == DEVICE_SIMT ? buffer_init_shared : buffer_init;
     for (size_t c = 0; c < copies && s == STATUS_OK; c++)
         for (size_t i = 0; i < PART_COUNT && s == STATUS_OK; i++)
-            s = buffer_init(part_of(&out->sets[c], i), size[i], parts[i].name);
+            s = init(part_of(&out->sets[c], i), size[i], parts[i].name);
     if (s == STATUS_OK)
         s = buffer_init(&out->nested_map, p->nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
     if (s == STATUS_OK)
-        s = buffer_init(&out->workspace, p->op == OP_DEQUANT ? 0 : GEMM_WORKSPACE_BYTES(p->m, p->n, p->k),
-                        "workspace");
+        s = init(&out->workspace, p->op == OP_DEQUANT ? 0 : GEMM_WORKSPACE_BYTES(p->m, p->n, p->k),
+                 "workspace");
     if (s == STATUS_OK && p->nested)
         nested_dynamic_map(out->nested_map.data);
     return s;
@@ -283,9 +287,9 @@ void operands_rehash(struct operands *o)
         o->sets[c].input_hash = hash_inputs(&o->sets[c]);
 }
 
-enum status operands_init(const struct problem *p, size_t copies, struct operands *out)
+enum status operands_init(const struct problem *p, size_t copies, struct device *device, struct operands *out)
 {
-    enum status s = allocate(p, copies, out);
+    enum status s = allocate(p, copies, device, out);
     if (s == STATUS_OK)
         s = strcmp(p->weights, "normal") == 0 ? make_weights(out, NULL) : load_weights(out);
     if (s != STATUS_OK) {
@@ -305,9 +309,9 @@ enum status operands_init(const struct problem *p, size_t copies, struct operand
     return STATUS_OK;
 }
 
-enum status operands_init_blank(const struct problem *p, struct operands *out)
+enum status operands_init_blank(const struct problem *p, struct device *device, struct operands *out)
 {
-    enum status s = allocate(p, 1, out);
+    enum status s = allocate(p, 1, device, out);
     if (s != STATUS_OK)
         operands_release(out);
     return s;
@@ -356,7 +360,7 @@ static struct nf4_weights kernel_weights(const struct operands *o, size_t i)
     return w;
 }
 
-static struct gemm_args gemm_arguments(const struct operands *o, size_t i)
+struct gemm_args operands_gemm_args(const struct operands *o, size_t i)
 {
     const struct operand_set *set = &o->sets[i];
     return (struct gemm_args){.m = o->problem.m,
@@ -369,18 +373,10 @@ static struct gemm_args gemm_arguments(const struct operands *o, size_t i)
                               .workspace = o->workspace.data};
 }
 
-void operands_call(const struct operands *o, size_t i, const struct kernel *k, const void *prepared)
+struct dequant_args operands_dequant_args(const struct operands *o, size_t i)
 {
-    if (k->contract.op == OP_DEQUANT) {
-        struct dequant_args args = {.count = problem_weight_count(&o->problem),
-                                    .w = kernel_weights(o, i),
-                                    .out = o->sets[i].out.data};
-        k->dequant(&args);
-    } else {
-        struct gemm_args args = gemm_arguments(o, i);
-        args.prepared = prepared;
-        k->gemm(&args);
-    }
+    return (struct dequant_args){
+        .count = problem_weight_count(&o->problem), .w = kernel_weights(o, i), .out = o->sets[i].out.data};
 }
 
 enum status operands_prepare_peer(const struct operands *o, size_t i, const struct kernel *k, void **prepared)
@@ -388,7 +384,7 @@ enum status operands_prepare_peer(const struct operands *o, size_t i, const stru
     *prepared = NULL;
     if (!k->prepare)
         return STATUS_OK;
-    struct gemm_args args = gemm_arguments(o, i);
+    struct gemm_args args = operands_gemm_args(o, i);
     return k->prepare(&args, prepared);
 }
 

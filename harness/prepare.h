@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "harness/buffer.h"
+#include "harness/device.h"
 #include "harness/kernel_table.h"
 #include "harness/problem.h"
 #include "harness/status.h"
@@ -34,6 +35,7 @@ struct operand_set {
 
 struct operands {
     struct problem problem;
+    struct device *device; /* that they were made for; not owned */
     struct operand_set *sets;
     size_t copies;
     struct buffer nested_map; /* [256] fp32, shared: it stays in cache anyway */
@@ -50,15 +52,18 @@ size_t operands_cold_copies(const struct problem *p);
 
 /* Makes the operands. STATUS_MEMORY says how much is needed and what there is, before anything is allocated.
  */
-enum status operands_init(const struct problem *p, size_t copies, struct operands *out) WARN_UNUSED_RESULT;
+enum status operands_init(const struct problem *p, size_t copies, struct device *device,
+                          struct operands *out) WARN_UNUSED_RESULT;
 /* Allocates one set of the given problem with undefined contents: for checks that fill it themselves. */
-enum status operands_init_blank(const struct problem *p, struct operands *out) WARN_UNUSED_RESULT;
+enum status operands_init_blank(const struct problem *p, struct device *device,
+                                struct operands *out) WARN_UNUSED_RESULT;
 void operands_release(struct operands *o);
 
 /* Set i as the reference sees it. Valid while the operands are. */
 struct nf4_tensor operands_tensor(const struct operands *o, size_t i);
-/* Set i as a kernel sees it; calls k on it. `prepared` as from k->prepare, or NULL. */
-void operands_call(const struct operands *o, size_t i, const struct kernel *k, const void *prepared);
+/* Set i as a kernel of that operation sees it. */
+struct dequant_args operands_dequant_args(const struct operands *o, size_t i);
+struct gemm_args operands_gemm_args(const struct operands *o, size_t i);
 /* k->prepare for set i; *prepared is NULL for kernels without. */
 enum status operands_prepare_peer(const struct operands *o, size_t i, const struct kernel *k,
                                   void **prepared) WARN_UNUSED_RESULT;

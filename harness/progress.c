@@ -55,6 +55,6 @@ void progress_clear(struct progress *p)
 void progress_step_done(struct progress *p, const char *summary)
 {
     p->done_s += p->step_s;
-    if (!p->terminal)
+    if (!p->terminal && summary)
         fprintf(stderr, "[%zu/%zu] %s: %s\n", p->step, p->step_count, p->label, summary);
 }

@@ -23,7 +23,7 @@ void progress_init(struct progress *p, double expected_total_s, size_t step_coun
 void progress_step(struct progress *p, double expected_s, const char *label);
 /* `share` of the step is done; `what` says which part it is in. Draws at most ten times a second. */
 void progress_update(struct progress *p, double share, const char *what);
-/* Ends the step with one plain line when not on a terminal. */
+/* Ends the step with one plain line when not on a terminal; NULL for none. */
 void progress_step_done(struct progress *p, const char *summary);
 /* Clears the line, so that something else can be printed. */
 void progress_clear(struct progress *p);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <omp.h>
+
 #include "harness/clock.h"
 #include "harness/cpu.h"
 #include "harness/interrupt.h"
@@ -168,8 +170,9 @@ static void print_row(struct runner *run, const struct plan_group *g, const stru
     bool wrong = verdict != VERDICT_PASS && verdict != VERDICT_SKIPPED;
     if (!wrong && !run->options->list_rows)
         return;
-    char text[PROBLEM_TEXT_MAX];
+    char text[PROBLEM_TEXT_MAX], device[DEVICE_TEXT_MAX];
     problem_format(&g->problem, text, sizeof text);
+    device_format(run->plan->device, device);
     progress_clear(&run->progress);
     printf("%-10s %-48s %s%s%s\n", verdict_word((uint8_t)verdict), k->name, text,
            *reason ? "\n           " : "", reason);
@@ -179,8 +182,9 @@ static void print_row(struct runner *run, const struct plan_group *g, const stru
         line += length + (line[length] == '\n');
     }
     if (wrong)
-        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u\n", text,
-               k->name, g->threads);
+        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u%s%s\n", text,
+               k->name, g->threads, run->plan->device->kind == DEVICE_CPU ? "" : " --device ",
+               run->plan->device->kind == DEVICE_CPU ? "" : device);
     fflush(stdout);
 }
 
@@ -223,7 +227,7 @@ static enum status verify_rows(struct runner *run, const struct plan_group *g, s
             struct problem p = o->problem;
             size_t copies = o->copies;
             operands_release(o);
-            s = operands_init(&p, copies, o);
+            s = operands_init(&p, copies, run->plan->device, o);
         }
         print_row(run, g, row->kernel, results[i].verdict, results[i].reason, results[i].detail);
         switch (results[i].verdict) {
@@ -317,9 +321,15 @@ static enum status run_group(struct runner *run, size_t index)
 
     problem_format(&g->problem, text, sizeof text);
     progress_step(&run->progress, g->expected_s, text);
-    cpu_pin_threads(g->threads);
+    /* The executor's launches use all processors; threads of ours that wait for work by spinning, or a pinned
+     * main thread, would take them away. */
+    if (run->plan->device->kind == DEVICE_SIMT)
+        omp_set_num_threads(1);
+    else
+        cpu_pin_threads(g->threads);
     if (s == STATUS_OK)
-        s = operands_init(&g->problem, g->cold ? operands_cold_copies(&g->problem) : 1, &operands);
+        s = operands_init(&g->problem, g->cold ? operands_cold_copies(&g->problem) : 1, run->plan->device,
+                          &operands);
     /* Too large for this machine: its rows say so, the run goes on. */
     char too_large[KERNEL_REASON_MAX] = "";
     if (s == STATUS_MEMORY && results) {
@@ -355,7 +365,7 @@ static enum status run_group(struct runner *run, size_t index)
         run->summary->groups_done++;
         snprintf(line, sizeof line, "%zu pass, %zu fail, %.1f s", run->summary->pass - pass_before,
                  run->summary->fail + run->summary->mistrusted - fail_before, clock_s() - start);
-        progress_step_done(&run->progress, line);
+        progress_step_done(&run->progress, run->options->quiet ? NULL : line);
     }
     for (int i = 0; i < 2; i++)
         measure_group_release(&timed[i]);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "harness/call.h"
 #include "harness/verify_internal.h"
 
 enum {
@@ -93,7 +94,15 @@ bool check_call(struct check *c, const struct operands *o, const void *prepared)
 {
     char what[160];
     buffer_poison(&o->sets[0].out, ++c->verifier->salt);
-    operands_call(o, 0, c->kernel, prepared);
+    static struct call_fault fault; /* large */
+    if (!call_kernel(o, 0, c->kernel, prepared, &fault)) {
+        c->out->verdict = fault.ours ? VERDICT_MISTRUSTED : VERDICT_FAIL;
+        snprintf(c->out->check, sizeof c->out->check, "%s", c->name);
+        snprintf(c->out->reason, sizeof c->out->reason, "%s: %s, under --device %s", c->name, fault.word,
+                 fault.device);
+        snprintf(c->out->detail, sizeof c->out->detail, "%s", fault.text);
+        return false;
+    }
     if (operands_intact(o, 0, what, sizeof what))
         return true;
     c->out->verdict = VERDICT_FAIL;
@@ -230,7 +239,7 @@ static struct contract exact_key(const struct contract *contract)
     struct contract key = *contract;
     if (key.accumulation != ACC_ANY)
         key.accumulation = ACC_CHAINS;
-    key.chains = key.splits = 0;
+    key.chains = key.width = key.splits = 0;
     return key;
 }
 

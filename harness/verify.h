@@ -3,22 +3,29 @@
  *
  * A PASS means that the output has the right bits. Why each check is there:
  *
- * exhaustive_decode  All 16 codes under every fp16 and bf16 value of absmax and fp32 values from every
+ * exhaustive_decode. All 16 codes under every fp16 and bf16 value of absmax and fp32 values from every
  * binade, denormal, infinite and NaN included (nested: every map entry under scales of every binade). A
  * decode error anywhere in the codebook or in the rounding is seen here. Products get at it with one-hot
- * activations. one_hot            Products: each activation row has a single 1, so an output is a single
- * weight whatever the order of summation. Positions from every lane, vector slot and tile edge: a wrong index
- * is seen. exact_sums         Products: every partial sum is exact in fp32 in any order (power-of-two scales,
- * activations 0 or +-1, at most 2,000 of them, |sum| < 2^24 units), so the whole result must be bitwise right
- *                    at full size. A dropped or doubled product is seen, which no error bound can promise.
- * The oracle is integer arithmetic. cancelling_sums    Forward products with 16-bit output and a pinned
- * order: a bias that cancels each sum down to its last bits, which rounding would otherwise hide. A wrong
- * order of summation is seen. real_data          The problem itself: bitwise against the reference in the
- * contract's order, or within the derived bound where the contract promises no order. A bound passes most
- * dropped products: exact_sums is what catches those.
+ * activations; under the executor, which is slow, with a sixteenth of the scales, another one for each seed.
+ *
+ * one_hot. Products: each activation row has a single 1, so an output is a single weight whatever the order
+ * of summation. Positions from every lane, vector slot and tile edge: a wrong index is seen.
+ *
+ * exact_sums. Products: every partial sum is exact in fp32 in any order (power-of-two scales, activations 0
+ * or
+ * +-1, at most 2,000 of them, |sum| < 2^24 units), so the whole result must be bitwise right at full size. A
+ * dropped or doubled product is seen, which no error bound can promise. The oracle is integer arithmetic.
+ *
+ * cancelling_sums. Forward products with 16-bit output and a pinned order: a bias that cancels each sum down
+ * to its last bits, which rounding would otherwise hide. A wrong order of summation is seen.
+ *
+ * real_data. The problem itself: bitwise against the reference in the contract's order, or within the derived
+ * bound where the contract promises no order. A bound passes most dropped products: exact_sums is what
+ * catches those.
  *
  * Around every call: outputs poisoned with NaN patterns, canaries at both ends of every buffer, inputs
- * hashed. An output that is mostly zero or has too few values proves little: MISTRUSTED.
+ * hashed; under the executor, every launch has another schedule, and what it reports is a FAIL. An output
+ * that is mostly zero or has too few values proves little: MISTRUSTED.
  */
 #ifndef NF4BENCH_HARNESS_VERIFY_H
 #define NF4BENCH_HARNESS_VERIFY_H
@@ -34,9 +41,9 @@
 
 struct verification {
     enum verdict verdict;
-    char check[48];   /* the one that decided, or the last that held */
-    char reason[256]; /* one line, "" for PASS */
-    char detail[512]; /* further lines for a person: the decoded mismatch; "" for PASS */
+    char check[48];                /* the one that decided, or the last that held */
+    char reason[256];              /* one line, "" for PASS */
+    char detail[SIMT_REPORT_TEXT]; /* further lines for a person: the decoded mismatch; "" for PASS */
     size_t compared, mismatches;
     int64_t first_mismatch;
     struct comparison real;                                     /* on real data, for the ULP histogram */

@@ -64,16 +64,16 @@ static float listed_scale(size_t i)
     return i < 131072 ? bf16_to_f32((uint16_t)i) : stratified_f32(i - 131072);
 }
 
-/* Fills the scales of `blocks` blocks, entry b from place b * of the list / blocks. Nested: every map entry
- * in every group of 256 blocks, the group's scale from the stratified list. */
-static void fill_scales(struct operands *o, size_t blocks)
+/* Fills the scales of `blocks` blocks, entry b from place (b + phase) / blocks of the list. Nested: every map
+ * entry in every group of 256 blocks, the group's scale from the stratified list. */
+static void fill_scales(struct operands *o, size_t blocks, double phase)
 {
     struct operand_set *set = &o->sets[0];
     if (!o->problem.nested) {
         float *absmax = set->absmax.data;
         for (size_t b = 0; b < blocks; b++)
-            absmax[b] =
-                listed_scale(blocks >= SCALES ? b % SCALES : (size_t)((double)b / (double)blocks * SCALES));
+            absmax[b] = listed_scale(
+                blocks >= SCALES ? b % SCALES : (size_t)(((double)b + phase) / (double)blocks * SCALES));
         return;
     }
     uint8_t *codes = set->absmax_code.data;
@@ -82,8 +82,9 @@ static void fill_scales(struct operands *o, size_t blocks)
     for (size_t b = 0; b < blocks; b++)
         codes[b] = (uint8_t)b;
     for (size_t g = 0; g < groups; g++)
-        nested[g] = stratified_f32(groups >= STRATIFIED ? g % STRATIFIED
-                                                        : (size_t)((double)g / (double)groups * STRATIFIED));
+        nested[g] = stratified_f32(groups >= STRATIFIED
+                                       ? g % STRATIFIED
+                                       : (size_t)(((double)g + phase) / (double)groups * STRATIFIED));
     o->nested_offset = 0.0123f;
 }
 
@@ -221,7 +222,11 @@ enum status check_exhaustive_decode(struct check *c)
     size_t width = round_up(p.blocksize, k->k_multiple),
            blocks = p.nested ? (size_t)STRATIFIED * 256 : SCALES;
     blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
-    blocks = seen ? blocks / 16 : blocks;
+    /* A product shows one weight for each sum: too many sums for the executor. It takes a share of the
+     * scales, another one for each seed. */
+    enum { SHARES = 16 };
+    bool shared = real->op != OP_DEQUANT && c->operands->device->kind == DEVICE_SIMT;
+    blocks = seen || shared ? blocks / SHARES : blocks;
     blocks = round_up(blocks, 256);
     if (p.op == OP_GEMMDX) {
         /* One-hot over rows shows whole rows: 16 of them hold all blocks. */
@@ -232,11 +237,12 @@ enum status check_exhaustive_decode(struct check *c)
         p.k = width;
     }
     struct operands o;
-    enum status s = operands_init_blank(&p, &o);
+    enum status s = operands_init_blank(&p, c->operands->device, &o);
     if (s != STATUS_OK)
         return s;
     fill_codes(&o);
-    fill_scales(&o, nf4_block_count(problem_weight_count(&p), p.blocksize));
+    fill_scales(&o, nf4_block_count(problem_weight_count(&p), p.blocksize),
+                shared ? (double)(real->seed % SHARES) / SHARES : 0);
     operands_rehash(&o);
     if (p.op == OP_DEQUANT) {
         struct nf4_tensor w = operands_tensor(&o, 0);
@@ -310,7 +316,7 @@ enum status first_weights(struct check *c, bool with_bias, struct operands *o)
         *other = ONE_HOT_OTHER + *other % ONE_HOT_OTHER;
     if (p.op == OP_GEMMDX && c->kernel->whole_blocks)
         *other = round_up(*other, p.blocksize);
-    enum status s = operands_init_blank(&p, o);
+    enum status s = operands_init_blank(&p, c->operands->device, o);
     if (s != STATUS_OK)
         return s;
     struct operand_set *to = &o->sets[0], *from = &real->sets[0];

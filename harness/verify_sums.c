@@ -6,6 +6,8 @@
  * multiples of 2^-11 (bf16) or 2^-12 (fp16) and all 16 codes are used. Where they stay fp32, only -1, 0 and 1
  * (codes 0, 7, 15) are short enough. Scales are 1 or 2, activations 0 or +-1 with at most NONZERO_MAX that
  * are not 0, bias -4..4: |sum| <= 2000 * 2 * 4096 + 4 * 4096 < 2^24 units.
+ * Tensor cores are exact here too: as all terms and partial sums are below 2^24 units, the grid to which a
+ * block cuts its terms (reference/mma.h) is half a unit or finer.
  */
 #include <math.h>
 #include <stdio.h>
@@ -145,7 +147,8 @@ static enum status integer_products(struct exact_sums *e)
     return ok ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
 }
 
-static enum status make(const struct problem *real, bool all_codes, struct exact_sums **out)
+static enum status make(const struct problem *real, bool all_codes, struct device *device,
+                        struct exact_sums **out)
 {
     struct problem p = *real;
     size_t *other = p.op == OP_GEMM ? &p.n : &p.k, extent = p.op == OP_GEMM ? p.k : p.n;
@@ -154,7 +157,7 @@ static enum status make(const struct problem *real, bool all_codes, struct exact
     struct exact_sums *e = calloc(1, sizeof *e);
     if (!e)
         return status_fail(STATUS_MEMORY, "verify: out of memory");
-    enum status s = operands_init_blank(&p, &e->operands);
+    enum status s = operands_init_blank(&p, device, &e->operands);
     if (s != STATUS_OK) {
         free(e);
         return s;
@@ -186,7 +189,7 @@ enum status check_exact_sums(struct check *c, struct exact_sums *cache[2])
     bool all_codes =
         contract->out != DTYPE_F32 && (contract->scale == SCALE_WEIGHT || contract->decode == DECODE_OUT);
     if (!cache[all_codes]) {
-        enum status s = make(&c->operands->problem, all_codes, &cache[all_codes]);
+        enum status s = make(&c->operands->problem, all_codes, c->operands->device, &cache[all_codes]);
         if (s != STATUS_OK)
             return s;
     }

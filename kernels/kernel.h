@@ -53,12 +53,17 @@ struct gemm_args {
 #define GEMM_WORKSPACE_BYTES(m, n, k)                                                                        \
     ((size_t)4 * (m) * ((((n) > (k) ? (n) : (k)) + 511) / 512 * 512) + (size_t)64 * 256 * 1024)
 
+#define gemmdx_args gemm_args /* where names are made from the operation's */
+
 typedef void dequant_fn(const struct dequant_args *);
 typedef void gemm_fn(const struct gemm_args *);
 typedef gemm_fn gemmdx_fn;
 
-/* Prototypes from the table: a definition of another signature does not compile. */
+/* Prototypes from the table: a definition of another signature does not compile. (For .cu files
+ * device/cuda.h sees to that.) */
+#ifndef __cplusplus
 #define KERNEL(name, source, op, ...) op##_fn name;
 #include "kernels/kernels.inc"
+#endif
 
 #endif

@@ -55,6 +55,20 @@ static unsigned next_field(unsigned i)
     return i;
 }
 
+/* What follows an accumulation word: "<L>[w<W>][x<S>]", "[x<S>]" or nothing. */
+static void format_numbers(const struct contract *c, char *buffer, size_t size)
+{
+    char chains[12] = "", width[12] = "", splits[12] = "";
+    if (c->accumulation == ACC_CHAINS) {
+        snprintf(chains, sizeof chains, "%u", c->chains);
+        if (c->width != 1)
+            snprintf(width, sizeof width, "w%u", c->width);
+    }
+    if ((c->accumulation == ACC_CHAINS || accumulation_is_mma(c->accumulation)) && c->splits != 1)
+        snprintf(splits, sizeof splits, "x%u", c->splits);
+    snprintf(buffer, size, "%s%s%s", chains, width, splits);
+}
+
 bool contract_format(const struct contract *c, char *buffer, size_t size)
 {
     size_t used = 0;
@@ -64,13 +78,9 @@ bool contract_format(const struct contract *c, char *buffer, size_t size)
             return false;
         if (!*text)
             continue;
-        char numbers[32] = "";
-        if (words[i].field == offsetof(struct contract, accumulation) && c->accumulation == ACC_CHAINS) {
-            if (c->splits == 1)
-                snprintf(numbers, sizeof numbers, "%u", c->chains);
-            else
-                snprintf(numbers, sizeof numbers, "%ux%u", c->chains, c->splits);
-        }
+        char numbers[36] = "";
+        if (words[i].field == offsetof(struct contract, accumulation))
+            format_numbers(c, numbers, sizeof numbers);
         int length = snprintf(buffer + used, size - used, "%s%s%s", used ? "_" : "", text, numbers);
         if (length < 0 || (size_t)length >= size - used)
             return false;
@@ -93,17 +103,28 @@ static bool parse_number(const char **text, const char *end, unsigned *out)
     return true;
 }
 
-/* "<L>" or "<L>x<S>" with S > 1, all of [text, end): one split has one spelling. */
-static bool parse_chains(const char *text, const char *end, struct contract *c)
+/* "<letter><number>" with a number above 1, or nothing, which is 1: each number has one spelling. */
+static bool parse_optional(const char **text, const char *end, char letter, unsigned *out)
 {
-    c->splits = 1;
-    if (!parse_number(&text, end, &c->chains))
-        return false;
-    if (text == end)
+    *out = 1;
+    if (*text == end || **text != letter)
         return true;
-    if (*text++ != 'x' || !parse_number(&text, end, &c->splits))
+    ++*text;
+    return parse_number(text, end, out) && *out > 1;
+}
+
+/* The numbers of an accumulation word, all of [text, end). */
+static bool parse_numbers(enum accumulation a, const char *text, const char *end, struct contract *c)
+{
+    unsigned chains = 0, width = 0, splits = 0;
+    if (a == ACC_CHAINS && !(parse_number(&text, end, &chains) && parse_optional(&text, end, 'w', &width)))
         return false;
-    return text == end && c->splits > 1;
+    if ((a == ACC_CHAINS || accumulation_is_mma(a)) && !parse_optional(&text, end, 'x', &splits))
+        return false;
+    c->chains = a == ACC_DPBF16 ? 16 : chains;
+    c->width = width;
+    c->splits = a == ACC_DPBF16 ? 1 : splits;
+    return text == end;
 }
 
 /* True if [text, end) is the word of row `w`; then the field is set. */
@@ -112,8 +133,8 @@ static bool word_match(const struct word *w, const char *text, const char *end, 
     size_t length = strlen(w->text);
     if (!length || (size_t)(end - text) < length || memcmp(text, w->text, length) != 0)
         return false;
-    if (w->field == offsetof(struct contract, accumulation) && w->value == ACC_CHAINS) {
-        if (!parse_chains(text + length, end, c))
+    if (w->field == offsetof(struct contract, accumulation)) {
+        if (!parse_numbers(w->value, text + length, end, c))
             return false;
     } else if (text + length != end) {
         return false;
@@ -147,16 +168,17 @@ bool contract_parse(const char *name, struct contract *c, const char **arch)
     }
     if (text || (separator && !separator[2]))
         return false;
-    if (parsed.accumulation == ACC_DPBF16) {
-        parsed.chains = 16;
-        parsed.splits = 1;
-    }
     if (contract_invalid(&parsed))
         return false;
     *c = parsed;
     if (arch)
         *arch = separator ? separator + 2 : end;
     return true;
+}
+
+static bool power_of_two_to_64(unsigned x)
+{
+    return x >= 1 && x <= 64 && (x & (x - 1)) == 0;
 }
 
 const char *contract_invalid(const struct contract *c)
@@ -168,6 +190,7 @@ const char *contract_invalid(const struct contract *c)
     bool product = c->op != OP_DEQUANT;
     bool chains = c->accumulation == ACC_CHAINS;
     bool dpbf16 = c->accumulation == ACC_DPBF16;
+    bool mma = accumulation_is_mma(c->accumulation);
     const struct {
         bool broken;
         const char *sentence;
@@ -183,11 +206,20 @@ const char *contract_invalid(const struct contract *c)
         {dpbf16 && c->denormals != DENORMALS_FLUSH, "dpbf16 flushes denormals: ftz is missing"},
         {dpbf16 && c->scale == SCALE_BLOCK && c->decode != DECODE_OUT,
          "dpbf16 with sblk multiplies bf16 codebook entries: c16 is missing"},
-        {chains && (c->chains < 1 || c->chains > 64 || (c->chains & (c->chains - 1)) != 0),
+        {mma && c->op != OP_GEMM, "mma80 and mma90 are forward orders"},
+        {mma && dtype_size(c->out) != 2, "mma80 and mma90 need a 16-bit output type"},
+        {mma && c->scale != SCALE_WEIGHT,
+         "mma80 and mma90 scale per weight: their operands are 16-bit weights"},
+        {mma && c->denormals != DENORMALS_IEEE, "mma80 and mma90 keep denormals"},
+        {chains && !power_of_two_to_64(c->chains),
          "the number of chains must be a power of two from 1 to 64"},
-        {chains && (c->splits < 1 || c->splits > 64), "the number of splits must be from 1 to 64"},
+        {chains && !power_of_two_to_64(c->width), "the width of a chain must be a power of two from 1 to 64"},
+        {(chains || mma) && (c->splits < 1 || c->splits > 64), "the number of splits must be from 1 to 64"},
         {dpbf16 && (c->chains != 16 || c->splits != 1), "dpbf16 has 16 chains and one split"},
-        {!chains && !dpbf16 && (c->chains != 0 || c->splits != 0), "chains and splits belong to acc<L>x<S>"},
+        {!chains && !dpbf16 && c->chains != 0, "chains belong to acc<L>w<W>x<S>"},
+        {!chains && c->width != 0, "width belongs to acc<L>w<W>x<S>"},
+        {!chains && !dpbf16 && !mma && c->splits != 0,
+         "splits belong to acc<L>w<W>x<S>, mma80x<S>, mma90x<S>"},
     };
     for (unsigned i = 0; i < sizeof rules / sizeof rules[0]; ++i)
         if (rules[i].broken)
@@ -200,7 +232,12 @@ bool contract_equal(const struct contract *a, const struct contract *b)
     for (unsigned i = 0; i < WORD_COUNT; i = next_field(i))
         if (field_get(a, words[i].field) != field_get(b, words[i].field))
             return false;
-    return a->chains == b->chains && a->splits == b->splits;
+    return a->chains == b->chains && a->width == b->width && a->splits == b->splits;
+}
+
+bool accumulation_is_mma(enum accumulation a)
+{
+    return a == ACC_MMA80 || a == ACC_MMA90;
 }
 
 const char *op_word(enum op op)

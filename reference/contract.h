@@ -16,7 +16,7 @@ enum format { FORMAT_NF4 };
 enum op { OP_DEQUANT, OP_GEMM, OP_GEMMDX, OP_COUNT };
 enum decode { DECODE_F32, DECODE_OUT };
 enum scale_point { SCALE_WEIGHT, SCALE_BLOCK };
-enum accumulation { ACC_NONE, ACC_CHAINS, ACC_DPBF16, ACC_ANY };
+enum accumulation { ACC_NONE, ACC_CHAINS, ACC_DPBF16, ACC_MMA80, ACC_MMA90, ACC_ANY };
 enum nested { NESTED_NONE, NESTED_TWOSTEP, NESTED_FUSED };
 enum denormals { DENORMALS_IEEE, DENORMALS_FLUSH };
 
@@ -28,8 +28,9 @@ struct contract {
     enum scale_point scale;
     enum accumulation accumulation;
     unsigned chains; /* L, a power of two, 1 to 64: set with ACC_CHAINS (16 with ACC_DPBF16), else 0 */
-    unsigned splits; /* S, 1 to 64: number of contiguous k ranges summed in order; 1 except acc<L>x<S>, 0 with
-                        ACC_NONE and ACC_ANY */
+    unsigned width;  /* W, a power of two, 1 to 64: consecutive k of a chain; set with ACC_CHAINS, else 0 */
+    unsigned splits; /* S, 1 to 64: number of contiguous k ranges summed in order; 1 except where the name has
+                        x<S>, 0 with ACC_NONE and ACC_ANY */
     enum nested nested;
     enum denormals denormals;
 };
@@ -46,14 +47,17 @@ bool contract_parse(const char *name, struct contract *c, const char **arch);
 
 /* NULL when the fields fit together, else a sentence that says what does not: dequantize has no accumulation
  * and scales per weight; a product has one; c16 needs a 16-bit output; dpbf16 is forward, needs bf16, flushes
- * denormals, and with sblk needs c16 (its operands are bf16); gemmdx scales per weight; chains is a power of
- * two up to 64, splits 1 to 64. */
+ * denormals, and with sblk needs c16 (its operands are bf16); mma80 and mma90 are forward, need a 16-bit
+ * output, scale per weight and keep denormals; gemmdx scales per weight; chains and width are powers of two
+ * up to 64, splits 1 to 64. */
 const char *contract_invalid(const struct contract *c);
 
 bool contract_equal(const struct contract *a, const struct contract *b);
 
 const char *op_word(enum op op);
 bool op_parse(const char *word, enum op *out);
+bool accumulation_is_mma(enum accumulation a); /* ACC_MMA80 or ACC_MMA90 */
+
 const char *nested_word(enum nested n); /* "none", "twostep", "fused" */
 
 #endif

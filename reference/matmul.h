@@ -8,11 +8,12 @@
  * fp32. "fma" is one IEEE fp32 fused multiply-add. The final value is RN_T(RN32(sum + bias)) (RN_T(sum)
  * without bias). r below is the index that is summed over (k forward, n backward), R its extent.
  *
- * ACC_CHAINS, acc<L>x<S>, SCALE_WEIGHT. Split s covers r in [s*Q, min(R, (s+1)*Q)), with Q = ceil(R/S)
- * rounded up to a multiple of L. Within a split, chain l starts at +0 and takes r with (r - s*Q) mod L == l,
- *   ascending: acc = fma(x, w, acc), w = nf4_weight(). The L chains are summed by the halving tree: for h =
- * L/2, L/4 .. 1: acc[i] = acc[i] + acc[i+h] for i < h. The splits' results are added in order: ((p0 + p1) +
- * p2).. An empty split contributes +0.
+ * ACC_CHAINS, acc<L>w<W>x<S>, SCALE_WEIGHT. Split s covers r in [s*Q, min(R, (s+1)*Q)), with Q = ceil(R/S)
+ * rounded up to a multiple of L*W. Within a split, chain l starts at +0 and takes r with
+ * floor((r - s*Q) / W) mod L == l, W consecutive ones in turn, ascending: acc = fma(x, w, acc), w =
+ * nf4_weight(). The L chains are summed by the halving tree: for h = L/2, L/4 .. 1: acc[i] = acc[i] +
+ * acc[i+h] for i < h. The splits' results are added in order: ((p0 + p1) + p2).. An empty split contributes
+ * +0.
  *
  * ACC_CHAINS, SCALE_BLOCK (forward only). A run is a maximal range of k in this row and split that lies in
  * one block. For each run, ascending, each chain l that has at least one element in it computes t from +0
@@ -31,15 +32,23 @@
  * four pair dots with the elements outside the range as x = +0, w = +0, and acc[i] = fma(t, absmax, acc[i])
  * (IEEE, no flush). Groups in ascending order; then the halving tree over the 16 lanes.
  *
+ * ACC_MMA80, ACC_MMA90 (forward, T 16-bit, SCALE_WEIGHT, DENORMALS_IEEE), mma80x<S>, mma90x<S>. Splits as
+ * above, with Q rounded up to a multiple of 16. Within a split acc starts at +0; for k0 = s*Q, s*Q + 16, ..
+ * ascending: acc = mma(X[m, k0..k0+15], W[n, k0..k0+15], acc) = mma_dot() of mma.h, k in natural order,
+ * elements from the end of the split on x = +0, w = +0; w = nf4_weight(). Which element a model's block cuts
+ * does not depend on its place: within 8 (mma80) or 16 (mma90) consecutive k the order is free. mma.h says
+ * how far the models are confirmed.
+ *
  * DENORMALS_FLUSH with ACC_CHAINS: every fma flushes its inputs and its IEEE result to signed zero (fma.ftz).
  * The adds of the tree, the splits and the bias do not flush. Unconfirmed on hardware where an fma is tiny
  * only before it is rounded to 2^-126 (see G above).
  *
  * A NaN result is the positive quiet NaN without payload (7fc00000, 7e00, 7fc0), whatever the fma made.
  *
- * Why these orders: acc1 is the textbook loop; acc16 is what 16 SIMD lanes compute; acc<L>x<S> is split-K
- * with an ordered reduction; dpbf16 is what a byte-wise nibble unpack feeds to the bf16 dot unit without
- * shuffles.
+ * Why these orders: acc1 is the textbook loop; acc16 is what 16 SIMD lanes compute; acc32w8 a warp whose
+ * lanes load 4 bytes, 8 weights, each; acc<L>x<S> is split-K with an ordered reduction; dpbf16 is what a
+ * byte-wise nibble unpack feeds to the bf16 dot unit without shuffles; mma80 and mma90 are chains of
+ * mma.m16n8k16.
  */
 #ifndef NF4BENCH_REFERENCE_MATMUL_H
 #define NF4BENCH_REFERENCE_MATMUL_H
@@ -79,10 +88,11 @@ void matmul_fp64(const struct contract *c, const struct matmul *p, double *value
  * Largest |error| that a right kernel of contract c may have against matmul_fp64 for this element:
  *   E + u_T*(|ref| + E) + one subnormal quantum of T,   E = gamma*S + d*eta
  * gamma = d*u/(1 - d*u), u = 2^-24, d = depth of the accumulation, the most roundings that one term goes
- * through (ACC_ANY: R + 2; R + 4 with SCALE_BLOCK). eta = 2^-149, or 2^-126 where results are flushed, is
- * what an underflow may cost; a partial sum that is flushed before it is scaled by an absmax above 1 is not
- * covered. Infinite where a right kernel may overflow T. Source: Higham, Accuracy and Stability of Numerical
- * Algorithms, ch. 2 and 3. It cannot see a dropped product: see verify.h.
+ * through (ACC_ANY: R + 2; R + 4 with SCALE_BLOCK; a block of the mma models counts as 10). eta = 2^-149, or
+ * 2^-126 where results are flushed, is what an underflow may cost; a partial sum that is flushed before it is
+ * scaled by an absmax above 1 is not covered, nor an mma block whose alignment a product with a denormal
+ * operand sets. Infinite where a right kernel may overflow T. Source: Higham, Accuracy and Stability of
+ * Numerical Algorithms, ch. 2 and 3. It cannot see a dropped product: see verify.h.
  */
 double matmul_bound(const struct contract *c, size_t reduced, double ref, double magnitude);
 

@@ -6,6 +6,7 @@
 #include "reference/matmul.h"
 
 #include "reference/arith.h"
+#include "reference/matmul_mma.h"
 
 /* One output, as its sum sees it. */
 struct dot {
@@ -56,32 +57,62 @@ static float chain_step(const struct dot *d, float a, float b, float acc)
     return d->c->denormals == DENORMALS_FLUSH ? arith_fma_flush(a, b, acc) : fmaf(a, b, acc);
 }
 
-/* Chain l of the split that covers [begin, end): every L-th r from begin + l on. */
+/* The element after r in its chain: the next of its W, else the first of W in the chain's next turn. */
+static size_t chain_next(const struct dot *d, size_t begin, size_t r)
+{
+    const size_t chains = d->c->chains, width = d->c->width;
+    ++r;
+    return (r - begin) % width != 0 ? r : r + (chains - 1) * width;
+}
+
+/* Chain l of the split that covers [begin, end). */
 static float chain(const struct dot *d, size_t begin, size_t end, size_t l)
 {
-    const size_t step = d->c->chains;
     float acc = 0.0f;
-    size_t r = begin + l;
+    size_t r = begin + l * d->c->width;
     while (r < end) {
         if (d->c->scale == SCALE_WEIGHT) {
             acc = chain_step(d, x_at(d, r), w_at(d, r), acc);
-            r += step;
+            r = chain_next(d, begin, r);
             continue;
         }
         const size_t first = r;
         float t = 0.0f;
-        for (; r < end && block_of(d, r) == block_of(d, first); r += step)
+        for (; r < end && block_of(d, r) == block_of(d, first); r = chain_next(d, begin, r))
             t = chain_step(d, x_at(d, r), w_at(d, r), t);
         acc = chain_step(d, t, absmax_of(d, first), acc);
     }
     return acc;
 }
 
-static float sum_chains(const struct dot *d)
+static float split_chains(const struct dot *d, size_t begin, size_t end)
 {
-    const size_t chains = d->c->chains, splits = d->c->splits;
+    float acc[64];
+    for (size_t l = 0; l < d->c->chains; ++l)
+        acc[l] = chain(d, begin, end, l);
+    return halving_tree(acc, d->c->chains);
+}
+
+static float split_mma(const struct dot *d, size_t begin, size_t end)
+{
+    float acc = 0.0f;
+    for (size_t k = begin; k < end; k += MMA_STEP) {
+        uint16_t x[MMA_STEP] = {0}, w[MMA_STEP] = {0};
+        for (size_t i = 0; i < MMA_STEP && k + i < end; ++i) {
+            dtype_store(d->c->out, x, i, x_at(d, k + i));
+            dtype_store(d->c->out, w, i, w_at(d, k + i));
+        }
+        acc = mma_dot(matmul_mma_model(d->c->accumulation), d->c->out, MMA_STEP, x, w, acc);
+    }
+    return acc;
+}
+
+/* The splits' sums, in order; each split but the last is a multiple of `round` long. */
+static float sum_splits(const struct dot *d, size_t round, float (*split)(const struct dot *, size_t, size_t))
+{
+    const size_t splits = d->c->splits;
     size_t length = d->reduced / splits + (d->reduced % splits != 0); /* Q */
-    while (length % chains != 0)
+    while (length % round != 0)
         ++length;
 
     float sum = 0.0f;
@@ -89,10 +120,7 @@ static float sum_chains(const struct dot *d)
         size_t begin = s * length, end = (s + 1) * length;
         if (end > d->reduced)
             end = d->reduced;
-        float acc[64];
-        for (size_t l = 0; l < chains; ++l)
-            acc[l] = chain(d, begin, end, l);
-        float partial = halving_tree(acc, d->c->chains);
+        float partial = split(d, begin, end);
         sum = s == 0 ? partial : sum + partial;
     }
     return sum;
@@ -137,9 +165,10 @@ static float sum_dpbf16(const struct dot *d)
 float matmul_pinned_at(const struct contract *c, const struct matmul *p, size_t row, size_t col)
 {
     struct dot d = {.c = c, .p = p, .row = row, .col = col, .reduced = c->op == OP_GEMM ? p->k : p->n};
-    float sum = c->accumulation == ACC_CHAINS   ? sum_chains(&d)
-                : c->accumulation == ACC_DPBF16 ? sum_dpbf16(&d)
-                                                : NAN;
+    float sum = c->accumulation == ACC_CHAINS ? sum_splits(&d, (size_t)c->chains * c->width, split_chains)
+                : accumulation_is_mma(c->accumulation) ? sum_splits(&d, MMA_STEP, split_mma)
+                : c->accumulation == ACC_DPBF16        ? sum_dpbf16(&d)
+                                                       : NAN;
     if (c->op == OP_GEMM && p->bias)
         sum = sum + dtype_load(c->out, p->bias, col);
     return dtype_round(c->out, arith_one_nan(sum));

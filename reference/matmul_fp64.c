@@ -4,11 +4,13 @@
 #include <math.h>
 
 #include "reference/arith.h"
+#include "reference/matmul_mma.h"
 
 enum {
-    ROWS = 16,    /* activation rows side by side, as in matmul_pinned.c */
-    COLUMNS = 32, /* outputs that share one reading of the activations */
-    CHUNK = 256,  /* of the reduced index at a time, so that all buffers fit on the stack */
+    ROWS = 16,            /* activation rows side by side, as in matmul_pinned.c */
+    COLUMNS = 32,         /* outputs that share one reading of the activations */
+    CHUNK = 256,          /* of the reduced index at a time, so that all buffers fit on the stack */
+    MMA_BLOCK_UNITS = 10, /* see depth() */
 };
 
 /* The 16 weights of the block that was asked for last. */
@@ -114,7 +116,17 @@ void matmul_fp64(const struct contract *c, const struct matmul *p, double *value
     }
 }
 
-/* Roundings that one term of the sum may go through, at most. */
+/*
+ * Roundings of u = 2^-24 that one term of the sum may go through, at most.
+ *
+ * A block of the mma models, d = c + sum of p_1 .. p_n, counts as 10 of them. E is the largest exponent of a
+ * term, so that 2^E is at most the largest term, and at most T = |c| + sum |p_i|. Cutting a term to a
+ * multiple of 2^(E - F) costs less than that; a term of exponent E itself costs nothing, as no term has more
+ * than F fraction bits: n * 2^-F * T together. Cutting the sum to 24 bits costs less than 2^-23 of it, which
+ * is at most T. So |d - exact| <= (n * 2^-F + 2^-23) * T, and that is (8 + 2) * u * T for both models: 8
+ * products with F = 24, 16 with F = 25. As T is what an fp32 sum's error is relative to, blocks add up as
+ * roundings do.
+ */
 static size_t depth(const struct contract *c, size_t reduced)
 {
     const bool scaled = c->scale == SCALE_BLOCK;
@@ -122,11 +134,19 @@ static size_t depth(const struct contract *c, size_t reduced)
         return reduced + (scaled ? 4 : 2);
     /* A chain of r elements: r fmas, and with a scale one more, because every run has an element at least.
      * Then the tree, the splits, the bias. */
-    size_t chains = c->chains, splits = c->splits, chain;
-    if (c->accumulation == ACC_DPBF16)
+    size_t chains = c->chains, splits = c->splits, chain, part = splits ? (reduced + splits - 1) / splits : 0;
+    if (accumulation_is_mma(c->accumulation)) {
+        const enum mma_model model = matmul_mma_model(c->accumulation);
+        return (part + MMA_STEP - 1) / MMA_STEP * (MMA_STEP / mma_block(model)) * MMA_BLOCK_UNITS +
+               (splits - 1) + 1;
+    }
+    if (c->accumulation == ACC_DPBF16) {
         chain = (reduced + 127) / 128 * 8;
-    else
-        chain = ((reduced + splits - 1) / splits + chains - 1) / chains;
+    } else {
+        const size_t round = chains * c->width;
+        chain = (part + round - 1) / round * c->width;
+        chain = chain < reduced ? chain : reduced;
+    }
     size_t tree = 0;
     while (((size_t)1 << tree) < chains)
         ++tree;

@@ -4,6 +4,7 @@
  * Each output is a sum of its own, so 16 rows of the activations are carried side by side: every step of the
  * definition becomes a loop over those rows, which the compiler turns into vector instructions without
  * touching the order within any sum. matmul_at.c has the same definition for one element, written separately.
+ * The mma contracts are in matmul_mma.c.
  */
 #include "reference/matmul.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 
 #include "reference/arith.h"
+#include "reference/matmul_mma.h"
 
 enum {
     ROWS = 16,    /* activation rows side by side */
@@ -87,11 +89,19 @@ static size_t run_end(const struct column *q, size_t r, size_t end, float *absma
     return block_end < end ? block_end : end;
 }
 
-/* The sum of one split, r in [begin, end). */
+static unsigned log2_of(unsigned power)
+{
+    unsigned log2 = 0;
+    while (power >> log2 > 1)
+        ++log2;
+    return log2;
+}
+
+/* The sum of one split, r in [begin, end). Turn i is the W elements that chain i mod L takes. */
 REFERENCE_CLONES
 static void split_chains(const struct column *q, size_t begin, size_t end, rows sum)
 {
-    const unsigned chains = q->c->chains;
+    const unsigned chains = q->c->chains, width_log2 = log2_of(q->c->width);
     const bool flush = q->c->denormals == DENORMALS_FLUSH;
     rows acc[CHAINS_MAX];
     for (unsigned l = 0; l < chains; ++l)
@@ -99,7 +109,7 @@ static void split_chains(const struct column *q, size_t begin, size_t end, rows 
 
     if (q->c->scale == SCALE_WEIGHT) {
         for (size_t r = begin; r < end; ++r) {
-            float *chain = acc[(r - begin) & (chains - 1)];
+            float *chain = acc[(r - begin) >> width_log2 & (chains - 1)];
             if (flush)
                 rows_fma_flush(chain, q->x[r], q->w[r]);
             else
@@ -109,20 +119,21 @@ static void split_chains(const struct column *q, size_t begin, size_t end, rows 
         for (size_t run = begin; run < end;) {
             float absmax;
             size_t next = run_end(q, run, end, &absmax);
-            /* The chains with an element in the run are those of its first elements. */
-            size_t first_elements = next - run < chains ? next : run + chains;
+            /* The chains with an element in the run are those of its first turns. */
+            size_t turn = (run - begin) >> width_log2, turns = ((next - 1 - begin) >> width_log2) - turn + 1;
+            turns = turns < chains ? turns : chains;
             rows t[CHAINS_MAX];
-            for (size_t r = run; r < first_elements; ++r)
-                rows_clear(t[(r - begin) & (chains - 1)]);
+            for (size_t i = turn; i < turn + turns; ++i)
+                rows_clear(t[i & (chains - 1)]);
             for (size_t r = run; r < next; ++r) {
-                float *chain = t[(r - begin) & (chains - 1)];
+                float *chain = t[(r - begin) >> width_log2 & (chains - 1)];
                 if (flush)
                     rows_fma_flush(chain, q->x[r], q->w[r]);
                 else
                     rows_fma(chain, q->x[r], q->w[r]);
             }
-            for (size_t r = run; r < first_elements; ++r) {
-                unsigned l = (r - begin) & (chains - 1);
+            for (size_t i = turn; i < turn + turns; ++i) {
+                unsigned l = i & (chains - 1);
                 if (flush)
                     rows_fma_flush(acc[l], t[l], absmax);
                 else
@@ -138,9 +149,9 @@ static void split_chains(const struct column *q, size_t begin, size_t end, rows 
 
 static void column_chains(const struct column *q, rows sum)
 {
-    const size_t chains = q->c->chains;
+    const size_t round = (size_t)q->c->chains * q->c->width;
     size_t length = (q->reduced + q->c->splits - 1) / q->c->splits;
-    length = (length + chains - 1) / chains * chains;
+    length = (length + round - 1) / round * round;
     for (unsigned s = 0; s < q->c->splits; ++s) {
         size_t begin = s * length < q->reduced ? s * length : q->reduced;
         size_t end = q->reduced - begin < length ? q->reduced : begin + length;
@@ -230,8 +241,10 @@ static void decode_columns(const struct contract *c, const struct matmul *p, siz
 
 bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
 {
-    if (contract_invalid(c) || (c->accumulation != ACC_CHAINS && c->accumulation != ACC_DPBF16))
+    if (contract_invalid(c) || c->accumulation == ACC_NONE || c->accumulation == ACC_ANY)
         return false;
+    if (accumulation_is_mma(c->accumulation))
+        return matmul_mma(c, p, y);
     const bool forward = c->op == OP_GEMM;
     const size_t reduced = forward ? p->k : p->n, outputs = forward ? p->n : p->k;
     const size_t panels = (p->m + ROWS - 1) / ROWS, tiles = (outputs + COLUMNS - 1) / COLUMNS;

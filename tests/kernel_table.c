@@ -19,6 +19,11 @@ TEST(kernel_table, names_agree_with_columns)
         size_t length = strlen(k->arch);
         EXPECT_TRUE(strncmp(arch, k->arch, length) == 0 && (arch[length] == '\0' || arch[length] == '_'));
         EXPECT_TRUE(k->k_multiple >= 1);
+        if (k->backend == BACKEND_CUDA) {
+            EXPECT_STREQ(k->name, k->entries[ENTRY_FAST]->name);
+            EXPECT_TRUE(k->min_sm >= 75 && !k->dequant && !k->gemm);
+            continue;
+        }
         EXPECT_TRUE(k->built ==
                     ((k->contract.op == OP_DEQUANT ? (void *)k->dequant : (void *)k->gemm) != NULL));
     }
@@ -56,11 +61,15 @@ TEST(kernel_table, missing_features_and_builds_are_named)
 {
     char reason[KERNEL_REASON_MAX];
     struct kernel k = {.arch = "avx512", .built = false};
-    EXPECT_CONTAINS(kernel_unavailable(&k, reason), "no code for avx512");
+    EXPECT_CONTAINS(kernel_unavailable(&k, &device_cpu, reason), "no code for avx512");
     k.built = true;
-    EXPECT_TRUE(kernel_unavailable(&k, reason) == NULL);
+    EXPECT_TRUE(kernel_unavailable(&k, &device_cpu, reason) == NULL);
     k.cpu_features = 1u << 31; /* a feature that no CPU has */
-    EXPECT_CONTAINS(kernel_unavailable(&k, reason), "this CPU has no");
+    EXPECT_CONTAINS(kernel_unavailable(&k, &device_cpu, reason), "this CPU has no");
+    k = (struct kernel){.arch = "sm80", .built = true, .backend = BACKEND_CUDA};
+    EXPECT_CONTAINS(kernel_unavailable(&k, &device_cpu, reason), "--device simt");
+    struct device simt = {.kind = DEVICE_SIMT, .checked = true};
+    EXPECT_CONTAINS(kernel_unavailable(&k, &simt, reason), "no checked host code");
 }
 
 TEST(kernel_table, a_taken_name_is_refused)

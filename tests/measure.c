@@ -1,3 +1,4 @@
+#include "harness/call.h"
 #include "harness/measure.h"
 
 #include <math.h>
@@ -15,7 +16,7 @@ static void set_up(struct operands *o, struct measure_group *g, const struct ker
 {
     struct problem p;
     ASSERT_EQ(STATUS_OK, problem_parse("dequant bf16 n=64 k=128 blocksize=64", &p));
-    ASSERT_EQ(STATUS_OK, operands_init(&p, copies, o));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, copies, &device_cpu, o));
     g->operands = o;
     g->row_count = count + 1;
     g->rows = calloc(count + 1, sizeof *g->rows);
@@ -31,8 +32,8 @@ static uint64_t right_hash(const struct kernel *k)
     struct problem p;
     struct operands o;
     EXPECT_EQ(STATUS_OK, problem_parse("dequant bf16 n=64 k=128 blocksize=64", &p));
-    EXPECT_EQ(STATUS_OK, operands_init(&p, 1, &o));
-    operands_call(&o, 0, k, NULL);
+    EXPECT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
+    call_kernel(&o, 0, k, NULL, NULL);
     uint64_t hash = bytes_hash(o.sets[0].out.data, o.sets[0].out.size);
     operands_release(&o);
     return hash;
@@ -76,11 +77,11 @@ TEST(measure, rows_of_different_contracts_share_a_group)
     struct measure_state state = {0};
     struct measure_group g = {.regime = REGIME_COLD, .row_count = 4, .rows = calloc(4, sizeof *g.rows)};
     ASSERT_EQ(STATUS_OK, problem_parse("gemm bf16 m=4 n=256 k=512 blocksize=64", &p));
-    ASSERT_EQ(STATUS_OK, operands_init(&p, 2, &o));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 2, &device_cpu, &o));
     g.operands = &o;
     for (size_t i = 0; i < 3; i++) {
         g.rows[i].kernel = kernel_find(names[i]);
-        operands_call(&o, 0, g.rows[i].kernel, NULL);
+        call_kernel(&o, 0, g.rows[i].kernel, NULL, NULL);
         g.rows[i].output_hash = bytes_hash(o.sets[0].out.data, o.sets[0].out.size);
     }
     EXPECT_TRUE(g.rows[0].output_hash != g.rows[2].output_hash);

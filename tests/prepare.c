@@ -18,10 +18,10 @@ TEST(prepare, inputs_are_reproducible)
 {
     struct problem p = parse("gemm bf16 m=3 n=33 k=65 blocksize=64 nested=1 bias=1 seed=5");
     struct operands a, b, c;
-    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &a));
-    ASSERT_EQ(STATUS_OK, operands_init(&p, 3, &b));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &a));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 3, &device_cpu, &b));
     p.seed = 6;
-    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &c));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &c));
     for (size_t i = 0; i < 3; i++) {
         char what[128];
         EXPECT_TRUE(a.sets[0].input_hash == b.sets[i].input_hash);
@@ -39,7 +39,7 @@ TEST(prepare, a_changed_input_is_noticed)
     struct problem p = parse("gemm f32 m=2 n=8 k=64 blocksize=64 nested=0 bias=0 seed=5");
     struct operands o;
     char what[128];
-    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &o));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
     ((float *)o.sets[0].x.data)[127] += 1;
     EXPECT_FALSE(operands_intact(&o, 0, what, sizeof what));
     EXPECT_CONTAINS(what, "inputs");
@@ -52,7 +52,7 @@ TEST(prepare, more_memory_than_there_is_is_refused_before_allocation)
 {
     struct problem p = parse("dequant f32 n=1048576 k=1048576");
     struct operands o;
-    EXPECT_EQ(STATUS_MEMORY, operands_init(&p, 2, &o));
+    EXPECT_EQ(STATUS_MEMORY, operands_init(&p, 2, &device_cpu, &o));
     EXPECT_CONTAINS(status_message(), "GiB");
 }
 

@@ -11,28 +11,30 @@
 static void every_contract(void (*visit)(const struct contract *c, void *context), void *context)
 {
     static const unsigned chains[] = {0, 1, 2, 3, 4, 8, 16, 32, 64, 65, 128};
-    static const unsigned splits[] = {0, 1, 2, 7, 10, 64, 65};
+    static const unsigned widths[] = {0, 1, 2, 3, 8, 64, 65}, splits[] = {0, 1, 2, 7, 10, 64, 65};
+    enum { CHAINS = sizeof chains / sizeof chains[0], SPLITS = sizeof splits / sizeof splits[0] };
+    enum { NUMBERS = CHAINS * SPLITS * (sizeof widths / sizeof widths[0]) };
     for (unsigned op = OP_DEQUANT; op < OP_COUNT; ++op)
         for (unsigned out = 0; out < DTYPE_COUNT; ++out)
             for (unsigned bits = 0; bits < 8; ++bits)
                 for (unsigned acc = ACC_NONE; acc <= ACC_ANY; ++acc)
                     for (unsigned nested = NESTED_NONE; nested <= NESTED_FUSED; ++nested)
-                        for (size_t l = 0; l < sizeof chains / sizeof chains[0]; ++l)
-                            for (size_t s = 0; s < sizeof splits / sizeof splits[0]; ++s) {
-                                struct contract c = {
-                                    .format = FORMAT_NF4,
-                                    .op = op,
-                                    .out = out,
-                                    .decode = bits & 1 ? DECODE_OUT : DECODE_F32,
-                                    .scale = bits & 2 ? SCALE_BLOCK : SCALE_WEIGHT,
-                                    .accumulation = acc,
-                                    .chains = chains[l],
-                                    .splits = splits[s],
-                                    .nested = nested,
-                                    .denormals = bits & 4 ? DENORMALS_FLUSH : DENORMALS_IEEE,
-                                };
-                                visit(&c, context);
-                            }
+                        for (size_t i = 0; i < NUMBERS; ++i) {
+                            struct contract c = {
+                                .format = FORMAT_NF4,
+                                .op = op,
+                                .out = out,
+                                .decode = bits & 1 ? DECODE_OUT : DECODE_F32,
+                                .scale = bits & 2 ? SCALE_BLOCK : SCALE_WEIGHT,
+                                .accumulation = acc,
+                                .chains = chains[i % CHAINS],
+                                .width = widths[i / CHAINS / SPLITS],
+                                .splits = splits[i / CHAINS % SPLITS],
+                                .nested = nested,
+                                .denormals = bits & 4 ? DENORMALS_FLUSH : DENORMALS_IEEE,
+                            };
+                            visit(&c, context);
+                        }
 }
 
 struct names {
@@ -71,13 +73,14 @@ static int compare_names(const void *a, const void *b)
 
 TEST(contract, every_valid_contract_survives_its_name)
 {
-    struct names names = {.name = malloc(10000 * sizeof *names.name)};
+    struct names names = {.name = malloc(20000 * sizeof *names.name)};
     ASSERT_TRUE(names.name != NULL);
     every_contract(round_trip, &names);
     test_note(NULL);
     /* dequant: 5 (out, decode) * 3 nested * 2 denormals; gemm and gemmdx: the same 30, by 2 and 1 scale
-     * points, by 7 chains * 5 splits and any; dpbf16: 3 (decode, scale) * 3 nested. */
-    EXPECT_EQ(30 + 30 * 3 * (7 * 5 + 1) + 9, names.count);
+     * points, by 7 chains * 4 widths * 5 splits and any; dpbf16: 3 (decode, scale) * 3 nested; mma80, mma90:
+     * 4 (out, decode) * 3 nested * 5 splits. */
+    EXPECT_EQ(30 + 30 * 3 * (7 * 4 * 5 + 1) + 9 + 2 * 4 * 3 * 5, names.count);
     qsort(names.name, names.count, sizeof *names.name, compare_names);
     for (size_t i = 1; i < names.count; ++i)
         if (strcmp(names.name[i - 1], names.name[i]) == 0) {
@@ -101,17 +104,46 @@ TEST(contract, names_in_print)
           .nested = NESTED_TWOSTEP,
           .denormals = DENORMALS_FLUSH}},
         {"nf4_gemm_f16_acc1",
-         {.op = OP_GEMM, .out = DTYPE_F16, .accumulation = ACC_CHAINS, .chains = 1, .splits = 1}},
+         {.op = OP_GEMM, .out = DTYPE_F16, .accumulation = ACC_CHAINS, .chains = 1, .width = 1, .splits = 1}},
         {"nf4_gemm_bf16_sblk_acc16_fused",
          {.op = OP_GEMM,
           .out = DTYPE_BF16,
           .scale = SCALE_BLOCK,
           .accumulation = ACC_CHAINS,
           .chains = 16,
+          .width = 1,
           .splits = 1,
           .nested = NESTED_FUSED}},
         {"nf4_gemm_f32_acc32x4",
-         {.op = OP_GEMM, .out = DTYPE_F32, .accumulation = ACC_CHAINS, .chains = 32, .splits = 4}},
+         {.op = OP_GEMM,
+          .out = DTYPE_F32,
+          .accumulation = ACC_CHAINS,
+          .chains = 32,
+          .width = 1,
+          .splits = 4}},
+        {"nf4_gemm_f16_acc32w8",
+         {.op = OP_GEMM,
+          .out = DTYPE_F16,
+          .accumulation = ACC_CHAINS,
+          .chains = 32,
+          .width = 8,
+          .splits = 1}},
+        {"nf4_gemm_bf16_sblk_acc1w64x64",
+         {.op = OP_GEMM,
+          .out = DTYPE_BF16,
+          .scale = SCALE_BLOCK,
+          .accumulation = ACC_CHAINS,
+          .chains = 1,
+          .width = 64,
+          .splits = 64}},
+        {"nf4_gemm_f16_mma80", {.op = OP_GEMM, .out = DTYPE_F16, .accumulation = ACC_MMA80, .splits = 1}},
+        {"nf4_gemm_bf16_c16_mma90x8_fused",
+         {.op = OP_GEMM,
+          .out = DTYPE_BF16,
+          .decode = DECODE_OUT,
+          .accumulation = ACC_MMA90,
+          .splits = 8,
+          .nested = NESTED_FUSED}},
         {"nf4_gemm_bf16_dpbf16_ftz",
          {.op = OP_GEMM,
           .out = DTYPE_BF16,
@@ -121,7 +153,12 @@ TEST(contract, names_in_print)
           .denormals = DENORMALS_FLUSH}},
         {"nf4_gemm_f16_any", {.op = OP_GEMM, .out = DTYPE_F16, .accumulation = ACC_ANY}},
         {"nf4_gemmdx_bf16_acc64x64",
-         {.op = OP_GEMMDX, .out = DTYPE_BF16, .accumulation = ACC_CHAINS, .chains = 64, .splits = 64}},
+         {.op = OP_GEMMDX,
+          .out = DTYPE_BF16,
+          .accumulation = ACC_CHAINS,
+          .chains = 64,
+          .width = 1,
+          .splits = 64}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
         char name[CONTRACT_NAME_MAX];
@@ -178,6 +215,32 @@ TEST(contract, rejected_names)
         "nf4_gemm_f16_acc 1",
         "nf4_gemm_f16_acc16a",
         "nf4_gemm_f16_acc4294967297",
+        "nf4_gemm_f16_acc16w", /* a width of one has one spelling too */
+        "nf4_gemm_f16_acc16w0",
+        "nf4_gemm_f16_acc16w1",
+        "nf4_gemm_f16_acc16w01",
+        "nf4_gemm_f16_acc16w3",
+        "nf4_gemm_f16_acc16w128",
+        "nf4_gemm_f16_acc16wx2",
+        "nf4_gemm_f16_acc16w8x1",
+        "nf4_gemm_f16_acc16w8x",
+        "nf4_gemm_f16_acc16w8w8",
+        "nf4_gemm_f16_acc16x2w8", /* the order of the numbers is fixed */
+        "nf4_gemm_f16_accw8",
+        "nf4_gemm_f32_mma80", /* 16-bit operands only */
+        "nf4_gemm_f32_mma90",
+        "nf4_gemm_f16_mma",
+        "nf4_gemm_f16_mma8",
+        "nf4_gemm_f16_mma89",
+        "nf4_gemm_f16_mma801",
+        "nf4_gemm_f16_mma90x1",
+        "nf4_gemm_f16_mma90x65",
+        "nf4_gemm_f16_mma90w8",
+        "nf4_gemm_f16_mma90x",
+        "nf4_gemm_f16_mma90_ftz",
+        "nf4_gemm_f16_sblk_mma90",
+        "nf4_gemmdx_f16_mma90",
+        "nf4_dequant_f16_mma90",
         "nf4_gemm_f16_any2",
         "nf4_gemm_f16_acc1_any",
         "nf4_gemm_f16_dpbf16_ftz",
@@ -237,9 +300,10 @@ TEST(contract, format_needs_room)
                                .out = DTYPE_BF16,
                                .accumulation = ACC_CHAINS,
                                .chains = 16,
+                               .width = 2,
                                .splits = 4,
                                .nested = NESTED_FUSED};
-    const char *want = "nf4_gemm_bf16_acc16x4_fused";
+    const char *want = "nf4_gemm_bf16_acc16w2x4_fused";
     char name[CONTRACT_NAME_MAX];
     for (size_t size = 0; size <= strlen(want) + 1; ++size) {
         memset(name, 'x', sizeof name);
@@ -257,7 +321,8 @@ TEST(contract, invalid_sentences)
 {
     const struct contract dequant = {.op = OP_DEQUANT, .out = DTYPE_BF16};
     const struct contract gemm = {
-        .op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_CHAINS, .chains = 16, .splits = 1};
+        .op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_CHAINS, .chains = 16, .width = 1, .splits = 1};
+    const struct contract mma = {.op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_MMA90, .splits = 1};
     const struct contract dpbf16 = {.op = OP_GEMM,
                                     .out = DTYPE_BF16,
                                     .accumulation = ACC_DPBF16,
@@ -267,6 +332,7 @@ TEST(contract, invalid_sentences)
     EXPECT_TRUE(contract_invalid(&dequant) == NULL);
     EXPECT_TRUE(contract_invalid(&gemm) == NULL);
     EXPECT_TRUE(contract_invalid(&dpbf16) == NULL);
+    EXPECT_TRUE(contract_invalid(&mma) == NULL);
     struct contract c;
 #define EXPECT_SENTENCE(base, field, value, part)                                                            \
     do {                                                                                                     \
@@ -277,12 +343,16 @@ TEST(contract, invalid_sentences)
     EXPECT_SENTENCE(dequant, accumulation, ACC_ANY, "no accumulation");
     EXPECT_SENTENCE(dequant, scale, SCALE_BLOCK, "dequantize scales per weight");
     EXPECT_SENTENCE(dequant, chains, 1, "belong to acc");
+    EXPECT_SENTENCE(dequant, width, 1, "belongs to acc");
     EXPECT_SENTENCE(dequant, splits, 1, "belong to acc");
     EXPECT_SENTENCE(gemm, accumulation, ACC_NONE, "needs an accumulation");
     EXPECT_SENTENCE(gemm, accumulation, ACC_ANY, "belong to acc");
     EXPECT_SENTENCE(gemm, chains, 0, "power of two");
     EXPECT_SENTENCE(gemm, chains, 12, "power of two");
     EXPECT_SENTENCE(gemm, chains, 128, "power of two");
+    EXPECT_SENTENCE(gemm, width, 0, "power of two");
+    EXPECT_SENTENCE(gemm, width, 12, "power of two");
+    EXPECT_SENTENCE(gemm, width, 128, "power of two");
     EXPECT_SENTENCE(gemm, splits, 0, "from 1 to 64");
     EXPECT_SENTENCE(gemm, splits, 65, "from 1 to 64");
     EXPECT_SENTENCE(dpbf16, op, OP_GEMMDX, "forward");
@@ -291,6 +361,15 @@ TEST(contract, invalid_sentences)
     EXPECT_SENTENCE(dpbf16, scale, SCALE_BLOCK, "c16 is missing");
     EXPECT_SENTENCE(dpbf16, chains, 8, "16 chains");
     EXPECT_SENTENCE(dpbf16, splits, 2, "one split");
+    EXPECT_SENTENCE(dpbf16, width, 8, "belongs to acc");
+    EXPECT_SENTENCE(mma, op, OP_GEMMDX, "forward");
+    EXPECT_SENTENCE(mma, out, DTYPE_F32, "16-bit");
+    EXPECT_SENTENCE(mma, scale, SCALE_BLOCK, "scale per weight");
+    EXPECT_SENTENCE(mma, denormals, DENORMALS_FLUSH, "keep denormals");
+    EXPECT_SENTENCE(mma, chains, 16, "belong to acc");
+    EXPECT_SENTENCE(mma, width, 16, "belongs to acc");
+    EXPECT_SENTENCE(mma, splits, 0, "from 1 to 64");
+    EXPECT_SENTENCE(mma, splits, 65, "from 1 to 64");
     EXPECT_SENTENCE(gemm, op, (enum op)17, "not in contract.inc");
     EXPECT_SENTENCE(gemm, format, (enum format)1, "not in contract.inc");
     EXPECT_SENTENCE(gemm, out, DTYPE_COUNT, "not in contract.inc");
@@ -306,7 +385,7 @@ TEST(contract, invalid_sentences)
 TEST(contract, equality_sees_every_field)
 {
     const struct contract base = {
-        .op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_CHAINS, .chains = 16, .splits = 1};
+        .op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_CHAINS, .chains = 16, .width = 1, .splits = 1};
     struct contract other = base;
     EXPECT_TRUE(contract_equal(&base, &other));
 #define EXPECT_SEEN(field, value)                                                                            \
@@ -322,6 +401,7 @@ TEST(contract, equality_sees_every_field)
     EXPECT_SEEN(scale, SCALE_BLOCK);
     EXPECT_SEEN(accumulation, ACC_ANY);
     EXPECT_SEEN(chains, 8);
+    EXPECT_SEEN(width, 2);
     EXPECT_SEEN(splits, 2);
     EXPECT_SEEN(nested, NESTED_FUSED);
     EXPECT_SEEN(denormals, DENORMALS_FLUSH);

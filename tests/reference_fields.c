@@ -1,7 +1,7 @@
 /*
- * Every field of a contract fixes bits: for each field of contract.inc, and the numbers of acc<L>x<S>, each
- * pair of values gives other output bits on some seeded input. A field that changes nothing would not be a
- * field. `format` has one value, and `op` another shape of output for each.
+ * Every field of a contract fixes bits: for each field of contract.inc, and the numbers of acc<L>w<W>x<S> and
+ * mma90x<S>, each pair of values gives other output bits on some seeded input. A field that changes nothing
+ * would not be a field. `format` has one value, and `op` another shape of output for each.
  */
 #include <string.h>
 
@@ -34,6 +34,14 @@ static const struct perturbation rows[] = {
     {"scale", "nf4_gemm_bf16_c16_dpbf16_ftz", "nf4_gemm_bf16_c16_sblk_dpbf16_ftz", false},
     {"accumulation", "nf4_gemm_bf16_acc16_ftz", "nf4_gemm_bf16_dpbf16_ftz", false},
     {"accumulation", "nf4_gemm_bf16_c16_sblk_acc16_ftz", "nf4_gemm_bf16_c16_sblk_dpbf16_ftz", false},
+    {"accumulation", "nf4_gemm_f16_acc16", "nf4_gemm_f16_mma80", false},
+    {"accumulation", "nf4_gemm_f16_acc16", "nf4_gemm_f16_mma90", false},
+    {"accumulation", "nf4_gemm_bf16_dpbf16_ftz", "nf4_gemm_bf16_mma80", false},
+    {"accumulation", "nf4_gemm_bf16_dpbf16_ftz", "nf4_gemm_bf16_mma90", false},
+    {"accumulation", "nf4_gemm_f16_mma80", "nf4_gemm_f16_mma90", false},
+    {"out", "nf4_gemm_f16_mma90", "nf4_gemm_bf16_mma90", false},
+    {"decode", "nf4_gemm_f16_mma90", "nf4_gemm_f16_c16_mma90", false},
+    {"nested", "nf4_gemm_f16_mma80", "nf4_gemm_f16_mma80_fused", false},
     {"nested", "nf4_dequant_f32", "nf4_dequant_f32_twostep", false},
     {"nested", "nf4_dequant_f32", "nf4_dequant_f32_fused", false},
     {"nested", "nf4_dequant_f32_twostep", "nf4_dequant_f32_fused", false},
@@ -142,13 +150,16 @@ TEST(fields, table_is_complete)
         }
 }
 
-TEST(fields, each_number_of_chains_and_splits_changes_bits)
+TEST(fields, each_number_changes_bits)
 {
     static const unsigned chains[] = {1, 2, 4, 8, 16, 32, 64}, splits[] = {1, 2, 3, 4, 8, 16};
+    static const unsigned widths[] = {1, 2, 4, 8, 16, 32, 64};
     enum { CHAINS = sizeof chains / sizeof chains[0], SPLITS = sizeof splits / sizeof splits[0] };
+    enum { WIDTHS = sizeof widths / sizeof widths[0] };
     for (unsigned op = OP_GEMM; op <= OP_GEMMDX; ++op)
         for (unsigned scale = SCALE_WEIGHT; scale <= SCALE_BLOCK; ++scale) {
-            struct contract a = {.op = op, .out = DTYPE_F32, .scale = scale, .accumulation = ACC_CHAINS};
+            struct contract a = {
+                .op = op, .out = DTYPE_F32, .scale = scale, .accumulation = ACC_CHAINS, .width = 1};
             for (unsigned i = 0; i < CHAINS; ++i)
                 for (unsigned j = i + 1; j < CHAINS; ++j) {
                     a.splits = 1;
@@ -174,5 +185,29 @@ TEST(fields, each_number_of_chains_and_splits_changes_bits)
                     test_note("op %u scale %u splits %u, %u", op, scale, splits[i], splits[j]);
                     EXPECT_TRUE(differences(&a, &b, false) > 0);
                 }
+            /* two chains; backward 24 summed elements lie in the first chain from a width of 32 on */
+            for (unsigned i = 0; i < WIDTHS; ++i)
+                for (unsigned j = i + 1; j < WIDTHS; ++j) {
+                    a.chains = 2;
+                    a.splits = 1;
+                    a.width = widths[i];
+                    struct contract b = a;
+                    b.width = widths[j];
+                    if (contract_invalid(&a) || contract_invalid(&b) || (op == OP_GEMMDX && widths[i] >= 32))
+                        continue;
+                    test_note("op %u scale %u widths %u, %u", op, scale, widths[i], widths[j]);
+                    EXPECT_TRUE(differences(&a, &b, false) > 0);
+                }
+            a.width = 1;
+        }
+    for (unsigned i = 0; i < SPLITS; ++i)
+        for (unsigned j = i + 1; j < SPLITS; ++j) {
+            struct contract a = {
+                .op = OP_GEMM, .out = DTYPE_F16, .accumulation = ACC_MMA90, .splits = splits[i]};
+            struct contract b = a;
+            b.splits = splits[j];
+            /* 13 steps of 16: 8 splits and 16 have 2 and 1 each */
+            test_note("mma90 splits %u, %u", splits[i], splits[j]);
+            EXPECT_TRUE(differences(&a, &b, false) > 0);
         }
 }

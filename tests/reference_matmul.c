@@ -7,16 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "reference/mma.h"
 #include "tests/reference_problem.h"
 
 /* Orders to try with every shape; types, decode, scale, nested and bias are combined with them. */
 static const struct {
     enum accumulation accumulation;
-    unsigned chains, splits;
+    unsigned chains, width, splits;
 } orders[] = {
-    {ACC_CHAINS, 1, 1},   {ACC_CHAINS, 2, 1},  {ACC_CHAINS, 4, 3},  {ACC_CHAINS, 8, 1},
-    {ACC_CHAINS, 16, 1},  {ACC_CHAINS, 16, 4}, {ACC_CHAINS, 32, 1}, {ACC_CHAINS, 64, 1},
-    {ACC_CHAINS, 64, 64}, {ACC_CHAINS, 1, 64}, {ACC_CHAINS, 32, 7}, {ACC_DPBF16, 16, 1},
+    {ACC_CHAINS, 1, 1, 1},   {ACC_CHAINS, 2, 1, 1},  {ACC_CHAINS, 4, 1, 3},  {ACC_CHAINS, 8, 1, 1},
+    {ACC_CHAINS, 16, 1, 1},  {ACC_CHAINS, 16, 1, 4}, {ACC_CHAINS, 32, 1, 1}, {ACC_CHAINS, 64, 1, 1},
+    {ACC_CHAINS, 64, 1, 64}, {ACC_CHAINS, 1, 1, 64}, {ACC_CHAINS, 32, 1, 7}, {ACC_DPBF16, 16, 0, 1},
+    {ACC_CHAINS, 32, 8, 1},  {ACC_CHAINS, 4, 2, 3},  {ACC_CHAINS, 2, 64, 1}, {ACC_CHAINS, 1, 16, 5},
+    {ACC_CHAINS, 16, 4, 2},  {ACC_MMA80, 0, 0, 1},   {ACC_MMA80, 0, 0, 4},   {ACC_MMA90, 0, 0, 1},
+    {ACC_MMA90, 0, 0, 7},
 };
 
 static const struct {
@@ -33,6 +37,8 @@ static const struct {
     {1, 17, 127, 64, "a tile of columns and one; one k short of 128"},
     {16, 4, 128, 64, "everything divides"},
     {5, 17, 129, 64, "one k past 128"},
+    {3, 4, 24, 32, "a block of mma80 past a step"},
+    {2, 3, 513, 64, "one k past two turns of 32 chains of 8"},
     {2, 7, 200, 128, "rows start inside a block, at a group"},
     {17, 18, 65, 4096, "one block for all rows"},
     {3, 5, 1000, 32, "runs shorter than 64 chains"},
@@ -54,6 +60,7 @@ static void every_pinned_contract(void (*visit)(const struct contract *))
                         .scale = bits & 2 ? SCALE_BLOCK : SCALE_WEIGHT,
                         .accumulation = orders[o].accumulation,
                         .chains = orders[o].chains,
+                        .width = orders[o].width,
                         .splits = orders[o].splits,
                         /* each order meets each of them through the other fields */
                         .nested = (enum nested)((o + out + bits) % 3),
@@ -147,6 +154,43 @@ TEST(matmul, pinned_is_its_definition_on_odd_values)
     every_pinned_contract(compare_odd_values);
 }
 
+/* The mma contracts on operands of every exponent: denormals, results that are cut to one or to a zero, sums
+ * that become infinite on the way. Infinite operands are in rows and columns of their own. */
+static void compare_all_exponents(const struct contract *c)
+{
+    enum { M = 20, N = 24, K = 100 };
+    if (!accumulation_is_mma(c->accumulation))
+        return;
+    static const struct {
+        int x_low, x_high, absmax_low, absmax_high;
+    } ranges[] = {{-24, 15, -20, 15}, {-127, 127, -127, 126}, {-80, -60, -80, -60}, {40, 63, 50, 64}};
+    for (size_t s = 0; s < sizeof ranges / sizeof ranges[0]; ++s) {
+        struct problem p = problem_new(c, M, N, K, 32, false, 400 + s);
+        struct contract plain = *c;
+        plain.nested = NESTED_NONE;
+        for (size_t i = 0; i < M * K; ++i) {
+            float x = random_exponent(401 + s, i, ranges[s].x_low, ranges[s].x_high);
+            if (i / K == 5 && i % 30 == 0)
+                x = i % 60 ? INFINITY : NAN;
+            if (c->out == DTYPE_F16 && i / K != 6) /* row 6: what overflows is infinite */
+                x = fmaxf(fminf(x, 65504.0f), -65504.0f);
+            dtype_store(c->out, p.a, i, x);
+        }
+        for (size_t b = 0; b < nf4_block_count(N * K, 32); ++b)
+            p.absmax[b] =
+                b == 17 ? INFINITY
+                        : fabsf(random_exponent(402 + s, b, ranges[s].absmax_low, ranges[s].absmax_high));
+        note_problem(&plain, &p);
+        compare_with_at(&plain, &p);
+        problem_release(&p);
+    }
+}
+
+TEST(matmul, mma_is_its_definition_at_every_exponent)
+{
+    every_pinned_contract(compare_all_exponents);
+}
+
 /*
  * And with sums that cancel. A 16-bit output hides the low bits of an fp32 sum, and with them its order. Here
  * the weights are +-1 and the products come in pairs of 2^-12 .. 2^15 and its negative, at random places:
@@ -219,7 +263,7 @@ TEST(matmul, unpinned_contracts_are_refused)
     static const struct contract rows[] = {
         {.op = OP_GEMM, .out = DTYPE_F32, .accumulation = ACC_ANY},
         {.op = OP_DEQUANT, .out = DTYPE_F32},
-        {.op = OP_GEMM, .out = DTYPE_F32, .accumulation = ACC_CHAINS, .chains = 3, .splits = 1},
+        {.op = OP_GEMM, .out = DTYPE_F32, .accumulation = ACC_CHAINS, .chains = 3, .width = 1, .splits = 1},
     };
     struct contract good = contract_of("nf4_gemm_f32_acc1");
     struct problem p = problem_new(&good, 2, 2, 64, 64, false, 1);
@@ -255,6 +299,13 @@ TEST(matmul, orders_by_hand)
         {"nf4_gemm_f32_acc1x4", 0x1p24f + 48},
         {"nf4_gemm_f32_acc1x64", 0x1p24f},      /* 64 parts added in order: as one chain */
         {"nf4_gemm_f32_acc2x64", 0x1p24f + 62}, /* parts of 2: (2^24 + 1), then 31 twos; 32 parts are empty */
+        {"nf4_gemm_f32_acc2w8", 0x1p24f + 32},
+        {"nf4_gemm_f32_acc2w32", 0x1p24f + 32},
+        {"nf4_gemm_f32_acc2w64", 0x1p24f}, /* all in the first chain */
+        {"nf4_gemm_f32_acc4w16", 0x1p24f + 48},
+        {"nf4_gemm_f32_acc16w2", 0x1p24f + 60}, /* chain 0 has k = 0, 1, 32 and 33 */
+        {"nf4_gemm_f32_acc2w8x4", 0x1p24f + 56},
+        {"nf4_gemm_f32_acc1w64x4", 0x1p24f}, /* one split has all 64 */
     };
     float x[K];
     uint8_t packed[K / 2];
@@ -396,6 +447,75 @@ TEST(matmul, dpbf16_flushes_by_hand)
     }
 }
 
+/* What a 16-bit output shows of a sum that is cut among the denormals of fp32, or to zero. */
+TEST(matmul, mma_cuts_denormals_by_hand)
+{
+    static const struct {
+        const char *what;
+        size_t k;
+        float x[3];
+        uint16_t y[MMA_MODEL_COUNT];
+    } rows[] = {
+        {"2^-134, a tie of bf16", 3, {0x1p-70f}, {0x0000, 0x0000}},
+        {"2^-134 + 2^-149", 3, {0x1p-70f, 0, 0x1p-85f}, {0x0001, 0x0001}},
+        {"2^-134 and what is lost", 3, {0x1p-70f, 0, 0x1.fep-86f}, {0x0000, 0x0000}},
+        {"the same, negative", 3, {-0x1p-70f, 0, -0x1.fep-86f}, {0x8000, 0x8000}},
+        {"nothing is left, and a block without elements follows", 1, {-0x1p-90f}, {0x0000, 0x8000}},
+    };
+    static const char *const names[MMA_MODEL_COUNT] = {"nf4_gemm_bf16_mma80", "nf4_gemm_bf16_mma90"};
+    const uint8_t packed[2] = {0xff, 0xff}; /* code 15 */
+    const float absmax = 0x1p-64f;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i)
+        for (enum mma_model model = 0; model < MMA_MODEL_COUNT; ++model) {
+            const struct contract c = contract_of(names[model]);
+            uint16_t x[3], y = 0xffff;
+            for (size_t k = 0; k < 3; ++k)
+                x[k] = bf16_from_f32(rows[i].x[k]);
+            const struct nf4_tensor w = {
+                .count = rows[i].k, .blocksize = 32, .packed = packed, .absmax = &absmax};
+            const struct matmul p = {.m = 1, .n = 1, .k = rows[i].k, .a = x, .w = &w};
+            test_note("%s: %s", names[model], rows[i].what);
+            EXPECT_TRUE(matmul_pinned(&c, &p, &y));
+            EXPECT_EQ_BITS(rows[i].y[model], y);
+            EXPECT_EQ_BITS(rows[i].y[model], bf16_from_f32(matmul_pinned_at(&c, &p, 0, 0)));
+        }
+}
+
+/*
+ * A denormal fp16 has the exponent -14. Here the first step leaves 1.5 * 2^-25 in the sum, and the third adds
+ * 2^-9 as a product whose exponent is 1 or -9: its grid cuts the first away, or does not. A bias of -2^-9
+ * shows it.
+ */
+TEST(matmul, mma_aligns_to_denormal_operands_by_hand)
+{
+    static const struct {
+        const char *what;
+        float x, absmax;
+        uint16_t y;
+    } rows[] = {
+        {"normal operands", 0x1p-14f, 0x1p5f, 0x0001},
+        {"denormal activation", 0x1p-24f, 0x1p15f, 0x0000},
+        {"denormal weight", 0x1p15f, 0x1p-24f, 0x0000},
+    };
+    static const char *const names[MMA_MODEL_COUNT] = {"nf4_gemm_f16_mma80", "nf4_gemm_f16_mma90"};
+    uint8_t packed[32];
+    memset(packed, 0xff, sizeof packed); /* code 15 is 1 */
+    const uint16_t bias = f16_from_f32(-0x1p-9f);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i)
+        for (enum mma_model model = 0; model < MMA_MODEL_COUNT; ++model) {
+            const struct contract c = contract_of(names[model]);
+            const float absmax[2] = {0x1p-12f, rows[i].absmax};
+            const uint16_t x[64] = {[0] = f16_from_f32(0x1.8p-13f), [32] = f16_from_f32(rows[i].x)};
+            uint16_t y = 0xffff;
+            const struct nf4_tensor w = {.count = 64, .blocksize = 32, .packed = packed, .absmax = absmax};
+            const struct matmul p = {.m = 1, .n = 1, .k = 64, .a = x, .bias = &bias, .w = &w};
+            test_note("%s: %s", names[model], rows[i].what);
+            EXPECT_TRUE(matmul_pinned(&c, &p, &y));
+            EXPECT_EQ_BITS(rows[i].y, y);
+            EXPECT_EQ_BITS(rows[i].y, f16_from_f32(matmul_pinned_at(&c, &p, 0, 0)));
+        }
+}
+
 /* A chain without an element in a run is left alone: +0 times an infinite absmax would make it NaN. */
 TEST(matmul, chains_outside_a_run_by_hand)
 {
@@ -534,8 +654,10 @@ TEST(matmul, pinned_lies_within_the_bound_of_fp64)
  * vacuous. */
 TEST(matmul, bound_is_near_what_happens)
 {
-    static const char *const names[] = {"nf4_gemm_bf16_acc16", "nf4_gemm_f16_sblk_acc1",
-                                        "nf4_gemmdx_bf16_acc8x4", "nf4_gemm_bf16_dpbf16_ftz"};
+    static const char *const names[] = {"nf4_gemm_bf16_acc16",    "nf4_gemm_f16_sblk_acc1",
+                                        "nf4_gemmdx_bf16_acc8x4", "nf4_gemm_bf16_dpbf16_ftz",
+                                        "nf4_gemm_f16_acc32w8",   "nf4_gemm_f16_mma80",
+                                        "nf4_gemm_bf16_mma90"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
         struct contract c = contract_of(names[i]);
         struct problem p = problem_new(&c, 3, 300, 1024, 64, false, 31);
@@ -555,6 +677,39 @@ TEST(matmul, bound_is_near_what_happens)
     }
 }
 
+/*
+ * The part of the bound that belongs to the mma models: 1 and then products each just too small for the grid
+ * beside it. All are lost, and the 1 that is left is exact in fp16, so that half of the bound would not do.
+ */
+TEST(matmul, mma_bound_is_near_the_worst_case)
+{
+    enum { K = 1 << 15, BLOCK = 32 };
+    static const char *const names[MMA_MODEL_COUNT] = {"nf4_gemm_f16_mma80", "nf4_gemm_f16_mma90"};
+    uint16_t *x = malloc(K * sizeof *x), y = 0;
+    uint8_t *packed = malloc(K / 2);
+    float absmax[K / BLOCK];
+    ASSERT_TRUE(x != NULL && packed != NULL);
+    memset(packed, 0xff, K / 2); /* code 15 is 1 */
+    for (enum mma_model model = 0; model < MMA_MODEL_COUNT; ++model) {
+        for (size_t k = 0; k < K; ++k)
+            x[k] = k == 0 ? f16_from_f32(1.0f) : k < BLOCK ? 0 : f16_from_f32(0x1.ffcp-13f);
+        for (size_t b = 0; b < K / BLOCK; ++b)
+            absmax[b] = b == 0 ? 1.0f : ldexpf(1.0f, 12 - mma_fraction_bits(model));
+        const struct contract c = contract_of(names[model]);
+        const struct nf4_tensor w = {.count = K, .blocksize = BLOCK, .packed = packed, .absmax = absmax};
+        const struct matmul p = {.m = 1, .n = 1, .k = K, .a = x, .w = &w};
+        double value, magnitude;
+        EXPECT_TRUE(matmul_pinned(&c, &p, &y));
+        matmul_fp64(&c, &p, &value, &magnitude);
+        const double share = fabs((double)f16_to_f32(y) - value) / matmul_bound(&c, K, value, magnitude);
+        test_note("%s: error / bound %g", names[model], share);
+        EXPECT_EQ_BITS(0x3c00, y);
+        EXPECT_TRUE(share <= 1 && share > 0.55);
+    }
+    free(x);
+    free(packed);
+}
+
 TEST(matmul, bound_formula)
 {
     struct contract c = contract_of("nf4_gemm_f32_acc1");
@@ -566,6 +721,20 @@ TEST(matmul, bound_formula)
     /* 100 elements by 4 splits are 25 each, 2 a chain; scale, 4 of the tree, 3 splits, bias. */
     gamma = 11 * u / (1 - 11 * u);
     e = gamma * 5 + 11 * 0x1p-149;
+    EXPECT_NEAR(e + 0x1p-8 * (2 + e) + 0x1p-133, matmul_bound(&c, 100, 2, 5), 1e-20);
+    c = contract_of("nf4_gemm_bf16_acc4w8x2");
+    /* 100 elements by 2 splits are 50 each, 2 turns of 8 a chain; 2 of the tree, 1 split, bias. */
+    gamma = 20 * u / (1 - 20 * u);
+    e = gamma * 5 + 20 * 0x1p-149;
+    EXPECT_NEAR(e + 0x1p-8 * (2 + e) + 0x1p-133, matmul_bound(&c, 100, 2, 5), 1e-20);
+    c = contract_of("nf4_gemm_bf16_mma80x2");
+    /* 50 elements a split: 4 steps of 2 blocks; 1 split, bias. */
+    gamma = 82 * u / (1 - 82 * u);
+    e = gamma * 5 + 82 * 0x1p-149;
+    EXPECT_NEAR(e + 0x1p-8 * (2 + e) + 0x1p-133, matmul_bound(&c, 100, 2, 5), 1e-20);
+    c = contract_of("nf4_gemm_bf16_mma90x2");
+    gamma = 42 * u / (1 - 42 * u);
+    e = gamma * 5 + 42 * 0x1p-149;
     EXPECT_NEAR(e + 0x1p-8 * (2 + e) + 0x1p-133, matmul_bound(&c, 100, 2, 5), 1e-20);
     c = contract_of("nf4_gemm_f16_any");
     gamma = 102 * u / (1 - 102 * u);

@@ -50,7 +50,7 @@ TEST(verify, a_vacuous_pass_is_mistrusted)
     struct verification v;
     struct verifier *verifier = verifier_new();
     ASSERT_EQ(STATUS_OK, problem_parse("gemm f32 m=8 n=64 k=64 blocksize=64", &p));
-    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &o));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
     memset(o.sets[0].x.data, 0, o.sets[0].x.size);
     operands_rehash(&o);
     EXPECT_EQ(STATUS_OK, verify(verifier, kernel_find("nf4_gemm_f32_acc1__scalar"), &o, &v));
@@ -77,10 +77,10 @@ TEST(verify, every_variant_passes_a_small_case)
         snprintf(text, sizeof text, cases[k->contract.op], dtype_word(k->contract.out),
                  k->contract.nested != NESTED_NONE);
         ASSERT_EQ(STATUS_OK, problem_parse(text, &p));
-        if (kernel_unavailable(k, reason) || kernel_inapplicable(k, &p, reason))
+        if (kernel_unavailable(k, &device_cpu, reason) || kernel_inapplicable(k, &p, reason))
             continue;
         test_note("%s on %s", k->name, text);
-        ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &o));
+        ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
         EXPECT_EQ(STATUS_OK, verify(verifier, k, &o, &v));
         EXPECT_STREQ("", v.reason);
         EXPECT_EQ(VERDICT_PASS, v.verdict);

@@ -20,7 +20,7 @@ from conftest import SOURCE
 def test_help_and_version(nf4bench):
     for argument in ("--help", "help"):
         text = nf4bench(argument).stdout
-        for command in ("list", "verify", "run", "show", "report", "export"):
+        for command in ("list", "verify", "try", "run", "show", "report", "export"):
             assert re.search(rf"^  {command} ", text, re.M)
     assert nf4bench("--version").stdout.startswith("nf4bench ")
     assert "--resume" in nf4bench("run", "--help").stdout
@@ -45,6 +45,24 @@ def test_list_says_what_runs_here(nf4bench):
 def test_verify_passes_and_counts(nf4bench, small):
     done = nf4bench("verify", small)
     assert re.search(r"^\d+ pass, 0 fail, 0 mistrusted, \d+ skipped$", done.stdout, re.M)
+
+
+def test_cuda_kernels_run_under_the_executor(nf4bench, tmp_path):
+    case = ("--case", "dequant bf16 n=40 k=100 blocksize=64")
+    for device in ("simt", "simt:fast,schedule=3,async=eager"):
+        done = nf4bench("verify", *case, "--device", device, "-V")
+        assert re.search(r"^PASS +nf4_dequant_bf16__sm75_", done.stdout, re.M)
+        assert "__scalar" not in done.stdout
+    out = tmp_path / "r.h5"
+    nf4bench("run", *case, "--device", "simt", "-o", out)
+    with h5py.File(out) as f:
+        assert f.attrs["device"].decode() == "simt:fast"
+        rows = f["results"][:]
+        assert len(rows) and all(r["sample_count"] == 0 for r in rows)  # no time of the executor is recorded
+
+
+def test_unknown_device_says_what_there_is(nf4bench, small):
+    assert "simt:checked" in nf4bench("verify", small, "--device", "gpu", code=2).stderr
 
 
 def test_repro_line_runs_one_case(nf4bench):

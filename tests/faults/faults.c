@@ -5,6 +5,7 @@
 #include "tests/faults/faults.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/kernel.h"
@@ -114,6 +115,109 @@ static float load(const void *array, size_t i, bool f32)
     return f32 ? ((const float *)array)[i] : from_bf16(((const uint16_t *)array)[i]);
 }
 
+/* The exponent of x as a bf16 or fp32 number. */
+static int exponent_of(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    const int stored = (int)(u >> 23 & 255);
+    return (stored ? stored : 1) - 127;
+}
+
+/* x cut toward zero, or rounded to nearest, to a multiple of 2^last; |x| * 2^-last is below 2^40. */
+static double cut(double x, int last, bool to_nearest)
+{
+    const double scaled = x * ldexp(1, -last);
+    return copysign(to_nearest ? nearbyint(scaled) : (double)(int64_t)scaled, x) * ldexp(1, last);
+}
+
+/* A block of a tensor core: c + a . b, terms cut to f bits right of the largest exponent, the sum to fp32. */
+static float mma_block(size_t n, int f, const float *a, const float *b, float c, bool to_nearest)
+{
+    int largest = -1000;
+    double sum = 0, plain = c;
+    for (size_t i = 0; i < n; i++) {
+        const int exponent = exponent_of(a[i]) + exponent_of(b[i]);
+        plain += (double)a[i] * b[i];
+        if (a[i] != 0 && b[i] != 0 && exponent > largest)
+            largest = exponent;
+    }
+    if (!isfinite(plain)) /* an infinite term, or NaN: products of floats are finite in double */
+        return isnan(plain) ? NAN : (float)plain;
+    if (c != 0 && exponent_of(c) > largest)
+        largest = exponent_of(c);
+    if (largest == -1000)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        sum += cut((double)a[i] * b[i], largest - f, false);
+    sum += cut(c, largest - f, false);
+    if (sum == 0)
+        return 0;
+    const int exponent = ilogb(sum) < -126 ? -126 : ilogb(sum);
+    return (float)cut(sum, exponent - 23, to_nearest);
+}
+
+enum order { ACC1, ACC4W8, MMA80, MMA90 };
+
+/* The sum of one output but its bias, in an order of its own; x and w have `count` elements. */
+static float ordered_sum(const float *x, const float *w, size_t count, enum order order, enum fault_id fault)
+{
+    float acc[16] = {0};
+    if (fault == FAULT_mma80_for_mma90)
+        order = MMA80;
+    if (fault == FAULT_mma90_for_mma80)
+        order = MMA90;
+    if (fault == FAULT_one_chain)
+        order = ACC1;
+    size_t chains = order == ACC4W8 ? 4 : 1, width = order == ACC4W8 && fault != FAULT_narrow_chains ? 8 : 1;
+    if (fault == FAULT_chains_for_mma80 || fault == FAULT_chains_for_mma90) {
+        order = ACC4W8;
+        chains = 16;
+    }
+    if (order == ACC1 || order == ACC4W8) {
+        for (size_t k = 0; k < count; k++)
+            acc[k / width % chains] = fmaf(x[k], w[k], acc[k / width % chains]);
+        for (size_t h = chains / 2; h > 0; h /= 2)
+            for (size_t i = 0; i < h; i++)
+                acc[i] += acc[i + h];
+        return acc[0];
+    }
+    const size_t steps = (count + 15) / 16;
+    for (size_t s = 0; s < steps; s++) {
+        const size_t k0 = 16 * (fault == FAULT_mma_other_order ? steps - 1 - s : s);
+        float a[16] = {0}, b[16] = {0}, *sum = &acc[fault == FAULT_mma_two_accumulators ? s % 2 : 0];
+        for (size_t i = 0; i < 16 && k0 + i < count; i++) {
+            const size_t to = fault == FAULT_mma_interleaves_k ? i / 2 + i % 2 * 8 : i;
+            a[to] = x[k0 + i];
+            b[to] = w[k0 + i];
+        }
+        const size_t n = order == MMA80 ? 8 : 16;
+        for (size_t i = 0; i < 16; i += n)
+            *sum = mma_block(n, order == MMA80 ? 24 : 25, a + i, b + i, *sum,
+                             fault == FAULT_mma_rounds_to_nearest);
+    }
+    return acc[0] + acc[1];
+}
+
+/* A product in one of the orders above, bf16. */
+static inline void ordered_product(const struct gemm_args *a, enum fault_id fault, enum order order)
+{
+    float *w = malloc(2 * (a->k + 1) * sizeof *w), *x = w + a->k;
+    for (size_t n = 0; n < a->n; n++) {
+        for (size_t k = 0; k < a->k; k++)
+            w[k] = from_bf16(to_bf16(weight(&a->w, n * a->k + k, NO_FAULT), false));
+        for (size_t i = 0; i < a->m; i++) {
+            for (size_t k = 0; k < a->k; k++)
+                x[k] = load(a->x, i * a->k + k, false);
+            float sum = ordered_sum(x, w, a->k, order, fault);
+            if (a->bias)
+                sum += load(a->bias, n, false);
+            ((uint16_t *)a->y)[i * a->n + n] = to_bf16(sum, false);
+        }
+    }
+    free(w);
+}
+
 static inline void product(const struct gemm_args *a, enum fault_id fault, bool f32)
 {
     for (size_t i = 0; i < a->m; i++) {
@@ -153,7 +257,24 @@ static inline void gemm_f32(const struct gemm_args *a, enum fault_id fault)
 {
     product(a, fault, true);
 }
-#define gemm_f32_args gemm_args
+static inline void gemm_acc4w8(const struct gemm_args *a, enum fault_id fault)
+{
+    ordered_product(a, fault, ACC4W8);
+}
+
+static inline void gemm_mma80(const struct gemm_args *a, enum fault_id fault)
+{
+    ordered_product(a, fault, MMA80);
+}
+
+static inline void gemm_mma90(const struct gemm_args *a, enum fault_id fault)
+{
+    ordered_product(a, fault, MMA90);
+}
+#define gemm_f32_args    gemm_args
+#define gemm_acc4w8_args gemm_args
+#define gemm_mma80_args  gemm_args
+#define gemm_mma90_args  gemm_args
 
 static void run_right_dequant(const struct dequant_args *a)
 {
@@ -162,6 +283,18 @@ static void run_right_dequant(const struct dequant_args *a)
 static void run_right_gemm(const struct gemm_args *a)
 {
     gemm(a, NO_FAULT);
+}
+static void run_right_acc4w8(const struct gemm_args *a)
+{
+    gemm_acc4w8(a, NO_FAULT);
+}
+static void run_right_mma80(const struct gemm_args *a)
+{
+    gemm_mma80(a, NO_FAULT);
+}
+static void run_right_mma90(const struct gemm_args *a)
+{
+    gemm_mma90(a, NO_FAULT);
 }
 #define FAULT(name, op, verdict, check, what)                                                                \
     static void run_##name(const struct op##_args *a)                                                        \
@@ -175,21 +308,28 @@ static void run_right_gemm(const struct gemm_args *a)
     {                                                                                                        \
         COMMON, .name = text, .contract = {.op = OP_DEQUANT, .out = DTYPE_BF16}, .dequant = (function)       \
     }
-#define AS_gemm(text, function)     AS_product(text, function, DTYPE_BF16)
-#define AS_gemm_f32(text, function) AS_product(text, function, DTYPE_F32)
-#define AS_product(text, function, type)                                                                     \
+#define AS_gemm(text, function)        AS_product(text, function, DTYPE_BF16, CHAINS, 1, 1)
+#define AS_gemm_f32(text, function)    AS_product(text, function, DTYPE_F32, CHAINS, 1, 1)
+#define AS_gemm_acc4w8(text, function) AS_product(text, function, DTYPE_BF16, CHAINS, 4, 8)
+#define AS_gemm_mma80(text, function)  AS_product(text, function, DTYPE_BF16, MMA80, 0, 0)
+#define AS_gemm_mma90(text, function)  AS_product(text, function, DTYPE_BF16, MMA90, 0, 0)
+#define AS_product(text, function, type, acc, chains_, width_)                                               \
     {                                                                                                        \
         COMMON, .name = text, .gemm = (function), .contract = {                                              \
             .op = OP_GEMM,                                                                                   \
             .out = type,                                                                                     \
-            .accumulation = ACC_CHAINS,                                                                      \
-            .chains = 1,                                                                                     \
+            .accumulation = ACC_##acc,                                                                       \
+            .chains = chains_,                                                                               \
+            .width = width_,                                                                                 \
             .splits = 1                                                                                      \
         }                                                                                                    \
     }
 
 const struct kernel right_dequant = AS_dequant("right_dequant", run_right_dequant);
 const struct kernel right_gemm = AS_gemm("right_gemm", run_right_gemm);
+const struct kernel right_acc4w8 = AS_gemm_acc4w8("right_acc4w8", run_right_acc4w8);
+const struct kernel right_mma80 = AS_gemm_mma80("right_mma80", run_right_mma80);
+const struct kernel right_mma90 = AS_gemm_mma90("right_mma90", run_right_mma90);
 
 const struct fault faults[] = {
 #define FAULT(name, op, verdict, check, what)                                                                \

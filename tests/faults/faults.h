@@ -15,6 +15,6 @@ extern const struct fault faults[];
 extern const unsigned fault_count;
 
 /* The same code without a fault: must pass, or the faults prove nothing. */
-extern const struct kernel right_dequant, right_gemm;
+extern const struct kernel right_dequant, right_gemm, right_acc4w8, right_mma80, right_mma90;
 
 #endif

@@ -29,7 +29,7 @@ static void check(const struct kernel *k, enum verdict verdict, const char *name
     struct verifier *verifier = verifier_new();
     p.out = k->contract.out;
     ASSERT_TRUE(verifier != NULL);
-    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &o));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
     test_note("%s: %s", k->name, what);
     EXPECT_EQ(STATUS_OK, verify(verifier, k, &o, &v));
     EXPECT_EQ(verdict, v.verdict);
@@ -48,6 +48,9 @@ TEST(faults, right_code_passes)
 {
     check(&right_dequant, VERDICT_PASS, "real_data", "no fault");
     check(&right_gemm, VERDICT_PASS, "real_data", "no fault");
+    check(&right_acc4w8, VERDICT_PASS, "real_data", "no fault");
+    check(&right_mma80, VERDICT_PASS, "real_data", "no fault");
+    check(&right_mma90, VERDICT_PASS, "real_data", "no fault");
 }
 
 #ifndef NF4BENCH_SANITIZED /* the sanitizer would end the process at the writes out of bounds, as it should  \
@@ -67,7 +70,7 @@ TEST(faults, first_mismatch_is_decoded)
     struct verification v;
     struct verifier *verifier = verifier_new();
     ASSERT_TRUE(verifier != NULL);
-    ASSERT_EQ(STATUS_OK, operands_init(&dequant_problem, 1, &o));
+    ASSERT_EQ(STATUS_OK, operands_init(&dequant_problem, 1, &device_cpu, &o));
     EXPECT_EQ(STATUS_OK, verify(verifier, &faults[0].kernel, &o, &v));
     EXPECT_CONTAINS(v.reason, "differ; element ");
     EXPECT_CONTAINS(v.detail, "weight row ");

@@ -1,0 +1,60 @@
+# CudaKernels.cmake: the .cu files of the table. Host builds for the executor (harness/simt/), with any C++ compiler:
+# kernels_fast, and kernels_checked, instrumented for harness/simt/checker.c. With NF4BENCH_CUDA also a fatbin for
+# each file, of every listed architecture from what its rows ask for, in <build>/fatbin/.
+set(NF4BENCH_CUDA_ARCHITECTURES 75 80 86 89 90 90a 100 120)
+
+list(TRANSFORM NF4BENCH_CUDA_SOURCES PREPEND ${kernel_dir}/ OUTPUT_VARIABLE cuda_files)
+set_source_files_properties(${cuda_files} PROPERTIES LANGUAGE CXX)
+
+# add_host_build(target build [option...]): `files` are compiled as SIMT_BUILD=<build>.
+function(add_host_build target build files)
+    add_library(${target} OBJECT ${files})
+    target_link_libraries(${target} PRIVATE project_options)
+    target_compile_definitions(${target} PRIVATE SIMT_BUILD=${build})
+    target_compile_options(${target} PRIVATE -x c++ -g1 -fno-exceptions -fno-rtti ${ARGN})
+    set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+endfunction()
+
+add_host_build(kernels_fast fast "${cuda_files}")
+target_compile_definitions(kernels_fast PRIVATE SIMT_TABLE)
+# Instrumented code next to AddressSanitizer's would be seen by both: sanitizer builds have no checked kernels.
+if(NF4BENCH_SANITIZE)
+    set(NF4BENCH_SIMT_CHECKED 0)
+    add_library(kernels_checked INTERFACE)
+else()
+    set(NF4BENCH_SIMT_CHECKED 1)
+    set(checked_options -O1 -fsanitize=thread,alignment -include ${PROJECT_SOURCE_DIR}/harness/simt/checked.h)
+    if(CMAKE_CXX_COMPILER_ID MATCHES Clang) # which else leaves a read out when a write to the same place follows
+        list(APPEND checked_options "SHELL:-mllvm -tsan-instrument-read-before-write")
+    endif()
+    add_host_build(kernels_checked checked "${cuda_files}" ${checked_options})
+    target_compile_definitions(kernels_checked PRIVATE SIMT_TABLE)
+endif()
+
+if(NF4BENCH_CUDA)
+    find_program(NF4BENCH_NVCC nvcc PATHS /usr/local/cuda/bin REQUIRED)
+    set(fatbins)
+    foreach(source IN LISTS NF4BENCH_CUDA_SOURCES)
+        set(gencode)
+        foreach(arch IN LISTS NF4BENCH_CUDA_ARCHITECTURES)
+            string(REGEX REPLACE "[a-z]" "" number ${arch})
+            if(number GREATER_EQUAL cuda_min_sm_${source})
+                list(APPEND gencode -gencode arch=compute_${arch},code=sm_${arch})
+            endif()
+        endforeach()
+        # PTX for GPUs that come after the list.
+        list(APPEND gencode -gencode arch=compute_${number},code=compute_${number})
+        string(REGEX REPLACE "[/.]" "_" id ${source})
+        set(out ${PROJECT_BINARY_DIR}/fatbin/${id}.fatbin)
+        add_custom_command(OUTPUT ${out}
+            COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/fatbin
+            COMMAND ${NF4BENCH_NVCC} -fatbin -std=c++17 -fmad=false -O3 --threads 2 -diag-suppress 177
+                    -I${PROJECT_SOURCE_DIR} ${gencode} -MD -MF ${out}.d -o ${out} ${kernel_dir}/${source}
+            DEPENDS ${kernel_dir}/${source}
+            DEPFILE ${out}.d
+            COMMENT "nvcc ${source}"
+            VERBATIM)
+        list(APPEND fatbins ${out})
+    endforeach()
+    add_custom_target(fatbins ALL DEPENDS ${fatbins})
+endif()

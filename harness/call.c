@@ -1,0 +1,111 @@
+#include "harness/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { BUFFERS_MAX = 12 };
+
+struct buffer_list {
+    struct simt_buffer buffer[BUFFERS_MAX];
+    size_t count;
+};
+
+static void add(struct buffer_list *list, const char *name, const struct buffer *b, bool writable,
+                size_t granule)
+{
+    if (b->size)
+        list->buffer[list->count++] = (struct simt_buffer){.name = name,
+                                                           .data = b->data,
+                                                           .size = b->size,
+                                                           .writable = writable,
+                                                           .granule = (unsigned)granule};
+}
+
+/* All that a kernel may touch, under the names of kernel.h. */
+static void list_buffers(const struct operands *o, size_t i, struct buffer_list *list)
+{
+    const struct operand_set *set = &o->sets[i];
+    bool product = o->problem.op != OP_DEQUANT;
+    add(list, "packed", &set->packed, false, 1);
+    add(list, "absmax", &set->absmax, false, 4);
+    add(list, "absmax_code", &set->absmax_code, false, 1);
+    add(list, "nested_absmax", &set->nested_absmax, false, 4);
+    add(list, "nested_map", &o->nested_map, false, 4);
+    if (product) {
+        add(list, "x", &set->x, false, dtype_size(o->problem.out));
+        if (o->problem.bias)
+            add(list, "bias", &set->bias, false, dtype_size(o->problem.out));
+        add(list, "workspace", &o->workspace, true, 1);
+    }
+    add(list, product ? "y" : "out", &set->out, true, dtype_size(o->problem.out));
+}
+
+/* Kernels that ran into the time limit. */
+static const struct kernel *endless[64];
+static size_t endless_count;
+
+static bool is_endless(const struct kernel *k)
+{
+    for (size_t i = 0; i < endless_count; i++)
+        if (endless[i] == k)
+            return true;
+    return false;
+}
+
+static bool call_simt(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault)
+{
+    struct device *d = o->device;
+    struct simt_options options = {
+        .checked = d->checked,
+        .limit_s = d->limit_s,
+        .tensor_core = k->contract.accumulation == ACC_MMA80 ? SIMT_TENSOR_CORE_80 : SIMT_TENSOR_CORE_90};
+    device_schedule(d, d->launches++, &options.seed, &options.async);
+    struct buffer_list list = {.count = 0};
+    list_buffers(o, i, &list);
+    const struct entry *entry = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST];
+    static struct simt_result result; /* large */
+    if (is_endless(k)) {
+        fault->ours = false;
+        snprintf(fault->word, sizeof fault->word, "%s", simt_fault_word(SIMT_TIMEOUT));
+        snprintf(fault->text, sizeof fault->text, "not launched: it did not end in an earlier case");
+        device_format(d, fault->device);
+        return false;
+    }
+    bool ok;
+    if (o->problem.op == OP_DEQUANT) {
+        struct dequant_args args = operands_dequant_args(o, i);
+        ok = simt_launch(entry, &args, sizeof args, list.buffer, list.count, &options, &result);
+    } else {
+        struct gemm_args args = operands_gemm_args(o, i);
+        ok = simt_launch(entry, &args, sizeof args, list.buffer, list.count, &options, &result);
+    }
+    if (!ok) {
+        if (result.fault == SIMT_TIMEOUT && endless_count < sizeof endless / sizeof endless[0])
+            endless[endless_count++] = k;
+        struct device same = *d;
+        same.fixed_schedule = same.fixed_async = true;
+        same.schedule = options.seed;
+        same.async = options.async;
+        fault->ours = result.fault == SIMT_BROKEN;
+        snprintf(fault->word, sizeof fault->word, "%s", simt_fault_word(result.fault));
+        snprintf(fault->text, sizeof fault->text, "%s", result.text);
+        device_format(&same, fault->device);
+    }
+    return ok;
+}
+
+bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
+                 struct call_fault *fault)
+{
+    if (k->backend == BACKEND_CUDA)
+        return call_simt(o, i, k, fault);
+    if (k->contract.op == OP_DEQUANT) {
+        struct dequant_args args = operands_dequant_args(o, i);
+        k->dequant(&args);
+    } else {
+        struct gemm_args args = operands_gemm_args(o, i);
+        args.prepared = prepared;
+        k->gemm(&args);
+    }
+    return true;
+}

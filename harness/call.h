@@ -1,0 +1,27 @@
+/*
+ * call.h: calls a variant on operands, on their device.
+ */
+#ifndef NF4BENCH_HARNESS_CALL_H
+#define NF4BENCH_HARNESS_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "harness/kernel_table.h"
+#include "harness/prepare.h"
+
+/* What went wrong in a call, beside the bits it wrote. */
+struct call_fault {
+    bool ours;                    /* the harness failed, not the variant */
+    char word[24];                /* stable: simt_fault_word() */
+    char text[SIMT_REPORT_TEXT];  /* for a person, several lines */
+    char device[DEVICE_TEXT_MAX]; /* gives the same launch again */
+};
+
+/* Calls k on set i. `prepared` as from k->prepare, or NULL. False: the executor found a fault, and *fault
+ * says which; a CPU variant has none to report. A kernel that once ran into the launch's time limit is not launched
+ * again by this process: it costs the limit once and not for every case. Memory for operands is the caller's, also after a fault. */
+bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
+                 struct call_fault *fault);
+
+#endif

@@ -1,0 +1,603 @@
+/*
+ * cuda.h: the CUDA dialect of this project. The same .cu file compiles with nvcc for GPUs, and with g++ or
+ * clang++ for the executor (harness/simt/), without a CUDA toolkit.
+ *
+ * The dialect is CUDA C with these rules:
+ *  - A kernel is ENTRY(name, op, threads, launch) { ... }; its arguments are `a`, a const struct <op>_args.
+ *  - Shared memory is SHARED(type, name, [dims]), or DYNAMIC_SHARED(name); 16-byte aligned. Plain __shared__
+ *    does not compile for the host: the executor places, poisons and guards every array, and has to know it.
+ *  - fp32 arithmetic only by __fmaf_rn, __fmul_rn, __fadd_rn; no contraction, no fast math, no operators.
+ *  - PTX stands only in this file, each instruction beside its meaning for the host.
+ *  - Collectives take explicit masks. Shuffles and votes do not order memory; __syncwarp and __syncthreads do.
+ *  - All threads of a block reach each __syncthreads (none may have returned), and all lanes named in a mask
+ *    reach that collective. mma and ldmatrix are collectives of the full warp.
+ *  - Device functions are DEVICE (inlined), with `enum element` and the like as constant arguments.
+ *  - No cooperative groups, textures, dynamic parallelism, printf, malloc, or waiting for another block.
+ *  - 16-bit floats are bit patterns in uint16_t, pairs in uint32_t with the first element in the low half.
+ *
+ * Where the names are CUDA's, so are the meanings (CUDA C++ Programming Guide; PTX ISA 8).
+ */
+#ifndef NF4BENCH_KERNELS_DEVICE_CUDA_H
+#define NF4BENCH_KERNELS_DEVICE_CUDA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/device/entry.h"
+#include "kernels/kernel.h"
+
+#ifdef __CUDACC__
+
+#define DEVICE   static __device__ __forceinline__
+#define CONSTANT static __constant__ const
+
+#define ENTRY(name, op, threads_, launch_)                                                                   \
+    extern "C" __global__ void __launch_bounds__(threads_) name(const __grid_constant__ struct op##_args a)
+
+/* Before a loop with a constant number of turns whose body indexes registers. */
+#define UNROLL _Pragma("unroll")
+
+#define SHARED(type, name, ...)  __shared__ __align__(16) type name __VA_ARGS__
+#define DYNAMIC_SHARED(name)     extern __shared__ __align__(16) unsigned char name[]
+
+#else
+
+#include <math.h>
+#include <string.h>
+
+/* ---- the host side: what the executor provides (harness/simt/executor.c) ---- */
+
+#define DEVICE           static inline __attribute__((always_inline))
+#define CONSTANT         static const
+#define UNROLL
+#define __device__
+#define __forceinline__  inline
+#define __restrict__     __restrict
+#define __launch_bounds__(...)
+#define __shared__       _Pragma("GCC error \"declare shared memory with SHARED(type, name, [dims])\"")
+
+struct uint3 {
+    uint32_t x, y, z;
+};
+struct alignas(8) uint2 {
+    uint32_t x, y;
+};
+struct alignas(16) uint4 {
+    uint32_t x, y, z, w;
+};
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+static inline uint2 make_uint2(uint32_t x, uint32_t y)
+{
+    return uint2{x, y};
+}
+static inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w)
+{
+    return uint4{x, y, z, w};
+}
+static inline float2 make_float2(float x, float y)
+{
+    return float2{x, y};
+}
+static inline float4 make_float4(float x, float y, float z, float w)
+{
+    return float4{x, y, z, w};
+}
+
+extern "C" {
+/* The position of the running CUDA thread; set by the executor at every switch. */
+struct simt_position {
+    uint3 thread, block, block_dim, grid_dim;
+};
+extern __thread const struct simt_position *simt_position;
+
+enum simt_shuffle { SIMT_SHUFFLE_INDEX, SIMT_SHUFFLE_UP, SIMT_SHUFFLE_DOWN, SIMT_SHUFFLE_XOR };
+enum simt_vote { SIMT_VOTE_BALLOT, SIMT_VOTE_ANY, SIMT_VOTE_ALL };
+enum simt_atomic { SIMT_ATOMIC_ADD_F32, SIMT_ATOMIC_ADD_U32, SIMT_ATOMIC_CAS_U32, SIMT_ATOMIC_EXCH_U32 };
+
+/* All block the calling fiber until the other lanes or threads have come; file and line are for reports. */
+void simt_syncthreads(const char *file, int line);
+void simt_syncwarp(uint32_t mask, const char *file, int line);
+uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, int width, const char *file,
+                      int line);
+uint32_t simt_vote(int mode, uint32_t mask, int predicate, const char *file, int line);
+/* type 0: fp16, 1: bf16. d is read and written: D = A B + D. */
+void simt_mma_m16n8k16(int type, float *d, const uint32_t *a, const uint32_t *b, const char *file, int line);
+/* row: this lane's row address, used for count 1, 2, 4 by lanes 0-7, 0-15, 0-31; r has `count` words. */
+void simt_ldmatrix(int count, int transposed, uint32_t *r, const void *row, const char *file, int line);
+
+/* Copies `bytes` (4, 8, 16) to shared memory; from source_bytes on, zeros. Takes place between here and the
+ * wait for its group. */
+void simt_cp_async(void *shared, const void *global, int bytes, int source_bytes, const char *file, int line);
+void simt_cp_async_commit(void);
+void simt_cp_async_wait(int groups_left, const char *file, int line);
+
+/* The array that belongs to `key` in this block; the first call places it. */
+void *simt_shared(const void *key, size_t size, const char *name, const char *file, int line);
+void *simt_dynamic_shared(void);
+
+uint32_t simt_atomic(int operation, void *address, uint32_t value, uint32_t compare, const char *file,
+                     int line);
+/* A vector access at an address that is not a multiple of its size faults on a GPU. */
+void simt_misaligned(const void *address, int size, const char *file, int line);
+/* A file that `nf4bench try` loads registers its entries. */
+void simt_register(const struct entry *e);
+}
+
+#define threadIdx (simt_position->thread)
+#define blockIdx  (simt_position->block)
+#define blockDim  (simt_position->block_dim)
+#define gridDim   (simt_position->grid_dim)
+#define warpSize  32
+
+/* Each host build has its own suffix, so that several stand in one program. */
+#ifndef SIMT_BUILD
+#define SIMT_BUILD try
+#endif
+#define SIMT_PASTE_(a, b) a##__##b
+#define SIMT_PASTE(a, b)  SIMT_PASTE_(a, b)
+#define SIMT_SYMBOL(name) SIMT_PASTE(name, SIMT_BUILD)
+#ifdef SIMT_TRY
+#define SIMT_ENTRY(name)                                                                                     \
+    extern "C" const struct entry SIMT_SYMBOL(name);                                                         \
+    __attribute__((constructor)) static void name##_register(void)                                           \
+    {                                                                                                        \
+        simt_register(&SIMT_SYMBOL(name));                                                                   \
+    }
+#else
+#define SIMT_ENTRY(name)
+#endif
+
+/* In the program's own builds each entry has a row in kernels.inc, of the same operation. */
+#ifdef SIMT_TABLE
+#define KERNEL(name, source, op, ...) struct row_##name##_##op;
+#include "kernels/kernels.inc"
+#define SIMT_ROW(name, op) typedef ::row_##name##_##op name##_row_in_kernels_inc;
+#else
+#define SIMT_ROW(name, op)
+#endif
+
+#define ENTRY(name, op, threads_, launch_)                                                                   \
+    SIMT_ROW(name, op)                                                                                       \
+    static void name(const struct op##_args a);                                                              \
+    static void name##_run(const void *args)                                                                 \
+    {                                                                                                        \
+        name(*(const struct op##_args *)args);                                                               \
+    }                                                                                                        \
+    static struct launch name##_launch(const void *args)                                                     \
+    {                                                                                                        \
+        return launch_((const struct op##_args *)args);                                                      \
+    }                                                                                                        \
+    SIMT_ENTRY(name)                                                                                         \
+    extern "C" const struct entry SIMT_SYMBOL(name) = {#name, threads_, name##_run, name##_launch};          \
+    static void name(const struct op##_args a)
+
+#define SHARED(type, name, ...)                                                                              \
+    typedef type name##_type __VA_ARGS__;                                                                    \
+    static const char name##_key = 0;                                                                        \
+    name##_type &name = *(name##_type *)simt_shared(&name##_key, sizeof(name##_type), #name, __FILE__, __LINE__)
+#define DYNAMIC_SHARED(name) unsigned char *name = (unsigned char *)simt_dynamic_shared()
+
+#define __syncthreads() simt_syncthreads(__FILE__, __LINE__)
+
+#define SIMT_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
+
+static inline void __syncwarp(uint32_t mask = 0xffffffffu, SIMT_HERE)
+{
+    simt_syncwarp(mask, file, line);
+}
+
+static inline uint32_t simt_bits(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+static inline float simt_float(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+static inline uint32_t simt_word(uint32_t x)
+{
+    return x;
+}
+static inline uint32_t simt_word(int x)
+{
+    return (uint32_t)x;
+}
+static inline uint32_t simt_word(float x)
+{
+    return simt_bits(x);
+}
+template <typename T> static inline T simt_unword(uint32_t u)
+{
+    T x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+template <typename T>
+static inline T __shfl_sync(uint32_t mask, T value, int lane, int width = 32, SIMT_HERE)
+{
+    return simt_unword<T>(
+        simt_shuffle(SIMT_SHUFFLE_INDEX, mask, simt_word(value), (uint32_t)lane, width, file, line));
+}
+template <typename T>
+static inline T __shfl_up_sync(uint32_t mask, T value, unsigned delta, int width = 32, SIMT_HERE)
+{
+    return simt_unword<T>(simt_shuffle(SIMT_SHUFFLE_UP, mask, simt_word(value), delta, width, file, line));
+}
+template <typename T>
+static inline T __shfl_down_sync(uint32_t mask, T value, unsigned delta, int width = 32, SIMT_HERE)
+{
+    return simt_unword<T>(simt_shuffle(SIMT_SHUFFLE_DOWN, mask, simt_word(value), delta, width, file, line));
+}
+template <typename T>
+static inline T __shfl_xor_sync(uint32_t mask, T value, int lanes, int width = 32, SIMT_HERE)
+{
+    return simt_unword<T>(
+        simt_shuffle(SIMT_SHUFFLE_XOR, mask, simt_word(value), (uint32_t)lanes, width, file, line));
+}
+static inline uint32_t __ballot_sync(uint32_t mask, int predicate, SIMT_HERE)
+{
+    return simt_vote(SIMT_VOTE_BALLOT, mask, predicate, file, line);
+}
+static inline int __any_sync(uint32_t mask, int predicate, SIMT_HERE)
+{
+    return (int)simt_vote(SIMT_VOTE_ANY, mask, predicate, file, line);
+}
+static inline int __all_sync(uint32_t mask, int predicate, SIMT_HERE)
+{
+    return (int)simt_vote(SIMT_VOTE_ALL, mask, predicate, file, line);
+}
+
+static inline float atomicAdd(float *p, float x, SIMT_HERE)
+{
+    return simt_float(simt_atomic(SIMT_ATOMIC_ADD_F32, p, simt_bits(x), 0, file, line));
+}
+static inline uint32_t atomicAdd(uint32_t *p, uint32_t x, SIMT_HERE)
+{
+    return simt_atomic(SIMT_ATOMIC_ADD_U32, p, x, 0, file, line);
+}
+static inline uint32_t atomicCAS(uint32_t *p, uint32_t compare, uint32_t x, SIMT_HERE)
+{
+    return simt_atomic(SIMT_ATOMIC_CAS_U32, p, x, compare, file, line);
+}
+static inline uint32_t atomicExch(uint32_t *p, uint32_t x, SIMT_HERE)
+{
+    return simt_atomic(SIMT_ATOMIC_EXCH_U32, p, x, 0, file, line);
+}
+#define __threadfence()       ((void)0)
+#define __threadfence_block() ((void)0)
+
+DEVICE float __fmaf_rn(float a, float b, float c)
+{
+    return __builtin_fmaf(a, b, c);
+}
+DEVICE float __fmul_rn(float a, float b)
+{
+    return a * b;
+}
+DEVICE float __fadd_rn(float a, float b)
+{
+    return a + b;
+}
+DEVICE uint32_t __float_as_uint(float x)
+{
+    return simt_bits(x);
+}
+DEVICE float __uint_as_float(uint32_t u)
+{
+    return simt_float(u);
+}
+DEVICE int __popc(uint32_t x)
+{
+    return __builtin_popcount(x);
+}
+template <typename T> DEVICE T __ldg(const T *p)
+{
+    return *p;
+}
+template <typename T> DEVICE void __stcs(T *p, T x)
+{
+    *p = x;
+}
+
+#endif
+
+/* ---- instructions: PTX on the GPU, their meaning on the host ---- */
+
+/* prmt.b32: byte i of the result is byte (selector >> 4i & 7) of the eight bytes a (0-3), b (4-7). Bit 3 of a
+ * selector digit replicates the sign instead: callers mask it off. */
+DEVICE uint32_t prmt(uint32_t a, uint32_t b, uint32_t selector)
+{
+#ifdef __CUDACC__
+    uint32_t r;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(selector));
+    return r;
+#else
+    uint64_t bytes = (uint64_t)b << 32 | a;
+    uint32_t r = 0;
+    for (int i = 0; i < 4; i++) {
+        uint32_t digit = selector >> 4 * i & 15, byte = (uint32_t)(bytes >> 8 * (digit & 7)) & 0xff;
+        if (digit & 8)
+            byte = byte & 0x80 ? 0xff : 0;
+        r |= byte << 8 * i;
+    }
+    return r;
+#endif
+}
+
+/* lop3.b32: bit by bit, entry (a << 2 | b << 1 | c) of the table. (a & b) | c is 0xea. */
+template <int TABLE> DEVICE uint32_t lop3(uint32_t a, uint32_t b, uint32_t c)
+{
+#ifdef __CUDACC__
+    uint32_t r;
+    asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(r) : "r"(a), "r"(b), "r"(c), "n"(TABLE));
+    return r;
+#else
+    uint32_t r = 0;
+    for (int i = 0; i < 8; i++)
+        if (TABLE >> i & 1)
+            r |= (i & 4 ? a : ~a) & (i & 2 ? b : ~b) & (i & 1 ? c : ~c);
+    return r;
+#endif
+}
+
+DEVICE float f32_of_bf16(uint16_t x)
+{
+    return __uint_as_float((uint32_t)x << 16);
+}
+
+/* Nearest even; a NaN becomes 0x7fff, as cvt.rn.bf16.f32 has it. */
+DEVICE uint16_t bf16_of_f32(float x)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    uint16_t r;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(r) : "f"(x));
+    return r;
+#else
+    uint32_t u = __float_as_uint(x);
+    if ((u & 0x7fffffffu) > 0x7f800000u)
+        return 0x7fff;
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+#endif
+}
+
+DEVICE float f32_of_f16(uint16_t x)
+{
+#ifdef __CUDACC__
+    float r;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(x));
+    return r;
+#else
+    uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31, fraction = x & 0x3ff;
+    if (exponent == 31)
+        return __uint_as_float(fraction ? 0x7fffffffu : sign | 0x7f800000u);
+    if (exponent == 0) { /* fraction * 2^-24, exact */
+        float value = (float)fraction * 0x1p-24f;
+        return sign ? -value : value;
+    }
+    return __uint_as_float(sign | (exponent + 112) << 23 | fraction << 13);
+#endif
+}
+
+/* Nearest even; a NaN becomes 0x7fff, as cvt.rn.f16.f32 has it. */
+DEVICE uint16_t f16_of_f32(float x)
+{
+#ifdef __CUDACC__
+    uint16_t r;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(r) : "f"(x));
+    return r;
+#else
+    uint32_t u = __float_as_uint(x), sign = u >> 16 & 0x8000;
+    u &= 0x7fffffffu;
+    if (u > 0x7f800000u)
+        return 0x7fff;
+    if (u >= 0x477ff000u) /* 65520 and above */
+        return (uint16_t)(sign | 0x7c00);
+    if (u >= 0x38800000u) /* normal in fp16 */
+        return (uint16_t)(sign | ((u - 0x38000000u + 0xfffu + (u >> 13 & 1)) >> 13));
+    if (u < 0x33000000u) /* below half of the least denormal */
+        return (uint16_t)sign;
+    uint32_t fraction = (u & 0x7fffffu) | 0x800000u, shift = 126 - (u >> 23);
+    uint32_t result = fraction >> shift, rest = fraction & ((1u << shift) - 1), half = 1u << (shift - 1);
+    return (uint16_t)(sign | (result + (rest > half || (rest == half && (result & 1)))));
+#endif
+}
+
+/* Two at once, rounded as above: the first in the low half. One instruction from sm_80. */
+DEVICE uint32_t bf16x2_of_f32(float low, float high)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    uint32_t r;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+    return r;
+#else
+    return bf16_of_f32(low) | (uint32_t)bf16_of_f32(high) << 16;
+#endif
+}
+DEVICE uint32_t f16x2_of_f32(float low, float high)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    uint32_t r;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+    return r;
+#else
+    return f16_of_f32(low) | (uint32_t)f16_of_f32(high) << 16;
+#endif
+}
+
+/* mma.sync m16n8k16, fp32 accumulation: D[16,8] = A[16,16] B[16,8] + D, in place. With group = lane / 4 and
+ * pair = lane % 4 a lane holds
+ *   a[0] = A[group][2 pair, +1]      a[1] = A[group + 8][2 pair, +1]
+ *   a[2] = A[group][2 pair + 8, +9]  a[3] = A[group + 8][2 pair + 8, +9]
+ *   b[0] = B[2 pair, +1][group]      b[1] = B[2 pair + 8, +9][group]
+ *   d[0], d[1] = D[group][2 pair, +1]    d[2], d[3] = D[group + 8][2 pair, +1]      (PTX ISA, mma.m16n8k16)
+ * How it rounds differs between GPUs: reference/mma.h. Needs sm_80. */
+#ifdef __CUDACC__
+#define MMA_M16N8K16(name, type)                                                                             \
+    DEVICE void name(float d[4], const uint32_t a[4], const uint32_t b[2])                                   \
+    {                                                                                                        \
+        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 "                          \
+                     "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                       \
+                     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                        \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                    \
+    }
+MMA_M16N8K16(mma_m16n8k16_f16, "f16")
+MMA_M16N8K16(mma_m16n8k16_bf16, "bf16")
+#else
+static inline void mma_m16n8k16_f16(float d[4], const uint32_t a[4], const uint32_t b[2], SIMT_HERE)
+{
+    simt_mma_m16n8k16(0, d, a, b, file, line);
+}
+static inline void mma_m16n8k16_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], SIMT_HERE)
+{
+    simt_mma_m16n8k16(1, d, a, b, file, line);
+}
+#endif
+
+/* ldmatrix .x4 of 8 x 8 16-bit matrices: lane i gives the address of row i % 8 of matrix i / 8 (16 bytes,
+ * aligned, shared memory); r[j] is this lane's part of matrix j, row lane / 4, elements 2 (lane % 4), +1; of
+ * the transposed matrix with _trans. */
+#ifdef __CUDACC__
+#define LDMATRIX_X4(name, modifier)                                                                          \
+    DEVICE void name(uint32_t r[4], const void *row)                                                         \
+    {                                                                                                        \
+        uint32_t address = (uint32_t)__cvta_generic_to_shared(row);                                          \
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4" modifier ".shared.b16 {%0, %1, %2, %3}, [%4];"          \
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])                                        \
+                     : "r"(address)                                                                          \
+                     : "memory");                                                                            \
+    }
+LDMATRIX_X4(ldmatrix_x4, "")
+LDMATRIX_X4(ldmatrix_x4_trans, ".trans")
+#else
+static inline void ldmatrix_x4(uint32_t r[4], const void *row, SIMT_HERE)
+{
+    simt_ldmatrix(4, 0, r, row, file, line);
+}
+static inline void ldmatrix_x4_trans(uint32_t r[4], const void *row, SIMT_HERE)
+{
+    simt_ldmatrix(4, 1, r, row, file, line);
+}
+#endif
+
+/* cp.async: 16 bytes to shared memory in the background, the last 16 - source_bytes of them zero (source_bytes
+ * 0 to 16; at 0 `global` is not read, but must be an address one may name). Both 16-byte aligned. Needs sm_80. */
+#ifdef __CUDACC__
+DEVICE void cp_async16(void *shared, const void *global, int source_bytes)
+{
+    uint32_t address = (uint32_t)__cvta_generic_to_shared(shared);
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+                 :
+                 : "r"(address), "l"(global), "r"(source_bytes)
+                 : "memory");
+}
+DEVICE void cp_async_commit()
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+/* Waits until at most LEFT of this thread's groups are under way. Other threads see the data after a barrier. */
+template <int LEFT> DEVICE void cp_async_wait()
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+}
+#else
+static inline void cp_async16(void *shared, const void *global, int source_bytes, SIMT_HERE)
+{
+    simt_cp_async(shared, global, 16, source_bytes, file, line);
+}
+static inline void cp_async_commit()
+{
+    simt_cp_async_commit();
+}
+template <int LEFT> static inline void cp_async_wait(SIMT_HERE)
+{
+    simt_cp_async_wait(LEFT, file, line);
+}
+#endif
+
+/* Load of 16 bytes through the caches, shared memory too. The address is a multiple of 16. */
+#ifdef __CUDACC__
+DEVICE uint4 load128(const void *p)
+{
+    return *(const uint4 *)p;
+}
+#else
+static inline uint4 load128(const void *p, SIMT_HERE)
+{
+    if ((uintptr_t)p % 16)
+        simt_misaligned(p, 16, file, line);
+    return *(const uint4 *)p;
+}
+#endif
+
+/* Loads of 4, 8 and 16 bytes that are read once: they do not stay in L1. The address is a multiple of the
+ * size. */
+#ifdef __CUDACC__
+DEVICE uint32_t load_stream32(const void *p)
+{
+    uint32_t r;
+    asm("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(r) : "l"(p));
+    return r;
+}
+DEVICE uint2 load_stream64(const void *p)
+{
+    uint2 r;
+    asm("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(r.x), "=r"(r.y) : "l"(p));
+    return r;
+}
+DEVICE uint4 load_stream128(const void *p)
+{
+    uint4 r;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+        : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w)
+        : "l"(p));
+    return r;
+}
+/* Stores of 16 bytes that nothing reads soon. */
+DEVICE void store_stream128(void *p, uint4 v)
+{
+    __stcs((uint4 *)p, v);
+}
+#else
+static inline uint32_t load_stream32(const void *p, SIMT_HERE)
+{
+    if ((uintptr_t)p % 4)
+        simt_misaligned(p, 4, file, line);
+    return *(const uint32_t *)p;
+}
+static inline uint2 load_stream64(const void *p, SIMT_HERE)
+{
+    if ((uintptr_t)p % 8)
+        simt_misaligned(p, 8, file, line);
+    return *(const uint2 *)p;
+}
+static inline uint4 load_stream128(const void *p, SIMT_HERE)
+{
+    if ((uintptr_t)p % 16)
+        simt_misaligned(p, 16, file, line);
+    return *(const uint4 *)p;
+}
+static inline void store_stream128(void *p, uint4 v, SIMT_HERE)
+{
+    if ((uintptr_t)p % 16)
+        simt_misaligned(p, 16, file, line);
+    *(uint4 *)p = v;
+}
+#endif
+
+/* A range of a GPU's blocks and threads as one index. */
+DEVICE size_t global_thread()
+{
+    return (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+}
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * NF4 dequantize with the codebook in registers, as planes for prmt.
+ *
+ * As lut_shared, with the codebook lookup replaced: four planes of the fp32 codebook (16 registers, for the
+ * whole kernel), 20 byte permutes for four weights. It should be fast because nothing but the weights and the
+ * output goes through the memory pipe, and there is no barrier to start with. The c16 contract rounds the
+ * codebook to the 16-bit type first, so that two planes do, with 8 permutes for four weights.
+ */
+#include "kernels/device/dequant.h"
+
+DEVICE void dequant(const struct dequant_args *a, enum element t, enum decoding decode, enum recovery nested)
+{
+    const unsigned shift = nf4_block_shift(&a->w);
+    const size_t step = (size_t)gridDim.x * DEQUANT_THREADS * GROUP_SIZE(t);
+    for (size_t i = global_thread() * GROUP_SIZE(t); i < a->count; i += step) {
+        uint32_t codes = group_load(a, t, i);
+        float absmax = nf4_absmax(&a->w, i >> shift, nested);
+        group_store(
+            a, t, i,
+            group_scale(t, nf4_decode4(t, decode, codes), nf4_decode4(t, decode, codes >> 16), absmax));
+    }
+}
+
+#define DEQUANT(name, element, decode, nested)                                                               \
+    ENTRY(name, dequant, DEQUANT_THREADS, launch_groups<element>)                                            \
+    {                                                                                                        \
+        dequant(&a, element, decode, nested);                                                                \
+    }
+#define DEQUANT_TYPE(type, element, decode)                                                                  \
+    DEQUANT(nf4_dequant_##type##__sm75_prmt, element, decode, ABSMAX_PLAIN)                                  \
+    DEQUANT(nf4_dequant_##type##_twostep__sm75_prmt, element, decode, ABSMAX_TWOSTEP)                        \
+    DEQUANT(nf4_dequant_##type##_fused__sm75_prmt, element, decode, ABSMAX_FUSED)
+
+DEQUANT_TYPE(f32, ELEMENT_F32, CODEBOOK_F32)
+DEQUANT_TYPE(f16, ELEMENT_F16, CODEBOOK_F32)
+DEQUANT_TYPE(bf16, ELEMENT_BF16, CODEBOOK_F32)
+DEQUANT_TYPE(f16_c16, ELEMENT_F16, CODEBOOK_OUT)
+DEQUANT_TYPE(bf16_c16, ELEMENT_BF16, CODEBOOK_OUT)

@@ -1,0 +1,191 @@
+/*
+ * NF4 gemm for up to 64 rows on the tensor cores, straight from the bytes of a checkpoint.
+ *
+ * A block makes up to 64 rows of 32 columns of Y, each of its 4 warps 8 columns: W is then read once, by one
+ * warp, and each decoded fragment is used for all rows. X comes through shared memory, 64 k at a time, the
+ * next 64 under way (cp.async) while these are used; ldmatrix makes its fragments. Rows are padded to 72
+ * elements there, so that the 8 rows that ldmatrix reads at once lie in different banks.
+ *
+ * A weight is looked up in planes of RN_T(RN32(c * absmax)) that a lane builds when its row enters a block
+ * (see nf4_dequant/prmt_scaled.cu). Lane p of the four that share a row loads the 8 bytes of step p (16 k) of
+ * the 64, so that the row's 32 bytes are one piece; at step p two shuffles give all four what it loaded, and
+ * each picks its two bytes: k = 2 lane, +1 and k = 2 lane + 8, +9 of the step, the pairs of a B fragment. k
+ * stays in its natural order, as the contracts mma80 and mma90 have it: they are this instruction on
+ * different GPUs, and one body serves both.
+ *
+ * If K is not a multiple of 32, blocks and bytes may start anywhere in a step, and each weight is found for
+ * itself; if not of 8, X is copied by element. Slow, and right.
+ */
+#include "kernels/device/gemm.h"
+
+enum {
+    THREADS = 128,
+    WARPS = THREADS / 32,
+    ROWS = 64,
+    COLUMNS = 8, /* of a warp */
+    DEPTH = 64,  /* k of a stage */
+    STEP = 16,   /* k of one mma */
+    STEPS = DEPTH / STEP,
+    PITCH = DEPTH + 8,
+};
+
+static inline struct launch launch_columns(const struct gemm_args *a)
+{
+    return launch_stride(a->n, WARPS * COLUMNS, THREADS);
+}
+
+typedef uint16_t x_stage[ROWS][PITCH];
+
+/* X[.., k .. k + DEPTH) to shared memory, zero where there is none. All threads. */
+DEVICE void stage_x(x_stage &stage, const struct gemm_args *a, size_t k)
+{
+    const uint16_t *x = (const uint16_t *)a->x;
+    const unsigned rows = ((unsigned)a->m + 15) / 16 * 16, pieces = DEPTH / 8;
+    for (unsigned i = threadIdx.x; i < rows * pieces; i += THREADS) {
+        const unsigned row = i / pieces, column = i % pieces * 8;
+        uint16_t *to = &stage[row][column];
+        if (a->k % 8 == 0) {
+            bool inside = row < a->m && k + column < a->k;
+            cp_async16(to, inside ? x + row * a->k + k + column : x, inside ? 16 : 0);
+        } else {
+            UNROLL
+            for (unsigned j = 0; j < 8; j++)
+                to[j] = row < a->m && k + column + j < a->k ? x[row * a->k + k + column + j] : 0;
+        }
+    }
+}
+
+/* What a lane holds of row n of W for a stage: the codes of one step, and the absmax of both halves. */
+struct w_stage {
+    uint2 codes;
+    float absmax[2];
+};
+DEVICE struct w_stage stage_w(const struct gemm_args *a, enum recovery nested, size_t n, size_t k)
+{
+    const unsigned shift = nf4_block_shift(&a->w);
+    struct w_stage stage = {{0, 0}, {0.0f, 0.0f}};
+    if (n >= a->n || a->k % 32)
+        return stage;
+    const size_t i = n * a->k + k, mine = threadIdx.x % 4 * STEP;
+    if (k + mine < a->k)
+        stage.codes = load_stream64(a->w.packed + (i + mine) / 2);
+    UNROLL
+    for (unsigned half = 0; half < 2; half++)
+        if (k + half * 32 < a->k)
+            stage.absmax[half] = nf4_absmax(&a->w, (i + half * 32) >> shift, nested);
+    return stage;
+}
+
+/* Weights k and k + 1 of row n, wherever they lie, 0 where there are none. */
+DEVICE uint32_t gather_pair(const struct gemm_args *a, enum element t, enum recovery nested,
+                            const float *codebook, size_t n, size_t k)
+{
+    const unsigned shift = nf4_block_shift(&a->w);
+    float w[2] = {0.0f, 0.0f};
+    UNROLL
+    for (unsigned j = 0; j < 2; j++)
+        if (n < a->n && k + j < a->k) {
+            const size_t i = n * a->k + k + j;
+            w[j] = __fmul_rn(codebook[nf4_code(a->w.packed, i)], nf4_absmax(&a->w, i >> shift, nested));
+        }
+    return pair_of_f32(t, w[0], w[1]);
+}
+
+DEVICE void mma(enum element t, float d[4], const uint32_t a[4], const uint32_t b[2])
+{
+    if (t == ELEMENT_F16)
+        mma_m16n8k16_f16(d, a, b);
+    else
+        mma_m16n8k16_bf16(d, a, b);
+}
+
+DEVICE void gemm(const struct gemm_args *a, enum element t, enum recovery nested)
+{
+    SHARED(x_stage, x, [2]);
+    SHARED(float, codebook, [16]);
+    if (threadIdx.x < 16)
+        codebook[threadIdx.x] = nf4_codebook[threadIdx.x];
+    const unsigned lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
+
+    const size_t step = (size_t)gridDim.x * WARPS * COLUMNS;
+    for (size_t column = (size_t)blockIdx.x * WARPS * COLUMNS; column < a->n; column += step) {
+        const size_t mine = column + threadIdx.x / 32 * COLUMNS, n = mine + group; /* this lane's row of W */
+        float sum[ROWS / 16][4];
+        UNROLL
+        for (int tile = 0; tile < ROWS / 16; tile++) {
+            UNROLL
+            for (int i = 0; i < 4; i++)
+                sum[tile][i] = 0.0f;
+        }
+
+        stage_x(x[0], a, 0);
+        cp_async_commit();
+        struct w_stage w = stage_w(a, nested, n, 0);
+        nf4_planes<2> planes = nf4_scaled_planes_16(t, w.absmax[0]);
+        uint32_t scaled_by = __float_as_uint(w.absmax[0]);
+        for (size_t k = 0; k < a->k; k += DEPTH) {
+            struct w_stage next = w;
+            if (k + DEPTH < a->k) {
+                stage_x(x[(k / DEPTH + 1) % 2], a, k + DEPTH);
+                next = stage_w(a, nested, n, k + DEPTH);
+            }
+            cp_async_commit();
+            cp_async_wait<1>();
+            __syncthreads();
+
+            const x_stage &rows = x[k / DEPTH % 2];
+            const unsigned steps = a->k - k < DEPTH ? (unsigned)(a->k - k + STEP - 1) / STEP : +STEPS;
+            for (unsigned s = 0; s < steps; s++) {
+                uint32_t b[2];
+                if (a->k % 32 == 0) {
+                    float absmax = s < 2 ? w.absmax[0] : w.absmax[1];
+                    if (__float_as_uint(absmax) != scaled_by) {
+                        planes = nf4_scaled_planes_16(t, absmax);
+                        scaled_by = __float_as_uint(absmax);
+                    }
+                    uint32_t low = __shfl_sync(0xffffffffu, w.codes.x, group * 4 + s);
+                    uint32_t high = __shfl_sync(0xffffffffu, w.codes.y, group * 4 + s);
+                    uint2 v = nf4_lookup4(planes, prmt(low, high, pair | (pair + 4) << 4));
+                    b[0] = v.x;
+                    b[1] = v.y;
+                } else {
+                    b[0] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair);
+                    b[1] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair + 8);
+                }
+                UNROLL
+                for (unsigned tile = 0; tile < ROWS / 16; tile++)
+                    if (tile * 16 < a->m) {
+                        uint32_t fragment[4];
+                        ldmatrix_x4(fragment, &rows[tile * 16 + lane % 16][s * STEP + lane / 16 * 8]);
+                        mma(t, sum[tile], fragment, b);
+                    }
+            }
+            w = next;
+            __syncthreads();
+        }
+
+        UNROLL
+        for (unsigned tile = 0; tile < ROWS / 16; tile++) {
+            UNROLL
+            for (unsigned i = 0; i < 4; i++) {
+                const size_t row = tile * 16 + group + i / 2 * 8, y = mine + 2 * pair + i % 2;
+                if (row < a->m && y < a->n)
+                    gemm_store(a, t, row, y, sum[tile][i]);
+            }
+        }
+    }
+}
+
+#define GEMM(contract, element, nested)                                                                      \
+    ENTRY(nf4_gemm_##contract##__sm80_mma_64x32x64, gemm, THREADS, launch_columns)                           \
+    {                                                                                                        \
+        gemm(&a, element, nested);                                                                           \
+    }
+#define GEMM_TYPE(type, element)                                                                             \
+    GEMM(type##_mma80, element, ABSMAX_PLAIN)                                                                \
+    GEMM(type##_mma80_fused, element, ABSMAX_FUSED)                                                          \
+    GEMM(type##_mma90, element, ABSMAX_PLAIN)                                                                \
+    GEMM(type##_mma90_fused, element, ABSMAX_FUSED)
+
+GEMM_TYPE(f16, ELEMENT_F16)
+GEMM_TYPE(bf16, ELEMENT_BF16)

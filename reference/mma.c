@@ -1,0 +1,175 @@
+/* mma.c: the tensor-core models of mma.h, term by term. Nothing here is made for speed: see matmul_mma.c. */
+#include "reference/mma.h"
+
+#include <math.h>
+
+static const struct model {
+    const char *word;
+    size_t block;
+    int fraction_bits;
+} models[MMA_MODEL_COUNT] = {
+    [MMA_80] = {"mma80", 8, 24},
+    [MMA_90] = {"mma90", 16, 25},
+};
+
+#define OUTPUTS       "outputs in north-numerical-computing/MATLAB-tensor-core, 5,000 rows each: "
+#define PUBLISHED     "arXiv 2511.10909 and 2512.07004; no outputs at hand"
+#define PUBLIC_MODELS "the public models of arXiv 2511.10909 and 2512.07004 agree; no outputs at hand"
+
+const struct mma_evidence mma_evidence[] = {
+    {MMA_80, "one block of 8, terms of moderate exponent, none zero", true,
+     OUTPUTS "A100 and Ada, fp16 and bf16"},
+    {MMA_80, "two blocks of 8, chained through fp32", false, PUBLISHED},
+    {MMA_80, "terms that are zero", false, PUBLIC_MODELS},
+    {MMA_80, "denormal operands", false, PUBLIC_MODELS},
+    {MMA_80, "denormal results", false, PUBLIC_MODELS},
+    {MMA_80, "overflow, infinities, NaN", false, PUBLIC_MODELS " (the NaN's payload is dropped here)"},
+    {MMA_80, "sign of a result cut to zero", false, "the public models differ"},
+    {MMA_90, "one block of 16, terms of moderate exponent, none zero", true, OUTPUTS "H100, fp16 and bf16"},
+    {MMA_90, "terms that are zero", false, PUBLIC_MODELS},
+    {MMA_90, "denormal operands", false, PUBLIC_MODELS},
+    {MMA_90, "denormal results", false, PUBLIC_MODELS},
+    {MMA_90, "overflow, infinities, NaN", false, PUBLIC_MODELS " (the NaN's payload is dropped here)"},
+    {MMA_90, "sign of a result cut to zero", false, "the public models differ"},
+    {MMA_90, "sm_100 (B200)", false, PUBLISHED},
+    {MMA_90, "sm_120 (RTX Blackwell)", false, "arXiv 2511.10909; no outputs at hand"},
+};
+const size_t mma_evidence_count = sizeof mma_evidence / sizeof mma_evidence[0];
+
+const char *mma_model_word(enum mma_model model)
+{
+    return models[model].word;
+}
+
+size_t mma_block(enum mma_model model)
+{
+    return models[model].block;
+}
+
+int mma_fraction_bits(enum mma_model model)
+{
+    return models[model].fraction_bits;
+}
+
+/* A finite number: significand * 2^(exponent - fraction), negated if negative. */
+struct number {
+    bool negative;
+    int64_t significand;
+    int exponent;
+    int fraction; /* bits of the significand right of its point */
+};
+
+/* The IEEE number with these widths of exponent and fraction; it must be finite. */
+static struct number number_of(uint32_t bits, int exponent_bits, int fraction)
+{
+    const int bias = (1 << (exponent_bits - 1)) - 1;
+    const int stored = (int)(bits >> fraction) & ((1 << exponent_bits) - 1);
+    const int64_t low = bits & ((UINT32_C(1) << fraction) - 1);
+    return (struct number){
+        .negative = bits >> (exponent_bits + fraction) & 1,
+        .significand = stored ? low | INT64_C(1) << fraction : low,
+        .exponent = stored ? stored - bias : 1 - bias,
+        .fraction = fraction,
+    };
+}
+
+static struct number number16(enum dtype t, uint16_t bits)
+{
+    return t == DTYPE_F16 ? number_of(bits, 5, 10) : number_of(bits, 8, 7);
+}
+
+static struct number multiply(struct number a, struct number b)
+{
+    return (struct number){
+        .negative = a.negative != b.negative,
+        .significand = a.significand * b.significand,
+        .exponent = a.exponent + b.exponent,
+        .fraction = a.fraction + b.fraction,
+    };
+}
+
+/* The term in units of 2^(largest - fraction_bits), cut toward zero. */
+static int64_t align(struct number x, int largest, int fraction_bits)
+{
+    const int left = fraction_bits - x.fraction - (largest - x.exponent);
+    const int64_t size = left >= 0 ? x.significand << left : left > -63 ? x.significand >> -left : 0;
+    return x.negative ? -size : size;
+}
+
+/* sum * 2^unit, cut toward zero to fp32. */
+static float cut_to_f32(int64_t sum, int unit)
+{
+    uint64_t size = (uint64_t)(sum < 0 ? -sum : sum);
+    const uint32_t sign = sum < 0 ? UINT32_C(0x80000000) : 0;
+    if (size == 0)
+        return 0.0f;
+    int top = 0; /* the highest bit of size */
+    while (size >> top > 1)
+        ++top;
+    int exponent = top + unit;
+    if (exponent > 127)
+        return f32_from_bits(sign | 0x7f800000);
+    if (exponent < -126)
+        exponent = -126; /* a denormal */
+    const int left = unit - (exponent - 23);
+    const uint32_t significand = (uint32_t)(left >= 0 ? size << left : left > -64 ? size >> -left : 0);
+    /* the leading bit of a normal number, 2^23, makes its stored exponent one more */
+    return f32_from_bits(sign | (((uint32_t)(exponent + 126) << 23) + significand));
+}
+
+/* True, and *result, where infinities or NaN decide. */
+static bool not_finite(enum dtype t, size_t count, const uint16_t *a, const uint16_t *b, float c,
+                       float *result)
+{
+    bool nan = isnan(c), plus = c == INFINITY, minus = c == -INFINITY;
+    for (size_t i = 0; i < count; ++i) {
+        const float x = dtype_load(t, a, i), y = dtype_load(t, b, i);
+        if (isfinite(x) && isfinite(y))
+            continue;
+        const float product = x * y; /* exact: an infinity or NaN */
+        nan |= isnan(product);
+        plus |= product == INFINITY;
+        minus |= product == -INFINITY;
+    }
+    if (!nan && !plus && !minus)
+        return false;
+    *result = nan || (plus && minus) ? f32_from_bits(0x7fc00000) : plus ? INFINITY : -INFINITY;
+    return true;
+}
+
+/* One block: at most models[].block products. */
+static float block(const struct model *model, enum dtype t, size_t count, const uint16_t *a,
+                   const uint16_t *b, float c)
+{
+    float result;
+    if (not_finite(t, count, a, b, c, &result))
+        return result;
+
+    struct number term[MMA_STEP + 1];
+    for (size_t i = 0; i < count; ++i)
+        term[i] = multiply(number16(t, a[i]), number16(t, b[i]));
+    term[count] = number_of(f32_bits(c), 8, 23);
+
+    bool any = false;
+    int largest = 0;
+    for (size_t i = 0; i <= count; ++i)
+        if (term[i].significand != 0 && (!any || term[i].exponent > largest)) {
+            largest = term[i].exponent;
+            any = true;
+        }
+    int64_t sum = 0;
+    for (size_t i = 0; i <= count; ++i)
+        if (term[i].significand != 0)
+            sum += align(term[i], largest, model->fraction_bits);
+    return cut_to_f32(sum, largest - model->fraction_bits);
+}
+
+float mma_dot(enum mma_model model, enum dtype t, size_t count, const uint16_t *a, const uint16_t *b, float c)
+{
+    const struct model *m = &models[model];
+    for (size_t first = 0; first < MMA_STEP; first += m->block) {
+        const size_t left = count > first ? count - first : 0;
+        c = block(m, t, left < m->block ? left : m->block, a + first, b + first, c);
+    }
+    return c;
+}

@@ -1,0 +1,58 @@
+/*
+ * mma.h: what a tensor core computes, as scalar models in exact integer arithmetic: d = a . b + c for up to
+ * 16 products of fp16 or bf16, accumulated in fp32. No GPU documents its rounding; these are the published
+ * models (arXiv 2511.10909, "truncated fused dot-add"; arXiv 2512.07004), held against outputs of real GPUs
+ * as far as mma_evidence says.
+ *
+ * A block of products and c, F fraction bits:
+ *   1. Each term has a significand and an exponent: a number as its type stores it (significand in [1, 2), a
+ *      denormal below 1 at the least exponent of its type), a product as the product of the significands, in
+ *      [0, 4), at the sum of the exponents: it is not normalised.
+ *   2. E is the largest exponent of a term that is not zero. A zero, also the product of a zero with anything
+ *      finite, has none.
+ *   3. Each term is cut toward zero to a multiple of 2^(E - F), and what is left is added exactly.
+ *   4. The sum is cut toward zero to fp32: to 24 bits, or to a multiple of 2^-149 below 2^-126. A sum of
+ * 2^128 or more in size is an infinity. A sum of exactly zero is +0, also where all terms are -0; one that is
+ *      cut to zero keeps its sign.
+ * Infinities and NaN, before any of it: a NaN term, an infinity times zero, or infinite terms of both signs
+ * give NaN, which is 7fc00000 here (a GPU writes 7fffffff; products give one NaN, matmul.h); other infinite
+ * terms the infinity of their sign. A product of finite numbers is finite, however large.
+ *
+ *   MMA_80   Ampere, Ada: blocks of 8 products, F = 24. mma.m16n8k16 is two of them: c goes into elements
+ *            0..7, and their result, rounded to fp32, into elements 8..15.
+ *   MMA_90   Hopper, Blackwell: one block of 16 products, F = 25.
+ */
+#ifndef NF4BENCH_REFERENCE_MMA_H
+#define NF4BENCH_REFERENCE_MMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reference/dtype.h"
+
+enum mma_model { MMA_80, MMA_90, MMA_MODEL_COUNT };
+
+enum { MMA_STEP = 16 }; /* products of one instruction */
+
+const char *mma_model_word(enum mma_model model); /* "mma80", "mma90" */
+size_t mma_block(enum mma_model model);           /* products of one block: 8, 16 */
+int mma_fraction_bits(enum mma_model model);      /* F: 24, 25 */
+
+/* a . b + c by the model; a and b hold `count` (up to MMA_STEP) numbers of type t, F16 or BF16, as bits.
+ * Elements from count on are +0; a block without any is still run (it turns a c of -0 into +0). */
+float mma_dot(enum mma_model model, enum dtype t, size_t count, const uint16_t *a, const uint16_t *b,
+              float c);
+
+/* What each part of a model rests on. Confirmed: the outputs named are at hand, and a test holds every one of
+ * them against the model. */
+struct mma_evidence {
+    enum mma_model model;
+    const char *path;
+    bool confirmed;
+    const char *source;
+};
+extern const struct mma_evidence mma_evidence[];
+extern const size_t mma_evidence_count;
+
+#endif

@@ -1,0 +1,352 @@
+#!/usr/bin/env python3
+"""Breaks CUDA kernels on purpose and expects `nf4bench try` to notice.
+
+    mutate.py --nf4bench PROGRAM [--share I/N] [--list] [--jobs J] FILE.cu...
+
+Every operator of OPERATORS is applied to every place in a file, and in the device headers of the project that it
+includes, where it fits; each result is compiled and verified. A mutant is caught when `try` says WRONG. One that does
+not compile is no mutant. A survivor must be argued in equivalent.txt, one line each:
+
+    FILE | OPERATOR | the line of code, as it stands | why no input can tell the difference
+
+Exit code: 0 every mutant caught or argued, 1 survivors, 2 the originals do not pass or an argument fits no place.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# ---- operators: each yields (start, end, replacement) for a file's text --------------------------------------------
+
+
+def blank(text):
+    """The text with comments, strings and preprocessor lines replaced by spaces, so that offsets stay."""
+    def spaces(match):
+        return re.sub(r"[^\n]", " ", match.group())
+    text = re.sub(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"", spaces, text, flags=re.S)
+    return re.sub(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", lambda m: keep_macro(m.group()), text, flags=re.M)
+
+
+def keep_macro(line):
+    """Bodies of function-like macros are code; other directives are not."""
+    define = re.match(r"[ \t]*#[ \t]*define[ \t]+\w+\([^)]*\)", line)
+    cut = define.end() if define else len(line)
+    return re.sub(r"[^\n]", " ", line[:cut]) + line[cut:]
+
+
+def closing(text, start):
+    """Index of the bracket that closes the one at `start`."""
+    pairs = {"(": ")", "[": "]", "{": "}"}
+    depth, open_, close = 0, text[start], pairs[text[start]]
+    for i in range(start, len(text)):
+        depth += (text[i] == open_) - (text[i] == close)
+        if depth == 0:
+            return i
+    return -1
+
+
+def statements(text, pattern):
+    for match in re.finditer(pattern, text):
+        yield match.start(), match.end(), ";"
+
+
+def drop_barrier(text):
+    yield from statements(text, r"__sync(threads|warp)\s*\([^;]*\);")
+
+
+def drop_wait(text):
+    yield from statements(text, r"cp_async_wait<[^;]*;")
+
+
+def drop_commit(text):
+    yield from statements(text, r"cp_async_commit\(\);")
+
+
+def longer_wait(text):
+    for match in re.finditer(r"cp_async_wait<([^>]*)>", text):
+        yield match.start(1), match.end(1), f"{match.group(1)} + 1"
+
+
+def drop_guard(text):
+    """if (c) -> if (true), for each condition with a comparison; each && operand alone as well."""
+    for match in re.finditer(r"\bif\s*\(", text):
+        end = closing(text, match.end() - 1)
+        condition = text[match.end():end]
+        if not re.search(r"[<>]|!=|==", condition):
+            continue
+        yield match.end(), end, "true"
+        yield match.end(), end, "false"
+    for match in re.finditer(r"&&", text):
+        yield match.start(), match.end(), "||"
+
+
+def drop_select(text):
+    """c ? a : b -> a, and -> b: a guard in an expression."""
+    for match in re.finditer(r"(?<![?\w])((?:\w[\w.\->]*|\([^()?;]*\))(?:\s*(?:[<>!=]=|[<>%&+*/-])\s*(?:\w[\w.\->]*|\([^()?;]*\)))*)\s*\?",
+                             text):
+        yield match.start(1), match.end(1), "true"
+        yield match.start(1), match.end(1), "false"
+
+
+def narrow_mask(text):
+    for match in re.finditer(r"\b0xffffffffu?\b|\b(?:FULL_WARP|WARP_ALL|FULL_MASK|ALL_LANES)\b", text):
+        yield match.start(), match.end(), "0x7fffffffu"
+
+
+def shift_index(text):
+    """a[i] -> a[i + 1], not in declarations."""
+    for match in re.finditer(r"(\w)\s*\[", text):
+        start = match.end() - 1
+        end = closing(text, start)
+        index = text[start + 1:end]
+        line = text[text.rfind("\n", 0, start) + 1:start]
+        declared = re.match(r"\s*(?:static |const |CONSTANT |DEVICE |constexpr )*"
+                            r"(?:struct \w+|u?int\w*|float|unsigned|size_t|double|char|bool|uint[24]|float[24])[\s*&]+"
+                            r"(?:\w+(?:\[[^\]]*\])*(?:\s*=[^;]*)?,\s*)*\w*$", line)
+        in_parameters = re.search(r"\b(?:uint\w+|float|int|unsigned|T) \w*$", line)
+        if not index.strip() or declared or in_parameters or "SHARED(" in line or "operator" in line:
+            continue
+        yield start + 1, end, f"({index}) + 1"
+
+
+def single_buffer(text):
+    """The stage of a pipeline: x % 2, x & 1, x ^ 1, % STAGES -> 0."""
+    for match in re.finditer(r"\w+\s*(?:%\s*(?:2|STAGES)|\^\s*1)\b|\b(?:stage|buffer|slot|step|tile)\w*\s*&\s*1\b", text):
+        yield match.start(), match.end(), "0"
+
+
+def swap_fragment(text):
+    """A constant index of a small array: [0] -> [1], [1] -> [0], [2] -> [3] ..."""
+    for match in re.finditer(r"(?<=[\w\]])\[([0-3])\]", text):
+        line = text[text.rfind("\n", 0, match.start()) + 1:match.start()]
+        if re.search(r"(?:uint\w+|float|int|unsigned) \w*$", line):
+            continue
+        yield match.start(1), match.end(1), str(int(match.group(1)) ^ 1)
+
+
+def change_loop(text):
+    """for (...; i < n; ...) -> one round less at the end; and one at the beginning."""
+    for match in re.finditer(r"\bfor\s*\(", text):
+        end = closing(text, match.end() - 1)
+        parts = text[match.end():end].split(";")
+        if len(parts) != 3:
+            continue
+        offset = match.end() + len(parts[0]) + 1
+        comparison = re.search(r"(<=?|>=?)", parts[1])
+        if comparison and "<" in comparison.group():
+            at = offset + comparison.end()
+            step = re.search(r"\+=\s*(.+)", parts[2])
+            less = step.group(1).strip() if step else "1"
+            yield at, offset + len(parts[1]), f" ({parts[1][comparison.end():].strip()}) - ({less})"
+        elif re.search(r"\w", parts[1]):
+            # for (h = 16; h; h /= 2): the last round is left out
+            yield offset, offset + len(parts[1]), f" ({parts[1].strip()}) && !(({parts[1].strip()}) == 1)"
+        start = re.search(r"=\s*([^,;]+)$", parts[0])
+        step = re.search(r"(\w+)\s*(?:\+\+|\+=|/=|>>=)|\+\+\s*(\w+)", parts[2])
+        if start and step and "+" in parts[2]:
+            more = re.search(r"\+=\s*(.+)", parts[2])
+            more = more.group(1).strip() if more else "1"
+            yield match.end() + start.start(1), match.end() + start.end(1), f"({start.group(1).strip()}) + ({more})"
+
+
+def change_initial(text):
+    """T x = 0 -> = 1: accumulators and flags begin wrong."""
+    for match in re.finditer(r"=\s*(0(?:\.0f)?|\{\s*0?(?:\.0f)?\s*\})\s*(?=[;,)])", text):
+        value = match.group(1)
+        yield match.start(1), match.end(1), "{1}" if "{" in value else ("1.0f" if "." in value else "1")
+
+
+def drop_store(text):
+    """x[...] = ...; at the start of a statement -> nothing: initialisations of shared memory, outputs."""
+    for match in re.finditer(r"(?<=[;{})\n])[ \t]*((?:\w+(?:\.|->))*\w+\s*\[[^;={}]*\](?:\.\w+)?\s*\|?=\s*[^=;][^;]*;)", text):
+        yield match.start(1), match.end(1), ";"
+
+
+def change_constant(text):
+    """A literal of the decode: another digit."""
+    for match in re.finditer(r"\b0x[0-9a-f]{2,8}u?\b(?!p)", text):
+        if match.group().rstrip("u") in ("0xffffffff", "0x7fffffff"):
+            continue
+        digits = match.group()
+        digit = digits[2]
+        yield match.start() + 2, match.start() + 3, "123456789abcdef0"["0123456789abcdef".index(digit)]
+
+
+def change_operator(text):
+    """+ -> -, >> -> <<, / -> *, % -> /, & -> | between operands with spaces around, one at a time."""
+    other = {"+": "-", "-": "+", ">>": "<<", "<<": ">>", "/": "*", "%": "/", "&": "|", "|": "&", "*": "+", "<": "<=",
+             ">=": ">", "==": "!=", "!=": "=="}
+    for match in re.finditer(r"(?<=[\w)\]] )(\+|-|>>|<<|/|%|&|\||\*|<|>=|==|!=)(?= [\w(])", text):
+        before = text[text.rfind("\n", 0, match.start()) + 1:match.start()]
+        if match.group() == "*" and re.search(r"(?:void|char|uint\w*|float\w*|args|int|T|const|unsigned) $", before):
+            continue  # a pointer
+        if match.group() == "&" and re.search(r"(?:_args|const|struct \w+) $", before):
+            continue
+        if match.group() == "<" and "template" in before:
+            continue
+        yield match.start(), match.end(), other[match.group()]
+
+
+OPERATORS = [drop_barrier, drop_wait, drop_commit, longer_wait, drop_guard, drop_select, narrow_mask, shift_index,
+             single_buffer, swap_fragment, change_loop, change_initial, drop_store, change_constant, change_operator]
+
+# ---- mutants -------------------------------------------------------------------------------------------------------
+
+
+class Mutant:
+    def __init__(self, file, source, operator, start, end, replacement, text):
+        self.file, self.source, self.operator = file, source, operator
+        self.start, self.end, self.replacement, self.text = start, end, replacement, text
+        self.line_number = text.count("\n", 0, start) + 1
+        first = text.rfind("\n", 0, start) + 1
+        last = text.find("\n", start)
+        self.line = text[first:last if last >= 0 else len(text)].strip()
+
+    def body(self):
+        return self.text[:self.start] + self.replacement + self.text[self.end:]
+
+    def __str__(self):
+        old = " ".join(self.text[self.start:self.end].split())
+        return f"{self.source}:{self.line_number} {self.operator}: `{old}` -> `{self.replacement}` in `{self.line}`"
+
+
+def own_headers(text):
+    return [h for h in re.findall(r'#include "(kernels/device/[\w/]+\.h)"', text)
+            if h not in ("kernels/device/cuda.h", "kernels/device/entry.h")]
+
+
+def mutants_of(path):
+    """Mutants of a kernel file, and of the headers that it includes, as seen through this file."""
+    with open(path) as f:
+        text = f.read()
+    name = os.path.relpath(os.path.abspath(path), ROOT)
+    sources = [(name, text)]
+    for header in own_headers(text):
+        with open(os.path.join(ROOT, header)) as f:
+            sources.append((header, f.read()))
+    for source, body in sources:
+        code, seen = blank(body), set()
+        for operator in OPERATORS:
+            for start, end, replacement in operator(code):
+                key = (start, end, replacement)
+                if key in seen or code[start:end] == replacement:
+                    continue
+                seen.add(key)
+                yield Mutant(name, source, operator.__name__, start, end, replacement, body)
+
+
+def complete(mutant, kernel_text):
+    """The kernel file with the mutated text in it; a mutated header is written out in place of its #include."""
+    if mutant.source == mutant.file:
+        return mutant.body()
+    return kernel_text.replace(f'#include "{mutant.source}"', mutant.body(), 1)
+
+
+# ---- running -------------------------------------------------------------------------------------------------------
+
+
+def run_try(program, path, extra):
+    """(exit code, output); a mutant that hangs the harness itself is an error of the harness."""
+    done = subprocess.run([program, "try", path] + extra, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def judge(program, mutant, kernel_text, folder, index):
+    """'caught (fast)', 'caught (checked)', 'invalid' or 'SURVIVED'."""
+    path = os.path.join(folder, f"m{index}.cu")
+    with open(path, "w") as f:
+        f.write(complete(mutant, kernel_text))
+    code, output = run_try(program, path, ["--fast"])
+    verdict = "caught (fast)"
+    if code == 0:
+        code, output = run_try(program, path, [])
+        verdict = "caught (checked)"
+    os.unlink(path)
+    if code == 1:
+        return verdict, output
+    if code == 2:
+        return ("invalid" if "does not compile" in output else "ERROR"), output
+    return ("SURVIVED" if code == 0 else "ERROR"), output
+
+
+def read_arguments(path):
+    """{(source, operator, line): why}."""
+    result = {}
+    if os.path.exists(path):
+        with open(path) as f:
+            for number, line in enumerate(f, 1):
+                if not line.strip() or line.startswith("#"):
+                    continue
+                parts = [part.strip() for part in line.split(" | ")]
+                if len(parts) < 4 or not parts[-1]:
+                    sys.exit(f"{path}:{number}: not FILE | OPERATOR | line of code | why")
+                result[(parts[0], parts[1], " | ".join(parts[2:-1]))] = parts[-1]
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--nf4bench", required=True)
+    parser.add_argument("--share", default="1/1", help="I/N: every Nth mutant, from the Ith")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--list", action="store_true", help="print the mutants and stop")
+    parser.add_argument("files", nargs="+")
+    options = parser.parse_args()
+    share, shares = map(int, options.share.split("/"))
+    program = os.path.abspath(options.nf4bench)
+    argued = read_arguments(os.path.join(ROOT, "tests", "mutants", "equivalent.txt"))
+
+    mutants, texts, seen_headers = [], {}, set()
+    for path in options.files:
+        with open(path) as f:
+            texts[os.path.relpath(os.path.abspath(path), ROOT)] = f.read()
+        mutants.extend(mutants_of(path))
+    total = len(mutants)
+    mutants = mutants[share - 1::shares]
+    if options.list:
+        for mutant in mutants:
+            print(mutant)
+        print(f"{len(mutants)} of {total} mutants")
+        return 0
+
+    for path in options.files:
+        code, output = run_try(program, path, [])
+        if code != 0:
+            print(output)
+            print(f"{path}: the original does not pass", file=sys.stderr)
+            return 2
+    counts, survivors, errors, started = {}, [], [], 0
+    with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder, \
+            concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        futures = {pool.submit(judge, program, m, texts[m.file], folder, i): m for i, m in enumerate(mutants)}
+        for future in concurrent.futures.as_completed(futures):
+            mutant = futures[future]
+            verdict, output = future.result()
+            why = argued.get((mutant.source, mutant.operator, mutant.line))
+            if verdict == "SURVIVED" and why:
+                verdict = "equivalent (argued)"
+            counts[verdict] = counts.get(verdict, 0) + 1
+            started += 1
+            if verdict == "SURVIVED":
+                survivors.append(mutant)
+                print(f"SURVIVED {mutant}", flush=True)
+            elif verdict == "ERROR":
+                errors.append(mutant)
+                print(f"ERROR {mutant}\n{output}", flush=True)
+            elif started % 25 == 0:
+                print(f"{started} of {len(mutants)}", file=sys.stderr, flush=True)
+    print(", ".join(f"{verdict}: {count}" for verdict, count in sorted(counts.items())))
+    caught = sum(c for v, c in counts.items() if v.startswith("caught"))
+    real = caught + counts.get("equivalent (argued)", 0) + len(survivors)
+    print(f"{caught} of {real} mutants caught, {counts.get('equivalent (argued)', 0)} argued to be equivalent, "
+          f"{len(survivors)} survive")
+    return 1 if survivors or errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -26,14 +26,14 @@ extern char **environ;
 enum { ENTRIES_MAX = 128, AXES_MAX = 16, FOLDER_MAX = 1024, PATH_TEXT_MAX = FOLDER_MAX + 256 };
 
 /* Of one launch: the suite's take milliseconds. */
-#define TRY_LIMIT_S 2.0
+#define TRY_LIMIT_S 5.0
 
 struct try_arguments {
     const char *file, *suite, *compiler;
     const char *axes[AXES_MAX];
     size_t axis_count;
     uint64_t seed;
-    bool verbose, fast_only;
+    bool verbose, fast_only, first_failure;
 };
 
 /* ---- what the file defines ---- */
@@ -239,7 +239,7 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
     if (s == STATUS_OK)
         s = plan_make(&suite, &options, &plan);
     if (s == STATUS_OK) {
-        struct run_options run = {.list_rows = a->verbose, .quiet = true};
+        struct run_options run = {.list_rows = a->verbose, .quiet = true, .first_failure = a->first_failure};
         double start = clock_s();
         s = run_plan(&plan, &run, summary);
         if (s == STATUS_OK)
@@ -261,7 +261,7 @@ static void remove_folder(const char *folder)
 
 /* ---- the command ---- */
 
-enum { KEY_SUITE = 256, KEY_COMPILER, KEY_SEED, KEY_FAST };
+enum { KEY_SUITE = 256, KEY_COMPILER, KEY_SEED, KEY_FAST, KEY_FIRST };
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
@@ -278,6 +278,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         a->seed = strtoull(value, &end, 10);
         if (end == value || *end || a->seed > INT64_MAX)
             argp_error(state, "--seed takes a number from 0 to 2^63-1, not '%s'", value);
+        return 0;
+    case KEY_FIRST:
+        a->first_failure = true;
         return 0;
     case KEY_FAST:
         a->fast_only = true;
@@ -311,6 +314,7 @@ int command_try(int argc, char **argv)
         {"axis", 'a', "AXIS=V,V", 0, "override an axis of the suite, as `nf4bench verify` does", 0},
         {"compiler", KEY_COMPILER, "CXX", 0, "g++ or clang++ (default: $CXX, else c++)", 0},
         {"seed", KEY_SEED, "N", 0, "seed of the inputs (default 1)", 0},
+        {"first", KEY_FIRST, NULL, 0, "stop at the first row that is wrong", 0},
         {"fast", KEY_FAST, NULL, 0, "leave out the checked build", 0},
         {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
         {0}};

@@ -203,12 +203,17 @@ static enum status no_memory(void)
     return status_fail(STATUS_MEMORY, "run: out of memory");
 }
 
+static bool stop_early(const struct runner *run)
+{
+    return run->options->first_failure && run->summary->fail + run->summary->mistrusted > 0;
+}
+
 /* `skip_all`: why no row of the group can run, or "". */
 static enum status verify_rows(struct runner *run, const struct plan_group *g, struct operands *o,
                                const char *skip_all, struct verification *results)
 {
     enum status s = STATUS_OK;
-    for (size_t i = 0; i < g->row_count && s == STATUS_OK; i++) {
+    for (size_t i = 0; i < g->row_count && s == STATUS_OK && !stop_early(run); i++) {
         const struct plan_row *row = &g->rows[i];
         if (interrupt_pending())
             return status_fail(STATUS_INTERRUPTED, "interrupted");
@@ -441,7 +446,7 @@ enum status run_plan(const struct plan *plan, const struct run_options *options,
         steps += !run.kept[i];
     }
     progress_init(&run.progress, expected, steps);
-    for (size_t i = 0; s == STATUS_OK && i < plan->group_count; i++)
+    for (size_t i = 0; s == STATUS_OK && i < plan->group_count && !stop_early(&run); i++)
         if (!run.kept[i])
             s = run_group(&run, i);
     progress_clear(&run.progress);

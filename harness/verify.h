@@ -6,10 +6,11 @@
  * exhaustive_decode. All 16 codes under every fp16 and bf16 value of absmax and fp32 values from every
  * binade, denormal, infinite and NaN included (nested: every map entry under scales of every binade). A
  * decode error anywhere in the codebook or in the rounding is seen here. Products get at it with one-hot
- * activations; under the executor, which is slow, with a sixteenth of the scales, another one for each seed.
+ * activations; under the executor, which is slow, with a share of the scales, another one for each seed.
  *
  * one_hot. Products: each activation row has a single 1, so an output is a single weight whatever the order
- * of summation. Positions from every lane, vector slot and tile edge: a wrong index is seen.
+ * of summation. Positions from every lane, vector slot and tile edge: a wrong index is seen. Under the
+ * executor, with few rows of activations, a part of them drawn from the seed.
  *
  * exact_sums. Products: every partial sum is exact in fp32 in any order (power-of-two scales, activations 0
  * or

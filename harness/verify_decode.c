@@ -12,7 +12,8 @@
 enum {
     DECODE_ELEMENTS_MAX = 1 << 24, /* weights in the exhaustive problem, at most */
     POSITIONS_MAX = 512,           /* one-hot positions, at most */
-    ONE_HOT_OTHER = 128, /* rows (gemm) or columns (gemmdx) of W in the one-hot problem, and the tail */
+    ONE_HOT_LAUNCHES = 16, /* under the executor, about: a launch has one position for each row of X */
+    ONE_HOT_OTHER = 128,   /* rows (gemm) or columns (gemmdx) of W in the one-hot problem, and the tail */
 };
 
 static float flush(float x)
@@ -214,19 +215,20 @@ enum status check_exhaustive_decode(struct check *c)
     struct problem p = *real;
     p.bias = false;
     p.m = real->m < 16 ? real->m : 16;
-    /* Once per blocksize and way of calling; the further values of m, which may take other paths, on a part.
-     */
-    bool seen = verifier_decode_done(c->verifier, k, p.blocksize, SIZE_MAX);
+    const bool simt = c->operands->device->kind == DEVICE_SIMT, checked = c->operands->device->checked;
+    /* Once per blocksize (under the executor once) and way of calling; the further ones, which may take other
+     * paths, on a part. */
+    bool seen = verifier_decode_done(c->verifier, k, simt ? 0 : p.blocksize, SIZE_MAX);
     if (verifier_decode_done(c->verifier, k, p.blocksize, p.m))
         return STATUS_OK;
     size_t width = round_up(p.blocksize, k->k_multiple),
            blocks = p.nested ? (size_t)STRATIFIED * 256 : SCALES;
     blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
-    /* A product shows one weight for each sum: too many sums for the executor. It takes a share of the
-     * scales, another one for each seed. */
-    enum { SHARES = 16 };
-    bool shared = real->op != OP_DEQUANT && c->operands->device->kind == DEVICE_SIMT;
-    blocks = seen || shared ? blocks / SHARES : blocks;
+    /* A product shows one weight for each sum, too many sums for the executor; and under its checker bits are
+     * not the point. These take a share of the scales, another one for each seed. */
+    enum { SIMT_BLOCKS = 2048 };
+    size_t share = !simt ? 1 : real->op != OP_DEQUANT ? blocks / SIMT_BLOCKS + 1 : checked ? 16 : 1;
+    blocks /= (seen ? 16 : 1) * share;
     blocks = round_up(blocks, 256);
     if (p.op == OP_GEMMDX) {
         /* One-hot over rows shows whole rows: 16 of them hold all blocks. */
@@ -242,7 +244,7 @@ enum status check_exhaustive_decode(struct check *c)
         return s;
     fill_codes(&o);
     fill_scales(&o, nf4_block_count(problem_weight_count(&p), p.blocksize),
-                shared ? (double)(real->seed % SHARES) / SHARES : 0);
+                (double)(real->seed % share) / (double)share);
     operands_rehash(&o);
     if (p.op == OP_DEQUANT) {
         struct nf4_tensor w = operands_tensor(&o, 0);
@@ -306,6 +308,18 @@ static size_t choose_positions(size_t extent, uint64_t seed, size_t positions[PO
     return count;
 }
 
+/* Brings `wanted` positions drawn from the seed to the front; returns how many there are then. */
+static size_t draw_positions(size_t *positions, size_t count, size_t wanted, uint64_t seed)
+{
+    for (size_t i = 0; i < wanted && i < count; i++) {
+        size_t j = i + random_u64(seed, RANDOM_POSITIONS, POSITIONS_MAX + i) % (count - i),
+               kept = positions[i];
+        positions[i] = positions[j];
+        positions[j] = kept;
+    }
+    return count < wanted ? count : wanted;
+}
+
 enum status first_weights(struct check *c, bool with_bias, struct operands *o)
 {
     const struct operands *real = c->operands;
@@ -343,6 +357,8 @@ enum status check_one_hot(struct check *c)
     }
     size_t extent = real->op == OP_GEMM ? real->k : real->n;
     size_t count = positions ? choose_positions(extent, real->seed, positions) : 0;
+    if (real->m && c->operands->device->kind == DEVICE_SIMT)
+        count = draw_positions(positions, count, ONE_HOT_LAUNCHES * real->m, real->seed);
     s = count ? run_one_hot(c, &o, positions, count) : status_fail(STATUS_MEMORY, "verify: out of memory");
     operands_release(&o);
     free(positions);

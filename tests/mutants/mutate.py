@@ -261,10 +261,10 @@ def judge(program, mutant, kernel_text, folder, index):
     path = os.path.join(folder, f"m{index}.cu")
     with open(path, "w") as f:
         f.write(complete(mutant, kernel_text))
-    code, output = run_try(program, path, ["--fast"])
+    code, output = run_try(program, path, ["--fast", "--first"])
     verdict = "caught (fast)"
     if code == 0:
-        code, output = run_try(program, path, [])
+        code, output = run_try(program, path, ["--first"])
         verdict = "caught (checked)"
     os.unlink(path)
     if code == 1:

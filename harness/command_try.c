@@ -26,7 +26,7 @@ extern char **environ;
 enum { ENTRIES_MAX = 128, AXES_MAX = 16, FOLDER_MAX = 1024, PATH_TEXT_MAX = FOLDER_MAX + 256 };
 
 /* Of one launch: the suite's take milliseconds. */
-#define TRY_LIMIT_S 5.0
+#define TRY_LIMIT_S 10.0
 
 struct try_arguments {
     const char *file, *suite, *compiler;
@@ -239,7 +239,8 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
     if (s == STATUS_OK)
         s = plan_make(&suite, &options, &plan);
     if (s == STATUS_OK) {
-        struct run_options run = {.list_rows = a->verbose, .quiet = true, .first_failure = a->first_failure};
+        struct run_options run = {
+            .list_rows = a->verbose, .quiet = true, .no_repro_line = true, .first_failure = a->first_failure};
         double start = clock_s();
         s = run_plan(&plan, &run, summary);
         if (s == STATUS_OK)
@@ -365,7 +366,9 @@ int command_try(int argc, char **argv)
     }
     bool wrong = fast.fail + fast.mistrusted + checked.fail + checked.mistrusted > 0;
     printf("%s: %s%s, %zu entries, %.1f s\n", a.file, wrong ? "WRONG" : "PASS",
-           entry_count[ENTRY_CHECKED] ? "" : " (fast build only: this program has no checker)",
+           entry_count[ENTRY_CHECKED] ? ""
+           : a.fast_only              ? " (fast build only)"
+                                      : " (fast build only: this program has no checker)",
            entry_count[ENTRY_FAST], clock_s() - start);
     return wrong ? EXIT_WRONG : fast.pass ? 0 : EXIT_NOTHING_RAN;
 }

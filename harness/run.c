@@ -181,7 +181,7 @@ static void print_row(struct runner *run, const struct plan_group *g, const stru
         printf("           %.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
-    if (wrong)
+    if (wrong && !run->options->no_repro_line)
         printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u%s%s\n", text,
                k->name, g->threads, run->plan->device->kind == DEVICE_CPU ? "" : " --device ",
                run->plan->device->kind == DEVICE_CPU ? "" : device);

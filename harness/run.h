@@ -17,6 +17,7 @@ struct run_options {
     bool resume;         /* continue the journal of `output` */
     json_t *environment; /* root attributes; not owned; required with output */
     bool list_rows;      /* print a line for every row, not only for those that fail */
+    bool no_repro_line;  /* the variants are not in the table of every run */
     bool first_failure;  /* stop after the first row that is not right */
     bool quiet;          /* no line for each group; progress on a terminal all the same */
 };

@@ -7,7 +7,7 @@ Every operator of OPERATORS is applied to every place in a file, and in the devi
 includes, where it fits; each result is compiled and verified. A mutant is caught when `try` says WRONG. One that does
 not compile is no mutant. A survivor must be argued in equivalent.txt, one line each:
 
-    FILE | OPERATOR | the line of code, as it stands | why no input can tell the difference
+    FILE | OPERATOR `REPLACEMENT` | the line of code, as it stands | why no input can tell the difference
 
 Exit code: 0 every mutant caught or argued, 1 survivors, 2 the originals do not pass or an argument fits no place.
 """
@@ -275,7 +275,7 @@ def judge(program, mutant, kernel_text, folder, index):
 
 
 def read_arguments(path):
-    """{(source, operator, line): why}."""
+    """{(source, operator and replacement, line): why}."""
     result = {}
     if os.path.exists(path):
         with open(path) as f:
@@ -284,7 +284,7 @@ def read_arguments(path):
                     continue
                 parts = [part.strip() for part in line.split(" | ")]
                 if len(parts) < 4 or not parts[-1]:
-                    sys.exit(f"{path}:{number}: not FILE | OPERATOR | line of code | why")
+                    sys.exit(f"{path}:{number}: not FILE | OPERATOR `REPLACEMENT` | line of code | why")
                 result[(parts[0], parts[1], " | ".join(parts[2:-1]))] = parts[-1]
     return result
 
@@ -327,7 +327,7 @@ def main():
         for future in concurrent.futures.as_completed(futures):
             mutant = futures[future]
             verdict, output = future.result()
-            why = argued.get((mutant.source, mutant.operator, mutant.line))
+            why = argued.get((mutant.source, f"{mutant.operator} `{mutant.replacement}`", mutant.line))
             if verdict == "SURVIVED" and why:
                 verdict = "equivalent (argued)"
             counts[verdict] = counts.get(verdict, 0) + 1

@@ -308,6 +308,12 @@ def main():
         mutants.extend(mutants_of(path))
     total = len(mutants)
     mutants = mutants[share - 1::shares]
+    if shares == 1:
+        places = {(m.source, f"{m.operator} `{m.replacement}`", m.line) for m in mutants}
+        for key in argued:
+            if key[0] in {m.source for m in mutants} and key not in places:
+                print(f"equivalent.txt argues a mutant that there is not: {' | '.join(key)}", file=sys.stderr)
+                return 2
     if options.list:
         for mutant in mutants:
             print(mutant)

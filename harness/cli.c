@@ -30,6 +30,15 @@ static void print_usage(FILE *out)
     fprintf(out, "\n`nf4bench COMMAND --help` shows a command's options.\n");
 }
 
+uint64_t cli_seed(struct argp_state *state, const char *text)
+{
+    char *end;
+    uint64_t seed = strtoull(text, &end, 10);
+    if (end == text || *end || seed > INT64_MAX)
+        argp_error(state, "--seed takes a number from 0 to 2^63-1, not '%s'", text);
+    return seed;
+}
+
 int cli_main(int argc, char **argv)
 {
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write(2), which is reported */

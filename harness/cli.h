@@ -8,6 +8,8 @@
 #ifndef NF4BENCH_HARNESS_CLI_H
 #define NF4BENCH_HARNESS_CLI_H
 
+#include <stdint.h>
+
 /* X(name, one line of help) */
 #define COMMAND_MAP(X)                                                                                       \
     X(list, "list the variants, and why those that cannot run here cannot")                                  \
@@ -25,5 +27,9 @@ COMMAND_MAP(X)
 enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_NOTHING_RAN = 77, EXIT_INTERRUPTED = 130 };
 
 int cli_main(int argc, char **argv);
+
+struct argp_state;
+/* Reads the value of --seed; a wrong one ends the program with a usage error. */
+uint64_t cli_seed(struct argp_state *state, const char *text);
 
 #endif

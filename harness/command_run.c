@@ -78,7 +78,6 @@ static void add(struct argp_state *state, const char **list, size_t *count, cons
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct run_arguments *a = state->input;
-    char *end;
     switch (key) {
     case 'v':
         add(state, a->variants, &a->variant_count, value);
@@ -93,9 +92,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
         a->one_case = value;
         return 0;
     case KEY_SEED:
-        a->seed = strtoull(value, &end, 10);
-        if (end == value || *end || a->seed > INT64_MAX)
-            argp_error(state, "--seed takes a number from 0 to 2^63-1, not '%s'", value);
+        a->seed = cli_seed(state, value);
         return 0;
     case KEY_DRY_RUN:
         a->dry_run = true;

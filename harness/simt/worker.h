@@ -20,6 +20,7 @@
 #include "harness/simt/fiber.h"
 #include "harness/simt/simt.h"
 #include "harness/status.h"
+#include "kernels/device/host.h"
 
 enum {
     WARP = 32,
@@ -235,29 +236,9 @@ void memory_async_chance(struct worker *w);
 /* The thread returns: what it has under way takes place. */
 void memory_async_finish(struct worker *w, unsigned thread);
 
-/* ---- the dialect's functions that simt.c, collective.c and memory.c provide, as C (kernels/device/cuda.h)
- */
+/* ---- of the dialect; its functions, which collective.c, memory.c and simt.c provide, are in host.h ---- */
 
 struct simt_position;
 extern __thread const struct simt_position *simt_position;
-enum simt_shuffle { SIMT_SHUFFLE_INDEX, SIMT_SHUFFLE_UP, SIMT_SHUFFLE_DOWN, SIMT_SHUFFLE_XOR };
-enum simt_vote { SIMT_VOTE_BALLOT, SIMT_VOTE_ANY, SIMT_VOTE_ALL };
-enum simt_atomic { SIMT_ATOMIC_ADD_F32, SIMT_ATOMIC_ADD_U32, SIMT_ATOMIC_CAS_U32, SIMT_ATOMIC_EXCH_U32 };
-
-void simt_syncthreads(const char *file, int line);
-void simt_syncwarp(uint32_t mask, const char *file, int line);
-uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, int width, const char *file,
-                      int line);
-uint32_t simt_vote(int mode, uint32_t mask, int predicate, const char *file, int line);
-void simt_mma_m16n8k16(int type, float *d, const uint32_t *a, const uint32_t *b, const char *file, int line);
-void simt_ldmatrix(int count, int transposed, uint32_t *r, const void *row, const char *file, int line);
-void simt_cp_async(void *shared, const void *global, int bytes, int source_bytes, const char *file, int line);
-void simt_cp_async_commit(void);
-void simt_cp_async_wait(int groups_left, const char *file, int line);
-void *simt_shared(const void *key, size_t size, const char *name, const char *file, int line);
-void *simt_dynamic_shared(void);
-uint32_t simt_atomic(int operation, void *address, uint32_t value, uint32_t compare, const char *file,
-                     int line);
-void simt_misaligned(const void *address, int size, const char *file, int line);
 
 #endif

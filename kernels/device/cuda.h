@@ -8,7 +8,8 @@
  *    does not compile for the host: the executor places, poisons and guards every array, and has to know it.
  *  - fp32 arithmetic only by __fmaf_rn, __fmul_rn, __fadd_rn; no contraction, no fast math, no operators.
  *  - PTX stands only in this file, each instruction beside its meaning for the host.
- *  - Collectives take explicit masks. Shuffles and votes do not order memory; __syncwarp and __syncthreads do.
+ *  - Collectives take explicit masks. Shuffles and votes do not order memory; __syncwarp and __syncthreads
+ * do.
  *  - All threads of a block reach each __syncthreads (none may have returned), and all lanes named in a mask
  *    reach that collective. mma and ldmatrix are collectives of the full warp.
  *  - Device functions are DEVICE (inlined), with `enum element` and the like as constant arguments.
@@ -37,24 +38,26 @@
 /* Before a loop with a constant number of turns whose body indexes registers. */
 #define UNROLL _Pragma("unroll")
 
-#define SHARED(type, name, ...)  __shared__ __align__(16) type name __VA_ARGS__
-#define DYNAMIC_SHARED(name)     extern __shared__ __align__(16) unsigned char name[]
+#define SHARED(type, name, ...) __shared__ __align__(16) type name __VA_ARGS__
+#define DYNAMIC_SHARED(name)    extern __shared__ __align__(16) unsigned char name[]
 
 #else
 
 #include <math.h>
 #include <string.h>
 
+#include "kernels/device/host.h"
+
 /* ---- the host side: what the executor provides (harness/simt/executor.c) ---- */
 
-#define DEVICE           static inline __attribute__((always_inline))
-#define CONSTANT         static const
+#define DEVICE   static inline __attribute__((always_inline))
+#define CONSTANT static const
 #define UNROLL
 #define __device__
-#define __forceinline__  inline
-#define __restrict__     __restrict
+#define __forceinline__ inline
+#define __restrict__ __restrict
 #define __launch_bounds__(...)
-#define __shared__       _Pragma("GCC error \"declare shared memory with SHARED(type, name, [dims])\"")
+#define __shared__ _Pragma("GCC error \"declare shared memory with SHARED(type, name, [dims])\"")
 
 struct uint3 {
     uint32_t x, y, z;
@@ -94,38 +97,6 @@ struct simt_position {
     uint3 thread, block, block_dim, grid_dim;
 };
 extern __thread const struct simt_position *simt_position;
-
-enum simt_shuffle { SIMT_SHUFFLE_INDEX, SIMT_SHUFFLE_UP, SIMT_SHUFFLE_DOWN, SIMT_SHUFFLE_XOR };
-enum simt_vote { SIMT_VOTE_BALLOT, SIMT_VOTE_ANY, SIMT_VOTE_ALL };
-enum simt_atomic { SIMT_ATOMIC_ADD_F32, SIMT_ATOMIC_ADD_U32, SIMT_ATOMIC_CAS_U32, SIMT_ATOMIC_EXCH_U32 };
-
-/* All block the calling fiber until the other lanes or threads have come; file and line are for reports. */
-void simt_syncthreads(const char *file, int line);
-void simt_syncwarp(uint32_t mask, const char *file, int line);
-uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, int width, const char *file,
-                      int line);
-uint32_t simt_vote(int mode, uint32_t mask, int predicate, const char *file, int line);
-/* type 0: fp16, 1: bf16. d is read and written: D = A B + D. */
-void simt_mma_m16n8k16(int type, float *d, const uint32_t *a, const uint32_t *b, const char *file, int line);
-/* row: this lane's row address, used for count 1, 2, 4 by lanes 0-7, 0-15, 0-31; r has `count` words. */
-void simt_ldmatrix(int count, int transposed, uint32_t *r, const void *row, const char *file, int line);
-
-/* Copies `bytes` (4, 8, 16) to shared memory; from source_bytes on, zeros. Takes place between here and the
- * wait for its group. */
-void simt_cp_async(void *shared, const void *global, int bytes, int source_bytes, const char *file, int line);
-void simt_cp_async_commit(void);
-void simt_cp_async_wait(int groups_left, const char *file, int line);
-
-/* The array that belongs to `key` in this block; the first call places it. */
-void *simt_shared(const void *key, size_t size, const char *name, const char *file, int line);
-void *simt_dynamic_shared(void);
-
-uint32_t simt_atomic(int operation, void *address, uint32_t value, uint32_t compare, const char *file,
-                     int line);
-/* A vector access at an address that is not a multiple of its size faults on a GPU. */
-void simt_misaligned(const void *address, int size, const char *file, int line);
-/* A file that `nf4bench try` loads registers its entries. */
-void simt_register(const struct entry *e);
 }
 
 #define threadIdx (simt_position->thread)
@@ -179,12 +150,13 @@ void simt_register(const struct entry *e);
 #define SHARED(type, name, ...)                                                                              \
     typedef type name##_type __VA_ARGS__;                                                                    \
     static const char name##_key = 0;                                                                        \
-    name##_type &name = *(name##_type *)simt_shared(&name##_key, sizeof(name##_type), #name, __FILE__, __LINE__)
+    name##_type &name =                                                                                      \
+        *(name##_type *)simt_shared(&name##_key, sizeof(name##_type), #name, __FILE__, __LINE__)
 #define DYNAMIC_SHARED(name) unsigned char *name = (unsigned char *)simt_dynamic_shared()
 
 #define __syncthreads() simt_syncthreads(__FILE__, __LINE__)
 
-#define SIMT_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
+#define SIMT_HERE             const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 static inline void __syncwarp(uint32_t mask = 0xffffffffu, SIMT_HERE)
 {
@@ -222,8 +194,7 @@ template <typename T> static inline T simt_unword(uint32_t u)
     return x;
 }
 
-template <typename T>
-static inline T __shfl_sync(uint32_t mask, T value, int lane, int width = 32, SIMT_HERE)
+template <typename T> static inline T __shfl_sync(uint32_t mask, T value, int lane, int width = 32, SIMT_HERE)
 {
     return simt_unword<T>(
         simt_shuffle(SIMT_SHUFFLE_INDEX, mask, simt_word(value), (uint32_t)lane, width, file, line));
@@ -489,8 +460,9 @@ static inline void ldmatrix_x4_trans(uint32_t r[4], const void *row, SIMT_HERE)
 }
 #endif
 
-/* cp.async: 16 bytes to shared memory in the background, the last 16 - source_bytes of them zero (source_bytes
- * 0 to 16; at 0 `global` is not read, but must be an address one may name). Both 16-byte aligned. Needs sm_80. */
+/* cp.async: 16 bytes to shared memory in the background, the last 16 - source_bytes of them zero
+ * (source_bytes 0 to 16; at 0 `global` is not read, but must be an address one may name). Both 16-byte
+ * aligned. Needs sm_80. */
 #ifdef __CUDACC__
 DEVICE void cp_async16(void *shared, const void *global, int source_bytes)
 {
@@ -504,7 +476,8 @@ DEVICE void cp_async_commit()
 {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
-/* Waits until at most LEFT of this thread's groups are under way. Other threads see the data after a barrier. */
+/* Waits until at most LEFT of this thread's groups are under way. Other threads see the data after a barrier.
+ */
 template <int LEFT> DEVICE void cp_async_wait()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");

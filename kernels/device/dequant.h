@@ -55,7 +55,7 @@ DEVICE uint4 group_scale(enum element t, float4 c, float4 d, float absmax)
 /* One thread for each group. */
 template <enum element T> static inline struct launch launch_groups(const struct dequant_args *a)
 {
-    return launch_stride((a->count + GROUP_SIZE(T) - 1) / GROUP_SIZE(T), DEQUANT_THREADS, DEQUANT_THREADS);
+    return launch_cover(a->count, GROUP_SIZE(T) * DEQUANT_THREADS, DEQUANT_THREADS);
 }
 
 #endif

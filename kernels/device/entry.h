@@ -13,6 +13,7 @@
 
 /* Limits that every supported GPU has (CUDA C++ Programming Guide, compute capability 7.5 and later). */
 enum {
+    LAUNCH_BLOCKS_MAX = 0x7fffffff, /* along x */
     LAUNCH_THREADS_MAX = 1024,
     LAUNCH_STATIC_SHARED_MAX = 48 * 1024,
     LAUNCH_DYNAMIC_SHARED_MAX = 227 * 1024 /* sm_90; a launch that needs more than its GPU has is skipped */
@@ -24,10 +25,11 @@ struct launch {
     size_t shared;    /* bytes of dynamic shared memory */
 };
 
-/* A launch of `blocks` along x. */
+/* A launch of `blocks` along x. More than a grid can have (for NF4 weights, terabytes) is a launch that is
+ * refused. */
 static inline struct launch launch_1d(size_t blocks, unsigned threads)
 {
-    struct launch l = {{blocks ? (unsigned)blocks : 1, 1, 1}, threads, 0};
+    struct launch l = {{blocks <= LAUNCH_BLOCKS_MAX ? (unsigned)blocks : 0, 1, 1}, threads, 0};
     return l;
 }
 

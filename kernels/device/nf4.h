@@ -29,11 +29,10 @@ CONSTANT float nf4_codebook[16] = {
 
 /* ---- the launch ---- */
 
-/* Blocks for `items` at `each` a block, of a kernel that strides over the grid if that are too many. */
-static inline struct launch launch_stride(size_t items, size_t each, unsigned threads)
+/* Blocks for `items` at `each` a block. */
+static inline struct launch launch_cover(size_t items, size_t each, unsigned threads)
 {
-    size_t blocks = (items + each - 1) / each, most = 0x7fffffff;
-    return launch_1d(blocks < most ? blocks : most, threads);
+    return launch_1d((items + each - 1) / each, threads);
 }
 
 /* ---- the 16-bit types ---- */

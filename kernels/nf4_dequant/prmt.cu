@@ -10,15 +10,13 @@
 
 DEVICE void dequant(const struct dequant_args *a, enum element t, enum decoding decode, enum recovery nested)
 {
-    const unsigned shift = nf4_block_shift(&a->w);
-    const size_t step = (size_t)gridDim.x * DEQUANT_THREADS * GROUP_SIZE(t);
-    for (size_t i = global_thread() * GROUP_SIZE(t); i < a->count; i += step) {
-        uint32_t codes = group_load(a, t, i);
-        float absmax = nf4_absmax(&a->w, i >> shift, nested);
-        group_store(
-            a, t, i,
-            group_scale(t, nf4_decode4(t, decode, codes), nf4_decode4(t, decode, codes >> 16), absmax));
-    }
+    const size_t i = global_thread() * GROUP_SIZE(t);
+    if (i >= a->count)
+        return;
+    uint32_t codes = group_load(a, t, i);
+    float absmax = nf4_absmax(&a->w, i >> nf4_block_shift(&a->w), nested);
+    group_store(a, t, i,
+                group_scale(t, nf4_decode4(t, decode, codes), nf4_decode4(t, decode, codes >> 16), absmax));
 }
 
 #define DEQUANT(name, element, decode, nested)                                                               \

@@ -15,7 +15,7 @@ enum { THREADS = 128, WARPS = THREADS / 32, PIECE = 32, WARP_TILE = 32 * PIECE }
 
 template <enum element T> static inline struct launch launch_tiles(const struct dequant_args *a)
 {
-    return launch_stride((a->count + WARP_TILE - 1) / WARP_TILE, WARPS, THREADS);
+    return launch_cover(a->count, WARPS * WARP_TILE, THREADS);
 }
 
 /* A plane of each piece of a warp's tile. */
@@ -48,40 +48,37 @@ template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum
     SHARED(piece_planes, all_planes, [WARPS][T == ELEMENT_F32 ? 4 : 2]);
     piece_planes *planes = all_planes[threadIdx.x / 32];
 
-    const size_t step = (size_t)gridDim.x * WARPS * WARP_TILE;
-    for (size_t tile = global_thread() / 32 * WARP_TILE; tile < a->count; tile += step) {
-        /* Group g of this lane is at mine + g * 32 lanes * its size. */
-        const size_t mine = tile + lane * GROUP_SIZE(t), stride = 32 * GROUP_SIZE(t);
-        uint32_t codes[8] = {0};
-        UNROLL
-        for (unsigned g = 0; g < groups; g++)
-            if (mine + g * stride < a->count)
-                codes[g] = group_load(a, t, mine + g * stride);
+    /* Group g of this lane is at mine + g * 32 lanes * its size. */
+    const size_t tile = global_thread() / 32 * WARP_TILE;
+    const size_t mine = tile + lane * GROUP_SIZE(t), stride = 32 * GROUP_SIZE(t);
+    uint32_t codes[8] = {0};
+    UNROLL
+    for (unsigned g = 0; g < groups; g++)
+        if (mine + g * stride < a->count)
+            codes[g] = group_load(a, t, mine + g * stride);
 
-        size_t piece = tile + lane * PIECE;
-        if (piece < a->count) {
-            float absmax = nf4_absmax(&a->w, piece >> shift, nested);
-            if (t == ELEMENT_F32)
-                planes_store<4>(planes, lane, nf4_scaled_planes_f32(absmax));
-            else
-                planes_store<2>(planes, lane, nf4_scaled_planes_16(t, absmax));
+    const size_t piece = tile + lane * PIECE;
+    if (piece < a->count) {
+        float absmax = nf4_absmax(&a->w, piece >> shift, nested);
+        if (t == ELEMENT_F32)
+            planes_store<4>(planes, lane, nf4_scaled_planes_f32(absmax));
+        else
+            planes_store<2>(planes, lane, nf4_scaled_planes_16(t, absmax));
+    }
+    __syncwarp();
+    UNROLL
+    for (unsigned g = 0; g < groups; g++) {
+        size_t i = mine + g * stride;
+        unsigned from = (unsigned)(i - tile) / PIECE;
+        if (i >= a->count)
+            continue;
+        if (t == ELEMENT_F32) {
+            group_store(a, t, i, nf4_lookup4(planes_load<4>(planes, from), codes[g]));
+        } else {
+            nf4_planes<2> p = planes_load<2>(planes, from);
+            uint2 low = nf4_lookup4(p, codes[g]), high = nf4_lookup4(p, codes[g] >> 16);
+            group_store(a, t, i, make_uint4(low.x, low.y, high.x, high.y));
         }
-        __syncwarp();
-        UNROLL
-        for (unsigned g = 0; g < groups; g++) {
-            size_t i = mine + g * stride;
-            unsigned from = (unsigned)(i - tile) / PIECE;
-            if (i >= a->count)
-                continue;
-            if (t == ELEMENT_F32) {
-                group_store(a, t, i, nf4_lookup4(planes_load<4>(planes, from), codes[g]));
-            } else {
-                nf4_planes<2> p = planes_load<2>(planes, from);
-                uint2 low = nf4_lookup4(p, codes[g]), high = nf4_lookup4(p, codes[g] >> 16);
-                group_store(a, t, i, make_uint4(low.x, low.y, high.x, high.y));
-            }
-        }
-        __syncwarp();
     }
 }
 

@@ -15,7 +15,7 @@ enum { THREADS = 256, WARPS = THREADS / 32, LANES = 32, WIDTH = 8 };
 
 static inline struct launch launch_columns(const struct gemm_args *a)
 {
-    return launch_stride(a->n, WARPS, THREADS);
+    return launch_cover(a->n, WARPS, THREADS);
 }
 
 /* A lane's chain: the sum over finished runs, and of the run that it is in. */
@@ -89,14 +89,15 @@ DEVICE float lane_sum(const struct gemm_args *a, enum element t, enum decoding d
 
 DEVICE void gemv(const struct gemm_args *a, enum element t, enum decoding decode, enum recovery nested)
 {
-    for (size_t n = global_thread() / 32; n < a->n; n += (size_t)gridDim.x * WARPS) {
-        float sum = lane_sum(a, t, decode, nested, n);
-        UNROLL
-        for (int h = LANES / 2; h; h /= 2)
-            sum = __fadd_rn(sum, __shfl_down_sync(0xffffffffu, sum, h));
-        if (threadIdx.x % 32 == 0)
-            gemm_store(a, t, 0, n, sum);
-    }
+    const size_t n = global_thread() / LANES;
+    if (n >= a->n)
+        return;
+    float sum = lane_sum(a, t, decode, nested, n);
+    UNROLL
+    for (int h = LANES / 2; h; h /= 2)
+        sum = __fadd_rn(sum, __shfl_down_sync(0xffffffffu, sum, h));
+    if (threadIdx.x % LANES == 0)
+        gemm_store(a, t, 0, n, sum);
 }
 
 #define GEMV(contract, element, decode, nested)                                                              \

@@ -31,7 +31,7 @@ enum {
 
 static inline struct launch launch_columns(const struct gemm_args *a)
 {
-    return launch_stride(a->n, WARPS * COLUMNS, THREADS);
+    return launch_cover(a->n, WARPS * COLUMNS, THREADS);
 }
 
 typedef uint16_t x_stage[ROWS][PITCH];
@@ -107,71 +107,69 @@ DEVICE void gemm(const struct gemm_args *a, enum element t, enum recovery nested
         codebook[threadIdx.x] = nf4_codebook[threadIdx.x];
     const unsigned lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
 
-    const size_t step = (size_t)gridDim.x * WARPS * COLUMNS;
-    for (size_t column = (size_t)blockIdx.x * WARPS * COLUMNS; column < a->n; column += step) {
-        const size_t mine = column + threadIdx.x / 32 * COLUMNS, n = mine + group; /* this lane's row of W */
-        float sum[ROWS / 16][4];
+    const size_t column = (size_t)blockIdx.x * WARPS * COLUMNS;
+    const size_t mine = column + threadIdx.x / 32 * COLUMNS, n = mine + group; /* this lane's row of W */
+    float sum[ROWS / 16][4];
+    UNROLL
+    for (int tile = 0; tile < ROWS / 16; tile++) {
         UNROLL
-        for (int tile = 0; tile < ROWS / 16; tile++) {
-            UNROLL
-            for (int i = 0; i < 4; i++)
-                sum[tile][i] = 0.0f;
-        }
+        for (int i = 0; i < 4; i++)
+            sum[tile][i] = 0.0f;
+    }
 
-        stage_x(x[0], a, 0);
+    stage_x(x[0], a, 0);
+    cp_async_commit();
+    struct w_stage w = stage_w(a, nested, n, 0);
+    nf4_planes<2> planes = nf4_scaled_planes_16(t, w.absmax[0]);
+    uint32_t scaled_by = __float_as_uint(w.absmax[0]);
+    for (size_t k = 0; k < a->k; k += DEPTH) {
+        struct w_stage next = w;
+        if (k + DEPTH < a->k) {
+            stage_x(x[(k / DEPTH + 1) % 2], a, k + DEPTH);
+            next = stage_w(a, nested, n, k + DEPTH);
+        }
         cp_async_commit();
-        struct w_stage w = stage_w(a, nested, n, 0);
-        nf4_planes<2> planes = nf4_scaled_planes_16(t, w.absmax[0]);
-        uint32_t scaled_by = __float_as_uint(w.absmax[0]);
-        for (size_t k = 0; k < a->k; k += DEPTH) {
-            struct w_stage next = w;
-            if (k + DEPTH < a->k) {
-                stage_x(x[(k / DEPTH + 1) % 2], a, k + DEPTH);
-                next = stage_w(a, nested, n, k + DEPTH);
-            }
-            cp_async_commit();
-            cp_async_wait<1>();
-            __syncthreads();
+        cp_async_wait<1>();
+        __syncthreads();
 
-            const x_stage &rows = x[k / DEPTH % 2];
-            const unsigned steps = a->k - k < DEPTH ? (unsigned)(a->k - k + STEP - 1) / STEP : +STEPS;
-            for (unsigned s = 0; s < steps; s++) {
-                uint32_t b[2];
-                if (a->k % 32 == 0) {
-                    float absmax = s < 2 ? w.absmax[0] : w.absmax[1];
-                    if (__float_as_uint(absmax) != scaled_by) {
-                        planes = nf4_scaled_planes_16(t, absmax);
-                        scaled_by = __float_as_uint(absmax);
-                    }
-                    uint32_t low = __shfl_sync(0xffffffffu, w.codes.x, group * 4 + s);
-                    uint32_t high = __shfl_sync(0xffffffffu, w.codes.y, group * 4 + s);
-                    uint2 v = nf4_lookup4(planes, prmt(low, high, pair | (pair + 4) << 4));
-                    b[0] = v.x;
-                    b[1] = v.y;
-                } else {
-                    b[0] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair);
-                    b[1] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair + 8);
+        const x_stage &rows = x[k / DEPTH % 2];
+        const unsigned steps = a->k - k < DEPTH ? (unsigned)(a->k - k + STEP - 1) / STEP : +STEPS;
+        for (unsigned s = 0; s < steps; s++) {
+            uint32_t b[2];
+            if (a->k % 32 == 0) {
+                float absmax = s < 2 ? w.absmax[0] : w.absmax[1];
+                if (__float_as_uint(absmax) != scaled_by) {
+                    planes = nf4_scaled_planes_16(t, absmax);
+                    scaled_by = __float_as_uint(absmax);
                 }
-                UNROLL
-                for (unsigned tile = 0; tile < ROWS / 16; tile++)
-                    if (tile * 16 < a->m) {
-                        uint32_t fragment[4];
-                        ldmatrix_x4(fragment, &rows[tile * 16 + lane % 16][s * STEP + lane / 16 * 8]);
-                        mma(t, sum[tile], fragment, b);
-                    }
+                uint32_t low = __shfl_sync(0xffffffffu, w.codes.x, group * 4 + s);
+                uint32_t high = __shfl_sync(0xffffffffu, w.codes.y, group * 4 + s);
+                uint2 v = nf4_lookup4(planes, prmt(low, high, pair | (pair + 4) << 4));
+                b[0] = v.x;
+                b[1] = v.y;
+            } else {
+                b[0] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair);
+                b[1] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair + 8);
             }
-            w = next;
-            __syncthreads();
-        }
-
-        UNROLL
-        for (unsigned tile = 0; tile < ROWS / 16; tile++) {
             UNROLL
-            for (unsigned i = 0; i < 4; i++) {
-                const size_t row = tile * 16 + group + i / 2 * 8, y = mine + 2 * pair + i % 2;
-                if (row < a->m && y < a->n)
-                    gemm_store(a, t, row, y, sum[tile][i]);
-            }
+            for (unsigned tile = 0; tile < ROWS / 16; tile++)
+                if (tile * 16 < a->m) {
+                    uint32_t fragment[4];
+                    ldmatrix_x4(fragment, &rows[tile * 16 + lane % 16][s * STEP + lane / 16 * 8]);
+                    mma(t, sum[tile], fragment, b);
+                }
+        }
+        w = next;
+        __syncthreads();
+    }
+
+    UNROLL
+    for (unsigned tile = 0; tile < ROWS / 16; tile++) {
+        UNROLL
+        for (unsigned i = 0; i < 4; i++) {
+            const size_t row = tile * 16 + group + i / 2 * 8, y = mine + 2 * pair + i % 2;
+            if (row < a->m && y < a->n)
+                gemm_store(a, t, row, y, sum[tile][i]);
         }
     }
 }

@@ -14,7 +14,7 @@ enum { THREADS = 64, COLUMNS = 8, ROWS = 8, DEPTH = 64, TILE = THREADS * COLUMNS
 static inline struct launch launch_tiles(const struct gemm_args *a)
 {
     size_t across = (a->k + TILE - 1) / TILE, down = (a->m + ROWS - 1) / ROWS;
-    return launch_stride(across * down, 1, THREADS);
+    return launch_cover(across * down, 1, THREADS);
 }
 
 /* W[n, column .. column + 7] rounded to the type; columns from K on are 0. */
@@ -48,48 +48,47 @@ DEVICE void gemmdx(const struct gemm_args *a, enum element t, enum recovery nest
     if (threadIdx.x < 16)
         codebook[threadIdx.x] = nf4_codebook[threadIdx.x];
 
-    const size_t across = (a->k + TILE - 1) / TILE, down = (a->m + ROWS - 1) / ROWS;
-    for (size_t tile = blockIdx.x; tile < across * down; tile += gridDim.x) {
-        const size_t column = tile % across * TILE + threadIdx.x * COLUMNS, row = tile / across * ROWS;
-        float sum[ROWS][COLUMNS];
+    const size_t across = (a->k + TILE - 1) / TILE;
+    const size_t column = blockIdx.x % across * TILE + threadIdx.x * COLUMNS,
+                 row = blockIdx.x / across * ROWS;
+    float sum[ROWS][COLUMNS];
+    UNROLL
+    for (int r = 0; r < ROWS; r++) {
         UNROLL
-        for (int r = 0; r < ROWS; r++) {
-            UNROLL
-            for (int j = 0; j < COLUMNS; j++)
-                sum[r][j] = 0.0f;
-        }
+        for (int j = 0; j < COLUMNS; j++)
+            sum[r][j] = 0.0f;
+    }
 
-        for (size_t first = 0; first < a->n; first += DEPTH) {
-            const unsigned depth = a->n - first < DEPTH ? (unsigned)(a->n - first) : +DEPTH;
-            __syncthreads();
-            for (unsigned i = threadIdx.x; i < ROWS * DEPTH; i += THREADS) {
-                const unsigned r = i / DEPTH, d = i % DEPTH;
-                ((float *)dy[d])[r] =
-                    row + r < a->m && d < depth ? load_element(t, a->x, (row + r) * a->n + first + d) : 0.0f;
-            }
-            __syncthreads();
-            if (column >= a->k)
-                continue;
-            for (unsigned d = 0; d < depth; d++) {
-                float w[COLUMNS];
-                load_weights(w, a, t, nested, codebook, first + d, column);
-                const float4 low = dy[d][0], high = dy[d][1];
-                const float y[ROWS] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-                UNROLL
-                for (int r = 0; r < ROWS; r++) {
-                    UNROLL
-                    for (int j = 0; j < COLUMNS; j++)
-                        sum[r][j] = __fmaf_rn(y[r], w[j], sum[r][j]);
-                }
-            }
+    for (size_t first = 0; first < a->n; first += DEPTH) {
+        const unsigned depth = a->n - first < DEPTH ? (unsigned)(a->n - first) : +DEPTH;
+        __syncthreads();
+        for (unsigned i = threadIdx.x; i < ROWS * DEPTH; i += THREADS) {
+            const unsigned r = i / DEPTH, d = i % DEPTH;
+            ((float *)dy[d])[r] =
+                row + r < a->m && d < depth ? load_element(t, a->x, (row + r) * a->n + first + d) : 0.0f;
         }
-        UNROLL
-        for (int r = 0; r < ROWS; r++) {
+        __syncthreads();
+        if (column >= a->k)
+            continue;
+        for (unsigned d = 0; d < depth; d++) {
+            float w[COLUMNS];
+            load_weights(w, a, t, nested, codebook, first + d, column);
+            const float4 low = dy[d][0], high = dy[d][1];
+            const float y[ROWS] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
             UNROLL
-            for (int j = 0; j < COLUMNS; j++)
-                if (row + r < a->m && column + j < a->k)
-                    store_element(t, a->y, (row + r) * a->k + column + j, sum[r][j]);
+            for (int r = 0; r < ROWS; r++) {
+                UNROLL
+                for (int j = 0; j < COLUMNS; j++)
+                    sum[r][j] = __fmaf_rn(y[r], w[j], sum[r][j]);
+            }
         }
+    }
+    UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        UNROLL
+        for (int j = 0; j < COLUMNS; j++)
+            if (row + r < a->m && column + j < a->k)
+                store_element(t, a->y, (row + r) * a->k + column + j, sum[r][j]);
     }
 }
 

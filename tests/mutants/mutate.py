@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Breaks CUDA kernels on purpose and expects `nf4bench try` to notice.
 
-    mutate.py --nf4bench PROGRAM [--share I/N] [--list] [--jobs J] FILE.cu...
+    mutate.py --nf4bench PROGRAM [--share I/N] [--list] [--jobs J] [--log FILE] FILE.cu...
 
-Every operator of OPERATORS is applied to every place in a file, and in the device headers of the project that it
-includes, where it fits; each result is compiled and verified. A mutant is caught when `try` says WRONG. One that does
-not compile is no mutant. A survivor must be argued in equivalent.txt, one line each:
+Every operator of OPERATORS is applied to every place in the files, and in the device headers of the project that they
+include, where it fits; each result is compiled and verified. A place in a header is broken once, and must be noticed
+through one of the files that use it. A mutant is caught when `try` says WRONG. One that does not compile is no mutant,
+and one that compiles to the same machine code as the original is the same program. A survivor must be argued in
+equivalent.txt, one line each:
 
     FILE | OPERATOR `REPLACEMENT` | the line of code, as it stands | why no input can tell the difference
 
@@ -18,6 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -197,15 +200,25 @@ OPERATORS = [drop_barrier, drop_wait, drop_commit, longer_wait, drop_guard, drop
 
 # ---- mutants -------------------------------------------------------------------------------------------------------
 
+OWN_HEADER = re.compile(r'^#include "(kernels/device/(?!cuda\.h|entry\.h|host\.h)[\w/]+\.h)"$', re.M)
+
+
+def read(source):
+    with open(os.path.join(ROOT, source)) as f:
+        return f.read()
+
 
 class Mutant:
-    def __init__(self, file, source, operator, start, end, replacement, text):
-        self.file, self.source, self.operator = file, source, operator
+    """A place in `source`, a kernel file or a header, and what stands there instead."""
+
+    def __init__(self, source, operator, start, end, replacement, text):
+        self.source, self.operator = source, operator
         self.start, self.end, self.replacement, self.text = start, end, replacement, text
         self.line_number = text.count("\n", 0, start) + 1
         first = text.rfind("\n", 0, start) + 1
         last = text.find("\n", start)
         self.line = text[first:last if last >= 0 else len(text)].strip()
+        self.key = (source, f"{operator} `{replacement}`", self.line)
 
     def body(self):
         return self.text[:self.start] + self.replacement + self.text[self.end:]
@@ -215,39 +228,59 @@ class Mutant:
         return f"{self.source}:{self.line_number} {self.operator}: `{old}` -> `{self.replacement}` in `{self.line}`"
 
 
-def own_headers(text):
-    return [h for h in re.findall(r'#include "(kernels/device/[\w/]+\.h)"', text)
-            if h not in ("kernels/device/cuda.h", "kernels/device/entry.h")]
+def headers_of(source):
+    """The project's device headers that a file includes, and those that these include."""
+    found = []
+    for header in OWN_HEADER.findall(read(source)):
+        found += [h for h in headers_of(header) + [header] if h not in found]
+    return found
 
 
-def mutants_of(path):
-    """Mutants of a kernel file, and of the headers that it includes, as seen through this file."""
-    with open(path) as f:
-        text = f.read()
-    name = os.path.relpath(os.path.abspath(path), ROOT)
-    sources = [(name, text)]
-    for header in own_headers(text):
-        with open(os.path.join(ROOT, header)) as f:
-            sources.append((header, f.read()))
-    for source, body in sources:
-        code, seen = blank(body), set()
-        for operator in OPERATORS:
-            for start, end, replacement in operator(code):
-                key = (start, end, replacement)
-                if key in seen or code[start:end] == replacement:
-                    continue
+def mutants_of(source):
+    text = read(source)
+    code, seen = blank(text), set()
+    for operator in OPERATORS:
+        for start, end, replacement in operator(code):
+            key = (start, end, replacement)
+            if key not in seen and code[start:end] != replacement:
                 seen.add(key)
-                yield Mutant(name, source, operator.__name__, start, end, replacement, body)
+                yield Mutant(source, operator.__name__, start, end, replacement, text)
 
 
-def complete(mutant, kernel_text):
-    """The kernel file with the mutated text in it; a mutated header is written out in place of its #include."""
-    if mutant.source == mutant.file:
-        return mutant.body()
-    return kernel_text.replace(f'#include "{mutant.source}"', mutant.body(), 1)
+def complete(source, mutant):
+    """The file with its headers in the places of their #includes, the mutant in it, and every line's own number."""
+    text = mutant.body() if mutant and mutant.source == source else read(source)
+
+    def inline(match):
+        after = text.count("\n", 0, match.end()) + 2
+        return f'{complete(match.group(1), mutant)}\n#line {after} "{source}"'
+    return f'#line 1 "{source}"\n{OWN_HEADER.sub(inline, text)}'
 
 
 # ---- running -------------------------------------------------------------------------------------------------------
+
+COMPILE = [os.environ.get("CXX") or "c++", "-x", "c++", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-w", "-fPIC",
+           "-DSIMT_TRY", "-I", ROOT]
+
+
+def lines_used(source):
+    """{header: its lines that have code in this file}, from the compiler's line table."""
+    with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
+        path, output = os.path.join(folder, "k.cu"), os.path.join(folder, "k.o")
+        with open(path, "w") as f:
+            f.write(complete(source, None))
+        subprocess.run(COMPILE + ["-O0", "-g", "-c", path, "-o", output], check=True)
+        table = subprocess.run(["objdump", "--dwarf=decodedline", output], check=True, stdout=subprocess.PIPE).stdout
+    used = {}
+    for name, line in re.findall(r"^(\S+\.h)\s+(\d+)\s+0x", table.decode(), re.M):
+        used.setdefault(os.path.basename(name), set()).add(int(line))
+    return used
+
+
+def machine_code(path):
+    """The assembly of a file, without the names of files."""
+    done = subprocess.run(COMPILE + ["-O2", "-S", path, "-o", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return re.sub(rb"^\s*\.file.*$", b"", done.stdout, flags=re.M) if done.returncode == 0 else None
 
 
 def run_try(program, path, extra):
@@ -256,22 +289,33 @@ def run_try(program, path, extra):
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def judge(program, mutant, kernel_text, folder, index):
-    """'caught (fast)', 'caught (checked)', 'invalid' or 'SURVIVED'."""
-    path = os.path.join(folder, f"m{index}.cu")
+def judge_in(program, mutant, source, original, folder):
+    """(verdict, output) of the mutant as `source` has it: 'caught (fast)', 'caught (checked)', 'invalid', 'same code',
+    'SURVIVED' or 'ERROR'."""
+    path = os.path.join(folder, "k.cu")
     with open(path, "w") as f:
-        f.write(complete(mutant, kernel_text))
+        f.write(complete(source, mutant))
     code, output = run_try(program, path, ["--fast", "--first"])
-    verdict = "caught (fast)"
     if code == 0:
-        code, output = run_try(program, path, ["--first"])
-        verdict = "caught (checked)"
-    os.unlink(path)
-    if code == 1:
-        return verdict, output
-    if code == 2:
-        return ("invalid" if "does not compile" in output else "ERROR"), output
-    return ("SURVIVED" if code == 0 else "ERROR"), output
+        if machine_code(path) == original:
+            return "same code", ""
+        code, output = run_try(program, path, ["--checked", "--first"])
+        return {0: "SURVIVED", 1: "caught (checked)"}.get(code, "ERROR"), output
+    if code == 2 and "does not compile" in output:
+        return "invalid", output
+    return "caught (fast)" if code == 1 else "ERROR", output
+
+
+def judge(program, mutant, files, originals):
+    """The verdict in the first of `files` that tells, else that of the last ones."""
+    verdicts, output = [], ""
+    with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
+        for source in files:
+            verdict, output = judge_in(program, mutant, source, originals[source], folder)
+            verdicts.append(verdict)
+            if verdict.startswith("caught") or verdict in ("invalid", "ERROR"):
+                return verdict, output
+    return "SURVIVED" if "SURVIVED" in verdicts else "same code", output
 
 
 def read_arguments(path):
@@ -295,62 +339,80 @@ def main():
     parser.add_argument("--share", default="1/1", help="I/N: every Nth mutant, from the Ith")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
+    parser.add_argument("--log", help="a file for every mutant's verdict")
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
     share, shares = map(int, options.share.split("/"))
     program = os.path.abspath(options.nf4bench)
     argued = read_arguments(os.path.join(ROOT, "tests", "mutants", "equivalent.txt"))
 
-    mutants, texts, seen_headers = [], {}, set()
-    for path in options.files:
-        with open(path) as f:
-            texts[os.path.relpath(os.path.abspath(path), ROOT)] = f.read()
-        mutants.extend(mutants_of(path))
+    files = [os.path.relpath(os.path.abspath(path), ROOT) for path in options.files]
+    includes = {source: headers_of(source) for source in files}
+    sources = files + sorted(set().union(*includes.values()))
+    mutants = [m for source in sources for m in mutants_of(source)]
     total = len(mutants)
+    places = {m.key for m in mutants}
+    for key in argued:
+        if key[0] in sources and key not in places:
+            print(f"equivalent.txt argues a mutant that there is not: {' | '.join(key)}", file=sys.stderr)
+            return 2
     mutants = mutants[share - 1::shares]
-    if shares == 1:
-        places = {(m.source, f"{m.operator} `{m.replacement}`", m.line) for m in mutants}
-        for key in argued:
-            if key[0] in {m.source for m in mutants} and key not in places:
-                print(f"equivalent.txt argues a mutant that there is not: {' | '.join(key)}", file=sys.stderr)
-                return 2
     if options.list:
         for mutant in mutants:
             print(mutant)
         print(f"{len(mutants)} of {total} mutants")
         return 0
 
-    for path in options.files:
-        code, output = run_try(program, path, [])
+    originals, seconds, used = {}, {}, {}
+    for source in files:
+        start = time.monotonic()
+        code, output = run_try(program, os.path.join(ROOT, source), [])
+        seconds[source] = time.monotonic() - start
         if code != 0:
             print(output)
-            print(f"{path}: the original does not pass", file=sys.stderr)
+            print(f"{source}: the original does not pass", file=sys.stderr)
             return 2
-    counts, survivors, errors, started = {}, [], [], 0
-    with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder, \
-            concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        futures = {pool.submit(judge, program, m, texts[m.file], folder, i): m for i, m in enumerate(mutants)}
+        with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
+            path = os.path.join(folder, "k.cu")
+            with open(path, "w") as f:
+                f.write(complete(source, None))
+            originals[source] = machine_code(path)
+        used[source] = lines_used(source)
+
+    def files_for(mutant):
+        """Where to look for the mutant, the quickest first; a line without code of its own may act anywhere."""
+        if mutant.source in files:
+            return [mutant.source]
+        including = sorted((f for f in files if mutant.source in includes[f]), key=seconds.get)
+        name = os.path.basename(mutant.source)
+        return [f for f in including if mutant.line_number in used[f].get(name, ())] or including
+
+    counts, survivors, errors, done = {}, [], [], 0
+    log = open(options.log, "w") if options.log else None
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        futures = {pool.submit(judge, program, m, files_for(m), originals): m for m in mutants}
         for future in concurrent.futures.as_completed(futures):
             mutant = futures[future]
             verdict, output = future.result()
-            why = argued.get((mutant.source, f"{mutant.operator} `{mutant.replacement}`", mutant.line))
-            if verdict == "SURVIVED" and why:
+            if verdict == "SURVIVED" and mutant.key in argued:
                 verdict = "equivalent (argued)"
             counts[verdict] = counts.get(verdict, 0) + 1
-            started += 1
+            done += 1
+            if log:
+                print(f"{verdict}: {mutant}", file=log, flush=True)
             if verdict == "SURVIVED":
                 survivors.append(mutant)
                 print(f"SURVIVED {mutant}", flush=True)
             elif verdict == "ERROR":
                 errors.append(mutant)
                 print(f"ERROR {mutant}\n{output}", flush=True)
-            elif started % 25 == 0:
-                print(f"{started} of {len(mutants)}", file=sys.stderr, flush=True)
+            if done % 25 == 0:
+                print(f"{done} of {len(mutants)}", file=sys.stderr, flush=True)
     print(", ".join(f"{verdict}: {count}" for verdict, count in sorted(counts.items())))
     caught = sum(c for v, c in counts.items() if v.startswith("caught"))
-    real = caught + counts.get("equivalent (argued)", 0) + len(survivors)
-    print(f"{caught} of {real} mutants caught, {counts.get('equivalent (argued)', 0)} argued to be equivalent, "
-          f"{len(survivors)} survive")
+    argued_count = counts.get("equivalent (argued)", 0)
+    print(f"{caught} of {caught + argued_count + len(survivors)} mutants caught, {argued_count} argued to be equivalent, "
+          f"{len(survivors)} survive; {counts.get('same code', 0)} are the same machine code")
     return 1 if survivors or errors else 0
 
 

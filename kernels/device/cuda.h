@@ -52,7 +52,11 @@
 
 #define DEVICE   static inline __attribute__((always_inline))
 #define CONSTANT static const
-#define UNROLL
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 #define __device__
 #define __forceinline__ inline
 #define __restrict__ __restrict
@@ -294,12 +298,16 @@ DEVICE uint32_t prmt(uint32_t a, uint32_t b, uint32_t selector)
     return r;
 #else
     uint64_t bytes = (uint64_t)b << 32 | a;
-    uint32_t r = 0;
+    uint32_t r = 0, negative = 0;
+    UNROLL
     for (int i = 0; i < 4; i++) {
-        uint32_t digit = selector >> 4 * i & 15, byte = (uint32_t)(bytes >> 8 * (digit & 7)) & 0xff;
-        if (digit & 8)
-            byte = byte & 0x80 ? 0xff : 0;
+        uint32_t byte = (uint32_t)(bytes >> (selector >> 4 * i & 7) * 8) & 0xff;
         r |= byte << 8 * i;
+        negative |= (selector >> 4 * i & 8) << (8 * i + 4);
+    }
+    if (negative) { /* bytes 0x80 where the sign is asked for */
+        uint32_t all = (negative >> 7) * 0xff;
+        r = (r & ~all) | ((r & negative) >> 7) * 0xff;
     }
     return r;
 #endif

@@ -22,6 +22,13 @@
 
 enum { HUGE_PAGE = 2 << 20 };
 
+static uint64_t shared_generation = 1;
+
+uint64_t buffer_shared_generation(void)
+{
+    return shared_generation;
+}
+
 static uint8_t canary_byte(size_t i)
 {
     return (uint8_t)(0xA5 ^ (i * 29));
@@ -83,6 +90,7 @@ static enum status init(struct buffer *b, size_t size, const char *what, bool sh
     b->data = (uint8_t *)p + front;
     b->size = size;
     b->shared = shared;
+    shared_generation += shared;
     buffer_reset_canaries(b);
     return STATUS_OK;
 }
@@ -101,6 +109,7 @@ void buffer_release(struct buffer *b)
 {
     if (b->allocation)
         canaries_poison(b, false);
+    shared_generation += b->shared;
     if (b->shared)
         munmap(b->allocation, b->allocation_bytes);
     else

@@ -58,6 +58,7 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
     struct simt_options options = {
         .checked = d->checked,
         .limit_s = d->limit_s,
+        .memory = buffer_shared_generation(),
         .tensor_core = k->contract.accumulation == ACC_MMA80 ? SIMT_TENSOR_CORE_80 : SIMT_TENSOR_CORE_90};
     device_schedule(d, d->launches++, &options.seed, &options.async);
     struct buffer_list list = {.count = 0};

@@ -19,8 +19,9 @@ struct call_fault {
 };
 
 /* Calls k on set i. `prepared` as from k->prepare, or NULL. False: the executor found a fault, and *fault
- * says which; a CPU variant has none to report. A kernel that once ran into the launch's time limit is not launched
- * again by this process: it costs the limit once and not for every case. Memory for operands is the caller's, also after a fault. */
+ * says which; a CPU variant has none to report. A kernel that once ran into the launch's time limit is not
+ * launched again by this process: it costs the limit once and not for every case. Memory for operands is the
+ * caller's, also after a fault. */
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
                  struct call_fault *fault);
 

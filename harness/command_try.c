@@ -252,6 +252,50 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
     return s;
 }
 
+/* The checker's run, in a process of its own beside the fast one's. What it says comes after the other's. */
+struct checked_run {
+    pid_t child;
+    FILE *said;
+    int result; /* its end of the pipe that brings the summary */
+};
+
+static enum status start_checked(const struct try_arguments *a, const char *const *names,
+                                 struct checked_run *run)
+{
+    int fd[2];
+    run->child = -1;
+    run->said = tmpfile();
+    if (!run->said || pipe(fd) != 0)
+        return status_fail(STATUS_INPUT, "%s: %s", run->said ? "pipe" : "temporary file", strerror(errno));
+    fflush(NULL);
+    run->result = fd[0];
+    run->child = fork();
+    if (run->child != 0) {
+        close(fd[1]);
+        return run->child > 0 ? STATUS_OK : status_fail(STATUS_INPUT, "fork: %s", strerror(errno));
+    }
+    close(fd[0]);
+    struct run_summary summary = {0};
+    bool told = dup2(fileno(run->said), STDOUT_FILENO) >= 0;
+    enum status s = told ? verify_device(a, "simt:checked", names, &summary) : STATUS_INPUT;
+    if (s != STATUS_OK)
+        fprintf(stderr, "%s\n", status_message());
+    fflush(NULL);
+    _exit(s == STATUS_OK && write(fd[1], &summary, sizeof summary) == sizeof summary ? 0 : 1);
+}
+
+static enum status end_checked(struct checked_run *run, struct run_summary *summary)
+{
+    bool whole = read(run->result, summary, sizeof *summary) == sizeof *summary;
+    int status, c;
+    while (waitpid(run->child, &status, 0) < 0 && errno == EINTR)
+        ;
+    rewind(run->said);
+    while ((c = getc(run->said)) != EOF)
+        putchar(c);
+    return whole ? STATUS_OK : status_fail(STATUS_INTERNAL, "the checked build's run broke off");
+}
+
 static void remove_folder(const char *folder)
 {
     const char *argv[] = {"rm", "-rf", "--", folder, NULL};
@@ -359,11 +403,17 @@ int command_try(int argc, char **argv)
     enum status s = compile(&a, folder);
     if (s == STATUS_OK)
         s = add_entries(&a, names);
+    /* What the checker finds in a kernel that is already wrong is worth knowing too. */
+    bool run_checked = s == STATUS_OK && entry_count[ENTRY_CHECKED];
+    struct checked_run run;
+    if (run_checked)
+        s = start_checked(&a, names, &run);
     if (s == STATUS_OK && !a.checked_only)
         s = verify_device(&a, "simt:fast", names, &fast);
-    /* What the checker finds in a kernel that is already wrong is worth knowing too. */
-    if (s == STATUS_OK && entry_count[ENTRY_CHECKED])
-        s = verify_device(&a, "simt:checked", names, &checked);
+    if (run_checked && run.child > 0) {
+        enum status ended = end_checked(&run, &checked);
+        s = s == STATUS_OK ? ended : s;
+    }
     remove_folder(folder);
     if (s != STATUS_OK) {
         fprintf(stderr, "%s: %s\n", argv[0], status_message());

@@ -93,7 +93,7 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
         for (size_t i = 0; i < PART_COUNT && s == STATUS_OK; i++)
             s = init(part_of(&out->sets[c], i), size[i], parts[i].name);
     if (s == STATUS_OK)
-        s = buffer_init(&out->nested_map, p->nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
+        s = init(&out->nested_map, p->nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
     if (s == STATUS_OK)
         s = init(&out->workspace, p->op == OP_DEQUANT ? 0 : GEMM_WORKSPACE_BYTES(p->m, p->n, p->k),
                  "workspace");

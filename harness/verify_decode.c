@@ -226,8 +226,12 @@ enum status check_exhaustive_decode(struct check *c)
     blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
     /* A product shows one weight for each sum, too many sums for the executor; and under its checker bits are
      * not the point. These take a share of the scales, another one for each seed. */
-    enum { SIMT_BLOCKS = 2048 };
-    size_t share = !simt ? 1 : real->op != OP_DEQUANT ? blocks / SIMT_BLOCKS + 1 : checked ? 16 : 1;
+    enum { SIMT_BLOCKS = 2048, CHECKED_PART = 16 };
+    size_t share = 1;
+    if (simt && real->op != OP_DEQUANT)
+        share = blocks / (SIMT_BLOCKS / (checked ? CHECKED_PART : 1)) + 1;
+    else if (simt && checked)
+        share = CHECKED_PART;
     blocks /= (seen ? 16 : 1) * share;
     blocks = round_up(blocks, 256);
     if (p.op == OP_GEMMDX) {

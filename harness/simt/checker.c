@@ -253,6 +253,12 @@ static void *reserve(size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
+static void unreserve(void *p, size_t bytes)
+{
+    if (p)
+        munmap(p, bytes ? bytes : 1);
+}
+
 /* Outputs are rarely read and rarely updated: their sets are made at the first such access. */
 static bool sets_make(struct buffer *b, struct shadow_sets *sets)
 {
@@ -614,6 +620,24 @@ bool checker_start(const struct simt_buffer *buffers, size_t count)
     return true;
 }
 
+void checker_end(void)
+{
+    for (size_t i = 0; i < launch.buffer_count; i++) {
+        struct buffer *b = &launch.buffers[i];
+        unreserve(b->shadow.write, b->cells * sizeof *b->shadow.write);
+        struct shadow_sets *const sets[] = {&b->shadow.reads, &b->shadow.atomics};
+        for (int j = 0; j < 2; j++) {
+            unreserve(sets[j]->set, b->cells * sizeof *sets[j]->set);
+            unreserve(sets[j]->tag, b->cells * sizeof *sets[j]->tag);
+        }
+        if (b->writable)
+            pthread_mutex_destroy(&b->lock);
+    }
+    free(launch.buffers);
+    launch.buffers = NULL;
+    launch.buffer_count = 0;
+}
+
 void checker_readable(const void *data, size_t size)
 {
     if (worker.readable_count < CHECKER_READABLE_MAX)
@@ -635,6 +659,23 @@ static bool worker_make(struct worker *w)
     w->clock.now = 1;
     return w->sites && w->reported && s->write && s->reads.set && s->reads.tag && s->atomics.set &&
            s->atomics.tag && w->clock.known && w->clock.times;
+}
+
+void checker_worker_end(void)
+{
+    struct worker *w = &worker;
+    struct shadow *s = &w->shared;
+    if (!w->clock.now) /* it ran no block */
+        return;
+    unreserve(s->write, SHARED_BYTES_MAX * sizeof *s->write);
+    unreserve(s->reads.set, SHARED_BYTES_MAX * sizeof *s->reads.set);
+    unreserve(s->reads.tag, SHARED_BYTES_MAX * sizeof *s->reads.tag);
+    unreserve(s->atomics.set, SHARED_BYTES_MAX * sizeof *s->atomics.set);
+    unreserve(s->atomics.tag, SHARED_BYTES_MAX * sizeof *s->atomics.tag);
+    unreserve(w->clock.known, SHADOW_WARPS_MAX * sizeof *w->clock.known);
+    unreserve(w->clock.times, SHADOW_TIMES_MAX * sizeof *w->clock.times);
+    unreserve(w->sites, SITES * sizeof *w->sites);
+    unreserve(w->reported, REPORTED * sizeof *w->reported);
 }
 
 void checker_block_start(uint64_t block, unsigned threads)

@@ -23,6 +23,11 @@
 /* In the child, before its workers start: makes the shadow of the writable buffers. False: out of memory. */
 bool checker_start(const struct simt_buffer *buffers, size_t count);
 
+/* In the child, after its workers have ended: for the next checker_start(). */
+void checker_end(void);
+/* On a worker, after its last block. */
+void checker_worker_end(void);
+
 /* On a worker, before its first block: memory of the executor itself that kernel code reads (the arguments,
  * the positions of the threads; simt_position itself is known). Up to CHECKER_READABLE_MAX ranges; static
  * data needs none. */

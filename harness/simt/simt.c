@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <execinfo.h>
-#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
@@ -29,7 +29,12 @@
 
 #ifdef FIBER_ASAN
 #include <sanitizer/asan_interface.h>
+#define CHILD_CAN_GO_ON 0 /* its shadow of the stacks is no longer clean */
+#else
+#define CHILD_CAN_GO_ON 1
 #endif
+
+enum { HANDLER_STACK = 256 * 1024, KEPT_BUFFERS_MAX = 16 };
 
 const char *simt_fault_word(enum simt_fault f)
 {
@@ -250,6 +255,9 @@ static void set_handler(int signal, void (*handler)(int, siginfo_t *, void *))
 
 /* ---- the child: life ---- */
 
+/* Where the child says that a launch has come to its end, and is told of the next one. */
+static int parent_fd;
+
 static void *map_private(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -262,20 +270,62 @@ static void __attribute__((noreturn)) child_broken(const char *why)
     _exit(0);
 }
 
+/* What a worker keeps from launch to launch. */
+static struct {
+    pthread_t thread;
+    struct worker *worker;
+    void *handler_stack;
+} kept_workers[WORKERS_MAX];
+
 static void *worker_main(void *data)
 {
-    enum { HANDLER_STACK = 256 * 1024 };
     struct worker *w = data;
-    stack_t stack = {.ss_sp = map_private(HANDLER_STACK), .ss_size = HANDLER_STACK};
-    if (!stack.ss_sp || sigaltstack(&stack, NULL))
+    stack_t stack = {.ss_sp = kept_workers[w->index].handler_stack, .ss_size = HANDLER_STACK};
+    if (sigaltstack(&stack, NULL))
         child_broken("no stack for signals");
     executor_work(w);
+    if (simt_run.options.checked)
+        checker_worker_end();
     if (atomic_fetch_sub(&simt_run.workers_left, 1) == 1) {
         atomic_store(&simt_run.outcome->ended, 1);
-        _exit(0); /* nothing of the parent's is flushed or torn down */
+        if (send(parent_fd, "", 1, MSG_NOSIGNAL) != 1)
+            _exit(0);
     }
-    for (;;)
-        pause();
+    return NULL;
+}
+
+/* SIGUSR1, the parent's question: the workers say where they stand, then the launch is over. */
+static void on_time_up(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    (void)info;
+    (void)context;
+    for (unsigned i = 0; i < simt_run.workers; i++)
+        pthread_kill(kept_workers[i].thread, SIGUSR2);
+    for (unsigned i = 0; i < simt_run.workers; i++)
+        for (int ms = 0; ms < 500 && !atomic_load(&simt_run.outcome->standing[i].ready); ms++)
+            nanosleep(&(struct timespec){0, 1000000}, NULL);
+    _exit(0);
+}
+
+static void start_workers(void)
+{
+    for (unsigned i = 0; i < simt_run.workers; i++) {
+        struct worker *w = kept_workers[i].worker;
+        if (!w) {
+            w = kept_workers[i].worker = map_private(sizeof *w);
+            kept_workers[i].handler_stack = map_private(HANDLER_STACK);
+            if (!w || !(w->arena = map_private(SHARED_ARENA)) || !kept_workers[i].handler_stack)
+                child_broken("no memory for a worker");
+        } else {
+            char *arena = w->arena;
+            memset(w, 0, sizeof *w);
+            w->arena = arena;
+        }
+        w->index = i;
+        if (pthread_create(&kept_workers[i].thread, NULL, worker_main, w))
+            child_broken("no thread for a worker");
+    }
 }
 
 static void __attribute__((noreturn)) child_main(pid_t parent)
@@ -295,34 +345,27 @@ static void __attribute__((noreturn)) child_main(pid_t parent)
     }
     set_handler(SIGUSR2, on_ask);
     sigaddset(&mask, SIGUSR2);
+    set_handler(SIGUSR1, on_time_up);
     pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
     sigemptyset(&mask);
-    sigaddset(&mask, SIGUSR1); /* the parent's question, which this thread waits for */
-    pthread_sigmask(SIG_BLOCK, &mask, NULL);
+    sigaddset(&mask, SIGUSR1); /* this thread's alone */
 #ifdef FIBER_ASAN
     __asan_set_error_report_callback(on_asan);
 #endif
-    if (simt_run.options.checked && !checker_start(simt_run.buffers, simt_run.buffer_count))
-        child_broken("no memory for the checker");
-
-    pthread_t threads[WORKERS_MAX];
-    for (unsigned i = 0; i < simt_run.workers; i++) {
-        struct worker *w = map_private(sizeof *w);
-        if (!w || !(w->arena = map_private(SHARED_ARENA)))
-            child_broken("no memory for a worker");
-        w->index = i;
-        if (pthread_create(&threads[i], NULL, worker_main, w))
-            child_broken("no thread for a worker");
+    for (;;) {
+        if (simt_run.options.checked && !checker_start(simt_run.buffers, simt_run.buffer_count))
+            child_broken("no memory for the checker");
+        pthread_sigmask(SIG_BLOCK, &mask, NULL);
+        start_workers();
+        pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+        for (unsigned i = 0; i < simt_run.workers; i++)
+            pthread_join(kept_workers[i].thread, NULL);
+        if (simt_run.options.checked)
+            checker_end();
+        /* The next launch; the end of the connection: there is none. */
+        if (recv(parent_fd, &simt_run, sizeof simt_run, MSG_WAITALL) != sizeof simt_run)
+            _exit(0); /* nothing of the parent's is flushed or torn down */
     }
-    int signal;
-    while (sigwait(&mask, &signal))
-        ;
-    for (unsigned i = 0; i < simt_run.workers; i++)
-        pthread_kill(threads[i], SIGUSR2);
-    for (unsigned i = 0; i < simt_run.workers; i++)
-        for (int ms = 0; ms < 500 && !atomic_load(&simt_run.outcome->standing[i].ready); ms++)
-            nanosleep(&(struct timespec){0, 1000000}, NULL);
-    _exit(0);
 }
 
 /* ---- the parent: waiting ---- */
@@ -334,20 +377,16 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Until the child is gone. `alive` ends (POLLHUP) when it ends; should something else hold it open too, the
- * child is looked after ten times a second. */
-static bool wait_for_child(pid_t pid, int alive, double limit_s, int *status, bool *timed_out)
+/* Until the child says that the launch has ended (true; it lives on), or is gone: then *status is its exit
+ * status, or *lost is set. `fd` ends when the child does; should something else hold it open too, the child
+ * is looked after ten times a second. */
+static bool wait_for_launch(pid_t pid, int fd, double limit_s, int *status, bool *timed_out, bool *lost)
 {
     enum { GRACE_S = 5 }; /* to say where it stands */
     double deadline = seconds_now() + limit_s;
-    bool ended = false;
-    *timed_out = false;
+    bool closed = false;
+    *timed_out = *lost = false;
     for (;;) {
-        pid_t got = waitpid(pid, status, WNOHANG);
-        if (got == pid)
-            return true;
-        if (got < 0 && errno != EINTR)
-            return false;
         double left = deadline - seconds_now();
         if (!(left > 0)) {
             kill(pid, *timed_out ? SIGKILL : SIGUSR1);
@@ -355,11 +394,23 @@ static bool wait_for_child(pid_t pid, int alive, double limit_s, int *status, bo
             deadline = seconds_now() + GRACE_S;
             left = GRACE_S;
         }
-        if (ended) {
+        if (closed) {
             nanosleep(&(struct timespec){0, 50000}, NULL);
         } else {
-            struct pollfd p = {alive, POLLIN, 0};
-            ended = poll(&p, 1, left < 0.1 ? (int)(left * 1e3) + 1 : 100) > 0;
+            struct pollfd p = {fd, POLLIN, 0};
+            char byte;
+            if (poll(&p, 1, left < 0.1 ? (int)(left * 1e3) + 1 : 100) > 0) {
+                if (read(fd, &byte, 1) == 1)
+                    return true;
+                closed = true;
+            }
+        }
+        pid_t got = waitpid(pid, status, WNOHANG);
+        if (got == pid)
+            return false;
+        if (got < 0 && errno != EINTR) {
+            *lost = true;
+            return false;
         }
     }
 }
@@ -492,7 +543,7 @@ static void report_timeout(struct report *r, const struct outcome *o, double lim
         add_paragraph(r, SIMT_TIMEOUT, "", "", "not done after %g s", limit_s);
 }
 
-static bool assemble(const struct outcome *o, bool waited, int status, bool timed_out, double limit_s,
+static bool assemble(const struct outcome *o, bool lost, int status, bool timed_out, double limit_s,
                      struct simt_result *result)
 {
     static struct report r;
@@ -513,7 +564,7 @@ static bool assemble(const struct outcome *o, bool waited, int status, bool time
         add_paragraph(&r, o->crash.fault, at, "", "%s", o->crash.what);
     } else if (o->broken[0]) {
         add_paragraph(&r, SIMT_BROKEN, "", "", "%s", o->broken);
-    } else if (!waited) {
+    } else if (lost) {
         add_paragraph(&r, SIMT_BROKEN, "", "", "the child was lost: %s", strerror(errno));
     } else if (atomic_load(&o->ended)) {
         result->faults--;
@@ -571,6 +622,30 @@ static unsigned worker_count(const struct simt_options *options, uint64_t blocks
     return count ? count : 1;
 }
 
+/* The child of the last launch, for more of the same; pid 0: there is none. */
+static struct {
+    pid_t pid, parent;
+    int fd;
+    const struct entry *entry;
+    size_t args_size;
+    uint64_t memory;
+    size_t stacks, buffer_count;
+    struct simt_buffer buffers[KEPT_BUFFERS_MAX];
+} child;
+
+static void retire_child(void)
+{
+    if (!child.pid)
+        return;
+    close(child.fd);
+    if (child.parent == getpid()) {
+        kill(child.pid, SIGKILL);
+        while (waitpid(child.pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    child.pid = 0;
+}
+
 /* Memory that later launches use again; a child writes to copies of the stacks. */
 static struct {
     struct outcome *outcome;
@@ -592,6 +667,7 @@ static bool keep_memory(size_t stacks)
     }
     if (stacks <= kept.stack_count)
         return true;
+    retire_child();
     if (kept.stacks)
         munmap(kept.stacks, kept.stack_count * stack_stride + STACK_GUARD);
     kept.stack_count = 0;
@@ -619,6 +695,61 @@ static bool broken(const struct entry *e, struct simt_result *result, const char
     return false;
 }
 
+/* Whether the kept child can run simt_run. */
+static bool child_fits(void)
+{
+    const struct run *r = &simt_run;
+    if (!child.pid || child.parent != getpid() || r->options.memory == 0 ||
+        child.memory != r->options.memory || child.entry != r->entry || child.args_size != r->args_size ||
+        child.buffer_count != r->buffer_count || child.stacks < (size_t)r->workers * r->launch.threads)
+        return false;
+    for (size_t i = 0; i < r->buffer_count; i++) {
+        const struct simt_buffer *a = &child.buffers[i], *b = &r->buffers[i];
+        if (a->data != b->data || a->size != b->size || a->writable != b->writable ||
+            a->granule != b->granule || strcmp(a->name, b->name) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Gives the launch to the kept child, or to a new one. */
+static bool start_launch(void)
+{
+    if (child_fits()) {
+        simt_run.buffers = child.buffers; /* where the child has them */
+        if (send(child.fd, &simt_run, sizeof simt_run, MSG_NOSIGNAL) == sizeof simt_run)
+            return true;
+    }
+    retire_child();
+    int fd[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+        return false;
+    child.entry = simt_run.entry;
+    child.args_size = simt_run.args_size;
+    child.memory = simt_run.options.memory;
+    child.stacks = kept.stack_count;
+    child.buffer_count = simt_run.buffer_count;
+    if (simt_run.buffer_count <= KEPT_BUFFERS_MAX)
+        memcpy(child.buffers, simt_run.buffers, simt_run.buffer_count * sizeof child.buffers[0]);
+    else
+        child.memory = 0;
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        close(fd[0]);
+        parent_fd = fd[1];
+        child_main(parent);
+    }
+    close(fd[1]);
+    if (pid < 0) {
+        close(fd[0]);
+        return false;
+    }
+    child.fd = fd[0];
+    child.parent = parent;
+    child.pid = pid;
+    return true;
+}
+
 bool simt_launch(const struct entry *e, const void *args, size_t args_size, const struct simt_buffer *buffers,
                  size_t buffer_count, const struct simt_options *options, struct simt_result *result)
 {
@@ -633,18 +764,12 @@ bool simt_launch(const struct entry *e, const void *args, size_t args_size, cons
     memset(kept.outcome, 0, sizeof *kept.outcome);
     kept.outcome->workers = workers;
 
-    void *copy = malloc(args_size ? args_size : 1);
-    int fd[2];
-    if (!copy)
-        return broken(e, result, "no memory for the arguments");
-    memcpy(copy, args, args_size);
-    if (pipe2(fd, O_CLOEXEC)) {
-        free(copy);
-        return broken(e, result, "no pipe");
+    if (args_size > ARGS_BYTES_MAX) {
+        errno = E2BIG;
+        return broken(e, result, "the arguments");
     }
     simt_run = (struct run){
         .entry = e,
-        .args = copy,
         .args_size = args_size,
         .launch = l,
         .options = *options,
@@ -657,20 +782,17 @@ bool simt_launch(const struct entry *e, const void *args, size_t args_size, cons
         .outcome = kept.outcome,
         .workers_left = workers,
     };
+    memcpy(simt_run.args, args, args_size);
     double limit_s = options->limit_s > 0 ? options->limit_s : SIMT_LIMIT_S;
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        child_main(parent); /* its end of the pipe closes with it */
-    close(fd[1]);
-    bool ok;
-    if (pid < 0) {
-        ok = broken(e, result, "no child process");
-    } else {
-        int status = 0;
-        bool timed_out, waited = wait_for_child(pid, fd[0], limit_s, &status, &timed_out);
-        ok = assemble(kept.outcome, waited, status, timed_out, limit_s, result);
-    }
-    close(fd[0]);
-    free(copy);
+    if (!start_launch())
+        return broken(e, result, "no child process");
+    int status = 0;
+    bool timed_out, lost;
+    bool lives = wait_for_launch(child.pid, child.fd, limit_s, &status, &timed_out, &lost);
+    bool ok = assemble(kept.outcome, lost, status, timed_out, limit_s, result);
+    if (!lives)
+        child.parent = 0; /* gone already */
+    if (!lives || !ok || options->memory == 0 || !CHILD_CAN_GO_ON)
+        retire_child();
     return ok;
 }

@@ -91,9 +91,10 @@ struct outcome {
 
 /* ---- a launch ---- */
 
+enum { ARGS_BYTES_MAX = 512 };
 struct run {
     const struct entry *entry;
-    const void *args;
+    _Alignas(64) char args[ARGS_BYTES_MAX];
     size_t args_size;
     struct launch launch;
     struct simt_options options;

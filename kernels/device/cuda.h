@@ -52,11 +52,7 @@
 
 #define DEVICE   static inline __attribute__((always_inline))
 #define CONSTANT static const
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
+#define UNROLL
 #define __device__
 #define __forceinline__ inline
 #define __restrict__ __restrict
@@ -297,17 +293,14 @@ DEVICE uint32_t prmt(uint32_t a, uint32_t b, uint32_t selector)
     asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(selector));
     return r;
 #else
-    uint64_t bytes = (uint64_t)b << 32 | a;
-    uint32_t r = 0, negative = 0;
-    UNROLL
-    for (int i = 0; i < 4; i++) {
-        uint32_t byte = (uint32_t)(bytes >> (selector >> 4 * i & 7) * 8) & 0xff;
-        r |= byte << 8 * i;
-        negative |= (selector >> 4 * i & 8) << (8 * i + 4);
-    }
-    if (negative) { /* bytes 0x80 where the sign is asked for */
-        uint32_t all = (negative >> 7) * 0xff;
-        r = (r & ~all) | ((r & negative) >> 7) * 0xff;
+    const uint64_t bytes = (uint64_t)b << 32 | a;
+#define SIMT_BYTE(i) (((uint32_t)(bytes >> (selector >> 4 * i & 7) * 8) & 0xff) << 8 * i)
+    uint32_t r = SIMT_BYTE(0) | SIMT_BYTE(1) | SIMT_BYTE(2) | SIMT_BYTE(3);
+#undef SIMT_BYTE
+    if (selector & 0x8888) { /* bytes of signs */
+        for (int i = 0; i < 4; i++)
+            if (selector >> 4 * i & 8)
+                r = (r & ~(0xffu << 8 * i)) | (r >> 8 * i & 0x80 ? 0xffu << 8 * i : 0);
     }
     return r;
 #endif

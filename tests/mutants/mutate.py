@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks CUDA kernels on purpose and expects `nf4bench try` to notice.
 
-    mutate.py --nf4bench PROGRAM [--share I/N] [--list] [--jobs J] [--log FILE] FILE.cu...
+    mutate.py --nf4bench PROGRAM [--share I/N] [--only SOURCE] [--list] [--jobs J] [--log FILE] FILE.cu...
 
 Every operator of OPERATORS is applied to every place in the files, and in the device headers of the project that they
 include, where it fits; each result is compiled and verified. A place in a header is broken once, and must be noticed
@@ -247,6 +247,16 @@ def mutants_of(source):
                 yield Mutant(source, operator.__name__, start, end, replacement, text)
 
 
+# `GEMM_TYPE(bf16, ELEMENT_BF16)` at the end of a file: entries of one kind.
+ENTRIES = re.compile(r"^[A-Z][A-Z0-9_]*\(.*\)$", re.M)
+
+
+def with_few_entries(text):
+    """The file with one of its lines of entries: quicker to compile and to verify, and mostly enough."""
+    lines = ENTRIES.findall(text)
+    return ENTRIES.sub(lambda m: m.group() if m.group() == lines[-1] else "", text) if len(lines) > 1 else None
+
+
 def complete(source, mutant):
     """The file with its headers in the places of their #includes, the mutant in it, and every line's own number."""
     text = mutant.body() if mutant and mutant.source == source else read(source)
@@ -292,10 +302,13 @@ def run_try(program, path, extra):
 def judge_in(program, mutant, source, original, folder):
     """(verdict, output) of the mutant as `source` has it: 'caught (fast)', 'caught (checked)', 'invalid', 'same code',
     'SURVIVED' or 'ERROR'."""
-    path = os.path.join(folder, "k.cu")
-    with open(path, "w") as f:
-        f.write(complete(source, mutant))
-    code, output = run_try(program, path, ["--fast", "--first"])
+    path, text = os.path.join(folder, "k.cu"), complete(source, mutant)
+    code = 0
+    for body in (with_few_entries(text), text):
+        if code == 0 and body:
+            with open(path, "w") as f:
+                f.write(body)
+            code, output = run_try(program, path, ["--fast", "--first"])
     if code == 0:
         if machine_code(path) == original:
             return "same code", ""
@@ -337,6 +350,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--nf4bench", required=True)
     parser.add_argument("--share", default="1/1", help="I/N: every Nth mutant, from the Ith")
+    parser.add_argument("--only", action="append", help="break this file or header alone; may be repeated")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
     parser.add_argument("--log", help="a file for every mutant's verdict")
@@ -349,6 +363,8 @@ def main():
     files = [os.path.relpath(os.path.abspath(path), ROOT) for path in options.files]
     includes = {source: headers_of(source) for source in files}
     sources = files + sorted(set().union(*includes.values()))
+    if options.only:
+        sources = [source for source in sources if source in options.only]
     mutants = [m for source in sources for m in mutants_of(source)]
     total = len(mutants)
     places = {m.key for m in mutants}

@@ -81,6 +81,51 @@ TEST(simt_executor_faults, shared_memory_starts_as_nans_of_the_block)
 
 /* ---- what a launch must outlive ---- */
 
+/* Launches executor_process on the same buffers. Whether it ran in the child of the launch before. */
+static bool same_child(const struct entry *e, struct simt_options options, unsigned threads)
+{
+    static uint32_t given, child;
+    uint32_t before = child;
+    probe.out[1] = ++given * 77;
+    EXPECT_TRUE(launch(e, shape(1, threads, 0), options));
+    EXPECT_EQ(given * 77 + 1, probe.out[2]);
+    child = probe.out[0];
+    return child == before;
+}
+
+TEST(simt_executor_faults, a_child_serves_launches_that_are_alike)
+{
+    ASSERT_TRUE(prepare());
+#ifdef NF4BENCH_SANITIZED
+    const bool same = false; /* every launch has its own there */
+#else
+    const bool same = true;
+#endif
+    for (int checked = 0; checked < 2; checked++) {
+        const struct entry *e = checked ? CHECKED(executor_process) : &executor_process__fast;
+        struct simt_options o = {.workers = 2, .checked = checked, .memory = 11, .seed = 3};
+        if (!e)
+            continue;
+        EXPECT_FALSE(same_child(e, o, 64));
+        EXPECT_EQ(same, same_child(e, o, 64));
+        EXPECT_EQ(same, same_child(e, o, 32));
+        /* Other memory, another kernel, a fault, a report: a new one. */
+        o.memory = 12;
+        EXPECT_FALSE(same_child(e, o, 64));
+        EXPECT_EQ(same, same_child(e, o, 64));
+        EXPECT_TRUE(launch(&executor_scan__fast, shape(1, 64, 0), (struct simt_options){.memory = 12}));
+        EXPECT_FALSE(same_child(e, o, 64));
+        EXPECT_FALSE(launch(e, shape(1, 32, 1), o));
+        EXPECT_STREQ(simt_fault_word(SIMT_CRASH), simt_fault_word(probe.result.fault));
+        EXPECT_FALSE(same_child(e, o, 64));
+        EXPECT_EQ(!checked, launch(e, shape(1, 64, 2), o));
+        EXPECT_EQ(same && !checked, same_child(e, o, 64));
+        o.memory = 0;
+        EXPECT_FALSE(same_child(e, o, 64));
+        EXPECT_FALSE(same_child(e, o, 64));
+    }
+}
+
 static struct simt_options within(double limit_s)
 {
     return (struct simt_options){.workers = 2, .limit_s = limit_s};

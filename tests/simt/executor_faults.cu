@@ -1,5 +1,6 @@
 /* What a launch must outlive. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "kernels/device/cuda.h"
 #include "tests/simt/executor_kernels.h"
@@ -70,6 +71,19 @@ ENTRY(executor_guards, probe, 1024, probe_launch)
     if (blockIdx.x == 1 && threadIdx.x == 0)
         p[(ptrdiff_t)a.count] = 1;
     a.out[global_thread()] = 1;
+}
+
+/* Tells its process; mode 1 is a fault, mode 2 a race. Reads out[1]. */
+ENTRY(executor_process, probe, 64, probe_launch)
+{
+    if (threadIdx.x == 0) {
+        a.out[0] = (uint32_t)getpid();
+        a.out[2] = a.out[1] + 1;
+    }
+    if (a.mode == 1)
+        __builtin_trap();
+    if (a.mode == 2)
+        a.out[3] = threadIdx.x;
 }
 
 /* What shared memory holds before anybody wrote to it. */

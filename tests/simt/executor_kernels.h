@@ -48,6 +48,7 @@ static inline struct launch probe_launch(const struct probe_args *a)
     X(executor_shared_limits)                                                                                \
     X(executor_guards)                                                                                       \
     X(executor_poison)                                                                                       \
+    X(executor_process)                                                                                      \
     X(executor_expand)
 
 #define X(name) extern const struct entry name##__fast, name##__checked;

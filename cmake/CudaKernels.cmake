@@ -23,7 +23,7 @@ if(NF4BENCH_SANITIZE)
     add_library(kernels_checked INTERFACE)
 else()
     set(NF4BENCH_SIMT_CHECKED 1)
-    set(checked_options -O1 -fsanitize=thread,alignment -include ${PROJECT_SOURCE_DIR}/harness/simt/checked.h)
+    set(checked_options -O1 -fsanitize=thread,alignment,bounds -include ${PROJECT_SOURCE_DIR}/harness/simt/checked.h)
     if(CMAKE_CXX_COMPILER_ID MATCHES Clang) # which else leaves a read out when a write to the same place follows
         list(APPEND checked_options "SHELL:-mllvm -tsan-instrument-read-before-write")
     endif()

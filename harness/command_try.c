@@ -93,7 +93,7 @@ static enum status start_compiler(const struct try_arguments *a, const char *fol
     size_t count = 13;
     if (build == ENTRY_CHECKED) {
         argv[count++] = "-O1";
-        argv[count++] = "-fsanitize=thread,alignment";
+        argv[count++] = "-fsanitize=thread,alignment,bounds";
         argv[count++] = "-include";
         argv[count++] = "harness/simt/checked.h";
         if (strstr(a->compiler,

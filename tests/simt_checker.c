@@ -222,6 +222,8 @@ static const struct wrong_case {
      "before the start of shared "},
     {KERNEL_shared_bounds, 7, FAULT(OUT_OF_BOUNDS), "bounds: straddling read", NULL,
      "2 bytes (1 element of 4) past the end of shared first"},
+    {KERNEL_shared_bounds, 8, FAULT(OUT_OF_BOUNDS), "bounds: local read", NULL,
+     "uses element 4 of an array 'float [4]'"},
     {KERNEL_shared_atomics, 1, FAULT(RACE) | FAULT(UNINITIALISED), "shared atomics: add|shared atomics: zero",
      NULL, NULL},
     {KERNEL_shared_atomics, 2, FAULT(RACE), "shared atomics: add|shared atomics: read",

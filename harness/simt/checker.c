@@ -78,6 +78,11 @@ static __thread struct worker {
     const void *pc;               /* the latest: places are told relative to it */
     struct executor_place *sites; /* that have no return address: SITES */
     uint64_t *reported;           /* REPORTED */
+    struct {
+        struct executor_place place; /* pc NULL: none */
+        unsigned thread;
+        char what[192];
+    } index; /* seen by checker_index() and not yet told */
 } worker;
 
 /* ---- places ---- */
@@ -418,6 +423,8 @@ static void nearer(struct miss *m, const char *name, const char *space, uintptr_
 static void tell_out_of_bounds(uintptr_t p, size_t size, enum checker_access access,
                                const struct executor_place *place)
 {
+    if (worker.index.thread == executor_thread.thread)
+        worker.index.place.pc = NULL; /* it was this access, of which more can be said here */
     if (!first_time(SIMT_OUT_OF_BOUNDS, place, 0))
         return;
     struct miss m = {.away = NEAR};
@@ -527,6 +534,26 @@ void checker_misaligned(const void *address, size_t alignment, enum checker_acce
     if (first_time(SIMT_MISALIGNED, &place, 0))
         report(SIMT_MISALIGNED, &place, 0, verb(access), object, "");
     executor_abort();
+}
+
+/* An index is told of when its access, if it goes to memory that has a shadow, has had its chance to tell
+ * more. */
+static void tell_index(void)
+{
+    const struct executor_place nowhere = {NULL, NULL, 0};
+    if (worker.index.place.pc && first_time(SIMT_OUT_OF_BOUNDS, &worker.index.place, 0))
+        executor_report(SIMT_OUT_OF_BOUNDS, worker.index.place, nowhere, worker.index.what);
+    worker.index.place.pc = NULL;
+}
+
+void checker_index(const char *array_type, ptrdiff_t index, const void *pc)
+{
+    tell_index();
+    worker.index.place = (struct executor_place){pc, NULL, 0};
+    worker.index.thread = executor_thread.thread;
+    snprintf(worker.index.what, sizeof worker.index.what,
+             "thread %u of block %llu uses element %td of an array %.100s", executor_thread.thread,
+             (unsigned long long)executor_thread.block, index, array_type);
 }
 
 bool checker_access(const void *address, size_t size, enum checker_access access, const char *file, int line)
@@ -667,6 +694,7 @@ void checker_worker_end(void)
     struct shadow *s = &w->shared;
     if (!w->clock.now) /* it ran no block */
         return;
+    tell_index();
     unreserve(s->write, SHARED_BYTES_MAX * sizeof *s->write);
     unreserve(s->reads.set, SHARED_BYTES_MAX * sizeof *s->reads.set);
     unreserve(s->reads.tag, SHARED_BYTES_MAX * sizeof *s->reads.tag);
@@ -685,6 +713,7 @@ void checker_block_start(uint64_t block, unsigned threads)
         broken("no memory for the checker");
         return;
     }
+    tell_index();
     w->block = block;
     w->threads = threads;
     w->array_count = 0;

@@ -135,11 +135,12 @@ void __tsan_func_exit(void)
 
 /* Of -fsanitize=alignment (compiler-rt/lib/ubsan/ubsan_handlers.h): vectors are structs, which compilers
  * access in parts, so that the hooks above do not see what they must be aligned to. */
+struct place_in_source {
+    const char *file;
+    uint32_t line, column;
+};
 struct type_mismatch {
-    struct {
-        const char *file;
-        uint32_t line, column;
-    } at;
+    struct place_in_source at;
     const void *type;
     uint8_t log_alignment, kind; /* 1: a store */
 };
@@ -150,6 +151,23 @@ void __ubsan_handle_type_mismatch_v1(const struct type_mismatch *data, uintptr_t
     if (executor_thread.valid)
         checker_misaligned((const void *)pointer, (size_t)1 << data->log_alignment,
                            data->kind == 1 ? CHECKER_WRITE : CHECKER_READ, HERE);
+}
+
+/* Of -fsanitize=bounds: arrays in registers or on a thread's stack, which have no shadow. */
+struct out_of_bounds {
+    struct place_in_source at;
+    const struct {
+        uint16_t kind, info;
+        char name[]; /* of the array's type, in quotes */
+    } * array;
+    const void *index_type;
+};
+
+void __ubsan_handle_out_of_bounds(const struct out_of_bounds *data, uintptr_t index);
+void __ubsan_handle_out_of_bounds(const struct out_of_bounds *data, uintptr_t index)
+{
+    if (executor_thread.valid)
+        checker_index(data->array->name, (ptrdiff_t)index, HERE);
 }
 
 #endif

@@ -16,5 +16,8 @@ bool checker_read(const void *address, size_t size, const struct executor_place 
 bool checker_write(const void *address, size_t size, const struct executor_place *place);
 /* The address is not a multiple of `alignment`: reports it and ends the launch. */
 void checker_misaligned(const void *address, size_t alignment, enum checker_access access, const void *pc);
+/* The index is none of an array of this type: reports it, unless the access that follows is reported itself.
+ */
+void checker_index(const char *array_type, ptrdiff_t index, const void *pc);
 
 #endif

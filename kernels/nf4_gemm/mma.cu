@@ -46,7 +46,7 @@ DEVICE void stage_x(x_stage &stage, const struct gemm_args *a, size_t k)
         uint16_t *to = &stage[row][column];
         if (a->k % 8 == 0) {
             bool inside = row < a->m && k + column < a->k;
-            cp_async16(to, inside ? x + row * a->k + k + column : x, inside ? 16 : 0);
+            cp_async16(to, x + row * a->k + k + column, inside ? 16 : 0);
         } else {
             UNROLL
             for (unsigned j = 0; j < 8; j++)

@@ -222,6 +222,9 @@ ENTRY(checker_shared_bounds, checker, 256, shape)
             x = dynamic[a.wrong == 5 ? a.shared : (size_t)-1]; /* bounds: dynamic read */
         if (a.wrong == 7)
             memcpy(&x, (const unsigned char *)(first + 63) + 2, 4); /* bounds: straddling read */
+        float local[4] = {x, 1, 2, 3};
+        if (a.wrong == 8)
+            x = local[a.shared / 16]; /* bounds: local read */
     }
     a.out[global_thread()] = x;
 }

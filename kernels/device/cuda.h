@@ -12,7 +12,8 @@
  * do.
  *  - All threads of a block reach each __syncthreads (none may have returned), and all lanes named in a mask
  *    reach that collective. mma and ldmatrix are collectives of the full warp.
- *  - Device functions are DEVICE (inlined), with `enum element` and the like as constant arguments.
+ *  - Device functions are DEVICE (inlined), with `enum element` and the like as constant arguments. They take
+ * arrays by reference, with their lengths: the checker then knows when an index is none.
  *  - No cooperative groups, textures, dynamic parallelism, printf, malloc, or waiting for another block.
  *  - 16-bit floats are bit patterns in uint16_t, pairs in uint32_t with the first element in the low half.
  *
@@ -415,7 +416,7 @@ DEVICE uint32_t f16x2_of_f32(float low, float high)
  * How it rounds differs between GPUs: reference/mma.h. Needs sm_80. */
 #ifdef __CUDACC__
 #define MMA_M16N8K16(name, type)                                                                             \
-    DEVICE void name(float d[4], const uint32_t a[4], const uint32_t b[2])                                   \
+    DEVICE void name(float(&d)[4], const uint32_t(&a)[4], const uint32_t(&b)[2])                             \
     {                                                                                                        \
         asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 "                          \
                      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                       \
@@ -425,11 +426,11 @@ DEVICE uint32_t f16x2_of_f32(float low, float high)
 MMA_M16N8K16(mma_m16n8k16_f16, "f16")
 MMA_M16N8K16(mma_m16n8k16_bf16, "bf16")
 #else
-static inline void mma_m16n8k16_f16(float d[4], const uint32_t a[4], const uint32_t b[2], SIMT_HERE)
+static inline void mma_m16n8k16_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], SIMT_HERE)
 {
     simt_mma_m16n8k16(0, d, a, b, file, line);
 }
-static inline void mma_m16n8k16_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], SIMT_HERE)
+static inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], SIMT_HERE)
 {
     simt_mma_m16n8k16(1, d, a, b, file, line);
 }
@@ -440,7 +441,7 @@ static inline void mma_m16n8k16_bf16(float d[4], const uint32_t a[4], const uint
  * the transposed matrix with _trans. */
 #ifdef __CUDACC__
 #define LDMATRIX_X4(name, modifier)                                                                          \
-    DEVICE void name(uint32_t r[4], const void *row)                                                         \
+    DEVICE void name(uint32_t(&r)[4], const void *row)                                                       \
     {                                                                                                        \
         uint32_t address = (uint32_t)__cvta_generic_to_shared(row);                                          \
         asm volatile("ldmatrix.sync.aligned.m8n8.x4" modifier ".shared.b16 {%0, %1, %2, %3}, [%4];"          \
@@ -451,11 +452,11 @@ static inline void mma_m16n8k16_bf16(float d[4], const uint32_t a[4], const uint
 LDMATRIX_X4(ldmatrix_x4, "")
 LDMATRIX_X4(ldmatrix_x4_trans, ".trans")
 #else
-static inline void ldmatrix_x4(uint32_t r[4], const void *row, SIMT_HERE)
+static inline void ldmatrix_x4(uint32_t (&r)[4], const void *row, SIMT_HERE)
 {
     simt_ldmatrix(4, 0, r, row, file, line);
 }
-static inline void ldmatrix_x4_trans(uint32_t r[4], const void *row, SIMT_HERE)
+static inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void *row, SIMT_HERE)
 {
     simt_ldmatrix(4, 1, r, row, file, line);
 }

@@ -119,7 +119,7 @@ template <int PLANES> struct nf4_planes {
 
 /* The bytes of one plane for four codes: low has their low three bits, half is 0x3210 with the fourth bit of
  * code j as bit 4 j + 2. */
-DEVICE uint32_t nf4_plane_bytes(const uint32_t plane[4], uint32_t low, uint32_t half)
+DEVICE uint32_t nf4_plane_bytes(const uint32_t (&plane)[4], uint32_t low, uint32_t half)
 {
     return prmt(prmt(plane[0], plane[1], low), prmt(plane[2], plane[3], low), half);
 }

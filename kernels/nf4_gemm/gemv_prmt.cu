@@ -32,7 +32,7 @@ DEVICE void chain_enter(struct chain *c, const struct gemm_args *a, enum recover
 }
 
 /* x[k .. k + 7]. k is a multiple of 8. */
-DEVICE void load_x(float x[WIDTH], const struct gemm_args *a, enum element t, size_t k)
+DEVICE void load_x(float (&x)[WIDTH], const struct gemm_args *a, enum element t, size_t k)
 {
     if (t == ELEMENT_F32) {
         const uint4 low = load128((const float *)a->x + k), high = load128((const float *)a->x + k + 4);

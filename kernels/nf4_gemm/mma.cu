@@ -91,7 +91,7 @@ DEVICE uint32_t gather_pair(const struct gemm_args *a, enum element t, enum reco
     return pair_of_f32(t, w[0], w[1]);
 }
 
-DEVICE void mma(enum element t, float d[4], const uint32_t a[4], const uint32_t b[2])
+DEVICE void mma(enum element t, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
     if (t == ELEMENT_F16)
         mma_m16n8k16_f16(d, a, b);

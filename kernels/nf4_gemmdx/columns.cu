@@ -18,7 +18,7 @@ static inline struct launch launch_tiles(const struct gemm_args *a)
 }
 
 /* W[n, column .. column + 7] rounded to the type; columns from K on are 0. */
-DEVICE void load_weights(float w[COLUMNS], const struct gemm_args *a, enum element t, enum recovery nested,
+DEVICE void load_weights(float (&w)[COLUMNS], const struct gemm_args *a, enum element t, enum recovery nested,
                          const float *codebook, size_t n, size_t column)
 {
     const unsigned shift = nf4_block_shift(&a->w);

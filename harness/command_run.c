@@ -13,6 +13,7 @@
 #include "harness/cpu.h"
 #include "harness/environment.h"
 #include "harness/plan.h"
+#include "harness/profile.h"
 #include "harness/provider/bitsandbytes.h"
 #include "harness/run.h"
 #include "harness/suite.h"
@@ -22,7 +23,7 @@ enum { LIST_MAX = 64 };
 
 struct run_arguments {
     bool measure; /* the command is `run` */
-    const char *suite, *one_case, *output, *resume, *bitsandbytes;
+    const char *suite, *one_case, *output, *resume, *bitsandbytes, *profile;
     const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
     size_t variant_count, axis_count, setting_count;
     struct device device; /* as asked for */
@@ -39,7 +40,8 @@ enum {
     KEY_MEASURE,
     KEY_DEVICE,
     KEY_FORCE,
-    KEY_ONE_AT_A_TIME
+    KEY_ONE_AT_A_TIME,
+    KEY_PROFILE
 };
 
 /* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
@@ -65,6 +67,8 @@ static const struct argp_option all_options[] = {
      ",async=deferred|eager|random",
      0},
     {"one-gpu-at-a-time", KEY_ONE_AT_A_TIME, NULL, 0, "with --device all: not at the same time", 0},
+    {"profile", KEY_PROFILE, "VARIANT", 0,
+     "launch the first row of this variant once, in an NVTX range, and say how to start a profiler on it", 0},
     {"quiet", 'q', NULL, 0, "no line for each case", 0},
     {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
     {"output", 'o', "FILE", 0, "write the results to this HDF5 file", 0},
@@ -108,6 +112,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         if (device_parse(value, &a->device) != STATUS_OK)
             argp_error(state, "%s", status_message());
         return 0;
+    case KEY_PROFILE:
+        a->profile = value;
+        return 0;
     case KEY_ONE_AT_A_TIME:
         a->one_at_a_time = true;
         return 0;
@@ -134,7 +141,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (!a->suite + !a->one_case + !a->resume != 2)
             argp_error(state, "give a suite file, or --case%s", a->measure ? ", or --resume" : "");
-        if (a->measure && !a->output && !a->resume && !a->dry_run)
+        if (a->measure && !a->output && !a->resume && !a->dry_run && !a->profile)
             argp_error(state, "say where the results go: -o FILE.h5");
         return 0;
     default:
@@ -311,7 +318,7 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     struct run_summary summary = {0};
     json_t *environment = NULL;
     enum status s = bitsandbytes_load(a->bitsandbytes);
-    if (s == STATUS_OK && a->output && !resume && !a->dry_run)
+    if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
         s = check_output(a);
     if (s == STATUS_OK)
         s = prepare_work(a, &w);
@@ -320,6 +327,10 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     if (a->dry_run) {
         for (size_t i = 0; i < w.plan_count; i++)
             print_plan(&w.plans[i]);
+        goto done;
+    }
+    if (a->profile) {
+        s = profile_row(&w.plans[0], a->profile);
         goto done;
     }
     environment = environment_json(w.devices, w.device_count, argc, argv);
@@ -343,7 +354,7 @@ done:
     work_release(&w);
     if (s != STATUS_OK)
         return fail(argv[0], s);
-    if (a->dry_run)
+    if (a->dry_run || a->profile)
         return 0;
     if (summary.fail + summary.faults + summary.mistrusted)
         return EXIT_WRONG;

@@ -17,6 +17,7 @@
 #include "harness/cpu.h"
 #include "harness/interrupt.h"
 #include "harness/measure.h"
+#include "harness/nvtx.h"
 #include "harness/prepare.h"
 #include "harness/progress.h"
 #include "harness/random.h"
@@ -426,13 +427,20 @@ static enum status run_group(struct runner *run, size_t index)
         SET_TEXT(too_large, status_message());
         s = STATUS_OK;
     }
+    nvtx_push(text);
+    nvtx_push("verify");
     if (s == STATUS_OK)
         s = verify_rows(run, g, &operands, too_large, results);
+    nvtx_pop();
     const bool asked[2] = {g->cold, g->hot};
     for (int i = 0; i < 2 && s == STATUS_OK; i++)
-        if (asked[i])
+        if (asked[i]) {
+            nvtx_push(i ? "hot" : "cold");
             s = measure_regime(run, index, i ? REGIME_HOT : REGIME_COLD, &operands, results, &records,
                                &timed[i]);
+            nvtx_pop();
+        }
+    nvtx_pop();
     /* Rows that were not timed, and all rows of a verify-only group, have a record without a regime. */
     bool complete = s == STATUS_OK;
     for (size_t i = 0; complete && i < g->row_count && s == STATUS_OK; i++) {
@@ -545,9 +553,11 @@ static enum status run_groups(struct runner *run)
         steps += !run->kept[i];
     }
     progress_init(&run->progress, expected, steps);
+    nvtx_push(plan->suite->name);
     for (size_t i = 0; s == STATUS_OK && i < plan->group_count && !stop_early(run); i++)
         if (!run->kept[i])
             s = run_group(run, i);
+    nvtx_pop();
     progress_clear(&run->progress);
     verifier_free(run->verifier);
     run->summary->launches += plan->device->launches - launches;

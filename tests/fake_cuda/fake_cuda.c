@@ -211,8 +211,7 @@ static int run_entry(const struct cuda_function *f, const struct launch *l, cons
                 const struct simt_options *, struct simt_result *);
     *(void **)&run = dlsym(RTLD_DEFAULT, "simt_launch");
     struct simt_options options = {
-        .tensor_core = number("NF4BENCH_FAKE_CUDA_SM", 90) >= 90 ? SIMT_TENSOR_CORE_90 : SIMT_TENSOR_CORE_80,
-        .limit_s = 20};
+        .tensor_core = number("NF4BENCH_FAKE_CUDA_SM", 90) >= 90 ? SIMT_TENSOR_CORE_90 : SIMT_TENSOR_CORE_80};
     struct entry e = f->entry;
     if (!run || l->grid[0] == 0 || l->threads == 0 || l->threads > e.threads_max)
         return CUDA_INVALID_VALUE;

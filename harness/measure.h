@@ -49,7 +49,7 @@ struct measure_row {
     bool ours;       /* the fault is the harness's or the device's, not the variant's */
     /* GPUs: */
     struct gpu_code code;
-    struct nvml_sensors sensors; /* at the last sample; `reasons` of all of them */
+    struct nvml_sensors sensors; /* the clock and, of every 16th round, the rest; `reasons` of all */
     bool graph;                  /* hot samples are graphs */
     size_t retried, throttled;   /* samples taken again; samples kept all the same */
 };

@@ -35,6 +35,7 @@ struct group_records {
 struct runner {
     const struct plan *plan;
     size_t first_group; /* its groups are numbered from here */
+    bool together;      /* with others: says of which device it speaks */
     unsigned threads;   /* for the harness's own work, beside a device that is not the CPU */
     const struct run_options *options;
     struct run_summary *summary;
@@ -408,7 +409,14 @@ static enum status run_group(struct runner *run, size_t index)
     enum status s = results ? STATUS_OK : no_memory();
 
     problem_format(&g->problem, text, sizeof text);
-    progress_step(&run->progress, g->expected_s, text);
+    if (run->together) {
+        char device[DEVICE_TEXT_MAX], label[sizeof text + sizeof device + 2];
+        device_format(run->plan->device, device);
+        snprintf(label, sizeof label, "%s: %s", device, text);
+        progress_step(&run->progress, g->expected_s, label);
+    } else {
+        progress_step(&run->progress, g->expected_s, text);
+    }
     /* The executor's launches use all processors; threads of ours that wait for work by spinning, or a pinned
      * main thread, would take them away. */
     enum device_kind kind = run->plan->device->kind;
@@ -553,6 +561,8 @@ static enum status run_groups(struct runner *run)
         steps += !run->kept[i];
     }
     progress_init(&run->progress, expected, steps);
+    if (run->together)
+        run->progress.terminal = false; /* several would draw over each other */
     nvtx_push(plan->suite->name);
     for (size_t i = 0; s == STATUS_OK && i < plan->group_count && !stop_early(run); i++)
         if (!run->kept[i])
@@ -663,6 +673,7 @@ static enum status run_all(const struct plan *plans, size_t count, const struct 
     for (size_t i = 0; i < count && s == STATUS_OK; i++) {
         runners[i] = (struct runner){.plan = &plans[i],
                                      .first_group = first,
+                                     .together = together,
                                      .threads = threads ? threads : 1,
                                      .options = options,
                                      .summary = summary,

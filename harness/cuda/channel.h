@@ -63,7 +63,7 @@ struct cuda_channel {
     struct cuda_kernel kernel;
     enum cuda_ceiling ceiling;
     size_t row, calls;
-    bool hot, profile;
+    bool hot, all_sensors;
     uint64_t salt;
 
     /* The answer. */

@@ -41,7 +41,7 @@ enum {
     CUDA_FUNCTION_REGISTERS = 4,
     CUDA_FUNCTION_DYNAMIC_SHARED_MAX = 8,
     CUDA_LIMIT_PERSISTING_L2 = 6,
-    CUDA_STREAM_NON_BLOCKING = 1,
+    CUDA_STREAM_DEFAULT = 0, /* ordered with copies, which use the NULL stream */
     CUDA_HOST_DEVICEMAP = 2,
     CUDA_CAPTURE_RELAXED = 2,
 };

@@ -31,7 +31,7 @@ void nvml_open(struct nvml *n, const char *bus_id)
         n->device = NULL;
 }
 
-void nvml_read(const struct nvml *n, struct nvml_sensors *out)
+void nvml_watch(const struct nvml *n, struct nvml_sensors *out)
 {
     unsigned value;
     unsigned long long reasons = 0;
@@ -40,14 +40,22 @@ void nvml_read(const struct nvml *n, struct nvml_sensors *out)
         return;
     if (n->clock && n->clock(n->device, CLOCK_SM, &value) == 0)
         out->sm_mhz = value;
+    if (n->reasons && n->reasons(n->device, &reasons) == 0)
+        out->reasons = reasons;
+}
+
+void nvml_read(const struct nvml *n, struct nvml_sensors *out)
+{
+    unsigned value;
+    nvml_watch(n, out);
+    if (!n->device)
+        return;
     if (n->clock && n->clock(n->device, CLOCK_MEMORY, &value) == 0)
         out->memory_mhz = value;
     if (n->power && n->power(n->device, &value) == 0)
         out->power_w = 1e-3 * value;
     if (n->temperature && n->temperature(n->device, 0, &value) == 0)
         out->temperature_c = value;
-    if (n->reasons && n->reasons(n->device, &reasons) == 0)
-        out->reasons = reasons;
 }
 
 void nvml_describe(const struct nvml *n, char *driver_version, unsigned length, double *power_limit_w,

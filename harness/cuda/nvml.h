@@ -38,6 +38,8 @@ struct nvml_sensors {
 /* Finds the GPU by its PCI bus id. */
 void nvml_open(struct nvml *n, const char *bus_id);
 void nvml_read(const struct nvml *n, struct nvml_sensors *out);
+/* Only the SM clock and the reasons: some GPUs take milliseconds to tell their power. */
+void nvml_watch(const struct nvml *n, struct nvml_sensors *out);
 /* "" and NAN where unknown; other_processes leaves this process out. */
 void nvml_describe(const struct nvml *n, char *driver_version, unsigned length, double *power_limit_w,
                    unsigned *other_processes);

@@ -101,7 +101,7 @@ bool serve_start(struct serve *s)
         !SERVE_CALL(s, cuDeviceGet, &device, c->ordinal) ||
         !SERVE_CALL(s, cuDevicePrimaryCtxRetain, &context, device) ||
         !SERVE_CALL(s, cuCtxSetCurrent, context) ||
-        !SERVE_CALL(s, cuStreamCreate, &s->stream, CUDA_STREAM_NON_BLOCKING))
+        !SERVE_CALL(s, cuStreamCreate, &s->stream, CUDA_STREAM_DEFAULT))
         return false;
     nvml_open(&s->nvml, s->gpu.bus_id);
     nvml_describe(&s->nvml, c->driver_version, sizeof c->driver_version, &c->power_limit_w,

@@ -75,7 +75,7 @@ static bool choose_copies(struct serve *s)
         bytes += c->sizes[j];
     if (!SERVE_CALL(s, cuMemGetInfo, &free_bytes, &total))
         return false;
-    enum { COLD_BYTES = 512 << 20, COPIES_MAX = 4096 };
+    enum { COLD_BYTES = 512 << 20, COPIES_MAX = 512 };
     size_t wanted = 4 * s->gpu.l2_bytes > COLD_BYTES ? 4 * s->gpu.l2_bytes : COLD_BYTES;
     size_t each = bytes + OPERAND_MAP * (2 * (size_t)BUFFER_CANARY_BYTES + 4096);
     size_t room = (size_t)(memory_share * (double)free_bytes) / each;

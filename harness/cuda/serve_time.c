@@ -31,10 +31,16 @@ static bool fill(struct serve *s, uint64_t p, size_t size)
     return support(s, SUPPORT_fill, (void *[]){&p, &size, &value});
 }
 
-static bool read_all(struct serve *s, uint64_t p, size_t size)
+/* Two ranges by one launch, as a variant reads weights and scales. */
+static bool read_both(struct serve *s, uint64_t p, size_t p_size, uint64_t q, size_t q_size)
 {
     uint64_t sink = s->words + 8;
-    return support(s, SUPPORT_read, (void *[]){&p, &size, &sink});
+    return support(s, SUPPORT_read, (void *[]){&p, &p_size, &q, &q_size, &sink});
+}
+
+static bool read_all(struct serve *s, uint64_t p, size_t size)
+{
+    return read_both(s, p, size, p, 0);
 }
 
 static uint64_t address(const struct buffer *b)
@@ -116,7 +122,7 @@ static bool call_row(struct serve *s, const struct serve_row *r, size_t set)
     case CUDA_CEILING_FILL:
         return fill(s, address(&o->out), o->out.size);
     default:
-        return read_all(s, address(&o->packed), o->packed.size) && read_all(s, address(scales), scales->size);
+        return read_both(s, address(&o->packed), o->packed.size, address(scales), scales->size);
     }
 }
 
@@ -308,7 +314,10 @@ bool serve_sample(struct serve *s)
         return false;
     c->wrong_hash = r->pinned && hash != r->hash;
     c->time_us = us / (double)(c->hot ? r->calls : 1);
-    nvml_read(&s->nvml, &c->sensors);
+    if (c->all_sensors)
+        nvml_read(&s->nvml, &c->sensors);
+    else
+        nvml_watch(&s->nvml, &c->sensors);
     return true;
 }
 

@@ -74,6 +74,7 @@ def test_run_verifies_times_and_says_where(fake, tiny, tmp_path):
         assert r["sm_mhz"] == 1500 and r["power_w"] == 123 and r["throttled_count"] == 0
         assert r["timer_overhead_us"] == pytest.approx(0.5, abs=0.01)
         if r["verdict"] == "PASS":
+            assert r["temperature_c"] == 40
             assert r["registers"] == 32 and text(r["code_hash"])
             assert r["hot_graph"] == (r["regime"] == "hot")
             assert (r["calls_per_sample"] > 1) == (r["regime"] == "hot")

@@ -166,6 +166,7 @@ static bool support(const char *name, const uint64_t *a, double *bytes)
         for (size_t i = 0; i < size / 16 * 4; i++)
             memcpy(p + 4 * i, &a[2], 4);
     } else if (strcmp(name, "nf4bench_read") == 0) {
+        *bytes += (double)a[3];
     } else if (strcmp(name, "nf4bench_poison") == 0) {
         for (size_t i = 0; i < (size + 7) / 8; i++) {
             uint64_t v = (random_mix(a[2] + i) & 0x807f807f807f807fu) | 0x7f817f817f817f81u;
@@ -582,6 +583,8 @@ static union arguments copy_arguments(const struct cuda_function *f, void **para
     memcpy(&a.words[1], parameters[1], 8);
     if (!block && !discard)
         memcpy(&a.words[2], parameters[2], fill ? 4 : 8);
+    if (strcmp(f->name, "nf4bench_read") == 0)
+        memcpy(&a.words[3], parameters[3], 8);
     return a;
 }
 

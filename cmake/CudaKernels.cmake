@@ -1,6 +1,7 @@
 # CudaKernels.cmake: the .cu files of the table. Host builds for the executor (harness/simt/), with any C++ compiler:
 # kernels_fast, and kernels_checked, instrumented for harness/simt/checker.c. With NF4BENCH_CUDA also a fatbin for
-# each file, of every listed architecture from what its rows ask for, in <build>/fatbin/.
+# each file and for harness/cuda/support.cu, of every listed architecture from what its rows ask for, in
+# <build>/fatbin/, and NF4BENCH_CUDA_IMAGES, the source of a table of them for the program (harness/cuda/image.h).
 set(NF4BENCH_CUDA_ARCHITECTURES 75 80 86 89 90 90a 100 120)
 
 list(TRANSFORM NF4BENCH_CUDA_SOURCES PREPEND ${kernel_dir}/ OUTPUT_VARIABLE cuda_files)
@@ -31,10 +32,29 @@ else()
     target_compile_definitions(kernels_checked PRIVATE SIMT_TABLE)
 endif()
 
+# add_images(out sources files): sets `out` to a C source that embeds `files` under the names `sources`.
+function(add_images out sources files)
+    set(c ${PROJECT_BINARY_DIR}/generated/${out}.c)
+    list(JOIN sources " " source_list)
+    list(JOIN files " " file_list)
+    add_custom_command(OUTPUT ${c}
+        COMMAND ${CMAKE_COMMAND} -DOUT=${c} "-DSOURCES=${source_list}" "-DFILES=${file_list}"
+                -P ${PROJECT_SOURCE_DIR}/cmake/EmbedImages.cmake
+        DEPENDS ${files} ${PROJECT_SOURCE_DIR}/cmake/EmbedImages.cmake
+        VERBATIM)
+    set_source_files_properties(${c} PROPERTIES OBJECT_DEPENDS "${files}")
+    set(${out} ${c} PARENT_SCOPE)
+endfunction()
+
 if(NF4BENCH_CUDA)
     find_program(NF4BENCH_NVCC nvcc PATHS /usr/local/cuda/bin REQUIRED)
     set(fatbins)
-    foreach(source IN LISTS NF4BENCH_CUDA_SOURCES)
+    set(cuda_min_sm_support.cu 75)
+    foreach(source IN LISTS NF4BENCH_CUDA_SOURCES ITEMS support.cu)
+        set(source_path ${kernel_dir}/${source})
+        if(source STREQUAL support.cu)
+            set(source_path ${PROJECT_SOURCE_DIR}/harness/cuda/support.cu)
+        endif()
         set(gencode)
         foreach(arch IN LISTS NF4BENCH_CUDA_ARCHITECTURES)
             string(REGEX REPLACE "[a-z]" "" number ${arch})
@@ -49,12 +69,13 @@ if(NF4BENCH_CUDA)
         add_custom_command(OUTPUT ${out}
             COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/fatbin
             COMMAND ${NF4BENCH_NVCC} -fatbin -std=c++17 -fmad=false -O3 --threads 2 -diag-suppress 177
-                    -I${PROJECT_SOURCE_DIR} ${gencode} -MD -MF ${out}.d -o ${out} ${kernel_dir}/${source}
-            DEPENDS ${kernel_dir}/${source}
+                    -I${PROJECT_SOURCE_DIR} ${gencode} -MD -MF ${out}.d -o ${out} ${source_path}
+            DEPENDS ${source_path}
             DEPFILE ${out}.d
             COMMENT "nvcc ${source}"
             VERBATIM)
         list(APPEND fatbins ${out})
     endforeach()
     add_custom_target(fatbins ALL DEPENDS ${fatbins})
+    add_images(NF4BENCH_CUDA_IMAGES "${NF4BENCH_CUDA_SOURCES};support.cu" "${fatbins}")
 endif()

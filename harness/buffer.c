@@ -153,6 +153,25 @@ bool buffer_canaries_whole(const struct buffer *b, ptrdiff_t *offset)
     return whole;
 }
 
+size_t buffer_whole_size(const struct buffer *b)
+{
+    return b->size + 2 * (size_t)BUFFER_CANARY_BYTES;
+}
+
+void buffer_whole_read(const struct buffer *b, size_t offset, void *to, size_t size)
+{
+    canaries_poison(b, false);
+    memcpy(to, (const uint8_t *)b->data - BUFFER_CANARY_BYTES + offset, size);
+    canaries_poison(b, true);
+}
+
+void buffer_whole_write(struct buffer *b, size_t offset, const void *from, size_t size)
+{
+    canaries_poison(b, false);
+    memcpy((uint8_t *)b->data - BUFFER_CANARY_BYTES + offset, from, size);
+    canaries_poison(b, true);
+}
+
 uint64_t bytes_hash(const void *data, size_t size)
 {
     /* Fixed chunks, hashed on any thread, combined in order. */

@@ -41,6 +41,13 @@ bool buffer_canaries_whole(const struct buffer *b, ptrdiff_t *offset);
 /* Writes the canaries again, after damage was reported. */
 void buffer_reset_canaries(struct buffer *b);
 
+/* The whole of it, from the first byte of the first canary to the last of the second: how much that is, and
+ * `size` bytes from `offset` of it, out of and into the buffer. For devices with memory of their own, whose
+ * copy has canaries as well. */
+size_t buffer_whole_size(const struct buffer *b);
+void buffer_whole_read(const struct buffer *b, size_t offset, void *to, size_t size);
+void buffer_whole_write(struct buffer *b, size_t offset, const void *from, size_t size);
+
 /* 64-bit hash of bytes; independent of the number of threads. Not cryptographic. */
 uint64_t bytes_hash(const void *data, size_t size);
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/cuda/call_cuda.h"
+
 enum { BUFFERS_MAX = 12 };
 
 struct buffer_list {
@@ -52,6 +54,12 @@ static bool is_endless(const struct kernel *k)
     return false;
 }
 
+static void remember_endless(const struct kernel *k)
+{
+    if (endless_count < sizeof endless / sizeof endless[0])
+        endless[endless_count++] = k;
+}
+
 static bool call_simt(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault)
 {
     struct device *d = o->device;
@@ -65,13 +73,6 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
     list_buffers(o, i, &list);
     const struct entry *entry = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST];
     static struct simt_result result; /* large */
-    if (is_endless(k)) {
-        fault->ours = false;
-        snprintf(fault->word, sizeof fault->word, "%s", simt_fault_word(SIMT_TIMEOUT));
-        snprintf(fault->text, sizeof fault->text, "not launched: it did not end in an earlier case");
-        device_format(d, fault->device);
-        return false;
-    }
     bool ok;
     if (o->problem.op == OP_DEQUANT) {
         struct dequant_args args = operands_dequant_args(o, i);
@@ -81,13 +82,12 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
         ok = simt_launch(entry, &args, sizeof args, list.buffer, list.count, &options, &result);
     }
     if (!ok) {
-        if (result.fault == SIMT_TIMEOUT && endless_count < sizeof endless / sizeof endless[0])
-            endless[endless_count++] = k;
         struct device same = *d;
         same.fixed_schedule = same.fixed_async = true;
         same.schedule = options.seed;
         same.async = options.async;
-        fault->ours = result.fault == SIMT_BROKEN;
+        *fault =
+            (struct call_fault){.ours = result.fault == SIMT_BROKEN, .endless = result.fault == SIMT_TIMEOUT};
         snprintf(fault->word, sizeof fault->word, "%s", simt_fault_word(result.fault));
         snprintf(fault->text, sizeof fault->text, "%s", result.text);
         device_format(&same, fault->device);
@@ -98,8 +98,20 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
                  struct call_fault *fault)
 {
-    if (k->backend == BACKEND_CUDA)
-        return call_simt(o, i, k, fault);
+    if (k->backend == BACKEND_CUDA) {
+        bool gpu = o->device->kind == DEVICE_CUDA;
+        if (is_endless(k)) {
+            *fault = (struct call_fault){.endless = true};
+            snprintf(fault->word, sizeof fault->word, "%s", gpu ? "hang" : simt_fault_word(SIMT_TIMEOUT));
+            snprintf(fault->text, sizeof fault->text, "not launched: it did not end in an earlier case");
+            device_format(o->device, fault->device);
+            return false;
+        }
+        bool ok = gpu ? call_cuda(o, k, fault) : call_simt(o, i, k, fault);
+        if (!ok && fault->endless)
+            remember_endless(k);
+        return ok;
+    }
     if (k->contract.op == OP_DEQUANT) {
         struct dequant_args args = operands_dequant_args(o, i);
         k->dequant(&args);

@@ -13,6 +13,7 @@
 #include "harness/cpu.h"
 #include "harness/environment.h"
 #include "harness/plan.h"
+#include "harness/profile.h"
 #include "harness/provider/bitsandbytes.h"
 #include "harness/run.h"
 #include "harness/suite.h"
@@ -22,12 +23,12 @@ enum { LIST_MAX = 64 };
 
 struct run_arguments {
     bool measure; /* the command is `run` */
-    const char *suite, *one_case, *output, *resume, *bitsandbytes;
+    const char *suite, *one_case, *output, *resume, *bitsandbytes, *profile;
     const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
     size_t variant_count, axis_count, setting_count;
-    struct device device;
+    struct device device; /* as asked for */
     uint64_t seed;
-    bool dry_run, verbose, quiet, force;
+    bool dry_run, verbose, quiet, force, one_at_a_time;
 };
 
 enum {
@@ -38,7 +39,9 @@ enum {
     KEY_BITSANDBYTES,
     KEY_MEASURE,
     KEY_DEVICE,
-    KEY_FORCE
+    KEY_FORCE,
+    KEY_ONE_AT_A_TIME,
+    KEY_PROFILE
 };
 
 /* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
@@ -58,9 +61,14 @@ static const struct argp_option all_options[] = {
     {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0,
      "load this bitsandbytes CPU library (or package folder) as a peer", 0},
     {"device", KEY_DEVICE, "DEVICE", 0,
-     "cpu (the default), or the executor for CUDA variants: simt:fast or simt:checked, with "
-     ",schedule=N and ,async=deferred|eager|random",
+     "cpu (the default); cuda, the first GPU, or cuda:N, cuda:UUID or cuda:NAME, with ,limit=SECONDS for a "
+     "launch; "
+     "all, every GPU; or the executor for CUDA variants: simt:fast or simt:checked, with ,schedule=N and "
+     ",async=deferred|eager|random",
      0},
+    {"one-gpu-at-a-time", KEY_ONE_AT_A_TIME, NULL, 0, "with --device all: not at the same time", 0},
+    {"profile", KEY_PROFILE, "VARIANT", 0,
+     "launch the first row of this variant once, in an NVTX range, and say how to start a profiler on it", 0},
     {"quiet", 'q', NULL, 0, "no line for each case", 0},
     {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
     {"output", 'o', "FILE", 0, "write the results to this HDF5 file", 0},
@@ -104,6 +112,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
         if (device_parse(value, &a->device) != STATUS_OK)
             argp_error(state, "%s", status_message());
         return 0;
+    case KEY_PROFILE:
+        a->profile = value;
+        return 0;
+    case KEY_ONE_AT_A_TIME:
+        a->one_at_a_time = true;
+        return 0;
     case KEY_FORCE:
         a->force = true;
         return 0;
@@ -127,7 +141,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (!a->suite + !a->one_case + !a->resume != 2)
             argp_error(state, "give a suite file, or --case%s", a->measure ? ", or --resume" : "");
-        if (a->measure && !a->output && !a->resume && !a->dry_run)
+        if (a->measure && !a->output && !a->resume && !a->dry_run && !a->profile)
             argp_error(state, "say where the results go: -o FILE.h5");
         return 0;
     default:
@@ -194,36 +208,79 @@ static void print_plan(const struct plan *plan)
            plan->skip_count, plan->expected_s);
 }
 
-/* Plans the suite, or the one case. The suite is kept by the caller: the plan points to it. */
-static enum status make_plan(struct run_arguments *a, struct suite *suite, struct plan *plan)
+/* What a run is made of. */
+struct work {
+    struct suite suite;
+    bool has_suite;
+    struct device *devices;
+    struct plan *plans; /* [device_count], of which plan_count are made */
+    size_t device_count, plan_count;
+};
+
+static void work_release(struct work *w)
 {
+    for (size_t i = 0; i < w->plan_count; i++)
+        plan_release(&w->plans[i]);
+    free(w->plans);
+    device_close(w->devices, w->device_count);
+    if (w->has_suite)
+        suite_release(&w->suite);
+    *w = (struct work){0};
+}
+
+/* Reads the suite, or what stands for it beside one case. */
+static enum status read_suite(const struct run_arguments *a, struct work *w)
+{
+    static const char none[] = "suite: case\ncases: [{op: dequant, shapes: [[1, 1]]}]\n";
+    enum status s = a->one_case ? suite_parse(none, sizeof none - 1, "--case", &w->suite)
+                                : suite_load(a->suite, &w->suite);
+    w->has_suite = s == STATUS_OK;
+    for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
+        s = suite_override(&w->suite, a->axes[i]);
+    return s == STATUS_OK ? override_settings(&w->suite.measure, a) : s;
+}
+
+static enum status make_plan(const struct run_arguments *a, const struct suite *suite, struct device *device,
+                             struct plan *plan)
+{
+    /* Times under the executor mean nothing: they are not taken. */
     struct plan_options options = {.variants = a->variants,
                                    .variant_count = a->variant_count,
                                    .seed = a->seed,
-                                   /* Times under the executor mean nothing: they are not taken. */
-                                   .measure = a->measure && a->device.kind == DEVICE_CPU,
-                                   .device = &a->device};
-    static const char none[] = "suite: case\ncases: [{op: dequant, shapes: [[1, 1]]}]\n";
-    enum status s =
-        a->one_case ? suite_parse(none, sizeof none - 1, "--case", suite) : suite_load(a->suite, suite);
-    if (s != STATUS_OK)
-        return s;
-    for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
-        s = suite_override(suite, a->axes[i]);
+                                   .measure = a->measure && device->kind != DEVICE_SIMT,
+                                   .device = device};
+    if (!a->one_case)
+        return plan_make(suite, &options, plan);
+    struct plan_group g = {.threads = suite->cases[0].threads[0],
+                           .cold = options.measure && suite->cases[0].cold,
+                           .hot = options.measure && suite->cases[0].hot};
+    enum status s = problem_parse(a->one_case, &g.problem);
+    return s == STATUS_OK ? plan_one(suite, &g, &options, plan) : s;
+}
+
+/* Suite, devices, and a plan for each. */
+static enum status prepare_work(const struct run_arguments *a, struct work *w)
+{
+    enum status s = read_suite(a, w);
     if (s == STATUS_OK)
-        s = override_settings(&suite->measure, a);
-    if (s == STATUS_OK && a->one_case) {
-        struct plan_group g = {.threads = suite->cases[0].threads[0],
-                               .cold = options.measure && suite->cases[0].cold,
-                               .hot = options.measure && suite->cases[0].hot};
-        s = problem_parse(a->one_case, &g.problem);
-        if (s == STATUS_OK)
-            s = plan_one(suite, &g, &options, plan);
-    } else if (s == STATUS_OK) {
-        s = plan_make(suite, &options, plan);
+        s = device_open(&a->device, &w->devices, &w->device_count);
+    if (s == STATUS_ABSENT && a->dry_run) {
+        /* What would run on a GPU can be said without one. */
+        w->devices = calloc(1, sizeof *w->devices);
+        s = w->devices ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+        if (s == STATUS_OK) {
+            *w->devices = a->device;
+            w->device_count = 1;
+        }
     }
-    if (s != STATUS_OK)
-        suite_release(suite);
+    if (s == STATUS_OK) {
+        w->plans = calloc(w->device_count, sizeof *w->plans);
+        s = w->plans ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+    }
+    while (s == STATUS_OK && w->plan_count < w->device_count) {
+        s = make_plan(a, &w->suite, &w->devices[w->plan_count], &w->plans[w->plan_count]);
+        w->plan_count += s == STATUS_OK;
+    }
     return s;
 }
 
@@ -240,25 +297,43 @@ static enum status check_output(const struct run_arguments *a)
     return STATUS_OK;
 }
 
+static void print_summary(const struct run_arguments *a, const struct work *w,
+                          const struct run_summary *summary)
+{
+    size_t groups = 0;
+    for (size_t i = 0; i < w->plan_count; i++)
+        groups += w->plans[i].group_count;
+    printf("%zu pass, %zu fail, %zu mistrusted, %zu skipped", summary->pass, summary->fail + summary->faults,
+           summary->mistrusted, summary->skipped);
+    if (summary->groups_kept)
+        printf(" (%zu of %zu groups were already recorded)", summary->groups_kept, groups);
+    if (a->device.kind != DEVICE_CPU)
+        printf("; %llu launches", (unsigned long long)summary->launches);
+    printf("\n");
+}
+
 static int run_arguments(struct run_arguments *a, bool resume, int argc, char **argv)
 {
-    struct suite suite;
-    struct plan plan;
-    struct run_summary summary;
+    struct work w = {0};
+    struct run_summary summary = {0};
     json_t *environment = NULL;
     enum status s = bitsandbytes_load(a->bitsandbytes);
-    if (s == STATUS_OK && a->output && !resume && !a->dry_run)
+    if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
         s = check_output(a);
+    if (s == STATUS_OK)
+        s = prepare_work(a, &w);
     if (s != STATUS_OK)
-        return fail(argv[0], s);
-    s = make_plan(a, &suite, &plan);
-    if (s != STATUS_OK)
-        return fail(argv[0], s);
+        goto done;
     if (a->dry_run) {
-        print_plan(&plan);
+        for (size_t i = 0; i < w.plan_count; i++)
+            print_plan(&w.plans[i]);
         goto done;
     }
-    environment = environment_json(&a->device, argc, argv);
+    if (a->profile) {
+        s = profile_row(&w.plans[0], a->profile);
+        goto done;
+    }
+    environment = environment_json(w.devices, w.device_count, argc, argv);
     if (!environment) {
         s = status_fail(STATUS_MEMORY, "out of memory");
         goto done;
@@ -267,25 +342,19 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
                                   .resume = resume,
                                   .environment = environment,
                                   .list_rows = a->verbose,
-                                  .quiet = a->quiet};
-    s = run_plan(&plan, &options, &summary);
-    printf("%zu pass, %zu fail, %zu mistrusted, %zu skipped", summary.pass, summary.fail + summary.faults,
-           summary.mistrusted, summary.skipped);
-    if (summary.groups_kept)
-        printf(" (%zu of %zu groups were already recorded)", summary.groups_kept, plan.group_count);
-    if (a->device.kind == DEVICE_SIMT)
-        printf("; %llu launches", (unsigned long long)a->device.launches);
-    printf("\n");
+                                  .quiet = a->quiet,
+                                  .one_at_a_time = a->one_at_a_time};
+    s = run_plans(w.plans, w.plan_count, &options, &summary);
+    print_summary(a, &w, &summary);
     if (s == STATUS_OK && a->output)
         printf("results: %s\nreport:  nf4bench report %s -o report.html\n", a->output, a->output);
 
 done:
     json_decref(environment);
-    plan_release(&plan);
-    suite_release(&suite);
+    work_release(&w);
     if (s != STATUS_OK)
         return fail(argv[0], s);
-    if (a->dry_run)
+    if (a->dry_run || a->profile)
         return 0;
     if (summary.fail + summary.faults + summary.mistrusted)
         return EXIT_WRONG;

@@ -1,11 +1,16 @@
 /*
- * device.h: what a run's kernels run on. One run has one device.
+ * device.h: what a run's kernels run on. A run has one device, or all GPUs, each with a process and a plan of
+ * its own.
  *
  *   cpu                    this machine's CPU: the C variants
  *   simt[:fast|:checked]   the CUDA variants under the executor (simt/simt.h): verdicts, no times. checked
  * also looks for races, out-of-bounds and the like, and is slower.
  *      [,schedule=N]       always schedule N (0: in order). Default: every launch has another one.
  *      [,async=MODE]       always deferred, eager or random cp.async. Default: in turn.
+ *   cuda[:WHICH]           the CUDA variants on a GPU: the first one, or the one of that number, UUID (or the
+ * start of it), PCI bus id or name
+ *      [,limit=SECONDS]    a launch that takes longer has hung. Default: 30.
+ *   all                    on every GPU
  */
 #ifndef NF4BENCH_HARNESS_DEVICE_H
 #define NF4BENCH_HARNESS_DEVICE_H
@@ -14,15 +19,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/cuda/gpu.h"
 #include "harness/simt/simt.h"
 #include "harness/status.h"
 
 /* Who can run a variant: a CPU function, or a CUDA kernel. */
 enum backend { BACKEND_CPU, BACKEND_CUDA };
 
-enum device_kind { DEVICE_CPU, DEVICE_SIMT };
+enum device_kind { DEVICE_CPU, DEVICE_SIMT, DEVICE_CUDA };
 
-enum { DEVICE_TEXT_MAX = 64 };
+enum { DEVICE_TEXT_MAX = 128 };
+
+struct cuda_server;
 
 struct device {
     enum device_kind kind;
@@ -31,19 +39,36 @@ struct device {
     bool fixed_schedule, fixed_async;
     uint64_t schedule;
     enum simt_async async;
-    double limit_s;    /* of a launch; 0: SIMT_LIMIT_S */
+    /* DEVICE_CUDA: */
+    char which[96];             /* "" for the first GPU */
+    bool all;                   /* every GPU: device_open() makes one device for each */
+    struct gpu gpu;             /* set by device_open() */
+    struct cuda_server *server; /* set by device_open(), owned */
+    /* DEVICE_SIMT, DEVICE_CUDA: */
+    double limit_s;    /* of a launch; 0: SIMT_LIMIT_S, CUDA_LIMIT_S */
     uint64_t launches; /* so far; picks schedule and async where they are not fixed */
 };
 
 /* For callers that have no other. */
 extern struct device device_cpu;
 
-/* STATUS_USAGE, with what there is, for text that names none. */
+/* Reads the text; looks for no GPU. STATUS_USAGE, with what there is, for text that names none. */
 enum status device_parse(const char *text, struct device *out) WARN_UNUSED_RESULT;
+/* Finds the GPUs that `asked` means: devices that can be run on, `list[count]`, owned by the caller
+ * (device_close). A device that is no GPU is its own list. STATUS_ABSENT: the machine has no GPU;
+ * STATUS_USAGE, with what there is, when it has others than the one asked for; STATUS_DEVICE: a broken
+ * driver. */
+enum status device_open(const struct device *asked, struct device **list, size_t *count) WARN_UNUSED_RESULT;
+void device_close(struct device *list, size_t count);
+/* Ends what runs for d, in this process; the next call starts it again. */
+void device_stop(struct device *d);
 /* In the form that device_parse() takes. */
 void device_format(const struct device *d, char text[DEVICE_TEXT_MAX]);
 /* Schedule and cp.async mode of launch number `launch`. */
 void device_schedule(const struct device *d, uint64_t launch, uint64_t *schedule, enum simt_async *async);
 bool device_runs(const struct device *d, enum backend b);
+/* Whether a launch takes milliseconds: under the executor, and on a GPU of one multiprocessor (the tests'
+ * fake one). */
+bool device_slow(const struct device *d);
 
 #endif

@@ -34,10 +34,39 @@ static json_t *arguments(int argc, char **argv)
     return list;
 }
 
-json_t *environment_json(const struct device *device, int argc, char **argv)
+/* "cuda:0 cuda:1", or the one device. */
+static const char *device_words(const struct device *devices, size_t count, char *text, size_t size)
 {
-    char device_text[DEVICE_TEXT_MAX], features[160], line[256], started[32], directory[PATH_MAX];
-    device_format(device, device_text);
+    size_t n = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < count && n < size; i++) {
+        char one[DEVICE_TEXT_MAX];
+        device_format(&devices[i], one);
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? " " : "", one);
+    }
+    return text;
+}
+
+/* What the rows do not say of the GPUs: a list of objects, empty without. */
+static json_t *gpus(const struct device *devices, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < count; i++) {
+        const struct gpu *g = &devices[i].gpu;
+        if (devices[i].kind == DEVICE_CUDA)
+            json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:b, s:i}",
+                                                  "number", g->ordinal, "name", g->name, "uuid", g->uuid,
+                                                  "bus_id", g->bus_id, "sm", (int)g->sm, "sm_count",
+                                                  (int)g->sm_count, "l2_bytes", (json_int_t)g->l2_bytes,
+                                                  "memory_bytes", (json_int_t)g->memory_bytes, "ecc",
+                                                  (int)g->ecc, "cuda_version", g->driver));
+    }
+    return list;
+}
+
+json_t *environment_json(const struct device *devices, size_t count, int argc, char **argv)
+{
+    char device_text[GPU_MAX * 16], features[160], line[256], started[32], directory[PATH_MAX];
     struct utsname system;
     time_t now = time(NULL);
     struct tm utc;
@@ -50,12 +79,14 @@ json_t *environment_json(const struct device *device, int argc, char **argv)
     if (!getcwd(directory, sizeof directory))
         directory[0] = '\0';
     json_t *e = json_pack(
-        "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:s, s:s, s:o, "
+        "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:s, s:s, "
+        "s:o, "
         "s:s}",
         "tool_version", NF4BENCH_VERSION, "git_revision", NF4BENCH_GIT_REVISION, "git_dirty",
         NF4BENCH_GIT_DIRTY, "compiler", NF4BENCH_COMPILER, "build_type", NF4BENCH_BUILD_TYPE, "build_flags",
         NF4BENCH_BUILD_FLAGS, "sanitizers", NF4BENCH_SANITIZERS, "started_utc", started, "device",
-        device_text, "cpu_model", cpu_model(), "cpu_features",
+        device_words(devices, count, device_text, sizeof device_text), "gpus", gpus(devices, count),
+        "cpu_model", cpu_model(), "cpu_features",
         cpu_feature_names(cpu_features(), features, sizeof features), "cpu_governor",
         first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", line, sizeof line), "cpu_count",
         (json_int_t)cpu_available(), "last_level_cache_bytes", (json_int_t)cpu_last_level_cache(),

@@ -9,7 +9,7 @@
 
 #include "harness/device.h"
 
-/* Tool, build, device, machine, load, time and command line. A new reference; NULL when out of memory. */
-json_t *environment_json(const struct device *device, int argc, char **argv);
+/* Tool, build, devices, machine, load, time and command line. A new reference; NULL when out of memory. */
+json_t *environment_json(const struct device *devices, size_t count, int argc, char **argv);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "build_info.h"
 #include "harness/cpu.h"
+#include "harness/cuda/image.h"
 
 /* What each arch needs: CPU features, or a compute capability. */
 enum {
@@ -103,19 +104,44 @@ enum status kernel_add(const struct kernel *k)
     return STATUS_OK;
 }
 
+/* Before a GPU is known (sm 0): what holds for all of them. */
+static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *gpu,
+                                      char reason[KERNEL_REASON_MAX])
+{
+    bool mma80 = k->contract.accumulation == ACC_MMA80, mma90 = k->contract.accumulation == ACC_MMA90;
+    if (!cuda_image_find(k->source) || !k->entries[ENTRY_FAST])
+        snprintf(reason, KERNEL_REASON_MAX, "this build has no device code");
+    else if (gpu->sm && gpu->sm < k->min_sm)
+        snprintf(reason, KERNEL_REASON_MAX, "needs compute capability %u.%u, this GPU has %u.%u",
+                 k->min_sm / 10, k->min_sm % 10, gpu->sm / 10, gpu->sm % 10);
+    else if (gpu->sm && mma80 && gpu->sm / 10 != 8)
+        snprintf(reason, KERNEL_REASON_MAX, "mma80 is what GPUs of compute capability 8.x compute, not %u.%u",
+                 gpu->sm / 10, gpu->sm % 10);
+    else if (gpu->sm && mma90 && gpu->sm < 90)
+        snprintf(reason, KERNEL_REASON_MAX,
+                 "mma90 is what GPUs from compute capability 9.0 on compute, not %u.%u", gpu->sm / 10,
+                 gpu->sm % 10);
+    else
+        return NULL;
+    return reason;
+}
+
 const char *kernel_unavailable(const struct kernel *k, const struct device *device,
                                char reason[KERNEL_REASON_MAX])
 {
     if (!device_runs(device, k->backend)) {
         snprintf(reason, KERNEL_REASON_MAX, "%s",
-                 k->backend == BACKEND_CUDA ? "a CUDA kernel; --device simt runs it on this CPU"
-                                            : "a CPU function; --device cpu runs it");
+                 k->backend == BACKEND_CUDA
+                     ? "a CUDA kernel; --device cuda runs it on a GPU, --device simt on this CPU"
+                     : "a CPU function; --device cpu runs it");
         return reason;
     }
     if (!k->built) {
         snprintf(reason, KERNEL_REASON_MAX, "this build has no code for %s", k->arch);
         return reason;
     }
+    if (device->kind == DEVICE_CUDA)
+        return unavailable_on_gpu(k, &device->gpu, reason);
     if (k->backend == BACKEND_CUDA && !k->entries[device->checked ? ENTRY_CHECKED : ENTRY_FAST]) {
         snprintf(reason, KERNEL_REASON_MAX, "this build has no %s host code for CUDA kernels",
                  device->checked ? "checked" : "fast");

@@ -1,5 +1,5 @@
 /*
- * measure.h: timing on the CPU; the fifth stage. Times nothing that has not been verified.
+ * measure.h: timing; the fifth stage. Times nothing that has not been verified.
  *
  * The rows of a group and the ceiling that fits them are sampled in rounds, in an order that is shuffled
  * every round: sample i of every row belongs to round i, so two rows are compared by the ratios of their
@@ -10,6 +10,13 @@
  *
  * Every sample is kept. Each timed output is looked at in 32 places that were poisoned before the call, and
  * at the end of the group one more output of each row is hashed whole.
+ *
+ * On a GPU. cold: the next operand set; the output is poisoned whole; twice the L2 cache is written, and
+ * these lines are discarded, so that none is left to be written back. A kernel then holds the stream while
+ * event, launch and event are queued, so that the host's speed is not measured. hot: a graph of the calls (a
+ * loop where there can be none), once untimed and once timed. The whole output of every sample is hashed on
+ * the GPU. A sample under a thermal or hardware slowdown, or at a clock under 97 % of the settled one, is
+ * taken again, three times at most; then it is kept and counted in `throttled`.
  */
 #ifndef NF4BENCH_HARNESS_MEASURE_H
 #define NF4BENCH_HARNESS_MEASURE_H
@@ -18,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/cuda/gpu.h"
+#include "harness/cuda/nvml.h"
 #include "harness/kernel_table.h"
 #include "harness/prepare.h"
 #include "harness/stats.h"
@@ -35,13 +44,21 @@ struct measure_row {
     struct paired_ratio
         ceiling_fraction; /* ceiling time / this row's time; ratio NAN for the ceiling itself */
     bool precise;
-    char fault[160]; /* "" or what was wrong with a timed output */
+    char fault[160]; /* "" or what was wrong with a timed output, or how a timed call ended */
+    bool ended;      /* no more samples are taken of it */
+    bool ours;       /* the fault is the harness's or the device's, not the variant's */
+    /* GPUs: */
+    struct gpu_code code;
+    struct nvml_sensors sensors; /* the clock and, of every 16th round, the rest; `reasons` of all */
+    bool graph;                  /* hot samples are graphs */
+    size_t retried, throttled;   /* samples taken again; samples kept all the same */
 };
 
 struct measure_group {
     const struct operands *operands;
     enum regime regime;
     const char *ceiling;      /* "fill" (dequant) or "read" (products) */
+    size_t copies;            /* operand sets that were rotated through */
     struct measure_row *rows; /* the last one is the ceiling */
     size_t row_count;
 };
@@ -50,7 +67,10 @@ struct measure_group {
 struct measure_state {
     bool settled_asked, unsettled;
     double settle_s;          /* time it took */
-    double timer_overhead_us; /* median of an empty pair of clock readings */
+    double timer_overhead_us; /* median of an empty pair of clock readings, or of events */
+    /* GPUs: */
+    double cold_ratio;  /* time of a read of half the L2 cache, cold over hot; NAN or 0: not tested */
+    double settled_mhz; /* the SM clock once settled; NAN or 0 where unknown */
 };
 
 /* Called between rounds; progress for a person. */

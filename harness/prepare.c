@@ -75,6 +75,9 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
 {
     *out = (struct operands){.problem = *p, .device = device, .fit = {NAN, NAN, NAN, NAN}};
     size_t bytes = operands_set_bytes(p), available = cpu_memory_available();
+    if (device->kind == DEVICE_CUDA && bytes + bytes / 8 > device->gpu.memory_bytes)
+        return status_fail(STATUS_MEMORY, "%zu x %zu needs %.1f GiB and the GPU has %.1f GiB", p->n, p->k,
+                           (double)bytes / (1 << 30), (double)device->gpu.memory_bytes / (1 << 30));
     if (bytes > available / copies)
         return status_fail(
             STATUS_MEMORY, "%zu x %zu needs %.1f GiB in %zu operand set(s) and %.1f GiB are available", p->n,
@@ -327,6 +330,17 @@ void operands_release(struct operands *o)
     buffer_release(&o->workspace);
     o->sets = NULL;
     o->copies = 0;
+}
+
+void operands_buffers(const struct operands *o, size_t i, struct buffer *list[OPERAND_BUFFERS])
+{
+    _Static_assert((int)PART_COUNT == (int)OPERAND_MAP && (int)PART_COUNT == OPERAND_OUT + 1 &&
+                       (int)OPERAND_BUFFERS == (int)PART_COUNT + 2,
+                   "the shared buffers follow the parts, the output is the last part");
+    for (size_t j = 0; j < PART_COUNT; j++)
+        list[j] = part_of(&o->sets[i], j);
+    list[OPERAND_MAP] = (struct buffer *)&o->nested_map;
+    list[OPERAND_WORKSPACE] = (struct buffer *)&o->workspace;
 }
 
 struct nf4_tensor operands_tensor(const struct operands *o, size_t i)

@@ -59,6 +59,11 @@ enum status operands_init_blank(const struct problem *p, struct device *device,
                                 struct operands *out) WARN_UNUSED_RESULT;
 void operands_release(struct operands *o);
 
+/* All buffers that set i is made of, those that sets share included, in an order that does not change:
+ * devices with memory of their own go through them. */
+enum { OPERAND_BUFFERS = 9, OPERAND_MAP = 7, OPERAND_WORKSPACE = 8, OPERAND_OUT = 6 };
+void operands_buffers(const struct operands *o, size_t i, struct buffer *list[OPERAND_BUFFERS]);
+
 /* Set i as the reference sees it. Valid while the operands are. */
 struct nf4_tensor operands_tensor(const struct operands *o, size_t i);
 /* Set i as a kernel of that operation sees it. */

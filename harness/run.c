@@ -1,9 +1,14 @@
 #include "harness/run.h"
 
+#include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <omp.h>
@@ -12,8 +17,10 @@
 #include "harness/cpu.h"
 #include "harness/interrupt.h"
 #include "harness/measure.h"
+#include "harness/nvtx.h"
 #include "harness/prepare.h"
 #include "harness/progress.h"
+#include "harness/random.h"
 #include "harness/verify.h"
 #include "results/journal.h"
 #include "results/store.h"
@@ -27,6 +34,9 @@ struct group_records {
 
 struct runner {
     const struct plan *plan;
+    size_t first_group; /* its groups are numbered from here */
+    bool together;      /* with others: says of which device it speaks */
+    unsigned threads;   /* for the harness's own work, beside a device that is not the CPU */
     const struct run_options *options;
     struct run_summary *summary;
     struct journal_writer *journal; /* NULL: not recorded */
@@ -64,10 +74,32 @@ static struct record *add_record(struct group_records *g)
     return r;
 }
 
+static void set_device(struct record *r, const struct device *d)
+{
+    switch (d->kind) {
+    case DEVICE_CPU:
+        SET_TEXT(r->device, cpu_model());
+        return;
+    case DEVICE_SIMT:
+        SET_TEXT(r->device, d->checked ? "simt:checked" : "simt:fast");
+        return;
+    case DEVICE_CUDA:
+        SET_TEXT(r->device, d->gpu.name);
+        SET_TEXT(r->device_uuid, d->gpu.uuid);
+        r->device_number = (uint32_t)d->gpu.ordinal;
+        r->device_sm = d->gpu.sm;
+        r->device_sm_count = d->gpu.sm_count;
+        r->device_cache_bytes = d->gpu.l2_bytes;
+        r->device_ecc = d->gpu.ecc;
+    }
+}
+
 /* The problem's columns. group_id tells groups and regimes apart: 4 * group + regime. */
-static void set_problem(struct record *r, const struct plan *plan, size_t group_index,
+static void set_problem(struct record *r, const struct runner *run, size_t group_index,
                         const struct operands *o)
 {
+    const struct plan *plan = run->plan;
+    set_device(r, plan->device);
     const struct plan_group *g = &plan->groups[group_index];
     const struct problem *p = &g->problem;
     problem_format(p, r->case_key, sizeof r->case_key);
@@ -83,7 +115,7 @@ static void set_problem(struct record *r, const struct plan *plan, size_t group_
     r->bias = p->bias;
     r->threads = g->threads;
     r->seed = p->seed;
-    r->group_id = 4 * group_index;
+    r->group_id = 4 * (run->first_group + group_index);
     r->bits_per_weight =
         8.0 * (double)(problem_packed_bytes(p) + problem_scale_bytes(p)) / (double)problem_weight_count(p);
     r->format_bytes = (double)problem_format_bytes(p);
@@ -123,6 +155,51 @@ static void set_verification(struct record *r, const struct verification *v)
     r->verify_s = v->seconds;
 }
 
+static void set_gpu_measurement(struct record *r, const struct measure_row *m,
+                                const struct measure_state *state)
+{
+    r->sm_mhz = m->sensors.sm_mhz;
+    r->memory_mhz = m->sensors.memory_mhz;
+    r->power_w = m->sensors.power_w;
+    r->temperature_c = m->sensors.temperature_c;
+    r->throttle_reasons = m->sensors.reasons;
+    r->settled_mhz = state->settled_mhz;
+    r->cold_ratio = state->cold_ratio;
+    r->retried_count = m->retried;
+    r->throttled_count = m->throttled;
+    r->hot_graph = m->graph;
+    if (!m->kernel)
+        return;
+    r->registers = (uint32_t)m->code.registers;
+    r->shared_bytes = (uint64_t)m->code.shared_bytes + m->code.dynamic_shared_bytes;
+    r->local_bytes = (uint32_t)m->code.local_bytes;
+    r->blocks_per_sm = (uint32_t)m->code.blocks_per_sm;
+    snprintf(r->code_hash, sizeof r->code_hash, "%016llx", (unsigned long long)m->code.image_hash);
+}
+
+/* Why a right row's times are not to be trusted, if they are not. */
+static void judge_times(struct verification *v, const struct measure_group *g, const struct measure_row *m,
+                        const struct problem *p)
+{
+    static const double throttled_share = 0.2, tolerance = 1.02;
+    const struct measure_row *ceiling = &g->rows[g->row_count - 1];
+    double bytes = (double)problem_format_bytes(p);
+    double ceiling_bytes = p->op == OP_DEQUANT ? (double)problem_weight_count(p) * (double)dtype_size(p->out)
+                                               : (double)(problem_packed_bytes(p) + problem_scale_bytes(p));
+    double fastest = ceiling->summary.median * bytes / (tolerance * ceiling_bytes);
+    if ((double)m->throttled > throttled_share * (double)m->sample_count) {
+        v->verdict = VERDICT_UNSTABLE;
+        snprintf(v->reason, sizeof v->reason, "%zu of %zu samples under a slowdown of the GPU", m->throttled,
+                 m->sample_count);
+    } else if (g->regime == REGIME_COLD && bytes > 2 * (double)g->operands->device->gpu.l2_bytes &&
+               m->summary.median < fastest) {
+        v->verdict = VERDICT_SUSPECT;
+        snprintf(v->reason, sizeof v->reason,
+                 "%.2f us, and moving its bytes as fast as the %s ceiling takes %.2f us", m->summary.median,
+                 g->ceiling, fastest);
+    }
+}
+
 static void set_measurement(struct record *r, const struct measure_group *g, const struct measure_row *m,
                             const struct measure_state *state, const struct problem *p)
 {
@@ -131,7 +208,7 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
     r->group_id += (uint64_t)g->regime;
     r->sample_count = m->sample_count;
     r->calls_per_sample = m->calls_per_sample;
-    r->operand_copies = g->regime == REGIME_COLD ? g->operands->copies : 1;
+    r->operand_copies = g->copies;
     r->median_us = s->median;
     r->median_lo_us = s->median_ci.lo;
     r->median_hi_us = s->median_ci.hi;
@@ -145,6 +222,8 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
     r->settled = !state->unsettled;
     r->timer_overhead_us = state->timer_overhead_us;
     r->precise = m->precise;
+    if (g->operands->device->kind == DEVICE_CUDA)
+        set_gpu_measurement(r, m, state);
     double second = 1e-6 * s->median, weights = (double)problem_weight_count(p);
     if (!m->kernel) {
         /* The ceiling's own bytes, not the format's. */
@@ -280,8 +359,9 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
     }
     /* An interrupted group is recorded if it has what its suite asks for at least, else it is left for
      * --resume. */
-    bool enough = s == STATUS_OK || (s == STATUS_INTERRUPTED &&
-                                     timed->rows[0].sample_count >= run->plan->suite->measure.min_samples);
+    bool enough = s == STATUS_OK ||
+                  (s == STATUS_INTERRUPTED &&
+                   timed->rows[timed->row_count - 1].sample_count >= run->plan->suite->measure.min_samples);
     for (size_t i = 0; enough && i < timed->row_count; i++) {
         const struct measure_row *m = &timed->rows[i];
         struct record *r = add_record(records);
@@ -289,21 +369,25 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
             s = no_memory();
             break;
         }
-        set_problem(r, run->plan, index, o);
+        set_problem(r, run, index, o);
         if (m->kernel) {
             struct verification v = results[plan_row[i]];
             if (m->fault[0]) {
-                v.verdict = VERDICT_FAIL;
+                v.verdict = m->ours ? VERDICT_MISTRUSTED : VERDICT_FAIL;
                 SET_TEXT(v.check, "timed_output");
                 SET_TEXT(v.reason, m->fault);
                 run->summary->faults++;
-                print_row(run, g, m->kernel, VERDICT_FAIL, m->fault, "");
+                print_row(run, g, m->kernel, v.verdict, m->fault, "");
+            } else if (o->device->kind == DEVICE_CUDA) {
+                judge_times(&v, timed, m, &g->problem);
+                if (v.verdict != VERDICT_PASS)
+                    print_row(run, g, m->kernel, v.verdict, v.reason, "");
             }
             set_kernel(r, m->kernel);
             set_verification(r, &v);
         } else {
             snprintf(r->variant, sizeof r->variant, "ceiling_%s", timed->ceiling);
-            SET_TEXT(r->arch, "cpu");
+            SET_TEXT(r->arch, o->device->kind == DEVICE_CUDA ? "gpu" : "cpu");
         }
         set_measurement(r, timed, m, &run->measure, &g->problem);
         records->samples[records->count - 1] = m->samples;
@@ -325,29 +409,46 @@ static enum status run_group(struct runner *run, size_t index)
     enum status s = results ? STATUS_OK : no_memory();
 
     problem_format(&g->problem, text, sizeof text);
-    progress_step(&run->progress, g->expected_s, text);
+    if (run->together) {
+        char device[DEVICE_TEXT_MAX], label[sizeof text + sizeof device + 2];
+        device_format(run->plan->device, device);
+        snprintf(label, sizeof label, "%s: %s", device, text);
+        progress_step(&run->progress, g->expected_s, label);
+    } else {
+        progress_step(&run->progress, g->expected_s, text);
+    }
     /* The executor's launches use all processors; threads of ours that wait for work by spinning, or a pinned
      * main thread, would take them away. */
-    if (run->plan->device->kind == DEVICE_SIMT)
+    enum device_kind kind = run->plan->device->kind;
+    if (kind == DEVICE_SIMT)
         omp_set_num_threads(1);
+    else if (kind == DEVICE_CUDA)
+        omp_set_num_threads((int)run->threads);
     else
         cpu_pin_threads(g->threads);
     if (s == STATUS_OK)
-        s = operands_init(&g->problem, g->cold ? operands_cold_copies(&g->problem) : 1, run->plan->device,
-                          &operands);
+        s = operands_init(&g->problem, g->cold && kind == DEVICE_CPU ? operands_cold_copies(&g->problem) : 1,
+                          run->plan->device, &operands);
     /* Too large for this machine: its rows say so, the run goes on. */
     char too_large[KERNEL_REASON_MAX] = "";
     if (s == STATUS_MEMORY && results) {
         SET_TEXT(too_large, status_message());
         s = STATUS_OK;
     }
+    nvtx_push(text);
+    nvtx_push("verify");
     if (s == STATUS_OK)
         s = verify_rows(run, g, &operands, too_large, results);
+    nvtx_pop();
     const bool asked[2] = {g->cold, g->hot};
     for (int i = 0; i < 2 && s == STATUS_OK; i++)
-        if (asked[i])
+        if (asked[i]) {
+            nvtx_push(i ? "hot" : "cold");
             s = measure_regime(run, index, i ? REGIME_HOT : REGIME_COLD, &operands, results, &records,
                                &timed[i]);
+            nvtx_pop();
+        }
+    nvtx_pop();
     /* Rows that were not timed, and all rows of a verify-only group, have a record without a regime. */
     bool complete = s == STATUS_OK;
     for (size_t i = 0; complete && i < g->row_count && s == STATUS_OK; i++) {
@@ -358,7 +459,7 @@ static enum status run_group(struct runner *run, size_t index)
             s = no_memory();
             break;
         }
-        set_problem(r, run->plan, index, *too_large ? NULL : &operands);
+        set_problem(r, run, index, *too_large ? NULL : &operands);
         set_kernel(r, g->rows[i].kernel);
         set_verification(r, &results[i]);
     }
@@ -385,15 +486,35 @@ static enum status run_group(struct runner *run, size_t index)
 
 enum { PATH_TEXT_MAX = 4096 };
 
-static enum status open_journal(struct runner *run, const char *path)
+/* The numbers of all that is planned. */
+struct totals {
+    size_t groups;
+    uint64_t hash;
+};
+
+static struct totals add_up(const struct plan *plans, size_t count)
+{
+    struct totals t = {0, plan_hash(&plans[0])};
+    for (size_t i = 0; i < count; i++) {
+        t.groups += plans[i].group_count;
+        if (i > 0)
+            t.hash = random_mix(t.hash ^ plan_hash(&plans[i]));
+    }
+    return t;
+}
+
+/* Opens the journal; kept[group]: what it holds already. */
+static enum status open_journal(const char *path, const struct plan *plans, const struct totals *t,
+                                const struct run_options *options, bool *kept, struct run_summary *summary,
+                                struct journal_writer **out)
 {
     char hash[32];
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)plan_hash(run->plan));
-    if (!run->options->resume) {
-        json_object_set_new(run->options->environment, "plan_hash", json_string(hash));
-        json_object_set_new(run->options->environment, "suite", json_string(run->plan->suite->path));
-        char *text = json_dumps(run->options->environment, JSON_COMPACT);
-        enum status s = text ? journal_create(path, text, JOURNAL_SYNC_END, &run->journal) : no_memory();
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
+    if (!options->resume) {
+        json_object_set_new(options->environment, "plan_hash", json_string(hash));
+        json_object_set_new(options->environment, "suite", json_string(plans[0].suite->path));
+        char *text = json_dumps(options->environment, JSON_COMPACT);
+        enum status s = text ? journal_create(path, text, JOURNAL_SYNC_END, out) : no_memory();
         free(text);
         return s;
     }
@@ -404,55 +525,191 @@ static enum status open_journal(struct runner *run, const char *path)
     json_t *header = json_loads(done.header_json, 0, NULL);
     const char *stored = json_string_value(json_object_get(header, "plan_hash"));
     if (!stored || strcmp(stored, hash) != 0)
-        s = status_fail(
-            STATUS_INPUT,
-            "%s: the suite, the table of variants or the machine's threads have changed since this run "
-            "began; finish it with the same, or start anew",
-            path);
+        s = status_fail(STATUS_INPUT,
+                        "%s: the suite, the table of variants, the machine's threads or its GPUs have "
+                        "changed since this run "
+                        "began; finish it with the same, or start anew",
+                        path);
     for (size_t i = 0; i < done.row_count && s == STATUS_OK; i++) {
         size_t group = done.rows[i].group_id / 4;
-        if (group >= run->plan->group_count) {
+        if (group >= t->groups) {
             s = status_fail(STATUS_INPUT, "%s: row %zu belongs to group %zu of %zu", path, i, group,
-                            run->plan->group_count);
-        } else if (!run->kept[group]) {
-            run->kept[group] = true;
-            run->summary->groups_kept++;
+                            t->groups);
+        } else if (!kept[group]) {
+            kept[group] = true;
+            summary->groups_kept++;
         }
     }
     json_decref(header);
     journal_release(&done);
-    return s == STATUS_OK ? journal_append_open(path, JOURNAL_SYNC_END, &run->journal) : s;
+    return s == STATUS_OK ? journal_append_open(path, JOURNAL_SYNC_END, out) : s;
 }
 
-enum status run_plan(const struct plan *plan, const struct run_options *options, struct run_summary *summary)
+/* ---- a plan, and several ---- */
+
+/* Runs the groups of one plan that are not kept. */
+static enum status run_groups(struct runner *run)
 {
-    struct runner run = {.plan = plan, .options = options, .summary = summary};
-    char journal_path[PATH_TEXT_MAX];
+    const struct plan *plan = run->plan;
     double expected = 0;
     size_t steps = 0;
+    uint64_t launches = plan->device->launches;
+    run->verifier = verifier_new();
+    enum status s = run->verifier ? STATUS_OK : no_memory();
+    for (size_t i = 0; i < plan->group_count; i++) {
+        expected += run->kept[i] ? 0 : plan->groups[i].expected_s;
+        steps += !run->kept[i];
+    }
+    progress_init(&run->progress, expected, steps);
+    if (run->together)
+        run->progress.terminal = false; /* several would draw over each other */
+    nvtx_push(plan->suite->name);
+    for (size_t i = 0; s == STATUS_OK && i < plan->group_count && !stop_early(run); i++)
+        if (!run->kept[i])
+            s = run_group(run, i);
+    nvtx_pop();
+    progress_clear(&run->progress);
+    verifier_free(run->verifier);
+    run->summary->launches += plan->device->launches - launches;
+    return s;
+}
+
+/* What a worker process says at its end, in memory that it shares with its parent. */
+struct worker {
+    struct run_summary summary;
+    enum status status;
+    bool ended;
+    char message[1024];
+};
+
+static void add_summary(struct run_summary *to, const struct run_summary *from)
+{
+    to->launches += from->launches;
+    to->pass += from->pass;
+    to->fail += from->fail;
+    to->mistrusted += from->mistrusted;
+    to->skipped += from->skipped;
+    to->faults += from->faults;
+    to->groups_done += from->groups_done;
+}
+
+_Noreturn static void work(struct runner *run, struct worker *w, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    run->summary = &w->summary;
+    w->status = run_groups(run);
+    snprintf(w->message, sizeof w->message, "%s", status_message());
+    w->ended = true;
+    fflush(stdout);
+    fflush(stderr);
+    device_stop(run->plan->device);
+    _exit(0);
+}
+
+/* One process for each plan, all at once. The worst status, with its message, is the answer: an error before
+ * an interrupt. */
+static enum status run_workers(struct runner *runners, size_t count, struct run_summary *summary)
+{
+    enum status status = STATUS_OK;
+    struct worker *workers =
+        mmap(NULL, count * sizeof *workers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t *pids = calloc(count, sizeof *pids), parent = getpid();
+    if (workers == MAP_FAILED || !pids) {
+        free(pids);
+        return no_memory();
+    }
+    fflush(stdout);
+    fflush(stderr);
+    for (size_t i = 0; i < count; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            work(&runners[i], &workers[i], parent);
+    }
+    for (size_t i = 0; i < count; i++) {
+        int ended = 0;
+        /* An interrupt of the terminal reaches the workers as well; one that was sent to us does not. */
+        bool told = false;
+        while (pids[i] > 0) {
+            pid_t gone = waitpid(pids[i], &ended, WNOHANG);
+            if (gone == pids[i] || (gone < 0 && errno != EINTR))
+                break;
+            if (interrupt_pending() && !told) {
+                for (size_t j = i; j < count; j++)
+                    if (pids[j] > 0)
+                        kill(pids[j], SIGTERM);
+                told = true;
+            }
+            usleep(20000);
+        }
+        const struct worker *w = &workers[i];
+        add_summary(summary, &w->summary);
+        char device[DEVICE_TEXT_MAX];
+        device_format(runners[i].plan->device, device);
+        enum status s = w->status;
+        if (pids[i] < 0)
+            s = status_fail(STATUS_IO, "%s: no process: %s", device, strerror(errno));
+        else if (!w->ended)
+            s = status_fail(STATUS_INTERNAL, "%s: its process ended early (wait status 0x%x)", device, ended);
+        else if (s != STATUS_OK)
+            s = status_fail(s, "%s: %s", device, w->message);
+        if (s != STATUS_OK && (status == STATUS_OK || status == STATUS_INTERRUPTED))
+            status = s;
+    }
+    munmap(workers, count * sizeof *workers);
+    free(pids);
+    return status;
+}
+
+static enum status run_all(const struct plan *plans, size_t count, const struct run_options *options,
+                           struct journal_writer *journal, bool *kept, struct run_summary *summary)
+{
+    struct runner *runners = calloc(count, sizeof *runners);
+    bool together = count > 1 && !options->one_at_a_time;
+    unsigned threads = cpu_available() / (together ? (unsigned)count : 1);
+    enum status s = runners ? STATUS_OK : no_memory();
+    size_t first = 0;
+    for (size_t i = 0; i < count && s == STATUS_OK; i++) {
+        runners[i] = (struct runner){.plan = &plans[i],
+                                     .first_group = first,
+                                     .together = together,
+                                     .threads = threads ? threads : 1,
+                                     .options = options,
+                                     .summary = summary,
+                                     .journal = journal,
+                                     .kept = kept + first};
+        first += plans[i].group_count;
+        if (!together)
+            s = run_groups(&runners[i]);
+    }
+    if (s == STATUS_OK && together)
+        s = run_workers(runners, count, summary);
+    free(runners);
+    return s;
+}
+
+enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
+                      struct run_summary *summary)
+{
+    char journal_path[PATH_TEXT_MAX];
+    struct journal_writer *journal = NULL;
+    struct totals t = add_up(plans, count);
+    bool *kept = calloc(t.groups, sizeof *kept);
     *summary = (struct run_summary){0};
-    run.verifier = verifier_new();
-    run.kept = calloc(plan->group_count, sizeof *run.kept);
-    enum status s = run.verifier && run.kept ? STATUS_OK : no_memory();
+    enum status s = kept ? STATUS_OK : no_memory();
     if (s == STATUS_OK && options->output) {
         if (snprintf(journal_path, sizeof journal_path, "%s.journal", options->output) >=
             (int)sizeof journal_path)
             s = status_fail(STATUS_USAGE, "%s: the path is too long", options->output);
         else
-            s = open_journal(&run, journal_path);
+            s = open_journal(journal_path, plans, &t, options, kept, summary, &journal);
     }
-    for (size_t i = 0; s == STATUS_OK && i < plan->group_count; i++) {
-        expected += run.kept[i] ? 0 : plan->groups[i].expected_s;
-        steps += !run.kept[i];
-    }
-    progress_init(&run.progress, expected, steps);
-    for (size_t i = 0; s == STATUS_OK && i < plan->group_count && !stop_early(&run); i++)
-        if (!run.kept[i])
-            s = run_group(&run, i);
-    progress_clear(&run.progress);
+    if (s == STATUS_OK)
+        s = run_all(plans, count, options, journal, kept, summary);
 
-    if (run.journal) {
-        enum status closed = journal_close(run.journal);
+    if (journal) {
+        enum status closed = journal_close(journal);
         s = s == STATUS_OK || s == STATUS_INTERRUPTED ? (closed != STATUS_OK ? closed : s) : s;
         if (s == STATUS_OK || s == STATUS_INTERRUPTED) {
             /* After an interrupt the journal stays, so that --resume can complete the run. */
@@ -469,7 +726,11 @@ enum status run_plan(const struct plan *plan, const struct run_options *options,
                             "interrupted: the rows so far are in %s; go on with `nf4bench run --resume %s`",
                             options->output, options->output);
     }
-    verifier_free(run.verifier);
-    free(run.kept);
+    free(kept);
     return s;
+}
+
+enum status run_plan(const struct plan *plan, const struct run_options *options, struct run_summary *summary)
+{
+    return run_plans(plan, 1, options, summary);
 }

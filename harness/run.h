@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -20,13 +21,20 @@ struct run_options {
     bool no_repro_line;  /* the variants are not in the table of every run */
     bool first_failure;  /* stop after the first row that is not right */
     bool quiet;          /* no line for each group; progress on a terminal all the same */
+    bool one_at_a_time;  /* several plans: one after the other */
 };
 
 struct run_summary {
+    uint64_t launches;                      /* of variants, on devices that count them */
     size_t pass, fail, mistrusted, skipped; /* rows (variant x problem) */
     size_t faults;                          /* rows whose timed output was wrong */
     size_t groups_done, groups_kept;        /* kept: already in the journal */
 };
+
+/* Each plan has a device of its own. Several run at the same time, each in a process of its own, into the one
+ * `output`; which device a row ran on is in its columns. As run_plan() otherwise. */
+enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
+                      struct run_summary *summary) WARN_UNUSED_RESULT;
 
 /* A wrong variant is counted, printed with its repro line, and not timed. On STATUS_INTERRUPTED and on
  * errors, what is recorded so far is in `output` (interrupt) or its journal (error; the message says how to

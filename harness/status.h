@@ -14,6 +14,8 @@
     X(IO, 2, "input/output error")                                                                           \
     X(MEMORY, 2, "out of memory")                                                                            \
     X(LIMIT, 2, "limit exceeded")                                                                            \
+    X(DEVICE, 2, "device error")                                                                             \
+    X(ABSENT, 77, "no such device on this machine")                                                          \
     X(INTERRUPTED, 130, "interrupted")                                                                       \
     X(INTERNAL, 2, "internal error")
 

@@ -46,7 +46,8 @@ struct verifier {
     struct exact_sums *sums[2];
     struct decode_done decode[DECODE_MAX];
     size_t decode_count;
-    uint64_t salt; /* differs for every poisoning */
+    uint64_t salt;      /* differs for every poisoning */
+    enum status broken; /* not STATUS_OK: the device cannot be used, nothing further is to be verified */
 };
 
 struct verifier *verifier_new(void)
@@ -95,8 +96,11 @@ bool check_call(struct check *c, const struct operands *o, const void *prepared)
     char what[160];
     buffer_poison(&o->sets[0].out, ++c->verifier->salt);
     static struct call_fault fault; /* large */
+    fault.status = STATUS_OK;
     if (!call_kernel(o, 0, c->kernel, prepared, &fault)) {
-        c->out->verdict = fault.ours ? VERDICT_MISTRUSTED : VERDICT_FAIL;
+        if (fault.status != STATUS_OK)
+            c->verifier->broken = status_fail(fault.status, "%s: %s", fault.device, fault.text);
+        c->out->verdict = fault.skip ? VERDICT_SKIPPED : fault.ours ? VERDICT_MISTRUSTED : VERDICT_FAIL;
         snprintf(c->out->check, sizeof c->out->check, "%s", c->name);
         snprintf(c->out->reason, sizeof c->out->reason, "%s: %s, under --device %s", c->name, fault.word,
                  fault.device);
@@ -434,5 +438,5 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
         out->output_hash = bytes_hash(o->sets[0].out.data, o->sets[0].out.size);
     }
     out->seconds = now_s() - start;
-    return s;
+    return s == STATUS_OK ? v->broken : s;
 }

@@ -215,10 +215,10 @@ enum status check_exhaustive_decode(struct check *c)
     struct problem p = *real;
     p.bias = false;
     p.m = real->m < 16 ? real->m : 16;
-    const bool simt = c->operands->device->kind == DEVICE_SIMT, checked = c->operands->device->checked;
+    const bool slow = device_slow(c->operands->device), checked = c->operands->device->checked;
     /* Once per blocksize (under the executor once) and way of calling; the further ones, which may take other
      * paths, on a part. */
-    bool seen = verifier_decode_done(c->verifier, k, simt ? 0 : p.blocksize, SIZE_MAX);
+    bool seen = verifier_decode_done(c->verifier, k, slow ? 0 : p.blocksize, SIZE_MAX);
     if (verifier_decode_done(c->verifier, k, p.blocksize, p.m))
         return STATUS_OK;
     size_t width = round_up(p.blocksize, k->k_multiple),
@@ -226,11 +226,11 @@ enum status check_exhaustive_decode(struct check *c)
     blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
     /* A product shows one weight for each sum, too many sums for the executor; and under its checker bits are
      * not the point. These take a share of the scales, another one for each seed. */
-    enum { SIMT_BLOCKS = 2048, CHECKED_PART = 16 };
+    enum { SLOW_BLOCKS = 2048, CHECKED_PART = 16 };
     size_t share = 1;
-    if (simt && real->op != OP_DEQUANT)
-        share = blocks / (SIMT_BLOCKS / (checked ? CHECKED_PART : 1)) + 1;
-    else if (simt && checked)
+    if (slow && real->op != OP_DEQUANT)
+        share = blocks / (SLOW_BLOCKS / (checked ? CHECKED_PART : 1)) + 1;
+    else if (slow && checked)
         share = CHECKED_PART;
     blocks /= (seen ? 16 : 1) * share;
     blocks = round_up(blocks, 256);
@@ -361,7 +361,7 @@ enum status check_one_hot(struct check *c)
     }
     size_t extent = real->op == OP_GEMM ? real->k : real->n;
     size_t count = positions ? choose_positions(extent, real->seed, positions) : 0;
-    if (real->m && c->operands->device->kind == DEVICE_SIMT)
+    if (real->m && device_slow(c->operands->device))
         count = draw_positions(positions, count, ONE_HOT_LAUNCHES * real->m, real->seed);
     s = count ? run_one_hot(c, &o, positions, count) : status_fail(STATUS_MEMORY, "verify: out of memory");
     operands_release(&o);

@@ -386,11 +386,8 @@ static bool write_all(int fd, const uint8_t *bytes, size_t size)
 }
 
 /* Appends size bytes of the buffer by one write(2): a kill leaves all of them or, at worst, a torn entry. */
-static enum status writer_write(struct journal_writer *w, size_t size)
+static enum status append_alone(struct journal_writer *w, size_t size)
 {
-    if (w->broken)
-        return status_fail(
-            STATUS_IO, "%s: an earlier append failed and could not be undone; nothing was added", w->path);
     if (!write_all(w->fd, w->buffer, size)) {
         int error = errno;
         /* The disk may have taken a part: without this the next entry would stand behind a torn one. */
@@ -409,6 +406,26 @@ static enum status writer_write(struct journal_writer *w, size_t size)
         return status_fail(STATUS_IO, "%s: cannot force the last row to the disk: %s", w->path,
                            strerror(errno));
     return STATUS_OK;
+}
+
+static enum status writer_write(struct journal_writer *w, size_t size)
+{
+    /* Forked writers share the file's position. This lock is a process's own: flock(2)'s they share. */
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat now;
+    int locked;
+    if (w->broken)
+        return status_fail(
+            STATUS_IO, "%s: an earlier append failed and could not be undone; nothing was added", w->path);
+    while ((locked = fcntl(w->fd, F_SETLKW, &lock)) != 0 && errno == EINTR)
+        ;
+    if (locked != 0 || fstat(w->fd, &now) != 0)
+        return status_fail(STATUS_IO, "%s: cannot lock the journal: %s", w->path, strerror(errno));
+    w->end = (uint64_t)now.st_size;
+    enum status s = append_alone(w, size);
+    lock.l_type = F_UNLCK;
+    (void)fcntl(w->fd, F_SETLK, &lock);
+    return s;
 }
 
 /* Makes the name of a new file as durable as its content. */

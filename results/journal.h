@@ -40,7 +40,8 @@ enum status journal_append_open(const char *path, enum journal_sync sync,
 /* Appends rows as ONE entry, all or nothing (rows that were measured together are recorded together).
  * samples[i] has rows[i].sample_count values in microseconds (NULL when 0). sample_start is set when the
  * store is built. After a failure (a full disk) everything appended before is kept; the append may be tried
- * again. The program must ignore SIGXFSZ to see a file size limit as an error. */
+ * again. The program must ignore SIGXFSZ to see a file size limit as an error. Processes that were forked
+ * after the journal was opened may all append. */
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,
                            size_t row_count) WARN_UNUSED_RESULT;
 /* Flushes to the disk and closes; frees w on success and on failure. NULL is allowed. */

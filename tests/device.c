@@ -9,7 +9,13 @@ TEST(device, texts_are_read_and_written)
                                        "simt:checked",
                                        "simt:checked,schedule=7",
                                        "simt:fast,schedule=0,async=eager",
-                                       "simt:fast,async=random"};
+                                       "simt:fast,async=random",
+                                       "cuda",
+                                       "cuda:1",
+                                       "cuda:GPU-12345678-abcd",
+                                       "cuda:NVIDIA H100 80GB HBM3,limit=2.5",
+                                       "all",
+                                       "all,limit=60"};
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
         struct device d;
         char text[DEVICE_TEXT_MAX];
@@ -37,6 +43,14 @@ TEST(device, wrong_texts_are_refused_with_what_there_is)
                                         "simt,schedule=99999999999999999999999",
                                         "simt,async=lazy",
                                         "simt:checkedx",
+                                        "cuda:",
+                                        "cuda:,limit=3",
+                                        "cuda,limit=",
+                                        "cuda,limit=0",
+                                        "cuda,limit=nan",
+                                        "cuda,schedule=3",
+                                        "all:2",
+                                        "allx",
                                         "simt,async=eagerly"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct device d;

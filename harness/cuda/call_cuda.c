@@ -1,0 +1,126 @@
+#include "harness/cuda/call_cuda.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/cuda/driver.h"
+
+static double limit_s(const struct operands *o)
+{
+    return o->device->limit_s > 0 ? o->device->limit_s : CUDA_LIMIT_S;
+}
+
+bool cuda_ask(const struct operands *o, enum cuda_request request, struct call_fault *fault)
+{
+    struct cuda_server *server = o->device->server;
+    const struct cuda_channel *c = cuda_server_channel(server);
+    enum cuda_outcome outcome = cuda_server_ask(server, request, limit_s(o));
+    if (outcome == CUDA_DONE)
+        return true;
+    const char *word = cuda_fault_word(c->error);
+    *fault = (struct call_fault){.ours = true};
+    if (outcome == CUDA_HUNG || outcome == CUDA_CRASHED) {
+        fault->ours = !c->by_kernel;
+        fault->endless = outcome == CUDA_HUNG && c->by_kernel;
+        word = outcome == CUDA_HUNG ? "hang" : "crash";
+    } else if (c->status == STATUS_LIMIT) {
+        fault->ours = false;
+        fault->skip = true;
+        word = "limit";
+    } else if (word && c->by_kernel) {
+        fault->ours = false;
+    } else {
+        word = c->status == STATUS_MEMORY ? "memory" : "cuda-error";
+    }
+    snprintf(fault->word, sizeof fault->word, "%s", word);
+    snprintf(fault->text, sizeof fault->text, "%s", c->text);
+    device_format(o->device, fault->device);
+    return false;
+}
+
+void cuda_set_kernel(struct cuda_channel *c, const struct kernel *k)
+{
+    snprintf(c->kernel.name, sizeof c->kernel.name, "%s", k->name);
+    snprintf(c->kernel.source, sizeof c->kernel.source, "%s", k->source);
+    c->kernel.entry = k->entries[ENTRY_FAST];
+}
+
+bool cuda_bind(const struct operands *o, size_t copies, struct call_fault *fault)
+{
+    struct cuda_channel *c = cuda_server_channel(o->device->server);
+    struct buffer *list[OPERAND_BUFFERS];
+    operands_buffers(o, 0, list);
+    for (size_t i = 0; i < OPERAND_BUFFERS; i++)
+        c->sizes[i] = list[i]->size;
+    c->problem = o->problem;
+    c->nested_offset = o->nested_offset;
+    c->copies = copies;
+    return cuda_ask(o, CUDA_REQUEST_bind, fault);
+}
+
+/* The bytes from `begin` to `end` of a buffer, canaries counted. */
+static bool transfer(const struct operands *o, size_t which, size_t begin, size_t end, bool up,
+                     struct call_fault *fault)
+{
+    struct cuda_channel *c = cuda_server_channel(o->device->server);
+    struct buffer *list[OPERAND_BUFFERS];
+    operands_buffers(o, 0, list);
+    for (size_t at = begin; at < end; at += c->size) {
+        c->buffer = which;
+        c->offset = at;
+        c->size = end - at < CUDA_WINDOW_BYTES ? end - at : CUDA_WINDOW_BYTES;
+        if (up)
+            buffer_whole_read(list[which], at, c->window, c->size);
+        if (!cuda_ask(o, up ? CUDA_REQUEST_upload : CUDA_REQUEST_download, fault))
+            return false;
+        if (!up)
+            buffer_whole_write(list[which], at, c->window, c->size);
+    }
+    return true;
+}
+
+static bool transfer_all(const struct operands *o, bool up, struct call_fault *fault)
+{
+    struct buffer *list[OPERAND_BUFFERS];
+    operands_buffers(o, 0, list);
+    for (size_t i = 0; i < OPERAND_BUFFERS; i++) {
+        size_t whole = buffer_whole_size(list[i]);
+        if (list[i]->size == 0)
+            continue;
+        bool ok = true;
+        if (i == OPERAND_WORKSPACE) /* what is in it means nothing */
+            ok = transfer(o, i, 0, BUFFER_CANARY_BYTES, up, fault) &&
+                 transfer(o, i, whole - BUFFER_CANARY_BYTES, whole, up, fault);
+        else
+            ok = transfer(o, i, 0, whole, up, fault);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+bool cuda_upload(const struct operands *o, struct call_fault *fault)
+{
+    return transfer_all(o, true, fault);
+}
+
+bool cuda_download(const struct operands *o, struct call_fault *fault)
+{
+    return transfer_all(o, false, fault);
+}
+
+bool call_cuda(const struct operands *o, const struct kernel *k, struct call_fault *fault)
+{
+    enum status s = cuda_server_ready(o->device->server, NULL);
+    if (s != STATUS_OK) {
+        *fault = (struct call_fault){.ours = true, .status = s, .word = "broken"};
+        snprintf(fault->text, sizeof fault->text, "%s", status_message());
+        device_format(o->device, fault->device);
+        return false;
+    }
+    if (!cuda_bind(o, 1, fault) || !cuda_upload(o, fault))
+        return false;
+    o->device->launches++;
+    cuda_set_kernel(cuda_server_channel(o->device->server), k);
+    return cuda_ask(o, CUDA_REQUEST_launch, fault) && cuda_download(o, fault);
+}

@@ -1,0 +1,35 @@
+/*
+ * gpu.h: what is known of a GPU. Plain data.
+ */
+#ifndef NF4BENCH_HARNESS_CUDA_GPU_H
+#define NF4BENCH_HARNESS_CUDA_GPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GPU_MAX = 64 };
+
+struct gpu {
+    int ordinal;     /* the driver's number of it */
+    char name[96];   /* as the driver has it */
+    char uuid[48];   /* "GPU-xxxxxxxx-...", "" where unknown */
+    char bus_id[24]; /* "0000:3b:00.0", "" where unknown */
+    unsigned sm;     /* compute capability: 75 for 7.5 */
+    unsigned sm_count;
+    size_t l2_bytes, memory_bytes;
+    size_t shared_max; /* bytes of shared memory that a block can have */
+    bool ecc;
+    int driver; /* version of the CUDA interface: 12040 for 12.4 */
+};
+
+/* What a variant's machine code needs of its GPU. */
+struct gpu_code {
+    int registers, local_bytes; /* of a thread; local: what did not fit in registers, and arrays */
+    int shared_bytes;           /* of a block, the static part */
+    size_t dynamic_shared_bytes;
+    int blocks_per_sm;   /* that can run at once; 0 where unknown */
+    uint64_t image_hash; /* of its file's device code, all architectures */
+};
+
+#endif

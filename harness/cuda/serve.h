@@ -1,0 +1,108 @@
+/*
+ * serve.h: the server process's side: what serve.c, serve_memory.c, serve_launch.c and serve_time.c share.
+ * Private to harness/cuda/.
+ *
+ * Nothing here may use OpenMP (its threads did not come along with the fork), or return from serve().
+ */
+#ifndef NF4BENCH_HARNESS_CUDA_SERVE_H
+#define NF4BENCH_HARNESS_CUDA_SERVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "harness/cuda/channel.h"
+#include "harness/cuda/driver.h"
+#include "harness/cuda/nvml.h"
+#include "harness/prepare.h"
+
+/* The kernels of support.cu, which says what each does. */
+#define CUDA_SUPPORT_MAP(X)                                                                                  \
+    X(fill)                                                                                                  \
+    X(read)                                                                                                  \
+    X(poison)                                                                                                \
+    X(hash)                                                                                                  \
+    X(discard)                                                                                               \
+    X(block)
+enum support {
+#define X(name) SUPPORT_##name,
+    CUDA_SUPPORT_MAP(X)
+#undef X
+        SUPPORT_COUNT
+};
+
+enum { SERVE_MODULES_MAX = 64, SERVE_ROWS_MAX = 256, SERVE_CHAIN_MAX = 4 };
+
+/* A variant that can be launched: one kernel, or several that follow each other. */
+struct serve_kernel {
+    struct cuda_kernel name;
+    struct cuda_function *function[SERVE_CHAIN_MAX];
+    const struct entry *entry[SERVE_CHAIN_MAX];
+    size_t count;
+};
+
+/* A row of the group that is timed. */
+struct serve_row {
+    bool used;
+    struct serve_kernel kernel; /* or: */
+    enum cuda_ceiling ceiling;
+    uint64_t hash;                  /* of its right output */
+    bool pinned;                    /* every output must have that hash */
+    size_t calls;                   /* of a hot sample */
+    struct cuda_graph_exec *repeat; /* these calls; NULL: a loop */
+};
+
+struct serve {
+    struct cuda_channel *channel;
+    struct cuda_driver cu;
+    struct nvml nvml;
+    struct gpu gpu;
+    struct cuda_stream *stream;
+    struct cuda_event *begin, *end;
+    struct {
+        const char *source;
+        struct cuda_module *module;
+    } modules[SERVE_MODULES_MAX];
+    size_t module_count;
+    struct cuda_function *support[SUPPORT_COUNT];
+
+    /* The operands as the GPU sees them: `data` of each buffer is an address in its memory, never to be
+     * followed here, `allocation` the start of the first canary. Buffers of size 0 have none. */
+    struct operands operands;
+
+    /* Timing: */
+    struct serve_row rows[SERVE_ROWS_MAX];
+    uint64_t flush; /* memory that is written to put everything else out of the L2 cache */
+    size_t flush_bytes;
+    uint64_t words;     /* on the GPU: [0] a hash, [1] a sink */
+    volatile int *gate; /* in both memories: [0] open, [1] the blocking kernel gave up */
+    uint64_t gate_address;
+    size_t next_set;
+};
+
+/* Serves requests on `fd` until the other end closes, then ends the process. */
+_Noreturn void serve(int fd, struct cuda_channel *channel);
+
+/* False, and the answer says so, if `code` is an error; `what` was being done: "cuMemAlloc of 3 MiB". */
+bool serve_ok(struct serve *s, int code, const char *what);
+/* The same for errors that are not the driver's. Returns false. */
+bool serve_fail(struct serve *s, enum status status, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Calls a driver function by name; false, with the answer, when it fails. */
+#define SERVE_CALL(s, name, ...) serve_ok(s, (s)->cu.name(__VA_ARGS__), #name)
+
+/* serve_memory.c. Frees all operands. */
+bool serve_release(struct serve *s);
+/* serve_launch.c */
+bool serve_module(struct serve *s, const char *source, struct cuda_module **out);
+bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_kernel *out);
+/* Queues the kernel on set `set`. */
+bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set);
+bool serve_synchronize(struct serve *s);
+bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigned threads, void **parameters);
+
+/* One handler for each request: false, with the answer filled in, when it fails. */
+#define X(name) bool serve_##name(struct serve *s);
+CUDA_REQUEST_MAP(X)
+#undef X
+
+#endif

@@ -1,0 +1,360 @@
+/*
+ * serve_time.c: samples on the GPU. What a sample is, and why, is in measure.h.
+ */
+#include "harness/cuda/serve.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/cuda/image.h"
+#include "harness/sampler.h"
+#include "harness/stats.h"
+
+enum {
+    EVENT_PAIRS = 201,
+    SELF_TEST_SAMPLES = 9,
+    BLOCK_LIMIT_MS = 5000,
+    SUPPORT_THREADS = 256,
+    SUPPORT_BLOCKS = 8, /* for each SM: enough for full speed, few enough for one wave */
+};
+
+static bool support(struct serve *s, enum support which, void **parameters)
+{
+    return serve_support(s, which, SUPPORT_BLOCKS * s->gpu.sm_count, SUPPORT_THREADS, parameters);
+}
+
+static bool fill(struct serve *s, uint64_t p, size_t size)
+{
+    uint32_t value = 0x5a5a5a5a;
+    return support(s, SUPPORT_fill, (void *[]){&p, &size, &value});
+}
+
+/* Two ranges by one launch, as a variant reads weights and scales. */
+static bool read_both(struct serve *s, uint64_t p, size_t p_size, uint64_t q, size_t q_size)
+{
+    uint64_t sink = s->words + 8;
+    return support(s, SUPPORT_read, (void *[]){&p, &p_size, &q, &q_size, &sink});
+}
+
+static bool read_all(struct serve *s, uint64_t p, size_t size)
+{
+    return read_both(s, p, size, p, 0);
+}
+
+static uint64_t address(const struct buffer *b)
+{
+    return (uint64_t)(uintptr_t)b->data;
+}
+
+/* Events, the memory to flush with, the gate: once per process. */
+static bool make_ready(struct serve *s)
+{
+    void *gate;
+    if (s->gate)
+        return true;
+    s->flush_bytes = (2 * s->gpu.l2_bytes + 127) / 128 * 128;
+    if (!SERVE_CALL(s, cuEventCreate, &s->begin, 0) || !SERVE_CALL(s, cuEventCreate, &s->end, 0) ||
+        !SERVE_CALL(s, cuMemAlloc, &s->words, 64) ||
+        (s->flush_bytes && !SERVE_CALL(s, cuMemAlloc, &s->flush, s->flush_bytes)) ||
+        !SERVE_CALL(s, cuMemHostAlloc, &gate, 64, CUDA_HOST_DEVICEMAP) ||
+        !SERVE_CALL(s, cuMemHostGetDevicePointer, &s->gate_address, gate, 0))
+        return false;
+    /* Lines that another program made persistent would not be flushed. Not all GPUs have any. */
+    if (s->cu.cuCtxResetPersistingL2Cache && s->cu.cuCtxSetLimit &&
+        s->cu.cuCtxSetLimit(CUDA_LIMIT_PERSISTING_L2, 0) == 0)
+        (void)s->cu.cuCtxResetPersistingL2Cache();
+    /* The first launch of each kernel may load it: not behind the gate. */
+    s->gate = gate;
+    s->gate[0] = 1;
+    uint64_t limit = 0, size = 0, salt = 0, words = s->words;
+    return fill(s, s->flush, s->flush_bytes) && read_all(s, s->flush, s->flush_bytes) &&
+           support(s, SUPPORT_poison, (void *[]){&words, &size, &salt}) &&
+           support(s, SUPPORT_hash, (void *[]){&words, &size, &words}) &&
+           support(s, SUPPORT_discard, (void *[]){&s->flush, &size}) &&
+           serve_support(s, SUPPORT_block, 1, 1, (void *[]){&s->gate_address, &limit}) &&
+           serve_synchronize(s);
+}
+
+/* ---- parts of a sample ---- */
+
+/* Puts everything out of the L2 cache, and leaves nothing to be written back. */
+static bool flush(struct serve *s)
+{
+    return fill(s, s->flush, s->flush_bytes) &&
+           support(s, SUPPORT_discard, (void *[]){&s->flush, &s->flush_bytes});
+}
+
+static bool poison(struct serve *s, size_t set, uint64_t salt)
+{
+    const struct buffer *out = &s->operands.sets[set].out;
+    uint64_t p = address(out);
+    size_t size = out->size;
+    return support(s, SUPPORT_poison, (void *[]){&p, &size, &salt});
+}
+
+static bool hash_output(struct serve *s, size_t set, uint64_t *hash)
+{
+    const struct buffer *out = &s->operands.sets[set].out;
+    uint64_t p = address(out), zero = 0;
+    size_t size = out->size;
+    return SERVE_CALL(s, cuMemcpyHtoD, s->words, &zero, sizeof zero) &&
+           support(s, SUPPORT_hash, (void *[]){&p, &size, &s->words}) && serve_synchronize(s) &&
+           SERVE_CALL(s, cuMemcpyDtoH, hash, s->words, sizeof *hash);
+}
+
+static bool close_gate(struct serve *s)
+{
+    uint64_t limit_ns = (uint64_t)BLOCK_LIMIT_MS * 1000000;
+    s->gate[0] = 0;
+    s->gate[1] = 0;
+    return serve_support(s, SUPPORT_block, 1, 1, (void *[]){&s->gate_address, &limit_ns});
+}
+
+static bool call_row(struct serve *s, const struct serve_row *r, size_t set)
+{
+    const struct operand_set *o = &s->operands.sets[set];
+    const struct buffer *scales = s->operands.problem.nested ? &o->absmax_code : &o->absmax;
+    switch (r->ceiling) {
+    case CUDA_NO_CEILING:
+        return serve_enqueue(s, &r->kernel, set);
+    case CUDA_CEILING_FILL:
+        return fill(s, address(&o->out), o->out.size);
+    default:
+        return read_both(s, address(&o->packed), o->packed.size, address(scales), scales->size);
+    }
+}
+
+static bool call_repeatedly(struct serve *s, const struct serve_row *r, size_t set)
+{
+    if (r->repeat)
+        return SERVE_CALL(s, cuGraphLaunch, r->repeat, s->stream);
+    for (size_t i = 0; i < r->calls; i++)
+        if (!call_row(s, r, set))
+            return false;
+    return true;
+}
+
+static bool elapsed_us(struct serve *s, double *us)
+{
+    float ms;
+    if (!SERVE_CALL(s, cuEventElapsedTime, &ms, s->begin, s->end))
+        return false;
+    *us = 1e3 * (double)ms;
+    return true;
+}
+
+static bool record(struct serve *s, struct cuda_event *e)
+{
+    return SERVE_CALL(s, cuEventRecord, e, s->stream);
+}
+
+/* Once everything of a sample is queued: opens the gate. A gate that opened by itself spoils the sample. */
+static bool open_gate(struct serve *s)
+{
+    s->gate[0] = 1;
+    if (!serve_synchronize(s))
+        return false;
+    s->channel->late = s->gate[1] != 0;
+    return true;
+}
+
+/* ---- rows ---- */
+
+static struct serve_row *row_of(struct serve *s)
+{
+    size_t i = s->channel->row;
+    if (i >= SERVE_ROWS_MAX || s->operands.copies == 0) {
+        serve_fail(s, STATUS_LIMIT, "row %zu: more than %d rows in a group, or nothing bound", i,
+                   SERVE_ROWS_MAX);
+        return NULL;
+    }
+    return &s->rows[i];
+}
+
+static bool forget_row(struct serve *s, struct serve_row *r)
+{
+    struct cuda_graph_exec *repeat = r->repeat;
+    *r = (struct serve_row){0};
+    return !repeat || !s->cu.cuGraphExecDestroy || SERVE_CALL(s, cuGraphExecDestroy, repeat);
+}
+
+bool serve_end_rows(struct serve *s)
+{
+    for (size_t i = 0; i < SERVE_ROWS_MAX; i++)
+        if (s->rows[i].used && !forget_row(s, &s->rows[i]))
+            return false;
+    return serve_release(s);
+}
+
+static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_code *f)
+{
+    union {
+        struct dequant_args dequant;
+        struct gemm_args gemm;
+    } arguments;
+    *f = (struct gpu_code){0};
+    if (s->operands.problem.op == OP_DEQUANT)
+        arguments.dequant = operands_dequant_args(&s->operands, 0);
+    else
+        arguments.gemm = operands_gemm_args(&s->operands, 0);
+    struct launch l = k->entry[0]->launch(&arguments);
+    const struct cuda_image *image = cuda_image_find(k->name.source);
+    f->dynamic_shared_bytes = l.shared;
+    f->image_hash = image ? cuda_image_hash(image) : 0;
+    struct cuda_function *function = k->function[0];
+    if (s->cu.cuOccupancyMaxActiveBlocksPerMultiprocessor &&
+        s->cu.cuOccupancyMaxActiveBlocksPerMultiprocessor(&f->blocks_per_sm, function, (int)l.threads,
+                                                          l.shared) != 0)
+        f->blocks_per_sm = 0;
+    return SERVE_CALL(s, cuFuncGetAttribute, &f->registers, CUDA_FUNCTION_REGISTERS, function) &&
+           SERVE_CALL(s, cuFuncGetAttribute, &f->shared_bytes, CUDA_FUNCTION_SHARED_BYTES, function) &&
+           SERVE_CALL(s, cuFuncGetAttribute, &f->local_bytes, CUDA_FUNCTION_LOCAL_BYTES, function);
+}
+
+bool serve_row(struct serve *s)
+{
+    struct cuda_channel *c = s->channel;
+    struct serve_row *r = row_of(s);
+    if (!r || !make_ready(s) || !forget_row(s, r))
+        return false;
+    r->used = true;
+    r->calls = 1;
+    r->ceiling = c->ceiling;
+    if (c->ceiling == CUDA_NO_CEILING && !serve_find(s, &c->kernel, &r->kernel))
+        return false;
+    if (!poison(s, 0, c->salt) || !call_row(s, r, 0) || !serve_synchronize(s))
+        return false;
+    return c->ceiling != CUDA_NO_CEILING || take_code(s, &r->kernel, &c->code);
+}
+
+bool serve_row_hash(struct serve *s)
+{
+    struct serve_row *r = row_of(s);
+    if (!r || !hash_output(s, 0, &r->hash))
+        return false;
+    r->pinned = true;
+    return true;
+}
+
+/* A graph of the calls, or NULL where they cannot be captured: then they are a loop. */
+static struct cuda_graph_exec *capture(struct serve *s, const struct serve_row *r)
+{
+    struct cuda_graph *graph = NULL;
+    struct cuda_graph_exec *exec = NULL;
+    const struct cuda_driver *cu = &s->cu;
+    if (!cu->cuStreamBeginCapture || !cu->cuStreamEndCapture || !cu->cuGraphInstantiateWithFlags ||
+        !cu->cuGraphLaunch || !cu->cuGraphExecDestroy || !cu->cuGraphDestroy)
+        return NULL;
+    if (cu->cuStreamBeginCapture(s->stream, CUDA_CAPTURE_RELAXED) != 0)
+        return NULL;
+    bool queued = true;
+    for (size_t i = 0; i < r->calls && queued; i++)
+        queued = call_row(s, r, 0);
+    if (cu->cuStreamEndCapture(s->stream, &graph) != 0 || !graph)
+        return NULL;
+    if (queued && cu->cuGraphInstantiateWithFlags(&exec, graph, 0) != 0)
+        exec = NULL;
+    (void)cu->cuGraphDestroy(graph);
+    return exec;
+}
+
+bool serve_row_repeat(struct serve *s)
+{
+    enum { TRIAL = 5 };
+    struct serve_row *r = row_of(s);
+    double us;
+    if (!r || !call_row(s, r, 0) || !record(s, s->begin))
+        return false;
+    for (int i = 0; i < TRIAL; i++)
+        if (!call_row(s, r, 0))
+            return false;
+    if (!record(s, s->end) || !serve_synchronize(s) || !elapsed_us(s, &us))
+        return false;
+    double calls = ceil(HOT_SAMPLE_US / fmax(us / TRIAL, 0.05));
+    r->calls = calls < 1 ? 1 : calls > HOT_CALLS_MAX ? HOT_CALLS_MAX : (size_t)calls;
+    if (r->repeat && !SERVE_CALL(s, cuGraphExecDestroy, r->repeat))
+        return false;
+    r->repeat = capture(s, r);
+    if (s->channel->status != STATUS_OK)
+        return false; /* a launch failed, not its capture */
+    s->channel->count = r->calls;
+    s->channel->graph = r->repeat != NULL;
+    /* Its first launch uploads it: not behind the gate. */
+    return call_repeatedly(s, r, 0) && serve_synchronize(s);
+}
+
+bool serve_sample(struct serve *s)
+{
+    struct cuda_channel *c = s->channel;
+    struct serve_row *r = row_of(s);
+    if (!r || !r->used)
+        return r ? serve_fail(s, STATUS_INTERNAL, "sample: row %zu is not known", c->row) : false;
+    size_t set = c->hot ? 0 : s->next_set++ % s->operands.copies;
+    uint64_t hash = r->hash;
+    double us = 0;
+    c->late = c->wrong_hash = false;
+    /* Hot: the others have been there since, so that it warms up again first. */
+    if (c->hot && (!call_repeatedly(s, r, set)))
+        return false;
+    if (r->ceiling == CUDA_NO_CEILING && !poison(s, set, c->salt))
+        return false;
+    if (!c->hot && !flush(s))
+        return false;
+    /* A loop is not held back: a stream takes some hundred launches, then the host waits, for ever. */
+    bool gated = !c->hot || r->repeat;
+    s->gate[0] = 1;
+    s->gate[1] = 0;
+    if (!serve_synchronize(s) || (gated && !close_gate(s)) || !record(s, s->begin) ||
+        !(c->hot ? call_repeatedly(s, r, set) : call_row(s, r, set)) || !record(s, s->end) || !open_gate(s) ||
+        !elapsed_us(s, &us))
+        return false;
+    if (r->pinned && !hash_output(s, set, &hash))
+        return false;
+    c->wrong_hash = r->pinned && hash != r->hash;
+    c->time_us = us / (double)(c->hot ? r->calls : 1);
+    if (c->all_sensors)
+        nvml_read(&s->nvml, &c->sensors);
+    else
+        nvml_watch(&s->nvml, &c->sensors);
+    return true;
+}
+
+/* ---- what a GPU's times are worth ---- */
+
+static bool time_read(struct serve *s, size_t bytes, bool cold, double *us)
+{
+    if (!(cold ? flush(s) : read_all(s, s->flush, bytes)) || !serve_synchronize(s) || !close_gate(s) ||
+        !record(s, s->begin) || !read_all(s, s->flush, bytes) || !record(s, s->end) || !open_gate(s))
+        return false;
+    return elapsed_us(s, us);
+}
+
+bool serve_self_test(struct serve *s)
+{
+    double pairs[EVENT_PAIRS], scratch[EVENT_PAIRS], cold[SELF_TEST_SAMPLES], hot[SELF_TEST_SAMPLES];
+    struct sample_summary summary;
+    if (!make_ready(s))
+        return false;
+    for (size_t i = 0; i < EVENT_PAIRS; i++)
+        if (!close_gate(s) || !record(s, s->begin) || !record(s, s->end) || !open_gate(s) ||
+            !elapsed_us(s, &pairs[i]))
+            return false;
+    summarize(pairs, EVENT_PAIRS, scratch, &summary);
+    s->channel->overhead_us = summary.median;
+    /* Half the cache: all of it may not stay, whatever is read. The part that is read is not what the flush
+     * wrote last. */
+    size_t bytes = s->gpu.l2_bytes / 2;
+    s->channel->cold_ratio = NAN;
+    if (bytes < 4096)
+        return true;
+    for (size_t i = 0; i < SELF_TEST_SAMPLES; i++)
+        if (!time_read(s, bytes, true, &cold[i]) || !time_read(s, bytes, false, &hot[i]))
+            return false;
+    summarize(cold, SELF_TEST_SAMPLES, scratch, &summary);
+    double cold_us = summary.median;
+    summarize(hot, SELF_TEST_SAMPLES, scratch, &summary);
+    s->channel->cold_ratio = cold_us / summary.median;
+    return true;
+}

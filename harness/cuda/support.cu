@@ -1,0 +1,105 @@
+/*
+ * support.cu: what timing needs of the GPU beside the variants: the ceilings, the hash of an output, poison,
+ * and the two means of an honest cold sample. Plain CUDA, not the dialect of kernels/: none of it is under
+ * test.
+ *
+ * Each takes any number of blocks of any number of threads, except block, which takes one thread.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#define KERNEL  extern "C" __global__ void
+#define THREADS ((size_t)gridDim.x * blockDim.x)
+#define THREAD  ((size_t)blockIdx.x * blockDim.x + threadIdx.x)
+
+__device__ static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Writes all whole 16 bytes. */
+KERNEL nf4bench_fill(uint4 *p, size_t size, uint32_t value)
+{
+    const uint4 v = make_uint4(value, value, value, value);
+    for (size_t i = THREAD; i < size / 16; i += THREADS)
+        p[i] = v;
+}
+
+__device__ static uint32_t sum_of(const uint4 *p, size_t n)
+{
+    uint32_t sum = 0;
+    size_t i = THREAD;
+    for (; i + 3 * THREADS < n; i += 4 * THREADS) {
+        const uint4 a = p[i], b = p[i + THREADS], c = p[i + 2 * THREADS], d = p[i + 3 * THREADS];
+        sum ^= a.x ^ a.y ^ a.z ^ a.w ^ b.x ^ b.y ^ b.z ^ b.w;
+        sum ^= c.x ^ c.y ^ c.z ^ c.w ^ d.x ^ d.y ^ d.z ^ d.w;
+    }
+    for (; i < n; i += THREADS) {
+        const uint4 a = p[i];
+        sum ^= a.x ^ a.y ^ a.z ^ a.w;
+    }
+    return sum;
+}
+
+/* Reads all whole 16 bytes of two ranges; *sink depends on them, so that no read can be left out. */
+KERNEL nf4bench_read(const uint4 *p, size_t p_size, const uint4 *q, size_t q_size, unsigned long long *sink)
+{
+    const uint32_t sum = sum_of(p, p_size / 16) ^ sum_of(q, q_size / 16);
+    if (sum == 0x9e3779b9u)
+        *sink = sum;
+}
+
+/* NaN patterns, as fp32, fp16 and bf16, that vary with salt and place; what is over after 8 bytes as well. */
+KERNEL nf4bench_poison(uint8_t *p, size_t size, uint64_t salt)
+{
+    for (size_t i = THREAD; i < (size + 7) / 8; i += THREADS) {
+        const uint64_t v = (mix(salt + i) & 0x807f807f807f807fu) | 0x7f817f817f817f81u;
+        if (8 * i + 8 <= size)
+            *(uint64_t *)(p + 8 * i) = v;
+        else
+            for (size_t j = 8 * i; j < size; j++)
+                p[j] = (uint8_t)(v >> 8 * (j - 8 * i));
+    }
+}
+
+/* Adds to *hash a hash of all bytes that does not depend on the order of the threads. */
+KERNEL nf4bench_hash(const uint8_t *p, size_t size, unsigned long long *hash)
+{
+    uint64_t sum = 0;
+    for (size_t i = THREAD; i < (size + 7) / 8; i += THREADS) {
+        uint64_t v = 0;
+        if (8 * i + 8 <= size)
+            v = *(const uint64_t *)(p + 8 * i);
+        else
+            for (size_t j = 8 * i; j < size; j++)
+                v |= (uint64_t)p[j] << 8 * (j - 8 * i);
+        sum += mix(v ^ mix(i + 1));
+    }
+    atomicAdd(hash, sum);
+}
+
+/* Drops the lines of whole 128 bytes from the L2 cache without writing them back: they are garbage
+ * afterwards. */
+KERNEL nf4bench_discard(uint8_t *p, size_t size)
+{
+#if __CUDA_ARCH__ >= 800
+    for (size_t i = THREAD; i < size / 128; i += THREADS)
+        asm volatile("discard.global.L2 [%0], 128;" ::"l"(p + 128 * i) : "memory");
+#endif
+}
+
+/* One thread: holds the stream until the host writes gate[0], for limit_ns at most; then gate[1] is set. */
+KERNEL nf4bench_block(volatile int *gate, uint64_t limit_ns)
+{
+    uint64_t start, now;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(start));
+    while (!gate[0]) {
+        asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+        if (now - start > limit_ns) {
+            gate[1] = 1;
+            break;
+        }
+    }
+}

@@ -1,0 +1,256 @@
+/*
+ * sample_cpu.c: samples on the CPU, where the harness calls the variants itself.
+ */
+#include "harness/sampler.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/call.h"
+#include "harness/ceiling.h"
+#include "harness/clock.h"
+#include "harness/random.h"
+#include "harness/stats.h"
+
+enum {
+    PLACES = 32, /* looked at in every timed output */
+    TIMER_PAIRS = 1001,
+};
+
+struct cpu_sampling {
+    struct sampling base;
+    void **prepared;          /* [row_count - 1][copies] */
+    size_t next_set;          /* of the rotation */
+    size_t places[PLACES];    /* byte offsets of 4-byte windows in the output */
+    uint32_t (*want)[PLACES]; /* [row_count - 1] of each row's right output: contracts differ in bits */
+    volatile unsigned long long sink;
+};
+
+static struct cpu_sampling *of(struct sampling *s)
+{
+    return (struct cpu_sampling *)s;
+}
+
+static void *prepared_for(const struct cpu_sampling *s, size_t row, size_t set)
+{
+    return s->prepared[row * s->base.group->operands->copies + set];
+}
+
+/* One call of a row on a set; the ceiling touches the bytes of that set. */
+static void call(struct cpu_sampling *s, size_t row, size_t set)
+{
+    const struct operands *o = s->base.group->operands;
+    const struct operand_set *bytes = &o->sets[set];
+    if (!row_is_ceiling(s->base.group, row)) {
+        call_kernel(o, set, s->base.group->rows[row].kernel, prepared_for(s, row, set), NULL);
+    } else if (o->problem.op == OP_DEQUANT) {
+        ceiling_fill(bytes->out.data, bytes->out.size, s->base.group->regime == REGIME_COLD);
+    } else {
+        s->sink += ceiling_read(bytes->packed.data, bytes->packed.size);
+        const struct buffer *scales = o->problem.nested ? &bytes->absmax_code : &bytes->absmax;
+        s->sink += ceiling_read(scales->data, scales->size);
+    }
+}
+
+/* ---- timed outputs ---- */
+
+static void choose_places(struct cpu_sampling *s)
+{
+    const struct operands *o = s->base.group->operands;
+    size_t words = o->sets[0].out.size / 4;
+    for (size_t i = 0; i < PLACES; i++) {
+        /* Both ends and random places between. */
+        size_t word = i == 0   ? 0
+                      : i == 1 ? words - 1
+                               : random_u64(o->problem.seed, RANDOM_ORDER, i) % (words ? words : 1);
+        s->places[i] = words ? word * 4 : SIZE_MAX;
+    }
+}
+
+static void poison_places(struct cpu_sampling *s, size_t set)
+{
+    for (size_t i = 0; i < PLACES && s->places[i] != SIZE_MAX; i++)
+        memset((char *)s->base.group->operands->sets[set].out.data + s->places[i], 0xff, 4);
+}
+
+static void look_at_places(struct cpu_sampling *s, size_t row, size_t set, size_t round)
+{
+    struct measure_row *r = &s->base.group->rows[row];
+    if (row_is_ceiling(s->base.group, row) || r->fault[0])
+        return;
+    bool pinned = r->kernel->contract.accumulation != ACC_ANY;
+    for (size_t i = 0; i < PLACES && s->places[i] != SIZE_MAX; i++) {
+        uint32_t got;
+        memcpy(&got, (char *)s->base.group->operands->sets[set].out.data + s->places[i], 4);
+        if (got == 0xffffffff || (pinned && got != s->want[row][i])) {
+            snprintf(r->fault, sizeof r->fault, "timed output of round %zu is wrong at byte %zu%s", round,
+                     s->places[i], got == 0xffffffff ? ": never written" : "");
+            return;
+        }
+    }
+}
+
+/* One output of each row is hashed whole; also gives the places' right values at the start. */
+static void check_whole_outputs(struct cpu_sampling *s, bool first)
+{
+    const struct operands *o = s->base.group->operands;
+    for (size_t row = 0; row + 1 < s->base.group->row_count; row++) {
+        struct measure_row *r = &s->base.group->rows[row];
+        buffer_poison(&o->sets[0].out, o->problem.seed + row + (first ? 0 : 1000));
+        call(s, row, 0);
+        char what[120];
+        if (r->fault[0])
+            continue;
+        if (r->kernel->contract.accumulation != ACC_ANY) {
+            if (bytes_hash(o->sets[0].out.data, o->sets[0].out.size) != r->output_hash)
+                snprintf(r->fault, sizeof r->fault, "the output %s timing is not the verified one",
+                         first ? "before" : "after");
+            else
+                for (size_t i = 0; first && i < PLACES && s->places[i] != SIZE_MAX; i++)
+                    memcpy(&s->want[row][i], (char *)o->sets[0].out.data + s->places[i], 4);
+        }
+        if (!r->fault[0] && !operands_intact(o, 0, what, sizeof what))
+            snprintf(r->fault, sizeof r->fault, "during timing: %s", what);
+    }
+}
+
+/* ---- samples ---- */
+
+static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
+{
+    struct measure_row *r = &s->base.group->rows[row];
+    size_t set = 0;
+    if (s->base.group->regime == REGIME_COLD)
+        set = s->next_set++ % s->base.group->operands->copies;
+    else
+        call(s, row, set); /* the others have been there since: warm up again */
+    if (!row_is_ceiling(s->base.group, row))
+        poison_places(s, set);
+    double start = clock_us();
+    for (size_t i = 0; i < r->calls_per_sample; i++)
+        call(s, row, set);
+    double end = clock_us();
+    look_at_places(s, row, set, round);
+    return (end - start) / (double)r->calls_per_sample;
+}
+
+static double timer_overhead(void)
+{
+    double pairs[TIMER_PAIRS], scratch[TIMER_PAIRS];
+    struct sample_summary summary;
+    for (size_t i = 0; i < TIMER_PAIRS; i++) {
+        double start = clock_us();
+        pairs[i] = clock_us() - start;
+    }
+    summarize(pairs, TIMER_PAIRS, scratch, &summary);
+    return summary.median;
+}
+
+static enum status prepare_peers(struct cpu_sampling *s)
+{
+    struct measure_group *g = s->base.group;
+    size_t copies = g->operands->copies;
+    s->prepared = calloc((g->row_count) * copies, sizeof *s->prepared);
+    if (!s->prepared)
+        return status_fail(STATUS_MEMORY, "measure: out of memory");
+    enum status status = STATUS_OK;
+    for (size_t row = 0; row + 1 < g->row_count; row++)
+        for (size_t set = 0; set < copies && status == STATUS_OK; set++)
+            status = operands_prepare_peer(g->operands, set, g->rows[row].kernel,
+                                           &s->prepared[row * copies + set]);
+    return status;
+}
+
+static void unprepare_peers(struct cpu_sampling *s)
+{
+    struct measure_group *g = s->base.group;
+    for (size_t row = 0; s->prepared && row + 1 < g->row_count; row++)
+        for (size_t set = 0; g->rows[row].kernel->unprepare && set < g->operands->copies; set++)
+            g->rows[row].kernel->unprepare(prepared_for(s, row, set));
+    free(s->prepared);
+}
+
+/* ---- the sampler ---- */
+
+static enum status begin(struct sampling base, struct sampling **out)
+{
+    struct cpu_sampling *s = calloc(1, sizeof *s);
+    if (!s)
+        return status_fail(STATUS_MEMORY, "measure: out of memory");
+    s->base = base;
+    s->want = calloc(base.group->row_count, sizeof *s->want);
+    enum status status = s->want ? prepare_peers(s) : status_fail(STATUS_MEMORY, "measure: out of memory");
+    if (status != STATUS_OK) {
+        base.sampler->end(&s->base);
+        return status;
+    }
+    base.group->copies = base.group->regime == REGIME_COLD ? base.group->operands->copies : 1;
+    choose_places(s);
+    check_whole_outputs(s, true);
+    *out = &s->base;
+    return STATUS_OK;
+}
+
+static enum status calibrate(struct sampling *base)
+{
+    base->state->timer_overhead_us = timer_overhead();
+    return STATUS_OK;
+}
+
+static enum status settle_call(struct sampling *base, double *us)
+{
+    struct cpu_sampling *s = of(base);
+    double start = clock_us();
+    call(s, 0, s->next_set++ % base->group->operands->copies);
+    *us = clock_us() - start;
+    return STATUS_OK;
+}
+
+static enum status choose_calls(struct sampling *base, size_t row)
+{
+    struct measure_row *r = &base->group->rows[row];
+    struct cpu_sampling *s = of(base);
+    r->calls_per_sample = 1;
+    if (base->group->regime != REGIME_HOT)
+        return STATUS_OK;
+    call(s, row, 0);
+    double best = INFINITY;
+    for (int i = 0; i < 3; i++) {
+        double start = clock_us();
+        call(s, row, 0);
+        best = fmin(best, clock_us() - start);
+    }
+    double calls = ceil(HOT_SAMPLE_US / fmax(best, 0.05));
+    r->calls_per_sample = calls < 1 ? 1 : calls > HOT_CALLS_MAX ? HOT_CALLS_MAX : (size_t)calls;
+    return STATUS_OK;
+}
+
+static enum status sample(struct sampling *base, size_t row, size_t round, double *us)
+{
+    *us = sample_row(of(base), row, round);
+    return STATUS_OK;
+}
+
+static enum status finish(struct sampling *base)
+{
+    check_whole_outputs(of(base), false);
+    return STATUS_OK;
+}
+
+static void end(struct sampling *base)
+{
+    struct cpu_sampling *s = of(base);
+    unprepare_peers(s);
+    free(s->want);
+    free(s);
+}
+
+const struct sampler sampler_cpu = {.begin = begin,
+                                    .calibrate = calibrate,
+                                    .settle_call = settle_call,
+                                    .choose_calls = choose_calls,
+                                    .sample = sample,
+                                    .finish = finish,
+                                    .end = end};

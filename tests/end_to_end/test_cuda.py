@@ -1,0 +1,239 @@
+"""The CUDA back end on the fake driver (tests/fake_cuda/): what is told when all is well, and that whatever fails,
+the run ends and no row is called right that is not."""
+
+import os
+import re
+import subprocess
+
+import h5py
+import pytest
+
+from conftest import SOURCE, Program
+
+FAKE = {name: os.environ[name] for name in ("NF4BENCH_LIBCUDA", "NF4BENCH_LIBNVML") if name in os.environ}
+FUNCTIONS = re.findall(r"^CUDA_FUNCTION\((\w+), \w+, (\w+),", (SOURCE / "harness/cuda/functions.inc").read_text(), re.M)
+CASE = "dequant bf16 n=16 k=64 blocksize=64"
+VARIANT = "nf4_dequant_bf16__sm75_prmt"
+TINY = """\
+suite: tiny
+measure: {min_samples: 3, max_samples: 4, max_seconds: 2, settle_seconds: 0}
+cases:
+  - op: dequant
+    shapes: [[16, 64]]
+    regime: [cold, hot]
+    variants: ["nf4_dequant_bf16__*", "nf4_dequant_bf16_c16__*"]
+"""
+
+
+@pytest.fixture(scope="module")
+def fake():
+    """The program with placeholders for device code; the environment names the fake driver."""
+    path = os.environ.get("NF4BENCH_FAKE")
+    assert path and len(FAKE) == 2, "NF4BENCH_FAKE, NF4BENCH_LIBCUDA and NF4BENCH_LIBNVML must be set (ctest does)"
+    return Program(path)
+
+
+@pytest.fixture
+def tiny(suite):
+    return suite(TINY)
+
+
+def run(fake, *arguments, fail=None, **environment):
+    """Ends within the limit, whatever happens; returns the finished process."""
+    env = dict(os.environ, **environment)
+    if fail:
+        env["NF4BENCH_FAKE_CUDA_FAIL"] = fail
+    return subprocess.run([fake.path, *map(str, arguments)], capture_output=True, text=True, env=env, timeout=120)
+
+
+def rows_of(path):
+    with h5py.File(path) as f:
+        verdicts = {v: k for k, v in h5py.check_enum_dtype(f["results"].dtype["verdict"]).items()}
+        regimes = {v: k for k, v in h5py.check_enum_dtype(f["results"].dtype["regime"]).items()}
+        return [
+            dict(zip(row.dtype.names, row), verdict=verdicts[row["verdict"]], regime=regimes[row["regime"]])
+            for row in f["results"][:]
+        ]
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def test_run_verifies_times_and_says_where(fake, tiny, tmp_path):
+    out = tmp_path / "r.h5"
+    fake("run", tiny, "--device", "cuda", "-o", out)
+    rows = rows_of(out)
+    variants = [r for r in rows if r["verdict"] != "NONE"]
+    assert len(variants) == 8 and all(r["verdict"] == "PASS" for r in variants)
+    assert {r["regime"] for r in rows} == {"cold", "hot"}
+    for r in rows:
+        assert text(r["device"]) == "fake GPU (executor)" and r["device_sm"] == 90
+        assert text(r["device_uuid"]).startswith("GPU-00fa")
+        assert r["sample_count"] >= 3 and r["median_us"] > 0
+        assert r["sm_mhz"] == 1500 and r["power_w"] == 123 and r["throttled_count"] == 0
+        assert r["timer_overhead_us"] == pytest.approx(0.5, abs=0.01)
+        if r["verdict"] == "PASS":
+            assert r["temperature_c"] == 40
+            assert r["registers"] == 32 and text(r["code_hash"])
+            assert r["hot_graph"] == (r["regime"] == "hot")
+            assert (r["calls_per_sample"] > 1) == (r["regime"] == "hot")
+    assert any(text(r["variant"]) == "ceiling_fill" for r in rows)
+
+
+def test_products_and_their_ceiling(fake, tmp_path):
+    out = tmp_path / "r.h5"
+    done = fake("run", "--case", "gemm bf16 m=16 n=64 k=64 blocksize=64", "-v", "*mma*__sm80_mma*", "--device", "cuda",
+                "-o", out, "--measure", "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3")
+    rows = {text(r["variant"]): r for r in rows_of(out)}
+    assert rows["nf4_gemm_bf16_mma90__sm80_mma_64x32x64"]["verdict"] == "PASS"
+    assert rows["nf4_gemm_bf16_mma80__sm80_mma_64x32x64"]["verdict"] == "SKIPPED"  # of sm 9.0, not of 8.x
+    assert "8.x" in text(rows["nf4_gemm_bf16_mma80__sm80_mma_64x32x64"]["reason"])
+    assert "ceiling_read" in rows and "1 pass" in done.stdout
+
+
+def test_compute_capability_decides_what_runs(fake):
+    environment = {"NF4BENCH_FAKE_CUDA_SM": "75"}
+    done = fake("verify", "--case", "gemm bf16 m=16 n=64 k=64 blocksize=64", "-v", "*mma*", "--device", "cuda", "-V",
+                code=77, environment=environment)
+    assert "needs compute capability 8.0, this GPU has 7.5" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["cuda", "all"])
+def test_no_gpu_is_77(fake, tiny, where):
+    for environment in ({"NF4BENCH_LIBCUDA": "/nonexistent/libcuda.so.1"}, {"NF4BENCH_FAKE_CUDA_GPUS": "0"}):
+        done = fake("verify", tiny, "--device", where, code=77, environment=environment)
+        assert "no GPU" in done.stderr
+
+
+def test_named_gpu_that_is_missing_is_2(fake, tiny):
+    done = fake("verify", tiny, "--device", "cuda:7", code=2, environment={"NF4BENCH_FAKE_CUDA_GPUS": "2"})
+    assert "no GPU is '7'" in done.stderr and "cuda:1  fake GPU (executor)  GPU-01fa" in done.stderr
+    fake("verify", tiny, "--device", "cuda:0", code=2, environment={"NF4BENCH_LIBCUDA": "/nonexistent/libcuda.so.1"})
+
+
+@pytest.mark.parametrize("code,word", [(34, "STUB_LIBRARY"), (36, ""), (222, ""), (803, "container"), (999, "dmesg")])
+def test_broken_driver_is_2_never_77(fake, tiny, code, word):
+    done = run(fake, "verify", tiny, "--device", "cuda", fail=f"cuInit:1:{code}")
+    assert done.returncode == 2 and "broken" in done.stderr and f"({code}," in done.stderr and word in done.stderr
+
+
+def test_build_without_device_code_says_so(nf4bench, tiny):
+    done = run(nf4bench, "verify", tiny, "--device", "cuda")
+    if "no device code" not in done.stderr and done.returncode == 0:
+        pytest.skip("built with nvcc")
+    assert done.returncode == 2 and "no device code" in done.stderr
+
+
+def test_gpus_are_named_in_every_way(fake):
+    environment = {"NF4BENCH_FAKE_CUDA_GPUS": "3"}
+    for name in ("cuda:2", "cuda:GPU-02fafafa", "cuda:0000:03:00.0"):
+        done = fake("verify", "--case", CASE, "-v", VARIANT, "--device", name, "-V", environment=environment)
+        assert "1 pass" in done.stdout
+    fake("verify", "--case", CASE, "-v", VARIANT, "--device", "cuda:fake gpu (EXECUTOR)", environment=environment)
+
+
+@pytest.mark.parametrize("option", [(), ("--one-gpu-at-a-time",)])
+def test_all_gpus_into_one_file(fake, tiny, tmp_path, option):
+    out = tmp_path / "r.h5"
+    done = fake("run", tiny, "--device", "all", "-o", out, *option, environment={"NF4BENCH_FAKE_CUDA_GPUS": "2"})
+    rows = rows_of(out)
+    per_gpu = [[r for r in rows if r["device_number"] == n] for n in (0, 1)]
+    assert len(per_gpu[0]) == len(per_gpu[1]) == 10 and len(rows) == 20
+    assert not {r["group_id"] for r in per_gpu[0]} & {r["group_id"] for r in per_gpu[1]}
+    assert all(r["verdict"] in ("PASS", "NONE") for r in rows) and "8 pass" in done.stdout
+
+
+def test_a_gpu_that_breaks_does_not_stop_the_others(fake, tiny, tmp_path):
+    """The first GPU to make a context fails: an error, and the other GPU's rows are in the journal all the same."""
+    out = tmp_path / "r.h5"
+    once = tmp_path / "once"
+    done = run(fake, "run", tiny, "--device", "all", "-o", out, fail=f"cuDevicePrimaryCtxRetain:1:999:{once}",
+               NF4BENCH_FAKE_CUDA_GPUS="2")
+    assert done.returncode == 2 and "cuDevicePrimaryCtxRetain" in done.stderr
+    fake("run", "--resume", out, environment={"NF4BENCH_FAKE_CUDA_GPUS": "2"})
+    assert len(rows_of(out)) == 20
+
+
+def check_ended_well(done, out, good):
+    """The run ended by itself; what it recorded has a verdict, and what did not pass is not timed as right."""
+    assert done.returncode in (0, 1, 2, 77), done
+    if done.returncode == 2:
+        assert "nf4bench run:" in done.stderr and len(done.stderr) > 40
+        return
+    rows = [r for r in rows_of(out) if r["verdict"] != "NONE"]
+    assert rows
+    for r in rows:
+        assert r["verdict"] in ("PASS", "FAIL", "MISTRUSTED", "SKIPPED")
+        if r["verdict"] != "PASS":
+            assert text(r["reason"])
+    assert (done.returncode == 0) == all(r["verdict"] == "PASS" for r in rows)
+
+
+@pytest.mark.parametrize("need,function", FUNCTIONS)
+def test_every_function_may_fail(fake, tmp_path, need, function):
+    for i, what in enumerate(("1:999", "1:700", "3:700", "2:2")):
+        out = tmp_path / f"{i}.h5"
+        done = run(fake, "run", "--case", CASE, "-v", VARIANT, "--device", "cuda", "-o", out, "--measure", "min_samples=2",
+                   "--measure", "max_samples=2", "--measure", "settle_seconds=0", fail=f"{function}:{what}")
+        check_ended_well(done, out, VARIANT)
+
+
+@pytest.mark.parametrize("what,word", [("700", "illegal-address"), ("719", "launch-failed"), ("702", "launch-timeout"),
+                                       ("710", "assert"), ("701", "launch-resources"), ("1", "launch-refused"),
+                                       ("crash", "crash"), ("hang", "hang")])
+def test_a_fault_costs_its_own_row_only(fake, tmp_path, what, word):
+    once = tmp_path / "once"
+    limit = 8 if what == "hang" else 30
+    done = run(fake, "verify", "--case", CASE, "--device", f"cuda,limit={limit}", "-V",
+               fail=f"cuLaunchKernel:3:{what}:{once}")
+    assert once.exists() and done.returncode == 1
+    assert "1 fail, 0 mistrusted" in done.stdout and "3 pass" in done.stdout and f": {word}, under" in done.stdout
+
+
+def test_wrong_bits_are_seen_in_verification_and_in_timing(fake, tmp_path):
+    common = ("--case", CASE, "-v", VARIANT, "--device", "cuda", "--measure", "min_samples=3", "--measure",
+              "max_samples=3", "--measure", "settle_seconds=0")
+    done = run(fake, "verify", "--case", CASE, "-v", VARIANT, "--device", "cuda", fail="cuLaunchKernel:2:wrong")
+    assert done.returncode == 1 and "differ" in done.stdout
+    # In the server's order of launches: 2 to verify, then support kernels and the first calls. Every later launch of
+    # the variant is one whose bits are looked at; those of support kernels pass the order on to the next of it.
+    seen = set()
+    for n in range(3, 40, 3):
+        out = tmp_path / f"{n}.h5"
+        done = run(fake, "run", *common, "-o", out, fail=f"cuLaunchKernel:{n}:wrong")
+        reasons = " ".join(text(r["reason"]) for r in rows_of(out))
+        assert done.returncode == 1 and "verified one" in reasons, n
+        seen.update(re.findall(r"before timing|timed output of round|after timing", reasons))
+    assert "timed output of round" in seen
+
+
+def test_hot_without_graphs_is_a_loop(fake, tmp_path):
+    out = tmp_path / "r.h5"
+    done = run(fake, "run", "--case", CASE, "-v", VARIANT, "--device", "cuda", "-o", out, "--axis", "regime=hot",
+               "--measure", "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3",
+               fail="cuGraphInstantiateWithFlags:1:900")
+    assert done.returncode == 0, done
+    timed = [r for r in rows_of(out) if r["verdict"] == "PASS"]
+    assert len(timed) == 1 and timed[0]["hot_graph"] == 0 and timed[0]["calls_per_sample"] > 1
+
+
+def test_slowdowns_are_told(fake, tmp_path):
+    out = tmp_path / "r.h5"
+    options = ("run", "--case", CASE, "-v", VARIANT, "--device", "cuda", "-o", out, "--force", "--measure",
+               "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3")
+    done = run(fake, *options, NF4BENCH_FAKE_NVML_REASONS="0x8")
+    row = [r for r in rows_of(out) if text(r["variant"]) == VARIANT][0]
+    assert row["verdict"] == "UNSTABLE" and row["throttled_count"] == 3 and row["retried_count"] == 9
+    assert row["throttle_reasons"] == 8 and "UNSTABLE" in done.stdout
+    run(fake, *options, NF4BENCH_FAKE_NVML_REASONS="0x4")  # the power cap: told, not held against it
+    row = [r for r in rows_of(out) if text(r["variant"]) == VARIANT][0]
+    assert row["verdict"] == "PASS" and row["throttle_reasons"] == 4
+
+
+def test_without_nvml_nothing_is_missing_but_its_numbers(fake, tmp_path):
+    out = tmp_path / "r.h5"
+    fake("run", "--case", CASE, "-v", VARIANT, "--device", "cuda", "-o", out, "--measure", "settle_seconds=0",
+         "--measure", "max_samples=3", "--measure", "min_samples=3", environment={"NF4BENCH_LIBNVML": "/nonexistent"})
+    row = [r for r in rows_of(out) if text(r["variant"]) == VARIANT][0]
+    assert row["verdict"] == "PASS" and row["sm_mhz"] != row["sm_mhz"]

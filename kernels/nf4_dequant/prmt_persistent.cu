@@ -6,9 +6,9 @@
  * nested absmax is recovered from what came with them, and no time goes to starting blocks. What is left
  * should be the output's 16-byte stores, which are marked not to stay in the caches.
  *
- * The grid stops growing at BLOCKS: 16 blocks of 64 threads for each of an H100's 132 SMs, which fit with up
- * to 64 registers a thread, so that all of them run at once. A launch does not know its GPU; with another
- * number of SMs the blocks take a broken number of rounds, as those of any grid do.
+ * The grid stops growing at BLOCKS: 14 blocks of 64 threads for each of an H100's 132 SMs, which fit with
+ * up to 72 registers a thread (fp32), so that all of them run at once. A launch does not know its GPU; with
+ * another number of SMs the blocks take a broken number of rounds, as those of any grid do.
  *
  * Instructions a weight (dequant.h): 8.0 for bf16, 14.4 for fp32.
  */

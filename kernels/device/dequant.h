@@ -66,13 +66,6 @@ DEVICE uint4 group_scale(enum element t, float4 c, float4 d, float absmax)
 
 /* ---- a group a thread, by a table in memory ---- */
 
-/* Values of the four codes in the low half of `codes`. */
-DEVICE float4 table_lookup4(const float *codebook, uint32_t codes)
-{
-    return make_float4(codebook[codes >> 4 & 15], codebook[codes & 15], codebook[codes >> 12 & 15],
-                       codebook[codes >> 8 & 15]);
-}
-
 template <enum element T>
 DEVICE void dequant_by_table(const struct dequant_args *a, enum recovery nested, const float *codebook)
 {
@@ -81,8 +74,9 @@ DEVICE void dequant_by_table(const struct dequant_args *a, enum recovery nested,
         return;
     uint32_t codes = group_load(a, T, i);
     float absmax = nf4_absmax(&a->w, i >> nf4_block_shift(&a->w), nested);
-    group_store(a, T, i,
-                group_scale(T, table_lookup4(codebook, codes), table_lookup4(codebook, codes >> 16), absmax));
+    group_store(
+        a, T, i,
+        group_scale(T, nf4_table_lookup4(codebook, codes), nf4_table_lookup4(codebook, codes >> 16), absmax));
 }
 
 /* ---- a tile a warp, by scaled planes ----

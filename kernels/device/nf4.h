@@ -242,4 +242,24 @@ DEVICE float4 nf4_decode4(enum element t, enum decoding decode, uint32_t codes)
     return make_float4(low_of_pair(t, v.x), high_of_pair(t, v.x), low_of_pair(t, v.y), high_of_pair(t, v.y));
 }
 
+/* ---- lookups in memory and by shuffle ---- */
+
+/* Values of the four codes in the low half of `codes`, of a table in any memory. */
+DEVICE float4 nf4_table_lookup4(const float *codebook, uint32_t codes)
+{
+    return make_float4(codebook[codes >> 4 & 15], codebook[codes & 15], codebook[codes >> 12 & 15],
+                       codebook[codes >> 8 & 15]);
+}
+
+/* Values of the four codes in the low half of `codes`, where lane l holds entry l % 16 of the table. All
+ * lanes. */
+DEVICE float4 nf4_shuffle_lookup4(float mine, uint32_t codes)
+{
+    float value[4];
+    UNROLL
+    for (unsigned j = 0; j < 4; j++)
+        value[j] = __shfl_sync(0xffffffffu, mine, (int)(codes >> 4 * (j ^ 1) & 15));
+    return make_float4(value[0], value[1], value[2], value[3]);
+}
+
 #endif

@@ -9,16 +9,6 @@
  */
 #include "kernels/device/dequant.h"
 
-/* Values of the four codes in the low half of `codes`. All lanes. */
-DEVICE float4 shuffle_lookup4(float mine, uint32_t codes)
-{
-    float value[4];
-    UNROLL
-    for (unsigned j = 0; j < 4; j++)
-        value[j] = __shfl_sync(0xffffffffu, mine, (int)(codes >> 4 * (j ^ 1) & 15));
-    return make_float4(value[0], value[1], value[2], value[3]);
-}
-
 template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
     const float mine = nf4_codebook[threadIdx.x % 16];
@@ -29,8 +19,8 @@ template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum
         codes = group_load(a, T, i);
         absmax = nf4_absmax(&a->w, i >> nf4_block_shift(&a->w), nested);
     }
-    const float4 low = shuffle_lookup4(mine, codes);
-    const float4 high = T == ELEMENT_F32 ? low : shuffle_lookup4(mine, codes >> 16);
+    const float4 low = nf4_shuffle_lookup4(mine, codes);
+    const float4 high = T == ELEMENT_F32 ? low : nf4_shuffle_lookup4(mine, codes >> 16);
     if (i < a->count)
         group_store(a, T, i, group_scale(T, low, high, absmax));
 }

@@ -42,6 +42,20 @@ static void list_buffers(const struct operands *o, size_t i, struct buffer_list 
     add(list, product ? "y" : "out", &set->out, true, dtype_size(o->problem.out));
 }
 
+/* Runs entry e, and then those that follow it, each under its own schedule. False: *result says what is wrong
+ * with one of them, and *options how it was run. */
+static bool launch_all(struct device *d, const struct entry *e, const void *args, size_t args_size,
+                       const struct buffer_list *list, struct simt_options *options,
+                       struct simt_result *result)
+{
+    bool ok = true;
+    for (; e && ok; e = e->next) {
+        device_schedule(d, d->launches++, &options->seed, &options->async);
+        ok = simt_launch(e, args, args_size, list->buffer, list->count, options, result);
+    }
+    return ok;
+}
+
 /* Kernels that ran into the time limit. */
 static const struct kernel *endless[64];
 static size_t endless_count;
@@ -68,7 +82,6 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
         .limit_s = d->limit_s,
         .memory = buffer_shared_generation(),
         .tensor_core = k->contract.accumulation == ACC_MMA80 ? SIMT_TENSOR_CORE_80 : SIMT_TENSOR_CORE_90};
-    device_schedule(d, d->launches++, &options.seed, &options.async);
     struct buffer_list list = {.count = 0};
     list_buffers(o, i, &list);
     const struct entry *entry = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST];
@@ -76,10 +89,10 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
     bool ok;
     if (o->problem.op == OP_DEQUANT) {
         struct dequant_args args = operands_dequant_args(o, i);
-        ok = simt_launch(entry, &args, sizeof args, list.buffer, list.count, &options, &result);
+        ok = launch_all(d, entry, &args, sizeof args, &list, &options, &result);
     } else {
         struct gemm_args args = operands_gemm_args(o, i);
-        ok = simt_launch(entry, &args, sizeof args, list.buffer, list.count, &options, &result);
+        ok = launch_all(d, entry, &args, sizeof args, &list, &options, &result);
     }
     if (!ok) {
         struct device same = *d;

@@ -206,7 +206,6 @@ const char *contract_invalid(const struct contract *c)
         {dpbf16 && c->denormals != DENORMALS_FLUSH, "dpbf16 flushes denormals: ftz is missing"},
         {dpbf16 && c->scale == SCALE_BLOCK && c->decode != DECODE_OUT,
          "dpbf16 with sblk multiplies bf16 codebook entries: c16 is missing"},
-        {mma && c->op != OP_GEMM, "mma80 and mma90 are forward orders"},
         {mma && dtype_size(c->out) != 2, "mma80 and mma90 need a 16-bit output type"},
         {mma && c->scale != SCALE_WEIGHT,
          "mma80 and mma90 scale per weight: their operands are 16-bit weights"},

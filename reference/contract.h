@@ -47,7 +47,7 @@ bool contract_parse(const char *name, struct contract *c, const char **arch);
 
 /* NULL when the fields fit together, else a sentence that says what does not: dequantize has no accumulation
  * and scales per weight; a product has one; c16 needs a 16-bit output; dpbf16 is forward, needs bf16, flushes
- * denormals, and with sblk needs c16 (its operands are bf16); mma80 and mma90 are forward, need a 16-bit
+ * denormals, and with sblk needs c16 (its operands are bf16); mma80 and mma90 need a 16-bit
  * output, scale per weight and keep denormals; gemmdx scales per weight; chains and width are powers of two
  * up to 64, splits 1 to 64. */
 const char *contract_invalid(const struct contract *c);

@@ -32,11 +32,11 @@
  * four pair dots with the elements outside the range as x = +0, w = +0, and acc[i] = fma(t, absmax, acc[i])
  * (IEEE, no flush). Groups in ascending order; then the halving tree over the 16 lanes.
  *
- * ACC_MMA80, ACC_MMA90 (forward, T 16-bit, SCALE_WEIGHT, DENORMALS_IEEE), mma80x<S>, mma90x<S>. Splits as
- * above, with Q rounded up to a multiple of 16. Within a split acc starts at +0; for k0 = s*Q, s*Q + 16, ..
- * ascending: acc = mma(X[m, k0..k0+15], W[n, k0..k0+15], acc) = mma_dot() of mma.h, k in natural order,
- * elements from the end of the split on x = +0, w = +0; w = nf4_weight(). Which element a model's block cuts
- * does not depend on its place: within 8 (mma80) or 16 (mma90) consecutive k the order is free. mma.h says
+ * ACC_MMA80, ACC_MMA90 (T 16-bit, SCALE_WEIGHT, DENORMALS_IEEE), mma80x<S>, mma90x<S>. Splits as above, with
+ * Q rounded up to a multiple of 16. Within a split acc starts at +0; for r0 = s*Q, s*Q + 16, .. ascending:
+ * acc = mma(x[r0..r0+15], w[r0..r0+15], acc) = mma_dot() of mma.h, r in natural order, elements from the end
+ * of the split on x = +0, w = +0; w = nf4_weight(). Which element a model's block cuts does not depend on its
+ * place: within 8 (mma80) or 16 (mma90) consecutive r the order is free. mma.h says
  * how far the models are confirmed.
  *
  * DENORMALS_FLUSH with ACC_CHAINS: every fma flushes its inputs and its IEEE result to signed zero (fma.ftz).

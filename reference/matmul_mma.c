@@ -149,22 +149,23 @@ static void column_sums(const struct setting *s, size_t reduced, size_t splits, 
 }
 
 /* Rows first_row .. of the activations; *finite is cleared in rows that are not. Rows past m are zero. */
-static void fill_panel(const struct contract *c, const struct matmul *p, size_t first_row, struct rows *x,
-                       bool finite[ROWS])
+static void fill_panel(const struct contract *c, const struct matmul *p, size_t reduced, size_t first_row,
+                       struct rows *x, bool finite[ROWS])
 {
     for (unsigned j = 0; j < ROWS; ++j) {
         finite[j] = true;
-        for (size_t k = 0; k < p->k; ++k) {
-            float value = first_row + j < p->m ? dtype_load(c->out, p->a, (first_row + j) * p->k + k) : 0.0f;
+        for (size_t r = 0; r < reduced; ++r) {
+            float value =
+                first_row + j < p->m ? dtype_load(c->out, p->a, (first_row + j) * reduced + r) : 0.0f;
             struct number number = number_of(c->out, value);
-            x[k].significand[j] = number.significand;
-            x[k].exponent[j] = number.exponent;
+            x[r].significand[j] = number.significand;
+            x[r].exponent[j] = number.exponent;
             finite[j] = finite[j] && isfinite(value);
         }
     }
 }
 
-/* The weights of one column; false if not all of them are finite. */
+/* The weights of forward column `column`, row `column` of W; false if not all of them are finite. */
 static bool decode_row(const struct contract *c, const struct matmul *p, size_t column, struct number *w)
 {
     const struct nf4_tensor *tensor = p->w;
@@ -191,46 +192,69 @@ static bool decode_row(const struct contract *c, const struct matmul *p, size_t 
     return finite;
 }
 
+/* The same of `columns` backward columns, which are columns of W, w[j*n + r] = W[r, column + j]. */
+static void decode_columns(const struct contract *c, const struct matmul *p, size_t column, size_t columns,
+                           struct number *w, bool finite[COLUMNS])
+{
+    for (size_t j = 0; j < columns; ++j)
+        finite[j] = true;
+    for (size_t r = 0; r < p->n; ++r) {
+        for (size_t j = 0; j < columns; ++j) {
+            const size_t i = r * p->k + column + j;
+            const float absmax = nf4_absmax_at(p->w, i / p->w->blocksize, c->nested);
+            const float value = nf4_weight(c, nf4_code_at(p->w->packed, i), absmax);
+            w[j * p->n + r] = number_of(c->out, value);
+            finite[j] = finite[j] && isfinite(value);
+        }
+    }
+}
+
 bool matmul_mma(const struct contract *c, const struct matmul *p, void *y)
 {
-    const size_t panels = (p->m + ROWS - 1) / ROWS, tiles = (p->n + COLUMNS - 1) / COLUMNS;
+    const bool forward = c->op == OP_GEMM;
+    const size_t reduced = forward ? p->k : p->n, outputs = forward ? p->n : p->k;
+    const size_t panels = (p->m + ROWS - 1) / ROWS, tiles = (outputs + COLUMNS - 1) / COLUMNS;
     const struct setting setting = setting_of(c);
 
     bool ok = false;
-    struct rows *x = calloc(panels * p->k + 1, sizeof *x);
+    struct rows *x = calloc(panels * reduced + 1, sizeof *x);
     bool(*finite)[ROWS] = calloc(panels + 1, sizeof *finite);
-    struct number *weights = calloc((size_t)omp_get_max_threads() * COLUMNS * p->k + 1, sizeof *weights);
+    struct number *weights = calloc((size_t)omp_get_max_threads() * COLUMNS * reduced + 1, sizeof *weights);
     if (!x || !finite || !weights)
         goto cleanup;
 
-#pragma omp parallel if (p->m * p->n * p->k >= ARITH_PARALLEL_FROM)
+#pragma omp parallel if (p->m * outputs * reduced >= ARITH_PARALLEL_FROM)
     {
-        struct number *w = weights + (size_t)omp_get_thread_num() * COLUMNS * p->k;
+        struct number *w = weights + (size_t)omp_get_thread_num() * COLUMNS * reduced;
 #pragma omp for schedule(static)
         for (size_t panel = 0; panel < panels; ++panel)
-            fill_panel(c, p, panel * ROWS, x + panel * p->k, finite[panel]);
+            fill_panel(c, p, reduced, panel * ROWS, x + panel * reduced, finite[panel]);
 
 #pragma omp for schedule(dynamic)
         for (size_t tile = 0; tile < tiles; ++tile) {
             const size_t column = tile * COLUMNS;
-            const size_t columns = p->n - column < COLUMNS ? p->n - column : COLUMNS;
+            const size_t columns = outputs - column < COLUMNS ? outputs - column : COLUMNS;
             bool finite_column[COLUMNS];
-            for (size_t j = 0; j < columns; ++j)
-                finite_column[j] = decode_row(c, p, column + j, w + j * p->k);
+            if (forward)
+                for (size_t j = 0; j < columns; ++j)
+                    finite_column[j] = decode_row(c, p, column + j, w + j * reduced);
+            else
+                decode_columns(c, p, column, columns, w, finite_column);
 
             for (size_t panel = 0; panel < panels; ++panel) {
                 for (size_t j = 0; j < columns; ++j) {
                     float sum[ROWS];
                     int32_t spoiled[ROWS];
-                    column_sums(&setting, p->k, c->splits, x + panel * p->k, w + j * p->k, sum, spoiled);
+                    column_sums(&setting, reduced, c->splits, x + panel * reduced, w + j * reduced, sum,
+                                spoiled);
                     for (size_t i = 0; i < ROWS && panel * ROWS + i < p->m; ++i) {
                         const size_t row = panel * ROWS + i, col = column + j;
                         float value = sum[i];
-                        if (p->bias)
+                        if (forward && p->bias)
                             value = value + dtype_load(c->out, p->bias, col);
                         if (spoiled[i] || !finite_column[j] || !finite[panel][i])
                             value = matmul_pinned_at(c, p, row, col);
-                        dtype_store(c->out, y, row * p->n + col, arith_one_nan(value));
+                        dtype_store(c->out, y, row * outputs + col, arith_one_nan(value));
                     }
                 }
             }

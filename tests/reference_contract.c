@@ -79,8 +79,8 @@ TEST(contract, every_valid_contract_survives_its_name)
     test_note(NULL);
     /* dequant: 5 (out, decode) * 3 nested * 2 denormals; gemm and gemmdx: the same 30, by 2 and 1 scale
      * points, by 7 chains * 4 widths * 5 splits and any; dpbf16: 3 (decode, scale) * 3 nested; mma80, mma90:
-     * 4 (out, decode) * 3 nested * 5 splits. */
-    EXPECT_EQ(30 + 30 * 3 * (7 * 4 * 5 + 1) + 9 + 2 * 4 * 3 * 5, names.count);
+     * 2 op * 4 (out, decode) * 3 nested * 5 splits. */
+    EXPECT_EQ(30 + 30 * 3 * (7 * 4 * 5 + 1) + 9 + 2 * 2 * 4 * 3 * 5, names.count);
     qsort(names.name, names.count, sizeof *names.name, compare_names);
     for (size_t i = 1; i < names.count; ++i)
         if (strcmp(names.name[i - 1], names.name[i]) == 0) {
@@ -239,7 +239,6 @@ TEST(contract, rejected_names)
         "nf4_gemm_f16_mma90x",
         "nf4_gemm_f16_mma90_ftz",
         "nf4_gemm_f16_sblk_mma90",
-        "nf4_gemmdx_f16_mma90",
         "nf4_dequant_f16_mma90",
         "nf4_gemm_f16_any2",
         "nf4_gemm_f16_acc1_any",
@@ -362,7 +361,10 @@ TEST(contract, invalid_sentences)
     EXPECT_SENTENCE(dpbf16, chains, 8, "16 chains");
     EXPECT_SENTENCE(dpbf16, splits, 2, "one split");
     EXPECT_SENTENCE(dpbf16, width, 8, "belongs to acc");
-    EXPECT_SENTENCE(mma, op, OP_GEMMDX, "forward");
+    EXPECT_SENTENCE(mma, op, OP_DEQUANT, "no accumulation");
+    c = mma;
+    c.op = OP_GEMMDX;
+    EXPECT_TRUE(contract_invalid(&c) == NULL);
     EXPECT_SENTENCE(mma, out, DTYPE_F32, "16-bit");
     EXPECT_SENTENCE(mma, scale, SCALE_BLOCK, "scale per weight");
     EXPECT_SENTENCE(mma, denormals, DENORMALS_FLUSH, "keep denormals");

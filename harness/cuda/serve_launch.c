@@ -28,13 +28,6 @@ bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
     return true;
 }
 
-/* The kernel that follows e in the same variant, or NULL. */
-static const struct entry *next_entry(const struct entry *e)
-{
-    (void)e;
-    return NULL;
-}
-
 bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_kernel *out)
 {
     struct cuda_module *module;
@@ -43,7 +36,7 @@ bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_ke
         return false;
     char text[CUDA_KERNEL_TEXT + 16];
     snprintf(text, sizeof text, "%s", name->name);
-    for (const struct entry *e = name->entry; e; e = next_entry(e)) {
+    for (const struct entry *e = name->entry; e; e = e->next) {
         if (out->count == SERVE_CHAIN_MAX)
             return serve_fail(s, STATUS_INTERNAL, "%s: more than %d launches", name->name, SERVE_CHAIN_MAX);
         if (!SERVE_CALL(s, cuModuleGetFunction, &out->function[out->count], module, text))

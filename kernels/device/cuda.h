@@ -4,6 +4,8 @@
  *
  * The dialect is CUDA C with these rules:
  *  - A kernel is ENTRY(name, op, threads, launch) { ... }; its arguments are `a`, a const struct <op>_args.
+ *    ENTRY_THEN(name, op, threads, launch) { ... } in the same file is launched after it, with the same
+ * arguments, and sees all that it wrote.
  *  - Shared memory is SHARED(type, name, [dims]), or DYNAMIC_SHARED(name); 16-byte aligned. Plain __shared__
  *    does not compile for the host: the executor places, poisons and guards every array, and has to know it.
  *  - fp32 arithmetic only by __fmaf_rn, __fmul_rn, __fadd_rn; no contraction, no fast math, no operators.
@@ -32,9 +34,11 @@
 
 #define DEVICE   static __device__ __forceinline__
 #define CONSTANT static __constant__ const
+#define GLOBAL   static __device__ const /* a table in global memory */
 
 #define ENTRY(name, op, threads_, launch_)                                                                   \
     extern "C" __global__ void __launch_bounds__(threads_) name(const __grid_constant__ struct op##_args a)
+#define ENTRY_THEN(name, op, threads_, launch_) ENTRY(name##_then, op, threads_, launch_)
 
 /* Before a loop with a constant number of turns whose body indexes registers. */
 #define UNROLL _Pragma("unroll")
@@ -53,6 +57,7 @@
 
 #define DEVICE   static inline __attribute__((always_inline))
 #define CONSTANT static const
+#define GLOBAL   static const
 #define UNROLL
 #define __device__
 #define __forceinline__ inline
@@ -133,8 +138,8 @@ extern __thread const struct simt_position *simt_position;
 #define SIMT_ROW(name, op)
 #endif
 
-#define ENTRY(name, op, threads_, launch_)                                                                   \
-    SIMT_ROW(name, op)                                                                                       \
+/* A __global__ function, and its entry. */
+#define SIMT_FUNCTION(name, op, threads_, launch_, next)                                                     \
     static void name(const struct op##_args a);                                                              \
     static void name##_run(const void *args)                                                                 \
     {                                                                                                        \
@@ -144,9 +149,18 @@ extern __thread const struct simt_position *simt_position;
     {                                                                                                        \
         return launch_((const struct op##_args *)args);                                                      \
     }                                                                                                        \
-    SIMT_ENTRY(name)                                                                                         \
-    extern "C" const struct entry SIMT_SYMBOL(name) = {#name, threads_, name##_run, name##_launch};          \
+    extern "C" const struct entry SIMT_SYMBOL(name) = {#name, threads_, name##_run, name##_launch, next};    \
     static void name(const struct op##_args a)
+
+/* The entry of what is launched second is NULL unless an ENTRY_THEN defines it. */
+#define ENTRY(name, op, threads_, launch_)                                                                   \
+    SIMT_ROW(name, op)                                                                                       \
+    SIMT_ENTRY(name)                                                                                         \
+    extern "C" const struct entry SIMT_SYMBOL(name##_then) __attribute__((weak));                            \
+    SIMT_FUNCTION(name, op, threads_, launch_, &SIMT_SYMBOL(name##_then))
+#define ENTRY_THEN(name, op, threads_, launch_)                                                              \
+    SIMT_ROW(name, op)                                                                                       \
+    SIMT_FUNCTION(name##_then, op, threads_, launch_, nullptr)
 
 #define SHARED(type, name, ...)                                                                              \
     typedef type name##_type __VA_ARGS__;                                                                    \

@@ -1,6 +1,11 @@
 /*
  * dequant.h: how the dequantize variants divide the output: 16 bytes of it, a group, at a time. A group is 8
  * elements of a 16-bit type or 4 of fp32; it never crosses a block, and its codes lie in one aligned word.
+ *
+ * The files say how many instructions a weight costs: those of the plain entry's SASS for sm_90 (nvcc 13.0
+ * -O3 -std=c++17 -fmad=false -cubin, cuobjdump -sass) on the way that a thread takes through whole groups, or
+ * through one turn of its loop, over the weights that it makes on it. An H100 has time for about 20 while it
+ * writes a 16-bit weight, of which half may be permutes, shifts and logic.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_DEQUANT_H
 #define NF4BENCH_KERNELS_DEVICE_DEQUANT_H
@@ -12,21 +17,28 @@
 enum { DEQUANT_THREADS = 256 };
 
 /* The codes of the group that starts at element i, as nf4_codes(). */
-DEVICE uint32_t group_load(const struct dequant_args *a, enum element t, size_t i)
+DEVICE uint32_t whole_group_load(const struct dequant_args *a, enum element t, size_t i)
 {
-    const unsigned size = GROUP_SIZE(t);
-    if (a->count - i < size)
-        return nf4_codes(a->w.packed, i, a->count - i);
     const uint8_t *p = a->w.packed + i / 2;
     return t == ELEMENT_F32 ? *(const uint16_t *)p : load_stream32(p);
 }
+DEVICE uint32_t group_load(const struct dequant_args *a, enum element t, size_t i)
+{
+    if (a->count - i < GROUP_SIZE(t))
+        return nf4_codes(a->w.packed, i, a->count - i);
+    return whole_group_load(a, t, i);
+}
 
 /* Stores a group; of the last one only what there is. */
+DEVICE void whole_group_store(const struct dequant_args *a, enum element t, size_t i, uint4 v)
+{
+    store_stream128((char *)a->out + i * (16 / GROUP_SIZE(t)), v);
+}
 DEVICE void group_store(const struct dequant_args *a, enum element t, size_t i, uint4 v)
 {
     const unsigned size = GROUP_SIZE(t);
     if (a->count - i >= size) {
-        store_stream128((char *)a->out + i * (16 / size), v);
+        whole_group_store(a, t, i, v);
         return;
     }
     const uint32_t word[4] = {v.x, v.y, v.z, v.w};
@@ -52,10 +64,153 @@ DEVICE uint4 group_scale(enum element t, float4 c, float4 d, float absmax)
                       pair_of_f32(t, __fmul_rn(d.z, absmax), __fmul_rn(d.w, absmax)));
 }
 
+/* ---- a group a thread, by a table in memory ---- */
+
+template <enum element T>
+DEVICE void dequant_by_table(const struct dequant_args *a, enum recovery nested, const float *codebook)
+{
+    const size_t i = global_thread() * GROUP_SIZE(T);
+    if (i >= a->count)
+        return;
+    uint32_t codes = group_load(a, T, i);
+    float absmax = nf4_absmax(&a->w, i >> nf4_block_shift(&a->w), nested);
+    group_store(
+        a, T, i,
+        group_scale(T, nf4_table_lookup4(codebook, codes), nf4_table_lookup4(codebook, codes >> 16), absmax));
+}
+
+/* ---- a tile a warp, by scaled planes ----
+ *
+ * A lane makes the planes of RN_T(RN32(c * absmax)) for a piece of 32 elements, which lie in one block, and
+ * leaves them in shared memory. The warp then goes through its 32 pieces in memory order, 16 bytes of output
+ * a lane, so that each of its loads and stores is one piece of memory; a lane reads the planes of the element
+ * it is at (lanes in the same piece read the same address).
+ */
+enum { PIECE = 32, WARP_TILE = 32 * PIECE };
+
+/* What a lane loads of the tile that starts at element `start`: the codes of its groups, which are 32 groups
+ * apart, and the absmax of its piece. */
+template <enum element T> struct tile {
+    size_t start;
+    uint32_t codes[PIECE / GROUP_SIZE(T)];
+    struct nf4_stored absmax;
+};
+
+template <enum element T> DEVICE size_t tile_element(const struct tile<T> &tile, unsigned group)
+{
+    return tile.start + (group * 32 + threadIdx.x % 32) * GROUP_SIZE(T);
+}
+
+/* Whether all of the tile that starts there is there: then no group has to ask. */
+DEVICE bool tile_whole(const struct dequant_args *a, size_t start)
+{
+    return start + WARP_TILE <= a->count;
+}
+
+template <enum element T>
+DEVICE struct tile<T> tile_load(const struct dequant_args *a, enum recovery nested, size_t start) {
+    struct tile<T> tile = {
+        start, {0},
+        {
+            0.0f, 0
+        }
+    };
+    const size_t piece = start + threadIdx.x % 32 * PIECE;
+    if (piece < a->count)
+        tile.absmax = nf4_stored_load(&a->w, piece >> nf4_block_shift(&a->w), nested);
+    if (tile_whole(a, start)) {
+        UNROLL
+        for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
+            tile.codes[g] = whole_group_load(a, T, tile_element(tile, g));
+    } else {
+        UNROLL
+        for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
+            if (tile_element(tile, g) < a->count)
+                tile.codes[g] = group_load(a, T, tile_element(tile, g));
+    }
+    return tile;
+}
+
+/* A plane of each piece of a warp's tile. */
+typedef uint4 piece_planes[PIECE];
+
+template <int PLANES> DEVICE void planes_store(piece_planes *to, unsigned piece, nf4_planes<PLANES> p)
+{
+    UNROLL
+    for (int i = 0; i < PLANES; i++)
+        to[i][piece] = make_uint4(p.word[i][0], p.word[i][1], p.word[i][2], p.word[i][3]);
+}
+template <int PLANES> DEVICE nf4_planes<PLANES> planes_load(const piece_planes *from, unsigned piece)
+{
+    nf4_planes<PLANES> p;
+    UNROLL
+    for (int i = 0; i < PLANES; i++) {
+        uint4 v = load128(&from[i][piece]);
+        p.word[i][0] = v.x;
+        p.word[i][1] = v.y;
+        p.word[i][2] = v.z;
+        p.word[i][3] = v.w;
+    }
+    return p;
+}
+
+/* The outputs of group g of a tile, by the planes of its piece. */
+template <enum element T>
+DEVICE uint4 tile_lookup(const piece_planes *planes, const struct tile<T> &tile, unsigned g)
+{
+    const unsigned piece = (unsigned)(tile_element(tile, g) - tile.start) / PIECE;
+    if (T == ELEMENT_F32)
+        return nf4_lookup4(planes_load<4>(planes, piece), tile.codes[g]);
+    const nf4_planes<2> p = planes_load<2>(planes, piece);
+    const uint2 low = nf4_lookup4(p, tile.codes[g]), high = nf4_lookup4(p, tile.codes[g] >> 16);
+    return make_uint4(low.x, low.y, high.x, high.y);
+}
+
+/* Looks the tile's elements up and stores them. planes: this warp's room in shared memory, which no lane
+ * reads any more. All lanes. */
+template <enum element T>
+DEVICE void tile_store(const struct dequant_args *a, enum recovery nested, piece_planes *planes,
+                       const struct tile<T> &tile)
+{
+    const float absmax = nf4_stored_absmax(&a->w, tile.absmax, nested);
+    if (T == ELEMENT_F32)
+        planes_store<4>(planes, threadIdx.x % 32, nf4_scaled_planes_f32(absmax));
+    else
+        planes_store<2>(planes, threadIdx.x % 32, nf4_scaled_planes_16(T, absmax));
+    __syncwarp();
+    if (tile_whole(a, tile.start)) {
+        UNROLL
+        for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
+            whole_group_store(a, T, tile_element(tile, g), tile_lookup(planes, tile, g));
+    } else {
+        UNROLL
+        for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
+            if (tile_element(tile, g) < a->count)
+                group_store(a, T, tile_element(tile, g), tile_lookup(planes, tile, g));
+    }
+}
+
+/* ---- entries ---- */
+
 /* One thread for each group. */
 template <enum element T> static inline struct launch launch_groups(const struct dequant_args *a)
 {
     return launch_cover(a->count, GROUP_SIZE(T) * DEQUANT_THREADS, DEQUANT_THREADS);
 }
+
+/* dequant<element>(args, recovery) of the file in every type, plain and nested. */
+#define DEQUANT_ENTRIES(knobs, threads, launch)                                                              \
+    DEQUANT_TYPE(f32, ELEMENT_F32, knobs, threads, launch)                                                   \
+    DEQUANT_TYPE(f16, ELEMENT_F16, knobs, threads, launch)                                                   \
+    DEQUANT_TYPE(bf16, ELEMENT_BF16, knobs, threads, launch)
+#define DEQUANT_TYPE(type, element, knobs, threads, launch)                                                  \
+    DEQUANT_ENTRY(nf4_dequant_##type##__##knobs, element, ABSMAX_PLAIN, threads, launch)                     \
+    DEQUANT_ENTRY(nf4_dequant_##type##_twostep__##knobs, element, ABSMAX_TWOSTEP, threads, launch)           \
+    DEQUANT_ENTRY(nf4_dequant_##type##_fused__##knobs, element, ABSMAX_FUSED, threads, launch)
+#define DEQUANT_ENTRY(name, element, nested, threads, launch)                                                \
+    ENTRY(name, dequant, threads, launch<element>)                                                           \
+    {                                                                                                        \
+        dequant<element>(&a, nested);                                                                        \
+    }
 
 #endif

@@ -4,6 +4,9 @@
  *
  * A CUDA variant is one __global__ function with one parameter, the arguments of its operation (kernel.h), by
  * value, and one host function that says how to launch it. The same launch serves the executor and a GPU.
+ *
+ * A variant may have a second __global__ function, NAME_then, which starts when all blocks of the first have
+ * ended and sees what they wrote: in the workspace, or in the output. Its arguments are the same.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_ENTRY_H
 #define NF4BENCH_KERNELS_DEVICE_ENTRY_H
@@ -33,12 +36,14 @@ static inline struct launch launch_1d(size_t blocks, unsigned threads)
     return l;
 }
 
-/* One per variant and host build; its symbol is the variant's name and the build's suffix. */
+/* One per __global__ function and host build; its symbol is the function's name and the build's suffix. That
+ * of a variant has the variant's name. */
 struct entry {
     const char *name;
     unsigned threads_max;                      /* as declared to __launch_bounds__ */
     void (*run)(const void *args);             /* one CUDA thread; called by the executor on a fiber */
     struct launch (*launch)(const void *args); /* args: const struct <op>_args * */
+    const struct entry *next;                  /* launched after this one; NULL for none */
 };
 
 #endif

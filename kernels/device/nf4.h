@@ -20,12 +20,15 @@ enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16 };
 enum recovery { ABSMAX_PLAIN, ABSMAX_TWOSTEP, ABSMAX_FUSED };
 enum decoding { CODEBOOK_F32, CODEBOOK_OUT }; /* fp32, or rounded to the 16-bit type first */
 
+#define NF4_CODEBOOK                                                                                         \
+    {                                                                                                        \
+        -0x1p+0f, -0x1.647362p-1f, -0x1.0cd66p-1f, -0x1.94654p-2f, -0x1.23449ap-2f, -0x1.7a6a7ep-3f,         \
+            -0x1.74f0e2p-4f, 0x0p+0f, 0x1.45f5fep-4f, 0x1.4995c6p-3f, 0x1.f809bap-3f, 0x1.5a0674p-2f,        \
+            0x1.c34970p-2f, 0x1.200f56p-1f, 0x1.722766p-1f, 0x1p+0f                                          \
+    }
+
 /* Indexed by constants (an operand of the multiply) or to fill a table in shared memory. */
-CONSTANT float nf4_codebook[16] = {
-    -0x1p+0f,        -0x1.647362p-1f, -0x1.0cd66p-1f, -0x1.94654p-2f, -0x1.23449ap-2f, -0x1.7a6a7ep-3f,
-    -0x1.74f0e2p-4f, 0x0p+0f,         0x1.45f5fep-4f, 0x1.4995c6p-3f, 0x1.f809bap-3f,  0x1.5a0674p-2f,
-    0x1.c34970p-2f,  0x1.200f56p-1f,  0x1.722766p-1f, 0x1p+0f,
-};
+CONSTANT float nf4_codebook[16] = NF4_CODEBOOK;
 
 /* ---- the launch ---- */
 
@@ -33,6 +36,15 @@ CONSTANT float nf4_codebook[16] = {
 static inline struct launch launch_cover(size_t items, size_t each, unsigned threads)
 {
     return launch_1d((items + each - 1) / each, threads);
+}
+
+/* The same for blocks that cost something to start: as long as there are fewer than `most`, each does its
+ * `each` items `turns` times, and when there are `most`, as often as it takes. */
+static inline struct launch launch_turns(size_t items, size_t each, size_t turns, size_t most,
+                                         unsigned threads)
+{
+    const size_t blocks = (items + each * turns - 1) / (each * turns);
+    return launch_1d(blocks < most ? blocks : most, threads);
 }
 
 /* ---- the 16-bit types ---- */
@@ -83,15 +95,31 @@ DEVICE unsigned nf4_block_shift(const struct nf4_weights *w)
     return (unsigned)__popc((uint32_t)w->blocksize - 1);
 }
 
+/* What is stored of a block's absmax: itself, or its code and the scale of its group of 256 blocks. A loop
+ * loads it ahead, so that nested_map, which the code selects from, is not waited for as well. */
+struct nf4_stored {
+    float scale;
+    uint32_t code;
+};
+DEVICE struct nf4_stored nf4_stored_load(const struct nf4_weights *w, size_t b, enum recovery nested)
+{
+    if (nested == ABSMAX_PLAIN)
+        return {w->absmax[b], 0};
+    return {w->nested_absmax[b / 256], w->absmax_code[b]};
+}
+DEVICE float nf4_stored_absmax(const struct nf4_weights *w, struct nf4_stored s, enum recovery nested)
+{
+    if (nested == ABSMAX_PLAIN)
+        return s.scale;
+    if (nested == ABSMAX_FUSED)
+        return __fmaf_rn(w->nested_map[s.code], s.scale, w->nested_offset);
+    return __fadd_rn(__fmul_rn(w->nested_map[s.code], s.scale), w->nested_offset);
+}
+
 /* absmax of block b. */
 DEVICE float nf4_absmax(const struct nf4_weights *w, size_t b, enum recovery nested)
 {
-    if (nested == ABSMAX_PLAIN)
-        return w->absmax[b];
-    float value = w->nested_map[w->absmax_code[b]], scale = w->nested_absmax[b / 256];
-    if (nested == ABSMAX_FUSED)
-        return __fmaf_rn(value, scale, w->nested_offset);
-    return __fadd_rn(__fmul_rn(value, scale), w->nested_offset);
+    return nf4_stored_absmax(w, nf4_stored_load(w, b, nested), nested);
 }
 
 DEVICE uint32_t nf4_code(const uint8_t *packed, size_t i)
@@ -212,6 +240,26 @@ DEVICE float4 nf4_decode4(enum element t, enum decoding decode, uint32_t codes)
     }
     uint2 v = nf4_lookup4(nf4_planes_16(t), codes);
     return make_float4(low_of_pair(t, v.x), high_of_pair(t, v.x), low_of_pair(t, v.y), high_of_pair(t, v.y));
+}
+
+/* ---- lookups in memory and by shuffle ---- */
+
+/* Values of the four codes in the low half of `codes`, of a table in any memory. */
+DEVICE float4 nf4_table_lookup4(const float *codebook, uint32_t codes)
+{
+    return make_float4(codebook[codes >> 4 & 15], codebook[codes & 15], codebook[codes >> 12 & 15],
+                       codebook[codes >> 8 & 15]);
+}
+
+/* Values of the four codes in the low half of `codes`, where lane l holds entry l % 16 of the table. All
+ * lanes. */
+DEVICE float4 nf4_shuffle_lookup4(float mine, uint32_t codes)
+{
+    float value[4];
+    UNROLL
+    for (unsigned j = 0; j < 4; j++)
+        value[j] = __shfl_sync(0xffffffffu, mine, (int)(codes >> 4 * (j ^ 1) & 15));
+    return make_float4(value[0], value[1], value[2], value[3]);
 }
 
 #endif

@@ -5,6 +5,8 @@
  * whole kernel), 20 byte permutes for four weights. It should be fast because nothing but the weights and the
  * output goes through the memory pipe, and there is no barrier to start with. The c16 contract rounds the
  * codebook to the 16-bit type first, so that two planes do, with 8 permutes for four weights.
+ *
+ * Instructions a weight (dequant.h): 19.8 for bf16, 25.0 for fp32.
  */
 #include "kernels/device/dequant.h"
 
@@ -24,13 +26,13 @@ DEVICE void dequant(const struct dequant_args *a, enum element t, enum decoding 
     {                                                                                                        \
         dequant(&a, element, decode, nested);                                                                \
     }
-#define DEQUANT_TYPE(type, element, decode)                                                                  \
+#define DEQUANT_DECODE(type, element, decode)                                                                \
     DEQUANT(nf4_dequant_##type##__sm75_prmt, element, decode, ABSMAX_PLAIN)                                  \
     DEQUANT(nf4_dequant_##type##_twostep__sm75_prmt, element, decode, ABSMAX_TWOSTEP)                        \
     DEQUANT(nf4_dequant_##type##_fused__sm75_prmt, element, decode, ABSMAX_FUSED)
 
-DEQUANT_TYPE(f32, ELEMENT_F32, CODEBOOK_F32)
-DEQUANT_TYPE(f16, ELEMENT_F16, CODEBOOK_F32)
-DEQUANT_TYPE(bf16, ELEMENT_BF16, CODEBOOK_F32)
-DEQUANT_TYPE(f16_c16, ELEMENT_F16, CODEBOOK_OUT)
-DEQUANT_TYPE(bf16_c16, ELEMENT_BF16, CODEBOOK_OUT)
+DEQUANT_DECODE(f32, ELEMENT_F32, CODEBOOK_F32)
+DEQUANT_DECODE(f16, ELEMENT_F16, CODEBOOK_F32)
+DEQUANT_DECODE(bf16, ELEMENT_BF16, CODEBOOK_F32)
+DEQUANT_DECODE(f16_c16, ELEMENT_F16, CODEBOOK_OUT)
+DEQUANT_DECODE(bf16_c16, ELEMENT_BF16, CODEBOOK_OUT)

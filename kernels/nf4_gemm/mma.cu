@@ -16,7 +16,7 @@
  * If K is not a multiple of 32, blocks and bytes may start anywhere in a step, and each weight is found for
  * itself; if not of 8, X is copied by element. Slow, and right.
  */
-#include "kernels/device/gemm.h"
+#include "kernels/device/mma.h"
 
 enum {
     THREADS = 128,
@@ -24,7 +24,6 @@ enum {
     ROWS = 64,
     COLUMNS = 8, /* of a warp */
     DEPTH = 64,  /* k of a stage */
-    STEP = 16,   /* k of one mma */
     STEPS = DEPTH / STEP,
     PITCH = DEPTH + 8,
 };
@@ -39,19 +38,10 @@ typedef uint16_t x_stage[ROWS][PITCH];
 /* X[.., k .. k + DEPTH) to shared memory, zero where there is none. All threads. */
 DEVICE void stage_x(x_stage &stage, const struct gemm_args *a, size_t k)
 {
-    const uint16_t *x = (const uint16_t *)a->x;
     const unsigned rows = ((unsigned)a->m + 15) / 16 * 16, pieces = DEPTH / 8;
     for (unsigned i = threadIdx.x; i < rows * pieces; i += THREADS) {
         const unsigned row = i / pieces, column = i % pieces * 8;
-        uint16_t *to = &stage[row][column];
-        if (a->k % 8 == 0) {
-            bool inside = row < a->m && k + column < a->k;
-            cp_async16(to, x + row * a->k + k + column, inside ? 16 : 0);
-        } else {
-            UNROLL
-            for (unsigned j = 0; j < 8; j++)
-                to[j] = row < a->m && k + column + j < a->k ? x[row * a->k + k + column + j] : 0;
-        }
+        stage_x8(&stage[row][column], a, a->k, row, k + column, a->k);
     }
 }
 
@@ -74,29 +64,6 @@ DEVICE struct w_stage stage_w(const struct gemm_args *a, enum recovery nested, s
         if (k + half * 32 < a->k)
             stage.absmax[half] = nf4_absmax(&a->w, (i + half * 32) >> shift, nested);
     return stage;
-}
-
-/* Weights k and k + 1 of row n, wherever they lie, 0 where there are none. */
-DEVICE uint32_t gather_pair(const struct gemm_args *a, enum element t, enum recovery nested,
-                            const float *codebook, size_t n, size_t k)
-{
-    const unsigned shift = nf4_block_shift(&a->w);
-    float w[2] = {0.0f, 0.0f};
-    UNROLL
-    for (unsigned j = 0; j < 2; j++)
-        if (n < a->n && k + j < a->k) {
-            const size_t i = n * a->k + k + j;
-            w[j] = __fmul_rn(codebook[nf4_code(a->w.packed, i)], nf4_absmax(&a->w, i >> shift, nested));
-        }
-    return pair_of_f32(t, w[0], w[1]);
-}
-
-DEVICE void mma(enum element t, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
-{
-    if (t == ELEMENT_F16)
-        mma_m16n8k16_f16(d, a, b);
-    else
-        mma_m16n8k16_bf16(d, a, b);
 }
 
 DEVICE void gemm(const struct gemm_args *a, enum element t, enum recovery nested)
@@ -148,8 +115,8 @@ DEVICE void gemm(const struct gemm_args *a, enum element t, enum recovery nested
                 b[0] = v.x;
                 b[1] = v.y;
             } else {
-                b[0] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair);
-                b[1] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair + 8);
+                b[0] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair, a->k);
+                b[1] = gather_pair(a, t, nested, codebook, n, k + s * STEP + 2 * pair + 8, a->k);
             }
             UNROLL
             for (unsigned tile = 0; tile < ROWS / 16; tile++)

@@ -31,6 +31,21 @@ def test_racy(nf4bench):
     assert "nf4_dequant_bf16__example" in done.stdout
 
 
+def test_second_launch(nf4bench, tmp_path):
+    done = nf4bench("try", HERE / "then.cu")
+    print(done.stdout)
+    assert "PASS, 1 entries" in done.stdout
+    text = (HERE / "then.cu").read_text()
+    without = tmp_path / "without.cu"
+    without.write_text(text[:text.index("ENTRY_THEN")])
+    assert "exhaustive_decode" in nf4bench("try", without, "--fast", code=1).stdout
+    faulty = tmp_path / "faulty.cu"
+    faulty.write_text(text.replace("out[i] = ", "out[i + a.count] = "))
+    done = nf4bench("try", faulty, "--checked", "--first", code=1)
+    print(done.stdout)
+    assert "nf4_dequant_f32__then_then" in done.stdout and "out-of-bounds" in done.stdout
+
+
 def test_wrong(nf4bench):
     done = nf4bench("try", HERE / "wrong.cu", "--fast", code=1)
     print(done.stdout)

@@ -1,0 +1,164 @@
+/*
+ * gemv.h: products of one row of X (m = 1) with rows of W, by warps.
+ *
+ * The contract sblk_acc32w8: lane l takes every 32nd word, 8 k, of a row: 4 bytes of weights, of which a warp
+ * reads 128 in one piece, and 16 bytes of x (fp32: 32). A lane is a chain, and the codes' values are
+ * multiplied unscaled: a block's absmax is applied once, to the lane's sum over the block, so that a weight
+ * costs its lookup and one fma, and nothing is rounded on the way. The 32 sums meet in a tree of shuffles.
+ *
+ * Where a row's words do not start on words of memory (k no multiple of 8), and at its end, elements go one
+ * by one.
+ */
+#ifndef NF4BENCH_KERNELS_DEVICE_GEMV_H
+#define NF4BENCH_KERNELS_DEVICE_GEMV_H
+
+#include "kernels/device/gemm.h"
+
+enum { LANES = 32, WORD = 8, STRIDE = LANES * WORD };
+
+/* A lane's chain: the sum over finished blocks, and over the one that it is in. */
+struct chain {
+    float sum, run;
+    struct nf4_stored absmax; /* of the block; its loads have until the block's end */
+    size_t block;             /* NO_BLOCK: none yet */
+};
+#define NO_BLOCK ((size_t)-1)
+
+DEVICE void chain_end(struct chain *c, const struct gemm_args *a, enum recovery nested)
+{
+    if (c->block != NO_BLOCK)
+        c->sum = __fmaf_rn(c->run, nf4_stored_absmax(&a->w, c->absmax, nested), c->sum);
+}
+/* The next element lies in `block`. */
+DEVICE void chain_enter(struct chain *c, const struct gemm_args *a, enum recovery nested, size_t block)
+{
+    if (block == c->block)
+        return;
+    chain_end(c, a, nested);
+    c->run = 0.0f;
+    c->block = block;
+    c->absmax = nf4_stored_load(&a->w, block, nested);
+}
+
+/* x[k .. k + 7], of which `left` exist. k is a multiple of 8. */
+DEVICE void x_load(float (&x)[WORD], const struct gemm_args *a, enum element t, size_t k, size_t left)
+{
+    if (left < WORD) {
+        UNROLL
+        for (unsigned j = 0; j < WORD; j++)
+            x[j] = j < left ? load_element(t, a->x, k + j) : 0.0f;
+    } else if (t == ELEMENT_F32) {
+        const uint4 low = load128((const float *)a->x + k), high = load128((const float *)a->x + k + 4);
+        const uint32_t word[WORD] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+        UNROLL
+        for (unsigned j = 0; j < WORD; j++)
+            x[j] = __uint_as_float(word[j]);
+    } else {
+        const uint4 all = load128((const uint16_t *)a->x + k);
+        const uint32_t pair[WORD / 2] = {all.x, all.y, all.z, all.w};
+        UNROLL
+        for (unsigned j = 0; j < WORD; j += 2) {
+            x[j] = low_of_pair(t, pair[j / 2]);
+            x[j + 1] = high_of_pair(t, pair[j / 2]);
+        }
+    }
+}
+
+/* The products of x with 8 elements of one block, whose values are `low` and `high`. */
+DEVICE void chain_add(struct chain *c, const float (&x)[WORD], float4 low, float4 high)
+{
+    const float w[WORD] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+    UNROLL
+    for (unsigned j = 0; j < WORD; j++)
+        c->run = __fmaf_rn(x[j], w[j], c->run);
+}
+/* The same with the elements from i on, of which `left` exist, whatever their blocks. */
+DEVICE void chain_add_each(struct chain *c, const struct gemm_args *a, enum recovery nested, size_t i,
+                           size_t left, const float (&x)[WORD], float4 low, float4 high)
+{
+    const unsigned shift = nf4_block_shift(&a->w);
+    const float w[WORD] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+    UNROLL
+    for (unsigned j = 0; j < WORD; j++)
+        if (j < left) {
+            chain_enter(c, a, nested, (i + j) >> shift);
+            c->run = __fmaf_rn(x[j], w[j], c->run);
+        }
+}
+
+/* The sum of the lanes' values, in lane 0. All lanes. */
+DEVICE float lanes_sum(float sum)
+{
+    UNROLL
+    for (int h = LANES / 2; h; h /= 2)
+        sum = __fadd_rn(sum, __shfl_down_sync(0xffffffffu, sum, h));
+    return sum;
+}
+
+/* The sum of row n over [begin, end), in lane 0; begin is a multiple of STRIDE. lookup4(codes) gives the
+ * values of the four codes in the low half; it may be a collective. All lanes. */
+template <enum element T, class Lookup>
+DEVICE float row_sum(const struct gemm_args *a, enum recovery nested, size_t n, size_t begin, size_t end,
+                     Lookup lookup4)
+{
+    struct chain c = {0.0f, 0.0f, {0.0f, 0}, NO_BLOCK};
+    for (size_t first = begin; first < end; first += STRIDE) {
+        const size_t k = first + threadIdx.x % LANES * WORD, i = n * a->k + k, left = k < end ? end - k : 0;
+        const bool word = i % WORD == 0 && left >= WORD;
+        const uint32_t codes = word ? load_stream32(a->w.packed + i / 2) : nf4_codes(a->w.packed, i, left);
+        float x[WORD];
+        x_load(x, a, T, k, left);
+        const float4 low = lookup4(codes), high = lookup4(codes >> 16);
+        if (word) {
+            chain_enter(&c, a, nested, i >> nf4_block_shift(&a->w));
+            chain_add(&c, x, low, high);
+        } else {
+            chain_add_each(&c, a, nested, i, left, x, low, high);
+        }
+    }
+    chain_end(&c, a, nested);
+    return lanes_sum(c.sum);
+}
+
+/* ---- a row a warp ---- */
+
+enum { ROW_THREADS = 256 };
+
+static inline struct launch launch_rows(const struct gemm_args *a)
+{
+    return launch_cover(a->n, ROW_THREADS / LANES, ROW_THREADS);
+}
+
+template <enum element T, class Lookup>
+DEVICE void gemv_row(const struct gemm_args *a, enum recovery nested, Lookup lookup4)
+{
+    const size_t n = global_thread() / LANES;
+    if (n >= a->n)
+        return;
+    const float sum = row_sum<T>(a, nested, n, 0, a->k, lookup4);
+    if (threadIdx.x % LANES == 0)
+        gemm_store(a, T, 0, n, sum);
+}
+
+/* ---- entries ---- */
+
+/* gemv<element>(args, decoding, recovery) of the file in every type, with the codebook in fp32 and rounded,
+ * plain and nested. sums: the contract from sblk to the number of splits. */
+#define GEMV_ENTRIES(sums, knobs, threads, launch)                                                           \
+    GEMV_TYPE(f32, ELEMENT_F32, CODEBOOK_F32, sums, knobs, threads, launch)                                  \
+    GEMV_TYPE(f16, ELEMENT_F16, CODEBOOK_F32, sums, knobs, threads, launch)                                  \
+    GEMV_TYPE(bf16, ELEMENT_BF16, CODEBOOK_F32, sums, knobs, threads, launch)                                \
+    GEMV_TYPE(f16_c16, ELEMENT_F16, CODEBOOK_OUT, sums, knobs, threads, launch)                              \
+    GEMV_TYPE(bf16_c16, ELEMENT_BF16, CODEBOOK_OUT, sums, knobs, threads, launch)
+#define GEMV_TYPE(type, element, decode, sums, knobs, threads, launch)                                       \
+    GEMV_ENTRY(nf4_gemm_##type##_##sums##__##knobs, element, decode, ABSMAX_PLAIN, threads, launch)          \
+    GEMV_ENTRY(nf4_gemm_##type##_##sums##_twostep__##knobs, element, decode, ABSMAX_TWOSTEP, threads,        \
+               launch)                                                                                       \
+    GEMV_ENTRY(nf4_gemm_##type##_##sums##_fused__##knobs, element, decode, ABSMAX_FUSED, threads, launch)
+#define GEMV_ENTRY(name, element, decode, nested, threads, launch)                                           \
+    ENTRY(name, gemm, threads, launch)                                                                       \
+    {                                                                                                        \
+        gemv<element>(&a, decode, nested);                                                                   \
+    }
+
+#endif

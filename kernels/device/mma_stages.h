@@ -1,0 +1,237 @@
+/*
+ * mma_stages.h: gemm for up to 64 rows on the tensor cores, straight from a checkpoint's bytes, with X and W
+ * four stages ahead; k whole, or in S ranges whose sums are added in order.
+ *
+ * A block makes up to 64 rows of 8 columns for each of its warps. A stage is 128 k: of X as much as there are
+ * rows, of W 64 bytes a column, both by cp.async; three stages are under way while one is worked on, with
+ * one barrier a stage. Rows are padded in shared memory by 16 bytes, so that the 8 rows that ldmatrix, or a
+ * warp's reads of W, touch at once lie in different banks. The four lanes that share a column load the absmax
+ * of 32 k each, two stages ahead, and pass them on by shuffle.
+ *
+ * A weight is looked up in planes of RN_T(RN32(c * absmax)), which a lane builds when its column enters a
+ * block (nf4_dequant/prmt_scaled.cu). Of the 8 bytes of a step (16 k) a lane picks two: k = 2 pair, +1 and k
+ * = 2 pair + 8, +9, the pairs of a B fragment.
+ *
+ * If K or a range of k is not a multiple of 32, blocks and bytes may start anywhere in a step, and each
+ * weight is found for itself; if K is not a multiple of 8, X is copied by element. Slow, and right.
+ *
+ * S ranges are S blocks along y, whose sums wait in the workspace for a second launch. Where they do not fit
+ * in there (S * M * N * 4 bytes), a block does all ranges, one after the other, and adds the sums itself.
+ */
+#ifndef NF4BENCH_KERNELS_DEVICE_MMA_STAGES_H
+#define NF4BENCH_KERNELS_DEVICE_MMA_STAGES_H
+
+#include "kernels/device/mma.h"
+
+enum {
+    ROWS = 64,
+    COLUMNS = 8, /* of a warp */
+    DEPTH = 128, /* k of a stage */
+    PIECE = 32,  /* k with one absmax, 16 bytes of W */
+    PIECES = DEPTH / PIECE,
+    STAGES = 4,
+    X_PITCH = DEPTH + 8,      /* elements */
+    W_PITCH = DEPTH / 2 + 16, /* bytes */
+};
+
+#define STAGE_ROWS(m)         (((m) + 15) / 16 * 16)
+#define STAGE_BYTES(m, warps) (STAGE_ROWS(m) * X_PITCH * 2 + (warps)*COLUMNS * W_PITCH)
+#define SPLITS_FIT(a, splits)                                                                                \
+    ((size_t)4 * (splits) * (a)->m * (a)->n <= GEMM_WORKSPACE_BYTES((a)->m, (a)->n, (a)->k))
+
+template <int WARPS, int SPLITS> static inline struct launch launch_stages(const struct gemm_args *a)
+{
+    struct launch l = launch_cover(a->n, WARPS * COLUMNS, WARPS * 32);
+    l.grid[1] = SPLITS_FIT(a, SPLITS) ? SPLITS : 1;
+    l.shared = STAGES * STAGE_BYTES(a->m, WARPS);
+    return l;
+}
+
+/* X and W of k .. k + DEPTH to a stage, zero from `end` on. All threads. */
+template <int WARPS>
+DEVICE void stage_load(unsigned char *stage, const struct gemm_args *a, bool aligned, size_t k, size_t end)
+{
+    const unsigned rows = STAGE_ROWS((unsigned)a->m);
+    uint16_t *x = (uint16_t *)stage;
+    uint8_t *w = stage + rows * X_PITCH * 2;
+    for (unsigned i = threadIdx.x; i < rows * (DEPTH / 8); i += WARPS * 32) {
+        const unsigned row = i / (DEPTH / 8), column = i % (DEPTH / 8) * 8;
+        stage_x8(x + row * X_PITCH + column, a, a->k, row, k + column, end);
+    }
+    if (!aligned)
+        return;
+    for (unsigned i = threadIdx.x; i < WARPS * COLUMNS * PIECES; i += WARPS * 32) {
+        const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + i / PIECES, piece = k + i % PIECES * PIECE;
+        const bool inside = n < a->n && piece < end;
+        cp_async16(w + i / PIECES * W_PITCH + i % PIECES * 16, a->w.packed + (n * a->k + piece) / 2,
+                   inside ? 16 : 0);
+    }
+}
+
+/* d += the 16 rows of each tile * b, for the step that starts at element `x` of a stage's first row. */
+template <enum element T>
+DEVICE void step_mma(float (&d)[ROWS / 16][4], const struct gemm_args *a, const uint16_t *x,
+                     const uint32_t (&b)[2])
+{
+    const unsigned lane = threadIdx.x % 32;
+    UNROLL
+    for (unsigned tile = 0; tile < ROWS / 16; tile++)
+        if (tile * 16 < a->m) {
+            uint32_t fragment[4];
+            ldmatrix_x4(fragment, x + (tile * 16 + lane % 16) * X_PITCH + lane / 16 * 8);
+            mma(T, d[tile], fragment, b);
+        }
+}
+
+/* sum = X[:, begin .. end) * W[n, begin .. end) for the warp's columns. memory: the stages. All threads. */
+template <enum element T, int WARPS>
+DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enum recovery nested,
+                      unsigned char *memory, const float *codebook, bool aligned, size_t begin, size_t end)
+{
+    const unsigned lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
+    const unsigned local = threadIdx.x / 32 * COLUMNS + group, shift = nf4_block_shift(&a->w);
+    const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + local; /* this lane's row of W */
+    const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS);
+    UNROLL
+    for (int tile = 0; tile < ROWS / 16; tile++) {
+        UNROLL
+        for (int i = 0; i < 4; i++)
+            sum[tile][i] = 0.0f;
+    }
+    UNROLL
+    for (unsigned s = 0; s < STAGES - 1; s++) {
+        stage_load<WARPS>(memory + s * bytes, a, aligned, begin + s * DEPTH, end);
+        cp_async_commit();
+    }
+
+    /* This lane's piece of the present stage, and what is stored of those of the next two. */
+    const size_t mine = n < a->n && aligned ? pair * PIECE : end;
+    struct nf4_stored stored[2] = {{0.0f, 0}, {0.0f, 0}};
+    float absmax = 0.0f;
+    if (begin + mine < end)
+        absmax = nf4_absmax(&a->w, (n * a->k + begin + mine) >> shift, nested);
+    if (begin + DEPTH + mine < end)
+        stored[0] = nf4_stored_load(&a->w, (n * a->k + begin + DEPTH + mine) >> shift, nested);
+    nf4_planes<2> planes = nf4_scaled_planes_16(T, 0.0f);
+    uint32_t scaled_by = 0;
+
+    unsigned slot = 0;
+    for (size_t k = begin; k < end; k += DEPTH) {
+        cp_async_wait<STAGES - 2>();
+        __syncthreads(); /* stage `slot` is there, and no warp reads the one before any more */
+        stage_load<WARPS>(memory + (slot + STAGES - 1) % STAGES * bytes, a, aligned, k + (STAGES - 1) * DEPTH,
+                          end);
+        cp_async_commit();
+        if (k + 2 * DEPTH + mine < end)
+            stored[1] = nf4_stored_load(&a->w, (n * a->k + k + 2 * DEPTH + mine) >> shift, nested);
+
+        const uint16_t *x = (const uint16_t *)(memory + slot * bytes);
+        if (aligned) {
+            const uint8_t *w = (const uint8_t *)(x + STAGE_ROWS((unsigned)a->m) * X_PITCH) + local * W_PITCH;
+            UNROLL
+            for (unsigned p = 0; p < PIECES; p++)
+                if (k + p * PIECE < end) {
+                    const float scale = __shfl_sync(0xffffffffu, absmax, (int)(group * 4 + p));
+                    if (__float_as_uint(scale) != scaled_by) {
+                        planes = nf4_scaled_planes_16(T, scale);
+                        scaled_by = __float_as_uint(scale);
+                    }
+                    const uint4 codes = load128(w + p * 16);
+                    const unsigned pick = pair | (pair + 4) << 4;
+                    const uint2 first = nf4_lookup4(planes, prmt(codes.x, codes.y, pick));
+                    const uint2 second = nf4_lookup4(planes, prmt(codes.z, codes.w, pick));
+                    const uint32_t b[2][2] = {{first.x, first.y}, {second.x, second.y}};
+                    step_mma<T>(sum, a, x + p * PIECE, b[0]);
+                    step_mma<T>(sum, a, x + p * PIECE + STEP, b[1]);
+                }
+        } else {
+            for (unsigned s = 0; s < DEPTH && k + s < end; s += STEP) {
+                const size_t at = k + s + 2 * pair;
+                const uint32_t b[2] = {gather_pair(a, T, nested, codebook, n, at, end),
+                                       gather_pair(a, T, nested, codebook, n, at + 8, end)};
+                step_mma<T>(sum, a, x + s, b);
+            }
+        }
+        absmax = 0.0f;
+        if (k + DEPTH + mine < end)
+            absmax = nf4_stored_absmax(&a->w, stored[0], nested);
+        stored[0] = stored[1];
+        slot = (slot + 1) % STAGES;
+    }
+    cp_async_wait<0>();
+    __syncthreads();
+}
+
+/* Calls store(row, column, value) for all outputs of the warp that there are. */
+template <int WARPS, class Store>
+DEVICE void tile_outputs(const struct gemm_args *a, const float (&sum)[ROWS / 16][4], Store store)
+{
+    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const size_t column = ((size_t)blockIdx.x * WARPS + warp) * COLUMNS + lane % 4 * 2;
+    UNROLL
+    for (unsigned tile = 0; tile < ROWS / 16; tile++) {
+        UNROLL
+        for (unsigned i = 0; i < 4; i++) {
+            const size_t row = tile * 16 + lane / 4 + i / 2 * 8;
+            if (row < a->m && column + i % 2 < a->n)
+                store(row, column + i % 2, sum[tile][i]);
+        }
+    }
+}
+
+template <enum element T, int WARPS, int SPLITS>
+DEVICE void gemm_stages(const struct gemm_args *a, enum recovery nested)
+{
+    DYNAMIC_SHARED(memory);
+    SHARED(float, codebook, [16]);
+    if (threadIdx.x < 16)
+        codebook[threadIdx.x] = nf4_codebook[threadIdx.x];
+    __syncthreads();
+    const size_t length = ((a->k + SPLITS - 1) / SPLITS + STEP - 1) / STEP * STEP;
+    const bool aligned = a->k % PIECE == 0 && (SPLITS == 1 || length % PIECE == 0);
+
+    float total[ROWS / 16][4] = {};
+    for (unsigned split = blockIdx.y; split < SPLITS; split += gridDim.y) {
+        const size_t begin = split * length, end = begin + length < a->k ? begin + length : a->k;
+        float sum[ROWS / 16][4];
+        range_sum<T, WARPS>(sum, a, nested, memory, codebook, aligned, begin, end);
+        UNROLL
+        for (unsigned tile = 0; tile < ROWS / 16; tile++) {
+            UNROLL
+            for (unsigned i = 0; i < 4; i++)
+                total[tile][i] = split == blockIdx.y ? sum[tile][i] : __fadd_rn(total[tile][i], sum[tile][i]);
+        }
+    }
+    if (gridDim.y == 1) {
+        tile_outputs<WARPS>(
+            a, total, [=](size_t row, size_t column, float value) { gemm_store(a, T, row, column, value); });
+    } else {
+        float *partial = (float *)a->workspace + blockIdx.y * a->m * a->n;
+        tile_outputs<WARPS>(
+            a, total, [=](size_t row, size_t column, float value) { partial[row * a->n + column] = value; });
+    }
+}
+
+/* ---- the second launch: a thread for each output ---- */
+
+enum { SUM_THREADS = 256 };
+
+template <int SPLITS> static inline struct launch launch_sums(const struct gemm_args *a)
+{
+    return launch_cover(SPLITS_FIT(a, SPLITS) ? a->m * a->n : 1, SUM_THREADS, SUM_THREADS);
+}
+
+template <enum element T, int SPLITS> DEVICE void gemm_sums(const struct gemm_args *a)
+{
+    const size_t i = global_thread(), count = a->m * a->n;
+    const float *partial = (const float *)a->workspace;
+    if (i >= count || !SPLITS_FIT(a, SPLITS))
+        return;
+    float sum = partial[i];
+    UNROLL
+    for (unsigned s = 1; s < SPLITS; s++)
+        sum = __fadd_rn(sum, partial[s * count + i]);
+    gemm_store(a, T, i / a->n, i % a->n, sum);
+}
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * NF4 dequantize with scaled planes and a grid that stays: the last rung.
+ *
+ * As prmt_scaled, but a warp goes through many tiles and loads the next one's codes and absmax before it
+ * looks up the present one's: 4 loads of 4 bytes (fp32: 8 of 2) are under way in each lane at all times, a
+ * nested absmax is recovered from what came with them, and no time goes to starting blocks. What is left
+ * should be the output's 16-byte stores, which are marked not to stay in the caches.
+ *
+ * The grid stops growing at BLOCKS: 14 blocks of 64 threads for each of an H100's 132 SMs, which fit with
+ * up to 72 registers a thread (fp32), so that all of them run at once. A launch does not know its GPU; with
+ * another number of SMs the blocks take a broken number of rounds, as those of any grid do.
+ *
+ * Instructions a weight (dequant.h): 8.0 for bf16, 14.4 for fp32.
+ */
+#include "kernels/device/dequant.h"
+
+enum { THREADS = 64, WARPS = THREADS / 32, TURNS = 2, BLOCKS = 132 * 14 };
+
+template <enum element T> static inline struct launch launch_tiles(const struct dequant_args *a)
+{
+    return launch_turns(a->count, WARPS * WARP_TILE, TURNS, BLOCKS, THREADS);
+}
+
+template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
+{
+    SHARED(piece_planes, planes, [WARPS][T == ELEMENT_F32 ? 4 : 2]);
+    const size_t stride = (size_t)gridDim.x * WARPS * WARP_TILE;
+    struct tile<T> next = tile_load<T>(a, nested, global_thread() / 32 * WARP_TILE);
+    while (next.start < a->count) {
+        const struct tile<T> tile = next;
+        next = tile_load<T>(a, nested, tile.start + stride);
+        tile_store<T>(a, nested, planes[threadIdx.x / 32], tile);
+        __syncwarp();
+    }
+}
+
+DEQUANT_ENTRIES(sm75_prmt_persistent, THREADS, launch_tiles)

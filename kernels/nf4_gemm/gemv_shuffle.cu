@@ -1,0 +1,19 @@
+/*
+ * NF4 gemm of one row (m = 1), the codebook in the lanes.
+ *
+ * As gemv_prmt, with a shuffle for each weight instead of 5 permutes (c16: 2): lane l holds entry l % 16.
+ * Fewer instructions, but each goes through the pipe of shared memory, which takes one for a warp every other
+ * cycle: a wash against the fp32 permutes, and behind those of c16.
+ */
+#include "kernels/device/gemv.h"
+
+template <enum element T>
+DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery nested)
+{
+    float mine = nf4_codebook[threadIdx.x % 16];
+    if (decode == CODEBOOK_OUT)
+        mine = round_element(T, mine);
+    gemv_row<T>(a, nested, [=](uint32_t codes) { return nf4_shuffle_lookup4(mine, codes); });
+}
+
+GEMV_ENTRIES(sblk_acc32w8, sm75_shuffle, ROW_THREADS, launch_rows)

@@ -1,0 +1,39 @@
+/*
+ * NF4 gemm for up to 64 rows on the tensor cores, k divided among four blocks.
+ *
+ * As mma_stages, for outputs of few columns: 4096 of them are 128 blocks of 4 warps, one for each scheduler
+ * of an H100, which has nothing to do while that warp waits. Four blocks share a range of columns here, a
+ * quarter of k each, and a second launch adds their sums in order. There are then blocks enough to make them
+ * twice as wide, 64 columns, so that X is read half as often.
+ */
+#include "kernels/device/mma_stages.h"
+
+enum { WARPS = 8, SPLITS = 4 };
+
+static inline struct launch launch(const struct gemm_args *a)
+{
+    return launch_stages<WARPS, SPLITS>(a);
+}
+
+static inline struct launch launch_then(const struct gemm_args *a)
+{
+    return launch_sums<SPLITS>(a);
+}
+
+#define GEMM(name, element, nested)                                                                          \
+    ENTRY(name, gemm, WARPS * 32, launch)                                                                    \
+    {                                                                                                        \
+        gemm_stages<element, WARPS, SPLITS>(&a, nested);                                                     \
+    }                                                                                                        \
+    ENTRY_THEN(name, gemm, SUM_THREADS, launch_then)                                                         \
+    {                                                                                                        \
+        gemm_sums<element, SPLITS>(&a);                                                                      \
+    }
+#define GEMM_TYPE(type, element)                                                                             \
+    GEMM(nf4_gemm_##type##_mma80x4__sm80_stages_64x64x128, element, ABSMAX_PLAIN)                            \
+    GEMM(nf4_gemm_##type##_mma80x4_fused__sm80_stages_64x64x128, element, ABSMAX_FUSED)                      \
+    GEMM(nf4_gemm_##type##_mma90x4__sm80_stages_64x64x128, element, ABSMAX_PLAIN)                            \
+    GEMM(nf4_gemm_##type##_mma90x4_fused__sm80_stages_64x64x128, element, ABSMAX_FUSED)
+
+GEMM_TYPE(f16, ELEMENT_F16)
+GEMM_TYPE(bf16, ELEMENT_BF16)

@@ -1,0 +1,30 @@
+/*
+ * NF4 gemm for up to 64 rows on the tensor cores, with X and W four stages ahead.
+ *
+ * As mma, which has one stage of X and one of W under way: of W that is 1 KiB for a block of 4 warps, where
+ * an SM of an H100 needs some 20 KiB in flight to keep up with memory. Here both go by cp.async, three stages
+ * of 128 k ahead (6 KiB of W a block), with one barrier for 128 k instead of two for 64; a weight's bytes are
+ * read from shared memory, so no shuffle is needed for them (kernels/device/mma_stages.h).
+ */
+#include "kernels/device/mma_stages.h"
+
+enum { WARPS = 4 };
+
+static inline struct launch launch(const struct gemm_args *a)
+{
+    return launch_stages<WARPS, 1>(a);
+}
+
+#define GEMM(contract, element, nested)                                                                      \
+    ENTRY(nf4_gemm_##contract##__sm80_stages_64x32x128, gemm, WARPS * 32, launch)                            \
+    {                                                                                                        \
+        gemm_stages<element, WARPS, 1>(&a, nested);                                                          \
+    }
+#define GEMM_TYPE(type, element)                                                                             \
+    GEMM(type##_mma80, element, ABSMAX_PLAIN)                                                                \
+    GEMM(type##_mma80_fused, element, ABSMAX_FUSED)                                                          \
+    GEMM(type##_mma90, element, ABSMAX_PLAIN)                                                                \
+    GEMM(type##_mma90_fused, element, ABSMAX_FUSED)
+
+GEMM_TYPE(f16, ELEMENT_F16)
+GEMM_TYPE(bf16, ELEMENT_BF16)

@@ -22,4 +22,4 @@ static inline struct launch launch(const struct gemm_args *a)
     return launch_splits<1, THREADS>(a);
 }
 
-GEMV_ENTRIES(sblk_acc32w8, sm75_pair_r4, THREADS, launch)
+GEMV_ENTRIES(sblk_acc32w8, sm75_pair_r4, THREADS, 2, launch)

@@ -20,4 +20,4 @@ static inline struct launch launch(const struct gemm_args *a)
     return launch_splits<SPLITS, THREADS>(a);
 }
 
-GEMV_ENTRIES(sblk_acc32w8x4, sm75_pair_r4, THREADS, launch)
+GEMV_ENTRIES(sblk_acc32w8x4, sm75_pair_r4, THREADS, 1, launch)

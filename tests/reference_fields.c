@@ -39,8 +39,6 @@ static const struct perturbation rows[] = {
     {"accumulation", "nf4_gemm_bf16_dpbf16_ftz", "nf4_gemm_bf16_mma80", false},
     {"accumulation", "nf4_gemm_bf16_dpbf16_ftz", "nf4_gemm_bf16_mma90", false},
     {"accumulation", "nf4_gemm_f16_mma80", "nf4_gemm_f16_mma90", false},
-    {"accumulation", "nf4_gemmdx_f16_acc16", "nf4_gemmdx_f16_mma80", false},
-    {"accumulation", "nf4_gemmdx_f16_mma80", "nf4_gemmdx_f16_mma90", false},
     {"out", "nf4_gemm_f16_mma90", "nf4_gemm_bf16_mma90", false},
     {"decode", "nf4_gemm_f16_mma90", "nf4_gemm_f16_c16_mma90", false},
     {"nested", "nf4_gemm_f16_mma80", "nf4_gemm_f16_mma80_fused", false},

@@ -5,7 +5,8 @@
  * The dialect is CUDA C with these rules:
  *  - A kernel is ENTRY(name, op, threads, launch) { ... }; its arguments are `a`, a const struct <op>_args.
  *    ENTRY_THEN(name, op, threads, launch) { ... } in the same file is launched after it, with the same
- * arguments, and sees all that it wrote.
+ *    arguments, and sees all that it wrote. ENTRY_RESIDENT(name, op, threads, blocks, launch) is an ENTRY
+ * that says how many blocks an SM is to hold; of itself nvcc may spill registers to fit more.
  *  - Shared memory is SHARED(type, name, [dims]), or DYNAMIC_SHARED(name); 16-byte aligned. Plain __shared__
  *    does not compile for the host: the executor places, poisons and guards every array, and has to know it.
  *  - fp32 arithmetic only by __fmaf_rn, __fmul_rn, __fadd_rn; no contraction, no fast math, no operators.
@@ -38,6 +39,9 @@
 
 #define ENTRY(name, op, threads_, launch_)                                                                   \
     extern "C" __global__ void __launch_bounds__(threads_) name(const __grid_constant__ struct op##_args a)
+#define ENTRY_RESIDENT(name, op, threads_, blocks_, launch_)                                                 \
+    extern "C" __global__ void __launch_bounds__(threads_, blocks_)                                          \
+        name(const __grid_constant__ struct op##_args a)
 #define ENTRY_THEN(name, op, threads_, launch_) ENTRY(name##_then, op, threads_, launch_)
 
 /* Before a loop with a constant number of turns whose body indexes registers. */
@@ -158,6 +162,7 @@ extern __thread const struct simt_position *simt_position;
     SIMT_ENTRY(name)                                                                                         \
     extern "C" const struct entry SIMT_SYMBOL(name##_then) __attribute__((weak));                            \
     SIMT_FUNCTION(name, op, threads_, launch_, &SIMT_SYMBOL(name##_then))
+#define ENTRY_RESIDENT(name, op, threads_, blocks_, launch_) ENTRY(name, op, threads_, launch_)
 #define ENTRY_THEN(name, op, threads_, launch_)                                                              \
     SIMT_ROW(name, op)                                                                                       \
     SIMT_FUNCTION(name##_then, op, threads_, launch_, nullptr)

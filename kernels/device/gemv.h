@@ -143,20 +143,22 @@ DEVICE void gemv_row(const struct gemm_args *a, enum recovery nested, Lookup loo
 /* ---- entries ---- */
 
 /* gemv<element>(args, decoding, recovery) of the file in every type, with the codebook in fp32 and rounded,
- * plain and nested. sums: the contract from sblk to the number of splits. */
-#define GEMV_ENTRIES(sums, knobs, threads, launch)                                                           \
-    GEMV_TYPE(f32, ELEMENT_F32, CODEBOOK_F32, sums, knobs, threads, launch)                                  \
-    GEMV_TYPE(f16, ELEMENT_F16, CODEBOOK_F32, sums, knobs, threads, launch)                                  \
-    GEMV_TYPE(bf16, ELEMENT_BF16, CODEBOOK_F32, sums, knobs, threads, launch)                                \
-    GEMV_TYPE(f16_c16, ELEMENT_F16, CODEBOOK_OUT, sums, knobs, threads, launch)                              \
-    GEMV_TYPE(bf16_c16, ELEMENT_BF16, CODEBOOK_OUT, sums, knobs, threads, launch)
-#define GEMV_TYPE(type, element, decode, sums, knobs, threads, launch)                                       \
-    GEMV_ENTRY(nf4_gemm_##type##_##sums##__##knobs, element, decode, ABSMAX_PLAIN, threads, launch)          \
+ * plain and nested. sums: the contract from sblk to the number of splits; blocks: how many an SM is to hold.
+ */
+#define GEMV_ENTRIES(sums, knobs, threads, blocks, launch)                                                   \
+    GEMV_TYPE(f32, ELEMENT_F32, CODEBOOK_F32, sums, knobs, threads, blocks, launch)                          \
+    GEMV_TYPE(f16, ELEMENT_F16, CODEBOOK_F32, sums, knobs, threads, blocks, launch)                          \
+    GEMV_TYPE(bf16, ELEMENT_BF16, CODEBOOK_F32, sums, knobs, threads, blocks, launch)                        \
+    GEMV_TYPE(f16_c16, ELEMENT_F16, CODEBOOK_OUT, sums, knobs, threads, blocks, launch)                      \
+    GEMV_TYPE(bf16_c16, ELEMENT_BF16, CODEBOOK_OUT, sums, knobs, threads, blocks, launch)
+#define GEMV_TYPE(type, element, decode, sums, knobs, threads, blocks, launch)                               \
+    GEMV_ENTRY(nf4_gemm_##type##_##sums##__##knobs, element, decode, ABSMAX_PLAIN, threads, blocks, launch)  \
     GEMV_ENTRY(nf4_gemm_##type##_##sums##_twostep__##knobs, element, decode, ABSMAX_TWOSTEP, threads,        \
-               launch)                                                                                       \
-    GEMV_ENTRY(nf4_gemm_##type##_##sums##_fused__##knobs, element, decode, ABSMAX_FUSED, threads, launch)
-#define GEMV_ENTRY(name, element, decode, nested, threads, launch)                                           \
-    ENTRY(name, gemm, threads, launch)                                                                       \
+               blocks, launch)                                                                               \
+    GEMV_ENTRY(nf4_gemm_##type##_##sums##_fused__##knobs, element, decode, ABSMAX_FUSED, threads, blocks,    \
+               launch)
+#define GEMV_ENTRY(name, element, decode, nested, threads, blocks, launch)                                   \
+    ENTRY_RESIDENT(name, gemm, threads, blocks, launch)                                                      \
     {                                                                                                        \
         gemv<element>(&a, decode, nested);                                                                   \
     }

@@ -16,7 +16,8 @@
  * weight is found for itself; if K is not a multiple of 8, X is copied by element. Slow, and right.
  *
  * S ranges are S blocks along y, whose sums wait in the workspace for a second launch. Where they do not fit
- * in there (S * M * N * 4 bytes), a block does all ranges, one after the other, and adds the sums itself.
+ * in there (S * M * N * 4 bytes), a block does all ranges, one after the other, and adds each to what is
+ * there.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_MMA_STAGES_H
 #define NF4BENCH_KERNELS_DEVICE_MMA_STAGES_H
@@ -190,25 +191,22 @@ DEVICE void gemm_stages(const struct gemm_args *a, enum recovery nested)
     const size_t length = ((a->k + SPLITS - 1) / SPLITS + STEP - 1) / STEP * STEP;
     const bool aligned = a->k % PIECE == 0 && (SPLITS == 1 || length % PIECE == 0);
 
-    float total[ROWS / 16][4] = {};
+    float sum[ROWS / 16][4];
+    if (SPLITS == 1) {
+        range_sum<T, WARPS>(sum, a, nested, memory, codebook, aligned, 0, a->k);
+        tile_outputs<WARPS>(
+            a, sum, [=](size_t row, size_t column, float value) { gemm_store(a, T, row, column, value); });
+        return;
+    }
+    float *partial = (float *)a->workspace + blockIdx.y * a->m * a->n;
     for (unsigned split = blockIdx.y; split < SPLITS; split += gridDim.y) {
         const size_t begin = split * length, end = begin + length < a->k ? begin + length : a->k;
-        float sum[ROWS / 16][4];
         range_sum<T, WARPS>(sum, a, nested, memory, codebook, aligned, begin, end);
-        UNROLL
-        for (unsigned tile = 0; tile < ROWS / 16; tile++) {
-            UNROLL
-            for (unsigned i = 0; i < 4; i++)
-                total[tile][i] = split == blockIdx.y ? sum[tile][i] : __fadd_rn(total[tile][i], sum[tile][i]);
-        }
-    }
-    if (gridDim.y == 1) {
-        tile_outputs<WARPS>(
-            a, total, [=](size_t row, size_t column, float value) { gemm_store(a, T, row, column, value); });
-    } else {
-        float *partial = (float *)a->workspace + blockIdx.y * a->m * a->n;
-        tile_outputs<WARPS>(
-            a, total, [=](size_t row, size_t column, float value) { partial[row * a->n + column] = value; });
+        const bool first = split == blockIdx.y;
+        tile_outputs<WARPS>(a, sum, [=](size_t row, size_t column, float value) {
+            float *p = &partial[row * a->n + column];
+            *p = first ? value : __fadd_rn(*p, value);
+        });
     }
 }
 
@@ -216,20 +214,21 @@ DEVICE void gemm_stages(const struct gemm_args *a, enum recovery nested)
 
 enum { SUM_THREADS = 256 };
 
-template <int SPLITS> static inline struct launch launch_sums(const struct gemm_args *a)
+static inline struct launch launch_sums(const struct gemm_args *a)
 {
-    return launch_cover(SPLITS_FIT(a, SPLITS) ? a->m * a->n : 1, SUM_THREADS, SUM_THREADS);
+    return launch_cover(a->m * a->n, SUM_THREADS, SUM_THREADS);
 }
 
 template <enum element T, int SPLITS> DEVICE void gemm_sums(const struct gemm_args *a)
 {
     const size_t i = global_thread(), count = a->m * a->n;
     const float *partial = (const float *)a->workspace;
-    if (i >= count || !SPLITS_FIT(a, SPLITS))
+    if (i >= count)
         return;
+    const unsigned partials = SPLITS_FIT(a, SPLITS) ? SPLITS : 1;
     float sum = partial[i];
     UNROLL
-    for (unsigned s = 1; s < SPLITS; s++)
+    for (unsigned s = 1; s < partials; s++)
         sum = __fadd_rn(sum, partial[s * count + i]);
     gemm_store(a, T, i / a->n, i % a->n, sum);
 }

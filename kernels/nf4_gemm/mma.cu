@@ -142,7 +142,7 @@ DEVICE void gemm(const struct gemm_args *a, enum element t, enum recovery nested
 }
 
 #define GEMM(contract, element, nested)                                                                      \
-    ENTRY(nf4_gemm_##contract##__sm80_mma_64x32x64, gemm, THREADS, launch_columns)                           \
+    ENTRY_RESIDENT(nf4_gemm_##contract##__sm80_mma_64x32x64, gemm, THREADS, 4, launch_columns)               \
     {                                                                                                        \
         gemm(&a, element, nested);                                                                           \
     }

@@ -15,17 +15,12 @@ static inline struct launch launch(const struct gemm_args *a)
     return launch_stages<WARPS, SPLITS>(a);
 }
 
-static inline struct launch launch_then(const struct gemm_args *a)
-{
-    return launch_sums<SPLITS>(a);
-}
-
 #define GEMM(name, element, nested)                                                                          \
     ENTRY(name, gemm, WARPS * 32, launch)                                                                    \
     {                                                                                                        \
         gemm_stages<element, WARPS, SPLITS>(&a, nested);                                                     \
     }                                                                                                        \
-    ENTRY_THEN(name, gemm, SUM_THREADS, launch_then)                                                         \
+    ENTRY_THEN(name, gemm, SUM_THREADS, launch_sums)                                                         \
     {                                                                                                        \
         gemm_sums<element, SPLITS>(&a);                                                                      \
     }

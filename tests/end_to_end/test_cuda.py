@@ -14,14 +14,15 @@ FAKE = {name: os.environ[name] for name in ("NF4BENCH_LIBCUDA", "NF4BENCH_LIBNVM
 FUNCTIONS = re.findall(r"^CUDA_FUNCTION\((\w+), \w+, (\w+),", (SOURCE / "harness/cuda/functions.inc").read_text(), re.M)
 CASE = "dequant bf16 n=16 k=64 blocksize=64"
 VARIANT = "nf4_dequant_bf16__sm75_prmt"
-TINY = """\
+FOUR = (VARIANT, "nf4_dequant_bf16__sm75_lut_shared", "nf4_dequant_bf16__sm75_prmt_scaled", "nf4_dequant_bf16_c16__sm75_prmt")
+TINY = f"""\
 suite: tiny
-measure: {min_samples: 3, max_samples: 4, max_seconds: 2, settle_seconds: 0}
+measure: {{min_samples: 3, max_samples: 4, max_seconds: 2, settle_seconds: 0}}
 cases:
   - op: dequant
     shapes: [[16, 64]]
     regime: [cold, hot]
-    variants: ["nf4_dequant_bf16__*", "nf4_dequant_bf16_c16__*"]
+    variants: [{", ".join(FOUR)}]
 """
 
 
@@ -185,7 +186,8 @@ def test_every_function_may_fail(fake, tmp_path, need, function):
 def test_a_fault_costs_its_own_row_only(fake, tmp_path, what, word):
     once = tmp_path / "once"
     limit = 8 if what == "hang" else 30
-    done = run(fake, "verify", "--case", CASE, "--device", f"cuda,limit={limit}", "-V",
+    only = [argument for name in FOUR for argument in ("-v", name)]
+    done = run(fake, "verify", "--case", CASE, *only, "--device", f"cuda,limit={limit}", "-V",
                fail=f"cuLaunchKernel:3:{what}:{once}")
     assert once.exists() and done.returncode == 1
     assert "1 fail, 0 mistrusted" in done.stdout and "3 pass" in done.stdout and f": {word}, under" in done.stdout

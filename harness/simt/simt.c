@@ -729,10 +729,10 @@ static bool start_launch(void)
     child.memory = simt_run.options.memory;
     child.stacks = kept.stack_count;
     child.buffer_count = simt_run.buffer_count;
-    if (simt_run.buffer_count <= KEPT_BUFFERS_MAX)
-        memcpy(child.buffers, simt_run.buffers, simt_run.buffer_count * sizeof child.buffers[0]);
-    else
+    if (simt_run.buffer_count > KEPT_BUFFERS_MAX)
         child.memory = 0;
+    else if (simt_run.buffer_count)
+        memcpy(child.buffers, simt_run.buffers, simt_run.buffer_count * sizeof child.buffers[0]);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         close(fd[0]);

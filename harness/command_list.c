@@ -8,6 +8,7 @@
 #include "harness/cli.h"
 #include "harness/kernel_table.h"
 #include "harness/provider/bitsandbytes.h"
+#include "harness/provider/cublas.h"
 
 struct list_arguments {
     const char *bitsandbytes;
@@ -49,6 +50,8 @@ int command_list(int argc, char **argv)
     struct list_arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     enum status s = bitsandbytes_load(a.bitsandbytes);
+    if (s == STATUS_OK)
+        s = cublas_register();
     if (s != STATUS_OK) {
         fprintf(stderr, "%s: %s\n", argv[0], status_message());
         return status_exit_code(s);

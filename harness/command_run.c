@@ -15,6 +15,7 @@
 #include "harness/plan.h"
 #include "harness/profile.h"
 #include "harness/provider/bitsandbytes.h"
+#include "harness/provider/cublas.h"
 #include "harness/run.h"
 #include "harness/suite.h"
 #include "results/journal.h"
@@ -318,6 +319,8 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     struct run_summary summary = {0};
     json_t *environment = NULL;
     enum status s = bitsandbytes_load(a->bitsandbytes);
+    if (s == STATUS_OK)
+        s = cublas_register();
     if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
         s = check_output(a);
     if (s == STATUS_OK)

@@ -109,7 +109,8 @@ static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *
                                       char reason[KERNEL_REASON_MAX])
 {
     bool mma80 = k->contract.accumulation == ACC_MMA80, mma90 = k->contract.accumulation == ACC_MMA90;
-    if (!cuda_image_find(k->source) || !k->entries[ENTRY_FAST])
+    const struct kernel *own = k->blas ? k->dequantize : k;
+    if (!cuda_image_find(own->source) || !own->entries[ENTRY_FAST])
         snprintf(reason, KERNEL_REASON_MAX, "this build has no device code");
     else if (gpu->sm && gpu->sm < k->min_sm)
         snprintf(reason, KERNEL_REASON_MAX, "needs compute capability %u.%u, this GPU has %u.%u",
@@ -126,9 +127,18 @@ static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *
     return reason;
 }
 
+bool kernel_belongs(const struct kernel *k, const struct device *device)
+{
+    return device_runs(device, k->backend) && (!k->blas || device->kind == DEVICE_CUDA);
+}
+
 const char *kernel_unavailable(const struct kernel *k, const struct device *device,
                                char reason[KERNEL_REASON_MAX])
 {
+    if (k->blas && device->kind != DEVICE_CUDA) {
+        snprintf(reason, KERNEL_REASON_MAX, "cuBLAS runs on a GPU: --device cuda");
+        return reason;
+    }
     if (!device_runs(device, k->backend)) {
         snprintf(reason, KERNEL_REASON_MAX, "%s",
                  k->backend == BACKEND_CUDA

@@ -27,6 +27,14 @@ enum { KERNEL_REASON_MAX = 160 };
 /* Host builds of a CUDA variant. */
 enum entry_build { ENTRY_FAST, ENTRY_CHECKED, ENTRY_BUILDS };
 
+/* What of a product cuBLAS does, on the GPU (provider/cublas.h). */
+enum blas_use {
+    BLAS_NONE,
+    BLAS_DENSE, /* all: its weights were dequantized outside of timing */
+    BLAS_WHOLE, /* the product of weights that are dequantized first */
+    BLAS_SLAB,  /* the same for a slab of rows of W at a time */
+};
+
 struct kernel {
     const char *name;
     const char *source; /* relative to kernels/, or the library it came from */
@@ -48,6 +56,8 @@ struct kernel {
     dequant_fn *dequant; /* BACKEND_CPU: the one that contract.op selects is set when built */
     gemm_fn *gemm;       /* gemm and gemmdx */
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
+    enum blas_use blas;              /* not BLAS_NONE: no entries of its own */
+    const struct kernel *dequantize; /* with blas: what makes the dense weights */
     /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
      * outside of all timing. NULL for none. */
     enum status (*prepare)(const struct gemm_args *args, void **prepared);
@@ -60,6 +70,8 @@ const struct kernel *kernel_find(const char *name); /* NULL if there is none */
 /* Adds a copy of *k (its strings are kept by pointer). A name that is taken is refused. */
 enum status kernel_add(const struct kernel *k) WARN_UNUSED_RESULT;
 
+/* Whether k is for this kind of device, be it available there or not. */
+bool kernel_belongs(const struct kernel *k, const struct device *device);
 /* NULL if `device` can run k on this machine, else the reason, written into `reason`. */
 const char *kernel_unavailable(const struct kernel *k, const struct device *device,
                                char reason[KERNEL_REASON_MAX]);

@@ -85,7 +85,7 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
     for (size_t i = 0; i < kernel_count(); i++) {
         const struct kernel *k = kernel_at(i);
         char reason[KERNEL_REASON_MAX];
-        if (!device_runs(plan->device, k->backend) || !kernel_matches(k, &g.problem) ||
+        if (!kernel_belongs(k, plan->device) || !kernel_matches(k, &g.problem) ||
             !globs_pass(options->variants, options->variant_count, k->name) ||
             (c && !globs_pass((const char *const *)c->variants, c->variant_count, k->name)))
             continue;

@@ -15,6 +15,7 @@
 static void use_fake(void)
 {
     setenv("NF4BENCH_LIBCUDA", NF4BENCH_FAKE_CUDA, 1);
+    setenv("NF4BENCH_LIBCUBLAS", NF4BENCH_FAKE_CUDA, 1);
     setenv("NF4BENCH_LIBNVML", NF4BENCH_FAKE_NVML, 1);
     setenv("NF4BENCH_FAKE_CUDA_GPUS", "2", 1);
     unsetenv("NF4BENCH_FAKE_CUDA_FAIL");

@@ -40,9 +40,12 @@ bool cuda_ask(const struct operands *o, enum cuda_request request, struct call_f
 
 void cuda_set_kernel(struct cuda_channel *c, const struct kernel *k)
 {
+    const struct kernel *own = k->blas ? k->dequantize : k;
     snprintf(c->kernel.name, sizeof c->kernel.name, "%s", k->name);
-    snprintf(c->kernel.source, sizeof c->kernel.source, "%s", k->source);
-    c->kernel.entry = k->entries[ENTRY_FAST];
+    snprintf(c->kernel.symbol, sizeof c->kernel.symbol, "%s", own->name);
+    snprintf(c->kernel.source, sizeof c->kernel.source, "%s", own->source);
+    c->kernel.entry = own->entries[ENTRY_FAST];
+    c->kernel.blas = k->blas;
 }
 
 bool cuda_bind(const struct operands *o, size_t copies, struct call_fault *fault)

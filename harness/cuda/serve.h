@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "harness/cuda/channel.h"
+#include "harness/cuda/cublas.h"
 #include "harness/cuda/driver.h"
 #include "harness/cuda/nvml.h"
 #include "harness/prepare.h"
@@ -70,6 +71,16 @@ struct serve {
      * followed here, `allocation` the start of the first canary. Buffers of size 0 have none. */
     struct operands operands;
 
+    /* Products that cuBLAS computes; the addresses are in the GPU's memory. */
+    struct {
+        struct cublas library;
+        struct cublas_handle *handle; /* NULL: not yet asked for */
+        uint64_t workspace;
+        uint64_t scratch;  /* dense weights that are made within a call; goes with the operands, as: */
+        uint64_t *dense;   /* [dense_count] dense weights that were made before */
+        size_t dense_count;
+    } blas;
+
     /* Timing: */
     struct serve_row rows[SERVE_ROWS_MAX];
     uint64_t flush; /* memory that is written to put everything else out of the L2 cache */
@@ -92,13 +103,22 @@ bool serve_fail(struct serve *s, enum status status, const char *format, ...) PR
 
 /* serve_memory.c. Frees all operands. */
 bool serve_release(struct serve *s);
+/* How many copies of `bytes` a cold measurement rotates through, were there room for them. */
+size_t serve_cold_copies(const struct serve *s, size_t bytes);
 /* serve_launch.c */
 bool serve_module(struct serve *s, const char *source, struct cuda_module **out);
 bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_kernel *out);
 /* Queues the kernel on set `set`. */
 bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set);
+/* Queues its launches with arguments of their operation. */
+bool serve_enqueue_with(struct serve *s, const struct serve_kernel *k, const void *arguments);
 bool serve_synchronize(struct serve *s);
 bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigned threads, void **parameters);
+
+/* serve_blas.c. Loads cuBLAS and makes what k needs beside the operands. */
+bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k);
+bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set);
+bool serve_blas_release(struct serve *s);
 
 /* One handler for each request: false, with the answer filled in, when it fails. */
 #define X(name) bool serve_##name(struct serve *s);

@@ -35,16 +35,16 @@ bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_ke
     if (!serve_module(s, name->source, &module))
         return false;
     char text[CUDA_KERNEL_TEXT + 16];
-    snprintf(text, sizeof text, "%s", name->name);
+    snprintf(text, sizeof text, "%s", name->symbol);
     for (const struct entry *e = name->entry; e; e = e->next) {
         if (out->count == SERVE_CHAIN_MAX)
             return serve_fail(s, STATUS_INTERNAL, "%s: more than %d launches", name->name, SERVE_CHAIN_MAX);
         if (!SERVE_CALL(s, cuModuleGetFunction, &out->function[out->count], module, text))
             return false;
         out->entry[out->count++] = e;
-        snprintf(text, sizeof text, "%s_then", name->name);
+        snprintf(text, sizeof text, "%s_then", name->symbol);
     }
-    return true;
+    return !name->blas || serve_blas_prepare(s, out);
 }
 
 /* Its arguments for a set, in the GPU's addresses. */
@@ -61,12 +61,10 @@ static void make_arguments(const struct serve *s, size_t set, union arguments *o
         out->gemm = operands_gemm_args(&s->operands, set);
 }
 
-bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set)
+bool serve_enqueue_with(struct serve *s, const struct serve_kernel *k, const void *arguments)
 {
-    union arguments arguments;
-    make_arguments(s, set, &arguments);
     for (size_t i = 0; i < k->count; i++) {
-        struct launch l = k->entry[i]->launch(&arguments);
+        struct launch l = k->entry[i]->launch(arguments);
         int fixed = 0;
         enum { SHARED_WITHOUT_ASKING = 48 * 1024 };
         if (l.shared > 0 &&
@@ -80,13 +78,22 @@ bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set)
             !SERVE_CALL(s, cuFuncSetAttribute, k->function[i], CUDA_FUNCTION_DYNAMIC_SHARED_MAX,
                         (int)l.shared))
             return false;
-        void *parameters[] = {&arguments};
+        void *parameters[] = {(void *)arguments};
         s->channel->by_kernel = true;
         if (!SERVE_CALL(s, cuLaunchKernel, k->function[i], l.grid[0], l.grid[1], l.grid[2], l.threads, 1, 1,
                         (unsigned)l.shared, s->stream, parameters, NULL))
             return false;
     }
     return true;
+}
+
+bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set)
+{
+    union arguments arguments;
+    if (k->name.blas)
+        return serve_blas(s, k, set);
+    make_arguments(s, set, &arguments);
+    return serve_enqueue_with(s, k, &arguments);
 }
 
 bool serve_synchronize(struct serve *s)

@@ -50,7 +50,7 @@ bool serve_release(struct serve *s)
     free(o->sets);
     o->sets = NULL;
     o->copies = 0;
-    return ok;
+    return serve_blas_release(s) && ok;
 }
 
 static bool fits_already(const struct serve *s)
@@ -66,6 +66,14 @@ static bool fits_already(const struct serve *s)
     return true;
 }
 
+size_t serve_cold_copies(const struct serve *s, size_t bytes)
+{
+    enum { COLD_BYTES = 512 << 20, COPIES_MAX = 512 };
+    size_t wanted = 4 * s->gpu.l2_bytes > COLD_BYTES ? 4 * s->gpu.l2_bytes : COLD_BYTES;
+    size_t copies = (wanted + bytes - 1) / bytes;
+    return copies > COPIES_MAX ? COPIES_MAX : copies;
+}
+
 /* copies == 0 asks for as many as a cold measurement wants; the answer says how many there are. */
 static bool choose_copies(struct serve *s)
 {
@@ -75,12 +83,9 @@ static bool choose_copies(struct serve *s)
         bytes += c->sizes[j];
     if (!SERVE_CALL(s, cuMemGetInfo, &free_bytes, &total))
         return false;
-    enum { COLD_BYTES = 512 << 20, COPIES_MAX = 512 };
-    size_t wanted = 4 * s->gpu.l2_bytes > COLD_BYTES ? 4 * s->gpu.l2_bytes : COLD_BYTES;
     size_t each = bytes + OPERAND_MAP * (2 * (size_t)BUFFER_CANARY_BYTES + 4096);
     size_t room = (size_t)(memory_share * (double)free_bytes) / each;
-    size_t copies = (wanted + bytes - 1) / bytes;
-    copies = copies > COPIES_MAX ? COPIES_MAX : copies;
+    size_t copies = serve_cold_copies(s, bytes);
     copies = copies > room ? room : copies;
     c->copies = copies < 2 ? 2 : copies;
     return true;
@@ -90,6 +95,8 @@ bool serve_bind(struct serve *s)
 {
     struct cuda_channel *c = s->channel;
     struct operands *o = &s->operands;
+    if (!serve_blas_release(s))
+        return false;
     if (c->copies == 0) {
         if (!serve_release(s) || !choose_copies(s))
             return false;

@@ -226,7 +226,13 @@ bool serve_row(struct serve *s)
         return false;
     if (!poison(s, 0, c->salt) || !call_row(s, r, 0) || !serve_synchronize(s))
         return false;
-    return c->ceiling != CUDA_NO_CEILING || take_code(s, &r->kernel, &c->code);
+    if (c->ceiling != CUDA_NO_CEILING)
+        return true;
+    if (c->kernel.blas) { /* machine code that is not ours */
+        c->code = (struct gpu_code){0};
+        return true;
+    }
+    return take_code(s, &r->kernel, &c->code);
 }
 
 bool serve_row_hash(struct serve *s)
@@ -252,6 +258,8 @@ static struct cuda_graph_exec *capture(struct serve *s, const struct serve_row *
     bool queued = true;
     for (size_t i = 0; i < r->calls && queued; i++)
         queued = call_row(s, r, 0);
+    if (!queued && r->kernel.name.blas) /* a library may refuse to be captured, and be called all the same */
+        s->channel->status = STATUS_OK;
     if (cu->cuStreamEndCapture(s->stream, &graph) != 0 || !graph)
         return NULL;
     if (queued && cu->cuGraphInstantiateWithFlags(&exec, graph, 0) != 0)

@@ -10,8 +10,10 @@ import pytest
 
 from conftest import SOURCE, Program
 
-FAKE = {name: os.environ[name] for name in ("NF4BENCH_LIBCUDA", "NF4BENCH_LIBNVML") if name in os.environ}
+FAKE = {name: os.environ[name] for name in ("NF4BENCH_LIBCUDA", "NF4BENCH_LIBCUBLAS", "NF4BENCH_LIBNVML")
+        if name in os.environ}
 FUNCTIONS = re.findall(r"^CUDA_FUNCTION\((\w+), \w+, (\w+),", (SOURCE / "harness/cuda/functions.inc").read_text(), re.M)
+CUBLAS = re.findall(r"^CUBLAS_FUNCTION\((\w+), (\w+),", (SOURCE / "harness/cuda/cublas_functions.inc").read_text(), re.M)
 CASE = "dequant bf16 n=16 k=64 blocksize=64"
 VARIANT = "nf4_dequant_bf16__sm75_prmt"
 FOUR = (VARIANT, "nf4_dequant_bf16__sm75_lut_shared", "nf4_dequant_bf16__sm75_prmt_scaled", "nf4_dequant_bf16_c16__sm75_prmt")
@@ -30,7 +32,7 @@ cases:
 def fake():
     """The program with placeholders for device code; the environment names the fake driver."""
     path = os.environ.get("NF4BENCH_FAKE")
-    assert path and len(FAKE) == 2, "NF4BENCH_FAKE, NF4BENCH_LIBCUDA and NF4BENCH_LIBNVML must be set (ctest does)"
+    assert path and len(FAKE) == 3, "NF4BENCH_FAKE and NF4BENCH_LIB{CUDA,CUBLAS,NVML} must be set (ctest does)"
     return Program(path)
 
 
@@ -239,3 +241,52 @@ def test_without_nvml_nothing_is_missing_but_its_numbers(fake, tmp_path):
          "--measure", "max_samples=3", "--measure", "min_samples=3", environment={"NF4BENCH_LIBNVML": "/nonexistent"})
     row = [r for r in rows_of(out) if text(r["variant"]) == VARIANT][0]
     assert row["verdict"] == "PASS" and row["sm_mhz"] != row["sm_mhz"]
+
+
+# ---- cuBLAS ----
+
+
+@pytest.mark.parametrize("case,expected", [
+    ("gemm bf16 m=3 n=1100 k=512 blocksize=64", 3),  # three slabs: the fake's L2 cache has 1 MiB
+    ("gemm f16 m=5 n=40 k=97 blocksize=64 nested=1", 3),
+    ("gemmdx bf16 m=5 n=70 k=96 blocksize=32", 2),
+])
+def test_products_of_cublas_are_verified(fake, case, expected):
+    done = fake("verify", "--case", case, "-v", "*cublas*", "--device", "cuda")
+    assert f"{expected} pass, 0 fail, 0 mistrusted, 0 skipped" in done.stdout
+
+
+def test_products_of_cublas_are_timed(fake, tmp_path):
+    out = tmp_path / "r.h5"
+    fake("run", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "*cublas*", "--device", "cuda", "-o", out, "--axis",
+         "regime=cold,hot", "--measure", "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3")
+    rows = [r for r in rows_of(out) if r["verdict"] != "NONE"]
+    assert len(rows) == 6 and all(r["verdict"] == "PASS" and r["median_us"] > 0 for r in rows)
+    assert all(r["hot_graph"] == (r["regime"] == "hot") for r in rows)
+
+
+def test_without_cublas_its_rows_are_skipped(fake):
+    done = fake("verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "*cublas*", "-v", "*_mma90__sm80_mma_*",
+                "--device", "cuda", "-V", environment={"NF4BENCH_LIBCUBLAS": "/nonexistent"})
+    assert "1 pass, 0 fail, 0 mistrusted, 3 skipped" in done.stdout and "there is no cuBLAS" in done.stdout
+
+
+def test_cublas_is_not_of_the_executor(fake):
+    done = run(fake, "verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "*cublas*", "--device", "simt")
+    assert done.returncode == 2 and "no variant" in done.stderr, done
+
+
+@pytest.mark.parametrize("name,function", CUBLAS)
+def test_every_function_of_cublas_may_fail(fake, tmp_path, name, function):
+    for i, what in enumerate(("1:13", "1:15", "2:3", "1:crash")):
+        out = tmp_path / f"{i}.h5"
+        done = run(fake, "run", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "nf4_gemm_bf16_any__sm80_cublas_slab",
+                   "--device", "cuda", "-o", out, "--measure", "min_samples=2", "--measure", "max_samples=2", "--measure",
+                   "settle_seconds=0", fail=f"{function}:{what}")
+        check_ended_well(done, out, VARIANT)
+
+
+def test_a_wrong_product_of_cublas_is_seen(fake):
+    done = run(fake, "verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "cublas_gemm_bf16", "--device",
+               "cuda", fail="cuLaunchKernel:1:wrong")
+    assert done.returncode == 1 and "1 fail" in done.stdout

@@ -1,8 +1,10 @@
 /*
- * fake_cuda.c: a libcuda.so.1 for machines without a GPU: NF4BENCH_LIBCUDA=.../fake_cuda.so. Variants run
+ * fake_cuda.c: a libcuda.so.1 and a libcublas.so for machines without a GPU: NF4BENCH_LIBCUDA=.../fake_cuda.so,
+ * NF4BENCH_LIBCUBLAS the same. Variants run
  * through the executor of the program that loads it (their fast host builds, found by name), the kernels of
  * support.cu are written again in C below, device memory is memory that child processes share, and events
- * tell the time of a model: bytes over a bandwidth, and an overhead for each launch.
+ * tell the time of a model: bytes over a bandwidth, and an overhead for each launch. Products of cuBLAS are summed
+ * in fp64.
  *
  *   NF4BENCH_FAKE_CUDA_GPUS=N    how many GPUs there are (default 1; 0: CUDA_ERROR_NO_DEVICE)
  *   NF4BENCH_FAKE_CUDA_SM=NN     their compute capability (default 90)
@@ -23,10 +25,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "harness/cuda/cublas.h"
 #include "harness/cuda/driver.h"
 #include "harness/random.h"
 #include "harness/simt/simt.h"
 #include "kernels/kernel.h"
+#include "reference/dtype.h"
 
 /* ---- faults to order ---- */
 
@@ -112,9 +116,19 @@ struct cuda_function {
 struct cuda_event {
     double at_us;
 };
+/* c[m,n] = alpha a * b + beta c, by columns, of one 16-bit type. */
+struct product {
+    bool transpose_a, transpose_b;
+    int m, n, k, lda, ldb, ldc;
+    const void *a, *b;
+    void *c;
+    enum dtype type;
+    float alpha, beta;
+};
 union arguments {
     struct dequant_args dequant;
     struct gemm_args gemm;
+    struct product product;
     uint64_t words[8];
 };
 struct launch_record {
@@ -227,6 +241,26 @@ static int run_entry(const struct cuda_function *f, const struct launch *l, cons
     return 0; /* told at the next call, as on a GPU */
 }
 
+static void multiply(const struct product *p)
+{
+    for (int column = 0; column < p->n; column++)
+        for (int row = 0; row < p->m; row++) {
+            double sum = 0;
+            for (int i = 0; i < p->k; i++) {
+                size_t at = p->transpose_a ? (size_t)row * (size_t)p->lda + (size_t)i
+                                           : (size_t)i * (size_t)p->lda + (size_t)row;
+                size_t bt = p->transpose_b ? (size_t)i * (size_t)p->ldb + (size_t)column
+                                           : (size_t)column * (size_t)p->ldb + (size_t)i;
+                sum += (double)dtype_load(p->type, p->a, at) * (double)dtype_load(p->type, p->b, bt);
+            }
+            size_t ct = (size_t)column * (size_t)p->ldc + (size_t)row;
+            double before = p->beta == 0 ? 0 : (double)p->beta * (double)dtype_load(p->type, p->c, ct);
+            dtype_store(p->type, p->c, ct, (float)((double)p->alpha * sum + before));
+        }
+}
+
+static struct cuda_function product_function = {.name = "cublasGemmEx"};
+
 /* time_only: a repetition whose result the next one would overwrite anyway. */
 static int execute(struct cuda_stream *s, struct launch_record *r, bool time_only)
 {
@@ -239,7 +273,15 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
     if (first && gate && !gate[0])
         gate[1] = 1;
     int code = 0;
-    if (!f->has_entry) {
+    if (f == &product_function) {
+        const struct product *p = &r->arguments.product;
+        bytes = 2 * ((double)p->m * p->k + (double)p->k * p->n + (double)p->m * p->n);
+        if (!time_only)
+            multiply(p);
+        if (wrong_launch)
+            *(uint8_t *)p->c ^= 0x40;
+        wrong_launch = false;
+    } else if (!f->has_entry) {
         if (!support(f->name, r->arguments.words, &bytes))
             return CUDA_NOT_FOUND;
     } else {
@@ -588,6 +630,22 @@ static union arguments copy_arguments(const struct cuda_function *f, void **para
     return a;
 }
 
+/* Runs the launch, or adds it to the graph that is being captured. */
+static int enqueue(struct cuda_stream *stream, const struct launch_record *r)
+{
+    if (!stream->capture) {
+        struct launch_record now = *r;
+        return execute(stream, &now, false);
+    }
+    struct launch_record *kept = malloc(sizeof *kept);
+    if (!kept)
+        return CUDA_OUT_OF_MEMORY;
+    *kept = *r;
+    *stream->capture->last = kept;
+    stream->capture->last = &kept->next;
+    return 0;
+}
+
 API cuLaunchKernel(struct cuda_function *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                    unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
                    struct cuda_stream *stream, void **parameters, void **extra)
@@ -602,15 +660,7 @@ API cuLaunchKernel(struct cuda_function *function, unsigned grid_x, unsigned gri
     struct launch_record r = {.function = function,
                               .launch = {{grid_x, grid_y, grid_z}, block_x, shared},
                               .arguments = copy_arguments(function, parameters)};
-    if (!stream->capture)
-        return execute(stream, &r, false);
-    struct launch_record *kept = malloc(sizeof *kept);
-    if (!kept)
-        return CUDA_OUT_OF_MEMORY;
-    *kept = r;
-    *stream->capture->last = kept;
-    stream->capture->last = &kept->next;
-    return 0;
+    return enqueue(stream, &r);
 }
 
 API cuEventCreate(struct cuda_event **event, unsigned flags)
@@ -690,4 +740,79 @@ API cuGraphDestroy(struct cuda_graph *graph)
     ORDERED();
     free(graph); /* its launches stay: the executable one has them */
     return 0;
+}
+
+/* ---- cuBLAS ---- */
+
+struct cublas_handle {
+    struct cuda_stream *stream;
+};
+
+#define CUBLAS_FUNCTION(name, symbol, parameters) API symbol parameters;
+#include "harness/cuda/cublas_functions.inc"
+
+API cublasCreate_v2(struct cublas_handle **handle)
+{
+    ORDERED();
+    *handle = calloc(1, sizeof **handle);
+    return *handle ? 0 : CUBLAS_ALLOC_FAILED;
+}
+
+API cublasGetVersion_v2(struct cublas_handle *handle, int *version)
+{
+    (void)handle;
+    ORDERED();
+    *version = 130000;
+    return 0;
+}
+
+API cublasSetStream_v2(struct cublas_handle *handle, struct cuda_stream *stream)
+{
+    ORDERED();
+    handle->stream = stream;
+    return 0;
+}
+
+API cublasSetWorkspace_v2(struct cublas_handle *handle, uint64_t address, size_t size)
+{
+    (void)handle;
+    ORDERED();
+    return within(address, size) ? 0 : 7;
+}
+
+API cublasSetMathMode(struct cublas_handle *handle, int mode)
+{
+    (void)handle;
+    (void)mode;
+    ORDERED();
+    return 0;
+}
+
+API cublasGemmEx(struct cublas_handle *handle, int transpose_a, int transpose_b, int m, int n, int k,
+                 const void *alpha, uint64_t a, int a_type, int lda, uint64_t b, int b_type, int ldb,
+                 const void *beta, uint64_t c, int c_type, int ldc, int compute, int algorithm)
+{
+    ORDERED();
+    if (a_type != b_type || a_type != c_type || compute != CUBLAS_COMPUTE_FP32 || algorithm != CUBLAS_GEMM_DEFAULT)
+        return CUBLAS_NOT_SUPPORTED;
+    if (m <= 0 || n <= 0 || k <= 0 || lda < (transpose_a ? k : m) || ldb < (transpose_b ? n : k) || ldc < m)
+        return 7;
+    struct launch_record r = {.function = &product_function};
+    r.arguments.product = (struct product){.transpose_a = transpose_a == CUBLAS_T,
+                                           .transpose_b = transpose_b == CUBLAS_T,
+                                           .m = m,
+                                           .n = n,
+                                           .k = k,
+                                           .lda = lda,
+                                           .ldb = ldb,
+                                           .ldc = ldc,
+                                           .a = (const void *)(uintptr_t)a,
+                                           .b = (const void *)(uintptr_t)b,
+                                           .c = (void *)(uintptr_t)c,
+                                           .type = a_type == CUBLAS_TYPE_F16    ? DTYPE_F16
+                                                   : a_type == CUBLAS_TYPE_BF16 ? DTYPE_BF16
+                                                                                : DTYPE_F32,
+                                           .alpha = *(const float *)alpha,
+                                           .beta = *(const float *)beta};
+    return enqueue(handle->stream, &r) ? 13 : 0;
 }

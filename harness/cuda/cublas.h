@@ -1,0 +1,42 @@
+/*
+ * cublas.h: cuBLAS, loaded at run time: only a GPU's server process does, when the first row asks for it.
+ *
+ * libcublas.so.13, .12 or .11 is looked for where the system looks; NF4BENCH_LIBCUBLAS=PATH names another file.
+ */
+#ifndef NF4BENCH_HARNESS_CUDA_CUBLAS_H
+#define NF4BENCH_HARNESS_CUDA_CUBLAS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "harness/status.h"
+
+struct cublas_handle;
+struct cuda_stream;
+
+struct cublas {
+    void *library;
+#define CUBLAS_FUNCTION(name, symbol, parameters) int(*name) parameters;
+#include "harness/cuda/cublas_functions.inc"
+};
+
+/* Numbers of its interface (cublas_api.h, library_types.h). */
+enum {
+    CUBLAS_NOT_SUPPORTED = 15,
+    CUBLAS_ARCH_MISMATCH = 8,
+    CUBLAS_ALLOC_FAILED = 3,
+    CUBLAS_N = 0,
+    CUBLAS_T = 1,
+    CUBLAS_FP32_SUMS_ONLY = 16, /* CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION */
+    CUBLAS_COMPUTE_FP32 = 68,
+    CUBLAS_GEMM_DEFAULT = -1,
+    CUBLAS_TYPE_F32 = 0,
+    CUBLAS_TYPE_F16 = 2,
+    CUBLAS_TYPE_BF16 = 14,
+};
+
+/* STATUS_ABSENT where there is no cuBLAS; STATUS_DEVICE for one that lacks a function. */
+enum status cublas_open(struct cublas *b) WARN_UNUSED_RESULT;
+const char *cublas_status_name(int code);
+
+#endif

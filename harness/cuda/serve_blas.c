@@ -1,0 +1,162 @@
+/*
+ * serve_blas.c: products that cuBLAS computes, on weights that one of our variants has dequantized.
+ *
+ * cuBLAS has matrices by columns: a row-major Y[m,n] is its n x m matrix with leading dimension n.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "harness/cuda/serve.h"
+
+enum {
+    WORKSPACE_BYTES = 32 << 20, /* what cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace) */
+    SLAB_ROWS = 128,            /* a slab is a multiple of a tile of cuBLAS's */
+    NESTED_BLOCKS = 256,        /* blocks that share a scale of the second level */
+};
+
+static bool blas_ok(struct serve *s, int code, const char *what)
+{
+    if (code == 0)
+        return true;
+    return serve_fail(s,
+                      code == CUBLAS_NOT_SUPPORTED || code == CUBLAS_ARCH_MISMATCH ? STATUS_LIMIT
+                      : code == CUBLAS_ALLOC_FAILED                                ? STATUS_MEMORY
+                                                                                   : STATUS_DEVICE,
+                      "%s: %s (%d)", what, cublas_status_name(code), code);
+}
+#define BLAS_CALL(s, name, ...) blas_ok(s, (s)->blas.library.name(__VA_ARGS__), #name)
+
+/* Once per process. */
+static bool open_library(struct serve *s)
+{
+    struct cublas_handle *handle;
+    if (s->blas.handle)
+        return true;
+    enum status status = cublas_open(&s->blas.library);
+    if (status != STATUS_OK) /* without a library the row is skipped */
+        return serve_fail(s, status == STATUS_ABSENT ? STATUS_LIMIT : status, "%s", status_message());
+    if (!BLAS_CALL(s, cublasCreate, &handle) || !BLAS_CALL(s, cublasSetStream, handle, s->stream) ||
+        !BLAS_CALL(s, cublasSetMathMode, handle, CUBLAS_FP32_SUMS_ONLY) ||
+        !SERVE_CALL(s, cuMemAlloc, &s->blas.workspace, WORKSPACE_BYTES) ||
+        /* Its own workspace would be allocated at a first call, and could not be captured. */
+        !BLAS_CALL(s, cublasSetWorkspace, handle, s->blas.workspace, WORKSPACE_BYTES))
+        return false;
+    s->blas.handle = handle;
+    return true;
+}
+
+static size_t dense_bytes(const struct problem *p)
+{
+    return p->n * p->k * dtype_size(p->out);
+}
+
+/* Rows of W in a slab: as dense weights, half of the L2 cache, so that X and Y have room as well. A slab starts
+ * where a scale of the second level does, so that all offsets into the weights are whole. */
+static size_t slab_rows(const struct serve *s)
+{
+    const struct problem *p = &s->operands.problem;
+    size_t unit = NESTED_BLOCKS * p->blocksize; /* a power of two; in rows, divided by what k has of it */
+    for (size_t k = p->k; k % 2 == 0 && unit > 1; k /= 2)
+        unit /= 2;
+    unit = unit < SLAB_ROWS ? SLAB_ROWS : unit;
+    size_t rows = s->gpu.l2_bytes / 2 / (p->k * dtype_size(p->out)) / unit * unit;
+    return rows < unit ? unit : rows;
+}
+
+/* Dequantizes `rows` rows of set `set` from row `first` on. */
+static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set, size_t first, size_t rows,
+                       uint64_t to)
+{
+    struct gemm_args a = operands_gemm_args(&s->operands, set);
+    struct dequant_args d = {.count = rows * a.k, .w = a.w, .out = (void *)(uintptr_t)to};
+    size_t i = first * a.k, block = i / a.w.blocksize;
+    d.w.packed += i / 2;
+    if (a.w.absmax) {
+        d.w.absmax += block;
+    } else {
+        d.w.absmax_code += block;
+        d.w.nested_absmax += block / NESTED_BLOCKS;
+    }
+    return serve_enqueue_with(s, k, &d);
+}
+
+/* Y of rows `first` .. of W, which lie at `w`; for gemmdx all of them. */
+static bool product(struct serve *s, size_t set, uint64_t w, size_t first, size_t rows)
+{
+    const struct gemm_args a = operands_gemm_args(&s->operands, set);
+    const float one = 1, zero = 0;
+    enum dtype t = s->operands.problem.out;
+    int type = t == DTYPE_F16 ? CUBLAS_TYPE_F16 : t == DTYPE_BF16 ? CUBLAS_TYPE_BF16 : CUBLAS_TYPE_F32;
+    uint64_t x = (uint64_t)(uintptr_t)a.x, y = (uint64_t)(uintptr_t)a.y + first * dtype_size(t);
+    int m = (int)a.m, n = (int)a.n, k = (int)a.k;
+    if (a.m > INT_MAX || a.n > INT_MAX || a.k > INT_MAX)
+        return serve_fail(s, STATUS_LIMIT, "cuBLAS takes sizes up to %d", INT_MAX);
+    s->channel->by_kernel = true;
+    if (s->operands.problem.op == OP_GEMM)
+        return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_T, CUBLAS_N, (int)rows, m, k, &one, w, type, k, x,
+                         type, k, &zero, y, type, n, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
+    return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_N, CUBLAS_N, k, m, n, &one, w, type, k, x, type, n, &zero,
+                     y, type, k, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
+}
+
+/* As many dense copies as a cold measurement of dense weights rotates through. */
+static bool make_all_dense(struct serve *s, const struct serve_kernel *k)
+{
+    size_t bytes = dense_bytes(&s->operands.problem), copies = serve_cold_copies(s, bytes), free_bytes, total;
+    if (!SERVE_CALL(s, cuMemGetInfo, &free_bytes, &total))
+        return false;
+    size_t room = free_bytes / 2 / bytes;
+    copies = copies > s->operands.copies ? s->operands.copies : copies;
+    copies = copies > room ? room : copies;
+    copies = copies < 2 && s->operands.copies > 1 ? 2 : copies < 1 ? 1 : copies;
+    if (!s->blas.dense) {
+        s->blas.dense = calloc(copies, sizeof *s->blas.dense);
+        if (!s->blas.dense)
+            return serve_fail(s, STATUS_MEMORY, "dense weights: out of memory");
+        for (; s->blas.dense_count < copies; s->blas.dense_count++)
+            if (!SERVE_CALL(s, cuMemAlloc, &s->blas.dense[s->blas.dense_count], bytes))
+                return false;
+    }
+    for (size_t i = 0; i < s->blas.dense_count; i++)
+        if (!make_dense(s, k, 0, 0, s->operands.problem.n, s->blas.dense[i]))
+            return false;
+    return true;
+}
+
+bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k)
+{
+    if (s->operands.copies == 0)
+        return serve_fail(s, STATUS_INTERNAL, "cuBLAS: nothing is bound");
+    if (!open_library(s))
+        return false;
+    if (k->name.blas == BLAS_DENSE)
+        return make_all_dense(s, k);
+    return s->blas.scratch || SERVE_CALL(s, cuMemAlloc, &s->blas.scratch, dense_bytes(&s->operands.problem));
+}
+
+bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set)
+{
+    size_t n = s->operands.problem.n, slab = k->name.blas == BLAS_SLAB ? slab_rows(s) : n;
+    if (k->name.blas == BLAS_DENSE)
+        return product(s, set, s->blas.dense[set % s->blas.dense_count], 0, n);
+    for (size_t first = 0; first < n; first += slab) {
+        size_t rows = n - first < slab ? n - first : slab;
+        if (!make_dense(s, k, set, first, rows, s->blas.scratch) ||
+            !product(s, set, s->blas.scratch, first, rows))
+            return false;
+    }
+    return true;
+}
+
+bool serve_blas_release(struct serve *s)
+{
+    bool ok = s->blas.scratch == 0 || SERVE_CALL(s, cuMemFree, s->blas.scratch);
+    for (size_t i = 0; i < s->blas.dense_count && ok; i++)
+        ok = SERVE_CALL(s, cuMemFree, s->blas.dense[i]);
+    free(s->blas.dense);
+    s->blas.dense = NULL;
+    s->blas.dense_count = 0;
+    s->blas.scratch = 0;
+    return ok;
+}

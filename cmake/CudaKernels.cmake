@@ -49,6 +49,23 @@ endfunction()
 if(NF4BENCH_CUDA)
     find_program(NF4BENCH_NVCC nvcc PATHS /usr/local/cuda/bin REQUIRED)
     set(fatbins)
+    # What the compiler's report is held to.
+    file(STRINGS ${kernel_dir}/limits.inc rows REGEX "^DEVICE_LIMITS\\(")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_dir}/limits.inc)
+    foreach(row IN LISTS rows)
+        if(NOT row MATCHES "^DEVICE_LIMITS\\(([a-z0-9_/.]+), ([0-9]+), ([0-9]+)\\)$")
+            message(FATAL_ERROR "kernels/limits.inc: a row must stand on one line: ${row}")
+        endif()
+        if(NOT CMAKE_MATCH_1 IN_LIST NF4BENCH_CUDA_SOURCES)
+            message(FATAL_ERROR "kernels/limits.inc: ${CMAKE_MATCH_1} is not in kernels/kernels.inc")
+        endif()
+        set(cuda_limits_${CMAKE_MATCH_1} -DREGISTERS=${CMAKE_MATCH_2} -DSTACK=${CMAKE_MATCH_3})
+    endforeach()
+    foreach(source IN LISTS NF4BENCH_CUDA_SOURCES)
+        if(NOT DEFINED cuda_limits_${source})
+            message(FATAL_ERROR "kernels/${source} has no row in kernels/limits.inc")
+        endif()
+    endforeach()
     set(cuda_min_sm_support.cu 75)
     foreach(source IN LISTS NF4BENCH_CUDA_SOURCES ITEMS support.cu)
         set(source_path ${kernel_dir}/${source})
@@ -68,9 +85,11 @@ if(NF4BENCH_CUDA)
         set(out ${PROJECT_BINARY_DIR}/fatbin/${id}.fatbin)
         add_custom_command(OUTPUT ${out}
             COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/fatbin
-            COMMAND ${NF4BENCH_NVCC} -fatbin -std=c++17 -fmad=false -O3 --threads 2 -diag-suppress 177
-                    -I${PROJECT_SOURCE_DIR} ${gencode} -MD -MF ${out}.d -o ${out} ${source_path}
-            DEPENDS ${source_path}
+            COMMAND ${CMAKE_COMMAND} -DNVCC=${NF4BENCH_NVCC} -DSOURCE=${source} -DOUT=${out} ${cuda_limits_${source}}
+                    -P ${PROJECT_SOURCE_DIR}/cmake/CompileDevice.cmake --
+                    -fatbin -std=c++17 -fmad=false -O3 -diag-suppress 177
+                    -I${PROJECT_SOURCE_DIR} ${gencode} -MD -MF ${out}.d ${source_path}
+            DEPENDS ${source_path} ${PROJECT_SOURCE_DIR}/cmake/CompileDevice.cmake
             DEPFILE ${out}.d
             COMMENT "nvcc ${source}"
             VERBATIM)

@@ -16,6 +16,7 @@
     X(verify, "verify variants on a suite or on one case")                                                   \
     X(try, "verify one .cu file, without building this program")                                             \
     X(run, "verify and time a suite, and write the results to an HDF5 file")                                 \
+    X(probe, "hold a GPU's tensor cores against the models of mma80 and mma90")                              \
     X(show, "show a results file as Markdown")                                                               \
     X(report, "make a self-contained HTML report from results files")                                        \
     X(export, "write a results file as CSV or JSON Lines")

@@ -127,3 +127,18 @@ bool call_cuda(const struct operands *o, const struct kernel *k, struct call_fau
     cuda_set_kernel(cuda_server_channel(o->device->server), k);
     return cuda_ask(o, CUDA_REQUEST_launch, fault) && cuda_download(o, fault);
 }
+
+enum status cuda_mma(struct device *d, enum dtype t, struct mma_tile *tiles, size_t count)
+{
+    enum status s = cuda_server_ready(d->server, NULL);
+    struct cuda_channel *c = cuda_server_channel(d->server);
+    if (s != STATUS_OK)
+        return s;
+    c->problem.out = t;
+    c->count = count;
+    memcpy(c->window, tiles, count * sizeof *tiles);
+    if (cuda_server_ask(d->server, CUDA_REQUEST_mma, CUDA_LIMIT_S) != CUDA_DONE)
+        return status_fail(STATUS_DEVICE, "%s: %s", d->gpu.name, c->text);
+    memcpy(tiles, c->window, count * sizeof *tiles);
+    return STATUS_OK;
+}

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "harness/call.h"
+#include "harness/cuda/mma_tile.h"
 #include "harness/cuda/server.h"
 
 #define CUDA_LIMIT_S 30.0 /* of a request that launches a variant, unless the device says otherwise */
@@ -26,5 +27,7 @@ bool cuda_download(const struct operands *o, struct call_fault *fault);
 void cuda_set_kernel(struct cuda_channel *c, const struct kernel *k);
 /* Asks, and fills in *fault when that fails. */
 bool cuda_ask(const struct operands *o, enum cuda_request request, struct call_fault *fault);
+/* d of `count` tiles (as many as fit into the window, 4,096), by the tensor cores of d: t is F16 or BF16. */
+enum status cuda_mma(struct device *d, enum dtype t, struct mma_tile *tiles, size_t count) WARN_UNUSED_RESULT;
 
 #endif

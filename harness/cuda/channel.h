@@ -33,7 +33,8 @@
     X(sample)     /* one sample of row `row` */                                                              \
     X(sensors)    /* clocks and the like */                                                                  \
     X(self_test)  /* overhead of a pair of events, and is cold cold? */                                      \
-    X(end_rows)   /* forgets the group that was timed */
+    X(end_rows)   /* forgets the group that was timed */                                                     \
+    X(mma)        /* `count` tiles in the window, of type problem.out, by the tensor cores */
 
 enum cuda_request {
 #define X(name) CUDA_REQUEST_##name,

@@ -24,7 +24,8 @@
     X(poison)                                                                                                \
     X(hash)                                                                                                  \
     X(discard)                                                                                               \
-    X(block)
+    X(block)                                                                                                 \
+    X(mma)
 enum support {
 #define X(name) SUPPORT_##name,
     CUDA_SUPPORT_MAP(X)

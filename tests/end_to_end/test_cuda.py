@@ -290,3 +290,25 @@ def test_a_wrong_product_of_cublas_is_seen(fake):
     done = run(fake, "verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "cublas_gemm_bf16", "--device",
                "cuda", fail="cuLaunchKernel:1:wrong")
     assert done.returncode == 1 and "1 fail" in done.stdout
+
+
+# ---- tensor cores against the models ----
+
+
+@pytest.mark.parametrize("sm,model", [("80", 0), ("89", 0), ("90", 1), ("120", 1)])
+def test_probe_finds_the_models_equal(fake, sm, model):
+    """The executor's tensor cores and the reference's models are two programs: neither knows of the other."""
+    done = fake("probe", environment={"NF4BENCH_FAKE_CUDA_SM": sm})
+    rows = re.findall(r"^(f16|bf16) +([a-z ]+?) +(\d+) +(\d+) +(\d+)$", done.stdout, re.M)
+    assert len(rows) == 12 and all(int(r[2]) == 1024 * 128 == int(r[3 + model]) for r in rows)
+    assert any(r[3] != r[4] for r in rows)  # the models differ, and the operands show it
+
+
+def test_probe_tells_the_model_that_is_not_followed(fake):
+    done = fake("probe", code=1, environment={"NF4BENCH_FAKE_CUDA_MMA": "80"})
+    assert "against mma90" in done.stdout and "the model has" in done.stdout and "outputs differ" in done.stdout
+
+
+def test_probe_needs_tensor_cores_for_bf16(fake):
+    done = fake("probe", code=77, environment={"NF4BENCH_FAKE_CUDA_SM": "75"})
+    assert "has no mma.m16n8k16" in done.stdout

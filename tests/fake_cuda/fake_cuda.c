@@ -8,6 +8,7 @@
  *
  *   NF4BENCH_FAKE_CUDA_GPUS=N    how many GPUs there are (default 1; 0: CUDA_ERROR_NO_DEVICE)
  *   NF4BENCH_FAKE_CUDA_SM=NN     their compute capability (default 90)
+ *   NF4BENCH_FAKE_CUDA_MMA=80|90 tensor cores of another model than these have
  *   NF4BENCH_FAKE_CUDA_FAIL=FUNCTION:N:WHAT[:FILE]
  *                                the N-th call of FUNCTION in a process fails. WHAT is a number, which is
  * returned, by this call or, from 700 on, by all calls from then on; or "hang", "crash", or, for
@@ -27,8 +28,10 @@
 
 #include "harness/cuda/cublas.h"
 #include "harness/cuda/driver.h"
+#include "harness/cuda/mma_tile.h"
 #include "harness/random.h"
 #include "harness/simt/simt.h"
+#include "harness/simt/tensor_core.h"
 #include "kernels/kernel.h"
 #include "reference/dtype.h"
 
@@ -170,6 +173,26 @@ static uint64_t word_at(const uint8_t *p, size_t size, size_t i)
     return v;
 }
 
+static enum simt_tensor_core tensor_cores(void)
+{
+    int sm = number("NF4BENCH_FAKE_CUDA_MMA", number("NF4BENCH_FAKE_CUDA_SM", 90));
+    return sm >= 90 ? SIMT_TENSOR_CORE_90 : SIMT_TENSOR_CORE_80;
+}
+
+static void multiply_tiles(struct mma_tile *tiles, size_t count, bool bf16)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct tensor_core_tile t;
+        memcpy(t.a, tiles[i].a, sizeof t.a);
+        memcpy(t.d, tiles[i].c, sizeof t.d);
+        for (size_t k = 0; k < MMA_K; k++)
+            for (size_t n = 0; n < MMA_N; n++)
+                t.b[k][n] = tiles[i].b[n][k];
+        tensor_core_mma(tensor_cores(), bf16 ? TENSOR_CORE_BF16 : TENSOR_CORE_F16, &t);
+        memcpy(tiles[i].d, t.d, sizeof t.d);
+    }
+}
+
 /* True if `name` is one of them, which is then done; *bytes is what it touches. */
 static bool support(const char *name, const uint64_t *a, double *bytes)
 {
@@ -193,6 +216,8 @@ static bool support(const char *name, const uint64_t *a, double *bytes)
         *(uint64_t *)(uintptr_t)a[2] += sum;
     } else if (strcmp(name, "nf4bench_discard") == 0) {
         memset(p, 0xdd, size / 128 * 128);
+    } else if (strcmp(name, "nf4bench_mma") == 0) {
+        multiply_tiles((struct mma_tile *)p, size, (uint32_t)a[2] != 0);
     } else if (strcmp(name, "nf4bench_block") == 0) {
         gate = (volatile int *)p;
         *bytes = 0;
@@ -225,8 +250,7 @@ static int run_entry(const struct cuda_function *f, const struct launch *l, cons
     bool (*run)(const struct entry *, const void *, size_t, const struct simt_buffer *, size_t,
                 const struct simt_options *, struct simt_result *);
     *(void **)&run = dlsym(RTLD_DEFAULT, "simt_launch");
-    struct simt_options options = {
-        .tensor_core = number("NF4BENCH_FAKE_CUDA_SM", 90) >= 90 ? SIMT_TENSOR_CORE_90 : SIMT_TENSOR_CORE_80};
+    struct simt_options options = {.tensor_core = tensor_cores()};
     struct entry e = f->entry;
     if (!run || l->grid[0] == 0 || l->threads == 0 || l->threads > e.threads_max)
         return CUDA_INVALID_VALUE;
@@ -620,11 +644,12 @@ static union arguments copy_arguments(const struct cuda_function *f, void **para
         return a;
     }
     bool block = strcmp(f->name, "nf4bench_block") == 0, discard = strcmp(f->name, "nf4bench_discard") == 0;
-    bool fill = strcmp(f->name, "nf4bench_fill") == 0;
+    /* The third parameter of these is an int. */
+    bool word = strcmp(f->name, "nf4bench_fill") == 0 || strcmp(f->name, "nf4bench_mma") == 0;
     memcpy(&a.words[0], parameters[0], 8);
     memcpy(&a.words[1], parameters[1], 8);
     if (!block && !discard)
-        memcpy(&a.words[2], parameters[2], fill ? 4 : 8);
+        memcpy(&a.words[2], parameters[2], word ? 4 : 8);
     if (strcmp(f->name, "nf4bench_read") == 0)
         memcpy(&a.words[3], parameters[3], 8);
     return a;

@@ -2,7 +2,8 @@
 # kernels_fast, and kernels_checked, instrumented for harness/simt/checker.c. With NF4BENCH_CUDA also a fatbin for
 # each file and for harness/cuda/support.cu, of every listed architecture from what its rows ask for, in
 # <build>/fatbin/, and NF4BENCH_CUDA_IMAGES, the source of a table of them for the program (harness/cuda/image.h).
-set(NF4BENCH_CUDA_ARCHITECTURES 75 80 86 89 90 90a 100 120)
+set(NF4BENCH_CUDA_ARCHITECTURES 75 80 86 89 90 90a 100 120 CACHE STRING
+    "compute capabilities to compile device code for; those that nvcc does not know are left out")
 
 list(TRANSFORM NF4BENCH_CUDA_SOURCES PREPEND ${kernel_dir}/ OUTPUT_VARIABLE cuda_files)
 set_source_files_properties(${cuda_files} PROPERTIES LANGUAGE CXX)
@@ -48,6 +49,16 @@ endfunction()
 
 if(NF4BENCH_CUDA)
     find_program(NF4BENCH_NVCC nvcc PATHS /usr/local/cuda/bin REQUIRED)
+    execute_process(COMMAND ${NF4BENCH_NVCC} --list-gpu-arch OUTPUT_VARIABLE known COMMAND_ERROR_IS_FATAL ANY)
+    set(architectures)
+    foreach(arch IN LISTS NF4BENCH_CUDA_ARCHITECTURES)
+        string(REGEX REPLACE "[a-z]" "" number ${arch}) # the list has no 90a
+        if(known MATCHES "compute_${number}[\n]")
+            list(APPEND architectures ${arch})
+        else()
+            message(STATUS "nvcc does not know ${arch}: no device code for it, but PTX of the last that it knows")
+        endif()
+    endforeach()
     set(fatbins)
     # What the compiler's report is held to.
     file(STRINGS ${kernel_dir}/limits.inc rows REGEX "^DEVICE_LIMITS\\(")
@@ -73,7 +84,7 @@ if(NF4BENCH_CUDA)
             set(source_path ${PROJECT_SOURCE_DIR}/harness/cuda/support.cu)
         endif()
         set(gencode)
-        foreach(arch IN LISTS NF4BENCH_CUDA_ARCHITECTURES)
+        foreach(arch IN LISTS architectures)
             string(REGEX REPLACE "[a-z]" "" number ${arch})
             if(number GREATER_EQUAL cuda_min_sm_${source})
                 list(APPEND gencode -gencode arch=compute_${arch},code=sm_${arch})

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -292,7 +293,7 @@ enum status journal_read(const char *path, struct journal *out)
 struct journal_writer {
     int fd;
     char *path;
-    uint64_t end; /* of the last whole entry: where the next one begins */
+    uint64_t *end; /* of the last whole entry: where the next one begins; shared with forked writers */
     enum journal_sync sync;
     bool broken; /* a torn entry could not be cut off: nothing may follow it */
     uint8_t *buffer;
@@ -305,6 +306,8 @@ static void writer_free(struct journal_writer *w)
         return;
     if (w->fd >= 0)
         close(w->fd);
+    if (w->end)
+        munmap(w->end, sizeof *w->end);
     free(w->path);
     free(w->buffer);
     free(w);
@@ -322,6 +325,12 @@ static enum status writer_new(const char *path, int flags, enum journal_sync syn
     w->fd = -1;
     w->path = strdup(path);
     if (!w->path) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        goto out;
+    }
+    w->end = mmap(NULL, sizeof *w->end, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (w->end == MAP_FAILED) {
+        w->end = NULL;
         s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
         goto out;
     }
@@ -391,7 +400,7 @@ static enum status append_alone(struct journal_writer *w, size_t size)
     if (!write_all(w->fd, w->buffer, size)) {
         int error = errno;
         /* The disk may have taken a part: without this the next entry would stand behind a torn one. */
-        w->broken = ftruncate(w->fd, (off_t)w->end) != 0;
+        w->broken = ftruncate(w->fd, (off_t)*w->end) != 0;
         const char *why = error == ENOSPC || error == EDQUOT ? "the disk is full: "
                           : error == EFBIG                   ? "the file size limit is reached: "
                                                              : "";
@@ -401,7 +410,7 @@ static enum status append_alone(struct journal_writer *w, size_t size)
             "finish the run with --resume",
             w->path, why, strerror(error));
     }
-    w->end += size;
+    *w->end += size;
     if (w->sync == JOURNAL_SYNC_EACH && fdatasync(w->fd) != 0)
         return status_fail(STATUS_IO, "%s: cannot force the last row to the disk: %s", w->path,
                            strerror(errno));
@@ -421,8 +430,14 @@ static enum status writer_write(struct journal_writer *w, size_t size)
         ;
     if (locked != 0 || fstat(w->fd, &now) != 0)
         return status_fail(STATUS_IO, "%s: cannot lock the journal: %s", w->path, strerror(errno));
-    w->end = (uint64_t)now.st_size;
-    enum status s = append_alone(w, size);
+    enum status s = STATUS_OK;
+    /* Another writer was killed in the middle of its entry: behind a torn one, ours would make the whole
+     * journal look damaged. */
+    if ((uint64_t)now.st_size > *w->end && ftruncate(w->fd, (off_t)*w->end) != 0)
+        s = status_fail(STATUS_IO, "%s: cannot cut off the torn entry at offset %llu: %s", w->path,
+                        (unsigned long long)*w->end, strerror(errno));
+    if (s == STATUS_OK)
+        s = append_alone(w, size);
     lock.l_type = F_UNLCK;
     (void)fcntl(w->fd, F_SETLK, &lock);
     return s;
@@ -539,8 +554,8 @@ enum status journal_append_open(const char *path, enum journal_sync sync, struct
     if (s == STATUS_OK)
         s = journal_parse(bytes, size, path, &j);
     if (s == STATUS_OK) {
-        w->end = j.whole_size;
-        if (j.torn && ftruncate(w->fd, (off_t)w->end) != 0)
+        *w->end = j.whole_size;
+        if (j.torn && ftruncate(w->fd, (off_t)*w->end) != 0)
             s = status_fail(STATUS_IO, "%s: cannot cut off the torn entry at offset %zu: %s", path,
                             j.whole_size, strerror(errno));
     }

@@ -41,7 +41,8 @@ enum status journal_append_open(const char *path, enum journal_sync sync,
  * samples[i] has rows[i].sample_count values in microseconds (NULL when 0). sample_start is set when the
  * store is built. After a failure (a full disk) everything appended before is kept; the append may be tried
  * again. The program must ignore SIGXFSZ to see a file size limit as an error. Processes that were forked
- * after the journal was opened may all append. */
+ * after the journal was opened may all append; what one of them leaves torn when it is killed is cut off by
+ * the next that appends. */
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,
                            size_t row_count) WARN_UNUSED_RESULT;
 /* Flushes to the disk and closes; frees w on success and on failure. NULL is allowed. */

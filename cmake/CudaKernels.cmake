@@ -68,7 +68,8 @@ if(NF4BENCH_CUDA)
         set(out ${PROJECT_BINARY_DIR}/fatbin/${id}.fatbin)
         add_custom_command(OUTPUT ${out}
             COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/fatbin
-            COMMAND ${NF4BENCH_NVCC} -fatbin -std=c++17 -fmad=false -O3 --threads 2 -diag-suppress 177
+            # Not compressed: the hash of a kernel's machine code is taken of what is embedded (harness/cuda/image.h).
+            COMMAND ${NF4BENCH_NVCC} -fatbin --no-compress -std=c++17 -fmad=false -O3 --threads 2 -diag-suppress 177
                     -I${PROJECT_SOURCE_DIR} ${gencode} -MD -MF ${out}.d -o ${out} ${source_path}
             DEPENDS ${source_path}
             DEPFILE ${out}.d

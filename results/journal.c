@@ -19,12 +19,13 @@
 #include <jansson.h>
 #include <zlib.h>
 
-static const char magic[] = "nf4bench journal 1\n";
+static const char magic[] = "nf4bench journal 2\n";
 
 enum {
     MAGIC_SIZE = sizeof magic - 1,
     ENTRY_HEAD = 12,        /* length, type, crc */
     HEADER_HEAD = 8,        /* layout hash, row size */
+    SAMPLE_SIZE = 9,        /* a double and its flags */
     ENTRY_MAX = 256u << 20, /* of a payload; a row has some thousand samples */
 };
 
@@ -78,7 +79,7 @@ static bool rows_counts(const uint8_t *payload, size_t length, size_t *row_count
     size_t rows = load_u32(payload);
     if (rows == 0 || rows > (length - 4) / packed)
         return false;
-    size_t room = (length - 4 - rows * packed) / sizeof(double), samples = 0;
+    size_t room = (length - 4 - rows * packed) / SAMPLE_SIZE, samples = 0;
     for (size_t i = 0; i < rows; i++) {
         uint64_t n;
         memcpy(&n, payload + 4 + i * packed + at_count, sizeof n);
@@ -88,7 +89,7 @@ static bool rows_counts(const uint8_t *payload, size_t length, size_t *row_count
     }
     *row_count = rows;
     *sample_count = samples;
-    return length == 4 + rows * packed + samples * sizeof(double);
+    return length == 4 + rows * packed + samples * SAMPLE_SIZE;
 }
 
 /* The offset of a whole rows entry that begins at `from` or later, or 0. What only looks like one costs a
@@ -205,8 +206,10 @@ static enum status fill_rows(const uint8_t *bytes, const char *name, struct jour
             r->sample_start = sample + entry_samples;
             entry_samples += r->sample_count;
         }
-        if (entry_samples > 0)
+        if (entry_samples > 0) {
             memcpy(out->samples + sample, p, entry_samples * sizeof(double));
+            memcpy(out->flags + sample, p + entry_samples * sizeof(double), entry_samples);
+        }
         sample += entry_samples;
         at += ENTRY_HEAD + (size_t)load_u32(bytes + at);
     }
@@ -223,7 +226,8 @@ enum status journal_parse(const uint8_t *bytes, size_t size, const char *name, s
         /* Both counts were held against the bytes that carry them, so neither product can overflow. */
         out->rows = malloc((out->row_count + 1) * sizeof *out->rows);
         out->samples = malloc((out->sample_count + 1) * sizeof *out->samples);
-        if (!out->rows || !out->samples)
+        out->flags = malloc(out->sample_count + 1);
+        if (!out->rows || !out->samples || !out->flags)
             s = status_fail(STATUS_MEMORY, "%s: out of memory for %zu rows and %zu samples", name,
                             out->row_count, out->sample_count);
     }
@@ -239,6 +243,7 @@ void journal_release(struct journal *j)
     free(j->header_json);
     free(j->rows);
     free(j->samples);
+    free(j->flags);
     *j = (struct journal){0};
 }
 
@@ -571,6 +576,13 @@ enum status journal_append_open(const char *path, enum journal_sync sync, struct
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,
                            size_t row_count)
 {
+    return journal_append_flagged(w, rows, samples, NULL, row_count);
+}
+
+enum status journal_append_flagged(struct journal_writer *w, const struct record *rows,
+                                   const double *const *samples, const uint8_t *const *flags,
+                                   size_t row_count)
+{
     size_t packed = record_packed_size(), length = 4, row_limit = ENTRY_MAX / packed;
     if (row_count == 0)
         return STATUS_OK;
@@ -582,10 +594,10 @@ enum status journal_append(struct journal_writer *w, const struct record *rows, 
         if (rows[i].sample_count > 0 && (!samples || !samples[i]))
             return status_fail(STATUS_INTERNAL, "%s: row %zu has %llu samples but no array of them", w->path,
                                i, (unsigned long long)rows[i].sample_count);
-        if (rows[i].sample_count > ENTRY_MAX / sizeof(double))
+        if (rows[i].sample_count > ENTRY_MAX / SAMPLE_SIZE)
             return status_fail(STATUS_LIMIT, "%s: %llu samples in one row are over the limit of %zu", w->path,
-                               (unsigned long long)rows[i].sample_count, ENTRY_MAX / sizeof(double));
-        length += rows[i].sample_count * sizeof(double);
+                               (unsigned long long)rows[i].sample_count, (size_t)(ENTRY_MAX / SAMPLE_SIZE));
+        length += rows[i].sample_count * SAMPLE_SIZE;
     }
     enum status s = writer_reserve(w, length);
     if (s != STATUS_OK)
@@ -603,6 +615,13 @@ enum status journal_append(struct journal_writer *w, const struct record *rows, 
             continue;
         memcpy(p, samples[i], rows[i].sample_count * sizeof(double));
         p += rows[i].sample_count * sizeof(double);
+    }
+    for (size_t i = 0; i < row_count; i++) {
+        if (flags && flags[i])
+            memcpy(p, flags[i], rows[i].sample_count);
+        else
+            memset(p, 0, rows[i].sample_count);
+        p += rows[i].sample_count;
     }
     seal_entry(w->buffer, ENTRY_ROWS, length);
     return writer_write(w, ENTRY_HEAD + length);

@@ -20,6 +20,7 @@
 #define CUDA_SUPPORT_MAP(X)                                                                                  \
     X(fill)                                                                                                  \
     X(read)                                                                                                  \
+    X(copy)                                                                                                  \
     X(poison)                                                                                                \
     X(hash)                                                                                                  \
     X(discard)                                                                                               \
@@ -45,7 +46,7 @@ struct serve_kernel {
 struct serve_row {
     bool used;
     struct serve_kernel kernel; /* or: */
-    enum cuda_ceiling ceiling;
+    enum ceiling ceiling;
     uint64_t hash;                  /* of its right output */
     bool pinned;                    /* every output must have that hash */
     size_t calls;                   /* of a hot sample */

@@ -78,7 +78,7 @@ def test_run_verifies_times_and_says_where(fake, tiny, tmp_path):
         assert r["timer_overhead_us"] == pytest.approx(0.5, abs=0.01)
         if r["verdict"] == "PASS":
             assert r["temperature_c"] == 40
-            assert r["registers"] == 32 and r["shared_bytes"] == 1024 and r["local_bytes"] == 0 and r["blocks_per_sm"] == 8
+            assert r["registers"] == 32 and r["shared_bytes"] == 1024 and r["local_bytes"] == 0 and r["blocks_per_sm"] in (8, 16)
             assert r["hot_graph"] == (r["regime"] == "hot")
             assert (r["calls_per_sample"] > 1) == (r["regime"] == "hot")
             assert text(r["ceiling"]) == "copy" and 0 < r["ceiling_fraction"] <= 1

@@ -96,9 +96,10 @@ if(NF4BENCH_CUDA)
         set(out ${PROJECT_BINARY_DIR}/fatbin/${id}.fatbin)
         add_custom_command(OUTPUT ${out}
             COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/fatbin
+            # Not compressed: the hash of a kernel's machine code is taken of what is embedded (harness/cuda/image.h).
             COMMAND ${CMAKE_COMMAND} -DNVCC=${NF4BENCH_NVCC} -DSOURCE=${source} -DOUT=${out} ${cuda_limits_${source}}
                     -P ${PROJECT_SOURCE_DIR}/cmake/CompileDevice.cmake --
-                    -fatbin -std=c++17 -fmad=false -O3 -diag-suppress 177
+                    -fatbin --no-compress -std=c++17 -fmad=false -O3 -diag-suppress 177
                     -I${PROJECT_SOURCE_DIR} ${gencode} -MD -MF ${out}.d ${source_path}
             DEPENDS ${source_path} ${PROJECT_SOURCE_DIR}/cmake/CompileDevice.cmake
             DEPFILE ${out}.d

@@ -12,6 +12,37 @@
 
 enum { LINE = 64 };
 
+const char *ceiling_word(enum ceiling c)
+{
+    static const char *const words[CEILING_COUNT] = {
+        "",
+#define X(name, word) word,
+        CEILING_MAP(X)
+#undef X
+    };
+    return words[c];
+}
+
+double ceiling_bytes(enum ceiling c, const struct problem *p)
+{
+    double read = (double)(problem_packed_bytes(p) + problem_scale_bytes(p));
+    double written = (double)problem_output_count(p) * (double)dtype_size(p->out);
+    return (c == CEILING_FILL ? 0 : read) + (c == CEILING_READ ? 0 : written);
+}
+
+size_t ceilings_of(const struct problem *p, bool gpu, enum ceiling list[CEILING_COUNT])
+{
+    size_t count = 0;
+    if (p->op != OP_DEQUANT) {
+        list[count++] = CEILING_READ;
+        return count;
+    }
+    list[count++] = CEILING_FILL;
+    if (gpu)
+        list[count++] = CEILING_COPY;
+    return count;
+}
+
 typedef void fill_fn(uint8_t *data, size_t size);
 typedef uint64_t read_fn(const uint8_t *data, size_t size);
 

@@ -1,6 +1,7 @@
 #include "harness/environment.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,19 +48,33 @@ static const char *device_words(const struct device *devices, size_t count, char
     return text;
 }
 
+/* null for what could not be read: NAN or negative. */
+static json_t *known(double value)
+{
+    if (!(value >= 0))
+        return json_null();
+    return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
+}
+
 /* What the rows do not say of the GPUs: a list of objects, empty without. */
 static json_t *gpus(const struct device *devices, size_t count)
 {
     json_t *list = json_array();
     for (size_t i = 0; list && i < count; i++) {
         const struct gpu *g = &devices[i].gpu;
+        const struct gpu_facts *f = &g->facts;
         if (devices[i].kind == DEVICE_CUDA)
-            json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:b, s:i}",
-                                                  "number", g->ordinal, "name", g->name, "uuid", g->uuid,
-                                                  "bus_id", g->bus_id, "sm", (int)g->sm, "sm_count",
-                                                  (int)g->sm_count, "l2_bytes", (json_int_t)g->l2_bytes,
-                                                  "memory_bytes", (json_int_t)g->memory_bytes, "ecc",
-                                                  (int)g->ecc, "cuda_version", g->driver));
+            json_array_append_new(
+                list,
+                json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:b, s:i, s:s, s:o, "
+                          "s:o, s:o, s:o, s:o, s:o}",
+                          "number", g->ordinal, "name", g->name, "uuid", g->uuid, "bus_id", g->bus_id, "sm",
+                          (int)g->sm, "sm_count", (int)g->sm_count, "l2_bytes", (json_int_t)g->l2_bytes,
+                          "memory_bytes", (json_int_t)g->memory_bytes, "ecc", (int)g->ecc, "cuda_version",
+                          g->driver, "driver_version", f->driver_version, "power_limit_w",
+                          known(f->power_limit_w), "sm_mhz_max", known(f->sm_mhz_max), "sm_mhz_application",
+                          known(f->sm_mhz_application), "persistence_mode", known(f->persistence), "mig_mode",
+                          known(f->mig), "other_processes", known(f->other_processes)));
     }
     return list;
 }

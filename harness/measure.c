@@ -5,56 +5,61 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/clock.h"
 #include "harness/interrupt.h"
 #include "harness/random.h"
 #include "harness/sampler.h"
+#include "harness/settle.h"
 
-enum {
-    SETTLE_WINDOW_MS = 250,
-    SETTLE_MIN_MS = 1000,
-    PRECISION_EVERY = 8, /* rounds between looks at the stopping rule */
-};
-static const double settle_tolerance = 0.005; /* two windows' medians differ by less: settled */
+enum { PRECISION_EVERY = 8 /* rounds between looks at the stopping rule */ };
 
 /* Calls a row until the machine's speed is steady. */
-static enum status settle(struct sampling *s)
+static enum status settle_device(struct sampling *s)
 {
-    enum { WINDOW_MAX = 100000 };
     struct measure_state *state = s->state;
-    double start = clock_s(), cap = s->settings->settle_seconds, before = 0;
-    double *window = malloc(2 * WINDOW_MAX * sizeof *window);
+    struct settle settle;
+    double us, mhz, cap_s = s->settings->settle_seconds;
     enum status status = STATUS_OK;
-    if (!window || cap <= 0) {
-        free(window);
+    if (cap_s <= 0)
         return STATUS_OK;
-    }
-    state->unsettled = true;
-    while (clock_s() - start < cap && !interrupt_pending() && status == STATUS_OK) {
-        size_t count = 0;
-        double window_start = clock_us();
-        while (status == STATUS_OK && count < WINDOW_MAX &&
-               (count < 5 || clock_us() - window_start < 1e3 * SETTLE_WINDOW_MS))
-            status = s->sampler->settle_call(s, &window[count++]);
-        struct sample_summary summary;
-        summarize(window, count, window + WINDOW_MAX, &summary);
-        bool steady = fabs(summary.median - before) < settle_tolerance * summary.median;
-        before = summary.median;
-        if (steady && clock_s() - start >= 1e-3 * SETTLE_MIN_MS) {
-            state->unsettled = false;
-            break;
-        }
-    }
-    state->settle_s = clock_s() - start;
-    free(window);
+    if (!settle_init(&settle, clock_s(), cap_s))
+        return status_fail(STATUS_MEMORY, "measure: out of memory");
+    do
+        status = s->sampler->settle_call(s, &us, &mhz);
+    while (status == STATUS_OK && !interrupt_pending() && settle_add(&settle, clock_s(), us, mhz));
+    state->unsettled = !settle.steady;
+    state->settled_mhz = settle.mhz;
+    state->settle_s = settle.seconds;
+    settle_release(&settle);
     return status;
+}
+
+/* The samples of the rounds that count in statistics: those without an excluding flag, or all of them where
+ * nothing would be left. */
+static size_t kept_samples(const struct measure_row *r, double *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < r->sample_count; i++)
+        if (!(r->flags[i] & SAMPLE_EXCLUDED))
+            out[count++] = r->samples[i];
+    if (count > 0)
+        return count;
+    memcpy(out, r->samples, r->sample_count * sizeof *out);
+    return r->sample_count;
+}
+
+static void summarize_row(const struct measure_row *r, double *scratch, struct sample_summary *out)
+{
+    size_t count = kept_samples(r, scratch);
+    summarize(scratch, count, scratch + count, out);
 }
 
 static bool row_precise(const struct measure_row *r, double precision, double *scratch)
 {
     struct sample_summary s;
-    summarize(r->samples, r->sample_count, scratch, &s);
+    summarize_row(r, scratch, &s);
     return s.median_ci.hi - s.median <= precision * s.median &&
            s.median - s.median_ci.lo <= precision * s.median;
 }
@@ -98,13 +103,60 @@ static enum status run_rounds(struct sampling *s, uint64_t order_seed, double *s
             struct measure_row *r = &g->rows[order[i]];
             if (r->ended)
                 continue;
-            status = s->sampler->sample(s, order[i], round, &r->samples[round]);
-            if (status == STATUS_OK && !r->ended)
-                r->sample_count = round + 1;
+            struct timed_sample sample = {0};
+            status = s->sampler->sample(s, order[i], round, &sample);
+            if (status != STATUS_OK || r->ended)
+                continue;
+            r->samples[round] = sample.us;
+            r->flags[round] = sample.flags;
+            r->sample_count = round + 1;
         }
     }
     free(order);
     return status;
+}
+
+/* The samples of a row's rounds, NAN for excluded ones. */
+static void mask(const struct measure_row *r, size_t count, double *out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = r->flags[i] & SAMPLE_EXCLUDED ? NAN : r->samples[i];
+}
+
+static void conclude_row(struct measure_row *r, const struct measure_row *against, double precision,
+                         size_t max, double *scratch)
+{
+    summarize_row(r, scratch, &r->summary);
+    r->precise = r->sample_count && row_precise(r, precision, scratch);
+    for (size_t i = 0; i < r->sample_count; i++)
+        r->excluded += (r->flags[i] & SAMPLE_EXCLUDED) != 0;
+    r->ceiling_fraction = (struct paired_ratio){NAN, {NAN, NAN}, 0};
+    size_t paired = r->sample_count < against->sample_count ? r->sample_count : against->sample_count;
+    if (!r->kernel || paired == 0)
+        return;
+    mask(against, paired, scratch);
+    mask(r, paired, scratch + max);
+    paired_ratio(scratch, scratch + max, paired, scratch + 2 * max, &r->ceiling_fraction);
+}
+
+static bool make_room(struct measure_row *r, size_t max)
+{
+    r->samples = malloc((1 + RETRIES) * max * sizeof *r->samples);
+    r->flags = malloc((1 + RETRIES) * max * sizeof *r->flags);
+    if (!r->samples || !r->flags)
+        return false;
+    r->retried_samples = r->samples + max;
+    r->retried_flags = r->flags + max;
+    return true;
+}
+
+/* Puts the retried samples behind the rounds. */
+static void close_gap(struct measure_row *r)
+{
+    memmove(r->samples + r->sample_count, r->retried_samples, r->retried * sizeof *r->samples);
+    memmove(r->flags + r->sample_count, r->retried_flags, r->retried * sizeof *r->flags);
+    r->retried_samples = NULL;
+    r->retried_flags = NULL;
 }
 
 enum status measure_group(struct measure_state *state, const struct measure_settings *settings,
@@ -115,22 +167,25 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
     const struct sampler *sampler =
         group->operands->device->kind == DEVICE_CUDA ? &sampler_cuda : &sampler_cpu;
     size_t max = settings->max_samples;
-    double *scratch = malloc(2 * max * sizeof *scratch);
+    double *scratch = malloc(3 * max * sizeof *scratch);
     enum status status = scratch ? STATUS_OK : status_fail(STATUS_MEMORY, "measure: out of memory");
-    group->ceiling = group->operands->problem.op == OP_DEQUANT ? "fill" : "read";
-    group->rows[group->row_count - 1].kernel = NULL;
-    for (size_t i = 0; i < group->row_count && status == STATUS_OK; i++) {
-        group->rows[i].samples = malloc(max * sizeof(double));
-        if (!group->rows[i].samples)
+    enum ceiling ceilings[CEILING_COUNT];
+    size_t ceiling_count =
+        ceilings_of(&group->operands->problem, group->operands->device->kind == DEVICE_CUDA, ceilings);
+    group->row_count = group->variant_count + ceiling_count;
+    group->against = &group->rows[group->row_count - 1];
+    for (size_t i = 0; i < ceiling_count; i++)
+        group->rows[group->variant_count + i].ceiling = ceilings[i];
+    for (size_t i = 0; i < group->row_count && status == STATUS_OK; i++)
+        if (!make_room(&group->rows[i], max))
             status = status_fail(STATUS_MEMORY, "measure: out of memory");
-    }
     if (status == STATUS_OK)
         status = sampler->begin((struct sampling){sampler, settings, group, state}, &s);
     if (status == STATUS_OK && !state->settled_asked) {
         state->settled_asked = true;
         status = sampler->calibrate(s);
         if (status == STATUS_OK)
-            status = settle(s);
+            status = settle_device(s);
     }
     for (size_t i = 0; i < group->row_count && status == STATUS_OK; i++)
         if (!group->rows[i].ended)
@@ -140,17 +195,12 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
     if (status == STATUS_OK || status == STATUS_INTERRUPTED) {
         enum status finished = sampler->finish(s);
         status = finished == STATUS_OK ? status : finished;
-        const struct measure_row *ceiling = &group->rows[group->row_count - 1];
-        for (size_t i = 0; i < group->row_count; i++) {
-            struct measure_row *r = &group->rows[i];
-            summarize(r->samples, r->sample_count, scratch, &r->summary);
-            r->precise = r->sample_count && row_precise(r, settings->precision, scratch);
-            r->ceiling_fraction = (struct paired_ratio){NAN, {NAN, NAN}, 0};
-            size_t paired = r->sample_count < ceiling->sample_count ? r->sample_count : ceiling->sample_count;
-            if (r != ceiling && paired)
-                paired_ratio(ceiling->samples, r->samples, paired, scratch, &r->ceiling_fraction);
-        }
+        for (size_t i = 0; i < group->row_count; i++)
+            conclude_row(&group->rows[i], group->against, settings->precision, max, scratch);
     }
+    for (size_t i = 0; i < group->row_count; i++)
+        if (group->rows[i].retried_samples)
+            close_gap(&group->rows[i]);
     if (s)
         sampler->end(s);
     free(scratch);
@@ -159,8 +209,10 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
 
 void measure_group_release(struct measure_group *group)
 {
-    for (size_t i = 0; i < group->row_count; i++)
+    for (size_t i = 0; i < group->row_count; i++) {
         free(group->rows[i].samples);
+        free(group->rows[i].flags);
+    }
     free(group->rows);
     group->rows = NULL;
     group->row_count = 0;

@@ -16,7 +16,8 @@
  * event, launch and event are queued, so that the host's speed is not measured. hot: a graph of the calls (a
  * loop where there can be none), once untimed and once timed. The whole output of every sample is hashed on
  * the GPU. A sample under a thermal or hardware slowdown, or at a clock under 97 % of the settled one, is
- * taken again, three times at most; then it is kept and counted in `throttled`.
+ * taken again, three times at most. All of them are kept, with flags (record.h); what has an excluding flag
+ * is left out of the statistics, unless nothing were left.
  */
 #ifndef NF4BENCH_HARNESS_MEASURE_H
 #define NF4BENCH_HARNESS_MEASURE_H
@@ -25,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/ceiling.h"
 #include "harness/cuda/gpu.h"
 #include "harness/cuda/nvml.h"
 #include "harness/kernel_table.h"
@@ -35,11 +37,16 @@
 #include "results/record.h"
 
 struct measure_row {
-    const struct kernel *kernel; /* NULL: the group's ceiling */
-    uint64_t output_hash;        /* that verify() found right */
+    const struct kernel *kernel; /* NULL: a ceiling */
+    enum ceiling ceiling;
+    uint64_t output_hash; /* that verify() found right */
     /* results: */
-    double *samples; /* us per call */
-    size_t sample_count, calls_per_sample;
+    double *samples; /* us per call: of each round, then the `retried` ones that were taken again */
+    uint8_t *flags;  /* of each of them, bits of enum sample_flag */
+    size_t sample_count, calls_per_sample; /* rounds */
+    size_t retried, excluded;              /* excluded: of the rounds */
+    double *retried_samples;               /* while measuring: where the retried ones wait */
+    uint8_t *retried_flags;
     struct sample_summary summary;
     struct paired_ratio
         ceiling_fraction; /* ceiling time / this row's time; ratio NAN for the ceiling itself */
@@ -51,16 +58,15 @@ struct measure_row {
     struct gpu_code code;
     struct nvml_sensors sensors; /* the clock and, of every 16th round, the rest; `reasons` of all */
     bool graph;                  /* hot samples are graphs */
-    size_t retried, throttled;   /* samples taken again; samples kept all the same */
 };
 
 struct measure_group {
     const struct operands *operands;
     enum regime regime;
-    const char *ceiling;      /* "fill" (dequant) or "read" (products) */
     size_t copies;            /* operand sets that were rotated through */
-    struct measure_row *rows; /* the last one is the ceiling */
-    size_t row_count;
+    struct measure_row *rows; /* variant_count variants, then the ceilings */
+    size_t variant_count, row_count;
+    const struct measure_row *against; /* the ceiling that fits the variants: the last row */
 };
 
 /* What is measured once per run. */
@@ -69,15 +75,18 @@ struct measure_state {
     double settle_s;          /* time it took */
     double timer_overhead_us; /* median of an empty pair of clock readings, or of events */
     /* GPUs: */
-    double cold_ratio;  /* time of a read of half the L2 cache, cold over hot; NAN or 0: not tested */
-    double settled_mhz; /* the SM clock once settled; NAN or 0 where unknown */
+    double gemm_flop_per_s; /* of cuBLAS, a bf16 product of 4096 in each direction; NAN: not to be had */
+    double
+        cold_ratio; /* time of a read of half the L2 cache, less a launch's, cold over hot; NAN: not tested */
+    double settled_mhz; /* the SM clock, median of the window that was steady; NAN or 0 where unknown */
 };
 
 /* Called between rounds; progress for a person. */
 typedef void measure_progress_fn(void *context, size_t round, double share);
 
-/* rows[i].kernel and output_hash are set by the caller for row_count - 1 rows; the last row is made the
- * ceiling. STATUS_INTERRUPTED keeps the rounds measured so far. Results are owned: measure_group_release().
+/* variant_count rows are the caller's, kernel and output_hash set, in an array with zeroed room for
+ * CEILING_COUNT more, which are made the ceilings. STATUS_INTERRUPTED keeps the rounds measured so far.
+ * Results are owned: measure_group_release().
  */
 enum status measure_group(struct measure_state *state, const struct measure_settings *settings,
                           struct measure_group *group, uint64_t order_seed, measure_progress_fn *progress,

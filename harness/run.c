@@ -16,6 +16,7 @@
 #include "harness/clock.h"
 #include "harness/cpu.h"
 #include "harness/interrupt.h"
+#include "harness/judge.h"
 #include "harness/measure.h"
 #include "harness/nvtx.h"
 #include "harness/prepare.h"
@@ -29,6 +30,7 @@
 struct group_records {
     struct record *rows;
     const double **samples;
+    const uint8_t **flags;
     size_t count, capacity;
 };
 
@@ -66,11 +68,16 @@ static struct record *add_record(struct group_records *g)
         if (!samples)
             return NULL;
         g->samples = samples;
+        const uint8_t **flags = realloc(g->flags, capacity * sizeof *flags);
+        if (!flags)
+            return NULL;
+        g->flags = flags;
         g->capacity = capacity;
     }
     struct record *r = &g->rows[g->count];
     record_init(r);
-    g->samples[g->count++] = NULL;
+    g->samples[g->count] = NULL;
+    g->flags[g->count++] = NULL;
     return r;
 }
 
@@ -133,6 +140,11 @@ static void set_kernel(struct record *r, const struct kernel *k)
     SET_TEXT(r->arch, k->arch);
     if (!contract_format(&k->contract, r->contract, sizeof r->contract))
         r->contract[0] = '\0';
+    if (k->blas == BLAS_DENSE) { /* it reads dense weights instead of packed ones and scales */
+        double bits = 8.0 * (double)dtype_size(k->contract.out);
+        r->format_bytes += (double)r->n * (double)r->k * (bits - r->bits_per_weight) / 8;
+        r->bits_per_weight = bits;
+    }
 }
 
 static void set_verification(struct record *r, const struct verification *v)
@@ -165,8 +177,7 @@ static void set_gpu_measurement(struct record *r, const struct measure_row *m,
     r->throttle_reasons = m->sensors.reasons;
     r->settled_mhz = state->settled_mhz;
     r->cold_ratio = state->cold_ratio;
-    r->retried_count = m->retried;
-    r->throttled_count = m->throttled;
+    r->gemm_flop_per_s = state->gemm_flop_per_s;
     r->hot_graph = m->graph;
     if (!m->kernel)
         return;
@@ -174,30 +185,8 @@ static void set_gpu_measurement(struct record *r, const struct measure_row *m,
     r->shared_bytes = (uint64_t)m->code.shared_bytes + m->code.dynamic_shared_bytes;
     r->local_bytes = (uint32_t)m->code.local_bytes;
     r->blocks_per_sm = (uint32_t)m->code.blocks_per_sm;
-    snprintf(r->code_hash, sizeof r->code_hash, "%016llx", (unsigned long long)m->code.image_hash);
-}
-
-/* Why a right row's times are not to be trusted, if they are not. */
-static void judge_times(struct verification *v, const struct measure_group *g, const struct measure_row *m,
-                        const struct problem *p)
-{
-    static const double throttled_share = 0.2, tolerance = 1.02;
-    const struct measure_row *ceiling = &g->rows[g->row_count - 1];
-    double bytes = (double)problem_format_bytes(p);
-    double ceiling_bytes = p->op == OP_DEQUANT ? (double)problem_weight_count(p) * (double)dtype_size(p->out)
-                                               : (double)(problem_packed_bytes(p) + problem_scale_bytes(p));
-    double fastest = ceiling->summary.median * bytes / (tolerance * ceiling_bytes);
-    if ((double)m->throttled > throttled_share * (double)m->sample_count) {
-        v->verdict = VERDICT_UNSTABLE;
-        snprintf(v->reason, sizeof v->reason, "%zu of %zu samples under a slowdown of the GPU", m->throttled,
-                 m->sample_count);
-    } else if (g->regime == REGIME_COLD && bytes > 2 * (double)g->operands->device->gpu.l2_bytes &&
-               m->summary.median < fastest) {
-        v->verdict = VERDICT_SUSPECT;
-        snprintf(v->reason, sizeof v->reason,
-                 "%.2f us, and moving its bytes as fast as the %s ceiling takes %.2f us", m->summary.median,
-                 g->ceiling, fastest);
-    }
+    if (m->code.code_hash)
+        snprintf(r->code_hash, sizeof r->code_hash, "%016llx", (unsigned long long)m->code.code_hash);
 }
 
 static void set_measurement(struct record *r, const struct measure_group *g, const struct measure_row *m,
@@ -206,7 +195,9 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
     const struct sample_summary *s = &m->summary;
     r->regime = (uint8_t)g->regime;
     r->group_id += (uint64_t)g->regime;
-    r->sample_count = m->sample_count;
+    r->sample_count = m->sample_count + m->retried;
+    r->retried_count = m->retried;
+    r->excluded_count = m->excluded;
     r->calls_per_sample = m->calls_per_sample;
     r->operand_copies = g->copies;
     r->median_us = s->median;
@@ -227,18 +218,19 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
     double second = 1e-6 * s->median, weights = (double)problem_weight_count(p);
     if (!m->kernel) {
         /* The ceiling's own bytes, not the format's. */
-        r->format_bytes = p->op == OP_DEQUANT ? weights * (double)dtype_size(p->out)
-                                              : (double)(problem_packed_bytes(p) + problem_scale_bytes(p));
+        r->format_bytes = ceiling_bytes(m->ceiling, p);
         r->bytes_per_s = r->format_bytes / second;
+        judge_flags(r);
         return;
     }
     r->bytes_per_s = r->format_bytes / second;
     r->weights_per_s = weights / second;
     r->flop_per_s = 2.0 * (double)p->m * weights / second;
-    SET_TEXT(r->ceiling, g->ceiling);
+    SET_TEXT(r->ceiling, ceiling_word(g->against->ceiling));
     r->ceiling_fraction = m->ceiling_fraction.ratio;
     r->ceiling_fraction_lo = m->ceiling_fraction.ci.lo;
     r->ceiling_fraction_hi = m->ceiling_fraction.ci.hi;
+    judge_flags(r);
 }
 
 /* ---- telling a person ---- */
@@ -338,7 +330,7 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
 {
     const struct plan_group *g = &run->plan->groups[index];
     *timed = (struct measure_group){.operands = o, .regime = regime};
-    timed->rows = calloc(g->row_count + 1, sizeof *timed->rows);
+    timed->rows = calloc(g->row_count + CEILING_COUNT, sizeof *timed->rows);
     size_t *plan_row = calloc(g->row_count, sizeof *plan_row);
     if (!timed->rows || !plan_row) {
         free(plan_row);
@@ -347,21 +339,18 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
     for (size_t i = 0; i < g->row_count; i++) {
         if (results[i].verdict != VERDICT_PASS)
             continue;
-        plan_row[timed->row_count] = i;
-        timed->rows[timed->row_count].kernel = g->rows[i].kernel;
-        timed->rows[timed->row_count++].output_hash = results[i].output_hash;
+        plan_row[timed->variant_count] = i;
+        timed->rows[timed->variant_count].kernel = g->rows[i].kernel;
+        timed->rows[timed->variant_count++].output_hash = results[i].output_hash;
     }
     enum status s = STATUS_OK;
-    if (timed->row_count > 0) {
-        timed->row_count++; /* the ceiling */
+    if (timed->variant_count > 0)
         s = measure_group(&run->measure, &run->plan->suite->measure, timed, o->problem.seed + index,
                           on_measure, run);
-    }
     /* An interrupted group is recorded if it has what its suite asks for at least, else it is left for
      * --resume. */
-    bool enough = s == STATUS_OK ||
-                  (s == STATUS_INTERRUPTED &&
-                   timed->rows[timed->row_count - 1].sample_count >= run->plan->suite->measure.min_samples);
+    bool enough = s == STATUS_OK || (s == STATUS_INTERRUPTED && timed->against &&
+                                     timed->against->sample_count >= run->plan->suite->measure.min_samples);
     for (size_t i = 0; enough && i < timed->row_count; i++) {
         const struct measure_row *m = &timed->rows[i];
         struct record *r = add_record(records);
@@ -370,8 +359,12 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
             break;
         }
         set_problem(r, run, index, o);
+        set_measurement(r, timed, m, &run->measure, &g->problem);
         if (m->kernel) {
             struct verification v = results[plan_row[i]];
+            struct judge_ceiling against = {ceiling_word(timed->against->ceiling),
+                                            timed->against->summary.median,
+                                            ceiling_bytes(timed->against->ceiling, &g->problem)};
             if (m->fault[0]) {
                 v.verdict = m->ours ? VERDICT_MISTRUSTED : VERDICT_FAIL;
                 SET_TEXT(v.check, "timed_output");
@@ -379,18 +372,18 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
                 run->summary->faults++;
                 print_row(run, g, m->kernel, v.verdict, m->fault, "");
             } else if (o->device->kind == DEVICE_CUDA) {
-                judge_times(&v, timed, m, &g->problem);
+                v.verdict = judge_times(r, &against, v.reason, sizeof v.reason);
                 if (v.verdict != VERDICT_PASS)
                     print_row(run, g, m->kernel, v.verdict, v.reason, "");
             }
             set_kernel(r, m->kernel);
             set_verification(r, &v);
         } else {
-            snprintf(r->variant, sizeof r->variant, "ceiling_%s", timed->ceiling);
+            snprintf(r->variant, sizeof r->variant, "ceiling_%s", ceiling_word(m->ceiling));
             SET_TEXT(r->arch, o->device->kind == DEVICE_CUDA ? "gpu" : "cpu");
         }
-        set_measurement(r, timed, m, &run->measure, &g->problem);
         records->samples[records->count - 1] = m->samples;
+        records->flags[records->count - 1] = m->flags;
     }
     free(plan_row);
     return s;
@@ -464,7 +457,9 @@ static enum status run_group(struct runner *run, size_t index)
         set_verification(r, &results[i]);
     }
     if ((s == STATUS_OK || s == STATUS_INTERRUPTED) && run->journal && records.count) {
-        enum status appended = journal_append(run->journal, records.rows, records.samples, records.count);
+        judge_primary(records.rows, records.count);
+        enum status appended =
+            journal_append_flagged(run->journal, records.rows, records.samples, records.flags, records.count);
         s = appended != STATUS_OK ? appended : s;
     }
     if (complete && s == STATUS_OK) {
@@ -477,6 +472,7 @@ static enum status run_group(struct runner *run, size_t index)
         measure_group_release(&timed[i]);
     free(records.rows);
     free(records.samples);
+    free(records.flags);
     free(results);
     operands_release(&operands);
     return s;

@@ -21,10 +21,10 @@ enum {
 
 struct cpu_sampling {
     struct sampling base;
-    void **prepared;          /* [row_count - 1][copies] */
+    void **prepared;          /* [variant_count][copies] */
     size_t next_set;          /* of the rotation */
     size_t places[PLACES];    /* byte offsets of 4-byte windows in the output */
-    uint32_t (*want)[PLACES]; /* [row_count - 1] of each row's right output: contracts differ in bits */
+    uint32_t (*want)[PLACES]; /* [variant_count] of each row's right output: contracts differ in bits */
     volatile unsigned long long sink;
 };
 
@@ -45,7 +45,7 @@ static void call(struct cpu_sampling *s, size_t row, size_t set)
     const struct operand_set *bytes = &o->sets[set];
     if (!row_is_ceiling(s->base.group, row)) {
         call_kernel(o, set, s->base.group->rows[row].kernel, prepared_for(s, row, set), NULL);
-    } else if (o->problem.op == OP_DEQUANT) {
+    } else if (s->base.group->rows[row].ceiling == CEILING_FILL) {
         ceiling_fill(bytes->out.data, bytes->out.size, s->base.group->regime == REGIME_COLD);
     } else {
         s->sink += ceiling_read(bytes->packed.data, bytes->packed.size);
@@ -96,7 +96,7 @@ static void look_at_places(struct cpu_sampling *s, size_t row, size_t set, size_
 static void check_whole_outputs(struct cpu_sampling *s, bool first)
 {
     const struct operands *o = s->base.group->operands;
-    for (size_t row = 0; row + 1 < s->base.group->row_count; row++) {
+    for (size_t row = 0; row < s->base.group->variant_count; row++) {
         struct measure_row *r = &s->base.group->rows[row];
         buffer_poison(&o->sets[0].out, o->problem.seed + row + (first ? 0 : 1000));
         call(s, row, 0);
@@ -156,7 +156,7 @@ static enum status prepare_peers(struct cpu_sampling *s)
     if (!s->prepared)
         return status_fail(STATUS_MEMORY, "measure: out of memory");
     enum status status = STATUS_OK;
-    for (size_t row = 0; row + 1 < g->row_count; row++)
+    for (size_t row = 0; row < g->variant_count; row++)
         for (size_t set = 0; set < copies && status == STATUS_OK; set++)
             status = operands_prepare_peer(g->operands, set, g->rows[row].kernel,
                                            &s->prepared[row * copies + set]);
@@ -166,7 +166,7 @@ static enum status prepare_peers(struct cpu_sampling *s)
 static void unprepare_peers(struct cpu_sampling *s)
 {
     struct measure_group *g = s->base.group;
-    for (size_t row = 0; s->prepared && row + 1 < g->row_count; row++)
+    for (size_t row = 0; s->prepared && row < g->variant_count; row++)
         for (size_t set = 0; g->rows[row].kernel->unprepare && set < g->operands->copies; set++)
             g->rows[row].kernel->unprepare(prepared_for(s, row, set));
     free(s->prepared);
@@ -199,8 +199,9 @@ static enum status calibrate(struct sampling *base)
     return STATUS_OK;
 }
 
-static enum status settle_call(struct sampling *base, double *us)
+static enum status settle_call(struct sampling *base, double *us, double *mhz)
 {
+    *mhz = NAN;
     struct cpu_sampling *s = of(base);
     double start = clock_us();
     call(s, 0, s->next_set++ % base->group->operands->copies);
@@ -227,9 +228,9 @@ static enum status choose_calls(struct sampling *base, size_t row)
     return STATUS_OK;
 }
 
-static enum status sample(struct sampling *base, size_t row, size_t round, double *us)
+static enum status sample(struct sampling *base, size_t row, size_t round, struct timed_sample *out)
 {
-    *us = sample_row(of(base), row, round);
+    out->us = sample_row(of(base), row, round);
     return STATUS_OK;
 }
 

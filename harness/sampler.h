@@ -15,6 +15,11 @@
 
 struct sampler;
 
+struct timed_sample {
+    double us;     /* of a call */
+    uint8_t flags; /* bits of enum sample_flag */
+};
+
 /* A group in progress. Each sampler has a struct of its own that begins with this one. */
 struct sampling {
     const struct sampler *sampler;
@@ -30,11 +35,12 @@ struct sampler {
     enum status (*begin)(struct sampling base, struct sampling **out);
     /* Once per run: what the clock costs, and the like, into s->state. */
     enum status (*calibrate)(struct sampling *s);
-    /* Time of one call of some row, in us, for settling. */
-    enum status (*settle_call)(struct sampling *s, double *us);
+    /* Time of one call of some row, in us, and the clock of the device, NAN where unknown: for settling. */
+    enum status (*settle_call)(struct sampling *s, double *us, double *mhz);
     /* Sets calls_per_sample of a row. */
     enum status (*choose_calls)(struct sampling *s, size_t row);
-    enum status (*sample)(struct sampling *s, size_t row, size_t round, double *us);
+    /* What is taken again goes to sampling_retry() first. */
+    enum status (*sample)(struct sampling *s, size_t row, size_t round, struct timed_sample *out);
     /* Looks at the whole output of each row again. */
     enum status (*finish)(struct sampling *s);
     void (*end)(struct sampling *s);
@@ -47,7 +53,16 @@ enum { HOT_SAMPLE_US = 200, /* at least this long */ HOT_CALLS_MAX = 1024 };
 
 static inline bool row_is_ceiling(const struct measure_group *g, size_t row)
 {
-    return row == g->row_count - 1;
+    return row >= g->variant_count;
+}
+
+enum { RETRIES = 3 /* of a sample that is flagged as one to be excluded */ };
+
+/* Keeps a sample that is taken again. */
+static inline void sampling_retry(struct measure_row *r, struct timed_sample sample)
+{
+    r->retried_samples[r->retried] = sample.us;
+    r->retried_flags[r->retried++] = sample.flags;
 }
 
 #endif

@@ -142,11 +142,14 @@ void summarize(const double *samples, size_t count, double *scratch, struct samp
 
 void paired_ratio(const double *a, const double *b, size_t count, double *scratch, struct paired_ratio *out)
 {
-    *out = (struct paired_ratio){NAN, {NAN, NAN}, count};
-    if (count == 0)
-        return;
+    size_t pairs = 0;
     for (size_t i = 0; i < count; i++)
-        scratch[i] = a[i] / b[i];
+        if (!isnan(a[i] / b[i]))
+            scratch[pairs++] = a[i] / b[i];
+    *out = (struct paired_ratio){NAN, {NAN, NAN}, pairs};
+    if (pairs == 0)
+        return;
+    count = pairs;
     qsort(scratch, count, sizeof *scratch, compare_doubles);
     out->ratio = quantile_sorted(scratch, count, 0.5);
     out->ci = median_interval_sorted(scratch, count);

@@ -1,5 +1,5 @@
 /*
- * stats.h: statistics of timing samples. Nothing is discarded; every function takes the samples as measured.
+ * stats.h: statistics of timing samples. Nothing is discarded here; every function takes the samples as given.
  */
 #ifndef NF4BENCH_HARNESS_STATS_H
 #define NF4BENCH_HARNESS_STATS_H
@@ -33,7 +33,8 @@ size_t median_interval_rank(size_t count);
 struct interval median_interval_sorted(const double *sorted, size_t count);
 /* All fields NAN when count is 0. Uses scratch of `count` doubles. */
 void summarize(const double *samples, size_t count, double *scratch, struct sample_summary *out);
-/* Median over i of a[i]/b[i] and its interval: the two were sampled in alternation. */
+/* Median over i of a[i]/b[i] and its interval: the two were sampled in alternation. A pair with a NAN does
+ * not count. */
 struct paired_ratio {
     double ratio;
     struct interval ci;

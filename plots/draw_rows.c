@@ -125,16 +125,25 @@ static int by_value(const void *pa, const void *pb)
 /* False when the row has too few samples, or some that are not times. */
 static bool make_band(const struct view_row *row, struct band *band)
 {
-    const size_t n = (size_t)row->r.sample_count;
-    if (!row->samples || n < BAND_SAMPLES_MIN)
+    const size_t all = (size_t)row->r.sample_count;
+    size_t n = 0;
+    if (!row->samples || all < BAND_SAMPLES_MIN)
         return false;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(row->samples[i]) || row->samples[i] <= 0)
-            return false;
-    double *sorted = malloc(n * sizeof sorted[0]);
+    double *sorted = malloc(all * sizeof sorted[0]);
     if (!sorted)
         return false;
-    memcpy(sorted, row->samples, n * sizeof sorted[0]);
+    for (size_t i = 0; i < all; i++) {
+        if (!isfinite(row->samples[i]) || row->samples[i] <= 0) {
+            free(sorted);
+            return false;
+        }
+        if (!isnan(row->kept[i]))
+            sorted[n++] = row->kept[i];
+    }
+    if (n < BAND_SAMPLES_MIN) {
+        free(sorted);
+        return false;
+    }
     qsort(sorted, n, sizeof sorted[0], by_value);
     *band = (struct band){row,
                           deviation(row, quantile_sorted(sorted, n, 0.1)),
@@ -156,7 +165,9 @@ static void write_strokes(FILE *s, const struct band *band, size_t place, double
     const unsigned ink = figure_ink(outside ? INK_BAD : INK_TEXT);
     size_t written = 0;
     for (size_t i = 0; i < n; i++) {
-        const double x = deviation(band->row, band->row->samples[i]);
+        if (isnan(band->row->kept[i]))
+            continue;
+        const double x = deviation(band->row, band->row->kept[i]);
         const bool is_outside = x < lo || x > hi;
         const bool thinned = n > BAND_SAMPLES && i * BAND_SAMPLES / n == (i + 1) * BAND_SAMPLES / n;
         if (outside != is_outside || (!is_outside && thinned))

@@ -52,6 +52,14 @@ bool environment_is_gpu(const struct view *v, unsigned set)
     return false;
 }
 
+bool environment_is_fake(const struct view *v, unsigned set)
+{
+    for (size_t i = 0; i < v->timed_count; i++)
+        if (v->timed[i]->set == set && record_is_fake(&v->timed[i]->r))
+            return true;
+    return false;
+}
+
 const char *environment_device(const struct view *v, unsigned set)
 {
     const char *device = NULL;

@@ -112,6 +112,8 @@ static void write_remarks(FILE *out, const struct view_row *row, bool tied)
     const struct record *r = &row->r;
     const double sample_us = r->median_us * (double)r->calls_per_sample;
     bool any = false;
+    if (record_is_fake(r))
+        remark(out, &any, "a model's time, not a GPU's");
     if (view_is_ceiling(row))
         remark(out, &any, "measured ceiling, not a variant");
     if (tied)
@@ -126,6 +128,14 @@ static void write_remarks(FILE *out, const struct view_row *row, bool tied)
     }
     if (!r->settled)
         remark(out, &any, "machine not settled");
+    if (r->cold_not_achieved)
+        remark(out, &any, "cold not achieved");
+    if (r->regime == REGIME_COLD && r->overhead_limited)
+        remark(out, &any, "overhead limited: see hot");
+    if (r->excluded_count > 0) {
+        remark(out, &any, "excluded samples: ");
+        html_count(out, r->excluded_count);
+    }
     if (10 * r->timer_overhead_us > sample_us) {
         remark(out, &any, "reading the clock is ");
         html_number(out, 100 * r->timer_overhead_us / sample_us, 0);
@@ -270,17 +280,18 @@ void section_timings(FILE *out, const struct view *v)
         fputs("<p class=\"note\">Nothing was timed.</p></section>\n", out);
         return;
     }
-    fputs("<p>Time of one call. The interval is of the median, by order statistics of the samples of this "
-          "run: it says "
-          "nothing about the spread between processes or machines. Ratios are medians of paired samples, "
-          "which were "
-          "taken in alternation; <i>" APPROX
-          " fastest</i> marks rows whose interval of that ratio reaches 1. GB/s "
-          "counts packed weights, scales, activations and output once each. <i>Cold</i>: operands rotate "
-          "past the "
-          "last-level cache; <i>hot</i>: repeated. The ceiling was measured in the same run. No sample was "
-          "discarded.</p>\n",
-          out);
+    fputs(
+        "<p>Time of one call. The interval is of the median, by order statistics of the samples of this "
+        "run: it says "
+        "nothing about the spread between processes or machines. Ratios are medians of paired samples, "
+        "which were "
+        "taken in alternation; <i>" APPROX
+        " fastest</i> marks rows whose interval of that ratio reaches 1. GB/s "
+        "counts packed weights, scales, activations and output once each. <i>Cold</i>: operands rotate "
+        "past the "
+        "last-level cache; <i>hot</i>: repeated. The ceiling was measured in the same run. No sample is "
+        "missing from the file; those under a slowdown of a GPU are flagged there, and left out here.</p>\n",
+        out);
     const bool folded = v->timed_count > ROWS_OPEN;
     for (size_t i = 0; i < v->family_count; i++) {
         const struct view_family *family = &v->families[i];

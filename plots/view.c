@@ -89,8 +89,13 @@ struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, c
 {
     struct paired_ratio ratio = {a->r.median_us / b->r.median_us, {NAN, NAN}, 0};
     if (a->set == b->set && a->r.group_id == b->r.group_id && a->r.group_id != 0 && a->samples &&
-        b->samples && a->r.sample_count == b->r.sample_count)
-        paired_ratio(a->samples, b->samples, (size_t)a->r.sample_count, v->scratch, &ratio);
+        b->samples) {
+        /* Behind the rounds, which both have, stand the samples that were taken again, all excluded. */
+        uint64_t count = a->r.sample_count < b->r.sample_count ? a->r.sample_count : b->r.sample_count;
+        struct paired_ratio paired;
+        paired_ratio(a->kept, b->kept, (size_t)count, v->scratch, &paired);
+        ratio = paired.count > 0 ? paired : ratio;
+    }
     return ratio;
 }
 
@@ -195,7 +200,7 @@ static void copy_rows(struct view *v)
             terminate_texts(&row->r);
             const uint64_t start = row->r.sample_start, count = row->r.sample_count;
             if (set->samples && start <= set->sample_count && count <= set->sample_count - start && count > 0)
-                row->samples = set->samples + start;
+                row->samples = set->samples + start, row->kept = result_set_kept(set) + start;
         }
     }
 }

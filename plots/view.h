@@ -22,6 +22,7 @@
 struct view_row {
     struct record r;       /* a copy whose text columns are terminated, whatever the file held */
     const double *samples; /* r.sample_count of them; NULL when none */
+    const double *kept;    /* the same, NAN for those that statistics leave out */
     unsigned set;          /* index of the file */
 };
 
@@ -81,7 +82,7 @@ int view_gravity(uint8_t verdict);
 enum { VIEW_GRAVITY_PASS = 2 };
 
 /* Time of a over time of b. Paired where the two were sampled in alternation (same file, same group_id other
- * than 0, as many samples): then with an interval. Otherwise of the medians, with count 0 and an interval of
+ * than 0): then with an interval. Otherwise of the medians, with count 0 and an interval of
  * NAN. */
 struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, const struct view_row *b);
 

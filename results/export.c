@@ -150,6 +150,11 @@ enum status export_jsonl(const struct result_set *s, FILE *out)
             fputs(i > 0 ? ", " : "", out);
             put_json_double(s->samples[r->sample_start + i], out);
         }
+        bool flagged = false;
+        for (uint64_t i = 0; s->flags && i < r->sample_count; i++)
+            flagged = flagged || s->flags[r->sample_start + i];
+        for (uint64_t i = 0; flagged && i < r->sample_count; i++)
+            fprintf(out, "%s%u", i > 0 ? ", " : "], \"sample_flags\": [", s->flags[r->sample_start + i]);
         fputs("]}\n", out);
     }
     return finish(s, out);
@@ -478,7 +483,8 @@ static enum status add_ratio(struct table *t, const struct result_set *s, const 
     double *scratch = malloc(count * sizeof *scratch);
     if (!scratch)
         return status_fail(STATUS_MEMORY, "out of memory for %zu paired samples", count);
-    paired_ratio(s->samples + base->sample_start, s->samples + r->sample_start, count, scratch, &p);
+    paired_ratio(result_set_kept(s) + base->sample_start, result_set_kept(s) + r->sample_start, count,
+                 scratch, &p);
     free(scratch);
     if (isfinite(p.ratio))
         add_cell(t, "%.3fx (%.3f to %.3f)", p.ratio, p.ci.lo, p.ci.hi);
@@ -515,8 +521,10 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
         else
             add_cell(&t, "-");
         add_fraction(&t, r);
-        add_cell(&t, "%" PRIu64 "%s%s", r->sample_count, r->bimodal ? " bimodal" : "",
-                 r->sample_count > 0 && !r->precise ? " imprecise" : "");
+        add_cell(&t, "%" PRIu64 "%s%s%s%s", r->sample_count, r->bimodal ? " bimodal" : "",
+                 r->sample_count > 0 && !r->precise ? " imprecise" : "",
+                 r->cold_not_achieved ? " cold-not-achieved" : "",
+                 r->regime == REGIME_COLD && r->overhead_limited ? " overhead-limited" : "");
         if (against)
             status = add_ratio(&t, s, r, bases[rows[i].index]);
     }
@@ -575,6 +583,13 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
     }
     qsort(cases, case_count, sizeof *cases, by_first);
     fputs("## Timings\n\n", out);
+    for (size_t i = 0; i < s->row_count; i++)
+        if (record_is_fake(&s->rows[i])) {
+            fputs(
+                "**Not a GPU's times**: made on the fake driver of the tests, they are those of a model.\n\n",
+                out);
+            break;
+        }
     for (size_t i = 0; status == STATUS_OK && i < case_count; i++)
         status = timing_table(s, rows + cases[i].start, cases[i].count, bases, against, out);
     free(cases);

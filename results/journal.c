@@ -12,18 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
 #include <zlib.h>
 
-static const char magic[] = "nf4bench journal 1\n";
+static const char magic[] = "nf4bench journal 2\n";
 
 enum {
     MAGIC_SIZE = sizeof magic - 1,
     ENTRY_HEAD = 12,        /* length, type, crc */
     HEADER_HEAD = 8,        /* layout hash, row size */
+    SAMPLE_SIZE = 9,        /* a double and its flags */
     ENTRY_MAX = 256u << 20, /* of a payload; a row has some thousand samples */
 };
 
@@ -77,7 +79,7 @@ static bool rows_counts(const uint8_t *payload, size_t length, size_t *row_count
     size_t rows = load_u32(payload);
     if (rows == 0 || rows > (length - 4) / packed)
         return false;
-    size_t room = (length - 4 - rows * packed) / sizeof(double), samples = 0;
+    size_t room = (length - 4 - rows * packed) / SAMPLE_SIZE, samples = 0;
     for (size_t i = 0; i < rows; i++) {
         uint64_t n;
         memcpy(&n, payload + 4 + i * packed + at_count, sizeof n);
@@ -87,7 +89,7 @@ static bool rows_counts(const uint8_t *payload, size_t length, size_t *row_count
     }
     *row_count = rows;
     *sample_count = samples;
-    return length == 4 + rows * packed + samples * sizeof(double);
+    return length == 4 + rows * packed + samples * SAMPLE_SIZE;
 }
 
 /* The offset of a whole rows entry that begins at `from` or later, or 0. What only looks like one costs a
@@ -204,8 +206,10 @@ static enum status fill_rows(const uint8_t *bytes, const char *name, struct jour
             r->sample_start = sample + entry_samples;
             entry_samples += r->sample_count;
         }
-        if (entry_samples > 0)
+        if (entry_samples > 0) {
             memcpy(out->samples + sample, p, entry_samples * sizeof(double));
+            memcpy(out->flags + sample, p + entry_samples * sizeof(double), entry_samples);
+        }
         sample += entry_samples;
         at += ENTRY_HEAD + (size_t)load_u32(bytes + at);
     }
@@ -222,7 +226,8 @@ enum status journal_parse(const uint8_t *bytes, size_t size, const char *name, s
         /* Both counts were held against the bytes that carry them, so neither product can overflow. */
         out->rows = malloc((out->row_count + 1) * sizeof *out->rows);
         out->samples = malloc((out->sample_count + 1) * sizeof *out->samples);
-        if (!out->rows || !out->samples)
+        out->flags = malloc(out->sample_count + 1);
+        if (!out->rows || !out->samples || !out->flags)
             s = status_fail(STATUS_MEMORY, "%s: out of memory for %zu rows and %zu samples", name,
                             out->row_count, out->sample_count);
     }
@@ -238,6 +243,7 @@ void journal_release(struct journal *j)
     free(j->header_json);
     free(j->rows);
     free(j->samples);
+    free(j->flags);
     *j = (struct journal){0};
 }
 
@@ -292,7 +298,7 @@ enum status journal_read(const char *path, struct journal *out)
 struct journal_writer {
     int fd;
     char *path;
-    uint64_t end; /* of the last whole entry: where the next one begins */
+    uint64_t *end; /* of the last whole entry: where the next one begins; shared with forked writers */
     enum journal_sync sync;
     bool broken; /* a torn entry could not be cut off: nothing may follow it */
     uint8_t *buffer;
@@ -305,6 +311,8 @@ static void writer_free(struct journal_writer *w)
         return;
     if (w->fd >= 0)
         close(w->fd);
+    if (w->end)
+        munmap(w->end, sizeof *w->end);
     free(w->path);
     free(w->buffer);
     free(w);
@@ -322,6 +330,12 @@ static enum status writer_new(const char *path, int flags, enum journal_sync syn
     w->fd = -1;
     w->path = strdup(path);
     if (!w->path) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        goto out;
+    }
+    w->end = mmap(NULL, sizeof *w->end, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (w->end == MAP_FAILED) {
+        w->end = NULL;
         s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
         goto out;
     }
@@ -391,7 +405,7 @@ static enum status append_alone(struct journal_writer *w, size_t size)
     if (!write_all(w->fd, w->buffer, size)) {
         int error = errno;
         /* The disk may have taken a part: without this the next entry would stand behind a torn one. */
-        w->broken = ftruncate(w->fd, (off_t)w->end) != 0;
+        w->broken = ftruncate(w->fd, (off_t)*w->end) != 0;
         const char *why = error == ENOSPC || error == EDQUOT ? "the disk is full: "
                           : error == EFBIG                   ? "the file size limit is reached: "
                                                              : "";
@@ -401,7 +415,7 @@ static enum status append_alone(struct journal_writer *w, size_t size)
             "finish the run with --resume",
             w->path, why, strerror(error));
     }
-    w->end += size;
+    *w->end += size;
     if (w->sync == JOURNAL_SYNC_EACH && fdatasync(w->fd) != 0)
         return status_fail(STATUS_IO, "%s: cannot force the last row to the disk: %s", w->path,
                            strerror(errno));
@@ -421,8 +435,14 @@ static enum status writer_write(struct journal_writer *w, size_t size)
         ;
     if (locked != 0 || fstat(w->fd, &now) != 0)
         return status_fail(STATUS_IO, "%s: cannot lock the journal: %s", w->path, strerror(errno));
-    w->end = (uint64_t)now.st_size;
-    enum status s = append_alone(w, size);
+    enum status s = STATUS_OK;
+    /* Another writer was killed in the middle of its entry: behind a torn one, ours would make the whole
+     * journal look damaged. */
+    if ((uint64_t)now.st_size > *w->end && ftruncate(w->fd, (off_t)*w->end) != 0)
+        s = status_fail(STATUS_IO, "%s: cannot cut off the torn entry at offset %llu: %s", w->path,
+                        (unsigned long long)*w->end, strerror(errno));
+    if (s == STATUS_OK)
+        s = append_alone(w, size);
     lock.l_type = F_UNLCK;
     (void)fcntl(w->fd, F_SETLK, &lock);
     return s;
@@ -539,8 +559,8 @@ enum status journal_append_open(const char *path, enum journal_sync sync, struct
     if (s == STATUS_OK)
         s = journal_parse(bytes, size, path, &j);
     if (s == STATUS_OK) {
-        w->end = j.whole_size;
-        if (j.torn && ftruncate(w->fd, (off_t)w->end) != 0)
+        *w->end = j.whole_size;
+        if (j.torn && ftruncate(w->fd, (off_t)*w->end) != 0)
             s = status_fail(STATUS_IO, "%s: cannot cut off the torn entry at offset %zu: %s", path,
                             j.whole_size, strerror(errno));
     }
@@ -556,6 +576,13 @@ enum status journal_append_open(const char *path, enum journal_sync sync, struct
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,
                            size_t row_count)
 {
+    return journal_append_flagged(w, rows, samples, NULL, row_count);
+}
+
+enum status journal_append_flagged(struct journal_writer *w, const struct record *rows,
+                                   const double *const *samples, const uint8_t *const *flags,
+                                   size_t row_count)
+{
     size_t packed = record_packed_size(), length = 4, row_limit = ENTRY_MAX / packed;
     if (row_count == 0)
         return STATUS_OK;
@@ -567,10 +594,10 @@ enum status journal_append(struct journal_writer *w, const struct record *rows, 
         if (rows[i].sample_count > 0 && (!samples || !samples[i]))
             return status_fail(STATUS_INTERNAL, "%s: row %zu has %llu samples but no array of them", w->path,
                                i, (unsigned long long)rows[i].sample_count);
-        if (rows[i].sample_count > ENTRY_MAX / sizeof(double))
+        if (rows[i].sample_count > ENTRY_MAX / SAMPLE_SIZE)
             return status_fail(STATUS_LIMIT, "%s: %llu samples in one row are over the limit of %zu", w->path,
-                               (unsigned long long)rows[i].sample_count, ENTRY_MAX / sizeof(double));
-        length += rows[i].sample_count * sizeof(double);
+                               (unsigned long long)rows[i].sample_count, (size_t)(ENTRY_MAX / SAMPLE_SIZE));
+        length += rows[i].sample_count * SAMPLE_SIZE;
     }
     enum status s = writer_reserve(w, length);
     if (s != STATUS_OK)
@@ -588,6 +615,13 @@ enum status journal_append(struct journal_writer *w, const struct record *rows, 
             continue;
         memcpy(p, samples[i], rows[i].sample_count * sizeof(double));
         p += rows[i].sample_count * sizeof(double);
+    }
+    for (size_t i = 0; i < row_count; i++) {
+        if (flags && flags[i])
+            memcpy(p, flags[i], rows[i].sample_count);
+        else
+            memset(p, 0, rows[i].sample_count);
+        p += rows[i].sample_count;
     }
     seal_entry(w->buffer, ENTRY_ROWS, length);
     return writer_write(w, ENTRY_HEAD + length);

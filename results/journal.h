@@ -7,7 +7,8 @@
  *
  *   header   the first entry, once: u32 record_layout_hash(), u32 record_packed_size(), a JSON object as text
  *            (environment, argv, plan hash, schema version)
- *   rows     u32 count, count packed rows, then their samples as doubles, in row order
+ *   rows     u32 count, count packed rows, then their samples as doubles, in row order, then a byte of
+ *            flags (record.h) for each of these
  *
  * A torn last entry is what a kill leaves: it is cut off when the journal is opened to append. Anything else
  * that does not check is an error with the offset; nothing is skipped silently. To tell the two apart,
@@ -41,9 +42,14 @@ enum status journal_append_open(const char *path, enum journal_sync sync,
  * samples[i] has rows[i].sample_count values in microseconds (NULL when 0). sample_start is set when the
  * store is built. After a failure (a full disk) everything appended before is kept; the append may be tried
  * again. The program must ignore SIGXFSZ to see a file size limit as an error. Processes that were forked
- * after the journal was opened may all append. */
+ * after the journal was opened may all append; what one of them leaves torn when it is killed is cut off by
+ * the next that appends. */
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,
                            size_t row_count) WARN_UNUSED_RESULT;
+/* The same, with flags[i][j] of samples[i][j]: bits of enum sample_flag. NULL, for all or for a row: none. */
+enum status journal_append_flagged(struct journal_writer *w, const struct record *rows,
+                                   const double *const *samples, const uint8_t *const *flags,
+                                   size_t row_count) WARN_UNUSED_RESULT;
 /* Flushes to the disk and closes; frees w on success and on failure. NULL is allowed. */
 enum status journal_close(struct journal_writer *w) WARN_UNUSED_RESULT;
 
@@ -53,6 +59,7 @@ struct journal {
     struct record *rows; /* sample_start filled in: index into samples */
     size_t row_count;
     double *samples;
+    uint8_t *flags; /* of each sample */
     size_t sample_count;
     bool torn;         /* a torn last entry was left out */
     size_t whole_size; /* bytes of the file up to the end of the last whole entry */

@@ -8,6 +8,7 @@
  *   ATTRIBUTE  name NUL value NUL           any number
  *   ROWS       packed rows (record.h)       until there are as many as COUNTS says
  *   SAMPLES    doubles                      likewise
+ *   FLAGS      bytes                        likewise, or none at all
  *   END                                     last, once
  *   ERROR      u32 status, message          instead of any of these, and then nothing more
  *
@@ -18,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -46,7 +48,15 @@
 #define SANITIZED 0
 #endif
 
-enum block_kind { BLOCK_COUNTS = 1, BLOCK_ATTRIBUTE, BLOCK_ROWS, BLOCK_SAMPLES, BLOCK_END, BLOCK_ERROR };
+enum block_kind {
+    BLOCK_COUNTS = 1,
+    BLOCK_ATTRIBUTE,
+    BLOCK_ROWS,
+    BLOCK_SAMPLES,
+    BLOCK_FLAGS,
+    BLOCK_END,
+    BLOCK_ERROR
+};
 
 enum {
     BLOCK_MAX = 4 << 20,
@@ -439,6 +449,32 @@ static enum status send_samples(const struct child *c, hid_t data, hsize_t sampl
     return s;
 }
 
+/* Older files have none. */
+static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_count)
+{
+    uint8_t *buffer = NULL;
+    hid_t data = -1;
+    hsize_t count;
+    if (H5Lexists(file, "/samples/flags", H5P_DEFAULT) <= 0)
+        return STATUS_OK;
+    enum status s = open_list(c, file, "/samples/flags", SAMPLE_MAX, &data, &count);
+    if (s == STATUS_OK && count != sample_count)
+        s = status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
+    if (s == STATUS_OK && !(buffer = malloc(SAMPLES_AT_ONCE)))
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+    for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
+        hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
+        if (read_part(data, H5T_NATIVE_UINT8, start, part, buffer))
+            send_block(c, BLOCK_FLAGS, buffer, part);
+        else
+            s = fail_h5(c->path, "/samples/flags");
+    }
+    free(buffer);
+    if (data >= 0)
+        H5Dclose(data);
+    return s;
+}
+
 static enum status send_all(const struct child *c)
 {
     enum status s = STATUS_OK;
@@ -467,6 +503,8 @@ static enum status send_all(const struct child *c)
     s = send_rows(c, rows, counts[0]);
     if (s == STATUS_OK)
         s = send_samples(c, samples, counts[1]);
+    if (s == STATUS_OK)
+        s = send_flags(c, file, counts[1]);
 out:
     if (samples >= 0)
         H5Dclose(samples);
@@ -549,7 +587,7 @@ struct reader {
     int fd;
     struct timespec deadline;
     bool counted, timed_out;
-    size_t rows_got, samples_got, attribute_capacity;
+    size_t rows_got, samples_got, flags_got, attribute_capacity;
     uint8_t *block;
 };
 
@@ -669,6 +707,33 @@ static enum status take_samples(struct reader *r, size_t length, struct result_s
     return STATUS_OK;
 }
 
+static enum status take_flags(struct reader *r, size_t length, struct result_set *out)
+{
+    if (!r->counted || length > out->sample_count - r->flags_got)
+        return garbled(r);
+    if (!out->flags && !(out->flags = malloc(out->sample_count + 1)))
+        return status_fail(STATUS_MEMORY, "%s: out of memory for flags", r->path);
+    memcpy(out->flags + r->flags_got, r->block, length);
+    r->flags_got += length;
+    return STATUS_OK;
+}
+
+/* Where any sample is excluded: the samples without those. */
+static enum status mask_samples(const struct reader *r, struct result_set *out)
+{
+    bool any = false;
+    for (size_t i = 0; out->flags && i < out->sample_count && !any; i++)
+        any = out->flags[i] & SAMPLE_EXCLUDED;
+    if (!any)
+        return STATUS_OK;
+    out->kept = malloc(out->sample_count * sizeof *out->kept);
+    if (!out->kept)
+        return status_fail(STATUS_MEMORY, "%s: out of memory for %zu samples", r->path, out->sample_count);
+    for (size_t i = 0; i < out->sample_count; i++)
+        out->kept[i] = out->flags[i] & SAMPLE_EXCLUDED ? NAN : out->samples[i];
+    return STATUS_OK;
+}
+
 static enum status take_error(const struct reader *r, size_t length)
 {
     uint32_t code;
@@ -714,10 +779,16 @@ static enum status read_stream(struct reader *r, struct result_set *out, bool *c
         case BLOCK_SAMPLES:
             s = take_samples(r, length, out);
             break;
+        case BLOCK_FLAGS:
+            s = take_flags(r, length, out);
+            break;
         case BLOCK_END:
             *complete = true;
-            if (!r->counted || r->rows_got != out->row_count || r->samples_got != out->sample_count)
+            if (!r->counted || r->rows_got != out->row_count || r->samples_got != out->sample_count ||
+                (out->flags && r->flags_got != out->sample_count))
                 s = garbled(r);
+            else
+                s = mask_samples(r, out);
             break;
         case BLOCK_ERROR:
             *complete = true;
@@ -870,6 +941,8 @@ void result_set_release(struct result_set *s)
     free(s->path);
     free(s->rows);
     free(s->samples);
+    free(s->flags);
+    free(s->kept);
     *s = (struct result_set){0};
 }
 

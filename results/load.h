@@ -24,6 +24,8 @@ struct result_set {
     size_t row_count;
     double *samples; /* microseconds */
     size_t sample_count;
+    uint8_t *flags; /* of each sample, bits of enum sample_flag; NULL: the file has none */
+    double *kept;   /* the samples, NAN for excluded ones; NULL: none is excluded */
 };
 
 /* Columns that an older file lacks keep record_init()'s value; columns this version does not know are left
@@ -41,6 +43,11 @@ enum status result_set_load_limited(const char *path, const struct load_limits *
                                     struct result_set *out) WARN_UNUSED_RESULT;
 
 void result_set_release(struct result_set *s);
+/* The samples as statistics take them: NAN for excluded ones. */
+static inline const double *result_set_kept(const struct result_set *s)
+{
+    return s->kept ? s->kept : s->samples;
+}
 /* Value of a root attribute, or NULL. */
 const char *result_set_attribute(const struct result_set *s, const char *name);
 

@@ -78,6 +78,11 @@ const char *regime_word(uint8_t regime)
     return word ? word : "?";
 }
 
+bool record_is_fake(const struct record *r)
+{
+    return strncmp(r->device, RECORD_FAKE_GPU, strlen(RECORD_FAKE_GPU)) == 0;
+}
+
 /* Bytes of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7), or 0. A NUL ends the text. */
 static unsigned utf8_sequence(const unsigned char *s, size_t left)
 {

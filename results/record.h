@@ -4,6 +4,7 @@
 #ifndef NF4BENCH_RESULTS_RECORD_H
 #define NF4BENCH_RESULTS_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,22 @@
     X(1, COLD, "cold")                                                                                       \
     X(2, HOT, "hot")
 
+/* X(bit, name, excluded, word, doc): what is flagged of single samples. Nothing is left out of a file: the
+ * statistics leave out the samples that have a bit with `excluded`. */
+#define RECORD_SAMPLE_MAP(X)                                                                                 \
+    X(1, SLOW_CLOCK, 1, "slow-clock", "SM clock under 97 % of the settled one")                              \
+    X(2, SLOWDOWN, 1, "slowdown", "hardware, thermal or power-brake slowdown")                               \
+    X(4, LATE, 1, "late", "the stream was not held back until all was queued: the host's speed is in it")    \
+    X(8, POWER_CAP, 0, "power-cap", "software power cap: usual under load, and not held against a sample")
+enum sample_flag {
+#define X(bit, name, excluded, word, doc) SAMPLE_##name = (bit),
+    RECORD_SAMPLE_MAP(X)
+#undef X
+#define X(bit, name, excluded, word, doc) +((excluded) ? (bit) : 0)
+        SAMPLE_EXCLUDED = RECORD_SAMPLE_MAP(X)
+#undef X
+};
+
 enum verdict {
 #define X(value, name, word) VERDICT_##name = value,
     RECORD_VERDICT_MAP(X)
@@ -57,6 +74,9 @@ void record_init(struct record *r);
 /* "?" for a value that is not in the map. */
 const char *verdict_word(uint8_t verdict);
 const char *regime_word(uint8_t regime);
+/* Whether the times of a row are a model's: it ran on the driver of the tests, whose GPUs are named so. */
+#define RECORD_FAKE_GPU "fake GPU"
+bool record_is_fake(const struct record *r);
 
 /* Metadata of a column, in the order of record.inc, for whoever writes all columns out. */
 enum column_kind { COLUMN_TEXT, COLUMN_ENUM, COLUMN_U8, COLUMN_U32, COLUMN_U64, COLUMN_I64, COLUMN_F64 };

@@ -292,7 +292,13 @@ out:
 static enum status write_samples(hid_t file, const char *path, const struct journal *j)
 {
     enum status s = STATUS_OK;
-    hid_t data = -1, group = H5Gcreate2(file, "samples", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    static const char flags_doc[] = "bits of each sample in time_us"
+#define X(bit, name, excluded, word, doc) "; " #bit ": " word ", " doc EXCLUDED_##excluded
+#define EXCLUDED_0
+#define EXCLUDED_1 " (excluded from the statistics)"
+        RECORD_SAMPLE_MAP(X);
+#undef X
+    hid_t data = -1, flags = -1, group = H5Gcreate2(file, "samples", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
         goto failed;
     data = create_dataset(group, "time_us", H5T_IEEE_F64LE, j->sample_count, SAMPLES_CHUNK);
@@ -301,10 +307,17 @@ static enum status write_samples(hid_t file, const char *path, const struct jour
         (j->sample_count > 0 &&
          H5Dwrite(data, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->samples) < 0))
         goto failed;
+    flags = create_dataset(group, "flags", H5T_STD_U8LE, j->sample_count, SAMPLES_CHUNK);
+    if (flags < 0 || !write_text(flags, "doc", flags_doc) ||
+        (j->sample_count > 0 &&
+         H5Dwrite(flags, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->flags) < 0))
+        goto failed;
     goto out;
 failed:
-    s = fail_h5(path, "/samples/time_us");
+    s = fail_h5(path, "/samples");
 out:
+    if (flags >= 0)
+        H5Dclose(flags);
     if (data >= 0)
         H5Dclose(data);
     if (group >= 0)

@@ -4,6 +4,7 @@
  * /results          chunked compound table, with PyTables attributes (pandas.read_hdf(file, "results") works)
  *                   and the attributes doc_<column> and, where there is a unit, unit_<column>
  * /samples/time_us  every sample, flat; a row has sample_start and sample_count
+ * /samples/flags    a byte for each of them: why it is left out of the statistics, or what to know of it
  * /types/<column>   the words of an enumeration
  * root attributes   schema_version, and every key of the journal's header in its order: texts, numbers, true
  *                   and false as 1 and 0, all else as compact JSON text

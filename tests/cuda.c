@@ -1,6 +1,7 @@
 /*
  * cuda.c: the back end for GPUs, piece by piece; whole runs are in end_to_end/test_cuda.py.
  */
+#include <elf.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +36,97 @@ TEST(cuda, images_are_found_by_source_and_differ)
 {
     const struct cuda_image *a = cuda_image_find(CUDA_SUPPORT), *b = cuda_image_find("nf4_dequant/prmt.cu");
     ASSERT_TRUE(a && b);
-    EXPECT_TRUE(a->end > a->data && cuda_image_hash(a) != cuda_image_hash(b));
+    EXPECT_TRUE(a->end > a->data && a->data != b->data);
     EXPECT_TRUE(cuda_image_find("no.cu") == NULL);
     /* Each source of the table has one. */
     for (size_t i = 0; i < kernel_count(); i++)
         EXPECT_TRUE(kernel_at(i)->backend != BACKEND_CUDA || kernel_at(i)->peer ||
                     cuda_image_find(kernel_at(i)->source) != NULL);
+}
+
+/* An image as nvcc makes one, as far as it is looked at: ELF files between other bytes. */
+struct made_image {
+    unsigned char bytes[16384];
+    size_t size;
+};
+
+/* Code of two entries, for one architecture. */
+static void add_elf(struct made_image *image, unsigned abi, unsigned flags, const char *one, const char *two)
+{
+    static const char names[] = "\0.shstrtab\0.text.nf4_one\0.text.nf4_one_then";
+    enum {
+        NAMES_AT = sizeof(Elf64_Ehdr),
+        CODE_AT = 512,
+        SECTIONS_AT = 1024,
+        SIZE = 2048,
+        ONE = 11,
+        TWO = 25
+    };
+    unsigned char *p = image->bytes + image->size;
+    Elf64_Ehdr h = {.e_machine = 190,
+                    .e_flags = flags,
+                    .e_shoff = SECTIONS_AT,
+                    .e_shentsize = sizeof(Elf64_Shdr),
+                    .e_shnum = 4,
+                    .e_shstrndx = 1};
+    Elf64_Shdr sections[4] = {{0},
+                              {.sh_name = 1, .sh_offset = NAMES_AT, .sh_size = sizeof names},
+                              {.sh_name = ONE, .sh_offset = CODE_AT, .sh_size = strlen(one)},
+                              {.sh_name = TWO, .sh_offset = CODE_AT + 64, .sh_size = strlen(two)}};
+    EXPECT_STREQ(".text.nf4_one", names + ONE);
+    EXPECT_STREQ(".text.nf4_one_then", names + TWO);
+    memcpy(h.e_ident, ELFMAG, SELFMAG);
+    h.e_ident[EI_CLASS] = ELFCLASS64;
+    h.e_ident[EI_ABIVERSION] = (unsigned char)abi;
+    memset(p, 0xcc, SIZE);
+    memcpy(p, &h, sizeof h);
+    memcpy(p + NAMES_AT, names, sizeof names);
+    memcpy(p + CODE_AT, one, strlen(one));
+    memcpy(p + CODE_AT + 64, two, strlen(two));
+    memcpy(p + SECTIONS_AT, sections, sizeof sections);
+    image->size += SIZE;
+}
+
+static uint64_t hash_of(const struct made_image *image, const char *entry, unsigned sm)
+{
+    uint64_t hash = CUDA_HASH_BEGIN;
+    bool found = cuda_image_hash_entry(
+        &(struct cuda_image){"made.cu", image->bytes, image->bytes + image->size}, entry, sm, &hash);
+    EXPECT_TRUE(found == (hash != CUDA_HASH_BEGIN));
+    return found ? hash : 0;
+}
+
+TEST(cuda, each_kernel_has_a_hash_of_its_own_code)
+{
+    static struct made_image a, b;
+    memcpy(a.bytes, "fatbin", a.size = 6);
+    add_elf(&a, 8, 0x6005a04, "one for 90", "two for 90");
+    add_elf(&a, 8, 0x6005004, "one for 80", "two for 80");
+    add_elf(&a, 7, 0x4b054b, "one for 75", "two for 75"); /* as older toolkits write the architecture */
+    memcpy(b.bytes, "fatbin", b.size = 6);
+    add_elf(&b, 8, 0x6005a04, "one for 90", "two, edited");
+    add_elf(&b, 8, 0x6005004, "one for 80", "two for 80");
+    add_elf(&b, 7, 0x4b054b, "one for 75", "two for 75");
+    /* An edit changes its own kernel's hash, on the architecture where it changes the code. */
+    EXPECT_TRUE(hash_of(&a, "nf4_one", 90) == hash_of(&b, "nf4_one", 90) && hash_of(&a, "nf4_one", 90) != 0);
+    EXPECT_TRUE(hash_of(&a, "nf4_one_then", 90) != hash_of(&b, "nf4_one_then", 90));
+    EXPECT_TRUE(hash_of(&a, "nf4_one_then", 80) == hash_of(&b, "nf4_one_then", 80));
+    EXPECT_TRUE(hash_of(&a, "nf4_one", 75) != hash_of(&a, "nf4_one", 80));
+    /* Code runs on later minor numbers of its major one; for other GPUs the driver compiles. */
+    EXPECT_TRUE(hash_of(&a, "nf4_one", 86) == hash_of(&a, "nf4_one", 80));
+    EXPECT_EQ(0, hash_of(&a, "nf4_one", 100));
+    EXPECT_EQ(0, hash_of(&a, "nf4_one", 70));
+    EXPECT_EQ(0, hash_of(&a, "nf4_on", 90));
+    add_elf(&a, 8, 0x6005a04, "one for 90a", "two for 90a");
+    EXPECT_TRUE(hash_of(&a, "nf4_one", 90) != hash_of(&b, "nf4_one", 90));
+    /* Cut anywhere, nothing is read behind the end. */
+    for (size_t size = 0; size < a.size; size += 7) {
+        struct made_image *cut = malloc(sizeof *cut);
+        ASSERT_TRUE(cut != NULL);
+        memcpy(cut->bytes, a.bytes, cut->size = size);
+        (void)hash_of(cut, "nf4_one", 90);
+        free(cut);
+    }
 }
 
 TEST(cuda, devices_are_opened_by_what_names_them)
@@ -53,6 +139,10 @@ TEST(cuda, devices_are_opened_by_what_names_them)
     ASSERT_EQ(2, count);
     EXPECT_STREQ("fake GPU (executor)", list[1].gpu.name);
     EXPECT_EQ(90, list[0].gpu.sm);
+    const struct gpu_facts *f = &list[1].gpu.facts;
+    EXPECT_STREQ("fake 1.0", f->driver_version);
+    EXPECT_TRUE(f->power_limit_w == 300 && f->sm_mhz_max == 1980 && f->sm_mhz_application == 1755);
+    EXPECT_TRUE(f->persistence == 1 && f->mig == -1 && f->other_processes == 1);
     device_close(list, count);
     ASSERT_EQ(STATUS_OK, device_parse("cuda:GPU-01fafafa,limit=5", &asked));
     ASSERT_EQ(STATUS_OK, device_open(&asked, &list, &count));
@@ -143,5 +233,8 @@ TEST(cuda, sensors_are_nan_without_nvml)
     nvml_open(&n, "0000:01:00.0");
     nvml_read(&n, &s);
     EXPECT_TRUE(isnan(s.sm_mhz) && isnan(s.temperature_c));
+    struct gpu_facts facts;
+    nvml_describe(&n, &facts);
+    EXPECT_TRUE(facts.driver_version[0] == '\0' && isnan(facts.power_limit_w) && facts.other_processes == -1);
     use_fake();
 }

@@ -350,6 +350,29 @@ TEST(report, tables_hold_the_medians_in_order)
     fixture_release(&f);
 }
 
+TEST(report, says_that_a_fake_drivers_times_are_not_a_gpus)
+{
+    struct fixture f;
+    fixture_run(&f);
+    char *text = write_report("not-fake", &f.set, 1);
+    ASSERT_TRUE(text != NULL);
+    EXPECT_TRUE(!strstr(text, "Not a GPU's times") && !strstr(text, "a model's time"));
+    free(text);
+    for (size_t i = 0; i < f.set.row_count; i++) {
+        strcpy(f.set.rows[i].device, RECORD_FAKE_GPU " (executor)");
+        strcpy(f.set.rows[i].arch, "sm75");
+    }
+    text = write_report("fake", &f.set, 1);
+    ASSERT_TRUE(text != NULL);
+    const char *note = strstr(text, "Not a GPU's times"), *summary = strstr(text, "id=\"summary\"");
+    EXPECT_TRUE(note && summary && note < summary);
+    EXPECT_CONTAINS(summary, "on no GPU but the model of a fake driver");
+    EXPECT_CONTAINS(summary, "a model's time, not a GPU's");
+    EXPECT_FALSE(strstr(text, "on a GPU, ") != NULL);
+    free(text);
+    fixture_release(&f);
+}
+
 TEST(report, ranks_only_what_is_right)
 {
     struct fixture f;

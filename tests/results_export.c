@@ -73,7 +73,7 @@ static struct result_set make_set(void)
     rows[5].seed = UINT64_MAX;
     put_row(6, "a second", "fill", VERDICT_NONE)->median_us = 1234567.8;
     put_row(7, "a second", "slow", VERDICT_CRASHED);
-    return (struct result_set){"dir/file.h5", attributes, 3, rows, 8, samples, 3 * SAMPLES};
+    return (struct result_set){"dir/file.h5", attributes, 3, rows, 8, samples, 3 * SAMPLES, NULL, NULL};
 }
 
 enum format { CSV, JSONL, MARKDOWN };
@@ -219,6 +219,22 @@ TEST(export, jsonl)
     EXPECT_CONTAINS(text, "\"seed\": 18446744073709551615");
     EXPECT_CONTAINS(text, "\"samples_us\": [100, null, ");
     EXPECT_CONTAINS(text, "\"max_abs_error\": null");
+    free(text);
+}
+
+TEST(export, jsonl_has_flags_where_a_sample_has_any)
+{
+    static uint8_t flags[3 * SAMPLES];
+    struct result_set set = make_set();
+    size_t first = 0;
+    while (rows[first].sample_count == 0)
+        first++;
+    flags[rows[first].sample_start + 1] = SAMPLE_SLOWDOWN;
+    set.flags = flags;
+    char *text = export(JSONL, &set, NULL, STATUS_OK);
+    EXPECT_CONTAINS(text, ", \"sample_flags\": [0, 2, 0, ");
+    const char *one = strstr(text, "sample_flags");
+    EXPECT_TRUE(one && !strstr(one + 1, "sample_flags")); /* the other rows have none */
     free(text);
 }
 

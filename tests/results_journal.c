@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <zlib.h>
@@ -493,6 +494,52 @@ TEST(journal, full_file_system)
     EXPECT_TRUE(rows_are_right(&j, rows) && !j.torn);
     journal_release(&j);
     EXPECT_EQ(0, umount(mount_point));
+}
+
+/* Ends this process in the middle of an entry, as a kill does: `torn` bytes of it reach the file. */
+_Noreturn static void die_in_an_entry(const char *path, const uint8_t *entry, size_t torn)
+{
+    int fd = open(path, O_WRONLY | O_APPEND);
+    if (fd < 0 || write(fd, entry, torn) != (ssize_t)torn)
+        _exit(1);
+    raise(SIGKILL);
+    _exit(2);
+}
+
+/* One process for each GPU appends to one journal: the others' entries outlive a killed one. */
+TEST(journal, a_writer_killed_in_an_entry_does_not_harm_the_others)
+{
+    const char *path = in_directory("a.journal"), *other = in_directory("b.journal");
+    struct journal_writer *w;
+    struct journal j;
+    size_t size;
+    ASSERT_TRUE(write_journal(other, (size_t[]){0}));
+    off_t begin = file_size(other);
+    unlink(other);
+    ASSERT_TRUE(write_journal(other, (size_t[]){2, 0}));
+    const uint8_t *entry = slurp(other, &size) + begin;
+    size -= (size_t)begin;
+    for (size_t torn = 1; torn < size; torn = torn < 16 ? torn + 1 : 2 * torn) {
+        test_note("%zu bytes", torn);
+        unlink(path);
+        ASSERT_EQ(STATUS_OK, journal_create(path, header, JOURNAL_SYNC_END, &w));
+        EXPECT_EQ(STATUS_OK, append(w, 0, 1));
+        int status;
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(append(w, 1, 1) == STATUS_OK ? 0 : 1);
+        ASSERT_TRUE(waitpid(pid, &status, 0) == pid && status == 0);
+        EXPECT_EQ(STATUS_OK, append(w, 2, 2)); /* behind the other's, which this process did not see */
+        pid = fork();
+        if (pid == 0)
+            die_in_an_entry(path, entry, torn);
+        ASSERT_TRUE(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+        EXPECT_EQ(STATUS_OK, append(w, 4, 3));
+        EXPECT_EQ(STATUS_OK, journal_close(w));
+        ASSERT_EQ(STATUS_OK, journal_read(path, &j));
+        EXPECT_TRUE(rows_are_right(&j, 7) && !j.torn);
+        journal_release(&j);
+    }
 }
 
 TEST(journal, rows_that_no_reader_would_take_are_refused)

@@ -116,6 +116,35 @@ TEST(store, extreme_values_come_back)
     result_set_release(&set);
 }
 
+TEST(store, flags_come_back_and_excluded_samples_are_masked)
+{
+    struct journal_writer *w;
+    struct result_set set;
+    struct record rows[3];
+    double samples[3][4] = {{1, 2, 3, 4}, {5, 6, 7, 8}, {9, 10, 11, 12}};
+    uint8_t flags[4] = {0, SAMPLE_POWER_CAP, SAMPLE_SLOW_CLOCK | SAMPLE_POWER_CAP, SAMPLE_LATE};
+    ASSERT_TRUE(begin(0));
+    ASSERT_EQ(STATUS_OK, journal_append_open(journal_path, JOURNAL_SYNC_END, &w));
+    for (int i = 0; i < 3; i++) {
+        record_init(&rows[i]);
+        rows[i].sample_count = 4;
+    }
+    EXPECT_EQ(STATUS_OK, journal_append_flagged(w, rows, (const double *[]){samples[0], samples[1]},
+                                                (const uint8_t *[]){NULL, flags}, 2));
+    EXPECT_EQ(STATUS_OK, journal_append(w, rows + 2, (const double *[]){samples[2]}, 1));
+    EXPECT_EQ(STATUS_OK, journal_close(w));
+    ASSERT_EQ(STATUS_OK, store_build(journal_path, h5_path, false));
+    ASSERT_EQ(STATUS_OK, result_set_load(h5_path, &set));
+    ASSERT_TRUE(set.flags && set.kept && set.sample_count == 12);
+    for (int i = 0; i < 12; i++) {
+        bool flagged = i >= 4 && i < 8, excluded = i == 6 || i == 7;
+        EXPECT_EQ(flagged ? flags[i - 4] : 0, set.flags[i]);
+        EXPECT_NEAR(i + 1, set.samples[i], 0); /* all of them are there */
+        EXPECT_TRUE(excluded ? isnan(result_set_kept(&set)[i]) : result_set_kept(&set)[i] == i + 1);
+    }
+    result_set_release(&set);
+}
+
 TEST(store, the_header_becomes_attributes_in_its_order)
 {
     struct result_set set;

@@ -260,6 +260,16 @@ TEST(stats, bimodality_of_synthetic_sets)
 }
 
 /* Both sides drift by a factor of two together; the ratio is 1.25 all the while. */
+TEST(stats, paired_ratio_leaves_out_pairs_with_a_nan)
+{
+    double a[] = {2, NAN, 6, 8, 100}, b[] = {1, 2, 3, 4, NAN}, scratch[5];
+    struct paired_ratio p;
+    paired_ratio(a, b, 5, scratch, &p);
+    EXPECT_TRUE(p.count == 3 && p.ratio == 2 && p.ci.lo == 2 && p.ci.hi == 2);
+    paired_ratio(a + 1, b + 1, 1, scratch, &p);
+    EXPECT_TRUE(p.count == 0 && isnan(p.ratio));
+}
+
 TEST(stats, paired_ratio_cancels_what_both_sides_share)
 {
     enum { COUNT = 60 };

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/ceiling.h"
 #include "harness/cuda/gpu.h"
 #include "harness/cuda/nvml.h"
 #include "harness/prepare.h"
@@ -45,8 +46,6 @@ enum cuda_request {
 
 enum { CUDA_WINDOW_BYTES = 8 << 20, CUDA_TEXT = 512, CUDA_KERNEL_TEXT = 128 };
 
-enum cuda_ceiling { CUDA_NO_CEILING, CUDA_CEILING_FILL, CUDA_CEILING_READ };
-
 /* A variant, as the server needs it: pointers are to static data, which both processes have. With cuBLAS, symbol,
  * source and entry are those of the variant that dequantizes. */
 struct cuda_kernel {
@@ -64,7 +63,7 @@ struct cuda_channel {
     size_t copies, sizes[OPERAND_BUFFERS];
     size_t buffer, offset, size; /* of a transfer: offset from the start of the first canary */
     struct cuda_kernel kernel;
-    enum cuda_ceiling ceiling;
+    enum ceiling ceiling;
     size_t row, calls;
     bool hot, all_sensors;
     uint64_t salt;
@@ -78,12 +77,9 @@ struct cuda_channel {
     bool graph;   /* a hot sample is a graph, else a loop */
     double time_us;
     bool late, wrong_hash; /* of a sample: the blocking kernel gave up; the output is not the right one */
-    double overhead_us, cold_ratio;
+    double overhead_us, cold_ratio, gemm_flop_per_s;
     struct gpu_code code;
     struct nvml_sensors sensors;
-    char driver_version[32];
-    double power_limit_w;
-    unsigned other_processes;
 
     _Alignas(64) unsigned char window[CUDA_WINDOW_BYTES];
 };

@@ -5,6 +5,7 @@
 #ifndef NF4BENCH_HARNESS_CUDA_IMAGE_H
 #define NF4BENCH_HARNESS_CUDA_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,12 @@ struct cuda_image {
 extern const struct cuda_image cuda_images[];
 
 const struct cuda_image *cuda_image_find(const char *source); /* NULL if there is none */
-/* FNV-1a of the bytes: tells two builds of a file apart. */
-uint64_t cuda_image_hash(const struct cuda_image *image);
+/* Adds to *hash (FNV-1a; begin with CUDA_HASH_BEGIN) the machine code of one entry for GPUs of compute
+ * capability `sm`: section .text.<entry> of the ELF files in the image whose architecture fits best: of the
+ * same major number and the largest minor one that is not above the GPU's; of several (90 and 90a) all. So an
+ * edit of one kernel leaves the others' hashes as they are. False, and *hash as it was: there is none, so the
+ * driver compiles PTX. */
+#define CUDA_HASH_BEGIN 0xcbf29ce484222325u
+bool cuda_image_hash_entry(const struct cuda_image *image, const char *entry, unsigned sm, uint64_t *hash);
 
 #endif

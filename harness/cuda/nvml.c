@@ -58,21 +58,34 @@ void nvml_read(const struct nvml *n, struct nvml_sensors *out)
         out->temperature_c = value;
 }
 
-void nvml_describe(const struct nvml *n, char *driver_version, unsigned length, double *power_limit_w,
-                   unsigned *other_processes)
+void nvml_describe(const struct nvml *n, struct gpu_facts *out)
 {
     struct nvml_process list[PROCESSES_MAX];
-    unsigned value, count = PROCESSES_MAX;
-    driver_version[0] = '\0';
-    *power_limit_w = NAN;
-    *other_processes = 0;
+    unsigned value, pending, count = PROCESSES_MAX;
+    int mode;
+    *out = (struct gpu_facts){.power_limit_w = NAN,
+                              .sm_mhz_max = NAN,
+                              .sm_mhz_application = NAN,
+                              .persistence = -1,
+                              .mig = -1,
+                              .other_processes = -1};
     if (!n->device)
         return;
-    if (!n->driver_version || n->driver_version(driver_version, length) != 0)
-        driver_version[0] = '\0';
+    if (!n->driver_version || n->driver_version(out->driver_version, sizeof out->driver_version) != 0)
+        out->driver_version[0] = '\0';
     if (n->power_limit && n->power_limit(n->device, &value) == 0)
-        *power_limit_w = 1e-3 * value;
-    if (n->processes && n->processes(n->device, &count, list) == 0)
-        for (unsigned i = 0; i < count; i++)
-            *other_processes += list[i].pid != (unsigned)getpid();
+        out->power_limit_w = 1e-3 * value;
+    if (n->clock_max && n->clock_max(n->device, CLOCK_SM, &value) == 0)
+        out->sm_mhz_max = value;
+    if (n->clock_application && n->clock_application(n->device, CLOCK_SM, &value) == 0)
+        out->sm_mhz_application = value;
+    if (n->persistence && n->persistence(n->device, &mode) == 0)
+        out->persistence = mode;
+    if (n->mig && n->mig(n->device, &value, &pending) == 0)
+        out->mig = (int)value;
+    if (!n->processes || n->processes(n->device, &count, list) != 0)
+        return;
+    out->other_processes = 0;
+    for (unsigned i = 0; i < count; i++)
+        out->other_processes += list[i].pid != (unsigned)getpid();
 }

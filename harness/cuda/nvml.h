@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "harness/cuda/gpu.h"
+
 struct nvml_device;
 
 /* As NVML lays it out. */
@@ -40,8 +42,7 @@ void nvml_open(struct nvml *n, const char *bus_id);
 void nvml_read(const struct nvml *n, struct nvml_sensors *out);
 /* Only the SM clock and the reasons: some GPUs take milliseconds to tell their power. */
 void nvml_watch(const struct nvml *n, struct nvml_sensors *out);
-/* "" and NAN where unknown; other_processes leaves this process out. */
-void nvml_describe(const struct nvml *n, char *driver_version, unsigned length, double *power_limit_w,
-                   unsigned *other_processes);
+/* other_processes leaves this process out. */
+void nvml_describe(const struct nvml *n, struct gpu_facts *out);
 
 #endif

@@ -13,7 +13,7 @@
 
 #include "harness/cuda/call_cuda.h"
 
-enum { RETRIES = 3, RESTARTS = 16, SENSORS_EVERY = 16 };
+enum { RESTARTS = 16, SENSORS_EVERY = 16 };
 static const double throttled_share = 0.97; /* of the settled clock */
 
 struct cuda_sampling {
@@ -70,13 +70,10 @@ static bool tell_row(struct cuda_sampling *s, size_t row, const char *when)
     struct measure_row *r = &s->base.group->rows[row];
     struct call_fault fault;
     struct cuda_channel *c = s->channel;
-    bool dequant = o->problem.op == OP_DEQUANT;
     c->row = row;
     c->salt = ++s->salt;
     c->hot = hot(s);
-    c->ceiling = !row_is_ceiling(s->base.group, row) ? CUDA_NO_CEILING
-                 : dequant                           ? CUDA_CEILING_FILL
-                                                     : CUDA_CEILING_READ;
+    c->ceiling = r->ceiling;
     if (r->kernel)
         cuda_set_kernel(c, r->kernel);
     if (!cuda_ask(o, CUDA_REQUEST_row, &fault)) {
@@ -202,10 +199,12 @@ static enum status calibrate(struct sampling *base)
     struct call_fault fault;
     enum status status = ready(s);
     base->state->timer_overhead_us = base->state->cold_ratio = base->state->settled_mhz = NAN;
+    base->state->gemm_flop_per_s = NAN;
     if (status != STATUS_OK || !cuda_ask(operands_of(s), CUDA_REQUEST_self_test, &fault))
         return status;
     base->state->timer_overhead_us = s->channel->overhead_us;
     base->state->cold_ratio = s->channel->cold_ratio;
+    base->state->gemm_flop_per_s = s->channel->gemm_flop_per_s;
     return STATUS_OK;
 }
 
@@ -224,8 +223,9 @@ static bool take(struct cuda_sampling *s, size_t row, double *us)
     return true;
 }
 
-static enum status settle_call(struct sampling *base, double *us)
+static enum status settle_call(struct sampling *base, double *us, double *mhz)
 {
+    *mhz = NAN;
     struct cuda_sampling *s = of(base);
     *us = 0;
     enum status status = ready(s);
@@ -237,7 +237,7 @@ static enum status settle_call(struct sampling *base, double *us)
     if (hot(s) && base->group->rows[row].calls_per_sample == 0 && !repeat_row(s, row))
         return STATUS_OK;
     if (take(s, row, us))
-        base->state->settled_mhz = s->channel->sensors.sm_mhz;
+        *mhz = s->channel->sensors.sm_mhz;
     return STATUS_OK;
 }
 
@@ -249,24 +249,32 @@ static enum status choose_calls(struct sampling *base, size_t row)
     return status;
 }
 
-static bool throttled(const struct cuda_sampling *s)
+static uint8_t flags_of(const struct cuda_sampling *s)
 {
     const struct nvml_sensors *now = &s->channel->sensors;
     double settled = s->base.state->settled_mhz;
-    return (now->reasons & NVML_REASONS_BAD) != 0 || (settled > 0 && now->sm_mhz < throttled_share * settled);
+    uint8_t flags = 0;
+    if (settled > 0 && now->sm_mhz < throttled_share * settled)
+        flags |= SAMPLE_SLOW_CLOCK;
+    if (now->reasons & NVML_REASONS_BAD)
+        flags |= SAMPLE_SLOWDOWN;
+    if (now->reasons & NVML_REASON_POWER_CAP)
+        flags |= SAMPLE_POWER_CAP;
+    if (s->channel->late)
+        flags |= SAMPLE_LATE;
+    return flags;
 }
 
-static enum status sample(struct sampling *base, size_t row, size_t round, double *us)
+static enum status sample(struct sampling *base, size_t row, size_t round, struct timed_sample *out)
 {
     struct cuda_sampling *s = of(base);
     struct measure_row *r = &base->group->rows[row];
-    bool slow = false, late = false;
     for (int i = 0; i <= RETRIES; i++) {
         enum status status = ready(s);
         if (status != STATUS_OK || r->ended)
             return status;
         s->channel->all_sensors = round % SENSORS_EVERY == 0;
-        if (!take(s, row, us))
+        if (!take(s, row, &out->us))
             return STATUS_OK;
         const struct nvml_sensors *now = &s->channel->sensors;
         uint64_t reasons = r->sensors.reasons | now->reasons;
@@ -276,14 +284,13 @@ static enum status sample(struct sampling *base, size_t row, size_t round, doubl
         r->sensors.reasons = reasons;
         if (s->channel->wrong_hash && !r->fault[0])
             snprintf(r->fault, sizeof r->fault, "timed output of round %zu is not the verified one", round);
-        slow = throttled(s);
-        late = s->channel->late;
-        if (!slow && !late)
+        out->flags = flags_of(s);
+        if (!(out->flags & SAMPLE_EXCLUDED))
             return STATUS_OK;
-        r->retried += i < RETRIES;
+        if (i < RETRIES)
+            sampling_retry(r, *out);
     }
-    r->throttled += slow;
-    if (late)
+    if (out->flags & SAMPLE_LATE)
         end_row(
             s, row, "timing",
             &(struct call_fault){.ours = true, .word = "late", .text = "the stream could not be held back"});
@@ -294,7 +301,7 @@ static enum status finish(struct sampling *base)
 {
     struct cuda_sampling *s = of(base);
     enum status status = ready(s);
-    for (size_t row = 0; row + 1 < base->group->row_count && status == STATUS_OK; row++) {
+    for (size_t row = 0; row < base->group->variant_count && status == STATUS_OK; row++) {
         if (!base->group->rows[row].ended && !base->group->rows[row].fault[0])
             tell_row(s, row, "after");
         status = ready(s);

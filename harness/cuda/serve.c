@@ -84,9 +84,13 @@ bool serve_list(struct serve *s)
         return serve_fail(s, STATUS_ABSENT, "no GPU: the CUDA driver sees none");
     s->channel->count = (size_t)(count < GPU_MAX ? count : GPU_MAX);
     struct gpu *gpus = (struct gpu *)s->channel->window;
-    for (size_t i = 0; i < s->channel->count; i++)
+    for (size_t i = 0; i < s->channel->count; i++) {
+        struct nvml nvml;
         if (!describe(s, (int)i, &gpus[i]))
             return false;
+        nvml_open(&nvml, gpus[i].bus_id);
+        nvml_describe(&nvml, &gpus[i].facts);
+    }
     return true;
 }
 
@@ -104,8 +108,6 @@ bool serve_start(struct serve *s)
         !SERVE_CALL(s, cuStreamCreate, &s->stream, CUDA_STREAM_DEFAULT))
         return false;
     nvml_open(&s->nvml, s->gpu.bus_id);
-    nvml_describe(&s->nvml, c->driver_version, sizeof c->driver_version, &c->power_limit_w,
-                  &c->other_processes);
     return true;
 }
 

@@ -21,6 +21,7 @@
 #define CUDA_SUPPORT_MAP(X)                                                                                  \
     X(fill)                                                                                                  \
     X(read)                                                                                                  \
+    X(copy)                                                                                                  \
     X(poison)                                                                                                \
     X(hash)                                                                                                  \
     X(discard)                                                                                               \
@@ -47,7 +48,7 @@ struct serve_kernel {
 struct serve_row {
     bool used;
     struct serve_kernel kernel; /* or: */
-    enum cuda_ceiling ceiling;
+    enum ceiling ceiling;
     uint64_t hash;                  /* of its right output */
     bool pinned;                    /* every output must have that hash */
     size_t calls;                   /* of a hot sample */
@@ -120,6 +121,9 @@ bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigne
 bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k);
 bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set);
 bool serve_blas_release(struct serve *s);
+/* Three square bf16 matrices in *memory, the caller's to free, and the product of two of them into the third. */
+bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory);
+bool serve_blas_square(struct serve *s, size_t size, uint64_t memory);
 
 /* One handler for each request: false, with the answer filled in, when it fails. */
 #define X(name) bool serve_##name(struct serve *s);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "harness/cuda/serve.h"
+#include "harness/random.h"
 
 enum {
     WORKSPACE_BYTES = 32 << 20, /* what cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace) */
@@ -159,4 +160,33 @@ bool serve_blas_release(struct serve *s)
     s->blas.dense_count = 0;
     s->blas.scratch = 0;
     return ok;
+}
+
+/* ---- the product that others are held against ---- */
+
+bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory)
+{
+    size_t bytes = 2 * size * size, words = CUDA_WINDOW_BYTES / sizeof(uint64_t);
+    uint64_t *window = (uint64_t *)s->channel->window;
+    /* Numbers of either sign from 1/2 to 1: what the data are like moves power, and clocks. */
+    for (size_t i = 0; i < words; i++)
+        window[i] = (random_mix(i + 1) & 0x807f807f807f807fu) | 0x3f003f003f003f00u;
+    if (!open_library(s) || !SERVE_CALL(s, cuMemAlloc, memory, 3 * bytes))
+        return false;
+    for (size_t at = 0; at < 2 * bytes; at += CUDA_WINDOW_BYTES) {
+        size_t part = 2 * bytes - at < CUDA_WINDOW_BYTES ? 2 * bytes - at : CUDA_WINDOW_BYTES;
+        if (!SERVE_CALL(s, cuMemcpyHtoD, *memory + at, window, part))
+            return false;
+    }
+    return true;
+}
+
+bool serve_blas_square(struct serve *s, size_t size, uint64_t memory)
+{
+    const float one = 1, zero = 0;
+    const uint64_t bytes = 2 * size * size;
+    int n = (int)size;
+    return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_T, CUBLAS_N, n, n, n, &one, memory, CUBLAS_TYPE_BF16, n,
+                     memory + bytes, CUBLAS_TYPE_BF16, n, &zero, memory + 2 * bytes, CUBLAS_TYPE_BF16, n,
+                     CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
 }

@@ -43,6 +43,13 @@ static bool read_all(struct serve *s, uint64_t p, size_t size)
     return read_both(s, p, size, p, 0);
 }
 
+/* Reads as read_both() and writes `to`, as a dequantize does. */
+static bool copy(struct serve *s, uint64_t p, size_t p_size, uint64_t q, size_t q_size, uint64_t to,
+                 size_t to_size)
+{
+    return support(s, SUPPORT_copy, (void *[]){&p, &p_size, &q, &q_size, &to, &to_size});
+}
+
 static uint64_t address(const struct buffer *b)
 {
     return (uint64_t)(uintptr_t)b->data;
@@ -117,10 +124,13 @@ static bool call_row(struct serve *s, const struct serve_row *r, size_t set)
     const struct operand_set *o = &s->operands.sets[set];
     const struct buffer *scales = s->operands.problem.nested ? &o->absmax_code : &o->absmax;
     switch (r->ceiling) {
-    case CUDA_NO_CEILING:
+    case CEILING_NONE:
         return serve_enqueue(s, &r->kernel, set);
-    case CUDA_CEILING_FILL:
+    case CEILING_FILL:
         return fill(s, address(&o->out), o->out.size);
+    case CEILING_COPY:
+        return copy(s, address(&o->packed), o->packed.size, address(scales), scales->size, address(&o->out),
+                    o->out.size);
     default:
         return read_both(s, address(&o->packed), o->packed.size, address(scales), scales->size);
     }
@@ -188,6 +198,20 @@ bool serve_end_rows(struct serve *s)
     return serve_release(s);
 }
 
+/* Of all kernels of the chain; 0 where the driver compiled one of them. */
+static uint64_t hash_code(const struct serve *s, const struct serve_kernel *k)
+{
+    const struct cuda_image *image = cuda_image_find(k->name.source);
+    uint64_t hash = CUDA_HASH_BEGIN;
+    char entry[CUDA_KERNEL_TEXT + 16];
+    for (size_t i = 0; i < k->count; i++) {
+        snprintf(entry, sizeof entry, i == 0 ? "%s" : "%s_then", k->name.name);
+        if (!image || !cuda_image_hash_entry(image, entry, s->gpu.sm, &hash))
+            return 0;
+    }
+    return hash;
+}
+
 static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_code *f)
 {
     union {
@@ -200,9 +224,8 @@ static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_
     else
         arguments.gemm = operands_gemm_args(&s->operands, 0);
     struct launch l = k->entry[0]->launch(&arguments);
-    const struct cuda_image *image = cuda_image_find(k->name.source);
     f->dynamic_shared_bytes = l.shared;
-    f->image_hash = image ? cuda_image_hash(image) : 0;
+    f->code_hash = hash_code(s, k);
     struct cuda_function *function = k->function[0];
     if (s->cu.cuOccupancyMaxActiveBlocksPerMultiprocessor &&
         s->cu.cuOccupancyMaxActiveBlocksPerMultiprocessor(&f->blocks_per_sm, function, (int)l.threads,
@@ -222,11 +245,11 @@ bool serve_row(struct serve *s)
     r->used = true;
     r->calls = 1;
     r->ceiling = c->ceiling;
-    if (c->ceiling == CUDA_NO_CEILING && !serve_find(s, &c->kernel, &r->kernel))
+    if (c->ceiling == CEILING_NONE && !serve_find(s, &c->kernel, &r->kernel))
         return false;
     if (!poison(s, 0, c->salt) || !call_row(s, r, 0) || !serve_synchronize(s))
         return false;
-    if (c->ceiling != CUDA_NO_CEILING)
+    if (c->ceiling != CEILING_NONE)
         return true;
     if (c->kernel.blas) { /* machine code that is not ours */
         c->code = (struct gpu_code){0};
@@ -306,7 +329,7 @@ bool serve_sample(struct serve *s)
     /* Hot: the others have been there since, so that it warms up again first. */
     if (c->hot && (!call_repeatedly(s, r, set)))
         return false;
-    if (r->ceiling == CUDA_NO_CEILING && !poison(s, set, c->salt))
+    if (r->ceiling == CEILING_NONE && !poison(s, set, c->salt))
         return false;
     if (!c->hot && !flush(s))
         return false;
@@ -339,6 +362,30 @@ static bool time_read(struct serve *s, size_t bytes, bool cold, double *us)
     return elapsed_us(s, us);
 }
 
+/* A product of dense weights, as fast as cuBLAS makes it: NAN where that is not to be had, which is no failure. */
+static bool time_product(struct serve *s, double *flop_per_s)
+{
+    enum { WARM_UP = 3, CALLS = 10, SIZE = 4096, SIZE_OF_FAKE = 32 };
+    const size_t size = s->gpu.sm_count > 1 ? SIZE : SIZE_OF_FAKE;
+    uint64_t memory = 0;
+    double us = NAN;
+    bool ok = serve_blas_square_begin(s, size, &memory);
+    for (int i = 0; i < WARM_UP && ok; i++)
+        ok = serve_blas_square(s, size, memory);
+    ok = ok && record(s, s->begin);
+    for (int i = 0; i < CALLS && ok; i++)
+        ok = serve_blas_square(s, size, memory);
+    ok = ok && record(s, s->end) && serve_synchronize(s) && elapsed_us(s, &us);
+    *flop_per_s = ok ? 2e6 * CALLS * (double)size * (double)size * (double)size / us : NAN;
+    if (!ok && (s->channel->error == 0 || s->channel->error == CUDA_OUT_OF_MEMORY)) { /* the GPU is well */
+        s->channel->status = STATUS_OK;
+        s->channel->error = 0;
+        s->channel->by_kernel = false;
+        ok = true;
+    }
+    return ok && (memory == 0 || SERVE_CALL(s, cuMemFree, memory));
+}
+
 bool serve_self_test(struct serve *s)
 {
     double pairs[EVENT_PAIRS], scratch[EVENT_PAIRS], cold[SELF_TEST_SAMPLES], hot[SELF_TEST_SAMPLES];
@@ -355,14 +402,24 @@ bool serve_self_test(struct serve *s)
      * wrote last. */
     size_t bytes = s->gpu.l2_bytes / 2;
     s->channel->cold_ratio = NAN;
+    if (!time_product(s, &s->channel->gemm_flop_per_s))
+        return false;
     if (bytes < 4096)
         return true;
+    /* Less what a launch costs that reads nothing: where the cache is read in a few microseconds, that would
+     * hide the difference. */
+    double nothing[SELF_TEST_SAMPLES];
     for (size_t i = 0; i < SELF_TEST_SAMPLES; i++)
-        if (!time_read(s, bytes, true, &cold[i]) || !time_read(s, bytes, false, &hot[i]))
+        if (!time_read(s, bytes, true, &cold[i]) || !time_read(s, bytes, false, &hot[i]) ||
+            !time_read(s, 0, false, &nothing[i]))
             return false;
+    summarize(nothing, SELF_TEST_SAMPLES, scratch, &summary);
+    double nothing_us = summary.median;
     summarize(cold, SELF_TEST_SAMPLES, scratch, &summary);
     double cold_us = summary.median;
     summarize(hot, SELF_TEST_SAMPLES, scratch, &summary);
-    s->channel->cold_ratio = cold_us / summary.median;
+    static const double least_us = 0.01;
+    s->channel->cold_ratio =
+        fmax(cold_us - nothing_us, least_us) / fmax(summary.median - nothing_us, least_us);
     return true;
 }

@@ -53,6 +53,32 @@ KERNEL nf4bench_read(const uint4 *p, size_t p_size, const uint4 *q, size_t q_siz
         *sink = sum;
 }
 
+/* Reads all whole 16 bytes of two ranges while it writes those of a third, at their ratio: what is written
+ * depends on what was read. All threads of the grid read, and write, next to each other. */
+KERNEL nf4bench_copy(const uint4 *p, size_t p_size, const uint4 *q, size_t q_size, uint4 *to, size_t to_size)
+{
+    enum { AT_ONCE = 4 };
+    const size_t p_count = p_size / 16, count = p_count + q_size / 16, to_count = to_size / 16;
+    const size_t reads = (count + THREADS - 1) / THREADS, writes = (to_count + THREADS - 1) / THREADS;
+    size_t written = 0;
+    for (size_t r = 0; r < reads || written < writes; r += AT_ONCE) {
+        uint4 v[AT_ONCE];
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++) {
+            const size_t at = THREAD + (r + i) * THREADS;
+            v[i] = at < p_count ? p[at] : at < count ? q[at - p_count] : make_uint4(0, 0, 0, 0);
+        }
+        const uint4 sum = make_uint4(v[0].x ^ v[1].x ^ v[2].x ^ v[3].x, v[0].y ^ v[1].y ^ v[2].y ^ v[3].y,
+                                     v[0].z ^ v[1].z ^ v[2].z ^ v[3].z, v[0].w ^ v[1].w ^ v[2].w ^ v[3].w);
+        const size_t goal = r + AT_ONCE < reads ? writes * (r + AT_ONCE) / reads : writes;
+        for (; written < goal; written++) {
+            const size_t at = THREAD + written * THREADS;
+            if (at < to_count)
+                to[at] = sum;
+        }
+    }
+}
+
 /* NaN patterns, as fp32, fp16 and bf16, that vary with salt and place; what is over after 8 bytes as well. */
 KERNEL nf4bench_poison(uint8_t *p, size_t size, uint64_t salt)
 {

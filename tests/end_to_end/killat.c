@@ -5,6 +5,7 @@
  *                                  and fsync of its directory; absolute and free of symbolic links
  *   KILLAT_N=17                    SIGKILL just before the 17th of them (none or 0: only count)
  *   KILLAT_TORN=1                  instead: write half of the bytes and die; other calls are made first
+ *   KILLAT_ONCE=/path              only the first process that gets there; the file is then made
  *   KILLAT_COUNT_FILE=/path        at exit, the number of calls is written there
  *
  * A program can also arm it itself, after a fork for instance: see killat_arm().
@@ -105,6 +106,9 @@ static bool fd_matches(int fd)
 static bool due(void)
 {
     if (atomic_fetch_add(&calls, 1) + 1 != kill_at)
+        return false;
+    const char *once = getenv("KILLAT_ONCE");
+    if (once && open(once, O_CREAT | O_EXCL | O_WRONLY, 0600) < 0)
         return false;
     if (!torn)
         raise(SIGKILL);

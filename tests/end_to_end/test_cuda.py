@@ -1,8 +1,10 @@
 """The CUDA back end on the fake driver (tests/fake_cuda/): what is told when all is well, and that whatever fails,
 the run ends and no row is called right that is not."""
 
+import json
 import os
 import re
+import statistics
 import subprocess
 
 import h5py
@@ -74,14 +76,102 @@ def test_run_verifies_times_and_says_where(fake, tiny, tmp_path):
         assert text(r["device"]) == "fake GPU (executor)" and r["device_sm"] == 90
         assert text(r["device_uuid"]).startswith("GPU-00fa")
         assert r["sample_count"] >= 3 and r["median_us"] > 0
-        assert r["sm_mhz"] == 1500 and r["power_w"] == 123 and r["throttled_count"] == 0
+        assert r["sm_mhz"] == 1500 and r["power_w"] == 123 and r["excluded_count"] == 0
         assert r["timer_overhead_us"] == pytest.approx(0.5, abs=0.01)
         if r["verdict"] == "PASS":
             assert r["temperature_c"] == 40
-            assert r["registers"] == 32 and text(r["code_hash"])
+            assert r["registers"] == 32 and r["shared_bytes"] == 1024 and r["local_bytes"] == 0 and r["blocks_per_sm"] in (8, 16)
             assert r["hot_graph"] == (r["regime"] == "hot")
             assert (r["calls_per_sample"] > 1) == (r["regime"] == "hot")
-    assert any(text(r["variant"]) == "ceiling_fill" for r in rows)
+            assert text(r["ceiling"]) == "copy" and 0 < r["ceiling_fraction"] <= 1
+            # 3 us, and a pair of events takes 0.5: cold is mostly overhead, so hot is to be quoted.
+            assert r["overhead_limited"] == (r["regime"] == "cold") and r["primary"] == (r["regime"] == "hot")
+            assert r["cold_ratio"] > 1.5 and not r["cold_not_achieved"] and r["gemm_flop_per_s"] > 0
+    assert {text(r["variant"]) for r in rows if r["verdict"] == "NONE"} == {"ceiling_fill", "ceiling_copy"}
+    with h5py.File(out) as f:
+        (gpu,) = json.loads(f.attrs["gpus"])
+        assert not f["samples/flags"][:].any() and len(f["samples/flags"]) == len(f["samples/time_us"])
+    assert gpu["driver_version"] == "fake 1.0" and gpu["power_limit_w"] == 300 and gpu["other_processes"] == 1
+    assert gpu["sm_mhz_max"] == 1980 and gpu["sm_mhz_application"] == 1755 and gpu["persistence_mode"] == 1
+    assert gpu["ecc"] is False and gpu["mig_mode"] is None
+
+
+BIG = "dequant bf16 n=1024 k=1024 blocksize=64"  # twice what the fake's cache holds
+
+
+def timed(fake, out, *more, case=BIG, samples=6, settle=0, **environment):
+    """The row of VARIANT in a run of one case, cold, and the finished process."""
+    done = run(fake, "run", "--case", case, "-v", VARIANT, "--device", "cuda", "-o", out, "--force", "--axis",
+               "regime=cold", "--measure", f"settle_seconds={settle}", "--measure", f"max_samples={samples}", "--measure",
+               f"min_samples={samples}", *more, **environment)
+    return [r for r in rows_of(out) if text(r["variant"]) == VARIANT][0], done
+
+
+def samples_of(out, row):
+    with h5py.File(out) as f:
+        part = slice(int(row["sample_start"]), int(row["sample_start"] + row["sample_count"]))
+        return f["samples/time_us"][part], f["samples/flags"][part]
+
+
+def test_faster_than_its_bytes_is_suspect(fake, tmp_path):
+    out = tmp_path / "r.h5"
+    row, done = timed(fake, out)
+    assert row["verdict"] == "PASS" and row["primary"] and not row["overhead_limited"]
+    row, done = timed(fake, out, NF4BENCH_FAKE_CUDA_SPEED="0.6")
+    assert row["verdict"] == "SUSPECT" and "as fast as the copy ceiling takes" in text(row["reason"])
+    assert row["ceiling_fraction"] > 1.02 and "SUSPECT" in done.stdout
+
+
+def test_cold_that_is_not_cold_is_told(fake, tmp_path):
+    row, _ = timed(fake, tmp_path / "r.h5", NF4BENCH_FAKE_CUDA_WARM="1")
+    assert row["cold_not_achieved"] and row["cold_ratio"] < 1.5 and row["primary"]  # there is no hot row
+
+
+def test_slow_clocks_are_retried_kept_and_left_out(fake, tmp_path):
+    """One reading in four is low: its sample is kept behind the others, flagged, and another takes its place."""
+    out = tmp_path / "r.h5"
+    row, _ = timed(fake, out, settle=3, samples=12, NF4BENCH_FAKE_NVML_CLOCKS="1500,1500,1440,1500")
+    times, flags = samples_of(out, row)
+    assert row["verdict"] == "PASS" and row["settled"] and row["settled_mhz"] == 1500
+    assert row["excluded_count"] == 0 and row["retried_count"] > 0 and row["sample_count"] == 12 + row["retried_count"]
+    assert not flags[:12].any() and (flags[12:] == 1).all() and (times > 0).all()
+
+
+def test_a_fifth_may_be_excluded(fake, tmp_path):
+    """Four bad readings in a row outlast the retries: the sample stays, flagged, out of the statistics."""
+    out = tmp_path / "r.h5"
+    for good, verdict in ((40, "PASS"), (1, "UNSTABLE")):
+        reasons = ",".join(["0"] * good + ["0x40"] * 4)
+        row, _ = timed(fake, out, samples=20, NF4BENCH_FAKE_NVML_REASONS=reasons)
+        times, flags = samples_of(out, row)
+        left_out = flags[:20] != 0
+        assert row["verdict"] == verdict and row["excluded_count"] == left_out.sum()
+        assert row["retried_count"] == len(flags) - 20 and (flags[20:] == 2).all() and len(times) == len(flags)
+        assert row["median_us"] == pytest.approx(statistics.median(times[:20][~left_out]))
+    assert left_out.sum() > 4
+
+
+def test_a_worker_killed_while_it_writes_leaves_the_others_whole(fake, tiny, tmp_path):
+    """The first of two GPUs' processes to write dies in the middle of its entry; the other one's comes behind it."""
+    out = tmp_path / "r.h5"
+    two = {"NF4BENCH_FAKE_CUDA_GPUS": "2"}
+    header_calls = 3  # of the parent: the journal made empty, the header's write, fsync of its folder
+    done = run(fake, "run", tiny, "--device", "all", "-o", out, LD_PRELOAD=os.environ["NF4BENCH_KILLAT"],
+               KILLAT_MATCH=f"{out}.journal", KILLAT_N=str(header_calls + 1), KILLAT_TORN="1",
+               KILLAT_ONCE=str(tmp_path / "once"), ASAN_OPTIONS="verify_asan_link_order=0", **two)
+    assert done.returncode == 2 and "ended early" in done.stderr, done
+    resumed = run(fake, "run", "--resume", out, **two)
+    assert resumed.returncode == 0 and "(1 " in resumed.stdout, resumed
+    assert len(rows_of(out)) == 24
+
+
+def test_the_report_says_that_the_times_are_not_a_gpus(fake, tiny, tmp_path):
+    out, html = tmp_path / "r.h5", tmp_path / "r.html"
+    fake("run", tiny, "--device", "cuda", "-o", out)
+    fake("report", out, "-o", html)
+    page = html.read_text()
+    assert "Not a GPU's times" in page and "on a GPU, " not in page
+    assert "Not a GPU's times" in fake("show", out).stdout
 
 
 def test_products_and_their_ceiling(fake, tmp_path):
@@ -142,7 +232,7 @@ def test_all_gpus_into_one_file(fake, tiny, tmp_path, option):
     done = fake("run", tiny, "--device", "all", "-o", out, *option, environment={"NF4BENCH_FAKE_CUDA_GPUS": "2"})
     rows = rows_of(out)
     per_gpu = [[r for r in rows if r["device_number"] == n] for n in (0, 1)]
-    assert len(per_gpu[0]) == len(per_gpu[1]) == 10 and len(rows) == 20
+    assert len(per_gpu[0]) == len(per_gpu[1]) == 12 and len(rows) == 24
     assert not {r["group_id"] for r in per_gpu[0]} & {r["group_id"] for r in per_gpu[1]}
     assert all(r["verdict"] in ("PASS", "NONE") for r in rows) and "8 pass" in done.stdout
 
@@ -155,7 +245,7 @@ def test_a_gpu_that_breaks_does_not_stop_the_others(fake, tiny, tmp_path):
                NF4BENCH_FAKE_CUDA_GPUS="2")
     assert done.returncode == 2 and "cuDevicePrimaryCtxRetain" in done.stderr
     fake("run", "--resume", out, environment={"NF4BENCH_FAKE_CUDA_GPUS": "2"})
-    assert len(rows_of(out)) == 20
+    assert len(rows_of(out)) == 24
 
 
 def check_ended_well(done, out, good):
@@ -228,7 +318,8 @@ def test_slowdowns_are_told(fake, tmp_path):
                "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3")
     done = run(fake, *options, NF4BENCH_FAKE_NVML_REASONS="0x8")
     row = [r for r in rows_of(out) if text(r["variant"]) == VARIANT][0]
-    assert row["verdict"] == "UNSTABLE" and row["throttled_count"] == 3 and row["retried_count"] == 9
+    assert row["verdict"] == "UNSTABLE" and row["excluded_count"] == 3 and row["retried_count"] == 9
+    assert row["sample_count"] == 12 and row["median_us"] > 0  # all are excluded: then none is left out
     assert row["throttle_reasons"] == 8 and "UNSTABLE" in done.stdout
     run(fake, *options, NF4BENCH_FAKE_NVML_REASONS="0x4")  # the power cap: told, not held against it
     row = [r for r in rows_of(out) if text(r["variant"]) == VARIANT][0]
@@ -262,6 +353,9 @@ def test_products_of_cublas_are_timed(fake, tmp_path):
          "regime=cold,hot", "--measure", "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3")
     rows = [r for r in rows_of(out) if r["verdict"] != "NONE"]
     assert len(rows) == 6 and all(r["verdict"] == "PASS" and r["median_us"] > 0 for r in rows)
+    for r in rows:  # 64 x 64 weights, activations and output of 3 x 64, bf16: dense, or of 4.5 bits
+        bits = 16 if text(r["variant"]).startswith("cublas_") else 4.5
+        assert r["bits_per_weight"] == bits and r["format_bytes"] == 64 * 64 * bits / 8 + 2 * 2 * 3 * 64
     assert all(r["hot_graph"] == (r["regime"] == "hot") for r in rows)
 
 
@@ -269,6 +363,14 @@ def test_without_cublas_its_rows_are_skipped(fake):
     done = fake("verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "*cublas*", "-v", "*_mma90__sm80_mma_*",
                 "--device", "cuda", "-V", environment={"NF4BENCH_LIBCUBLAS": "/nonexistent"})
     assert "1 pass, 0 fail, 0 mistrusted, 3 skipped" in done.stdout and "there is no cuBLAS" in done.stdout
+
+
+def test_without_cublas_nothing_else_is_missing(fake, tmp_path):
+    out = tmp_path / "r.h5"
+    fake("run", "--case", CASE, "-v", VARIANT, "--device", "cuda", "-o", out, "--measure", "settle_seconds=0", "--measure",
+         "max_samples=3", "--measure", "min_samples=3", environment={"NF4BENCH_LIBCUBLAS": "/nonexistent"})
+    row = [r for r in rows_of(out) if text(r["variant"]) == VARIANT][0]
+    assert row["verdict"] == "PASS" and row["gemm_flop_per_s"] != row["gemm_flop_per_s"]
 
 
 def test_cublas_is_not_of_the_executor(fake):

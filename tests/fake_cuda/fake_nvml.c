@@ -1,10 +1,13 @@
 /*
  * fake_nvml.c: a libnvidia-ml.so.1 beside fake_cuda.c: NF4BENCH_LIBNVML=.../fake_nvml.so.
  *
- *   NF4BENCH_FAKE_NVML_REASONS=BITS   the throttle reasons that are told (default 0)
+ *   NF4BENCH_FAKE_NVML_REASONS=BITS[,BITS...]   the throttle reasons that are told, one after the other and
+ * then from the first again (default 0) NF4BENCH_FAKE_NVML_CLOCKS=MHZ[,MHZ...]      the same for the SM clock
+ * (default 1500)
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/cuda/nvml.h"
 
@@ -16,6 +19,20 @@ static struct nvml_device device;
 #define API                                     __attribute__((visibility("default"))) int
 #define NVML_FUNCTION(name, symbol, parameters) API symbol parameters;
 #include "harness/cuda/nvml_functions.inc"
+
+/* The next of a variable's numbers. */
+static unsigned long long next_of(const char *variable, unsigned long long otherwise, unsigned long *calls)
+{
+    const char *text = getenv(variable);
+    if (!text || !*text)
+        return otherwise;
+    unsigned long count = 1;
+    for (const char *c = text; *c; c++)
+        count += *c == ',';
+    for (unsigned long skip = (*calls)++ % count; skip > 0; skip--)
+        text = strchr(text, ',') + 1;
+    return strtoull(text, NULL, 0);
+}
 
 API nvmlInit_v2(void)
 {
@@ -37,7 +54,8 @@ API nvmlSystemGetDriverVersion(char *text, unsigned length)
 API nvmlDeviceGetClockInfo(struct nvml_device *d, int domain, unsigned *mhz)
 {
     (void)d;
-    *mhz = domain == 1 ? 1500 : 2000;
+    static unsigned long calls;
+    *mhz = domain == 1 ? (unsigned)next_of("NF4BENCH_FAKE_NVML_CLOCKS", 1500, &calls) : 2000;
     return 0;
 }
 
@@ -66,8 +84,8 @@ API nvmlDeviceGetTemperature(struct nvml_device *d, int sensor, unsigned *celsiu
 API nvmlDeviceGetCurrentClocksThrottleReasons(struct nvml_device *d, unsigned long long *reasons)
 {
     (void)d;
-    const char *text = getenv("NF4BENCH_FAKE_NVML_REASONS");
-    *reasons = text ? strtoull(text, NULL, 0) : 0;
+    static unsigned long calls;
+    *reasons = next_of("NF4BENCH_FAKE_NVML_REASONS", 0, &calls);
     return 0;
 }
 
@@ -79,4 +97,33 @@ API nvmlDeviceGetComputeRunningProcesses_v3(struct nvml_device *d, unsigned *cou
     list[0] = (struct nvml_process){.pid = 1};
     *count = 1;
     return 0;
+}
+
+API nvmlDeviceGetMaxClockInfo(struct nvml_device *d, int domain, unsigned *mhz)
+{
+    (void)d;
+    *mhz = domain == 1 ? 1980 : 2619;
+    return 0;
+}
+
+API nvmlDeviceGetApplicationsClock(struct nvml_device *d, int domain, unsigned *mhz)
+{
+    (void)d;
+    *mhz = domain == 1 ? 1755 : 2619;
+    return 0;
+}
+
+API nvmlDeviceGetPersistenceMode(struct nvml_device *d, int *mode)
+{
+    (void)d;
+    *mode = 1;
+    return 0;
+}
+
+API nvmlDeviceGetMigMode(struct nvml_device *d, unsigned *now, unsigned *pending)
+{
+    (void)d;
+    (void)now;
+    (void)pending;
+    return 3; /* as of a GPU that has none */
 }

@@ -46,7 +46,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         return size;
     /* A header of this build, which a mutation seldom leaves whole. */
     if (seed % 4 > 1) {
-        memcpy(data, "nf4bench journal 1\n", MAGIC_SIZE);
+        memcpy(data, "nf4bench journal 2\n", MAGIC_SIZE);
         put(data + MAGIC_SIZE + 4, 1);
         put(data + MAGIC_SIZE + ENTRY_HEAD, record_layout_hash());
         put(data + MAGIC_SIZE + ENTRY_HEAD + 4, (uint32_t)record_packed_size());

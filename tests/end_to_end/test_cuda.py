@@ -388,9 +388,10 @@ def test_every_function_of_cublas_may_fail(fake, tmp_path, name, function):
         check_ended_well(done, out, VARIANT)
 
 
-def test_a_wrong_product_of_cublas_is_seen(fake):
+@pytest.mark.parametrize("launch", ["cuLaunchKernel:1", "cublasGemmEx:2"])
+def test_a_wrong_product_of_cublas_is_seen(fake, launch):
     done = run(fake, "verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "cublas_gemm_bf16", "--device",
-               "cuda", fail="cuLaunchKernel:1:wrong")
+               "cuda", fail=f"{launch}:wrong")
     assert done.returncode == 1 and "1 fail" in done.stdout
 
 

@@ -14,7 +14,7 @@
  *   NF4BENCH_FAKE_CUDA_FAIL=FUNCTION:N:WHAT[:FILE]
  *                                the N-th call of FUNCTION in a process fails. WHAT is a number, which is
  * returned, by this call or, from 700 on, by all calls from then on; or "hang", "crash", or, for
- * cuLaunchKernel, "wrong": the launch writes wrong bits. With FILE, which is then made: once only, in
+ * cuLaunchKernel and cublasGemmEx, "wrong": the launch writes wrong bits. With FILE, which is then made: once only, in
  * whatever process.
  */
 #include <dlfcn.h>
@@ -41,7 +41,7 @@
 /* ---- faults to order ---- */
 
 static int sticky;
-static bool wrong_launch;
+static bool wrong_launch, wrong_product; /* the next of a variant; the next of cuBLAS */
 
 /* What the call is to return at once; 0: carry it out. */
 static int ordered(const char *function)
@@ -73,7 +73,7 @@ static int ordered(const char *function)
     if (strcmp(what, "crash") == 0)
         raise(SIGKILL);
     if (strcmp(what, "wrong") == 0) {
-        wrong_launch = true;
+        *(strcmp(function, "cublasGemmEx") == 0 ? &wrong_product : &wrong_launch) = true;
         return 0;
     }
     int code = atoi(what);
@@ -308,9 +308,9 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
         bytes = 2 * ((double)p->m * p->k + (double)p->k * p->n + (double)p->m * p->n);
         if (!time_only)
             multiply(p);
-        if (wrong_launch)
+        if (wrong_product)
             *(uint8_t *)p->c ^= 0x40;
-        wrong_launch = false;
+        wrong_product = false;
     } else if (!f->has_entry) {
         if (!support(f->name, r->arguments.words, &bytes))
             return CUDA_NOT_FOUND;

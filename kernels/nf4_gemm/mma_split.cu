@@ -16,7 +16,7 @@ static inline struct launch launch(const struct gemm_args *a)
 }
 
 #define GEMM(name, element, nested)                                                                          \
-    ENTRY(name, gemm, WARPS * 32, launch)                                                                    \
+    ENTRY_RESIDENT(name, gemm, WARPS * 32, 2, launch)                                                        \
     {                                                                                                        \
         gemm_stages<element, WARPS, SPLITS>(&a, nested);                                                     \
     }                                                                                                        \

@@ -93,7 +93,7 @@ DEVICE void gemmdx(const struct gemm_args *a, enum element t, enum recovery nest
 }
 
 #define GEMMDX(name, element, nested)                                                                        \
-    ENTRY(name, gemmdx, THREADS, launch_tiles)                                                               \
+    ENTRY_RESIDENT(name, gemmdx, THREADS, 6, launch_tiles)                                                   \
     {                                                                                                        \
         gemmdx(&a, element, nested);                                                                         \
     }

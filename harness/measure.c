@@ -15,6 +15,15 @@
 
 enum { PRECISION_EVERY = 8 /* rounds between looks at the stopping rule */ };
 
+/* Whether there is a row to call. */
+static bool any_left(const struct measure_group *g)
+{
+    for (size_t i = 0; i < g->row_count; i++)
+        if (!g->rows[i].ended)
+            return true;
+    return false;
+}
+
 /* Calls a row until the machine's speed is steady. */
 static enum status settle_device(struct sampling *s)
 {
@@ -28,7 +37,8 @@ static enum status settle_device(struct sampling *s)
         return status_fail(STATUS_MEMORY, "measure: out of memory");
     do
         status = s->sampler->settle_call(s, &us, &mhz);
-    while (status == STATUS_OK && !interrupt_pending() && settle_add(&settle, clock_s(), us, mhz));
+    while (status == STATUS_OK && !interrupt_pending() && any_left(s->group) &&
+           settle_add(&settle, clock_s(), us, mhz));
     state->unsettled = !settle.steady;
     state->settled_mhz = settle.mhz;
     state->settle_s = settle.seconds;

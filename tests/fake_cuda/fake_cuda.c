@@ -10,6 +10,7 @@
  *   NF4BENCH_FAKE_CUDA_SM=NN     their compute capability (default 90)
  *   NF4BENCH_FAKE_CUDA_MMA=80|90 tensor cores of another model than these have
  *   NF4BENCH_FAKE_CUDA_SPEED=X    variants take X times as long as the model says (default 1)
+ *   NF4BENCH_FAKE_CUDA_DRIFT=US   each launch of a variant takes so much longer than the one before it
  *   NF4BENCH_FAKE_CUDA_WARM=1    nothing puts anything out of the cache
  *   NF4BENCH_FAKE_CUDA_FAIL=FUNCTION:N:WHAT[:FILE]
  *                                the N-th call of FUNCTION in a process fails. WHAT is a number, which is
@@ -334,6 +335,9 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
         spread = spread * 31 + (unsigned char)*c;
     const char *speed = getenv("NF4BENCH_FAKE_CUDA_SPEED");
     double slow = f->has_entry ? (1.1 + (double)(spread % 64) / 128) * (speed ? atof(speed) : 1) : 1;
+    const char *drift = getenv("NF4BENCH_FAKE_CUDA_DRIFT");
+    static unsigned long launches;
+    s->now_us += f->has_entry && drift ? atof(drift) * (double)launches++ : 0;
     bool hot = again || number("NF4BENCH_FAKE_CUDA_WARM", 0);
     s->now_us += 1e-3 * LAUNCH_NS + slow * bytes / (hot ? HOT_BYTES_PER_US : BYTES_PER_US);
     return code;

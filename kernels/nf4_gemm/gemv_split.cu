@@ -4,8 +4,8 @@
  * Over gemv_prmt.cu: four times as many warps. A warp a row leaves a layer of 4096 rows 31 warps for each of
  * 132 SMs, half of what an SM holds and too few loads under way to cover the time of one; and its k are 16
  * loads of a lane, one after the other, in place of 4. The price is 16 bytes of shared memory and a barrier a
- * row. The quarters' sums are added in order, by one thread, so there is no second launch, and the bits are the
- * same on each run.
+ * row. The quarters' sums are added in order, by one thread, so there is no second launch, and the bits are
+ * the same on each run.
  */
 #include "kernels/device/gemv.h"
 
@@ -18,8 +18,8 @@ DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery 
     const size_t length = ((a->k + SPLITS - 1) / SPLITS + STRIDE - 1) / STRIDE * STRIDE;
     const size_t n = blockIdx.x, begin = threadIdx.x / LANES * length;
     const size_t end = begin + length < a->k ? begin + length : a->k;
-    const float sum = row_sum<T>(a, nested, n, begin, end,
-                                 [=](uint32_t codes) { return nf4_decode4(T, decode, codes); });
+    const float sum =
+        row_sum<T>(a, nested, n, begin, end, [=](uint32_t codes) { return nf4_decode4(T, decode, codes); });
     if (threadIdx.x % LANES == 0)
         sums[threadIdx.x / LANES] = sum;
     __syncthreads();

@@ -37,6 +37,7 @@ static void list_buffers(const struct operands *o, size_t i, struct buffer_list 
         add(list, "x", &set->x, false, dtype_size(o->problem.out));
         if (o->problem.bias)
             add(list, "bias", &set->bias, false, dtype_size(o->problem.out));
+        add(list, "prepared", &set->repacked, false, 1);
         add(list, "workspace", &o->workspace, true, 1);
     }
     add(list, product ? "y" : "out", &set->out, true, dtype_size(o->problem.out));

@@ -104,6 +104,14 @@ enum status kernel_add(const struct kernel *k)
     return STATUS_OK;
 }
 
+bool kernel_takes_repacked(const struct kernel *k)
+{
+    static const char knob[] = "_repacked";
+    const char *knobs = k->peer ? NULL : strstr(k->name, "__");
+    const char *found = knobs ? strstr(knobs, knob) : NULL;
+    return found && (found[sizeof knob - 1] == '\0' || found[sizeof knob - 1] == '_');
+}
+
 /* Before a GPU is known (sm 0): what holds for all of them. */
 static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *gpu,
                                       char reason[KERNEL_REASON_MAX])

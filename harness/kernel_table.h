@@ -70,6 +70,10 @@ const struct kernel *kernel_find(const char *name); /* NULL if there is none */
 /* Adds a copy of *k (its strings are kept by pointer). A name that is taken is refused. */
 enum status kernel_add(const struct kernel *k) WARN_UNUSED_RESULT;
 
+/* True if k takes W repacked (kernels/kernel.h): its name has that knob. It is then in the layout track of
+ * such variants, not in that of those that take a checkpoint's bytes. */
+bool kernel_takes_repacked(const struct kernel *k);
+
 /* Whether k is for this kind of device, be it available there or not. */
 bool kernel_belongs(const struct kernel *k, const struct device *device);
 /* NULL if `device` can run k on this machine, else the reason, written into `reason`. */

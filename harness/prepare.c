@@ -10,6 +10,7 @@
 #include "harness/safetensors.h"
 #include "harness/weights.h"
 #include "reference/int4.h"
+#include "reference/repack.h"
 
 enum {
     /* Weights are made and quantized in pieces of this many, a multiple of 256 of the largest blocks, so that
@@ -70,6 +71,12 @@ size_t operands_cold_copies(const struct problem *p)
     return copies > room && room >= 2 ? room : copies;
 }
 
+static enum status init_buffer(const struct device *device, struct buffer *b, size_t size, const char *what)
+{
+    /* The executor runs kernels in child processes. */
+    return device->kind == DEVICE_SIMT ? buffer_init_shared(b, size, what) : buffer_init(b, size, what);
+}
+
 static enum status allocate(const struct problem *p, size_t copies, struct device *device,
                             struct operands *out)
 {
@@ -89,17 +96,14 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
     size_t size[PART_COUNT];
     part_sizes(p, size);
     enum status s = STATUS_OK;
-    /* The executor runs kernels in child processes. */
-    enum status (*init)(struct buffer *, size_t, const char *) =
-        device->kind == DEVICE_SIMT ? buffer_init_shared : buffer_init;
     for (size_t c = 0; c < copies && s == STATUS_OK; c++)
         for (size_t i = 0; i < PART_COUNT && s == STATUS_OK; i++)
-            s = init(part_of(&out->sets[c], i), size[i], parts[i].name);
+            s = init_buffer(device, part_of(&out->sets[c], i), size[i], parts[i].name);
     if (s == STATUS_OK)
-        s = init(&out->nested_map, p->nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
+        s = init_buffer(device, &out->nested_map, p->nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
     if (s == STATUS_OK)
-        s = init(&out->workspace, p->op == OP_DEQUANT ? 0 : GEMM_WORKSPACE_BYTES(p->m, p->n, p->k),
-                 "workspace");
+        s = init_buffer(device, &out->workspace,
+                        p->op == OP_DEQUANT ? 0 : GEMM_WORKSPACE_BYTES(p->m, p->n, p->k), "workspace");
     if (s == STATUS_OK && p->nested)
         nested_dynamic_map(out->nested_map.data);
     return s;
@@ -322,9 +326,11 @@ enum status operands_init_blank(const struct problem *p, struct device *device, 
 
 void operands_release(struct operands *o)
 {
-    for (size_t c = 0; o->sets && c < o->copies; c++)
+    for (size_t c = 0; o->sets && c < o->copies; c++) {
         for (size_t i = 0; i < PART_COUNT; i++)
             buffer_release(part_of(&o->sets[c], i));
+        buffer_release(&o->sets[c].repacked);
+    }
     free(o->sets);
     buffer_release(&o->nested_map);
     buffer_release(&o->workspace);
@@ -334,11 +340,11 @@ void operands_release(struct operands *o)
 
 void operands_buffers(const struct operands *o, size_t i, struct buffer *list[OPERAND_BUFFERS])
 {
-    _Static_assert((int)PART_COUNT == (int)OPERAND_MAP && (int)PART_COUNT == OPERAND_OUT + 1 &&
-                       (int)OPERAND_BUFFERS == (int)PART_COUNT + 2,
-                   "the shared buffers follow the parts, the output is the last part");
+    _Static_assert((int)PART_COUNT == OPERAND_OUT + 1 && (int)PART_COUNT == OPERAND_REPACKED,
+                   "the output is the last part, and the repacked codes follow the parts");
     for (size_t j = 0; j < PART_COUNT; j++)
         list[j] = part_of(&o->sets[i], j);
+    list[OPERAND_REPACKED] = &o->sets[i].repacked;
     list[OPERAND_MAP] = (struct buffer *)&o->nested_map;
     list[OPERAND_WORKSPACE] = (struct buffer *)&o->workspace;
 }
@@ -384,7 +390,8 @@ struct gemm_args operands_gemm_args(const struct operands *o, size_t i)
                               .x = set->x.data,
                               .bias = o->problem.bias ? set->bias.data : NULL,
                               .y = set->out.data,
-                              .workspace = o->workspace.data};
+                              .workspace = o->workspace.data,
+                              .prepared = set->repacked.data};
 }
 
 struct dequant_args operands_dequant_args(const struct operands *o, size_t i)
@@ -393,9 +400,25 @@ struct dequant_args operands_dequant_args(const struct operands *o, size_t i)
         .count = problem_weight_count(&o->problem), .w = kernel_weights(o, i), .out = o->sets[i].out.data};
 }
 
-enum status operands_prepare_peer(const struct operands *o, size_t i, const struct kernel *k, void **prepared)
+static enum status repack_set(const struct operands *o, size_t i)
+{
+    struct operand_set *set = &o->sets[i];
+    const size_t n = o->problem.n, k = o->problem.k;
+    if (!set->repacked.data) {
+        enum status s = init_buffer(o->device, &set->repacked, nf4_repacked_bytes(n, k), "repacked weights");
+        if (s != STATUS_OK)
+            return s;
+    }
+    nf4_repack(set->packed.data, n, k, set->repacked.data);
+    set->repacked_hash = bytes_hash(set->repacked.data, set->repacked.size);
+    return STATUS_OK;
+}
+
+enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k, void **prepared)
 {
     *prepared = NULL;
+    if (kernel_takes_repacked(k))
+        return repack_set(o, i);
     if (!k->prepare)
         return STATUS_OK;
     struct gemm_args args = operands_gemm_args(o, i);
@@ -415,6 +438,15 @@ bool operands_intact(const struct operands *o, size_t i, char *what, size_t size
     }
     if (!buffer_canaries_whole(&o->workspace, &offset)) {
         snprintf(what, size, "wrote outside of the workspace: byte %td of %zu", offset, o->workspace.size);
+        return false;
+    }
+    if (set->repacked.data && !buffer_canaries_whole(&set->repacked, &offset)) {
+        snprintf(what, size, "wrote outside of the repacked weights: byte %td of %zu", offset,
+                 set->repacked.size);
+        return false;
+    }
+    if (set->repacked.data && bytes_hash(set->repacked.data, set->repacked.size) != set->repacked_hash) {
+        snprintf(what, size, "wrote to its inputs: the repacked weights");
         return false;
     }
     if (hash_inputs(set) != set->input_hash) {

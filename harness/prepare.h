@@ -30,7 +30,11 @@ struct weight_fit {
 /* One set of operands. nested parts only where the problem is nested, absmax only where it is not. */
 struct operand_set {
     struct buffer packed, absmax, absmax_code, nested_absmax, x, bias, out;
-    uint64_t input_hash; /* over all but out */
+    uint64_t input_hash; /* over all of these but out */
+    /* The codes once more, repacked (kernels/kernel.h); only once a variant that takes them has been
+     * prepared. No part of what a set costs: a variant reads them in place of `packed`. */
+    struct buffer repacked;
+    uint64_t repacked_hash;
 };
 
 struct operands {
@@ -61,7 +65,14 @@ void operands_release(struct operands *o);
 
 /* All buffers that set i is made of, those that sets share included, in an order that does not change:
  * devices with memory of their own go through them. */
-enum { OPERAND_BUFFERS = 9, OPERAND_MAP = 7, OPERAND_WORKSPACE = 8, OPERAND_OUT = 6 };
+enum {
+    OPERAND_OUT = 6,
+    OPERAND_REPACKED = 7, /* of size 0 where there is none */
+    OPERAND_OWN,          /* buffers before this are each set's own */
+    OPERAND_MAP = OPERAND_OWN,
+    OPERAND_WORKSPACE,
+    OPERAND_BUFFERS
+};
 void operands_buffers(const struct operands *o, size_t i, struct buffer *list[OPERAND_BUFFERS]);
 
 /* Set i as the reference sees it. Valid while the operands are. */
@@ -69,9 +80,11 @@ struct nf4_tensor operands_tensor(const struct operands *o, size_t i);
 /* Set i as a kernel of that operation sees it. */
 struct dequant_args operands_dequant_args(const struct operands *o, size_t i);
 struct gemm_args operands_gemm_args(const struct operands *o, size_t i);
-/* k->prepare for set i; *prepared is NULL for kernels without. */
-enum status operands_prepare_peer(const struct operands *o, size_t i, const struct kernel *k,
-                                  void **prepared) WARN_UNUSED_RESULT;
+/* Makes what k wants besides the checkpoint's bytes of set i, as they are now. Before each call whose weights
+ * are not those of the last. Repacked weights become part of the operands; for a peer k->prepare sets
+ * *prepared, which is NULL for all others. */
+enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k,
+                                 void **prepared) WARN_UNUSED_RESULT;
 
 /* True if inputs have the bytes they were made with, and all canaries stand; else `what` says which not. */
 bool operands_intact(const struct operands *o, size_t i, char *what, size_t size);

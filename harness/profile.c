@@ -27,7 +27,9 @@ static enum status launch(const struct problem *p, const struct kernel *k, struc
     enum status s = operands_init(p, 1, d, &o);
     if (s != STATUS_OK)
         return s;
-    if (!call_kernel(&o, 0, k, NULL, &fault))
+    void *prepared;
+    s = operands_prepare_for(&o, 0, k, &prepared);
+    if (s == STATUS_OK && !call_kernel(&o, 0, k, prepared, &fault))
         s = status_fail(fault.ours ? STATUS_DEVICE : STATUS_WRONG, "%s: %s: %s", k->name, fault.word,
                         fault.text);
     operands_release(&o);

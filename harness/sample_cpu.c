@@ -158,8 +158,8 @@ static enum status prepare_peers(struct cpu_sampling *s)
     enum status status = STATUS_OK;
     for (size_t row = 0; row < g->variant_count; row++)
         for (size_t set = 0; set < copies && status == STATUS_OK; set++)
-            status = operands_prepare_peer(g->operands, set, g->rows[row].kernel,
-                                           &s->prepared[row * copies + set]);
+            status =
+                operands_prepare_for(g->operands, set, g->rows[row].kernel, &s->prepared[row * copies + set]);
     return status;
 }
 

@@ -425,7 +425,7 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
         if (!product) {
             s = real_dequant(&c);
         } else {
-            s = operands_prepare_peer(o, 0, k, &prepared);
+            s = operands_prepare_for(o, 0, k, &prepared);
             if (s == STATUS_OK)
                 s = real_product(&c, prepared);
             if (k->unprepare)

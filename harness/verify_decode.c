@@ -147,7 +147,7 @@ static enum status run_one_hot(struct check *c, struct operands *o, const size_t
     void *prepared = NULL;
     enum status s = now && finite ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
     if (s == STATUS_OK)
-        s = operands_prepare_peer(o, 0, c->kernel, &prepared);
+        s = operands_prepare_for(o, 0, c->kernel, &prepared);
     for (size_t first = 0; first < position_count && s == STATUS_OK; first += p->m) {
         for (size_t i = 0; i < p->m; i++)
             now[i] = positions[(first + i) % position_count];

@@ -41,7 +41,7 @@ enum status check_cancelling_sums(struct check *c)
         s = status_fail(STATUS_MEMORY, "verify: out of memory");
     operands_rehash(&o);
     if (s == STATUS_OK)
-        s = operands_prepare_peer(&o, 0, c->kernel, &prepared);
+        s = operands_prepare_for(&o, 0, c->kernel, &prepared);
     if (s == STATUS_OK && check_call(c, &o, prepared)) {
         struct comparison cmp;
         comparison_init(&cmp);

@@ -197,7 +197,7 @@ enum status check_exact_sums(struct check *c, struct exact_sums *cache[2])
     struct operands *o = &e->operands;
     const struct problem *p = &o->problem;
     void *prepared;
-    enum status s = operands_prepare_peer(o, 0, c->kernel, &prepared);
+    enum status s = operands_prepare_for(o, 0, c->kernel, &prepared);
     if (s != STATUS_OK)
         return s;
     if (check_call(c, o, prepared)) {

@@ -10,6 +10,21 @@
  * Layout of NF4 weights: W[n,k] flattened row-major; element i lies in byte i/2, the HIGH nibble when i is
  * even; block b = i / blocksize (a row may start inside a block when k % blocksize != 0). What the output
  * bits must be is the contract part of the name: reference/contract.inc, reference/matmul.h.
+ *
+ * Repacked weights. A CUDA variant of gemm with the knob "repacked" (..__sm80_repacked_..) finds the codes of
+ * W once more in gemm_args.prepared, in the order in which mma.m16n8k16 takes them. They are made once,
+ * offline; a variant that reads them is another track than those that take a checkpoint's bytes, and its name
+ * says so. W is cut into tiles of 8 rows (n) and 128 k, 512 bytes each; those along k follow one another.
+ * W[n,k] lies in
+ *
+ *   tile   n / 8 * ceil(K / 128) + k / 128
+ *   lane   n % 8 * 4 + k % 8 / 2          (the one that holds it in a B fragment), 16 bytes each
+ *   byte   k % 128 / 16 * 2 + k % 16 / 8  (two for each step of 16 k)
+ *   nibble high where k is even, else low
+ *
+ * so that a warp's tile is one load of 16 bytes a lane, 16 bits of which are a lane's four weights of a step:
+ * k = 2 p, 2 p + 1, 2 p + 8, 2 p + 9 of it, p = lane % 4. Where there is no W[n,k] the code is 7, whose value
+ * is 0. Scales stay where they are: w.absmax and its nested parts, by block of the row-major W.
  */
 #ifndef NF4BENCH_KERNELS_KERNEL_H
 #define NF4BENCH_KERNELS_KERNEL_H
@@ -45,13 +60,18 @@ struct gemm_args {
     const void *bias; /* [n] or NULL */
     void *y;
     void *workspace; /* GEMM_WORKSPACE_BYTES(m, n, k) bytes, 64-byte aligned, contents undefined */
-    const void
-        *prepared; /* NULL for rows of kernels.inc; what a peer's own preparation made of w otherwise */
+    /* Repacked codes for variants that take them, what a peer's own preparation made of w for a peer. For
+     * others it means nothing. */
+    const void *prepared;
 };
 
-/* Room for a padded or reordered fp32 copy of the activations and 256 KiB for each of up to 64 threads. */
+/* Room for a padded or reordered fp32 copy of the activations and 256 KiB for each of up to 64 threads; or for four
+ * fp32 sums of each output of up to 64 rows. */
 #define GEMM_WORKSPACE_BYTES(m, n, k)                                                                        \
-    ((size_t)4 * (m) * ((((n) > (k) ? (n) : (k)) + 511) / 512 * 512) + (size_t)64 * 256 * 1024)
+    ((size_t)4 * (m) * ((((n) > (k) ? (n) : (k)) + 511) / 512 * 512) + (size_t)64 * 256 * 1024 +             \
+     (size_t)4 * 4 * ((m) < 64 ? (m) : 64) * (n))
+
+enum { REPACKED_ROWS = 8, REPACKED_DEPTH = 128, REPACKED_LANE_BYTES = 16, REPACKED_TILE_BYTES = 512 };
 
 #define gemmdx_args gemm_args /* where names are made from the operation's */
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/random.h"
+#include "reference/repack.h"
 #include "tests/test.h"
 
 static struct problem parse(const char *text)
@@ -45,6 +46,43 @@ TEST(prepare, a_changed_input_is_noticed)
     EXPECT_CONTAINS(what, "inputs");
     operands_rehash(&o);
     EXPECT_TRUE(operands_intact(&o, 0, what, sizeof what));
+    operands_release(&o);
+}
+
+/* Repacked codes are made for those that take them, from the codes as they are then, and watched like other
+ * inputs. */
+TEST(prepare, repacked_weights_are_made_when_wanted)
+{
+    struct problem p = parse("gemm f16 m=2 n=9 k=130 blocksize=64 nested=0 bias=0 seed=5");
+    const struct kernel plain = {.name = "nf4_gemm_f16_mma80__sm80_stages_64x32x128"},
+                        other = {.name = "nf4_gemm_f16_mma80__sm80_repackedless"},
+                        repacked = {.name = "nf4_gemm_f16_mma80__sm80_repacked_64x32x128"};
+    struct operands o;
+    struct buffer *list[OPERAND_BUFFERS];
+    char what[128];
+    void *prepared;
+    uint8_t want[4 * 512];
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
+    const size_t bytes = operands_set_bytes(&p);
+    EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, &plain, &prepared));
+    EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, &other, &prepared));
+    EXPECT_TRUE(operands_gemm_args(&o, 0).prepared == NULL);
+    for (int turn = 0; turn < 2; turn++) {
+        EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, &repacked, &prepared));
+        EXPECT_TRUE(prepared == NULL);
+        operands_buffers(&o, 0, list);
+        ASSERT_EQ(sizeof want, list[OPERAND_REPACKED]->size);
+        EXPECT_TRUE(operands_gemm_args(&o, 0).prepared == list[OPERAND_REPACKED]->data);
+        nf4_repack(o.sets[0].packed.data, 9, 130, want);
+        EXPECT_TRUE(memcmp(want, list[OPERAND_REPACKED]->data, sizeof want) == 0);
+        EXPECT_TRUE(operands_intact(&o, 0, what, sizeof what));
+        ((uint8_t *)o.sets[0].packed.data)[3] ^= 0x5a;
+        operands_rehash(&o);
+    }
+    EXPECT_EQ(bytes, operands_set_bytes(&p));
+    ((uint8_t *)o.sets[0].repacked.data)[1000] ^= 1;
+    EXPECT_FALSE(operands_intact(&o, 0, what, sizeof what));
+    EXPECT_CONTAINS(what, "repacked");
     operands_release(&o);
 }
 

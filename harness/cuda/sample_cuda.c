@@ -184,7 +184,14 @@ static enum status begin(struct sampling base, struct sampling **out)
     s->server = base.group->operands->device->server;
     s->channel = cuda_server_channel(s->server);
     s->salt = base.group->operands->problem.seed;
-    enum status status = ready(s);
+    enum status status = STATUS_OK;
+    for (size_t row = 0; row < base.group->row_count && status == STATUS_OK; row++) {
+        void *prepared; /* no peer runs here */
+        if (base.group->rows[row].kernel)
+            status = operands_prepare_for(base.group->operands, 0, base.group->rows[row].kernel, &prepared);
+    }
+    if (status == STATUS_OK)
+        status = ready(s);
     if (status != STATUS_OK) {
         free(s);
         return status;

@@ -79,11 +79,11 @@ static bool choose_copies(struct serve *s)
 {
     struct cuda_channel *c = s->channel;
     size_t bytes = 0, free_bytes, total;
-    for (size_t j = 0; j < OPERAND_MAP; j++)
-        bytes += c->sizes[j];
+    for (size_t j = 0; j < OPERAND_OWN; j++)
+        bytes += j == OPERAND_REPACKED ? 0 : c->sizes[j]; /* a variant reads these or the packed ones */
     if (!SERVE_CALL(s, cuMemGetInfo, &free_bytes, &total))
         return false;
-    size_t each = bytes + OPERAND_MAP * (2 * (size_t)BUFFER_CANARY_BYTES + 4096);
+    size_t each = bytes + c->sizes[OPERAND_REPACKED] + OPERAND_OWN * (2 * (size_t)BUFFER_CANARY_BYTES + 4096);
     size_t room = (size_t)(memory_share * (double)free_bytes) / each;
     size_t copies = serve_cold_copies(s, bytes);
     copies = copies > room ? room : copies;
@@ -112,7 +112,7 @@ bool serve_bind(struct serve *s)
         for (size_t i = 0; i < o->copies; i++) {
             struct buffer *list[OPERAND_BUFFERS];
             operands_buffers(o, i, list);
-            for (size_t j = 0; j < (i == 0 ? (size_t)OPERAND_BUFFERS : OPERAND_MAP); j++)
+            for (size_t j = 0; j < (i == 0 ? (size_t)OPERAND_BUFFERS : OPERAND_OWN); j++)
                 if (!allocate(s, list[j], c->sizes[j])) {
                     if (c->error == CUDA_OUT_OF_MEMORY)
                         c->status = STATUS_MEMORY;
@@ -159,7 +159,7 @@ bool serve_replicate(struct serve *s)
     operands_buffers(&s->operands, 0, from);
     for (size_t i = 1; i < s->operands.copies; i++) {
         operands_buffers(&s->operands, i, to);
-        for (size_t j = 0; j < OPERAND_MAP; j++)
+        for (size_t j = 0; j < OPERAND_OWN; j++)
             if (from[j]->size &&
                 !SERVE_CALL(s, cuMemcpyDtoD, start_of(to[j]), start_of(from[j]), from[j]->allocation_bytes))
                 return false;

@@ -1,6 +1,5 @@
 /*
- * mma.h: the tensor cores: one instruction for both types, weights from anywhere for it, and the multi-stage
- * gemm that straight from a checkpoint's bytes makes up to 64 rows.
+ * mma.h: the tensor cores: one instruction for both types, and operands from anywhere for it.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_MMA_H
 #define NF4BENCH_KERNELS_DEVICE_MMA_H

@@ -1,6 +1,6 @@
 /*
- * mma_stages.h: gemm for up to 64 rows on the tensor cores, straight from a checkpoint's bytes, with X and W
- * four stages ahead; k whole, or in S ranges whose sums are added in order.
+ * mma_stages.h: gemm for up to 64 rows on the tensor cores, from a checkpoint's bytes or from repacked
+ * weights, with X and W four stages ahead; k whole, or in S ranges whose sums are added in order.
  *
  * A block makes up to 64 rows of 8 columns for each of its warps. A stage is 128 k: of X as much as there are
  * rows, of W 64 bytes a column, both by cp.async; three stages are under way while one is worked on, with
@@ -12,12 +12,14 @@
  * block (nf4_dequant/prmt_scaled.cu). Of the 8 bytes of a step (16 k) a lane picks two: k = 2 pair, +1 and k
  * = 2 pair + 8, +9, the pairs of a B fragment.
  *
+ * Of repacked weights (kernel.h) a stage is a tile for each warp, of which a lane copies and reads its own 16
+ * bytes: no padding, and no other lane's copies to wait for. A step's two bytes are what the lookup takes as
+ * they are.
+ *
  * If K or a range of k is not a multiple of 32, blocks and bytes may start anywhere in a step, and each
  * weight is found for itself; if K is not a multiple of 8, X is copied by element. Slow, and right.
  *
- * S ranges are S blocks along y, whose sums wait in the workspace for a second launch. Where they do not fit
- * in there (S * M * N * 4 bytes), a block does all ranges, one after the other, and adds each to what is
- * there.
+ * S ranges are S blocks along y, whose sums wait in the workspace for a second launch.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_MMA_STAGES_H
 #define NF4BENCH_KERNELS_DEVICE_MMA_STAGES_H
@@ -31,25 +33,51 @@ enum {
     PIECE = 32,  /* k with one absmax, 16 bytes of W */
     PIECES = DEPTH / PIECE,
     STAGES = 4,
+    REPACKED_STEP_BITS = 16,  /* of a lane: four codes */
     X_PITCH = DEPTH + 8,      /* elements */
     W_PITCH = DEPTH / 2 + 16, /* bytes */
 };
 
-#define STAGE_ROWS(m)         (((m) + 15) / 16 * 16)
-#define STAGE_BYTES(m, warps) (STAGE_ROWS(m) * X_PITCH * 2 + (warps)*COLUMNS * W_PITCH)
-#define SPLITS_FIT(a, splits)                                                                                \
-    ((size_t)4 * (splits) * (a)->m * (a)->n <= GEMM_WORKSPACE_BYTES((a)->m, (a)->n, (a)->k))
+enum layout { LAYOUT_CHECKPOINT, LAYOUT_REPACKED };
 
-template <int WARPS, int SPLITS> static inline struct launch launch_stages(const struct gemm_args *a)
+#define STAGE_ROWS(m) (((m) + 15) / 16 * 16)
+#define W_BYTES(layout)                                                                                      \
+    ((layout) == LAYOUT_REPACKED ? +REPACKED_TILE_BYTES : COLUMNS * W_PITCH) /* of a warp */
+#define STAGE_BYTES(m, warps, layout) (STAGE_ROWS(m) * X_PITCH * 2 + (warps)*W_BYTES(layout))
+
+template <int WARPS, int SPLITS, enum layout LAYOUT = LAYOUT_CHECKPOINT>
+static inline struct launch launch_stages(const struct gemm_args *a)
 {
     struct launch l = launch_cover(a->n, WARPS * COLUMNS, WARPS * 32);
-    l.grid[1] = SPLITS_FIT(a, SPLITS) ? SPLITS : 1;
-    l.shared = STAGES * STAGE_BYTES(a->m, WARPS);
+    l.grid[1] = SPLITS;
+    l.shared = STAGES * STAGE_BYTES(a->m, WARPS, LAYOUT);
     return l;
 }
 
+/* This lane's 16 bytes of the tile that holds k of the warp's columns, which are the `across`th eight. */
+DEVICE const uint8_t *repacked_lane(const struct gemm_args *a, size_t across, size_t k)
+{
+    const size_t tile = across * ((a->k + REPACKED_DEPTH - 1) / REPACKED_DEPTH) + k / REPACKED_DEPTH;
+    return (const uint8_t *)a->prepared + tile * REPACKED_TILE_BYTES + threadIdx.x % 32 * REPACKED_LANE_BYTES;
+}
+
+/* Weights k and k + 1 of row n, whose codes are the nibbles of the low byte, the first the high one; 0 where
+ * there are none. */
+DEVICE uint32_t repacked_pair(const struct gemm_args *a, enum element t, enum recovery nested,
+                              const float *codebook, uint32_t codes, size_t n, size_t k, size_t end)
+{
+    const unsigned shift = nf4_block_shift(&a->w);
+    float w[2] = {0.0f, 0.0f};
+    UNROLL
+    for (unsigned j = 0; j < 2; j++)
+        if (n < a->n && k + j < end)
+            w[j] = __fmul_rn(codebook[codes >> 4 * (j ^ 1) & 15],
+                             nf4_absmax(&a->w, (n * a->k + k + j) >> shift, nested));
+    return pair_of_f32(t, w[0], w[1]);
+}
+
 /* X and W of k .. k + DEPTH to a stage, zero from `end` on. All threads. */
-template <int WARPS>
+template <int WARPS, enum layout LAYOUT>
 DEVICE void stage_load(unsigned char *stage, const struct gemm_args *a, bool aligned, size_t k, size_t end)
 {
     const unsigned rows = STAGE_ROWS((unsigned)a->m);
@@ -58,6 +86,12 @@ DEVICE void stage_load(unsigned char *stage, const struct gemm_args *a, bool ali
     for (unsigned i = threadIdx.x; i < rows * (DEPTH / 8); i += WARPS * 32) {
         const unsigned row = i / (DEPTH / 8), column = i % (DEPTH / 8) * 8;
         stage_x8(x + row * X_PITCH + column, a, a->k, row, k + column, end);
+    }
+    if (LAYOUT == LAYOUT_REPACKED) {
+        const size_t across = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
+        const bool inside = across * COLUMNS < a->n && k < end;
+        cp_async16(w + threadIdx.x * REPACKED_LANE_BYTES, repacked_lane(a, across, k), inside ? 16 : 0);
+        return;
     }
     if (!aligned)
         return;
@@ -85,14 +119,14 @@ DEVICE void step_mma(float (&d)[ROWS / 16][4], const struct gemm_args *a, const 
 }
 
 /* sum = X[:, begin .. end) * W[n, begin .. end) for the warp's columns. memory: the stages. All threads. */
-template <enum element T, int WARPS>
+template <enum element T, int WARPS, enum layout LAYOUT>
 DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enum recovery nested,
                       unsigned char *memory, const float *codebook, bool aligned, size_t begin, size_t end)
 {
     const unsigned lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
     const unsigned local = threadIdx.x / 32 * COLUMNS + group, shift = nf4_block_shift(&a->w);
     const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + local; /* this lane's row of W */
-    const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS);
+    const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS, LAYOUT);
     UNROLL
     for (int tile = 0; tile < ROWS / 16; tile++) {
         UNROLL
@@ -101,7 +135,7 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enu
     }
     UNROLL
     for (unsigned s = 0; s < STAGES - 1; s++) {
-        stage_load<WARPS>(memory + s * bytes, a, aligned, begin + s * DEPTH, end);
+        stage_load<WARPS, LAYOUT>(memory + s * bytes, a, aligned, begin + s * DEPTH, end);
         cp_async_commit();
     }
 
@@ -120,15 +154,21 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enu
     for (size_t k = begin; k < end; k += DEPTH) {
         cp_async_wait<STAGES - 2>();
         __syncthreads(); /* stage `slot` is there, and no warp reads the one before any more */
-        stage_load<WARPS>(memory + (slot + STAGES - 1) % STAGES * bytes, a, aligned, k + (STAGES - 1) * DEPTH,
-                          end);
+        stage_load<WARPS, LAYOUT>(memory + (slot + STAGES - 1) % STAGES * bytes, a, aligned,
+                                  k + (STAGES - 1) * DEPTH, end);
         cp_async_commit();
         if (k + 2 * DEPTH + mine < end)
             stored[1] = nf4_stored_load(&a->w, (n * a->k + k + 2 * DEPTH + mine) >> shift, nested);
 
         const uint16_t *x = (const uint16_t *)(memory + slot * bytes);
+        const uint8_t *stage_w = (const uint8_t *)(x + STAGE_ROWS((unsigned)a->m) * X_PITCH);
+        const uint8_t *w =
+            stage_w + (LAYOUT == LAYOUT_REPACKED ? threadIdx.x * REPACKED_LANE_BYTES : local * W_PITCH);
         if (aligned) {
-            const uint8_t *w = (const uint8_t *)(x + STAGE_ROWS((unsigned)a->m) * X_PITCH) + local * W_PITCH;
+            uint4 tile = make_uint4(0, 0, 0, 0); /* this lane's part: a word for each piece */
+            if (LAYOUT == LAYOUT_REPACKED)
+                tile = load128(w);
+            const uint32_t word[PIECES] = {tile.x, tile.y, tile.z, tile.w};
             UNROLL
             for (unsigned p = 0; p < PIECES; p++)
                 if (k + p * PIECE < end) {
@@ -137,10 +177,17 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enu
                         planes = nf4_scaled_planes_16(T, scale);
                         scaled_by = __float_as_uint(scale);
                     }
-                    const uint4 codes = load128(w + p * 16);
-                    const unsigned pick = pair | (pair + 4) << 4;
-                    const uint2 first = nf4_lookup4(planes, prmt(codes.x, codes.y, pick));
-                    const uint2 second = nf4_lookup4(planes, prmt(codes.z, codes.w, pick));
+                    uint32_t steps[2];
+                    if (LAYOUT == LAYOUT_REPACKED) {
+                        steps[0] = word[p];
+                        steps[1] = word[p] >> REPACKED_STEP_BITS;
+                    } else {
+                        const uint4 codes = load128(w + p * 16);
+                        const unsigned pick = pair | (pair + 4) << 4;
+                        steps[0] = prmt(codes.x, codes.y, pick);
+                        steps[1] = prmt(codes.z, codes.w, pick);
+                    }
+                    const uint2 first = nf4_lookup4(planes, steps[0]), second = nf4_lookup4(planes, steps[1]);
                     const uint32_t b[2][2] = {{first.x, first.y}, {second.x, second.y}};
                     step_mma<T>(sum, a, x + p * PIECE, b[0]);
                     step_mma<T>(sum, a, x + p * PIECE + STEP, b[1]);
@@ -148,8 +195,15 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enu
         } else {
             for (unsigned s = 0; s < DEPTH && k + s < end; s += STEP) {
                 const size_t at = k + s + 2 * pair;
-                const uint32_t b[2] = {gather_pair(a, T, nested, codebook, n, at, end),
-                                       gather_pair(a, T, nested, codebook, n, at + 8, end)};
+                uint32_t b[2];
+                if (LAYOUT == LAYOUT_REPACKED) {
+                    const uint32_t codes = ((const uint16_t *)w)[s / STEP];
+                    b[0] = repacked_pair(a, T, nested, codebook, codes, n, at, end);
+                    b[1] = repacked_pair(a, T, nested, codebook, codes >> 8, n, at + 8, end);
+                } else {
+                    b[0] = gather_pair(a, T, nested, codebook, n, at, end);
+                    b[1] = gather_pair(a, T, nested, codebook, n, at + 8, end);
+                }
                 step_mma<T>(sum, a, x + s, b);
             }
         }
@@ -159,8 +213,6 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enu
         stored[0] = stored[1];
         slot = (slot + 1) % STAGES;
     }
-    cp_async_wait<0>();
-    __syncthreads();
 }
 
 /* Calls store(row, column, value) for all outputs of the warp that there are. */
@@ -180,9 +232,13 @@ DEVICE void tile_outputs(const struct gemm_args *a, const float (&sum)[ROWS / 16
     }
 }
 
-template <enum element T, int WARPS, int SPLITS>
+template <enum element T, int WARPS, int SPLITS, enum layout LAYOUT = LAYOUT_CHECKPOINT>
 DEVICE void gemm_stages(const struct gemm_args *a, enum recovery nested)
 {
+    static_assert(LAYOUT == LAYOUT_CHECKPOINT || SPLITS == 1,
+                  "a range of k may begin inside a repacked tile");
+    static_assert(+COLUMNS == +REPACKED_ROWS && +DEPTH == +REPACKED_DEPTH,
+                  "a repacked tile is a warp's part of a stage");
     DYNAMIC_SHARED(memory);
     SHARED(float, codebook, [16]);
     if (threadIdx.x < 16)
@@ -191,23 +247,16 @@ DEVICE void gemm_stages(const struct gemm_args *a, enum recovery nested)
     const size_t length = ((a->k + SPLITS - 1) / SPLITS + STEP - 1) / STEP * STEP;
     const bool aligned = a->k % PIECE == 0 && (SPLITS == 1 || length % PIECE == 0);
 
-    float sum[ROWS / 16][4];
-    if (SPLITS == 1) {
-        range_sum<T, WARPS>(sum, a, nested, memory, codebook, aligned, 0, a->k);
-        tile_outputs<WARPS>(
-            a, sum, [=](size_t row, size_t column, float value) { gemm_store(a, T, row, column, value); });
-        return;
-    }
+    const size_t begin = blockIdx.y * length, end = begin + length < a->k ? begin + length : a->k;
     float *partial = (float *)a->workspace + blockIdx.y * a->m * a->n;
-    for (unsigned split = blockIdx.y; split < SPLITS; split += gridDim.y) {
-        const size_t begin = split * length, end = begin + length < a->k ? begin + length : a->k;
-        range_sum<T, WARPS>(sum, a, nested, memory, codebook, aligned, begin, end);
-        const bool first = split == blockIdx.y;
-        tile_outputs<WARPS>(a, sum, [=](size_t row, size_t column, float value) {
-            float *p = &partial[row * a->n + column];
-            *p = first ? value : __fadd_rn(*p, value);
-        });
-    }
+    float sum[ROWS / 16][4];
+    range_sum<T, WARPS, LAYOUT>(sum, a, nested, memory, codebook, aligned, begin, end);
+    tile_outputs<WARPS>(a, sum, [=](size_t row, size_t column, float value) {
+        if (SPLITS == 1)
+            gemm_store(a, T, row, column, value);
+        else
+            partial[row * a->n + column] = value;
+    });
 }
 
 /* ---- the second launch: a thread for each output ---- */
@@ -225,10 +274,9 @@ template <enum element T, int SPLITS> DEVICE void gemm_sums(const struct gemm_ar
     const float *partial = (const float *)a->workspace;
     if (i >= count)
         return;
-    const unsigned partials = SPLITS_FIT(a, SPLITS) ? SPLITS : 1;
     float sum = partial[i];
     UNROLL
-    for (unsigned s = 1; s < partials; s++)
+    for (unsigned s = 1; s < SPLITS; s++)
         sum = __fadd_rn(sum, partial[s * count + i]);
     gemm_store(a, T, i / a->n, i % a->n, sum);
 }

@@ -1,0 +1,42 @@
+/*
+ * NF4 gemm of one row (m = 1), four warps for each output, with a quarter of k each.
+ *
+ * Over gemv_prmt.cu: four times as many warps. A warp a row leaves a layer of 4096 rows 31 warps for each of
+ * 132 SMs, half of what an SM holds and too few loads under way to cover the time of one; and its k are 16
+ * loads of a lane, one after the other, in place of 4. The price is 16 bytes of shared memory and a barrier a
+ * row. The quarters' sums are added in order, by one thread, so there is no second launch, and the bits are
+ * the same on each run.
+ */
+#include "kernels/device/gemv.h"
+
+enum { SPLITS = 4, SPLIT_THREADS = SPLITS * LANES };
+
+template <enum element T>
+DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery nested)
+{
+    SHARED(float, sums, [SPLITS]);
+    const size_t length = ((a->k + SPLITS - 1) / SPLITS + STRIDE - 1) / STRIDE * STRIDE;
+    const size_t n = blockIdx.x, begin = threadIdx.x / LANES * length;
+    const size_t end = begin + length < a->k ? begin + length : a->k;
+    const float sum =
+        row_sum<T>(a, nested, n, begin, end, [=](uint32_t codes) { return nf4_decode4(T, decode, codes); });
+    if (threadIdx.x % LANES == 0)
+        sums[threadIdx.x / LANES] = sum;
+    __syncthreads();
+    if (threadIdx.x != 0)
+        return;
+    float total = sums[0];
+    UNROLL
+    for (unsigned split = 1; split < SPLITS; split++)
+        total = __fadd_rn(total, sums[split]);
+    gemm_store(a, T, 0, n, total);
+}
+
+static inline struct launch launch_row_splits(const struct gemm_args *a)
+{
+    return launch_1d(a->n, SPLIT_THREADS);
+}
+
+GEMV_TYPE(f32, ELEMENT_F32, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 8, launch_row_splits)
+GEMV_TYPE(f16, ELEMENT_F16, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 8, launch_row_splits)
+GEMV_TYPE(bf16, ELEMENT_BF16, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 8, launch_row_splits)

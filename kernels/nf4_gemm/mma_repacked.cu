@@ -1,0 +1,30 @@
+/*
+ * NF4 gemm for up to 64 rows on the tensor cores, from repacked weights, with X and W four stages ahead.
+ *
+ * Over mma_stages.cu: the weights lie in the order in which the lanes take them (kernels/kernel.h). A warp's
+ * part of a stage is 512 bytes in one piece, where a checkpoint has 64 bytes in each of 8 rows; a lane reads
+ * what it copied, 128 bits for 128 k in place of four such reads, of which it uses a quarter; and no permute
+ * picks its bytes. Where K is no multiple of 32 codes are found the same way, and scales one by one.
+ */
+#include "kernels/device/mma_stages.h"
+
+enum { WARPS = 4 };
+
+static inline struct launch launch(const struct gemm_args *a)
+{
+    return launch_stages<WARPS, 1, LAYOUT_REPACKED>(a);
+}
+
+#define GEMM(contract, element, nested)                                                                      \
+    ENTRY(nf4_gemm_##contract##__sm80_repacked_64x32x128, gemm, WARPS * 32, launch)                          \
+    {                                                                                                        \
+        gemm_stages<element, WARPS, 1, LAYOUT_REPACKED>(&a, nested);                                         \
+    }
+#define GEMM_TYPE(type, element)                                                                             \
+    GEMM(type##_mma80, element, ABSMAX_PLAIN)                                                                \
+    GEMM(type##_mma80_fused, element, ABSMAX_FUSED)                                                          \
+    GEMM(type##_mma90, element, ABSMAX_PLAIN)                                                                \
+    GEMM(type##_mma90_fused, element, ABSMAX_FUSED)
+
+GEMM_TYPE(f16, ELEMENT_F16)
+GEMM_TYPE(bf16, ELEMENT_BF16)

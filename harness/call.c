@@ -27,7 +27,7 @@ static void add(struct buffer_list *list, const char *name, const struct buffer 
 static void list_buffers(const struct operands *o, size_t i, struct buffer_list *list)
 {
     const struct operand_set *set = &o->sets[i];
-    bool product = o->problem.op != OP_DEQUANT;
+    bool product = op_is_product(o->problem.op);
     add(list, "packed", &set->packed, false, 1);
     add(list, "absmax", &set->absmax, false, 4);
     add(list, "absmax_code", &set->absmax_code, false, 1);
@@ -37,9 +37,9 @@ static void list_buffers(const struct operands *o, size_t i, struct buffer_list 
         add(list, "x", &set->x, false, dtype_size(o->problem.out));
         if (o->problem.bias)
             add(list, "bias", &set->bias, false, dtype_size(o->problem.out));
-        add(list, "prepared", &set->repacked, false, 1);
         add(list, "workspace", &o->workspace, true, 1);
     }
+    add(list, product ? "prepared" : "repacked", &set->repacked, false, 1);
     add(list, product ? "y" : "out", &set->out, true, dtype_size(o->problem.out));
 }
 
@@ -87,14 +87,9 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
     list_buffers(o, i, &list);
     const struct entry *entry = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST];
     static struct simt_result result; /* large */
-    bool ok;
-    if (o->problem.op == OP_DEQUANT) {
-        struct dequant_args args = operands_dequant_args(o, i);
-        ok = launch_all(d, entry, &args, sizeof args, &list, &options, &result);
-    } else {
-        struct gemm_args args = operands_gemm_args(o, i);
-        ok = launch_all(d, entry, &args, sizeof args, &list, &options, &result);
-    }
+    union kernel_args args;
+    size_t size = operands_args(o, i, &args);
+    bool ok = launch_all(d, entry, &args, size, &list, &options, &result);
     if (!ok) {
         struct device same = *d;
         same.fixed_schedule = same.fixed_async = true;

@@ -25,15 +25,16 @@ const char *ceiling_word(enum ceiling c)
 
 double ceiling_bytes(enum ceiling c, const struct problem *p)
 {
-    double read = (double)(problem_packed_bytes(p) + problem_scale_bytes(p));
     double written = (double)problem_output_count(p) * (double)dtype_size(p->out);
+    double read = op_is_product(p->op) ? (double)(problem_packed_bytes(p) + problem_scale_bytes(p))
+                                       : (double)problem_format_bytes(p) - written;
     return (c == CEILING_FILL ? 0 : read) + (c == CEILING_READ ? 0 : written);
 }
 
 size_t ceilings_of(const struct problem *p, bool gpu, enum ceiling list[CEILING_COUNT])
 {
     size_t count = 0;
-    if (p->op != OP_DEQUANT) {
+    if (op_is_product(p->op)) {
         list[count++] = CEILING_READ;
         return count;
     }

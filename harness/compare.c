@@ -13,8 +13,8 @@ void comparison_init(struct comparison *c)
 
 bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
 {
-    static const uint32_t infinity[DTYPE_COUNT] = {0x7f800000, 0x7c00, 0x7f80};
-    static const uint32_t magnitude[DTYPE_COUNT] = {0x7fffffff, 0x7fff, 0x7fff};
+    static const uint32_t infinity[DTYPE_COUNT + 1] = {0x7f800000, 0x7c00, 0x7f80, 0xff};
+    static const uint32_t magnitude[DTYPE_COUNT + 1] = {0x7fffffff, 0x7fff, 0x7fff, 0xff};
     return a == b || ((a & magnitude[t]) > infinity[t] && (b & magnitude[t]) > infinity[t]);
 }
 
@@ -86,6 +86,8 @@ void compare_bits(struct comparison *c, enum dtype t, const void *got, const voi
 static float bits_value(enum dtype t, uint32_t bits)
 {
     uint16_t half = (uint16_t)bits;
+    if (t == DTYPE_U8)
+        return (float)bits;
     return t == DTYPE_F32 ? f32_from_bits(bits) : t == DTYPE_F16 ? f16_to_f32(half) : bf16_to_f32(half);
 }
 

@@ -17,6 +17,8 @@ enum {
 #define OP_dequant           OP_DEQUANT
 #define OP_gemm              OP_GEMM
 #define OP_gemmdx            OP_GEMMDX
+#define OP_repack            OP_REPACK
+#define OP_unrepack          OP_UNREPACK
 #define CALL_CPU_dequant(fn) .dequant = (fn)
 #define CALL_CPU_gemm(fn)    .gemm = (fn)
 #define CALL_CPU_gemmdx(fn)  .gemm = (fn)

@@ -127,7 +127,7 @@ static enum status add_weights(struct group_list *list, const struct plan_group 
     size_t blocksizes = stored ? 1 : c->blocksize_count, nesteds = stored ? 1 : c->nested_count;
     for (size_t b = 0; b < blocksizes && s == STATUS_OK; b++)
         for (size_t q = 0; q < nesteds && s == STATUS_OK; q++)
-            for (unsigned out = 0; out < DTYPE_COUNT && s == STATUS_OK; out++)
+            for (unsigned out = 0; out <= DTYPE_U8 && s == STATUS_OK; out++)
                 for (size_t m = 0; m < c->m_count && s == STATUS_OK; m++)
                     for (size_t bias = 0; bias < c->bias_count && s == STATUS_OK; bias++)
                         for (size_t t = 0; t < c->thread_count && s == STATUS_OK; t++) {

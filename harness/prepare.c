@@ -103,7 +103,7 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
         s = init_buffer(device, &out->nested_map, p->nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
     if (s == STATUS_OK)
         s = init_buffer(device, &out->workspace,
-                        p->op == OP_DEQUANT ? 0 : GEMM_WORKSPACE_BYTES(p->m, p->n, p->k), "workspace");
+                        op_is_product(p->op) ? GEMM_WORKSPACE_BYTES(p->m, p->n, p->k) : 0, "workspace");
     if (s == STATUS_OK && p->nested)
         nested_dynamic_map(out->nested_map.data);
     return s;
@@ -400,6 +400,33 @@ struct dequant_args operands_dequant_args(const struct operands *o, size_t i)
         .count = problem_weight_count(&o->problem), .w = kernel_weights(o, i), .out = o->sets[i].out.data};
 }
 
+struct repack_args operands_repack_args(const struct operands *o, size_t i)
+{
+    const struct operand_set *set = &o->sets[i];
+    return (struct repack_args){
+        .n = o->problem.n,
+        .k = o->problem.k,
+        .from = o->problem.op == OP_REPACK ? set->packed.data : set->repacked.data,
+        .to = set->out.data,
+    };
+}
+
+size_t operands_args(const struct operands *o, size_t i, union kernel_args *out)
+{
+    switch (o->problem.op) {
+    case OP_DEQUANT:
+        out->dequant = operands_dequant_args(o, i);
+        return sizeof out->dequant;
+    case OP_REPACK:
+    case OP_UNREPACK:
+        out->repack = operands_repack_args(o, i);
+        return sizeof out->repack;
+    default:
+        out->gemm = operands_gemm_args(o, i);
+        return sizeof out->gemm;
+    }
+}
+
 static enum status repack_set(const struct operands *o, size_t i)
 {
     struct operand_set *set = &o->sets[i];
@@ -417,7 +444,7 @@ static enum status repack_set(const struct operands *o, size_t i)
 enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k, void **prepared)
 {
     *prepared = NULL;
-    if (kernel_takes_repacked(k))
+    if (kernel_takes_repacked(k) || k->contract.op == OP_UNREPACK)
         return repack_set(o, i);
     if (!k->prepare)
         return STATUS_OK;

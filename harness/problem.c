@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "reference/nf4.h"
+#include "reference/repack.h"
 
 bool problem_format(const struct problem *p, char *text, size_t size)
 {
     char m[32] = "", bias[16] = "";
-    if (p->op != OP_DEQUANT)
+    if (op_is_product(p->op))
         snprintf(m, sizeof m, " m=%zu", p->m);
     if (p->op == OP_GEMM)
         snprintf(bias, sizeof bias, " bias=%d", p->bias);
@@ -41,10 +42,10 @@ enum status problem_parse(const char *text, struct problem *out)
 
     char *word = strtok_r(rest, " ", &rest);
     if (!word || !op_parse(word, &p.op))
-        return status_fail(STATUS_USAGE, "case '%s' does not begin with dequant, gemm or gemmdx", text);
+        return status_fail(STATUS_USAGE, "case '%s' does not begin with dequant, gemm, gemmdx, repack or unrepack", text);
     word = strtok_r(rest, " ", &rest);
     if (!word || !dtype_parse(word, &p.out))
-        return status_fail(STATUS_USAGE, "case '%s': the second word is not f32, f16 or bf16", text);
+        return status_fail(STATUS_USAGE, "case '%s': the second word is not f32, f16, bf16 or u8", text);
     uint64_t nested = 0, bias = 0, m = 0, n = 0, k = 0, blocksize = 64, seed = 1;
     const struct {
         const char *key;
@@ -77,12 +78,12 @@ enum status problem_parse(const char *text, struct problem *out)
                                word, equals + 1);
     }
     p.m = m, p.n = n, p.k = k, p.blocksize = blocksize, p.nested = nested, p.bias = bias, p.seed = seed;
-    if (p.n == 0 || p.k == 0 || p.n > ((uint64_t)1 << 40) / p.k || (p.m == 0) != (p.op == OP_DEQUANT) ||
-        (p.bias && p.op != OP_GEMM) || !nf4_blocksize_valid(p.blocksize))
+    if (p.n == 0 || p.k == 0 || p.n > ((uint64_t)1 << 40) / p.k || (p.m != 0) != op_is_product(p.op) ||
+        op_is_repack(p.op) != (p.out == DTYPE_U8) || (p.nested && op_is_repack(p.op)) || (p.bias && p.op != OP_GEMM) || !nf4_blocksize_valid(p.blocksize))
         return status_fail(
             STATUS_USAGE,
             "case '%s': n and k of 1 or more (n*k to 2^40), m for products only, bias for gemm "
-            "only, blocksize a power of two from 32 to 4096",
+            "only, u8 for repack and unrepack only, which have no nested, blocksize a power of two from 32 to 4096",
             text);
     *out = p;
     return STATUS_OK;
@@ -102,12 +103,23 @@ size_t problem_weight_count(const struct problem *p)
 
 size_t problem_output_count(const struct problem *p)
 {
-    return p->op == OP_DEQUANT ? p->n * p->k : p->op == OP_GEMM ? p->m * p->n : p->m * p->k;
+    switch (p->op) {
+    case OP_GEMM:
+        return p->m * p->n;
+    case OP_GEMMDX:
+        return p->m * p->k;
+    case OP_REPACK:
+        return nf4_repacked_bytes(p->n, p->k);
+    case OP_UNREPACK:
+        return problem_packed_bytes(p);
+    default:
+        return p->n * p->k;
+    }
 }
 
 size_t problem_input_count(const struct problem *p)
 {
-    return p->op == OP_DEQUANT ? 0 : p->op == OP_GEMM ? p->m * p->k : p->m * p->n;
+    return p->op == OP_GEMM ? p->m * p->k : p->op == OP_GEMMDX ? p->m * p->n : 0;
 }
 
 size_t problem_packed_bytes(const struct problem *p)
@@ -118,12 +130,16 @@ size_t problem_packed_bytes(const struct problem *p)
 size_t problem_scale_bytes(const struct problem *p)
 {
     size_t blocks = nf4_block_count(problem_weight_count(p), p->blocksize);
+    if (op_is_repack(p->op))
+        return 0; /* they stay where they are */
     return p->nested ? blocks + 4 * nested_group_count(blocks) : 4 * blocks;
 }
 
 size_t problem_format_bytes(const struct problem *p)
 {
     size_t size = dtype_size(p->out);
+    if (p->op == OP_UNREPACK)
+        return nf4_repacked_bytes(p->n, p->k) + problem_packed_bytes(p);
     return problem_packed_bytes(p) + problem_scale_bytes(p) +
            size * (problem_input_count(p) + problem_output_count(p) + (p->bias ? p->n : 0));
 }

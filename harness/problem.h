@@ -18,7 +18,7 @@ enum { PROBLEM_TEXT_MAX = 256, WEIGHTS_TEXT_MAX = 160 };
 struct problem {
     enum op op;
     enum dtype out;
-    size_t m, n, k; /* m == 0 for dequant */
+    size_t m, n, k; /* m == 0 unless the operation is a product */
     size_t blocksize;
     bool nested, bias;
     bool checkpoint; /* weights are NF4 already: text form "checkpoint:FILE:TENSOR" */
@@ -33,9 +33,10 @@ bool problem_equal(const struct problem *a, const struct problem *b);
 
 /* Sizes of the operands, in elements; no overflow within the limits of suite.h. */
 size_t problem_weight_count(const struct problem *p); /* n*k */
-size_t problem_output_count(const struct problem *p); /* dequant n*k, gemm m*n, gemmdx m*k */
+size_t problem_output_count(
+    const struct problem *p); /* dequant n*k, gemm m*n, gemmdx m*k; bytes for repack and unrepack */
 size_t problem_input_count(const struct problem *p);  /* activations: gemm m*k, gemmdx m*n, dequant 0 */
-/* Bytes of packed weights and of their scales. */
+/* Bytes of packed weights and of their scales; repack and unrepack touch no scales. */
 size_t problem_packed_bytes(const struct problem *p);
 size_t problem_scale_bytes(const struct problem *p);
 /* Packed weights, scales, activations, bias and output, each once. */

@@ -280,7 +280,7 @@ static enum status set_shape_words(struct suite_case *c, const struct suite_valu
 
 static bool has_m(const struct suite_case *c)
 {
-    return c->op != OP_DEQUANT;
+    return op_is_product(c->op);
 }
 
 static bool has_bias(const struct suite_case *c)

@@ -293,8 +293,8 @@ static enum status check_case(struct suite_parser *p, const yaml_node_t *node, c
         f->key[key] = from->key[key];
         f->value[key] = from->value[key];
     }
-    if (op == OP_DEQUANT)
-        s = refuse(p, own, f, SUITE_KEY_M, "dequant has no m");
+    if (!op_is_product(op))
+        s = refuse(p, own, f, SUITE_KEY_M, "only products have an m");
     if (s == STATUS_OK && op != OP_GEMM)
         s = refuse(p, own, f, SUITE_KEY_BIAS, "only gemm has a bias");
     if (s == STATUS_OK && !f->value[SUITE_KEY_MODELS])
@@ -323,7 +323,7 @@ static enum status check_case(struct suite_parser *p, const yaml_node_t *node, c
                                "weights need tensors: a list of patterns over tensor names");
     if (!f->value[SUITE_KEY_WEIGHTS] && !shapes)
         return suite_yaml_fail(&p->yaml, node, NULL, "the case has no shapes, models or weights");
-    if (op != OP_DEQUANT && !f->value[SUITE_KEY_M])
+    if (op_is_product(op) && !f->value[SUITE_KEY_M])
         return suite_yaml_fail(&p->yaml, node, NULL, "the case has no m (rows of the activations)");
     return STATUS_OK;
 }
@@ -335,11 +335,11 @@ static enum status parse_op(struct suite_parser *p, const yaml_node_t *node, con
     for (int i = 0; i < OP_COUNT; i++)
         words[i] = op_word((enum op)i);
     if (!own->value[SUITE_KEY_OP])
-        return suite_yaml_fail(&p->yaml, node, NULL, "the case has no op: dequant, gemm or gemmdx");
+        return suite_yaml_fail(&p->yaml, node, NULL, "the case has no op: dequant, gemm, gemmdx, repack or unrepack");
     enum status s = suite_yaml_string(&p->yaml, own->value[SUITE_KEY_OP], "op", &word);
     if (s == STATUS_OK && !op_parse(word, op))
         s = suite_yaml_fail(&p->yaml, own->value[SUITE_KEY_OP], closest(word, words, OP_COUNT),
-                            "unknown op \"%s\": it is dequant, gemm or gemmdx", word);
+                            "unknown op \"%s\": it is dequant, gemm, gemmdx, repack or unrepack", word);
     return s;
 }
 

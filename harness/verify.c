@@ -8,6 +8,7 @@
 
 #include "harness/call.h"
 #include "harness/verify_internal.h"
+#include "reference/repack.h"
 
 enum {
     PIECE = 4096 * 256 *
@@ -212,6 +213,39 @@ done:
     return STATUS_OK;
 }
 
+/* Codes that are moved: of real weights all sixteen occur, so that a wrong place shows. */
+static enum status real_repack(struct check *c)
+{
+    const struct operands *o = c->operands;
+    const struct problem *p = &o->problem;
+    const uint8_t *packed = o->sets[0].packed.data;
+    size_t repacked_bytes = nf4_repacked_bytes(p->n, p->k), count = problem_output_count(p);
+    uint8_t *repacked = malloc(repacked_bytes), *back = malloc(problem_packed_bytes(p));
+    void *prepared;
+    enum status s = repacked && back ? operands_prepare_for(o, 0, c->kernel, &prepared)
+                                     : status_fail(STATUS_MEMORY, "verify: out of memory");
+    if (s == STATUS_OK && check_call(c, o, NULL)) {
+        struct comparison *real = &c->out->real;
+        nf4_repack(packed, p->n, p->k, repacked);
+        nf4_unrepack(repacked, p->n, p->k, back);
+        compare_bits(real, DTYPE_U8, o->sets[0].out.data, p->op == OP_REPACK ? repacked : back, count, 0);
+        c->out->compared += real->compared;
+        if (real->mismatches) {
+            char where[128];
+            size_t first = real->first;
+            if (p->op == OP_REPACK)
+                snprintf(where, sizeof where, "tile %zu, lane %zu, byte %zu", first / REPACKED_TILE_BYTES,
+                         first % REPACKED_TILE_BYTES / REPACKED_LANE_BYTES, first % REPACKED_LANE_BYTES);
+            else
+                snprintf(where, sizeof where, "weights %zu and %zu of %zu x %zu", 2 * first, 2 * first + 1, p->n, p->k);
+            check_failed(c, real, DTYPE_U8, where, describe_pattern(real, REPACKED_TILE_BYTES, count));
+        }
+    }
+    free(repacked);
+    free(back);
+    return s;
+}
+
 static enum status pinned_reference(struct verifier *v, const struct contract *contract,
                                     const struct operands *o, const struct matmul *p, const void **y)
 {
@@ -397,13 +431,13 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
         v->has_problem = true;
     }
     struct check c = {.verifier = v, .kernel = k, .operands = o, .out = out};
-    bool product = k->contract.op != OP_DEQUANT;
+    bool product = op_is_product(k->contract.op), repack = op_is_repack(k->contract.op);
     void *prepared = NULL;
     enum status s = STATUS_OK;
 
     /* A peer that rounds its scales has no single weight with the right bits; exact_sums, whose scales are
      * powers of two, and the bound hold it. */
-    bool weights_exact = k->extra_unit == 0;
+    bool weights_exact = k->extra_unit == 0 && !repack;
     c.name = "exhaustive_decode";
     if (weights_exact)
         s = check_exhaustive_decode(&c);
@@ -422,7 +456,9 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
     }
     if (s == STATUS_OK && out->verdict == VERDICT_PASS) {
         c.name = "real_data";
-        if (!product) {
+        if (repack) {
+            s = real_repack(&c);
+        } else if (!product) {
             s = real_dequant(&c);
         } else {
             s = operands_prepare_for(o, 0, k, &prepared);

@@ -73,11 +73,22 @@ struct gemm_args {
 
 enum { REPACKED_ROWS = 8, REPACKED_DEPTH = 128, REPACKED_LANE_BYTES = 16, REPACKED_TILE_BYTES = 512 };
 
+/* repack: a checkpoint's codes to repacked ones; unrepack: back. Every byte of `to` is written; where an odd count
+ * leaves a nibble over it is code 7 as well. */
+struct repack_args {
+    size_t n, k;
+    const uint8_t *from; /* repack: [(n*k+1)/2], unrepack: repacked, REPACKED_TILE_BYTES for each tile */
+    uint8_t *to;         /* the other one */
+};
+
+#define unrepack_args repack_args
 #define gemmdx_args gemm_args /* where names are made from the operation's */
 
 typedef void dequant_fn(const struct dequant_args *);
 typedef void gemm_fn(const struct gemm_args *);
 typedef gemm_fn gemmdx_fn;
+typedef void repack_fn(const struct repack_args *);
+typedef repack_fn unrepack_fn;
 
 /* Prototypes from the table: a definition of another signature does not compile. (For .cu files
  * device/cuda.h sees to that.) */

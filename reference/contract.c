@@ -187,7 +187,7 @@ const char *contract_invalid(const struct contract *c)
         if (!word_of(words[i].field, field_get(c, words[i].field)))
             return "a field has a value that is not in contract.inc";
 
-    bool product = c->op != OP_DEQUANT;
+    bool product = op_is_product(c->op), repack = op_is_repack(c->op);
     bool chains = c->accumulation == ACC_CHAINS;
     bool dpbf16 = c->accumulation == ACC_DPBF16;
     bool mma = accumulation_is_mma(c->accumulation);
@@ -195,6 +195,9 @@ const char *contract_invalid(const struct contract *c)
         bool broken;
         const char *sentence;
     } rules[] = {
+        {repack != (c->out == DTYPE_U8), "u8 is what repack and unrepack give, and nothing else"},
+        {repack && (c->decode != DECODE_F32 || c->nested != NESTED_NONE || c->denormals != DENORMALS_IEEE),
+         "repack and unrepack move codes: they have no codebook, absmax or denormals"},
         {!product && c->accumulation != ACC_NONE, "dequantize has no accumulation"},
         {!product && c->scale != SCALE_WEIGHT, "dequantize scales per weight"},
         {product && c->accumulation == ACC_NONE, "a product needs an accumulation"},
@@ -237,6 +240,16 @@ bool contract_equal(const struct contract *a, const struct contract *b)
 bool accumulation_is_mma(enum accumulation a)
 {
     return a == ACC_MMA80 || a == ACC_MMA90;
+}
+
+bool op_is_product(enum op op)
+{
+    return op == OP_GEMM || op == OP_GEMMDX;
+}
+
+bool op_is_repack(enum op op)
+{
+    return op == OP_REPACK || op == OP_UNREPACK;
 }
 
 const char *op_word(enum op op)

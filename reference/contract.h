@@ -13,7 +13,7 @@
 #include "reference/dtype.h"
 
 enum format { FORMAT_NF4 };
-enum op { OP_DEQUANT, OP_GEMM, OP_GEMMDX, OP_COUNT };
+enum op { OP_DEQUANT, OP_GEMM, OP_GEMMDX, OP_REPACK, OP_UNREPACK, OP_COUNT };
 enum decode { DECODE_F32, DECODE_OUT };
 enum scale_point { SCALE_WEIGHT, SCALE_BLOCK };
 enum accumulation { ACC_NONE, ACC_CHAINS, ACC_DPBF16, ACC_MMA80, ACC_MMA90, ACC_ANY };
@@ -48,7 +48,8 @@ bool contract_parse(const char *name, struct contract *c, const char **arch);
 /* NULL when the fields fit together, else a sentence that says what does not: dequantize has no accumulation
  * and scales per weight; a product has one; c16 needs a 16-bit output; dpbf16 is forward, needs bf16, flushes
  * denormals, and with sblk needs c16 (its operands are bf16); mma80 and mma90 need a 16-bit
- * output, scale per weight and keep denormals; gemmdx scales per weight; chains and width are powers of two
+ * output, scale per weight and keep denormals; gemmdx scales per weight; repack and unrepack, and no others, give bytes,
+ * and know of nothing else; chains and width are powers of two
  * up to 64, splits 1 to 64. */
 const char *contract_invalid(const struct contract *c);
 
@@ -56,6 +57,8 @@ bool contract_equal(const struct contract *a, const struct contract *b);
 
 const char *op_word(enum op op);
 bool op_parse(const char *word, enum op *out);
+bool op_is_product(enum op op); /* gemm, gemmdx */
+bool op_is_repack(enum op op);  /* repack, unrepack */
 bool accumulation_is_mma(enum accumulation a); /* ACC_MMA80 or ACC_MMA90 */
 
 const char *nested_word(enum nested n); /* "none", "twostep", "fused" */

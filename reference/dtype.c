@@ -8,10 +8,11 @@
 static const struct {
     const char *word;
     size_t size;
-} dtypes[DTYPE_COUNT] = {
+} dtypes[DTYPE_COUNT + 1] = {
 #define X(name, word, size) [DTYPE_##name] = {word, size},
     DTYPE_MAP(X)
 #undef X
+    [DTYPE_U8] = {"u8", 1},
 };
 
 const char *dtype_word(enum dtype t)
@@ -26,7 +27,7 @@ size_t dtype_size(enum dtype t)
 
 bool dtype_parse(const char *word, enum dtype *out)
 {
-    for (unsigned t = 0; t < DTYPE_COUNT; ++t) {
+    for (unsigned t = 0; t <= DTYPE_U8; ++t) {
         if (strcmp(word, dtypes[t].word) == 0) {
             *out = t;
             return true;
@@ -113,6 +114,8 @@ uint32_t dtype_load_bits(enum dtype t, const void *array, size_t i)
         memcpy(&bits, (const char *)array + i * sizeof bits, sizeof bits);
         return bits;
     }
+    if (t == DTYPE_U8)
+        return ((const uint8_t *)array)[i];
     uint16_t bits;
     memcpy(&bits, (const char *)array + i * sizeof bits, sizeof bits);
     return bits;
@@ -137,6 +140,8 @@ static float bits_to_f32(enum dtype t, uint32_t bits)
         return f16_to_f32((uint16_t)bits);
     case DTYPE_BF16:
         return bf16_to_f32((uint16_t)bits);
+    case DTYPE_U8:
+        return (float)bits;
     default:
         return arith_float(bits);
     }

@@ -22,12 +22,15 @@ enum dtype {
 #define X(name, word, size) DTYPE_##name,
     DTYPE_MAP(X)
 #undef X
-        DTYPE_COUNT
+        DTYPE_COUNT,
+    /* Bytes: what repacked and packed weights are. No number: only its word, its size, and how it is loaded and
+     * compared are defined. */
+    DTYPE_U8 = DTYPE_COUNT
 };
 
 const char *dtype_word(enum dtype t);
 size_t dtype_size(enum dtype t);
-/* True and *out set when `word` names a type ("f32", "f16", "bf16"). */
+/* True and *out set when `word` names a type ("f32", "f16", "bf16", "u8"). */
 bool dtype_parse(const char *word, enum dtype *out);
 
 uint16_t f16_from_f32(float x);

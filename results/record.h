@@ -23,12 +23,15 @@
 #define RECORD_OP_MAP(X)                                                                                     \
     X(0, DEQUANT, "dequant")                                                                                 \
     X(1, GEMM, "gemm")                                                                                       \
-    X(2, GEMMDX, "gemmdx")
+    X(2, GEMMDX, "gemmdx")                                                                                   \
+    X(3, REPACK, "repack")                                                                                   \
+    X(4, UNREPACK, "unrepack")
 
 #define RECORD_DTYPE_MAP(X)                                                                                  \
     X(0, F32, "f32")                                                                                         \
     X(1, F16, "f16")                                                                                         \
-    X(2, BF16, "bf16")
+    X(2, BF16, "bf16")                                                                                       \
+    X(3, U8, "u8")
 
 #define RECORD_REGIME_MAP(X)                                                                                 \
     X(0, NONE, "none")                                                                                       \

@@ -227,7 +227,7 @@ static const struct bad bad_suites[] = {
     {CASE("op: dequant\n  models: [Llama-3-8B]\n  layers: []"), "5:11", "layers: the list is empty",
      "  layers: []", NULL},
     /* what does not fit together */
-    {CASE(DEQUANT "m: 1"), "5:3", "m: dequant has no m", "  m: 1", NULL},
+    {CASE(DEQUANT "m: 1"), "5:3", "m: only products have an m", "  m: 1", NULL},
     {CASE(DEQUANT "bias: false"), "5:3", "bias: only gemm has a bias", "  bias: false", NULL},
     {CASE("op: gemmdx\n  m: 1\n  shapes: [[1, 1]]\n  bias: true"), "6:3", "only gemm has a bias",
      "  bias: true", NULL},
@@ -244,7 +244,7 @@ static const struct bad bad_suites[] = {
     {"measure: {min_samples: 9, max_samples: 8}\n" CASE(DEQUANT), "1:40", "max_samples is below min_samples",
      "measure: {min_samples: 9, max_samples: 8}", NULL},
     /* words */
-    {CASE("op: gem"), "3:7", "unknown op \"gem\": it is dequant, gemm or gemmdx", "- op: gem", "gemm"},
+    {CASE("op: gem"), "3:7", "unknown op \"gem\": it is dequant, gemm, gemmdx, repack or unrepack", "- op: gem", "gemm"},
     {CASE("op: [gemm]"), "3:7", "op must be text, not a list", "- op: [gemm]", NULL},
     {CASE("op: dequant\n  models: [Llama-3-8B, llama-3-70b]"), "4:24",
      "models.yaml has no model \"llama-3-70b\"", "  models: [Llama-3-8B, llama-3-70b]", "Llama-3-70B"},

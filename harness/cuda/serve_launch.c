@@ -47,20 +47,6 @@ bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_ke
     return !name->blas || serve_blas_prepare(s, out);
 }
 
-/* Its arguments for a set, in the GPU's addresses. */
-union arguments {
-    struct dequant_args dequant;
-    struct gemm_args gemm;
-};
-
-static void make_arguments(const struct serve *s, size_t set, union arguments *out)
-{
-    if (s->operands.problem.op == OP_DEQUANT)
-        out->dequant = operands_dequant_args(&s->operands, set);
-    else
-        out->gemm = operands_gemm_args(&s->operands, set);
-}
-
 bool serve_enqueue_with(struct serve *s, const struct serve_kernel *k, const void *arguments)
 {
     for (size_t i = 0; i < k->count; i++) {
@@ -89,10 +75,10 @@ bool serve_enqueue_with(struct serve *s, const struct serve_kernel *k, const voi
 
 bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set)
 {
-    union arguments arguments;
+    union kernel_args arguments;
     if (k->name.blas)
         return serve_blas(s, k, set);
-    make_arguments(s, set, &arguments);
+    operands_args(&s->operands, set, &arguments);
     return serve_enqueue_with(s, k, &arguments);
 }
 

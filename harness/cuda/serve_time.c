@@ -122,14 +122,18 @@ static bool close_gate(struct serve *s)
 static bool call_row(struct serve *s, const struct serve_row *r, size_t set)
 {
     const struct operand_set *o = &s->operands.sets[set];
-    const struct buffer *scales = s->operands.problem.nested ? &o->absmax_code : &o->absmax;
+    static const struct buffer none;
+    const struct buffer *scales = op_is_repack(s->operands.problem.op) ? &none
+                                  : s->operands.problem.nested         ? &o->absmax_code
+                                                                       : &o->absmax;
+    const struct buffer *codes = s->operands.problem.op == OP_UNREPACK ? &o->repacked : &o->packed;
     switch (r->ceiling) {
     case CEILING_NONE:
         return serve_enqueue(s, &r->kernel, set);
     case CEILING_FILL:
         return fill(s, address(&o->out), o->out.size);
     case CEILING_COPY:
-        return copy(s, address(&o->packed), o->packed.size, address(scales), scales->size, address(&o->out),
+        return copy(s, address(codes), codes->size, address(scales), scales->size, address(&o->out),
                     o->out.size);
     default:
         return read_both(s, address(&o->packed), o->packed.size, address(scales), scales->size);
@@ -214,15 +218,9 @@ static uint64_t hash_code(const struct serve *s, const struct serve_kernel *k)
 
 static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_code *f)
 {
-    union {
-        struct dequant_args dequant;
-        struct gemm_args gemm;
-    } arguments;
+    union kernel_args arguments;
     *f = (struct gpu_code){0};
-    if (s->operands.problem.op == OP_DEQUANT)
-        arguments.dequant = operands_dequant_args(&s->operands, 0);
-    else
-        arguments.gemm = operands_gemm_args(&s->operands, 0);
+    operands_args(&s->operands, 0, &arguments);
     struct launch l = k->entry[0]->launch(&arguments);
     f->dynamic_shared_bytes = l.shared;
     f->code_hash = hash_code(s, k);

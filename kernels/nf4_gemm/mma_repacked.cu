@@ -16,7 +16,7 @@ static inline struct launch launch(const struct gemm_args *a)
 }
 
 #define GEMM(contract, element, nested)                                                                      \
-    ENTRY(nf4_gemm_##contract##__sm80_repacked_64x32x128, gemm, WARPS * 32, launch)                          \
+    ENTRY_RESIDENT(nf4_gemm_##contract##__sm80_repacked_64x32x128, gemm, WARPS * 32, 4, launch)              \
     {                                                                                                        \
         gemm_stages<element, WARPS, 1, LAYOUT_REPACKED>(&a, nested);                                         \
     }

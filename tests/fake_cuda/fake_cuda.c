@@ -135,6 +135,7 @@ struct product {
 union arguments {
     struct dequant_args dequant;
     struct gemm_args gemm;
+    struct repack_args repack;
     struct product product;
     uint64_t words[8];
 };
@@ -247,6 +248,8 @@ static double touched(const struct cuda_function *f, const union arguments *a)
 {
     if (strstr(f->name, "dequant"))
         return (double)a->dequant.count * (strstr(f->name, "_f32") ? 4.5 : 2.5);
+    if (strstr(f->name, "repack_u8"))
+        return (double)a->repack.n * (double)a->repack.k;
     return 0.5 * (double)a->gemm.n * (double)a->gemm.k +
            4.0 * (double)a->gemm.m * (double)(a->gemm.n + a->gemm.k);
 }
@@ -322,7 +325,9 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
         if (!time_only)
             code = run_entry(f, &r->launch, &r->arguments);
         if (wrong) {
-            void *out = strstr(f->name, "dequant") ? r->arguments.dequant.out : r->arguments.gemm.y;
+            void *out = strstr(f->name, "dequant")     ? r->arguments.dequant.out
+                        : strstr(f->name, "repack_u8") ? r->arguments.repack.to
+                                                       : r->arguments.gemm.y;
             *(uint8_t *)out ^= 1;
         }
     }

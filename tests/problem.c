@@ -43,6 +43,10 @@ TEST(problem, bad_text_is_refused)
         {"gemm bf16 m=1 n=1 k=1 frobnicate=1", "not understood"},
         {"gemm bf16 m=1 n=1 k", "not key=value"},
         {"gemmdx bf16 m=1 n=1 k=1 bias=1", "bias for gemm"},
+        {"repack bf16 n=1 k=1", "u8 for repack"},
+        {"dequant u8 n=1 k=1", "u8 for repack"},
+        {"repack u8 m=1 n=1 k=1", "m for products only"},
+        {"unrepack u8 n=1 k=1 nested=1", "have no nested"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct problem p;
@@ -66,4 +70,11 @@ TEST(problem, sizes)
     p.op = OP_GEMMDX;
     EXPECT_EQ(400, problem_output_count(&p));
     EXPECT_EQ(24, problem_input_count(&p));
+    ASSERT_EQ(STATUS_OK, problem_parse("repack u8 n=9 k=101", &p)); /* two tiles of 512 bytes */
+    EXPECT_EQ(1024, problem_output_count(&p));
+    EXPECT_EQ(0, problem_input_count(&p) + problem_scale_bytes(&p));
+    EXPECT_EQ(455 + 1024, problem_format_bytes(&p));
+    p.op = OP_UNREPACK;
+    EXPECT_EQ(455, problem_output_count(&p));
+    EXPECT_EQ(455 + 1024, problem_format_bytes(&p));
 }

@@ -15,7 +15,7 @@ static void every_contract(void (*visit)(const struct contract *c, void *context
     enum { CHAINS = sizeof chains / sizeof chains[0], SPLITS = sizeof splits / sizeof splits[0] };
     enum { NUMBERS = CHAINS * SPLITS * (sizeof widths / sizeof widths[0]) };
     for (unsigned op = OP_DEQUANT; op < OP_COUNT; ++op)
-        for (unsigned out = 0; out < DTYPE_COUNT; ++out)
+        for (unsigned out = 0; out <= DTYPE_U8; ++out)
             for (unsigned bits = 0; bits < 8; ++bits)
                 for (unsigned acc = ACC_NONE; acc <= ACC_ANY; ++acc)
                     for (unsigned nested = NESTED_NONE; nested <= NESTED_FUSED; ++nested)
@@ -79,8 +79,8 @@ TEST(contract, every_valid_contract_survives_its_name)
     test_note(NULL);
     /* dequant: 5 (out, decode) * 3 nested * 2 denormals; gemm and gemmdx: the same 30, by 2 and 1 scale
      * points, by 7 chains * 4 widths * 5 splits and any; dpbf16: 3 (decode, scale) * 3 nested; mma80, mma90:
-     * 2 op * 4 (out, decode) * 3 nested * 5 splits. */
-    EXPECT_EQ(30 + 30 * 3 * (7 * 4 * 5 + 1) + 9 + 2 * 2 * 4 * 3 * 5, names.count);
+     * 2 op * 4 (out, decode) * 3 nested * 5 splits; repack and unrepack. */
+    EXPECT_EQ(2 + 30 + 30 * 3 * (7 * 4 * 5 + 1) + 9 + 2 * 2 * 4 * 3 * 5, names.count);
     qsort(names.name, names.count, sizeof *names.name, compare_names);
     for (size_t i = 1; i < names.count; ++i)
         if (strcmp(names.name[i - 1], names.name[i]) == 0) {
@@ -374,7 +374,13 @@ TEST(contract, invalid_sentences)
     EXPECT_SENTENCE(mma, splits, 65, "from 1 to 64");
     EXPECT_SENTENCE(gemm, op, (enum op)17, "not in contract.inc");
     EXPECT_SENTENCE(gemm, format, (enum format)1, "not in contract.inc");
-    EXPECT_SENTENCE(gemm, out, DTYPE_COUNT, "not in contract.inc");
+    EXPECT_SENTENCE(gemm, out, (enum dtype)17, "not in contract.inc");
+    EXPECT_SENTENCE(gemm, out, DTYPE_U8, "u8 is what repack");
+    const struct contract repack = {.op = OP_REPACK, .out = DTYPE_U8};
+    EXPECT_TRUE(contract_invalid(&repack) == NULL);
+    EXPECT_SENTENCE(repack, out, DTYPE_BF16, "u8 is what repack");
+    EXPECT_SENTENCE(repack, nested, NESTED_FUSED, "move codes");
+    EXPECT_SENTENCE(repack, denormals, DENORMALS_FLUSH, "move codes");
     struct contract gemm_f32 = gemm, gemmdx = gemm;
     gemm_f32.out = DTYPE_F32;
     gemmdx.op = OP_GEMMDX;
@@ -412,7 +418,7 @@ TEST(contract, equality_sees_every_field)
 
 TEST(contract, words_of_enums)
 {
-    static const char *const op_words[OP_COUNT] = {"dequant", "gemm", "gemmdx"};
+    static const char *const op_words[OP_COUNT] = {"dequant", "gemm", "gemmdx", "repack", "unrepack"};
     for (enum op op = 0; op < OP_COUNT; ++op) {
         enum op parsed = OP_COUNT;
         EXPECT_STREQ(op_words[op], op_word(op));

@@ -12,7 +12,7 @@ TEST(dtype, words_and_sizes)
         enum dtype type;
         const char *word;
         size_t size;
-    } rows[] = {{DTYPE_F32, "f32", 4}, {DTYPE_F16, "f16", 2}, {DTYPE_BF16, "bf16", 2}};
+    } rows[] = {{DTYPE_F32, "f32", 4}, {DTYPE_F16, "f16", 2}, {DTYPE_BF16, "bf16", 2}, {DTYPE_U8, "u8", 1}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
         enum dtype parsed = DTYPE_COUNT;
         EXPECT_STREQ(rows[i].word, dtype_word(rows[i].type));
@@ -21,12 +21,14 @@ TEST(dtype, words_and_sizes)
         EXPECT_EQ(rows[i].type, parsed);
     }
     EXPECT_EQ(3, DTYPE_COUNT);
+    const uint8_t bytes[] = {0, 0x80, 0xff};
+    EXPECT_TRUE(dtype_load_bits(DTYPE_U8, bytes, 1) == 0x80 && dtype_load(DTYPE_U8, bytes, 2) == 255.0f);
     static const char *const unknown[] = {"", "f", "f3", "f321", "F32", "fp16", "f64", " f32"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; ++i) {
-        enum dtype parsed = DTYPE_COUNT;
+        enum dtype parsed = (enum dtype)17;
         test_note("\"%s\"", unknown[i]);
         EXPECT_FALSE(dtype_parse(unknown[i], &parsed));
-        EXPECT_EQ(DTYPE_COUNT, parsed);
+        EXPECT_EQ(17, parsed);
     }
 }
 

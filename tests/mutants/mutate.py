@@ -346,6 +346,11 @@ def read_arguments(path):
     return result
 
 
+def without_line(text):
+    """A mutant as it is printed, whatever its line's number is now."""
+    return re.sub(r":\d+ ", " ", text, count=1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--nf4bench", required=True)
@@ -354,6 +359,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
     parser.add_argument("--log", help="a file for every mutant's verdict")
+    parser.add_argument("--again", metavar="LOG", help="only the mutants that survived there")
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
     share, shares = map(int, options.share.split("/"))
@@ -372,6 +378,10 @@ def main():
         if key[0] in sources and key not in places:
             print(f"equivalent.txt argues a mutant that there is not: {' | '.join(key)}", file=sys.stderr)
             return 2
+    if options.again:
+        with open(options.again) as f:
+            survived = {without_line(line.split(": ", 1)[1].strip()) for line in f if line.startswith("SURVIVED")}
+        mutants = [m for m in mutants if without_line(str(m)) in survived]
     mutants = mutants[share - 1::shares]
     if options.list:
         for mutant in mutants:

@@ -356,6 +356,7 @@ def test_products_of_cublas_are_timed(fake, tmp_path):
     assert len(rows) == 6 and all(r["verdict"] == "PASS" and r["median_us"] > 0 for r in rows)
     for r in rows:  # 64 x 64 weights, activations and output of 3 x 64, bf16: dense, or of 4.5 bits
         bits = 16 if text(r["variant"]).startswith("cublas_") else 4.5
+        assert text(r["layout"]) == ("dense" if bits == 16 else "checkpoint")
         assert r["bits_per_weight"] == bits and r["format_bytes"] == 64 * 64 * bits / 8 + 2 * 2 * 3 * 64
     assert all(r["hot_graph"] == (r["regime"] == "hot") for r in rows)
 
@@ -416,3 +417,27 @@ def test_probe_tells_the_model_that_is_not_followed(fake):
 def test_probe_needs_tensor_cores_for_bf16(fake):
     done = fake("probe", code=77, environment={"NF4BENCH_FAKE_CUDA_SM": "75"})
     assert "has no mma.m16n8k16" in done.stdout
+
+
+# ---- repacked weights ----
+
+
+@pytest.mark.parametrize("op", ["repack", "unrepack"])
+def test_repack_and_back_are_verified_and_timed(fake, tmp_path, op):
+    out = tmp_path / "r.h5"
+    fake("run", "--case", f"{op} u8 n=41 k=101", "--device", "cuda", "-o", out, "--axis", "regime=cold,hot", "--measure",
+         "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3")
+    rows = [r for r in rows_of(out) if r["verdict"] != "NONE"]
+    assert [text(r["variant"]) for r in rows] == [f"nf4_{op}_u8__sm75_lanes"] * 2
+    assert all(r["verdict"] == "PASS" and r["median_us"] > 0 and text(r["ceiling"]) == "copy" for r in rows)
+    assert all(r["format_bytes"] == (41 * 101 + 1) // 2 + 6 * 512 for r in rows)  # 6 tiles of 8 rows
+
+
+def test_a_variant_on_repacked_weights_has_its_own_track(fake, tmp_path):
+    out = tmp_path / "r.h5"
+    fake("run", "--case", "gemm bf16 m=16 n=64 k=128 blocksize=64", "-v", "*_mma90__sm80_repacked_*", "-v",
+         "*_mma90__sm80_stages_*", "--device", "cuda", "-o", out, "--axis", "regime=cold", "--measure", "settle_seconds=0",
+         "--measure", "max_samples=3", "--measure", "min_samples=3")
+    layouts = {text(r["variant"]): text(r["layout"]) for r in rows_of(out) if r["verdict"] == "PASS"}
+    assert layouts == {"nf4_gemm_bf16_mma90__sm80_repacked_64x32x128": "repacked",
+                       "nf4_gemm_bf16_mma90__sm80_stages_64x32x128": "checkpoint"}

@@ -695,12 +695,19 @@ static bool broken(const struct entry *e, struct simt_result *result, const char
     return false;
 }
 
+/* Launches of one variant; their code came into the process together, and so is in a child of the first. */
+static bool same_variant(const struct entry *a, const struct entry *b)
+{
+    return a == b || a->next == b || b->next == a;
+}
+
 /* Whether the kept child can run simt_run. */
 static bool child_fits(void)
 {
     const struct run *r = &simt_run;
     if (!child.pid || child.parent != getpid() || r->options.memory == 0 ||
-        child.memory != r->options.memory || child.entry != r->entry || child.args_size != r->args_size ||
+        child.memory != r->options.memory || !same_variant(child.entry, r->entry) ||
+        child.args_size != r->args_size ||
         child.buffer_count != r->buffer_count || child.stacks < (size_t)r->workers * r->launch.threads)
         return false;
     for (size_t i = 0; i < r->buffer_count; i++) {

@@ -126,6 +126,7 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enu
     const unsigned lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
     const unsigned local = threadIdx.x / 32 * COLUMNS + group, shift = nf4_block_shift(&a->w);
     const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + local; /* this lane's row of W */
+    const bool busy = n - group < a->n; /* else all of the warp's columns lie past N: it helps to load X */
     const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS, LAYOUT);
     UNROLL
     for (int tile = 0; tile < ROWS / 16; tile++) {
@@ -164,7 +165,7 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enu
         const uint8_t *stage_w = (const uint8_t *)(x + STAGE_ROWS((unsigned)a->m) * X_PITCH);
         const uint8_t *w =
             stage_w + (LAYOUT == LAYOUT_REPACKED ? threadIdx.x * REPACKED_LANE_BYTES : local * W_PITCH);
-        if (aligned) {
+        if (busy && aligned) {
             uint4 tile = make_uint4(0, 0, 0, 0); /* this lane's part: a word for each piece */
             if (LAYOUT == LAYOUT_REPACKED)
                 tile = load128(w);
@@ -192,7 +193,7 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enu
                     step_mma<T>(sum, a, x + p * PIECE, b[0]);
                     step_mma<T>(sum, a, x + p * PIECE + STEP, b[1]);
                 }
-        } else {
+        } else if (busy) {
             for (unsigned s = 0; s < DEPTH && k + s < end; s += STEP) {
                 const size_t at = k + s + 2 * pair;
                 uint32_t b[2];

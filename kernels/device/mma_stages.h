@@ -243,8 +243,7 @@ DEVICE void gemm_stages(const struct gemm_args *a, enum recovery nested)
     DYNAMIC_SHARED(memory);
     SHARED(float, codebook, [16]);
     if (threadIdx.x < 16)
-        codebook[threadIdx.x] = nf4_codebook[threadIdx.x];
-    __syncthreads();
+        codebook[threadIdx.x] = nf4_codebook[threadIdx.x]; /* there after the first stage's barrier */
     const size_t length = ((a->k + SPLITS - 1) / SPLITS + STEP - 1) / STEP * STEP;
     const bool aligned = a->k % PIECE == 0 && (SPLITS == 1 || length % PIECE == 0);
 

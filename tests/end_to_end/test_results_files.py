@@ -53,7 +53,7 @@ def test_h5py(path):
         assert table.shape == (ROWS,)
         assert table[7]["case_key"].decode() == "row 7"
         assert words(table, "verdict")[1] == "PASS"
-        assert words(table, "op") == {0: "dequant", 1: "gemm", 2: "gemmdx"}
+        assert words(table, "op") == {0: "dequant", 1: "gemm", 2: "gemmdx", 3: "repack", 4: "unrepack"}
         assert words(table, "regime") == {0: "none", 1: "cold", 2: "hot"}
         assert h5py.check_enum_dtype(f["types/verdict"].dtype) == h5py.check_enum_dtype(table.dtype["verdict"])
         assert set(f["types"]) == {c for c in table.dtype.names if h5py.check_enum_dtype(table.dtype[c])}

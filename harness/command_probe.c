@@ -35,8 +35,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static void print_mismatch(const struct probe_mismatch *m)
 {
     const struct mma_tile *t = m->tile;
-    printf("    row %zu, column %zu: the model has %08x (%g), the GPU %08x (%g); c %08x\n    a", m->row, m->column,
-           f32_bits(m->expected), (double)m->expected, f32_bits(t->d[m->row][m->column]),
+    printf("    row %zu, column %zu: the model has %08x (%g), the GPU %08x (%g); c %08x\n    a", m->row,
+           m->column, f32_bits(m->expected), (double)m->expected, f32_bits(t->d[m->row][m->column]),
            (double)t->d[m->row][m->column], f32_bits(t->c[m->row][m->column]));
     for (size_t k = 0; k < MMA_K; k++)
         printf(" %04x", t->a[m->row][k]);
@@ -51,9 +51,10 @@ static enum status probe_gpu(struct device *d, uint64_t seed, size_t *different)
 {
     static struct mma_tile tiles[TILES];
     enum mma_model model = probe_model(d->gpu.sm);
-    printf("%s (%u.%u), mma.m16n8k16 against %s: outputs that are equal bit for bit\n", d->gpu.name, d->gpu.sm / 10,
-           d->gpu.sm % 10, mma_model_word(model));
-    printf("%-6s %-18s %9s %9s %9s\n", "type", "operands", "outputs", mma_model_word(MMA_80), mma_model_word(MMA_90));
+    printf("%s (%u.%u), mma.m16n8k16 against %s: outputs that are equal bit for bit\n", d->gpu.name,
+           d->gpu.sm / 10, d->gpu.sm % 10, mma_model_word(model));
+    printf("%-6s %-18s %9s %9s %9s\n", "type", "operands", "outputs", mma_model_word(MMA_80),
+           mma_model_word(MMA_90));
     for (int t = DTYPE_F16; t <= DTYPE_BF16; t++)
         for (int c = 0; c < PROBE_CLASS_COUNT; c++) {
             struct probe_result r;
@@ -63,8 +64,8 @@ static enum status probe_gpu(struct device *d, uint64_t seed, size_t *different)
             if (s != STATUS_OK)
                 return s;
             probe_compare((enum dtype)t, tiles, TILES, &r);
-            printf("%-6s %-18s %9zu %9zu %9zu\n", dtype_word((enum dtype)t), probe_class_word((enum probe_class)c),
-                   r.outputs, r.equal[MMA_80], r.equal[MMA_90]);
+            printf("%-6s %-18s %9zu %9zu %9zu\n", dtype_word((enum dtype)t),
+                   probe_class_word((enum probe_class)c), r.outputs, r.equal[MMA_80], r.equal[MMA_90]);
             *different += r.outputs - r.equal[model];
             if (r.first[model].tile)
                 print_mismatch(&r.first[model]);
@@ -78,16 +79,17 @@ int command_probe(int argc, char **argv)
         {"device", 'd', "DEVICE", 0, "cuda (the first GPU, the default), cuda:N, cuda:NAME, or all", 0},
         {"seed", 's', "N", 0, "other operands (default 1)", 0},
         {0}};
-    static const struct argp argp = {
-        options,
-        parse,
-        "",
-        "Hold the tensor cores of a GPU against the models that mma80 and mma90 variants are verified by: operands of "
-        "moderate and of all exponents, zeros, denormals, infinities and NaN. Exit code 1 if an output is not what the "
-        "GPU's model says.",
-        NULL,
-        NULL,
-        NULL};
+    static const struct argp argp = {options,
+                                     parse,
+                                     "",
+                                     "Hold the tensor cores of a GPU against the models that mma80 and mma90 "
+                                     "variants are verified by: operands of "
+                                     "moderate and of all exponents, zeros, denormals, infinities and NaN. "
+                                     "Exit code 1 if an output is not what the "
+                                     "GPU's model says.",
+                                     NULL,
+                                     NULL,
+                                     NULL};
     struct probe_arguments a = {.seed = 1};
     struct device *list = NULL;
     size_t count = 0, different = 0, probed = 0;
@@ -97,7 +99,8 @@ int command_probe(int argc, char **argv)
         s = device_open(&a.device, &list, &count);
     for (size_t i = 0; i < count && s == STATUS_OK; i++) {
         if (list[i].gpu.sm < 80) {
-            printf("%s (%u.%u): has no mma.m16n8k16\n", list[i].gpu.name, list[i].gpu.sm / 10, list[i].gpu.sm % 10);
+            printf("%s (%u.%u): has no mma.m16n8k16\n", list[i].gpu.name, list[i].gpu.sm / 10,
+                   list[i].gpu.sm % 10);
             continue;
         }
         s = probe_gpu(&list[i], a.seed, &different);

@@ -56,8 +56,8 @@ struct kernel {
     dequant_fn *dequant; /* BACKEND_CPU: the one that contract.op selects is set when built */
     gemm_fn *gemm;       /* gemm and gemmdx */
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
-    enum blas_use blas;              /* not BLAS_NONE: no entries of its own */
-    const struct kernel *dequantize; /* with blas: what makes the dense weights */
+    enum blas_use blas;                        /* not BLAS_NONE: no entries of its own */
+    const struct kernel *dequantize;           /* with blas: what makes the dense weights */
     /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
      * outside of all timing. NULL for none. */
     enum status (*prepare)(const struct gemm_args *args, void **prepared);

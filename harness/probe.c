@@ -88,7 +88,8 @@ static uint16_t operand(enum probe_class c, enum dtype t, int which, bool zero_r
         if (which == 0)
             return draw_bits(d) % 2 ? number16(d, t, 0, 0) : number16(d, t, 1, 6);
         return half ? number16(d, t, 8, most) : number16(d, t, 120, 240);
-    case PROBE_DENORMAL_RESULTS: /* products of fp16 are normal numbers of fp32: there c alone is a denormal */
+    case PROBE_DENORMAL_RESULTS: /* products of fp16 are normal numbers of fp32: there c alone is a denormal
+                                  */
         if (half)
             return zero16(d);
         return number16(d, t, 28, 66);
@@ -119,8 +120,9 @@ static float addend(enum probe_class c, enum dtype t, bool zero_row, struct draw
 
 void probe_fill(enum probe_class c, enum dtype t, uint64_t seed, uint64_t i, struct mma_tile *tile)
 {
-    struct draw d = {random_u64(seed, RANDOM_ACTIVATIONS, i * PROBE_CLASS_COUNT * DTYPE_COUNT +
-                                                              (uint64_t)c * DTYPE_COUNT + (uint64_t)t)};
+    struct draw d = {
+        random_u64(seed, RANDOM_ACTIVATIONS,
+                   i * PROBE_CLASS_COUNT * DTYPE_COUNT + (uint64_t)c * DTYPE_COUNT + (uint64_t)t)};
     memset(tile, 0, sizeof *tile);
     for (size_t row = 0; row < MMA_M; row++)
         for (size_t k = 0; k < MMA_K; k++)

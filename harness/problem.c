@@ -42,7 +42,8 @@ enum status problem_parse(const char *text, struct problem *out)
 
     char *word = strtok_r(rest, " ", &rest);
     if (!word || !op_parse(word, &p.op))
-        return status_fail(STATUS_USAGE, "case '%s' does not begin with dequant, gemm, gemmdx, repack or unrepack", text);
+        return status_fail(STATUS_USAGE,
+                           "case '%s' does not begin with dequant, gemm, gemmdx, repack or unrepack", text);
     word = strtok_r(rest, " ", &rest);
     if (!word || !dtype_parse(word, &p.out))
         return status_fail(STATUS_USAGE, "case '%s': the second word is not f32, f16, bf16 or u8", text);
@@ -79,11 +80,13 @@ enum status problem_parse(const char *text, struct problem *out)
     }
     p.m = m, p.n = n, p.k = k, p.blocksize = blocksize, p.nested = nested, p.bias = bias, p.seed = seed;
     if (p.n == 0 || p.k == 0 || p.n > ((uint64_t)1 << 40) / p.k || (p.m != 0) != op_is_product(p.op) ||
-        op_is_repack(p.op) != (p.out == DTYPE_U8) || (p.nested && op_is_repack(p.op)) || (p.bias && p.op != OP_GEMM) || !nf4_blocksize_valid(p.blocksize))
+        op_is_repack(p.op) != (p.out == DTYPE_U8) || (p.nested && op_is_repack(p.op)) ||
+        (p.bias && p.op != OP_GEMM) || !nf4_blocksize_valid(p.blocksize))
         return status_fail(
             STATUS_USAGE,
             "case '%s': n and k of 1 or more (n*k to 2^40), m for products only, bias for gemm "
-            "only, u8 for repack and unrepack only, which have no nested, blocksize a power of two from 32 to 4096",
+            "only, u8 for repack and unrepack only, which have no nested, blocksize a power of two from 32 "
+            "to 4096",
             text);
     *out = p;
     return STATUS_OK;

@@ -35,7 +35,7 @@ bool problem_equal(const struct problem *a, const struct problem *b);
 size_t problem_weight_count(const struct problem *p); /* n*k */
 size_t problem_output_count(
     const struct problem *p); /* dequant n*k, gemm m*n, gemmdx m*k; bytes for repack and unrepack */
-size_t problem_input_count(const struct problem *p);  /* activations: gemm m*k, gemmdx m*n, dequant 0 */
+size_t problem_input_count(const struct problem *p); /* activations: gemm m*k, gemmdx m*n, dequant 0 */
 /* Bytes of packed weights and of their scales; repack and unrepack touch no scales. */
 size_t problem_packed_bytes(const struct problem *p);
 size_t problem_scale_bytes(const struct problem *p);

@@ -138,7 +138,7 @@ static void set_kernel(struct record *r, const struct kernel *k)
 {
     SET_TEXT(r->variant, k->name);
     SET_TEXT(r->arch, k->arch);
-    SET_TEXT(r->layout, k->blas == BLAS_DENSE                      ? "dense"
+    SET_TEXT(r->layout, k->blas == BLAS_DENSE                    ? "dense"
                         : k->prepare || kernel_takes_repacked(k) ? "repacked"
                                                                  : "checkpoint");
     if (!contract_format(&k->contract, r->contract, sizeof r->contract))

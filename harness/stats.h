@@ -1,5 +1,6 @@
 /*
- * stats.h: statistics of timing samples. Nothing is discarded here; every function takes the samples as given.
+ * stats.h: statistics of timing samples. Nothing is discarded here; every function takes the samples as
+ * given.
  */
 #ifndef NF4BENCH_HARNESS_STATS_H
 #define NF4BENCH_HARNESS_STATS_H

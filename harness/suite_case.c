@@ -335,7 +335,8 @@ static enum status parse_op(struct suite_parser *p, const yaml_node_t *node, con
     for (int i = 0; i < OP_COUNT; i++)
         words[i] = op_word((enum op)i);
     if (!own->value[SUITE_KEY_OP])
-        return suite_yaml_fail(&p->yaml, node, NULL, "the case has no op: dequant, gemm, gemmdx, repack or unrepack");
+        return suite_yaml_fail(&p->yaml, node, NULL,
+                               "the case has no op: dequant, gemm, gemmdx, repack or unrepack");
     enum status s = suite_yaml_string(&p->yaml, own->value[SUITE_KEY_OP], "op", &word);
     if (s == STATUS_OK && !op_parse(word, op))
         s = suite_yaml_fail(&p->yaml, own->value[SUITE_KEY_OP], closest(word, words, OP_COUNT),

@@ -237,7 +237,8 @@ static enum status real_repack(struct check *c)
                 snprintf(where, sizeof where, "tile %zu, lane %zu, byte %zu", first / REPACKED_TILE_BYTES,
                          first % REPACKED_TILE_BYTES / REPACKED_LANE_BYTES, first % REPACKED_LANE_BYTES);
             else
-                snprintf(where, sizeof where, "weights %zu and %zu of %zu x %zu", 2 * first, 2 * first + 1, p->n, p->k);
+                snprintf(where, sizeof where, "weights %zu and %zu of %zu x %zu", 2 * first, 2 * first + 1,
+                         p->n, p->k);
             check_failed(c, real, DTYPE_U8, where, describe_pattern(real, REPACKED_TILE_BYTES, count));
         }
     }

@@ -65,16 +65,16 @@ struct gemm_args {
     const void *prepared;
 };
 
-/* Room for a padded or reordered fp32 copy of the activations and 256 KiB for each of up to 64 threads; or for four
- * fp32 sums of each output of up to 64 rows. */
+/* Room for a padded or reordered fp32 copy of the activations and 256 KiB for each of up to 64 threads; or
+ * for four fp32 sums of each output of up to 64 rows. */
 #define GEMM_WORKSPACE_BYTES(m, n, k)                                                                        \
     ((size_t)4 * (m) * ((((n) > (k) ? (n) : (k)) + 511) / 512 * 512) + (size_t)64 * 256 * 1024 +             \
      (size_t)4 * 4 * ((m) < 64 ? (m) : 64) * (n))
 
 enum { REPACKED_ROWS = 8, REPACKED_DEPTH = 128, REPACKED_LANE_BYTES = 16, REPACKED_TILE_BYTES = 512 };
 
-/* repack: a checkpoint's codes to repacked ones; unrepack: back. Every byte of `to` is written; where an odd count
- * leaves a nibble over it is code 7 as well. */
+/* repack: a checkpoint's codes to repacked ones; unrepack: back. Every byte of `to` is written; where an odd
+ * count leaves a nibble over it is code 7 as well. */
 struct repack_args {
     size_t n, k;
     const uint8_t *from; /* repack: [(n*k+1)/2], unrepack: repacked, REPACKED_TILE_BYTES for each tile */
@@ -82,7 +82,7 @@ struct repack_args {
 };
 
 #define unrepack_args repack_args
-#define gemmdx_args gemm_args /* where names are made from the operation's */
+#define gemmdx_args   gemm_args /* where names are made from the operation's */
 
 typedef void dequant_fn(const struct dequant_args *);
 typedef void gemm_fn(const struct gemm_args *);

@@ -48,17 +48,16 @@ bool contract_parse(const char *name, struct contract *c, const char **arch);
 /* NULL when the fields fit together, else a sentence that says what does not: dequantize has no accumulation
  * and scales per weight; a product has one; c16 needs a 16-bit output; dpbf16 is forward, needs bf16, flushes
  * denormals, and with sblk needs c16 (its operands are bf16); mma80 and mma90 need a 16-bit
- * output, scale per weight and keep denormals; gemmdx scales per weight; repack and unrepack, and no others, give bytes,
- * and know of nothing else; chains and width are powers of two
- * up to 64, splits 1 to 64. */
+ * output, scale per weight and keep denormals; gemmdx scales per weight; repack and unrepack, and no others,
+ * give bytes, and know of nothing else; chains and width are powers of two up to 64, splits 1 to 64. */
 const char *contract_invalid(const struct contract *c);
 
 bool contract_equal(const struct contract *a, const struct contract *b);
 
 const char *op_word(enum op op);
 bool op_parse(const char *word, enum op *out);
-bool op_is_product(enum op op); /* gemm, gemmdx */
-bool op_is_repack(enum op op);  /* repack, unrepack */
+bool op_is_product(enum op op);                /* gemm, gemmdx */
+bool op_is_repack(enum op op);                 /* repack, unrepack */
 bool accumulation_is_mma(enum accumulation a); /* ACC_MMA80 or ACC_MMA90 */
 
 const char *nested_word(enum nested n); /* "none", "twostep", "fused" */

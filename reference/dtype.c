@@ -12,7 +12,7 @@ static const struct {
 #define X(name, word, size) [DTYPE_##name] = {word, size},
     DTYPE_MAP(X)
 #undef X
-    [DTYPE_U8] = {"u8", 1},
+        [DTYPE_U8] = {"u8", 1},
 };
 
 const char *dtype_word(enum dtype t)

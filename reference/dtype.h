@@ -23,8 +23,8 @@ enum dtype {
     DTYPE_MAP(X)
 #undef X
         DTYPE_COUNT,
-    /* Bytes: what repacked and packed weights are. No number: only its word, its size, and how it is loaded and
-     * compared are defined. */
+    /* Bytes: what repacked and packed weights are. No number: only its word, its size, and how it is loaded
+     * and compared are defined. */
     DTYPE_U8 = DTYPE_COUNT
 };
 

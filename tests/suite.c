@@ -244,7 +244,8 @@ static const struct bad bad_suites[] = {
     {"measure: {min_samples: 9, max_samples: 8}\n" CASE(DEQUANT), "1:40", "max_samples is below min_samples",
      "measure: {min_samples: 9, max_samples: 8}", NULL},
     /* words */
-    {CASE("op: gem"), "3:7", "unknown op \"gem\": it is dequant, gemm, gemmdx, repack or unrepack", "- op: gem", "gemm"},
+    {CASE("op: gem"), "3:7", "unknown op \"gem\": it is dequant, gemm, gemmdx, repack or unrepack",
+     "- op: gem", "gemm"},
     {CASE("op: [gemm]"), "3:7", "op must be text, not a list", "- op: [gemm]", NULL},
     {CASE("op: dequant\n  models: [Llama-3-8B, llama-3-70b]"), "4:24",
      "models.yaml has no model \"llama-3-70b\"", "  models: [Llama-3-8B, llama-3-70b]", "Llama-3-70B"},

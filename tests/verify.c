@@ -62,11 +62,10 @@ TEST(verify, a_vacuous_pass_is_mistrusted)
 
 TEST(verify, every_variant_passes_a_small_case)
 {
-    static const char *const cases[] = {"dequant %s n=37 k=67 blocksize=64 nested=%d",
-                                        "gemm %s m=5 n=37 k=67 blocksize=64 nested=%d bias=1",
-                                        "gemmdx %s m=5 n=37 k=67 blocksize=64 nested=%d",
-                                        "repack %s n=37 k=67 blocksize=64 nested=%d",
-                                        "unrepack %s n=37 k=67 blocksize=64 nested=%d"};
+    static const char *const cases[] = {
+        "dequant %s n=37 k=67 blocksize=64 nested=%d", "gemm %s m=5 n=37 k=67 blocksize=64 nested=%d bias=1",
+        "gemmdx %s m=5 n=37 k=67 blocksize=64 nested=%d", "repack %s n=37 k=67 blocksize=64 nested=%d",
+        "unrepack %s n=37 k=67 blocksize=64 nested=%d"};
     struct verifier *verifier = verifier_new();
     size_t run = 0;
     ASSERT_TRUE(verifier != NULL);

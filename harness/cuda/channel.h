@@ -46,8 +46,8 @@ enum cuda_request {
 
 enum { CUDA_WINDOW_BYTES = 8 << 20, CUDA_TEXT = 512, CUDA_KERNEL_TEXT = 128 };
 
-/* A variant, as the server needs it: pointers are to static data, which both processes have. With cuBLAS, symbol,
- * source and entry are those of the variant that dequantizes. */
+/* A variant, as the server needs it: pointers are to static data, which both processes have. With cuBLAS,
+ * symbol, source and entry are those of the variant that dequantizes. */
 struct cuda_kernel {
     char name[CUDA_KERNEL_TEXT], symbol[CUDA_KERNEL_TEXT], source[CUDA_KERNEL_TEXT];
     const struct entry *entry;

@@ -11,14 +11,10 @@ const char *cublas_status_name(int code)
         int code;
         const char *name;
     } names[] = {
-        {1, "CUBLAS_STATUS_NOT_INITIALIZED"},
-        {CUBLAS_ALLOC_FAILED, "CUBLAS_STATUS_ALLOC_FAILED"},
-        {7, "CUBLAS_STATUS_INVALID_VALUE"},
-        {CUBLAS_ARCH_MISMATCH, "CUBLAS_STATUS_ARCH_MISMATCH"},
-        {11, "CUBLAS_STATUS_MAPPING_ERROR"},
-        {13, "CUBLAS_STATUS_EXECUTION_FAILED"},
-        {14, "CUBLAS_STATUS_INTERNAL_ERROR"},
-        {CUBLAS_NOT_SUPPORTED, "CUBLAS_STATUS_NOT_SUPPORTED"},
+        {1, "CUBLAS_STATUS_NOT_INITIALIZED"}, {CUBLAS_ALLOC_FAILED, "CUBLAS_STATUS_ALLOC_FAILED"},
+        {7, "CUBLAS_STATUS_INVALID_VALUE"},   {CUBLAS_ARCH_MISMATCH, "CUBLAS_STATUS_ARCH_MISMATCH"},
+        {11, "CUBLAS_STATUS_MAPPING_ERROR"},  {13, "CUBLAS_STATUS_EXECUTION_FAILED"},
+        {14, "CUBLAS_STATUS_INTERNAL_ERROR"}, {CUBLAS_NOT_SUPPORTED, "CUBLAS_STATUS_NOT_SUPPORTED"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (names[i].code == code)
@@ -54,7 +50,8 @@ enum status cublas_open(struct cublas *b)
     b->library = open_library(&path);
     if (!b->library)
         return status_fail(STATUS_ABSENT,
-                           "there is no cuBLAS (%s): NF4BENCH_LIBCUBLAS=PATH says where libcublas.so is", dlerror());
+                           "there is no cuBLAS (%s): NF4BENCH_LIBCUBLAS=PATH says where libcublas.so is",
+                           dlerror());
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         void *f = dlsym(b->library, functions[i].symbol);
         memcpy((char *)b + functions[i].offset, &f, sizeof f);

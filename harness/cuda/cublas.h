@@ -1,7 +1,8 @@
 /*
  * cublas.h: cuBLAS, loaded at run time: only a GPU's server process does, when the first row asks for it.
  *
- * libcublas.so.13, .12 or .11 is looked for where the system looks; NF4BENCH_LIBCUBLAS=PATH names another file.
+ * libcublas.so.13, .12 or .11 is looked for where the system looks; NF4BENCH_LIBCUBLAS=PATH names another
+ * file.
  */
 #ifndef NF4BENCH_HARNESS_CUDA_CUBLAS_H
 #define NF4BENCH_HARNESS_CUDA_CUBLAS_H

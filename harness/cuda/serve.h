@@ -78,8 +78,8 @@ struct serve {
         struct cublas library;
         struct cublas_handle *handle; /* NULL: not yet asked for */
         uint64_t workspace;
-        uint64_t scratch;  /* dense weights that are made within a call; goes with the operands, as: */
-        uint64_t *dense;   /* [dense_count] dense weights that were made before */
+        uint64_t scratch; /* dense weights that are made within a call; goes with the operands, as: */
+        uint64_t *dense;  /* [dense_count] dense weights that were made before */
         size_t dense_count;
     } blas;
 
@@ -121,7 +121,8 @@ bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigne
 bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k);
 bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set);
 bool serve_blas_release(struct serve *s);
-/* Three square bf16 matrices in *memory, the caller's to free, and the product of two of them into the third. */
+/* Three square bf16 matrices in *memory, the caller's to free, and the product of two of them into the third.
+ */
 bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory);
 bool serve_blas_square(struct serve *s, size_t size, uint64_t memory);
 

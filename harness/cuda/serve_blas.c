@@ -11,9 +11,10 @@
 #include "harness/random.h"
 
 enum {
-    WORKSPACE_BYTES = 32 << 20, /* what cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace) */
-    SLAB_ROWS = 128,            /* a slab is a multiple of a tile of cuBLAS's */
-    NESTED_BLOCKS = 256,        /* blocks that share a scale of the second level */
+    WORKSPACE_BYTES =
+        32 << 20,        /* what cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace) */
+    SLAB_ROWS = 128,     /* a slab is a multiple of a tile of cuBLAS's */
+    NESTED_BLOCKS = 256, /* blocks that share a scale of the second level */
 };
 
 static bool blas_ok(struct serve *s, int code, const char *what)
@@ -52,8 +53,8 @@ static size_t dense_bytes(const struct problem *p)
     return p->n * p->k * dtype_size(p->out);
 }
 
-/* Rows of W in a slab: as dense weights, half of the L2 cache, so that X and Y have room as well. A slab starts
- * where a scale of the second level does, so that all offsets into the weights are whole. */
+/* Rows of W in a slab: as dense weights, half of the L2 cache, so that X and Y have room as well. A slab
+ * starts where a scale of the second level does, so that all offsets into the weights are whole. */
 static size_t slab_rows(const struct serve *s)
 {
     const struct problem *p = &s->operands.problem;
@@ -95,10 +96,10 @@ static bool product(struct serve *s, size_t set, uint64_t w, size_t first, size_
         return serve_fail(s, STATUS_LIMIT, "cuBLAS takes sizes up to %d", INT_MAX);
     s->channel->by_kernel = true;
     if (s->operands.problem.op == OP_GEMM)
-        return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_T, CUBLAS_N, (int)rows, m, k, &one, w, type, k, x,
-                         type, k, &zero, y, type, n, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
-    return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_N, CUBLAS_N, k, m, n, &one, w, type, k, x, type, n, &zero,
-                     y, type, k, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
+        return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_T, CUBLAS_N, (int)rows, m, k, &one, w, type,
+                         k, x, type, k, &zero, y, type, n, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
+    return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_N, CUBLAS_N, k, m, n, &one, w, type, k, x, type,
+                     n, &zero, y, type, k, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
 }
 
 /* As many dense copies as a cold measurement of dense weights rotates through. */
@@ -186,7 +187,7 @@ bool serve_blas_square(struct serve *s, size_t size, uint64_t memory)
     const float one = 1, zero = 0;
     const uint64_t bytes = 2 * size * size;
     int n = (int)size;
-    return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_T, CUBLAS_N, n, n, n, &one, memory, CUBLAS_TYPE_BF16, n,
-                     memory + bytes, CUBLAS_TYPE_BF16, n, &zero, memory + 2 * bytes, CUBLAS_TYPE_BF16, n,
-                     CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
+    return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_T, CUBLAS_N, n, n, n, &one, memory,
+                     CUBLAS_TYPE_BF16, n, memory + bytes, CUBLAS_TYPE_BF16, n, &zero, memory + 2 * bytes,
+                     CUBLAS_TYPE_BF16, n, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
 }

@@ -360,7 +360,8 @@ static bool time_read(struct serve *s, size_t bytes, bool cold, double *us)
     return elapsed_us(s, us);
 }
 
-/* A product of dense weights, as fast as cuBLAS makes it: NAN where that is not to be had, which is no failure. */
+/* A product of dense weights, as fast as cuBLAS makes it: NAN where that is not to be had, which is no
+ * failure. */
 static bool time_product(struct serve *s, double *flop_per_s)
 {
     enum { WARM_UP = 3, CALLS = 10, SIZE = 4096, SIZE_OF_FAKE = 32 };

@@ -4,8 +4,8 @@
 
 #include "harness/kernel_table.h"
 
-/* Name, output type, how it recovers absmax, operation, use, and the variant that dequantizes. Which is the one that
- * is expected to be fastest; the report's dequantize rows tell. */
+/* Name, output type, how it recovers absmax, operation, use, and the variant that dequantizes. Which is the
+ * one that is expected to be fastest; the report's dequantize rows tell. */
 #define TYPE(X, out, type, sm)                                                                               \
     X(cublas_gemm_##out, type, sm, GEMM, DENSE, NONE, nf4_dequant_##out##__sm75_prmt_persistent)             \
     X(cublas_gemm_##out##_nested, type, sm, GEMM, DENSE, FUSED,                                              \

@@ -707,8 +707,8 @@ static bool child_fits(void)
     const struct run *r = &simt_run;
     if (!child.pid || child.parent != getpid() || r->options.memory == 0 ||
         child.memory != r->options.memory || !same_variant(child.entry, r->entry) ||
-        child.args_size != r->args_size ||
-        child.buffer_count != r->buffer_count || child.stacks < (size_t)r->workers * r->launch.threads)
+        child.args_size != r->args_size || child.buffer_count != r->buffer_count ||
+        child.stacks < (size_t)r->workers * r->launch.threads)
         return false;
     for (size_t i = 0; i < r->buffer_count; i++) {
         const struct simt_buffer *a = &child.buffers[i], *b = &r->buffers[i];

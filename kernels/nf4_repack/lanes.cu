@@ -1,9 +1,10 @@
 /*
- * A checkpoint's codes to repacked ones (kernels/kernel.h), a lane of a tile each thread, and back, a byte each thread.
+ * A checkpoint's codes to repacked ones (kernels/kernel.h), a lane of a tile each thread, and back, a byte
+ * each thread.
  *
- * Done once for a model, offline: the plain form. A lane's 16 bytes come from 16 bytes of one row of W, which lie 4 apart;
- * the four lanes of a row, and the next two bytes' loads, find the rest of each line in the L1 cache. It writes 16 bytes
- * at once. Back, every thread finds its two codes for itself.
+ * Done once for a model, offline: the plain form. A lane's 16 bytes come from 16 bytes of one row of W, which
+ * lie 4 apart; the four lanes of a row, and the next two bytes' loads, find the rest of each line in the L1
+ * cache. It writes 16 bytes at once. Back, every thread finds its two codes for itself.
  */
 #include "kernels/device/nf4.h"
 
@@ -16,7 +17,8 @@ static inline size_t tiles_across(size_t k)
 
 static inline struct launch launch_lanes(const struct repack_args *a)
 {
-    return launch_cover((a->n + REPACKED_ROWS - 1) / REPACKED_ROWS * tiles_across(a->k), THREADS / 32, THREADS);
+    return launch_cover((a->n + REPACKED_ROWS - 1) / REPACKED_ROWS * tiles_across(a->k), THREADS / 32,
+                        THREADS);
 }
 
 static inline struct launch launch_bytes(const struct repack_args *a)
@@ -55,7 +57,8 @@ DEVICE uint32_t repacked_code(const struct repack_args *a, size_t i)
     const size_t row = i / a->k, k = i % a->k, across = (a->k + REPACKED_DEPTH - 1) / REPACKED_DEPTH;
     const size_t tile = row / REPACKED_ROWS * across + k / REPACKED_DEPTH;
     const size_t lane = row % REPACKED_ROWS * 4 + k % 8 / 2;
-    return a->from[tile * REPACKED_TILE_BYTES + lane * REPACKED_LANE_BYTES + k % REPACKED_DEPTH / 8] >> (k % 2 ? 0 : 4) &
+    return a->from[tile * REPACKED_TILE_BYTES + lane * REPACKED_LANE_BYTES + k % REPACKED_DEPTH / 8] >>
+               (k % 2 ? 0 : 4) &
            15;
 }
 

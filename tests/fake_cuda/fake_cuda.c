@@ -1,10 +1,9 @@
 /*
- * fake_cuda.c: a libcuda.so.1 and a libcublas.so for machines without a GPU: NF4BENCH_LIBCUDA=.../fake_cuda.so,
- * NF4BENCH_LIBCUBLAS the same. Variants run
- * through the executor of the program that loads it (their fast host builds, found by name), the kernels of
- * support.cu are written again in C below, device memory is memory that child processes share, and events
- * tell the time of a model: bytes over a bandwidth, and an overhead for each launch. Products of cuBLAS are summed
- * in fp64.
+ * fake_cuda.c: a libcuda.so.1 and a libcublas.so for machines without a GPU:
+ * NF4BENCH_LIBCUDA=.../fake_cuda.so, NF4BENCH_LIBCUBLAS the same. Variants run through the executor of the
+ * program that loads it (their fast host builds, found by name), the kernels of support.cu are written again
+ * in C below, device memory is memory that child processes share, and events tell the time of a model: bytes
+ * over a bandwidth, and an overhead for each launch. Products of cuBLAS are summed in fp64.
  *
  *   NF4BENCH_FAKE_CUDA_GPUS=N    how many GPUs there are (default 1; 0: CUDA_ERROR_NO_DEVICE)
  *   NF4BENCH_FAKE_CUDA_SM=NN     their compute capability (default 90)
@@ -15,8 +14,8 @@
  *   NF4BENCH_FAKE_CUDA_FAIL=FUNCTION:N:WHAT[:FILE]
  *                                the N-th call of FUNCTION in a process fails. WHAT is a number, which is
  * returned, by this call or, from 700 on, by all calls from then on; or "hang", "crash", or, for
- * cuLaunchKernel and cublasGemmEx, "wrong": the launch writes wrong bits. With FILE, which is then made: once only, in
- * whatever process.
+ * cuLaunchKernel and cublasGemmEx, "wrong": the launch writes wrong bits. With FILE, which is then made: once
+ * only, in whatever process.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -839,7 +838,8 @@ API cublasGemmEx(struct cublas_handle *handle, int transpose_a, int transpose_b,
                  const void *beta, uint64_t c, int c_type, int ldc, int compute, int algorithm)
 {
     ORDERED();
-    if (a_type != b_type || a_type != c_type || compute != CUBLAS_COMPUTE_FP32 || algorithm != CUBLAS_GEMM_DEFAULT)
+    if (a_type != b_type || a_type != c_type || compute != CUBLAS_COMPUTE_FP32 ||
+        algorithm != CUBLAS_GEMM_DEFAULT)
         return CUBLAS_NOT_SUPPORTED;
     if (m <= 0 || n <= 0 || k <= 0 || lda < (transpose_a ? k : m) || ldb < (transpose_b ? n : k) || ldc < m)
         return 7;

@@ -88,7 +88,7 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
     const struct entry *entry = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST];
     static struct simt_result result; /* large */
     union kernel_args args;
-    size_t size = operands_args(o, i, &args);
+    size_t size = operands_args(o, i, kernel_takes_repacked(k), &args);
     bool ok = launch_all(d, entry, &args, size, &list, &options, &result);
     if (!ok) {
         struct device same = *d;

@@ -411,7 +411,7 @@ struct repack_args operands_repack_args(const struct operands *o, size_t i)
     };
 }
 
-size_t operands_args(const struct operands *o, size_t i, union kernel_args *out)
+size_t operands_args(const struct operands *o, size_t i, bool repacked, union kernel_args *out)
 {
     switch (o->problem.op) {
     case OP_DEQUANT:
@@ -423,6 +423,8 @@ size_t operands_args(const struct operands *o, size_t i, union kernel_args *out)
         return sizeof out->repack;
     default:
         out->gemm = operands_gemm_args(o, i);
+        if (repacked)
+            out->gemm.w.packed = NULL;
         return sizeof out->gemm;
     }
 }

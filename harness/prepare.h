@@ -81,13 +81,14 @@ struct nf4_tensor operands_tensor(const struct operands *o, size_t i);
 struct dequant_args operands_dequant_args(const struct operands *o, size_t i);
 struct gemm_args operands_gemm_args(const struct operands *o, size_t i);
 struct repack_args operands_repack_args(const struct operands *o, size_t i);
-/* The one that the problem's operation has; returns its size. */
+/* The one that the problem's operation has; returns its size. A variant that takes repacked weights gets no
+ * checkpoint's codes. */
 union kernel_args {
     struct dequant_args dequant;
     struct gemm_args gemm;
     struct repack_args repack;
 };
-size_t operands_args(const struct operands *o, size_t i, union kernel_args *out);
+size_t operands_args(const struct operands *o, size_t i, bool repacked, union kernel_args *out);
 /* Makes what k wants besides the checkpoint's bytes of set i, as they are now. Before each call whose weights
  * are not those of the last. Repacked weights become part of the operands; for a peer k->prepare sets
  * *prepared, which is NULL for all others. */

@@ -12,10 +12,10 @@
  * bits must be is the contract part of the name: reference/contract.inc, reference/matmul.h.
  *
  * Repacked weights. A CUDA variant of gemm with the knob "repacked" (..__sm80_repacked_..) finds the codes of
- * W once more in gemm_args.prepared, in the order in which mma.m16n8k16 takes them. They are made once,
- * offline; a variant that reads them is another track than those that take a checkpoint's bytes, and its name
- * says so. W is cut into tiles of 8 rows (n) and 128 k, 512 bytes each; those along k follow one another.
- * W[n,k] lies in
+ * W once more in gemm_args.prepared, in the order in which mma.m16n8k16 takes them (and w.packed NULL). They
+ * are made once, offline; a variant that reads them is another track than those that take a checkpoint's
+ * bytes, and its name says so. W is cut into tiles of 8 rows (n) and 128 k, 512 bytes each; those along k
+ * follow one another. W[n,k] lies in
  *
  *   tile   n / 8 * ceil(K / 128) + k / 128
  *   lane   n % 8 * 4 + k % 8 / 2          (the one that holds it in a B fragment), 16 bytes each

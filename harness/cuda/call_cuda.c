@@ -46,6 +46,7 @@ void cuda_set_kernel(struct cuda_channel *c, const struct kernel *k)
     snprintf(c->kernel.source, sizeof c->kernel.source, "%s", own->source);
     c->kernel.entry = own->entries[ENTRY_FAST];
     c->kernel.blas = k->blas;
+    c->kernel.repacked = kernel_takes_repacked(k);
 }
 
 bool cuda_bind(const struct operands *o, size_t copies, struct call_fault *fault)

@@ -52,6 +52,7 @@ struct cuda_kernel {
     char name[CUDA_KERNEL_TEXT], symbol[CUDA_KERNEL_TEXT], source[CUDA_KERNEL_TEXT];
     const struct entry *entry;
     enum blas_use blas;
+    bool repacked; /* kernel_takes_repacked() */
 };
 
 struct cuda_channel {

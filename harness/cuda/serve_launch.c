@@ -78,7 +78,7 @@ bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set)
     union kernel_args arguments;
     if (k->name.blas)
         return serve_blas(s, k, set);
-    operands_args(&s->operands, set, &arguments);
+    operands_args(&s->operands, set, k->name.repacked, &arguments);
     return serve_enqueue_with(s, k, &arguments);
 }
 

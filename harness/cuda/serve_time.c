@@ -220,7 +220,7 @@ static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_
 {
     union kernel_args arguments;
     *f = (struct gpu_code){0};
-    operands_args(&s->operands, 0, &arguments);
+    operands_args(&s->operands, 0, k->name.repacked, &arguments);
     struct launch l = k->entry[0]->launch(&arguments);
     f->dynamic_shared_bytes = l.shared;
     f->code_hash = hash_code(s, k);

@@ -248,7 +248,7 @@ def mutants_of(source):
 
 
 # `GEMM_TYPE(bf16, ELEMENT_BF16)` at the end of a file: entries of one kind.
-ENTRIES = re.compile(r"^[A-Z][A-Z0-9_]*\(.*\)$", re.M)
+ENTRIES = re.compile(r"^(?!ENTRY)[A-Z][A-Z0-9_]*\(.*\)$", re.M)
 
 
 def with_few_entries(text):
@@ -299,36 +299,29 @@ def run_try(program, path, extra):
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def judge_in(program, mutant, source, original, folder):
-    """(verdict, output) of the mutant as `source` has it: 'caught (fast)', 'caught (checked)', 'invalid', 'same code',
-    'SURVIVED' or 'ERROR'."""
-    path, text = os.path.join(folder, "k.cu"), complete(source, mutant)
-    code = 0
-    for body in (with_few_entries(text), text):
-        if code == 0 and body:
-            with open(path, "w") as f:
-                f.write(body)
-            code, output = run_try(program, path, ["--fast", "--first"])
-    if code == 0:
-        if machine_code(path) == original:
-            return "same code", ""
-        code, output = run_try(program, path, ["--checked", "--first"])
-        return {0: "SURVIVED", 1: "caught (checked)"}.get(code, "ERROR"), output
-    if code == 2 and "does not compile" in output:
-        return "invalid", output
-    return "caught (fast)" if code == 1 else "ERROR", output
-
-
 def judge(program, mutant, files, originals):
-    """The verdict in the first of `files` that tells, else that of the last ones."""
-    verdicts, output = [], ""
+    """(verdict, output): 'caught (fast)', 'caught (checked)', 'invalid', 'same code', 'SURVIVED' or 'ERROR'. What is quick is
+    tried in all of `files` before anything slower is in one: a few entries, all of them, all under the checker."""
+    same = set()
     with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
-        for source in files:
-            verdict, output = judge_in(program, mutant, source, originals[source], folder)
-            verdicts.append(verdict)
-            if verdict.startswith("caught") or verdict in ("invalid", "ERROR"):
-                return verdict, output
-    return "SURVIVED" if "SURVIVED" in verdicts else "same code", output
+        path = os.path.join(folder, "k.cu")
+        for few, build in ((True, "fast"), (False, "fast"), (False, "checked")):
+            for source in files:
+                text = complete(source, mutant)
+                body = with_few_entries(text) if few else text
+                if not body or source in same:
+                    continue
+                with open(path, "w") as f:
+                    f.write(body)
+                if not few and build == "fast" and machine_code(path) == originals[source]:
+                    same.add(source)
+                    continue
+                code, output = run_try(program, path, [f"--{build}", "--first"])
+                if code == 2 and "does not compile" in output:
+                    return "invalid", output
+                if code:
+                    return (f"caught ({build})" if code == 1 else "ERROR"), output
+    return ("same code" if len(same) == len(files) else "SURVIVED"), ""
 
 
 def read_arguments(path):
@@ -359,6 +352,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
     parser.add_argument("--log", help="a file for every mutant's verdict")
+    parser.add_argument("--skip-argued", action="store_true", help="do not run those that equivalent.txt argues")
     parser.add_argument("--again", metavar="LOG", help="only the mutants that survived there")
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
@@ -382,6 +376,8 @@ def main():
         with open(options.again) as f:
             survived = {without_line(line.split(": ", 1)[1].strip()) for line in f if line.startswith("SURVIVED")}
         mutants = [m for m in mutants if without_line(str(m)) in survived]
+    if options.skip_argued:
+        mutants = [m for m in mutants if m.key not in argued]
     mutants = mutants[share - 1::shares]
     if options.list:
         for mutant in mutants:

@@ -67,6 +67,6 @@ ENTRY(nf4_unrepack_u8__sm75_lanes, unrepack, THREADS, launch_bytes)
     const size_t byte = global_thread(), count = a.n * a.k;
     if (2 * byte >= count)
         return;
-    const uint32_t low = 2 * byte + 1 < count ? repacked_code(&a, 2 * byte + 1) : +ZERO_CODE;
-    a.to[byte] = (uint8_t)(repacked_code(&a, 2 * byte) << 4 | low);
+    /* Where an odd count leaves a nibble over, N is odd: a tile has row N, of code 7. */
+    a.to[byte] = (uint8_t)(repacked_code(&a, 2 * byte) << 4 | repacked_code(&a, 2 * byte + 1));
 }

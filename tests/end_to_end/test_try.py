@@ -40,7 +40,7 @@ def test_second_launch(nf4bench, tmp_path):
     without.write_text(text[:text.index("ENTRY_THEN")])
     assert "exhaustive_decode" in nf4bench("try", without, "--fast", code=1).stdout
     faulty = tmp_path / "faulty.cu"
-    faulty.write_text(text.replace("out[i] = ", "out[i + a.count] = "))
+    faulty.write_text(text.replace("out[i] = __fmul", "out[i + ((size_t)1 << 36)] = __fmul"))
     done = nf4bench("try", faulty, "--checked", "--first", code=1)
     print(done.stdout)
     assert "nf4_dequant_f32__then_then" in done.stdout and "out-of-bounds" in done.stdout

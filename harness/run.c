@@ -362,6 +362,8 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
             break;
         }
         set_problem(r, run, index, o);
+        if (m->kernel) /* before what is computed of its bytes */
+            set_kernel(r, m->kernel);
         set_measurement(r, timed, m, &run->measure, &g->problem);
         if (m->kernel) {
             struct verification v = results[plan_row[i]];
@@ -379,7 +381,6 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
                 if (v.verdict != VERDICT_PASS)
                     print_row(run, g, m->kernel, v.verdict, v.reason, "");
             }
-            set_kernel(r, m->kernel);
             set_verification(r, &v);
         } else {
             snprintf(r->variant, sizeof r->variant, "ceiling_%s", ceiling_word(m->ceiling));

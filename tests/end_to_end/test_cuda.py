@@ -358,6 +358,7 @@ def test_products_of_cublas_are_timed(fake, tmp_path):
         bits = 16 if text(r["variant"]).startswith("cublas_") else 4.5
         assert text(r["layout"]) == ("dense" if bits == 16 else "checkpoint")
         assert r["bits_per_weight"] == bits and r["format_bytes"] == 64 * 64 * bits / 8 + 2 * 2 * 3 * 64
+        assert r["bytes_per_s"] == pytest.approx(r["format_bytes"] / (1e-6 * r["median_us"]))
     assert all(r["hot_graph"] == (r["regime"] == "hot") for r in rows)
 
 

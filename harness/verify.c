@@ -218,17 +218,18 @@ static enum status real_repack(struct check *c)
 {
     const struct operands *o = c->operands;
     const struct problem *p = &o->problem;
-    const uint8_t *packed = o->sets[0].packed.data;
-    size_t repacked_bytes = nf4_repacked_bytes(p->n, p->k), count = problem_output_count(p);
-    uint8_t *repacked = malloc(repacked_bytes), *back = malloc(problem_packed_bytes(p));
+    size_t count = problem_output_count(p);
+    uint8_t *want = malloc(count);
     void *prepared;
-    enum status s = repacked && back ? operands_prepare_for(o, 0, c->kernel, &prepared)
-                                     : status_fail(STATUS_MEMORY, "verify: out of memory");
+    enum status s = want ? operands_prepare_for(o, 0, c->kernel, &prepared)
+                         : status_fail(STATUS_MEMORY, "verify: out of memory");
     if (s == STATUS_OK && check_call(c, o, NULL)) {
         struct comparison *real = &c->out->real;
-        nf4_repack(packed, p->n, p->k, repacked);
-        nf4_unrepack(repacked, p->n, p->k, back);
-        compare_bits(real, DTYPE_U8, o->sets[0].out.data, p->op == OP_REPACK ? repacked : back, count, 0);
+        if (p->op == OP_REPACK)
+            nf4_repack(o->sets[0].packed.data, p->n, p->k, want);
+        else
+            nf4_unrepack(o->sets[0].repacked.data, p->n, p->k, want);
+        compare_bits(real, DTYPE_U8, o->sets[0].out.data, want, count, 0);
         c->out->compared += real->compared;
         if (real->mismatches) {
             char where[128];
@@ -242,8 +243,7 @@ static enum status real_repack(struct check *c)
             check_failed(c, real, DTYPE_U8, where, describe_pattern(real, REPACKED_TILE_BYTES, count));
         }
     }
-    free(repacked);
-    free(back);
+    free(want);
     return s;
 }
 

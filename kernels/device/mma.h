@@ -46,4 +46,12 @@ DEVICE void stage_x8(uint16_t *to, const struct gemm_args *a, size_t length, siz
     }
 }
 
+/* ENTRY_OF(contract, element, recovery) for each model of tensor cores, plain and nested. type: f16 or bf16.
+ */
+#define MMA_CONTRACTS(ENTRY_OF, type, element)                                                               \
+    ENTRY_OF(type##_mma80, element, ABSMAX_PLAIN)                                                            \
+    ENTRY_OF(type##_mma80_fused, element, ABSMAX_FUSED)                                                      \
+    ENTRY_OF(type##_mma90, element, ABSMAX_PLAIN)                                                            \
+    ENTRY_OF(type##_mma90_fused, element, ABSMAX_FUSED)
+
 #endif

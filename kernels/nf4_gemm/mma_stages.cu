@@ -20,11 +20,6 @@ static inline struct launch launch(const struct gemm_args *a)
     {                                                                                                        \
         gemm_stages<element, WARPS, 1>(&a, nested);                                                          \
     }
-#define GEMM_TYPE(type, element)                                                                             \
-    GEMM(type##_mma80, element, ABSMAX_PLAIN)                                                                \
-    GEMM(type##_mma80_fused, element, ABSMAX_FUSED)                                                          \
-    GEMM(type##_mma90, element, ABSMAX_PLAIN)                                                                \
-    GEMM(type##_mma90_fused, element, ABSMAX_FUSED)
 
-GEMM_TYPE(f16, ELEMENT_F16)
-GEMM_TYPE(bf16, ELEMENT_BF16)
+MMA_CONTRACTS(GEMM, f16, ELEMENT_F16)
+MMA_CONTRACTS(GEMM, bf16, ELEMENT_BF16)

@@ -159,11 +159,6 @@ DEVICE void gemmdx(const struct gemm_args *a, enum element t, enum recovery nest
     {                                                                                                        \
         gemmdx(&a, element, nested);                                                                         \
     }
-#define GEMMDX_TYPE(type, element)                                                                           \
-    GEMMDX(type##_mma80, element, ABSMAX_PLAIN)                                                              \
-    GEMMDX(type##_mma80_fused, element, ABSMAX_FUSED)                                                        \
-    GEMMDX(type##_mma90, element, ABSMAX_PLAIN)                                                              \
-    GEMMDX(type##_mma90_fused, element, ABSMAX_FUSED)
 
-GEMMDX_TYPE(f16, ELEMENT_F16)
-GEMMDX_TYPE(bf16, ELEMENT_BF16)
+MMA_CONTRACTS(GEMMDX, f16, ELEMENT_F16)
+MMA_CONTRACTS(GEMMDX, bf16, ELEMENT_BF16)

@@ -185,10 +185,9 @@ static enum status begin(struct sampling base, struct sampling **out)
     s->channel = cuda_server_channel(s->server);
     s->salt = base.group->operands->problem.seed;
     enum status status = STATUS_OK;
-    for (size_t row = 0; row < base.group->row_count && status == STATUS_OK; row++) {
+    for (size_t row = 0; row < base.group->variant_count && status == STATUS_OK; row++) {
         void *prepared; /* no peer runs here */
-        if (base.group->rows[row].kernel)
-            status = operands_prepare_for(base.group->operands, 0, base.group->rows[row].kernel, &prepared);
+        status = operands_prepare_for(base.group->operands, 0, base.group->rows[row].kernel, &prepared);
     }
     if (status == STATUS_OK)
         status = ready(s);

@@ -44,7 +44,9 @@ enum status cublas_register(void)
 #undef ROW
     };
     enum status s = STATUS_OK;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && !done && s == STATUS_OK; i++) {
+    if (done)
+        return STATUS_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && s == STATUS_OK; i++) {
         const struct row *r = &rows[i];
         const struct kernel k = {.name = r->name,
                                  .source = "libcublas",

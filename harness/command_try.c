@@ -88,7 +88,7 @@ static enum status start_compiler(const struct try_arguments *a, const char *fol
     snprintf(include, sizeof include, "-I%s", folder);
     snprintf(output, sizeof output, "%s/%s.so", folder, build_words[build]);
     const char *argv[32] = {
-        a->compiler,       "-x",    "c++",   "-std=c++17", "-g",   "-fPIC", "-shared", "-ffp-contract=off",
+        a->compiler,       "-x",    "c++",   "-std=c++17", "-g1",  "-fPIC", "-shared", "-ffp-contract=off",
         "-fno-math-errno", "-Wall", include, "-DSIMT_TRY", a->file};
     size_t count = 13;
     if (build == ENTRY_CHECKED) {

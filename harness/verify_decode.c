@@ -233,7 +233,7 @@ enum status check_exhaustive_decode(struct check *c)
     else if (slow && checked)
         share = CHECKED_PART;
     blocks /= (seen ? 16 : 1) * share;
-    blocks = round_up(blocks, 256);
+    blocks = round_up(blocks, seen && slow ? 64 : 256);
     if (p.op == OP_GEMMDX) {
         /* One-hot over rows shows whole rows: 16 of them hold all blocks. */
         p.n = 16;

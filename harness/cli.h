@@ -16,6 +16,7 @@
     X(verify, "verify variants on a suite or on one case")                                                   \
     X(try, "verify one .cu file, without building this program")                                             \
     X(run, "verify and time a suite, and write the results to an HDF5 file")                                 \
+    X(selftest, "verify kernels that are wrong on purpose: is each rejected, and by what?")                  \
     X(probe, "hold a GPU's tensor cores against the models of mma80 and mma90")                              \
     X(show, "show a results file as Markdown")                                                               \
     X(report, "make a self-contained HTML report from results files")                                        \

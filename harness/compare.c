@@ -18,6 +18,20 @@ bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
     return a == b || ((a & magnitude[t]) > infinity[t] && (b & magnitude[t]) > infinity[t]);
 }
 
+/* Keeps m if it is among the first. They come in ascending order, or nearly so. */
+static void keep(struct comparison *c, struct mismatch m)
+{
+    size_t at = c->kept_count;
+    while (at > 0 && c->kept[at - 1].index > m.index)
+        at--;
+    if (at == MISMATCHES_KEPT)
+        return;
+    size_t moved = (c->kept_count < MISMATCHES_KEPT ? c->kept_count : MISMATCHES_KEPT - 1) - at;
+    memmove(&c->kept[at + 1], &c->kept[at], moved * sizeof m);
+    c->kept[at] = m;
+    c->kept_count += c->kept_count < MISMATCHES_KEPT;
+}
+
 void compare_one(struct comparison *c, enum dtype t, uint32_t got, uint32_t want, bool ok, size_t index)
 {
     uint32_t distance = dtype_bits_equal(t, got, want) ? 0 : dtype_ulp_distance(t, got, want);
@@ -31,6 +45,8 @@ void compare_one(struct comparison *c, enum dtype t, uint32_t got, uint32_t want
         return;
     c->mismatches++;
     c->odd_mismatches += index % 2;
+    c->lanes |= UINT32_C(1) << index % 32;
+    keep(c, (struct mismatch){index, want, got});
     if (index < c->first) {
         c->first = index;
         c->first_want = want;
@@ -44,6 +60,9 @@ void comparison_merge(struct comparison *into, const struct comparison *from)
     into->compared += from->compared;
     into->mismatches += from->mismatches;
     into->odd_mismatches += from->odd_mismatches;
+    into->lanes |= from->lanes;
+    for (size_t i = 0; i < from->kept_count; i++)
+        keep(into, from->kept[i]);
     into->max_ulp = from->max_ulp > into->max_ulp ? from->max_ulp : into->max_ulp;
     into->last = from->last > into->last ? from->last : into->last;
     for (int i = 0; i < ULP_CLASSES; i++)
@@ -109,22 +128,4 @@ void describe_weight(const struct contract *c, const struct nf4_tensor *w, size_
         "weight row %zu column %zu: block %zu, byte %zu, %s nibble, code %u (%.9g), absmax %.9g (0x%08x)",
         element / columns, element % columns, block, element / 2, element % 2 ? "low" : "high", code,
         (double)nf4_value(code), (double)absmax, f32_bits(absmax));
-}
-
-const char *describe_pattern(const struct comparison *c, size_t blocksize, size_t count)
-{
-    size_t span = c->mismatches ? c->last - c->first + 1 : 0;
-    if (c->mismatches == 0)
-        return "";
-    if (c->mismatches == count)
-        return "every element differs";
-    if (c->mismatches == 1)
-        return "one element differs";
-    if (c->mismatches == span && c->last == count - 1 && span < count / 2)
-        return "the tail differs";
-    if (c->mismatches > 4 && (c->odd_mismatches == 0 || c->odd_mismatches == c->mismatches))
-        return c->odd_mismatches ? "only odd elements differ" : "only even elements differ";
-    if (c->first / blocksize == c->last / blocksize)
-        return "one block differs";
-    return "";
 }

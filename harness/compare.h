@@ -16,6 +16,14 @@
 enum { ULP_CLASSES = 7 };
 extern const uint32_t ulp_class_limits[ULP_CLASSES - 1]; /* 0 1 2 4 8 16 */
 
+/* Mismatches kept of a comparison: those of the smallest indices. Enough to tell one kind of error from
+ * another. */
+enum { MISMATCHES_KEPT = 16 };
+struct mismatch {
+    size_t index;
+    uint32_t want, got; /* bits */
+};
+
 struct comparison {
     size_t compared, mismatches;
     size_t first;                   /* flat index of the first mismatch; SIZE_MAX for none */
@@ -23,7 +31,10 @@ struct comparison {
     uint32_t max_ulp;
     size_t ulp[ULP_CLASSES];
     /* Where the mismatches lie, for the pattern: */
-    size_t odd_mismatches, last; /* number at odd flat indices; last one */
+    size_t odd_mismatches, last;           /* number at odd flat indices; last one */
+    uint32_t lanes;                        /* bit i: one has an index of i modulo 32 */
+    struct mismatch kept[MISMATCHES_KEPT]; /* ascending */
+    size_t kept_count;
 };
 
 void comparison_init(struct comparison *c);
@@ -41,7 +52,4 @@ void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char
 /* One line about where a weight lies: row, column, block, byte, nibble, code, absmax. */
 void describe_weight(const struct contract *c, const struct nf4_tensor *w, size_t columns, size_t element,
                      char *text, size_t size);
-/* The pattern that the mismatches make ("every second element", "the tail", ...), or "". */
-const char *describe_pattern(const struct comparison *c, size_t blocksize, size_t count);
-
 #endif

@@ -49,10 +49,12 @@ struct kernel {
     bool peer;             /* a provider's: not ours, names outside the grammar */
     /* A peer whose API takes the scales of whole blocks per row only, or whole multiples of n. 0: any. */
     size_t n_multiple;
-    bool whole_blocks; /* k must be a multiple of blocksize */
-    bool no_bias;      /* has no bias argument */
+    bool whole_blocks;  /* k must be a multiple of blocksize */
+    bool no_bias;       /* has no bias argument */
+    bool deterministic; /* with ACC_ANY, which promises no order: gives the same inputs the same bits all the
+                           same */
     double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept
-                          in bf16, say); 0 for none */
+                         in bf16, say); 0 for none */
     dequant_fn *dequant; /* BACKEND_CPU: the one that contract.op selects is set when built */
     gemm_fn *gemm;       /* gemm and gemmdx */
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */

@@ -166,6 +166,8 @@ static void set_verification(struct record *r, const struct verification *v)
     r->max_abs_error = v->max_abs_error;
     r->relative_frobenius_error = v->relative_frobenius_error;
     r->mean_error = v->mean_error;
+    r->output_sqnr_db = v->output_sqnr_db;
+    r->bound = v->bound;
     r->bound_margin = v->bound_margin;
     r->verify_s = v->seconds;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <omp.h>
+
 #include "harness/call.h"
 #include "harness/verify_internal.h"
 #include "reference/repack.h"
@@ -117,11 +119,33 @@ bool check_call(struct check *c, const struct operands *o, const void *prepared)
     return false;
 }
 
-void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, const char *where,
-                  const char *pattern)
+static void flip_codes(struct operands *o)
+{
+    struct operand_set *set = &o->sets[0];
+    struct buffer *codes = o->problem.op == OP_UNREPACK ? &set->repacked : &set->packed;
+    uint8_t *bytes = codes->data;
+    for (size_t i = 0; i < codes->size; i++)
+        bytes[i] ^= 0xff;
+    operands_rehash(o);
+}
+
+bool check_call_on_other_codes(struct check *c, struct operands *o, const void *prepared)
+{
+    flip_codes(o);
+    bool ok = check_call(c, o, prepared);
+    flip_codes(o);
+    return ok;
+}
+
+void check_failed(struct check *c, const struct comparison *cmp, const char *where, const char *cause,
+                  size_t count)
 {
     struct verification *out = c->out;
+    enum dtype t = op_is_repack(c->kernel->contract.op) ? DTYPE_U8 : c->kernel->contract.out;
+    const char *lines[] = {where, cause, *cause ? "" : diagnose_values(cmp, t),
+                           diagnose_places(cmp, c->operands->problem.blocksize, count)};
     char first[160];
+    size_t used = 0;
     describe_bits(t, cmp->first, cmp->first_want, cmp->first_got, first, sizeof first);
     out->verdict = VERDICT_FAIL;
     out->mismatches = cmp->mismatches;
@@ -129,7 +153,26 @@ void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, c
     snprintf(out->check, sizeof out->check, "%s", c->name);
     snprintf(out->reason, sizeof out->reason, "%s: %zu of %zu differ; %s", c->name, cmp->mismatches,
              cmp->compared, first);
-    snprintf(out->detail, sizeof out->detail, "%s%s%s", where, *where && *pattern ? "\n" : "", pattern);
+    out->detail[0] = '\0';
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        if (*lines[i] && used < sizeof out->detail)
+            used += (size_t)snprintf(out->detail + used, sizeof out->detail - used, "%s%s", used ? "\n" : "",
+                                     lines[i]);
+}
+
+static size_t same_element(const void *context, size_t index)
+{
+    (void)context;
+    return index;
+}
+
+void check_weights_failed(struct check *c, const struct comparison *cmp, const struct nf4_tensor *w,
+                          size_t columns)
+{
+    const struct diagnose_weights d = {&c->kernel->contract, w, columns, same_element, NULL, NULL};
+    char where[256];
+    describe_weight(d.contract, w, columns, cmp->first, where, sizeof where);
+    check_failed(c, cmp, where, diagnose_weights(cmp, &d), w->count);
 }
 
 /* ---- real data ---- */
@@ -175,6 +218,7 @@ static void error_finish(const struct error_sums *e, struct verification *out)
     out->max_abs_error = e->max;
     out->mean_error = e->error / (double)e->count;
     out->relative_frobenius_error = e->squared_value > 0 ? sqrt(e->squared_error / e->squared_value) : 0;
+    out->output_sqnr_db = 10 * log10(e->squared_value / e->squared_error); /* infinite without an error */
 }
 
 static enum status real_dequant(struct check *c)
@@ -203,11 +247,8 @@ static enum status real_dequant(struct check *c)
     }
     error_finish(&errors, c->out);
     c->out->compared += real->compared;
-    if (real->mismatches) {
-        char where[256];
-        describe_weight(contract, &w, o->problem.k, real->first, where, sizeof where);
-        check_failed(c, real, contract->out, where, describe_pattern(real, w.blocksize, w.count));
-    }
+    if (real->mismatches)
+        check_weights_failed(c, real, &w, o->problem.k);
 done:
     free(want);
     return STATUS_OK;
@@ -223,7 +264,8 @@ static enum status real_repack(struct check *c)
     void *prepared;
     enum status s = want ? operands_prepare_for(o, 0, c->kernel, &prepared)
                          : status_fail(STATUS_MEMORY, "verify: out of memory");
-    if (s == STATUS_OK && check_call(c, o, NULL)) {
+    struct operands same = *o; /* the buffers are as writable as they were */
+    if (s == STATUS_OK && check_call_on_other_codes(c, &same, NULL) && check_call(c, o, NULL)) {
         struct comparison *real = &c->out->real;
         if (p->op == OP_REPACK)
             nf4_repack(o->sets[0].packed.data, p->n, p->k, want);
@@ -240,7 +282,7 @@ static enum status real_repack(struct check *c)
             else
                 snprintf(where, sizeof where, "weights %zu and %zu of %zu x %zu", 2 * first, 2 * first + 1,
                          p->n, p->k);
-            check_failed(c, real, DTYPE_U8, where, describe_pattern(real, REPACKED_TILE_BYTES, count));
+            check_failed(c, real, where, "", count);
         }
     }
     free(want);
@@ -343,7 +385,7 @@ static enum status real_product(struct check *c, const void *prepared)
         return s;
 
     struct error_sums errors = {0};
-    double margin = 0;
+    double margin = 0, margin_bound = NAN;
     for (size_t i = 0; i < p->m; i++) {
         for (size_t j = 0; j < exact->rows; j++) {
             size_t at = i * row_length + j;
@@ -356,7 +398,10 @@ static enum status real_product(struct check *c, const void *prepared)
             double bound = matmul_bound(contract, p->op == OP_GEMM ? p->k : p->n, value, magnitude) +
                            c->kernel->extra_unit * magnitude;
             double error = fabs(y - value);
-            margin = error / bound > margin ? error / bound : margin;
+            if (!(error / bound <= margin)) {
+                margin = error / bound;
+                margin_bound = bound;
+            }
             uint16_t half = 0;
             float single = (float)value;
             uint32_t bits = f32_bits(single);
@@ -369,16 +414,17 @@ static enum status real_product(struct check *c, const void *prepared)
         }
     }
     error_finish(&errors, c->out);
-    if (contract->accumulation == ACC_ANY)
+    if (contract->accumulation == ACC_ANY) {
         c->out->bound_margin = margin;
-    else
+        c->out->bound = margin_bound;
+    } else
         compare_bits(real, contract->out, got, want, count, 0);
     c->out->compared += real->compared;
     if (real->mismatches) {
         char where[160];
         snprintf(where, sizeof where, "output row %zu column %zu of %zu x %zu", real->first / row_length,
                  real->first % row_length, p->m, row_length);
-        check_failed(c, real, contract->out, where, describe_pattern(real, p->blocksize, count));
+        check_failed(c, real, where, "", count);
     }
     return STATUS_OK;
 }
@@ -407,10 +453,68 @@ static void check_vacuous(struct check *c)
     }
     if (zeros * 10 < looked * 9 && distinct == FEW)
         return;
+    c->name = "vacuous";
     c->out->verdict = VERDICT_MISTRUSTED;
     snprintf(c->out->reason, sizeof c->out->reason,
              "the output proves little: %zu of %zu sampled elements are zero, %zu distinct values", zeros,
              looked, distinct);
+}
+
+/* Calls the kernel on `o`, operands of the problem, and holds the output against `first`. */
+static enum status rerun(struct check *c, const struct operands *o, const char *how, const void *first)
+{
+    struct comparison again;
+    void *prepared;
+    enum status s = operands_prepare_for(o, 0, c->kernel, &prepared);
+    if (s != STATUS_OK)
+        return s;
+    if (check_call(c, o, prepared)) {
+        size_t count = problem_output_count(&o->problem);
+        enum dtype t = op_is_repack(o->problem.op) ? DTYPE_U8 : c->kernel->contract.out;
+        char where[160];
+        comparison_init(&again);
+        compare_bits(&again, t, o->sets[0].out.data, first, count, 0);
+        c->out->compared += again.compared;
+        snprintf(where, sizeof where, "the same inputs gave the right bits before; now %s", how);
+        if (again.mismatches)
+            check_failed(c, &again, where, "", count);
+    }
+    if (c->kernel->unprepare)
+        c->kernel->unprepare(prepared);
+    return s;
+}
+
+static enum status check_reruns(struct check *c)
+{
+    enum { ELSEWHERE_MAX = 1 << 20 }; /* weights, for operands that are made once more */
+    const struct operands *o = c->operands;
+    const struct device *d = o->device;
+    size_t size = o->sets[0].out.size;
+    void *first = malloc(size);
+    if (!first)
+        return status_fail(STATUS_MEMORY, "verify: out of memory");
+    memcpy(first, o->sets[0].out.data, size);
+    int threads = omp_get_max_threads();
+    if (d->kind == DEVICE_CPU)
+        omp_set_num_threads(1);
+    enum status s = rerun(c, o,
+                          d->kind == DEVICE_CPU    ? "another call, with one thread, does not"
+                          : d->kind == DEVICE_SIMT ? "another schedule does not"
+                                                   : "another launch does not",
+                          first);
+    omp_set_num_threads(threads);
+    if (s == STATUS_OK && c->out->verdict == VERDICT_PASS && !device_slow(d) &&
+        problem_weight_count(&o->problem) <= ELSEWHERE_MAX) {
+        struct operands elsewhere;
+        s = operands_init(&o->problem, 1, o->device, &elsewhere);
+        if (s == STATUS_OK) {
+            s = rerun(c, &elsewhere, "a call on operands at other addresses does not", first);
+            operands_release(&elsewhere);
+        }
+    }
+    memcpy(o->sets[0].out.data, first, size);
+    free(first);
+    return s;
 }
 
 static double now_s(void)
@@ -425,7 +529,8 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
 {
     double start = now_s();
     *out = (struct verification){.verdict = VERDICT_PASS, .first_mismatch = -1};
-    out->max_abs_error = out->relative_frobenius_error = out->mean_error = out->bound_margin = NAN;
+    out->max_abs_error = out->relative_frobenius_error = out->mean_error = out->bound_margin = out->bound =
+        out->output_sqnr_db = NAN;
     comparison_init(&out->real);
     if (!v->has_problem || !problem_equal(&v->problem, &o->problem)) {
         forget_problem(v);
@@ -474,6 +579,13 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
         check_vacuous(&c);
         snprintf(out->check, sizeof out->check, "%s", c.name);
         out->output_hash = bytes_hash(o->sets[0].out.data, o->sets[0].out.size);
+    }
+    if (s == STATUS_OK && out->verdict == VERDICT_PASS &&
+        (k->contract.accumulation != ACC_ANY || k->deterministic)) {
+        c.name = "reruns";
+        s = check_reruns(&c);
+        if (out->verdict == VERDICT_PASS)
+            snprintf(out->check, sizeof out->check, "%s", c.name);
     }
     out->seconds = now_s() - start;
     return s == STATUS_OK ? v->broken : s;

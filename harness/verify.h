@@ -24,6 +24,10 @@
  * bound where the contract promises no order. A bound passes most dropped products: exact_sums is what
  * catches those.
  *
+ * reruns. The problem again, for contracts that pin the bits and variants that promise them: other poison,
+ * one thread on a CPU, operands at other addresses, and under the executor another schedule. An output that
+ * depends on any of these, or on what was called before, is seen.
+ *
  * Around every call: outputs poisoned with NaN patterns, canaries at both ends of every buffer, inputs
  * hashed; under the executor, every launch has another schedule, and what it reports is a FAIL. An output
  * that is mostly zero or has too few values proves little: MISTRUSTED.
@@ -49,7 +53,8 @@ struct verification {
     int64_t first_mismatch;
     struct comparison real;                                     /* on real data, for the ULP histogram */
     double max_abs_error, relative_frobenius_error, mean_error; /* real data against fp64 */
-    double bound_margin;                                        /* NAN where the check was bitwise */
+    double output_sqnr_db;
+    double bound, bound_margin; /* NAN where the check was bitwise; the bound where the margin is largest */
     double seconds;
     uint64_t output_hash; /* of the output on the problem's own operands: timed outputs must have it */
 };

@@ -21,24 +21,28 @@ static float flush(float x)
     return fpclassify(x) == FP_SUBNORMAL ? copysignf(0, x) : x;
 }
 
-/* The fp32 value of the weight in a sum, before anything else is added. */
-static float weight_in_sum(const struct contract *c, const struct nf4_tensor *w, size_t element)
+/* The fp32 value of a weight in a sum, before anything else is added. */
+static float weight_in_sum(const struct contract *c, unsigned code, float absmax)
 {
-    unsigned code = nf4_code_at(w->packed, element);
-    float absmax = nf4_absmax_at(w, element / w->blocksize, c->nested);
     if (c->scale == SCALE_WEIGHT)
         return nf4_weight(c, code, absmax);
     return nf4_decode(c, code) * absmax; /* 1 * c summed, then scaled: one rounding */
 }
 
-float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t element, float bias)
+float one_hot_of(const struct contract *c, unsigned code, float absmax, float bias)
 {
-    float v = weight_in_sum(c, w, element);
+    float v = weight_in_sum(c, code, absmax);
     /* The pair dot flushes what it sums (weights), not the IEEE fma that scales a block's sum. */
     if (c->denormals == DENORMALS_FLUSH && (c->accumulation == ACC_CHAINS || c->scale == SCALE_WEIGHT))
         v = flush(v);
     v += 0.0f; /* sums start at +0: a -0 is lost */
     return dtype_round(c->out, v + bias);
+}
+
+float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t element, float bias)
+{
+    return one_hot_of(c, nf4_code_at(w->packed, element), nf4_absmax_at(w, element / w->blocksize, c->nested),
+                      bias);
 }
 
 /* Whether 0 * (any weight of a block with this scale) is 0. */
@@ -132,6 +136,27 @@ static bool *finite_sums(const struct contract *c, const struct problem *p, cons
     return finite;
 }
 
+/* What the outputs of a one-hot run show, for a diagnosis. */
+struct shown {
+    const struct problem *problem;
+    const size_t *positions; /* of the 1 of each activation row */
+    const void *bias;        /* or NULL */
+};
+
+static size_t shown_element(const void *context, size_t index)
+{
+    const struct shown *s = context;
+    const struct problem *p = s->problem;
+    size_t outputs = p->op == OP_GEMM ? p->n : p->k, i = index / outputs, j = index % outputs;
+    return p->op == OP_GEMM ? j * p->k + s->positions[i] : s->positions[i] * p->k + j;
+}
+
+static float shown_bias(const void *context, size_t index)
+{
+    const struct shown *s = context;
+    return s->bias ? dtype_load(s->problem->out, s->bias, index % s->problem->n) : 0.0f;
+}
+
 /* Runs the kernel on o (weights and bias filled) once per m positions and compares every output. */
 static enum status run_one_hot(struct check *c, struct operands *o, const size_t *positions,
                                size_t position_count)
@@ -185,12 +210,13 @@ static enum status run_one_hot(struct check *c, struct operands *o, const size_t
         }
         c->out->compared += all.compared;
         if (all.mismatches) {
-            size_t i = all.first / outputs, j = all.first % outputs;
-            size_t element = p->op == OP_GEMM ? j * p->k + now[i] : now[i] * p->k + j;
+            const struct shown shown = {p, now, bias};
+            const struct diagnose_weights d = {contract, &w, p->k, shown_element, shown_bias, &shown};
+            size_t i = all.first / outputs;
             char where[320], weight[256];
-            describe_weight(contract, &w, p->k, element, weight, sizeof weight);
+            describe_weight(contract, &w, p->k, shown_element(&shown, all.first), weight, sizeof weight);
             snprintf(where, sizeof where, "activation row %zu is 1 at %zu only; %s", i, now[i], weight);
-            check_failed(c, &all, p->out, where, describe_pattern(&all, p->blocksize, all.compared));
+            check_failed(c, &all, where, diagnose_weights(&all, &d), p->m * outputs);
             break;
         }
     }
@@ -257,14 +283,12 @@ enum status check_exhaustive_decode(struct check *c)
         comparison_init(&cmp);
         if (!want)
             s = status_fail(STATUS_MEMORY, "verify: out of memory");
-        else if (check_call(c, &o, NULL)) {
+        else if (check_call_on_other_codes(c, &o, NULL) && check_call(c, &o, NULL)) {
             nf4_dequantize(&k->contract, &w, want);
             compare_bits(&cmp, p.out, o.sets[0].out.data, want, w.count, 0);
             c->out->compared += cmp.compared;
             if (cmp.mismatches) {
-                char where[256];
-                describe_weight(&k->contract, &w, p.k, cmp.first, where, sizeof where);
-                check_failed(c, &cmp, p.out, where, describe_pattern(&cmp, p.blocksize, w.count));
+                check_weights_failed(c, &cmp, &w, p.k);
             }
         }
         free(want);

@@ -4,6 +4,7 @@
 #ifndef NF4BENCH_HARNESS_VERIFY_INTERNAL_H
 #define NF4BENCH_HARNESS_VERIFY_INTERNAL_H
 
+#include "harness/diagnose.h"
 #include "harness/verify.h"
 
 /* One check in progress. Functions below set out->verdict to FAIL, with reason and detail, and return. */
@@ -17,12 +18,20 @@ struct check {
 
 /* Poisons the output of set 0, calls the kernel, checks canaries and inputs. False: FAIL has been set. */
 bool check_call(struct check *c, const struct operands *o, const void *prepared);
-/* Sets FAIL from a comparison with mismatches. `where` is a line about the first one, or "". */
-void check_failed(struct check *c, const struct comparison *cmp, enum dtype t, const char *where,
-                  const char *pattern);
+/* A call whose output is not looked at, with every code another one: so that a kernel which leaves or repeats
+ * an earlier output is not right by it. The codes are as before when it returns. */
+bool check_call_on_other_codes(struct check *c, struct operands *o, const void *prepared);
+/* Sets FAIL from a comparison with mismatches of an output of `count` elements. `where` is a line about the
+ * first one, or ""; `cause` what explains them all, or "": then their values and places are looked at. */
+void check_failed(struct check *c, const struct comparison *cmp, const char *where, const char *cause,
+                  size_t count);
+/* The same where output element i is weight i, of a matrix with so many columns. */
+void check_weights_failed(struct check *c, const struct comparison *cmp, const struct nf4_tensor *w,
+                          size_t columns);
 
 /* What a product must give, in c->out, when the one activation that is not zero is 1 and meets weight
  * `element`, and every weight in the sum is finite. Widened to fp32. */
+float one_hot_of(const struct contract *c, unsigned code, float absmax, float bias);
 float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t element, float bias);
 
 /* False the first time it is asked about a kernel, blocksize and m; true after that. */

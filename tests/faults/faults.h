@@ -1,20 +1,27 @@
 /*
- * faults.h: the kernels of faults.inc, as variants for the table.
+ * faults.h: kernels that must be rejected, and the same code without a fault, which must not. For `nf4bench
+ * selftest`.
  */
 #ifndef NF4BENCH_TESTS_FAULTS_H
 #define NF4BENCH_TESTS_FAULTS_H
 
+#include <stddef.h>
+
 #include "harness/kernel_table.h"
+#include "results/record.h"
 
 struct fault {
     struct kernel kernel;
-    enum verdict_of_fault { FAULT_FAIL, FAULT_MISTRUSTED } verdict;
-    const char *check, *what;
+    const char *device; /* as --device has it */
+    enum verdict verdict;
+    const char *check; /* that must decide so */
+    const char *word;  /* that must stand in its diagnosis */
+    const char *what;  /* is wrong with it */
 };
 extern const struct fault faults[];
-extern const unsigned fault_count;
+extern const size_t fault_count;
 
-/* The same code without a fault: must pass, or the faults prove nothing. */
-extern const struct kernel right_dequant, right_gemm, right_acc4w8, right_mma80, right_mma90;
+extern const struct kernel right_kernels[];
+extern const size_t right_kernel_count;
 
 #endif

@@ -62,7 +62,8 @@ static const struct argp_option all_options[] = {
     {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0,
      "load this bitsandbytes CPU library (or package folder) as a peer", 0},
     {"device", KEY_DEVICE, "DEVICE", 0,
-     "cpu (the default); cuda, the first GPU, or cuda:N, cuda:UUID or cuda:NAME, with ,limit=SECONDS for a "
+     "cpu (the default), with ,limit=SECONDS for a call; cuda, the first GPU, or cuda:N, cuda:UUID or "
+     "cuda:NAME, with ,limit=SECONDS for a "
      "launch; "
      "all, every GPU; or the executor for CUDA variants: simt:fast or simt:checked, with ,schedule=N and "
      ",async=deferred|eager|random",
@@ -304,8 +305,8 @@ static void print_summary(const struct run_arguments *a, const struct work *w,
     size_t groups = 0;
     for (size_t i = 0; i < w->plan_count; i++)
         groups += w->plans[i].group_count;
-    printf("%zu pass, %zu fail, %zu mistrusted, %zu skipped", summary->pass, summary->fail + summary->faults,
-           summary->mistrusted, summary->skipped);
+    char text[RUN_SUMMARY_TEXT_MAX];
+    printf("%s", run_summary_text(summary, text));
     if (summary->groups_kept)
         printf(" (%zu of %zu groups were already recorded)", summary->groups_kept, groups);
     if (a->device.kind != DEVICE_CPU)
@@ -359,7 +360,7 @@ done:
         return fail(argv[0], s);
     if (a->dry_run || a->profile)
         return 0;
-    if (summary.fail + summary.faults + summary.mistrusted)
+    if (run_wrong(&summary))
         return EXIT_WRONG;
     return summary.pass == 0 && summary.groups_kept == 0 ? EXIT_NOTHING_RAN : 0;
 }

@@ -590,6 +590,13 @@ static enum status open_journal(const char *path, const struct plan *plans, cons
                         "changed since this run "
                         "began; finish it with the same, or start anew",
                         path);
+    const json_t *plugins = json_object_get(header, "plugins");
+    if (s == STATUS_OK && plugins && !json_equal(plugins, json_object_get(options->environment, "plugins")))
+        s = status_fail(
+            STATUS_INPUT,
+            "%s: the plugins, or their files, have changed since this run began; finish it with the same, "
+            "or start anew",
+            path);
     for (size_t i = 0; i < done.row_count && s == STATUS_OK; i++) {
         size_t group = done.rows[i].group_id / 4;
         if (group >= t->groups) {

@@ -16,6 +16,7 @@
 #include "harness/clock.h"
 #include "harness/interrupt.h"
 #include "harness/kernel_table.h"
+#include "harness/process.h"
 #include "harness/watch.h"
 
 /* What a process says, in memory that it shares with this one. */
@@ -89,24 +90,11 @@ static void start(struct process *p, const sigset_t *signals)
                            p->worker->name, *p->worker->name ? ": " : "", strerror(errno)));
 }
 
-/* How a process ended, for a person. */
-static void describe_end(int status, char text[REASON_MAX])
-{
-    if (!WIFSIGNALED(status)) {
-        snprintf(text, REASON_MAX, "it ended the process with exit code %d", WEXITSTATUS(status));
-        return;
-    }
-    int number = WTERMSIG(status);
-    const char *name = sigabbrev_np(number);
-    snprintf(text, REASON_MAX, "SIG%s (%s)%s", name ? name : "?", strsignal(number),
-             number == SIGKILL ? ": did the machine run out of memory?" : "");
-}
-
 static enum status ended_early(const struct process *p, int status)
 {
-    char how[REASON_MAX];
+    char how[PROCESS_TEXT_MAX];
     const struct kernel *last = p->channel->watch.last;
-    describe_end(status, how);
+    process_end_text(status, how);
     return status_fail(STATUS_INTERNAL, "%s%sits process ended early, in no variant's call: %s%s%s%s%s%s",
                        p->worker->name, *p->worker->name ? ": " : "", how,
                        last ? "; the last variant called was " : "", last ? last->name : "",
@@ -138,8 +126,8 @@ static void conclude(struct process *p, int status, const sigset_t *signals)
     bool hung = p->killed && k && c->watch.begun == p->call;
     enum status s = STATUS_OK;
     if (k && (hung || !p->killed)) {
-        char reason[REASON_MAX], how[REASON_MAX];
-        describe_end(status, how);
+        char reason[REASON_MAX], how[PROCESS_TEXT_MAX];
+        process_end_text(status, how);
         if (hung)
             snprintf(reason, sizeof reason, "%s did not end within %g s", c->watch.what, w->limit_s);
         else

@@ -6,8 +6,9 @@
  *   nf4bench verify suites/smoke.yaml --plugin out/plugin/example.so -v '*_example'
  *   nf4bench run suites/smoke.yaml --plugin out/plugin/example.so -v '*__scalar*' -o example.h5
  *
- * Both are the plainest forms of their contracts. nf4bench/plugin.h says what the table at the end may hold, kernel.h
- * (beside it) what a kernel is given and must do, and the program holds each to its contract bit for bit.
+ * Both are the plainest forms of their contracts. nf4bench/plugin.h says what the table at the end may hold,
+ * kernel.h (beside it) what a kernel is given and must do, and the program holds each to its contract bit for
+ * bit.
  */
 #include <math.h>
 #include <string.h>
@@ -15,9 +16,9 @@
 #include <nf4bench/plugin.h>
 
 static const float codebook[16] = {
-    -0x1p+0f,       -0x1.647362p-1f, -0x1.0cd66p-1f, -0x1.94654p-2f, -0x1.23449ap-2f, -0x1.7a6a7ep-3f,
-    -0x1.74f0e2p-4f, 0x0p+0f,        0x1.45f5fep-4f, 0x1.4995c6p-3f, 0x1.f809bap-3f,  0x1.5a0674p-2f,
-    0x1.c34970p-2f, 0x1.200f56p-1f,  0x1.722766p-1f, 0x1p+0f,
+    -0x1p+0f,        -0x1.647362p-1f, -0x1.0cd66p-1f, -0x1.94654p-2f, -0x1.23449ap-2f, -0x1.7a6a7ep-3f,
+    -0x1.74f0e2p-4f, 0x0p+0f,         0x1.45f5fep-4f, 0x1.4995c6p-3f, 0x1.f809bap-3f,  0x1.5a0674p-2f,
+    0x1.c34970p-2f,  0x1.200f56p-1f,  0x1.722766p-1f, 0x1p+0f,
 };
 
 /* Weight i: the product of code and absmax, rounded to fp32. */

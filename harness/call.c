@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/cuda/call_cuda.h"
+#include "harness/watch.h"
 
 enum { BUFFERS_MAX = 12 };
 
@@ -96,12 +97,26 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
         same.schedule = options.seed;
         same.async = options.async;
         *fault =
-            (struct call_fault){.ours = result.fault == SIMT_BROKEN, .endless = result.fault == SIMT_TIMEOUT};
+            (struct call_fault){.ours = result.fault == SIMT_BROKEN,
+                                .endless = result.fault == SIMT_TIMEOUT,
+                                .crashed = result.fault == SIMT_CRASH || result.fault == SIMT_STACK_OVERFLOW};
         snprintf(fault->word, sizeof fault->word, "%s", simt_fault_word(result.fault));
         snprintf(fault->text, sizeof fault->text, "%s", result.text);
         device_format(&same, fault->device);
     }
     return ok;
+}
+
+void call_cpu(const struct operands *o, size_t i, const struct kernel *k, const void *prepared)
+{
+    if (k->contract.op == OP_DEQUANT) {
+        struct dequant_args args = operands_dequant_args(o, i);
+        k->dequant(&args);
+    } else {
+        struct gemm_args args = operands_gemm_args(o, i);
+        args.prepared = prepared;
+        k->gemm(&args);
+    }
 }
 
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
@@ -121,13 +136,8 @@ bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, con
             remember_endless(k);
         return ok;
     }
-    if (k->contract.op == OP_DEQUANT) {
-        struct dequant_args args = operands_dequant_args(o, i);
-        k->dequant(&args);
-    } else {
-        struct gemm_args args = operands_gemm_args(o, i);
-        args.prepared = prepared;
-        k->gemm(&args);
-    }
+    watch_begin(k, "a call");
+    call_cpu(o, i, k, prepared);
+    watch_end();
     return true;
 }

@@ -15,6 +15,7 @@ struct call_fault {
     bool ours;                    /* the harness failed, not the variant */
     bool skip;                    /* the variant needs more than this device has */
     bool endless;                 /* it did not end within the limit */
+    bool crashed;                 /* a signal, or what else ends a process */
     enum status status;           /* not STATUS_OK: the device cannot be used; no further call will succeed */
     char word[24];                /* stable: simt_fault_word(), cuda_fault_word(), "hang", "crash" ... */
     char text[SIMT_REPORT_TEXT];  /* for a person, several lines */
@@ -28,5 +29,8 @@ struct call_fault {
  * after a fault. */
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
                  struct call_fault *fault);
+
+/* A CPU variant's call and nothing else: who makes it tells watch.h. */
+void call_cpu(const struct operands *o, size_t i, const struct kernel *k, const void *prepared);
 
 #endif

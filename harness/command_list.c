@@ -9,9 +9,14 @@
 #include "harness/kernel_table.h"
 #include "harness/provider/bitsandbytes.h"
 #include "harness/provider/cublas.h"
+#include "harness/provider/plugin.h"
+
+enum { KEY_PLUGIN = 256, PLUGINS_MAX = 64 };
 
 struct list_arguments {
     const char *bitsandbytes;
+    const char *plugins[PLUGINS_MAX];
+    size_t plugin_count;
     char **globs;
     int glob_count;
 };
@@ -22,6 +27,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
     switch (key) {
     case 'b':
         a->bitsandbytes = value;
+        return 0;
+    case KEY_PLUGIN:
+        if (a->plugin_count == PLUGINS_MAX)
+            argp_error(state, "--plugin is repeated more than %d times", PLUGINS_MAX);
+        a->plugins[a->plugin_count++] = value;
         return 0;
     case ARGP_KEY_ARGS:
         a->globs = state->argv + state->next;
@@ -37,6 +47,7 @@ int command_list(int argc, char **argv)
     static const struct argp_option options[] = {
         {"bitsandbytes", 'b', "PATH", 0,
          "also list the functions of this bitsandbytes library or package folder", 0},
+        {"plugin", KEY_PLUGIN, "FILE.so", 0, "also list the variants of this library (may be repeated)", 0},
         {0}};
     static const struct argp argp = {
         options,
@@ -49,6 +60,7 @@ int command_list(int argc, char **argv)
         NULL};
     struct list_arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    size_t refused = plugins_load(argv[0], a.plugins, a.plugin_count);
     enum status s = bitsandbytes_load(a.bitsandbytes);
     if (s == STATUS_OK)
         s = cublas_register();
@@ -67,16 +79,18 @@ int command_list(int argc, char **argv)
         char reason[KERNEL_REASON_MAX];
         struct device device = {.kind = k->backend == BACKEND_CPU ? DEVICE_CPU : DEVICE_SIMT};
         const char *skip = kernel_unavailable(k, &device, reason);
-        printf("%-52s %-12s %s%s\n", k->name, k->arch,
+        printf("%-52s %-12s %s%s", k->name, k->arch,
                skip                        ? "skipped: "
                : k->backend == BACKEND_CPU ? "runs here"
                                            : "runs here under --device simt",
                skip ? skip : "");
+        bool added = i >= KERNEL_TABLE_COUNT;
+        printf("%s%s\n", added ? "  from " : "", added ? k->source : "");
         shown++;
     }
     if (shown == 0) {
         fprintf(stderr, "%s: no variant matches\n", argv[0]);
         return EXIT_USAGE;
     }
-    return 0;
+    return refused ? EXIT_USAGE : 0;
 }

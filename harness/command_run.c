@@ -16,6 +16,7 @@
 #include "harness/profile.h"
 #include "harness/provider/bitsandbytes.h"
 #include "harness/provider/cublas.h"
+#include "harness/provider/plugin.h"
 #include "harness/run.h"
 #include "harness/suite.h"
 #include "results/journal.h"
@@ -25,8 +26,8 @@ enum { LIST_MAX = 64 };
 struct run_arguments {
     bool measure; /* the command is `run` */
     const char *suite, *one_case, *output, *resume, *bitsandbytes, *profile;
-    const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
-    size_t variant_count, axis_count, setting_count;
+    const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX], *plugins[LIST_MAX];
+    size_t variant_count, axis_count, setting_count, plugin_count;
     struct device device; /* as asked for */
     uint64_t seed;
     bool dry_run, verbose, quiet, force, one_at_a_time;
@@ -42,7 +43,8 @@ enum {
     KEY_DEVICE,
     KEY_FORCE,
     KEY_ONE_AT_A_TIME,
-    KEY_PROFILE
+    KEY_PROFILE,
+    KEY_PLUGIN
 };
 
 /* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
@@ -61,8 +63,11 @@ static const struct argp_option all_options[] = {
     {"dry-run", KEY_DRY_RUN, NULL, 0, "say what would run and about how long, and stop", 0},
     {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0,
      "load this bitsandbytes CPU library (or package folder) as a peer", 0},
+    {"plugin", KEY_PLUGIN, "FILE.so", 0,
+     "load the variants of this library (may be repeated); one that is refused makes the exit code 2", 0},
     {"device", KEY_DEVICE, "DEVICE", 0,
-     "cpu (the default); cuda, the first GPU, or cuda:N, cuda:UUID or cuda:NAME, with ,limit=SECONDS for a "
+     "cpu (the default), with ,limit=SECONDS for a call; cuda, the first GPU, or cuda:N, cuda:UUID or "
+     "cuda:NAME, with ,limit=SECONDS for a "
      "launch; "
      "all, every GPU; or the executor for CUDA variants: simt:fast or simt:checked, with ,schedule=N and "
      ",async=deferred|eager|random",
@@ -108,6 +113,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_BITSANDBYTES:
         a->bitsandbytes = value;
+        return 0;
+    case KEY_PLUGIN:
+        add(state, a->plugins, &a->plugin_count, value);
         return 0;
     case KEY_DEVICE:
         if (device_parse(value, &a->device) != STATUS_OK)
@@ -304,8 +312,8 @@ static void print_summary(const struct run_arguments *a, const struct work *w,
     size_t groups = 0;
     for (size_t i = 0; i < w->plan_count; i++)
         groups += w->plans[i].group_count;
-    printf("%zu pass, %zu fail, %zu mistrusted, %zu skipped", summary->pass, summary->fail + summary->faults,
-           summary->mistrusted, summary->skipped);
+    char text[RUN_SUMMARY_TEXT_MAX];
+    printf("%s", run_summary_text(summary, text));
     if (summary->groups_kept)
         printf(" (%zu of %zu groups were already recorded)", summary->groups_kept, groups);
     if (a->device.kind != DEVICE_CPU)
@@ -318,6 +326,7 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     struct work w = {0};
     struct run_summary summary = {0};
     json_t *environment = NULL;
+    size_t refused = plugins_load(argv[0], a->plugins, a->plugin_count);
     enum status s = bitsandbytes_load(a->bitsandbytes);
     if (s == STATUS_OK)
         s = cublas_register();
@@ -349,6 +358,9 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
                                   .one_at_a_time = a->one_at_a_time};
     s = run_plans(w.plans, w.plan_count, &options, &summary);
     print_summary(a, &w, &summary);
+    if (refused)
+        fprintf(stderr, "%s: %zu of the plugins asked for %s refused, see above\n", argv[0], refused,
+                refused == 1 ? "was" : "were");
     if (s == STATUS_OK && a->output)
         printf("results: %s\nreport:  nf4bench report %s -o report.html\n", a->output, a->output);
 
@@ -357,10 +369,13 @@ done:
     work_release(&w);
     if (s != STATUS_OK)
         return fail(argv[0], s);
-    if (a->dry_run || a->profile)
-        return 0;
-    if (summary.fail + summary.faults + summary.mistrusted)
+    bool only_asked = a->dry_run || a->profile;
+    if (!only_asked && run_wrong(&summary))
         return EXIT_WRONG;
+    if (refused)
+        return EXIT_USAGE;
+    if (only_asked)
+        return 0;
     return summary.pass == 0 && summary.groups_kept == 0 ? EXIT_NOTHING_RAN : 0;
 }
 

@@ -241,11 +241,11 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
     if (s == STATUS_OK) {
         struct run_options run = {
             .list_rows = a->verbose, .quiet = true, .no_repro_line = true, .first_failure = a->first_failure};
+        char counts[RUN_SUMMARY_TEXT_MAX];
         double start = clock_s();
         s = run_plan(&plan, &run, summary);
         if (s == STATUS_OK)
-            printf("%s: %zu pass, %zu fail, %zu mistrusted, %zu skipped, %.1f s\n", device_text,
-                   summary->pass, summary->fail, summary->mistrusted, summary->skipped, clock_s() - start);
+            printf("%s: %s, %.1f s\n", device_text, run_summary_text(summary, counts), clock_s() - start);
         plan_release(&plan);
     }
     suite_release(&suite);
@@ -419,7 +419,7 @@ int command_try(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", argv[0], status_message());
         return s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);
     }
-    bool wrong = fast.fail + fast.mistrusted + checked.fail + checked.mistrusted > 0;
+    bool wrong = run_wrong(&fast) + run_wrong(&checked) > 0;
     printf("%s: %s%s, %zu entries, %.1f s\n", a.file, wrong ? "WRONG" : "PASS",
            a.checked_only               ? " (checked build only)"
            : entry_count[ENTRY_CHECKED] ? ""

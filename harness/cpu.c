@@ -10,13 +10,13 @@
 
 static const struct {
     unsigned bit;
-    const char *name;
+    const char *name, *word;
 } feature_names[] = {
-    {CPU_AVX2, "AVX2"},
-    {CPU_FMA, "FMA"},
-    {CPU_F16C, "F16C"},
-    {CPU_AVX512, "AVX-512 F+BW+DQ+VL"},
-    {CPU_AVX512_BF16, "AVX512_BF16"},
+    {CPU_AVX2, "AVX2", "avx2"},
+    {CPU_FMA, "FMA", "fma"},
+    {CPU_F16C, "F16C", "f16c"},
+    {CPU_AVX512, "AVX-512 F+BW+DQ+VL", "avx512"},
+    {CPU_AVX512_BF16, "AVX512_BF16", "avx512_bf16"},
 };
 
 unsigned cpu_features(void)
@@ -46,6 +46,22 @@ const char *cpu_feature_names(unsigned missing, char *buffer, size_t size)
         }
     }
     return buffer;
+}
+
+const char *cpu_feature_parse(const char *words, unsigned *bits)
+{
+    *bits = 0;
+    for (words += strspn(words, " "); *words; words += strspn(words, " ")) {
+        size_t length = strcspn(words, " "), i = 0, count = sizeof feature_names / sizeof feature_names[0];
+        while (i < count &&
+               (strlen(feature_names[i].word) != length || memcmp(feature_names[i].word, words, length) != 0))
+            i++;
+        if (i == count)
+            return words;
+        *bits |= feature_names[i].bit;
+        words += length;
+    }
+    return NULL;
 }
 
 const char *cpu_model(void)

@@ -19,6 +19,10 @@ unsigned cpu_features(void);
 /* Writes the names of the features in `missing`, comma separated; returns buffer. */
 const char *cpu_feature_names(unsigned missing, char *buffer, size_t size);
 
+/* Reads words as plugins write them, "avx2 fma", separated by spaces. Returns NULL, or the first word that is
+ * none. */
+const char *cpu_feature_parse(const char *words, unsigned *bits);
+
 const char *cpu_model(void);       /* as the kernel names it; "unknown" if it does not */
 size_t cpu_last_level_cache(void); /* bytes, of one cache; 32 MiB when the system does not say */
 unsigned cpu_available(void);      /* processors this process may run on */

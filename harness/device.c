@@ -16,11 +16,12 @@ static const char *const async_words[SIMT_ASYNC_COUNT] = {
 
 static enum status unknown(const char *text)
 {
-    return status_fail(STATUS_USAGE,
-                       "no device '%s': there is cpu; cuda, cuda:N, cuda:UUID and cuda:NAME, with "
-                       ",limit=SECONDS; all (GPUs); "
-                       "simt:fast and simt:checked, with ,schedule=N and ,async=deferred|eager|random",
-                       text);
+    return status_fail(
+        STATUS_USAGE,
+        "no device '%s': there is cpu, with ,limit=SECONDS; cuda, cuda:N, cuda:UUID and cuda:NAME, with "
+        ",limit=SECONDS; all (GPUs); "
+        "simt:fast and simt:checked, with ,schedule=N and ,async=deferred|eager|random",
+        text);
 }
 
 /* If `text` begins with `word` and the word ends there: what comes after it. */
@@ -31,28 +32,31 @@ static const char *after_word(const char *text, const char *word)
                                                                                              : NULL;
 }
 
+/* ",limit=SECONDS", or nothing. */
+static bool parse_limit(const char *text, struct device *out)
+{
+    char *end = NULL;
+    if (!*text)
+        return true;
+    out->limit_s = strncmp(text, ",limit=", 7) == 0 ? strtod(text + 7, &end) : 0;
+    return out->limit_s > 0 && out->limit_s < 1e6 && end && !*end;
+}
+
 static enum status parse_gpu(const char *text, const char *which, struct device *out)
 {
     size_t length = strcspn(which, ",");
-    const char *limit = which[length] ? which + length : NULL;
     out->kind = DEVICE_CUDA;
     if (length >= sizeof out->which)
         return unknown(text);
     memcpy(out->which, which, length);
-    if (limit) {
-        char *end = NULL;
-        out->limit_s = strncmp(limit, ",limit=", 7) == 0 ? strtod(limit + 7, &end) : 0;
-        if (!(out->limit_s > 0 && out->limit_s < 1e6) || !end || *end)
-            return unknown(text);
-    }
-    return STATUS_OK;
+    return parse_limit(which + length, out) ? STATUS_OK : unknown(text);
 }
 
 enum status device_parse(const char *text, struct device *out)
 {
     *out = (struct device){.kind = DEVICE_CPU};
-    if (strcmp(text, "cpu") == 0)
-        return STATUS_OK;
+    if (after_word(text, "cpu"))
+        return parse_limit(text + 3, out) ? STATUS_OK : unknown(text);
     if (after_word(text, "all")) {
         out->all = true;
         return parse_gpu(text, text + 3, out);
@@ -92,12 +96,16 @@ enum status device_parse(const char *text, struct device *out)
 
 void device_format(const struct device *d, char text[DEVICE_TEXT_MAX])
 {
+    char limit[32] = "";
+    if (d->limit_s > 0)
+        snprintf(limit, sizeof limit, ",limit=%g", d->limit_s);
     if (d->kind == DEVICE_CUDA) {
-        char limit[32] = "";
-        if (d->limit_s > 0)
-            snprintf(limit, sizeof limit, ",limit=%g", d->limit_s);
         snprintf(text, DEVICE_TEXT_MAX, "%s%s%s%s", d->all ? "all" : "cuda", d->which[0] ? ":" : "", d->which,
                  limit);
+        return;
+    }
+    if (d->kind == DEVICE_CPU) {
+        snprintf(text, DEVICE_TEXT_MAX, "cpu%s", limit);
         return;
     }
     char schedule[32] = "", async[24] = "";
@@ -105,11 +113,7 @@ void device_format(const struct device *d, char text[DEVICE_TEXT_MAX])
         snprintf(schedule, sizeof schedule, ",schedule=%llu", (unsigned long long)d->schedule);
     if (d->fixed_async)
         snprintf(async, sizeof async, ",async=%s", async_words[d->async]);
-    snprintf(text, DEVICE_TEXT_MAX, "%s%s%s",
-             d->kind == DEVICE_CPU ? "cpu"
-             : d->checked          ? "simt:checked"
-                                   : "simt:fast",
-             schedule, async);
+    snprintf(text, DEVICE_TEXT_MAX, "%s%s%s", d->checked ? "simt:checked" : "simt:fast", schedule, async);
 }
 
 void device_schedule(const struct device *d, uint64_t launch, uint64_t *schedule, enum simt_async *async)

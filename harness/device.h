@@ -3,6 +3,7 @@
  * its own.
  *
  *   cpu                    this machine's CPU: the C variants
+ *      [,limit=SECONDS]    a call, or a timed sample, that takes longer has hung. Default: 60.
  *   simt[:fast|:checked]   the CUDA variants under the executor (simt/simt.h): verdicts, no times. checked
  * also looks for races, out-of-bounds and the like, and is slower.
  *      [,schedule=N]       always schedule N (0: in order). Default: every launch has another one.
@@ -30,6 +31,8 @@ enum device_kind { DEVICE_CPU, DEVICE_SIMT, DEVICE_CUDA };
 
 enum { DEVICE_TEXT_MAX = 128 };
 
+#define CPU_LIMIT_S 60.0
+
 struct cuda_server;
 
 struct device {
@@ -44,8 +47,8 @@ struct device {
     bool all;                   /* every GPU: device_open() makes one device for each */
     struct gpu gpu;             /* set by device_open() */
     struct cuda_server *server; /* set by device_open(), owned */
+    double limit_s;             /* of a call or launch; 0: CPU_LIMIT_S, SIMT_LIMIT_S, CUDA_LIMIT_S */
     /* DEVICE_SIMT, DEVICE_CUDA: */
-    double limit_s;    /* of a launch; 0: SIMT_LIMIT_S, CUDA_LIMIT_S */
     uint64_t launches; /* so far; picks schedule and async where they are not fixed */
 };
 

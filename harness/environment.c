@@ -12,6 +12,7 @@
 #include "build_info.h"
 #include "git_revision.h"
 #include "harness/cpu.h"
+#include "harness/provider/plugin.h"
 
 /* The first line of a small file, or "" when there is none. */
 static const char *first_line(const char *path, char *line, int size)
@@ -96,7 +97,7 @@ json_t *environment_json(const struct device *devices, size_t count, int argc, c
     json_t *e = json_pack(
         "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:s, s:s, "
         "s:o, "
-        "s:s}",
+        "s:s, s:o}",
         "tool_version", NF4BENCH_VERSION, "git_revision", NF4BENCH_GIT_REVISION, "git_dirty",
         NF4BENCH_GIT_DIRTY, "compiler", NF4BENCH_COMPILER, "build_type", NF4BENCH_BUILD_TYPE, "build_flags",
         NF4BENCH_BUILD_FLAGS, "sanitizers", NF4BENCH_SANITIZERS, "started_utc", started, "device",
@@ -107,6 +108,6 @@ json_t *environment_json(const struct device *devices, size_t count, int argc, c
         (json_int_t)cpu_available(), "last_level_cache_bytes", (json_int_t)cpu_last_level_cache(),
         "memory_available_bytes", (json_int_t)cpu_memory_available(), "load_average_at_start", load[0],
         "system", system.sysname, "system_release", system.release, "argv", arguments(argc, argv),
-        "directory", directory);
+        "directory", directory, "plugins", plugins_json());
     return e;
 }

@@ -70,6 +70,7 @@ static const struct kernel table[] = {
 #include "kernels/kernels.inc"
 };
 
+enum { ADDED_MAX = 1024 };
 static struct kernel *added;
 static size_t added_count;
 
@@ -93,7 +94,6 @@ const struct kernel *kernel_find(const char *name)
 
 enum status kernel_add(const struct kernel *k)
 {
-    enum { ADDED_MAX = 1024 };
     if (kernel_find(k->name))
         return status_fail(STATUS_INPUT, "variant %s from %s: the name is taken", k->name, k->source);
     /* Never moved, so that pointers handed out stay good. */
@@ -104,6 +104,11 @@ enum status kernel_add(const struct kernel *k)
                            k->name, k->source, ADDED_MAX);
     added[added_count++] = *k;
     return STATUS_OK;
+}
+
+size_t kernel_room(void)
+{
+    return ADDED_MAX - added_count;
 }
 
 bool kernel_takes_repacked(const struct kernel *k)
@@ -162,7 +167,8 @@ const char *kernel_unavailable(const struct kernel *k, const struct device *devi
     }
     if (device->kind == DEVICE_CUDA)
         return unavailable_on_gpu(k, &device->gpu, reason);
-    if (k->backend == BACKEND_CUDA && !k->entries[device->checked ? ENTRY_CHECKED : ENTRY_FAST]) {
+    const struct entry *entry = k->entries[device->checked ? ENTRY_CHECKED : ENTRY_FAST];
+    if (k->backend == BACKEND_CUDA && !(entry && entry->run)) {
         snprintf(reason, KERNEL_REASON_MAX, "this build has no %s host code for CUDA kernels",
                  device->checked ? "checked" : "fast");
         return reason;

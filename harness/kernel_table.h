@@ -71,6 +71,7 @@ const struct kernel *kernel_at(size_t i);
 const struct kernel *kernel_find(const char *name); /* NULL if there is none */
 /* Adds a copy of *k (its strings are kept by pointer). A name that is taken is refused. */
 enum status kernel_add(const struct kernel *k) WARN_UNUSED_RESULT;
+size_t kernel_room(void); /* how many more can be added */
 
 /* True if k takes W repacked (kernels/kernel.h): its name has that knob. It is then in the layout track of
  * such variants, not in that of those that take a checkpoint's bytes. */

@@ -51,9 +51,10 @@ struct measure_row {
     struct paired_ratio
         ceiling_fraction; /* ceiling time / this row's time; ratio NAN for the ceiling itself */
     bool precise;
-    char fault[160]; /* "" or what was wrong with a timed output, or how a timed call ended */
-    bool ended;      /* no more samples are taken of it */
-    bool ours;       /* the fault is the harness's or the device's, not the variant's */
+    char fault[160];    /* "" or what was wrong with a timed output, or how a timed call ended */
+    bool ended;         /* no more samples are taken of it */
+    bool ours;          /* the fault is the harness's or the device's, not the variant's */
+    bool crashed, hung; /* the fault is that */
     /* GPUs: */
     struct gpu_code code;
     struct nvml_sensors sensors; /* the clock and, of every 16th round, the rest; `reasons` of all */

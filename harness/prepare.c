@@ -8,6 +8,7 @@
 #include "harness/cpu.h"
 #include "harness/random.h"
 #include "harness/safetensors.h"
+#include "harness/watch.h"
 #include "harness/weights.h"
 #include "reference/int4.h"
 #include "reference/repack.h"
@@ -451,7 +452,10 @@ enum status operands_prepare_for(const struct operands *o, size_t i, const struc
     if (!k->prepare)
         return STATUS_OK;
     struct gemm_args args = operands_gemm_args(o, i);
-    return k->prepare(&args, prepared);
+    watch_begin(k, "the preparation of its weights");
+    enum status s = k->prepare(&args, prepared);
+    watch_end();
+    return s;
 }
 
 bool operands_intact(const struct operands *o, size_t i, char *what, size_t size)

@@ -1,15 +1,9 @@
 #include "harness/run.h"
 
-#include <errno.h>
-#include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <omp.h>
 
@@ -23,6 +17,7 @@
 #include "harness/progress.h"
 #include "harness/random.h"
 #include "harness/verify.h"
+#include "harness/workers.h"
 #include "results/journal.h"
 #include "results/store.h"
 
@@ -34,15 +29,39 @@ struct group_records {
     size_t count, capacity;
 };
 
+/* What a person was told of a row: its verdict, then what came of its times. */
+enum told { TOLD_VERDICT, TOLD_COLD, TOLD_HOT, TOLD_COUNT };
+
+/* What is done of a plan, in memory that outlives the process that did it. */
+struct done {
+    struct run_summary summary; /* of groups that ended */
+    size_t group;               /* the last one that was begun; SIZE_MAX: none */
+    size_t row_max;             /* rows in a group, at most */
+    size_t size;                /* bytes of all this */
+    bool told[]; /* [row_max][TOLD_COUNT] of that group: a group that is begun again repeats nothing */
+};
+
+/* A variant that is not called any more. */
+struct given_up {
+    const struct kernel *kernel;
+    enum verdict verdict;
+    char reason[200];
+    size_t group; /* where that was seen */
+};
+
 struct runner {
     const struct plan *plan;
-    size_t first_group; /* its groups are numbered from here */
-    bool together;      /* with others: says of which device it speaks */
-    unsigned threads;   /* for the harness's own work, beside a device that is not the CPU */
+    char name[DEVICE_TEXT_MAX]; /* "" where it is the only one */
+    size_t first_group;         /* its groups are numbered from here */
+    bool together;              /* with others: says of which device it speaks */
+    unsigned threads;           /* for the harness's own work, beside a device that is not the CPU */
     const struct run_options *options;
-    struct run_summary *summary;
+    struct run_summary summary;     /* with what of a group in work is counted already */
     struct journal_writer *journal; /* NULL: not recorded */
-    bool *kept;                     /* [group_count] already in the journal */
+    bool *kept;                     /* [group_count] in the journal, or done; shared as `done` is */
+    struct done *done;
+    struct given_up *given_up;
+    size_t given_up_count;
     struct verifier *verifier;
     struct measure_state measure;
     struct progress progress;
@@ -240,12 +259,15 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
 
 /* ---- telling a person ---- */
 
-static void print_row(struct runner *run, const struct plan_group *g, const struct kernel *k,
+static void print_row(struct runner *run, const struct plan_group *g, size_t row, enum told kind,
                       enum verdict verdict, const char *reason, const char *detail)
 {
+    const struct kernel *k = g->rows[row].kernel;
     bool wrong = verdict != VERDICT_PASS && verdict != VERDICT_SKIPPED;
-    if (!wrong && !run->options->list_rows)
+    bool *told = &run->done->told[row * TOLD_COUNT + kind];
+    if (*told || (!wrong && !run->options->list_rows))
         return;
+    *told = true;
     char text[PROBLEM_TEXT_MAX], device[DEVICE_TEXT_MAX];
     problem_format(&g->problem, text, sizeof text);
     device_format(run->plan->device, device);
@@ -259,8 +281,8 @@ static void print_row(struct runner *run, const struct plan_group *g, const stru
     }
     if (wrong && !run->options->no_repro_line)
         printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u%s%s\n", text,
-               k->name, g->threads, run->plan->device->kind == DEVICE_CPU ? "" : " --device ",
-               run->plan->device->kind == DEVICE_CPU ? "" : device);
+               k->name, g->threads, strcmp(device, "cpu") == 0 ? "" : " --device ",
+               strcmp(device, "cpu") == 0 ? "" : device);
     fflush(stdout);
 }
 
@@ -281,13 +303,54 @@ static enum status no_memory(void)
 
 static bool stop_early(const struct runner *run)
 {
-    return run->options->first_failure && run->summary->fail + run->summary->mistrusted > 0;
+    return run->options->first_failure && run_wrong(&run->summary) > 0;
+}
+
+static void count_row(struct run_summary *s, enum verdict verdict)
+{
+    switch (verdict) {
+    case VERDICT_PASS:
+        s->pass++;
+        break;
+    case VERDICT_SKIPPED:
+        s->skipped++;
+        break;
+    case VERDICT_MISTRUSTED:
+        s->mistrusted++;
+        break;
+    case VERDICT_CRASHED:
+        s->crashed++;
+        break;
+    case VERDICT_TIMEOUT:
+        s->hung++;
+        break;
+    default:
+        s->fail++;
+    }
+}
+
+/* Whether k was given up; then *out is what that makes of its row in group `index`. */
+static bool is_given_up(const struct runner *run, size_t index, const struct kernel *k,
+                        struct verification *out)
+{
+    for (size_t i = 0; i < run->given_up_count; i++) {
+        const struct given_up *g = &run->given_up[i];
+        if (g->kernel != k)
+            continue;
+        *out = (struct verification){.verdict = g->verdict, .first_mismatch = -1};
+        SET_TEXT(out->check, g->verdict == VERDICT_CRASHED ? "crash" : "hang");
+        snprintf(out->reason, sizeof out->reason, "%s%s", g->group == index ? "" : "not called after ",
+                 g->reason);
+        return true;
+    }
+    return false;
 }
 
 /* `skip_all`: why no row of the group can run, or "". */
-static enum status verify_rows(struct runner *run, const struct plan_group *g, struct operands *o,
-                               const char *skip_all, struct verification *results)
+static enum status verify_rows(struct runner *run, size_t index, struct operands *o, const char *skip_all,
+                               struct verification *results)
 {
+    const struct plan_group *g = &run->plan->groups[index];
     enum status s = STATUS_OK;
     for (size_t i = 0; i < g->row_count && s == STATUS_OK && !stop_early(run); i++) {
         const struct plan_row *row = &g->rows[i];
@@ -296,34 +359,23 @@ static enum status verify_rows(struct runner *run, const struct plan_group *g, s
         if (row->skip || *skip_all) {
             results[i] = (struct verification){.verdict = VERDICT_SKIPPED, .first_mismatch = -1};
             SET_TEXT(results[i].reason, row->skip ? row->skip : skip_all);
-        } else {
+        } else if (!is_given_up(run, index, row->kernel, &results[i])) {
             progress_update(&run->progress, 0.3 * (double)i / (double)g->row_count, row->kernel->name);
             s = verify(run->verifier, row->kernel, o, &results[i]);
         }
         if (s != STATUS_OK)
             return s;
         char what[160];
-        if (results[i].verdict == VERDICT_FAIL && !operands_intact(o, 0, what, sizeof what)) {
+        if (results[i].verdict != VERDICT_PASS && results[i].verdict != VERDICT_SKIPPED &&
+            !operands_intact(o, 0, what, sizeof what)) {
             /* It wrote where it must not: the next variant gets fresh operands. */
             struct problem p = o->problem;
             size_t copies = o->copies;
             operands_release(o);
             s = operands_init(&p, copies, run->plan->device, o);
         }
-        print_row(run, g, row->kernel, results[i].verdict, results[i].reason, results[i].detail);
-        switch (results[i].verdict) {
-        case VERDICT_PASS:
-            run->summary->pass++;
-            break;
-        case VERDICT_SKIPPED:
-            run->summary->skipped++;
-            break;
-        case VERDICT_MISTRUSTED:
-            run->summary->mistrusted++;
-            break;
-        default:
-            run->summary->fail++;
-        }
+        print_row(run, g, i, TOLD_VERDICT, results[i].verdict, results[i].reason, results[i].detail);
+        count_row(&run->summary, results[i].verdict);
     }
     return s;
 }
@@ -334,6 +386,7 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
                                   struct group_records *records, struct measure_group *timed)
 {
     const struct plan_group *g = &run->plan->groups[index];
+    const enum told told = regime == REGIME_HOT ? TOLD_HOT : TOLD_COLD;
     *timed = (struct measure_group){.operands = o, .regime = regime};
     timed->rows = calloc(g->row_count + CEILING_COUNT, sizeof *timed->rows);
     size_t *plan_row = calloc(g->row_count, sizeof *plan_row);
@@ -373,15 +426,18 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
                                             timed->against->summary.median,
                                             ceiling_bytes(timed->against->ceiling, &g->problem)};
             if (m->fault[0]) {
-                v.verdict = m->ours ? VERDICT_MISTRUSTED : VERDICT_FAIL;
+                v.verdict = m->ours      ? VERDICT_MISTRUSTED
+                            : m->hung    ? VERDICT_TIMEOUT
+                            : m->crashed ? VERDICT_CRASHED
+                                         : VERDICT_FAIL;
                 SET_TEXT(v.check, "timed_output");
                 SET_TEXT(v.reason, m->fault);
-                run->summary->faults++;
-                print_row(run, g, m->kernel, v.verdict, m->fault, "");
+                run->summary.faults++;
+                print_row(run, g, plan_row[i], told, v.verdict, m->fault, "");
             } else if (o->device->kind == DEVICE_CUDA) {
                 v.verdict = judge_times(r, &against, v.reason, sizeof v.reason);
                 if (v.verdict != VERDICT_PASS)
-                    print_row(run, g, m->kernel, v.verdict, v.reason, "");
+                    print_row(run, g, plan_row[i], told, v.verdict, v.reason, "");
             }
             set_verification(r, &v);
         } else {
@@ -403,15 +459,17 @@ static enum status run_group(struct runner *run, size_t index)
     struct measure_group timed[2] = {{0}, {0}};
     struct verification *results = calloc(g->row_count, sizeof *results);
     char text[PROBLEM_TEXT_MAX], line[128];
-    size_t pass_before = run->summary->pass, fail_before = run->summary->fail + run->summary->mistrusted;
+    size_t pass_before = run->summary.pass, wrong_before = run_wrong(&run->summary);
     double start = clock_s();
     enum status s = results ? STATUS_OK : no_memory();
 
+    if (run->done->group != index)
+        memset(run->done->told, 0, run->done->row_max * TOLD_COUNT * sizeof run->done->told[0]);
+    run->done->group = index;
     problem_format(&g->problem, text, sizeof text);
     if (run->together) {
-        char device[DEVICE_TEXT_MAX], label[sizeof text + sizeof device + 2];
-        device_format(run->plan->device, device);
-        snprintf(label, sizeof label, "%s: %s", device, text);
+        char label[sizeof text + sizeof run->name + 2];
+        snprintf(label, sizeof label, "%s: %s", run->name, text);
         progress_step(&run->progress, g->expected_s, label);
     } else {
         progress_step(&run->progress, g->expected_s, text);
@@ -437,7 +495,7 @@ static enum status run_group(struct runner *run, size_t index)
     nvtx_push(text);
     nvtx_push("verify");
     if (s == STATUS_OK)
-        s = verify_rows(run, g, &operands, too_large, results);
+        s = verify_rows(run, index, &operands, too_large, results);
     nvtx_pop();
     const bool asked[2] = {g->cold, g->hot};
     for (int i = 0; i < 2 && s == STATUS_OK; i++)
@@ -469,9 +527,11 @@ static enum status run_group(struct runner *run, size_t index)
         s = appended != STATUS_OK ? appended : s;
     }
     if (complete && s == STATUS_OK) {
-        run->summary->groups_done++;
-        snprintf(line, sizeof line, "%zu pass, %zu fail, %.1f s", run->summary->pass - pass_before,
-                 run->summary->fail + run->summary->mistrusted - fail_before, clock_s() - start);
+        run->kept[index] = true;
+        run->summary.groups_done++;
+        run->done->summary = run->summary;
+        snprintf(line, sizeof line, "%zu pass, %zu fail, %.1f s", run->summary.pass - pass_before,
+                 run_wrong(&run->summary) - wrong_before, clock_s() - start);
         progress_step_done(&run->progress, run->options->quiet ? NULL : line);
     }
     for (int i = 0; i < 2; i++)
@@ -532,6 +592,13 @@ static enum status open_journal(const char *path, const struct plan *plans, cons
                         "changed since this run "
                         "began; finish it with the same, or start anew",
                         path);
+    const json_t *plugins = json_object_get(header, "plugins");
+    if (s == STATUS_OK && plugins && !json_equal(plugins, json_object_get(options->environment, "plugins")))
+        s = status_fail(
+            STATUS_INPUT,
+            "%s: the plugins, or their files, have changed since this run began; finish it with the same, "
+            "or start anew",
+            path);
     for (size_t i = 0; i < done.row_count && s == STATUS_OK; i++) {
         size_t group = done.rows[i].group_id / 4;
         if (group >= t->groups) {
@@ -549,13 +616,15 @@ static enum status open_journal(const char *path, const struct plan *plans, cons
 
 /* ---- a plan, and several ---- */
 
-/* Runs the groups of one plan that are not kept. */
-static enum status run_groups(struct runner *run)
+/* Runs the groups of one plan that are not kept. Again, after a process that did so was lost. */
+static enum status run_groups(void *context)
 {
+    struct runner *run = context;
     const struct plan *plan = run->plan;
     double expected = 0;
     size_t steps = 0;
     uint64_t launches = plan->device->launches;
+    run->summary = run->done->summary;
     run->verifier = verifier_new();
     enum status s = run->verifier ? STATUS_OK : no_memory();
     for (size_t i = 0; i < plan->group_count; i++) {
@@ -572,17 +641,37 @@ static enum status run_groups(struct runner *run)
     nvtx_pop();
     progress_clear(&run->progress);
     verifier_free(run->verifier);
-    run->summary->launches += plan->device->launches - launches;
+    run->summary.launches += plan->device->launches - launches;
+    run->done->summary = run->summary;
     return s;
 }
 
-/* What a worker process says at its end, in memory that it shares with its parent. */
-struct worker {
-    struct run_summary summary;
-    enum status status;
-    bool ended;
-    char message[1024];
-};
+/* In a process of its own, which takes what runs for the device with it. */
+static enum status run_groups_apart(void *context)
+{
+    const struct runner *run = context;
+    enum status s = run_groups(context);
+    device_stop(run->plan->device);
+    return s;
+}
+
+/* The group in work is begun again without k, of whose row nothing has been told yet that counts. */
+static enum status give_up(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
+{
+    struct runner *run = context;
+    const struct plan_group *g = &run->plan->groups[run->done->group];
+    struct given_up *grown = realloc(run->given_up, (run->given_up_count + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory();
+    run->given_up = grown;
+    struct given_up *one = &grown[run->given_up_count++];
+    *one = (struct given_up){.kernel = k, .verdict = verdict, .group = run->done->group};
+    SET_TEXT(one->reason, reason);
+    for (size_t row = 0; row < g->row_count; row++)
+        if (g->rows[row].kernel == k)
+            run->done->told[row * TOLD_COUNT + TOLD_VERDICT] = false;
+    return STATUS_OK;
+}
 
 static void add_summary(struct run_summary *to, const struct run_summary *from)
 {
@@ -591,77 +680,76 @@ static void add_summary(struct run_summary *to, const struct run_summary *from)
     to->fail += from->fail;
     to->mistrusted += from->mistrusted;
     to->skipped += from->skipped;
+    to->crashed += from->crashed;
+    to->hung += from->hung;
     to->faults += from->faults;
     to->groups_done += from->groups_done;
 }
 
-_Noreturn static void work(struct runner *run, struct worker *w, pid_t parent)
+size_t run_wrong(const struct run_summary *s)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1);
-    run->summary = &w->summary;
-    w->status = run_groups(run);
-    snprintf(w->message, sizeof w->message, "%s", status_message());
-    w->ended = true;
-    fflush(stdout);
-    fflush(stderr);
-    device_stop(run->plan->device);
-    _exit(0);
+    return s->fail + s->faults + s->mistrusted + s->crashed + s->hung;
 }
 
-/* One process for each plan, all at once. The worst status, with its message, is the answer: an error before
- * an interrupt. */
-static enum status run_workers(struct runner *runners, size_t count, struct run_summary *summary)
+const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_TEXT_MAX])
 {
-    enum status status = STATUS_OK;
-    struct worker *workers =
-        mmap(NULL, count * sizeof *workers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    pid_t *pids = calloc(count, sizeof *pids), parent = getpid();
-    if (workers == MAP_FAILED || !pids) {
-        free(pids);
+    int n = snprintf(text, RUN_SUMMARY_TEXT_MAX, "%zu pass, %zu fail, %zu mistrusted, %zu skipped", s->pass,
+                     s->fail + s->faults, s->mistrusted, s->skipped);
+    if (s->crashed + s->hung)
+        snprintf(text + n, RUN_SUMMARY_TEXT_MAX - (size_t)n, ", %zu crashed and %zu hung, which is wrong",
+                 s->crashed, s->hung);
+    return text;
+}
+
+static void *shared_alloc(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static struct done *done_new(const struct plan *plan)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < plan->group_count; i++)
+        rows = plan->groups[i].row_count > rows ? plan->groups[i].row_count : rows;
+    size_t size = sizeof(struct done) + rows * TOLD_COUNT * sizeof(bool);
+    struct done *d = shared_alloc(size);
+    if (d) {
+        d->group = SIZE_MAX;
+        d->row_max = rows;
+        d->size = size;
+    }
+    return d;
+}
+
+static void runners_free(struct runner *runners, size_t count)
+{
+    for (size_t i = 0; runners && i < count; i++) {
+        if (runners[i].done)
+            munmap(runners[i].done, runners[i].done->size);
+        free(runners[i].given_up);
+    }
+    free(runners);
+}
+
+/* Runners [begin, end), each in a process of its own, all at once. */
+static enum status run_apart(struct runner *runners, size_t begin, size_t end)
+{
+    struct worker *workers = calloc(end - begin, sizeof *workers);
+    if (!workers)
         return no_memory();
+    for (size_t i = begin; i < end; i++) {
+        const struct device *d = runners[i].plan->device;
+        /* Other devices have processes of their own for what a variant does. */
+        workers[i - begin] = (struct worker){.name = runners[i].name,
+                                             .context = &runners[i],
+                                             .run = run_groups_apart,
+                                             .give_up = d->kind == DEVICE_CPU ? give_up : NULL,
+                                             .limit_s = d->limit_s > 0 ? d->limit_s : CPU_LIMIT_S};
     }
-    fflush(stdout);
-    fflush(stderr);
-    for (size_t i = 0; i < count; i++) {
-        pids[i] = fork();
-        if (pids[i] == 0)
-            work(&runners[i], &workers[i], parent);
-    }
-    for (size_t i = 0; i < count; i++) {
-        int ended = 0;
-        /* An interrupt of the terminal reaches the workers as well; one that was sent to us does not. */
-        bool told = false;
-        while (pids[i] > 0) {
-            pid_t gone = waitpid(pids[i], &ended, WNOHANG);
-            if (gone == pids[i] || (gone < 0 && errno != EINTR))
-                break;
-            if (interrupt_pending() && !told) {
-                for (size_t j = i; j < count; j++)
-                    if (pids[j] > 0)
-                        kill(pids[j], SIGTERM);
-                told = true;
-            }
-            usleep(20000);
-        }
-        const struct worker *w = &workers[i];
-        add_summary(summary, &w->summary);
-        char device[DEVICE_TEXT_MAX];
-        device_format(runners[i].plan->device, device);
-        enum status s = w->status;
-        if (pids[i] < 0)
-            s = status_fail(STATUS_IO, "%s: no process: %s", device, strerror(errno));
-        else if (!w->ended)
-            s = status_fail(STATUS_INTERNAL, "%s: its process ended early (wait status 0x%x)", device, ended);
-        else if (s != STATUS_OK)
-            s = status_fail(s, "%s: %s", device, w->message);
-        if (s != STATUS_OK && (status == STATUS_OK || status == STATUS_INTERRUPTED))
-            status = s;
-    }
-    munmap(workers, count * sizeof *workers);
-    free(pids);
-    return status;
+    enum status s = workers_run(workers, end - begin);
+    free(workers);
+    return s;
 }
 
 static enum status run_all(const struct plan *plans, size_t count, const struct run_options *options,
@@ -678,16 +766,23 @@ static enum status run_all(const struct plan *plans, size_t count, const struct 
                                      .together = together,
                                      .threads = threads ? threads : 1,
                                      .options = options,
-                                     .summary = summary,
                                      .journal = journal,
-                                     .kept = kept + first};
+                                     .kept = kept + first,
+                                     .done = done_new(&plans[i])};
+        if (together)
+            device_format(plans[i].device, runners[i].name);
         first += plans[i].group_count;
-        if (!together)
-            s = run_groups(&runners[i]);
+        if (!runners[i].done)
+            s = no_memory();
+        else if (!together)
+            s = plans[i].device->kind == DEVICE_CPU ? run_apart(runners, i, i + 1) : run_groups(&runners[i]);
     }
     if (s == STATUS_OK && together)
-        s = run_workers(runners, count, summary);
-    free(runners);
+        s = run_apart(runners, 0, count);
+    for (size_t i = 0; runners && i < count; i++)
+        if (runners[i].done)
+            add_summary(summary, &runners[i].done->summary);
+    runners_free(runners, count);
     return s;
 }
 
@@ -697,7 +792,7 @@ enum status run_plans(const struct plan *plans, size_t count, const struct run_o
     char journal_path[PATH_TEXT_MAX];
     struct journal_writer *journal = NULL;
     struct totals t = add_up(plans, count);
-    bool *kept = calloc(t.groups, sizeof *kept);
+    bool *kept = shared_alloc(t.groups * sizeof *kept);
     *summary = (struct run_summary){0};
     enum status s = kept ? STATUS_OK : no_memory();
     if (s == STATUS_OK && options->output) {
@@ -728,7 +823,8 @@ enum status run_plans(const struct plan *plans, size_t count, const struct run_o
                             "interrupted: the rows so far are in %s; go on with `nf4bench run --resume %s`",
                             options->output, options->output);
     }
-    free(kept);
+    if (kept)
+        munmap(kept, t.groups * sizeof *kept);
     return s;
 }
 

@@ -27,9 +27,20 @@ struct run_options {
 struct run_summary {
     uint64_t launches;                      /* of variants, on devices that count them */
     size_t pass, fail, mistrusted, skipped; /* rows (variant x problem) */
+    size_t crashed, hung;                   /* rows as well, none of them a fail */
     size_t faults;                          /* rows whose timed output was wrong */
     size_t groups_done, groups_kept;        /* kept: already in the journal */
 };
+
+/* Rows that are not right: of these there must be none. */
+size_t run_wrong(const struct run_summary *s);
+enum { RUN_SUMMARY_TEXT_MAX = 256 };
+/* "3 pass, 1 fail ..."; returns text. */
+const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_TEXT_MAX]);
+
+/* On the CPU, groups are run in a process of its own (workers.h): a variant that crashes, or whose call takes
+ * longer than the device's limit, ends that and not the run. The group is begun again without it, and its
+ * rows in that and all later groups are CRASHED or TIMEOUT. */
 
 /* Each plan has a device of its own. Several run at the same time, each in a process of its own, into the one
  * `output`; which device a row ran on is in its columns. As run_plan() otherwise. */

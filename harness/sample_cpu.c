@@ -13,6 +13,7 @@
 #include "harness/clock.h"
 #include "harness/random.h"
 #include "harness/stats.h"
+#include "harness/watch.h"
 
 enum {
     PLACES = 32, /* looked at in every timed output */
@@ -38,13 +39,13 @@ static void *prepared_for(const struct cpu_sampling *s, size_t row, size_t set)
     return s->prepared[row * s->base.group->operands->copies + set];
 }
 
-/* One call of a row on a set; the ceiling touches the bytes of that set. */
-static void call(struct cpu_sampling *s, size_t row, size_t set)
+/* One call of a row on a set; the ceiling touches the bytes of that set. Within watch_row(). */
+static void call_bare(struct cpu_sampling *s, size_t row, size_t set)
 {
     const struct operands *o = s->base.group->operands;
     const struct operand_set *bytes = &o->sets[set];
     if (!row_is_ceiling(s->base.group, row)) {
-        call_kernel(o, set, s->base.group->rows[row].kernel, prepared_for(s, row, set), NULL);
+        call_cpu(o, set, s->base.group->rows[row].kernel, prepared_for(s, row, set));
     } else if (s->base.group->rows[row].ceiling == CEILING_FILL) {
         ceiling_fill(bytes->out.data, bytes->out.size, s->base.group->regime == REGIME_COLD);
     } else {
@@ -52,6 +53,20 @@ static void call(struct cpu_sampling *s, size_t row, size_t set)
         const struct buffer *scales = o->problem.nested ? &bytes->absmax_code : &bytes->absmax;
         s->sink += ceiling_read(scales->data, scales->size);
     }
+}
+
+/* A ceiling is no variant: it is not watched. */
+static void watch_row(const struct cpu_sampling *s, size_t row, const char *what)
+{
+    if (!row_is_ceiling(s->base.group, row))
+        watch_begin(s->base.group->rows[row].kernel, what);
+}
+
+static void call(struct cpu_sampling *s, size_t row, size_t set)
+{
+    watch_row(s, row, "a call before or after timing");
+    call_bare(s, row, set);
+    watch_end();
 }
 
 /* ---- timed outputs ---- */
@@ -122,16 +137,18 @@ static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
 {
     struct measure_row *r = &s->base.group->rows[row];
     size_t set = 0;
+    watch_row(s, row, "a timed sample"); /* as a whole: nothing of ours is between the calls */
     if (s->base.group->regime == REGIME_COLD)
         set = s->next_set++ % s->base.group->operands->copies;
     else
-        call(s, row, set); /* the others have been there since: warm up again */
+        call_bare(s, row, set); /* the others have been there since: warm up again */
     if (!row_is_ceiling(s->base.group, row))
         poison_places(s, set);
     double start = clock_us();
     for (size_t i = 0; i < r->calls_per_sample; i++)
-        call(s, row, set);
+        call_bare(s, row, set);
     double end = clock_us();
+    watch_end();
     look_at_places(s, row, set, round);
     return (end - start) / (double)r->calls_per_sample;
 }

@@ -103,7 +103,11 @@ bool check_call(struct check *c, const struct operands *o, const void *prepared)
     if (!call_kernel(o, 0, c->kernel, prepared, &fault)) {
         if (fault.status != STATUS_OK)
             c->verifier->broken = status_fail(fault.status, "%s: %s", fault.device, fault.text);
-        c->out->verdict = fault.skip ? VERDICT_SKIPPED : fault.ours ? VERDICT_MISTRUSTED : VERDICT_FAIL;
+        c->out->verdict = fault.skip      ? VERDICT_SKIPPED
+                          : fault.ours    ? VERDICT_MISTRUSTED
+                          : fault.endless ? VERDICT_TIMEOUT
+                          : fault.crashed ? VERDICT_CRASHED
+                                          : VERDICT_FAIL;
         snprintf(c->out->check, sizeof c->out->check, "%s", c->name);
         snprintf(c->out->reason, sizeof c->out->reason, "%s: %s, under --device %s", c->name, fault.word,
                  fault.device);

@@ -92,7 +92,7 @@ typedef repack_fn unrepack_fn;
 
 /* Prototypes from the table: a definition of another signature does not compile. (For .cu files
  * device/cuda.h sees to that.) */
-#ifndef __cplusplus
+#if !defined(__cplusplus) && !defined(NF4BENCH_NO_KERNEL_PROTOTYPES)
 #define KERNEL(name, source, op, ...) op##_fn name;
 #include "kernels/kernels.inc"
 #endif

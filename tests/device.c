@@ -5,6 +5,7 @@
 TEST(device, texts_are_read_and_written)
 {
     static const char *const same[] = {"cpu",
+                                       "cpu,limit=2.5",
                                        "simt:fast",
                                        "simt:checked",
                                        "simt:checked,schedule=7",
@@ -36,6 +37,9 @@ TEST(device, wrong_texts_are_refused_with_what_there_is)
     static const char *const wrong[] = {"",
                                         "gpu",
                                         "cpu,schedule=1",
+                                        "cpu,limit=0",
+                                        "cpu,limit=1s",
+                                        "cpux",
                                         "simt:slow",
                                         "simt:fast,",
                                         "simt,schedule=",

@@ -22,6 +22,7 @@ bool cuda_ask(const struct operands *o, enum cuda_request request, struct call_f
     if (outcome == CUDA_HUNG || outcome == CUDA_CRASHED) {
         fault->ours = !c->by_kernel;
         fault->endless = outcome == CUDA_HUNG && c->by_kernel;
+        fault->crashed = outcome == CUDA_CRASHED && c->by_kernel;
         word = outcome == CUDA_HUNG ? "hang" : "crash";
     } else if (c->status == STATUS_LIMIT) {
         fault->ours = false;

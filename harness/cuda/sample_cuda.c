@@ -50,6 +50,8 @@ static void end_row(struct cuda_sampling *s, size_t row, const char *when, const
     if (r->fault[0])
         return;
     r->ours = f->ours;
+    r->crashed = f->crashed;
+    r->hung = f->endless;
     snprintf(r->fault, sizeof r->fault, "%s: %s: %.120s", when, f->word, f->text);
 }
 

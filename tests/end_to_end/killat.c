@@ -3,10 +3,12 @@
  *
  *   KILLAT_MATCH=/abs/dir/run.h5   count the calls that touch a path that begins so (run.h5, run.h5.tmp),
  *                                  and fsync of its directory; absolute and free of symbolic links
- *   KILLAT_N=17                    SIGKILL just before the 17th of them (none or 0: only count)
+ *   KILLAT_N=17                    SIGKILL just before the 17th of them (none or 0: only count): to the
+ * process that makes it and to the program; the calls of processes that it forks are counted too
  *   KILLAT_TORN=1                  instead: write half of the bytes and die; other calls are made first
- *   KILLAT_ONCE=/path              only the first process that gets there; the file is then made
- *   KILLAT_COUNT_FILE=/path        at exit, the number of calls is written there
+ *   KILLAT_ONCE=/path              only the first process that gets there, and nothing but that process; each
+ * counts for itself; the file is then made KILLAT_COUNT_FILE=/path        at exit, the number of calls is
+ * written there
  *
  * A program can also arm it itself, after a fork for instance: see killat_arm().
  */
@@ -19,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -26,7 +29,9 @@
 static char match[4096];
 static unsigned long kill_at;
 static bool torn;
-static atomic_ulong calls;
+static atomic_ulong own_calls,
+    *calls = &own_calls; /* shared with processes that are forked, where that matters */
+static pid_t armed;      /* the process that was told to */
 
 void killat_arm(const char *path_prefix, unsigned long n, bool torn_write);
 unsigned long killat_calls(void);
@@ -37,24 +42,29 @@ void killat_arm(const char *path_prefix, unsigned long n, bool torn_write)
     snprintf(match, sizeof match, "%s", path_prefix);
     kill_at = n;
     torn = torn_write;
-    atomic_store(&calls, 0);
+    armed = getpid();
+    calls = &own_calls;
+    atomic_store(calls, 0);
 }
 
 unsigned long killat_calls(void)
 {
-    return atomic_load(&calls);
+    return atomic_load(calls);
 }
 
 __attribute__((constructor)) static void arm_from_environment(void)
 {
     const char *path = getenv("KILLAT_MATCH"), *n = getenv("KILLAT_N"), *t = getenv("KILLAT_TORN");
     killat_arm(path ? path : "", n ? strtoul(n, NULL, 10) : 0, t && strcmp(t, "1") == 0);
+    void *shared = mmap(NULL, sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared != MAP_FAILED && !getenv("KILLAT_ONCE"))
+        calls = shared;
 }
 
 __attribute__((destructor)) static void write_count(void)
 {
     const char *path = getenv("KILLAT_COUNT_FILE");
-    FILE *f = path ? fopen(path, "w") : NULL;
+    FILE *f = path && getpid() == armed ? fopen(path, "w") : NULL;
     if (f) {
         fprintf(f, "%lu\n", killat_calls());
         fclose(f);
@@ -102,22 +112,24 @@ static bool fd_matches(int fd)
     return is_directory || strncmp(path, match, strlen(match)) == 0;
 }
 
+static void die(void)
+{
+    if (!getenv("KILLAT_ONCE"))
+        kill(armed, SIGKILL);
+    raise(SIGKILL);
+}
+
 /* Counts a call that matched. Dies now for a whole kill; returns true when the call is to be torn. */
 static bool due(void)
 {
-    if (atomic_fetch_add(&calls, 1) + 1 != kill_at)
+    if (atomic_fetch_add(calls, 1) + 1 != kill_at)
         return false;
     const char *once = getenv("KILLAT_ONCE");
     if (once && open(once, O_CREAT | O_EXCL | O_WRONLY, 0600) < 0)
         return false;
     if (!torn)
-        raise(SIGKILL);
+        die();
     return true;
-}
-
-static void die(void)
-{
-    raise(SIGKILL);
 }
 
 /* glibc's headers may redirect the 64-bit names to the plain ones; both symbols exist in the library. */

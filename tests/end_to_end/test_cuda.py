@@ -283,7 +283,10 @@ def test_a_fault_costs_its_own_row_only(fake, tmp_path, what, word):
     done = run(fake, "verify", "--case", CASE, *only, "--device", f"cuda,limit={limit}", "-V",
                fail=f"cuLaunchKernel:3:{what}:{once}")
     assert once.exists() and done.returncode == 1
-    assert "1 fail, 0 mistrusted" in done.stdout and "3 pass" in done.stdout and f": {word}, under" in done.stdout
+    verdict, count = {"crash": ("CRASHED", "1 crashed and 0 hung"), "hang": ("TIMEOUT", "0 crashed and 1 hung")}.get(
+        what, ("FAIL", "1 fail, 0 mistrusted"))
+    assert count in done.stdout and "3 pass" in done.stdout and f": {word}, under" in done.stdout
+    assert re.search(f"^{verdict} ", done.stdout, re.M)
 
 
 def test_wrong_bits_are_seen_in_verification_and_in_timing(fake, tmp_path):

@@ -58,6 +58,7 @@ def test_endless(nf4bench):
     done = nf4bench("try", HERE / "endless.cu", "--fast", code=1)
     print(done.stdout)
     assert "timeout" in done.stdout and re.search(r"endless\.cu:\d+", done.stdout)
+    assert re.search("^TIMEOUT ", done.stdout, re.M) and "0 fail" in done.stdout and " hung" in done.stdout
     assert "thread 3" in done.stdout
     assert time.monotonic() - start < 30  # one launch's limit, not one for each case
 
@@ -65,7 +66,7 @@ def test_endless(nf4bench):
 def test_wild(nf4bench):
     done = nf4bench("try", HERE / "wild.cu", "--fast", code=1)
     print(done.stdout)
-    assert re.search(r"wild\.cu:\d+", done.stdout)
+    assert re.search(r"wild\.cu:\d+", done.stdout) and re.search("^CRASHED ", done.stdout, re.M)
 
 
 def test_does_not_compile(nf4bench, tmp_path):

@@ -1,0 +1,395 @@
+#include "harness/provider/plugin.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zlib.h>
+
+#include "harness/cpu.h"
+#include "harness/cuda/image.h"
+#include "harness/kernel_table.h"
+#include "harness/process.h"
+#include "kernels/plugin.h"
+
+enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63 };
+#define LOAD_LIMIT_S 10.0
+
+/* Those in use. Never unloaded: the table points into them. */
+static struct library {
+    char path[PATH_MAX]; /* as realpath() gives it */
+    const char *name;
+    long long bytes;
+    uint32_t crc;
+} libraries[LIBRARIES_MAX];
+static size_t library_count;
+
+static const struct arch {
+    const char *word;
+    enum backend backend;
+    unsigned needs;
+} arches[] = {
+#define KERNEL_ARCH(word, backend, needs, flags) {#word, BACKEND_##backend, needs},
+#include "kernels/arch.inc"
+};
+
+/* ---- what a library says ---- */
+
+static enum status open_library(const char *path, const struct nf4bench_plugin **out)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        return status_fail(STATUS_INPUT, "it cannot be loaded as a shared library: %s", dlerror());
+    nf4bench_plugin_fn *plugin = (nf4bench_plugin_fn *)dlsym(library, NF4BENCH_PLUGIN_SYMBOL);
+    if (!plugin)
+        return status_fail(STATUS_INPUT,
+                           "it has no symbol %s: end a source with NF4BENCH_PLUGIN(name, variants) "
+                           "(kernels/plugin.h)",
+                           NF4BENCH_PLUGIN_SYMBOL);
+    *out = plugin();
+    return *out ? STATUS_OK : status_fail(STATUS_INPUT, "%s() returns NULL", NF4BENCH_PLUGIN_SYMBOL);
+}
+
+/* Before anything but the first field is believed. */
+static enum status check_layout(const struct nf4bench_plugin *p)
+{
+    if (p->abi != NF4BENCH_PLUGIN_ABI)
+        return status_fail(
+            STATUS_INPUT,
+            "it was built for version %u of the plugin interface, this program has version %u: "
+            "build it with the headers of this program",
+            p->abi, NF4BENCH_PLUGIN_ABI);
+    const struct {
+        const char *name;
+        size_t there, here;
+    } sizes[] = {{"nf4bench_plugin", p->size, sizeof *p},
+                 {"nf4bench_variant", p->variant_size, sizeof *p->variants},
+                 {"gemm_args", p->gemm_args_size, sizeof(struct gemm_args)},
+                 {"dequant_args", p->dequant_args_size, sizeof(struct dequant_args)},
+                 {"repack_args", p->repack_args_size, sizeof(struct repack_args)},
+                 {"entry", p->entry_size, sizeof(struct entry)}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i].there != sizes[i].here)
+            return status_fail(
+                STATUS_INPUT,
+                "its struct %s has %zu bytes, this program's has %zu: build it with the headers of "
+                "this program, for this machine",
+                sizes[i].name, sizes[i].there, sizes[i].here);
+    return STATUS_OK;
+}
+
+static bool made_of(const char *text, const char *characters, size_t max)
+{
+    size_t length = text ? strspn(text, characters) : 0;
+    return length > 0 && length <= max && text[length] == '\0';
+}
+
+static enum status check_plugin(const struct nf4bench_plugin *p)
+{
+    if (!made_of(p->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
+                 LIBRARY_NAME_MAX))
+        return status_fail(STATUS_INPUT, "its name is not 1 to %d of A-Z, a-z, 0-9, '.', '_' and '-'",
+                           LIBRARY_NAME_MAX);
+    if (p->variant_count == 0 || !p->variants)
+        return status_fail(STATUS_INPUT, "it has no variants");
+    if (p->variant_count > NF4BENCH_PLUGIN_VARIANTS_MAX)
+        return status_fail(STATUS_INPUT, "it has %u variants, a library may have %d: split it",
+                           p->variant_count, NF4BENCH_PLUGIN_VARIANTS_MAX);
+    if (p->variant_count > kernel_room())
+        return status_fail(STATUS_INPUT,
+                           "it has %u variants, and there is room for %zu more: load fewer libraries",
+                           p->variant_count, kernel_room());
+    return STATUS_OK;
+}
+
+/* ---- what a variant says ---- */
+
+/* Words of a-z and 0-9, joined by single underscores. */
+static bool knobs_valid(const char *text)
+{
+    bool letter = false;
+    for (; *text; text++) {
+        if (*text == '_' && !letter)
+            return false;
+        letter = *text != '_';
+    }
+    return letter;
+}
+
+static enum status check_name(const struct nf4bench_variant *v, struct contract *contract, const char **arch)
+{
+    if (!made_of(v->name, "abcdefghijklmnopqrstuvwxyz0123456789_", VARIANT_NAME_MAX - 1))
+        return status_fail(STATUS_INPUT, "its name is not 1 to %d of a-z, 0-9 and '_'", VARIANT_NAME_MAX - 1);
+    if (!contract_parse(v->name, contract, arch) || !**arch || !knobs_valid(*arch))
+        return status_fail(STATUS_INPUT,
+                           "its name is not <contract>__<arch>[_<knobs>] with a contract that this "
+                           "program knows: `nf4bench list` shows such names");
+    if (kernel_find(v->name))
+        return status_fail(STATUS_INPUT, "the name is taken, by %s: give it another knob",
+                           kernel_find(v->name)->source);
+    return STATUS_OK;
+}
+
+static enum status set_cpu(const struct nf4bench_variant *v, struct kernel *k)
+{
+    const char *unknown = v->cpu_features ? cpu_feature_parse(v->cpu_features, &k->cpu_features) : NULL;
+    bool dequant = k->contract.op == OP_DEQUANT;
+    if (unknown)
+        return status_fail(STATUS_INPUT,
+                           "cpu_features: '%.40s' is none of avx2, fma, f16c, avx512, avx512_bf16", unknown);
+    if (op_is_repack(k->contract.op) || kernel_takes_repacked(k))
+        return status_fail(STATUS_INPUT, "repacked weights are for CUDA variants");
+    if (!(dequant ? v->dequant != NULL : v->gemm != NULL))
+        return status_fail(STATUS_INPUT, "its function %s is NULL", dequant ? "dequant" : "gemm");
+    if (dequant ? v->gemm != NULL : v->dequant != NULL)
+        return status_fail(STATUS_INPUT, "it has a function %s, and the name says %s",
+                           dequant ? "gemm" : "dequant", op_word(k->contract.op));
+    if (v->fast || v->checked || v->image)
+        return status_fail(STATUS_INPUT, "entries and an image are for CUDA variants");
+    k->dequant = v->dequant;
+    k->gemm = v->gemm;
+    return STATUS_OK;
+}
+
+static enum status check_entry(const struct nf4bench_variant *v, const struct entry *e, const char *which,
+                               bool may_lack_run)
+{
+    if (!e->name || strcmp(e->name, v->name) != 0)
+        return status_fail(STATUS_INPUT, "its entry `%s` has another name", which);
+    for (; e; e = e->next) {
+        if (!e->launch || (!e->run && !may_lack_run))
+            return status_fail(STATUS_INPUT, "its entry `%s` has no %s function", which,
+                               e->launch ? "run" : "launch");
+        if (e->threads_max == 0 || e->threads_max > LAUNCH_THREADS_MAX)
+            return status_fail(STATUS_INPUT, "its entry `%s` has threads_max %u, not 1 to %d", which,
+                               e->threads_max, LAUNCH_THREADS_MAX);
+    }
+    return STATUS_OK;
+}
+
+/* Where the driver would read on: text that does not end. */
+static bool is_unended_text(const unsigned char *image, uint64_t size)
+{
+    static const unsigned char elf[] = {0x7f, 'E', 'L', 'F'}, fatbin[] = {0x50, 0xed, 0x55, 0xba};
+    bool binary = size >= 4 && (memcmp(image, elf, 4) == 0 || memcmp(image, fatbin, 4) == 0);
+    return !binary && image[size - 1] != '\0';
+}
+
+static enum status set_cuda(const struct nf4bench_variant *v, struct kernel *k)
+{
+    enum status s = STATUS_OK;
+    if (v->dequant || v->gemm || v->cpu_features)
+        return status_fail(STATUS_INPUT, "functions and cpu_features are for CPU variants");
+    if (!v->fast && !v->checked)
+        return status_fail(STATUS_INPUT, "a CUDA variant needs an entry: `fast`, `checked` or both");
+    if (v->image && (!v->fast || v->image_size == 0))
+        return status_fail(STATUS_INPUT, "its image needs %s",
+                           v->fast ? "a size" : "the launch function of `fast`");
+    if (v->image && is_unended_text(v->image, v->image_size))
+        return status_fail(STATUS_INPUT,
+                           "its image is no fatbin and no cubin, and as PTX it does not end with NUL");
+    if (v->fast)
+        s = check_entry(v, v->fast, "fast", v->image != NULL);
+    if (s == STATUS_OK && v->checked)
+        s = check_entry(v, v->checked, "checked", false);
+    k->min_sm = v->min_sm;
+    k->entries[ENTRY_FAST] = v->fast;
+    k->entries[ENTRY_CHECKED] = v->checked;
+    return s;
+}
+
+/* The arch's word, and what it stands for where the program knows it. */
+static enum status set_arch(const char *arch, struct kernel *k)
+{
+    k->arch = strndup(arch, strcspn(arch, "_"));
+    if (!k->arch)
+        return status_fail(STATUS_MEMORY, "out of memory");
+    for (size_t i = 0; i < sizeof arches / sizeof arches[0]; i++) {
+        if (strcmp(arches[i].word, k->arch) != 0)
+            continue;
+        if (arches[i].backend != k->backend)
+            return status_fail(STATUS_INPUT, "its name says %s, which is not of its backend", k->arch);
+        if (k->backend == BACKEND_CPU)
+            k->cpu_features |= arches[i].needs;
+        else if (k->min_sm < arches[i].needs)
+            k->min_sm = arches[i].needs;
+    }
+    return STATUS_OK;
+}
+
+static enum status make_kernel(const struct nf4bench_variant *v, const char *source, struct kernel *k)
+{
+    const char *arch;
+    *k = (struct kernel){.source = source, .built = true};
+    enum status s = check_name(v, &k->contract, &arch);
+    if (s != STATUS_OK)
+        return s;
+    k->name = strdup(v->name);
+    if (!k->name)
+        return status_fail(STATUS_MEMORY, "out of memory");
+    if (v->backend != NF4BENCH_CPU && v->backend != NF4BENCH_CUDA)
+        return status_fail(STATUS_INPUT, "its backend is %u, neither NF4BENCH_CPU nor NF4BENCH_CUDA",
+                           v->backend);
+    if (v->whole_blocks > 1 || v->reserved)
+        return status_fail(STATUS_INPUT, "whole_blocks is neither 0 nor 1, or reserved is not 0");
+    k->backend = v->backend == NF4BENCH_CPU ? BACKEND_CPU : BACKEND_CUDA;
+    k->m_max = v->m_max;
+    k->k_multiple = v->k_multiple ? v->k_multiple : 1;
+    k->n_multiple = v->n_multiple;
+    k->whole_blocks = v->whole_blocks;
+    s = k->backend == BACKEND_CPU ? set_cpu(v, k) : set_cuda(v, k);
+    return s == STATUS_OK ? set_arch(arch, k) : s;
+}
+
+static enum status make_kernels(const struct nf4bench_plugin *p, const char *source, struct kernel *kernels)
+{
+    for (size_t i = 0; i < p->variant_count; i++) {
+        const char *name = p->variants[i].name;
+        enum status s = make_kernel(&p->variants[i], source, &kernels[i]);
+        for (size_t j = 0; j < i && s == STATUS_OK; j++)
+            if (strcmp(kernels[j].name, kernels[i].name) == 0)
+                s = status_fail(STATUS_INPUT, "the name stands there twice");
+        if (s != STATUS_OK)
+            return status_fail(s, "variant %zu, %.128s: %s", i, name ? name : "(NULL)", status_message());
+    }
+    return STATUS_OK;
+}
+
+/* ---- one library ---- */
+
+struct attempt {
+    const char *path, *source;
+    const struct nf4bench_plugin *plugin;
+    struct kernel *kernels; /* [plugin->variant_count] */
+};
+
+/* Loads and looks at all of it: first in a process of its own, then in this one. */
+static enum status load(void *context)
+{
+    struct attempt *a = context;
+    enum status s = open_library(a->path, &a->plugin);
+    if (s == STATUS_OK)
+        s = check_layout(a->plugin);
+    if (s == STATUS_OK)
+        s = check_plugin(a->plugin);
+    if (s != STATUS_OK)
+        return s;
+    a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
+    return a->kernels ? make_kernels(a->plugin, a->source, a->kernels)
+                      : status_fail(STATUS_MEMORY, "out of memory");
+}
+
+/* Device code is known by the source of its variants: that of another image has the image's number behind it.
+ */
+static enum status add_images(const struct attempt *a)
+{
+    enum status s = STATUS_OK;
+    size_t images = 0;
+    for (size_t i = 0; i < a->plugin->variant_count && s == STATUS_OK; i++) {
+        const struct nf4bench_variant *v = &a->plugin->variants[i];
+        size_t same = 0;
+        while (v->image && same < i && a->plugin->variants[same].image != v->image)
+            same++;
+        if (!v->image)
+            continue;
+        if (same < i) {
+            a->kernels[i].source = a->kernels[same].source;
+            continue;
+        }
+        char *source;
+        if (asprintf(&source, "%s:%zu", a->source, ++images) < 0)
+            return status_fail(STATUS_MEMORY, "out of memory");
+        a->kernels[i].source = source;
+        s = cuda_image_add(source, v->image, v->image_size);
+    }
+    return s;
+}
+
+/* What the file is, for the results. */
+static void describe_file(struct library *l)
+{
+    unsigned char piece[65536];
+    size_t n;
+    FILE *f = fopen(l->path, "rb");
+    l->crc = (uint32_t)crc32(0, NULL, 0);
+    while (f && (n = fread(piece, 1, sizeof piece, f)) > 0) {
+        l->crc = (uint32_t)crc32(l->crc, piece, (uInt)n);
+        l->bytes += (long long)n;
+    }
+    if (f)
+        fclose(f);
+}
+
+static enum status load_library(const char *path)
+{
+    if (library_count == LIBRARIES_MAX)
+        return status_fail(STATUS_LIMIT, "no more than %d libraries can be loaded", LIBRARIES_MAX);
+    struct library *l = &libraries[library_count];
+    *l = (struct library){.bytes = 0};
+    if (!realpath(path, l->path))
+        return status_fail(STATUS_INPUT, "%s", strerror(errno));
+    for (size_t i = 0; i < library_count; i++)
+        if (strcmp(libraries[i].path, l->path) == 0)
+            return STATUS_OK;
+    struct attempt a = {.path = l->path, .source = strrchr(l->path, '/') + 1};
+    enum status s = process_try(load, &a, LOAD_LIMIT_S);
+    if (s != STATUS_OK)
+        return status_fail(s, "%s", status_message());
+    s = load(&a);
+    if (s == STATUS_OK)
+        s = add_images(&a);
+    for (size_t i = 0; s == STATUS_OK && i < a.plugin->variant_count; i++)
+        s = kernel_add(&a.kernels[i]);
+    free(a.kernels);
+    if (s == STATUS_OK) {
+        l->name = a.plugin->name;
+        describe_file(l);
+        library_count++;
+    }
+    return s;
+}
+
+/* ---- all of them ---- */
+
+static size_t load_or_refuse(const char *program, const char *path)
+{
+    if (load_library(path) == STATUS_OK)
+        return 0;
+    fprintf(stderr, "%s: plugin %s is refused: %s\n", program, path, status_message());
+    return 1;
+}
+
+size_t plugins_load(const char *program, const char *const *paths, size_t count)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < count; i++)
+        refused += load_or_refuse(program, paths[i]);
+    const char *list = getenv("NF4BENCH_PLUGINS");
+    while (list && *list) {
+        size_t length = strcspn(list, ":");
+        char *path = length ? strndup(list, length) : NULL;
+        if (path)
+            refused += load_or_refuse(program, path);
+        free(path);
+        list += length + (list[length] == ':');
+    }
+    return refused;
+}
+
+json_t *plugins_json(void)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < library_count; i++) {
+        char crc[16];
+        snprintf(crc, sizeof crc, "%08x", libraries[i].crc);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:s}", "name", libraries[i].name, "path",
+                                              libraries[i].path, "bytes", (json_int_t)libraries[i].bytes,
+                                              "crc32", crc));
+    }
+    return list;
+}

@@ -1,6 +1,7 @@
 /*
  * command_selftest.c: `nf4bench selftest`: the harness attacks itself. Kernels that are wrong in one way each
- * (tests/faults/) must be rejected, and by the check that was meant to; the same code without a fault must not.
+ * (tests/faults/) must be rejected, and by the check that was meant to; the same code without a fault must
+ * not.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -30,12 +31,12 @@ struct selftest_arguments {
     bool verbose;
 };
 
-/* On these every fault can be seen: rows straddle blocks, counts are odd. Right code must pass on all. The first
- * one of an operation is what faults are held to. */
+/* On these every fault can be seen: rows straddle blocks, counts are odd. Right code must pass on all. The
+ * first one of an operation is what faults are held to. */
 static const char *const shapes[] = {
-    "dequant n=65 k=65 blocksize=64",      "dequant n=3 k=257 blocksize=32",
-    "dequant n=1 k=8191 blocksize=4096",   "dequant n=64 k=128 blocksize=128",
-    "gemm m=3 n=48 k=1027 blocksize=64",   "gemm m=1 n=17 k=192 blocksize=32",
+    "dequant n=65 k=65 blocksize=64",     "dequant n=3 k=257 blocksize=32",
+    "dequant n=1 k=8191 blocksize=4096",  "dequant n=64 k=128 blocksize=128",
+    "gemm m=3 n=48 k=1027 blocksize=64",  "gemm m=1 n=17 k=192 blocksize=32",
     "gemm m=17 n=40 k=256 blocksize=128",
 };
 enum { SHAPE_COUNT = sizeof shapes / sizeof shapes[0] };
@@ -57,7 +58,8 @@ static bool shape_problem(const char *shape, const struct kernel *k, uint64_t se
     if (strncmp(shape, op, length) != 0 || shape[length] != ' ')
         return false;
     bool bias = k->contract.op == OP_GEMM;
-    snprintf(text, sizeof text, "%s %s%s%s", op, dtype_word(k->contract.out), shape + length, bias ? " bias=1" : "");
+    snprintf(text, sizeof text, "%s %s%s%s", op, dtype_word(k->contract.out), shape + length,
+             bias ? " bias=1" : "");
     bool ok = problem_parse(text, p) == STATUS_OK;
     p->seed = seed;
     return ok;
@@ -91,7 +93,8 @@ static enum status judge(const struct kernel *k, const char *device_text, const 
     struct device device;
     struct operands o;
     struct verifier *verifier = verifier_new();
-    enum status s = verifier ? device_parse(device_text, &device) : status_fail(STATUS_MEMORY, "out of memory");
+    enum status s =
+        verifier ? device_parse(device_text, &device) : status_fail(STATUS_MEMORY, "out of memory");
     device.limit_s = SELFTEST_LIMIT_S;
     /* One fault shows with one thread only, after more were used. */
     omp_set_num_threads(device.kind == DEVICE_CPU ? 2 : 1);
@@ -116,8 +119,7 @@ static enum status judge(const struct kernel *k, const char *device_text, const 
 static enum status judge_apart(const struct kernel *k, const char *device, const struct problem *p,
                                const char *check, struct verification *v)
 {
-    struct judgement *j =
-        mmap(NULL, sizeof *j, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct judgement *j = mmap(NULL, sizeof *j, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (j == MAP_FAILED)
         return status_fail(STATUS_MEMORY, "out of memory");
     fflush(NULL);
@@ -133,8 +135,9 @@ static enum status judge_apart(const struct kernel *k, const char *device, const
     if (child < 0 || waitpid(child, &ended, 0) < 0)
         s = status_fail(STATUS_INTERNAL, "selftest: no process: %m");
     else if (!j->ended)
-        s = status_fail(STATUS_INTERNAL, "selftest: the process that judged %s on %s ended (wait status 0x%x)",
-                        k->name, device, (unsigned)ended);
+        s = status_fail(STATUS_INTERNAL,
+                        "selftest: the process that judged %s on %s ended (wait status 0x%x)", k->name,
+                        device, (unsigned)ended);
     else if (j->status != STATUS_OK)
         s = status_fail(j->status, "%s", j->message);
     *v = j->verification;
@@ -222,7 +225,8 @@ static enum status run_right(const struct selftest_arguments *a, struct progress
                         continue;
                     progress_clear(progress);
                     printf("FALSE     %-28s %-13s %-10s by %s: %s, seed %llu\n", k->name, devices[d],
-                           verdict_word((uint8_t)v.verdict), v.check, shapes[shape], (unsigned long long)seed);
+                           verdict_word((uint8_t)v.verdict), v.check, shapes[shape],
+                           (unsigned long long)seed);
                     print_detail(&v);
                 }
         }
@@ -283,7 +287,8 @@ int command_selftest(int argc, char **argv)
         options,
         parse,
         NULL,
-        "Verify kernels that are wrong in one way each, on the CPU and under the executor, and say whether each "
+        "Verify kernels that are wrong in one way each, on the CPU and under the executor, and say whether "
+        "each "
         "is rejected by the check that was meant to; then the same code without faults, which must pass.",
         NULL,
         NULL,
@@ -304,7 +309,8 @@ int command_selftest(int argc, char **argv)
     }
     printf("%zu of %zu faults caught, each by the check that was meant to; ", caught, ran);
     print_checks();
-    printf("%zu of %zu runs of right code passed (variant x device x shape x seed), %zu false alarms; %.0f s\n",
-           right_passed, right_ran, right_ran - right_passed, clock_s() - start);
+    printf(
+        "%zu of %zu runs of right code passed (variant x device x shape x seed), %zu false alarms; %.0f s\n",
+        right_passed, right_ran, right_ran - right_passed, clock_s() - start);
     return caught == ran && right_passed == right_ran ? 0 : EXIT_WRONG;
 }

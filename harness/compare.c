@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/random.h"
+
 const uint32_t ulp_class_limits[ULP_CLASSES - 1] = {0, 1, 2, 4, 8, 16};
 
 void comparison_init(struct comparison *c)
@@ -18,11 +20,16 @@ bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
     return a == b || ((a & magnitude[t]) > infinity[t] && (b & magnitude[t]) > infinity[t]);
 }
 
-/* Keeps m if it is among the first. They come in ascending order, or nearly so. */
+/* Spreads indices: those with the smallest rank are kept. */
+static uint64_t rank(const struct mismatch *m)
+{
+    return random_mix(m->index);
+}
+
 static void keep(struct comparison *c, struct mismatch m)
 {
     size_t at = c->kept_count;
-    while (at > 0 && c->kept[at - 1].index > m.index)
+    while (at > 0 && rank(&c->kept[at - 1]) > rank(&m))
         at--;
     if (at == MISMATCHES_KEPT)
         return;

@@ -16,8 +16,8 @@
 enum { ULP_CLASSES = 7 };
 extern const uint32_t ulp_class_limits[ULP_CLASSES - 1]; /* 0 1 2 4 8 16 */
 
-/* Mismatches kept of a comparison: those of the smallest indices. Enough to tell one kind of error from
- * another. */
+/* Mismatches kept of a comparison, spread over all of them in the same way however the work was divided.
+ * Enough to tell one kind of error from another. */
 enum { MISMATCHES_KEPT = 16 };
 struct mismatch {
     size_t index;
@@ -31,9 +31,9 @@ struct comparison {
     uint32_t max_ulp;
     size_t ulp[ULP_CLASSES];
     /* Where the mismatches lie, for the pattern: */
-    size_t odd_mismatches, last;           /* number at odd flat indices; last one */
-    uint32_t lanes;                        /* bit i: one has an index of i modulo 32 */
-    struct mismatch kept[MISMATCHES_KEPT]; /* ascending */
+    size_t odd_mismatches, last; /* number at odd flat indices; last one */
+    uint32_t lanes;              /* bit i: one has an index of i modulo 32 */
+    struct mismatch kept[MISMATCHES_KEPT];
     size_t kept_count;
 };
 

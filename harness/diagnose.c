@@ -14,15 +14,30 @@ static uint32_t sign_bit(enum dtype t)
 
 static bool is_nan(enum dtype t, uint32_t bits)
 {
-    static const uint32_t infinity[] = {[DTYPE_F32] = 0x7f800000, [DTYPE_F16] = 0x7c00, [DTYPE_BF16] = 0x7f80};
+    static const uint32_t infinity[] = {
+        [DTYPE_F32] = 0x7f800000, [DTYPE_F16] = 0x7c00, [DTYPE_BF16] = 0x7f80};
     return (bits & (sign_bit(t) - 1)) > infinity[t];
 }
 
 static bool is_subnormal(enum dtype t, uint32_t bits)
 {
-    static const uint32_t smallest[] = {[DTYPE_F32] = 0x00800000, [DTYPE_F16] = 0x0400, [DTYPE_BF16] = 0x0080};
+    static const uint32_t smallest[] = {
+        [DTYPE_F32] = 0x00800000, [DTYPE_F16] = 0x0400, [DTYPE_BF16] = 0x0080};
     uint32_t magnitude = bits & (sign_bit(t) - 1);
     return magnitude != 0 && magnitude < smallest[t];
+}
+
+static bool is_zero(enum dtype t, uint32_t bits)
+{
+    return (bits & (sign_bit(t) - 1)) == 0;
+}
+
+static bool all_flushed(const struct comparison *c, enum dtype t)
+{
+    for (size_t i = 0; i < c->kept_count; i++)
+        if (!is_subnormal(t, c->kept[i].want) || !is_zero(t, c->kept[i].got))
+            return false;
+    return c->kept_count > 0;
 }
 
 /* ---- weights ---- */
@@ -58,9 +73,9 @@ static uint32_t bits_of(const struct diagnose_weights *d, const struct contract 
 /* X(name, what a person reads): each has a function below. */
 #define CAUSE_MAP(X)                                                                                         \
     X(other_nibble, "swapped nibbles: each is what the other nibble of its byte gives")                      \
+    X(blocks_by_row, "blocks counted by row: each has the scale that it would have if rows began blocks")    \
     X(next_block, "shifted block: each has the scale of the next block")                                     \
     X(previous_block, "shifted block: each has the scale of the block before")                               \
-    X(blocks_by_row, "blocks counted by row: each has the scale that it would have if rows began blocks")    \
     X(next_element, "shifted by one: each is what the next element gives")                                   \
     X(previous_element, "shifted by one: each is what the element before gives")                             \
     X(unscaled, "wrong scale: each is the codebook's value without absmax")                                  \
@@ -71,7 +86,7 @@ static uint32_t bits_of(const struct diagnose_weights *d, const struct contract 
     X(through_f16, "rounded twice: each is rounded to fp16 on the way")
 
 /* Each: what the error would have written for `element` as output `index`. */
-#define HEAD(name) static uint32_t name(const struct diagnose_weights *d, size_t element, size_t index)
+#define HEAD(name)            static uint32_t name(const struct diagnose_weights *d, size_t element, size_t index)
 #define PLAIN(code_, absmax_) bits_of(d, d->contract, (struct ingredients){code_, absmax_}, index)
 #define BLOCK                 (element / d->w->blocksize)
 #define ABSMAX(block)         absmax_of(d, block, d->contract->nested)
@@ -160,9 +175,10 @@ const char *diagnose_weights(const struct comparison *c, const struct diagnose_w
         CAUSE_MAP(X)
 #undef X
     };
+    if (all_flushed(c, d->contract->out)) /* which a scale that is too small would give as well */
+        return "";
     for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
-        bool nested_only =
-            causes[i].predict == other_recovery || causes[i].predict == without_offset;
+        bool nested_only = causes[i].predict == other_recovery || causes[i].predict == without_offset;
         size_t held = 0;
         if (nested_only && d->contract->nested == NESTED_NONE)
             continue;
@@ -184,30 +200,29 @@ const char *diagnose_weights(const struct comparison *c, const struct diagnose_w
 
 const char *diagnose_values(const struct comparison *c, enum dtype t)
 {
-    size_t nan = 0, zero_sign = 0, flushed = 0, truncated = 0, away = 0, zero = 0, negated = 0, infinite = 0;
+    size_t nan = 0, zero_sign = 0, truncated = 0, away = 0, zero = 0, negated = 0, infinite = 0;
     if (t == DTYPE_U8 || c->kept_count == 0)
         return "";
     for (size_t i = 0; i < c->kept_count; i++) {
         uint32_t got = c->kept[i].got, want = c->kept[i].want, sign = sign_bit(t), below = sign - 1;
         nan += is_nan(t, got) && !is_nan(t, want);
-        zero_sign += (got & below) == 0 && (want & below) == 0;
-        flushed += is_subnormal(t, want) && (got & below) == 0;
-        zero += (got & below) == 0;
+        zero_sign += is_zero(t, got) && is_zero(t, want);
+        zero += is_zero(t, got);
         truncated += got + 1 == want && (got & sign) == (want & sign);
         away += got == want + 1 && (got & sign) == (want & sign);
-        negated += got == (want ^ sign) && (want & below) != 0;
+        negated += got == (want ^ sign) && !is_zero(t, want);
         infinite += (got & below) < (want & below) && is_nan(t, (want & below) + 1) && !is_nan(t, want);
     }
     size_t all = c->kept_count;
-    return nan == all         ? "NaN where a number belongs: not written, or computed from what was not"
-           : zero_sign == all ? "zeros of the other sign"
-           : flushed == all   ? "denormals flushed to zero"
-           : negated == all   ? "the other sign"
-           : zero == all      ? "zero where another number belongs"
-           : infinite == all  ? "infinities became large numbers"
-           : truncated == all ? "truncated: each is the next number toward zero"
-           : away == all      ? "each is the next number away from zero"
-                              : "";
+    return nan == all          ? "NaN where a number belongs: not written, or computed from what was not"
+           : zero_sign == all  ? "zeros of the other sign"
+           : all_flushed(c, t) ? "denormals flushed to zero"
+           : negated == all    ? "the other sign"
+           : zero == all       ? "zero where another number belongs"
+           : infinite == all   ? "infinities became large numbers"
+           : truncated == all  ? "truncated: each is the next number toward zero"
+           : away == all       ? "each is the next number away from zero"
+                               : "";
 }
 
 /* ---- places ---- */
@@ -230,9 +245,9 @@ const char *diagnose_places(const struct comparison *c, size_t blocksize, size_t
         return "one lane of each warp: every 32nd element";
     if (c->mismatches > 1 && c->first / WARP == c->last / WARP)
         return "one warp: all lie within 32 elements that begin at a multiple of 32";
-    if (c->mismatches == span && c->first % blocksize == 0 && span % blocksize == 0)
+    if (blocksize && c->mismatches == span && c->first % blocksize == 0 && span % blocksize == 0)
         return span == blocksize ? "one whole block differs" : "a run of whole blocks differs";
-    if (c->first / blocksize == c->last / blocksize)
+    if (blocksize && c->first / blocksize == c->last / blocksize)
         return "one block differs";
     if (c->mismatches == span)
         return "a run of elements without a gap";

@@ -16,6 +16,7 @@ DIAGNOSES = {
     "fault_positive_zero": "zeros of the other sign",
     "fault_writes_nan": "the last element differs",
     "fault_does_nothing": "not written",
+    "fault_clobbers_input": "wrote to its inputs",
     "fault_constant_output": "zero where another number belongs",
     "fault_forgets_tail": "NaN where a number belongs",
     "fault_rows_beyond_first_halved": "zero where another number belongs",
@@ -24,7 +25,7 @@ DIAGNOSES = {
     "fault_cuda_missing_barrier": "nothing orders the two",
     "fault_cuda_divergent_barrier": "device_faults.cu:",
     "fault_cuda_order_of_arrival": "another schedule does not",
-    "fault_cuda_does_nothing": "every element differs",
+    "fault_cuda_does_nothing": "not written",
 }
 
 

@@ -61,7 +61,8 @@ template <enum fault_id F> DEVICE void dequant(const struct dequant_args *a)
         if (F == cuda_absmax_off_by_one && block > 0)
             block--;
         const bool high = (j == 0) != (F == cuda_swapped_nibbles);
-        v[j] = i + j < a->count ? __fmul_rn(codebook[high ? pair >> 4 : pair & 15], a->w.absmax[block]) : 0.0f;
+        v[j] =
+            i + j < a->count ? __fmul_rn(codebook[high ? pair >> 4 : pair & 15], a->w.absmax[block]) : 0.0f;
     }
     if (F == cuda_misaligned && i >= 2 && i + 1 < a->count) {
         *(volatile uint32_t *)(out + i - 1) = (uint32_t)out[i - 1] | (uint32_t)bf16_of_f32(v[0]) << 16;

@@ -62,15 +62,17 @@ static float through_fp16(float x)
     return ldexpf(nearbyintf(ldexpf(mantissa, 11)), exponent - 11);
 }
 
+static unsigned code_of(const struct nf4_weights *w, size_t i)
+{
+    return i % 2 ? w->packed[i / 2] & 15 : w->packed[i / 2] >> 4;
+}
+
 static float weight(const struct nf4_weights *w, size_t i, enum fault_id fault)
 {
     size_t block = i / w->blocksize;
     if (fault == FAULT_absmax_off_by_one && block > 0)
         block--;
-    bool low = i % 2 != 0;
-    if (fault == FAULT_swapped_nibbles)
-        low = !low;
-    unsigned code = low ? w->packed[i / 2] & 15 : w->packed[i / 2] >> 4;
+    unsigned code = code_of(w, fault == FAULT_swapped_nibbles ? i ^ 1 : i);
     float value = codebook[code];
     if (fault == FAULT_wrong_codebook_digit && code == 11)
         value = 0.33891524171829224f;
@@ -114,10 +116,10 @@ static inline void dequant(const struct dequant_args *a, enum fault_id fault)
         float v = weight(&a->w, i, fault);
         if (fault == FAULT_absmax_by_row) {
             /* As if each row of 65 began a block: shows where rows straddle blocks. */
-            size_t row = i / 65, column = i % 65,
-                   wrong = row * (65 / a->w.blocksize) + column / a->w.blocksize;
+            size_t row = i / 65, column = i % 65;
             if (a->count % 65 == 0 && a->count < 100000)
-                v = v / a->w.absmax[i / a->w.blocksize] * a->w.absmax[wrong];
+                v = codebook[code_of(&a->w, i)] *
+                    a->w.absmax[row * (65 / a->w.blocksize) + column / a->w.blocksize];
         }
         if (fault == FAULT_rounds_twice)
             v = through_fp16(v);

@@ -19,6 +19,7 @@
     X(selftest, "verify kernels that are wrong on purpose: is each rejected, and by what?")                  \
     X(probe, "hold a GPU's tensor cores against the models of mma80 and mma90")                              \
     X(show, "show a results file as Markdown")                                                               \
+    X(explain, "say why a row of a results file has its verdict")                                            \
     X(report, "make a self-contained HTML report from results files")                                        \
     X(export, "write a results file as CSV or JSON Lines")
 

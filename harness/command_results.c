@@ -1,5 +1,5 @@
 /*
- * command_results.c: `nf4bench show`, `report` and `export`: what can be done with a results file.
+ * command_results.c: `nf4bench show`, `explain`, `report` and `export`: what can be done with a results file.
  */
 #include <argp.h>
 #include <stdbool.h>
@@ -9,6 +9,7 @@
 
 #include "harness/cli.h"
 #include "plots/report.h"
+#include "results/explain.h"
 #include "results/export.h"
 #include "results/load.h"
 
@@ -149,4 +150,54 @@ int command_report(int argc, char **argv)
         return fail(argv[0], s);
     printf("%s\n", a.output);
     return 0;
+}
+
+struct explain_arguments {
+    const char *file;
+    bool has_row;
+    size_t row;
+};
+
+static error_t parse_explain(int key, char *value, struct argp_state *state)
+{
+    struct explain_arguments *a = state->input;
+    char *end;
+    if (key == ARGP_KEY_END && !a->file)
+        argp_error(state, "name a results file");
+    if (key != ARGP_KEY_ARG)
+        return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
+    if (!a->file) {
+        a->file = value;
+        return 0;
+    }
+    if (a->has_row)
+        argp_error(state, "one row at a time");
+    a->row = strtoull(value, &end, 10);
+    a->has_row = true;
+    if (end == value || *end || *value == '-')
+        argp_error(state, "'%s' is not the number of a row", value);
+    return 0;
+}
+
+int command_explain(int argc, char **argv)
+{
+    static const struct argp argp = {
+        NULL,
+        parse_explain,
+        "FILE.h5 [ROW]",
+        "Say why row ROW, counted from 0, has its verdict: the check, the first "
+        "mismatch decoded, the error statistics, and the command that gives it again. "
+        "Without ROW: the rows that are not PASS.",
+        NULL,
+        NULL,
+        NULL};
+    struct explain_arguments a = {0};
+    struct result_set set;
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    enum status s = result_set_load(a.file, &set);
+    if (s != STATUS_OK)
+        return fail(argv[0], s);
+    s = a.has_row ? explain_row(&set, a.row, stdout) : explain_list(&set, stdout);
+    result_set_release(&set);
+    return s == STATUS_OK ? 0 : fail(argv[0], s);
 }

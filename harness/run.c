@@ -71,7 +71,7 @@ struct runner {
 
 static void set_text(char *field, size_t size, const char *text)
 {
-    snprintf(field, size, "%s", text);
+    snprintf(field, size, "%.*s", (int)size - 1, text);
 }
 #define SET_TEXT(field, text) set_text(field, sizeof(field), text)
 
@@ -174,6 +174,7 @@ static void set_verification(struct record *r, const struct verification *v)
     r->verdict = (uint8_t)v->verdict;
     SET_TEXT(r->check, v->check);
     SET_TEXT(r->reason, v->reason);
+    SET_TEXT(r->diagnosis, v->detail);
     r->compared_count = v->compared;
     r->mismatch_count = v->mismatches;
     r->first_mismatch = v->first_mismatch;

@@ -294,16 +294,31 @@ def test_wrong_bits_are_seen_in_verification_and_in_timing(fake, tmp_path):
               "max_samples=3", "--measure", "settle_seconds=0")
     done = run(fake, "verify", "--case", CASE, "-v", VARIANT, "--device", "cuda", fail="cuLaunchKernel:2:wrong")
     assert done.returncode == 1 and "differ" in done.stdout
-    # In the server's order of launches: 2 to verify, then support kernels and the first calls. Every later launch of
+    # In the server's order of launches: 5 to verify, then support kernels and the first calls. Every later launch of
     # the variant is one whose bits are looked at; those of support kernels pass the order on to the next of it.
     seen = set()
-    for n in range(3, 40, 3):
+    for n in range(6, 43, 3):
         out = tmp_path / f"{n}.h5"
         done = run(fake, "run", *common, "-o", out, fail=f"cuLaunchKernel:{n}:wrong")
         reasons = " ".join(text(r["reason"]) for r in rows_of(out))
         assert done.returncode == 1 and "verified one" in reasons, n
         seen.update(re.findall(r"before timing|timed output of round|after timing", reasons))
     assert "timed output of round" in seen
+
+
+def test_explain_says_why(fake, tmp_path):
+    out = tmp_path / "wrong.h5"
+    done = run(fake, "run", "--case", CASE, "-v", VARIANT, "--device", "cuda", "-o", out, fail="cuLaunchKernel:2:wrong")
+    assert done.returncode == 1
+    done = run(fake, "explain", out)
+    row = re.search(rf"^ +(\d+)  FAIL +{VARIANT} ", done.stdout, re.M)
+    assert row and "1 of " in done.stdout
+    said = run(fake, "explain", out, row[1]).stdout
+    for part in ("FAIL", "exhaustive_decode (all 16 codes", "nibble, code", "one element differs", "--device cuda:GPU-"):
+        assert part in said, part
+    none = run(fake, "explain", out, "99")
+    assert none.returncode == 2 and "there is no row 99" in none.stderr
+    assert run(fake, "explain", out, "-1").returncode == 2
 
 
 def test_hot_without_graphs_is_a_loop(fake, tmp_path):

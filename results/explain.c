@@ -47,11 +47,16 @@ static void put_statistics(FILE *out, const struct record *r)
     const struct {
         const char *name;
         uint64_t count;
-    } classes[] = {{"0", r->ulp_0},    {"1", r->ulp_1},        {"2", r->ulp_2},         {"3 to 4", r->ulp_4},
-                   {"5 to 8", r->ulp_8}, {"9 to 16", r->ulp_16}, {"more, or NaN", r->ulp_more}};
+    } classes[] = {{"0", r->ulp_0},
+                   {"1", r->ulp_1},
+                   {"2", r->ulp_2},
+                   {"3 to 4", r->ulp_4},
+                   {"5 to 8", r->ulp_8},
+                   {"9 to 16", r->ulp_16},
+                   {"more, or NaN", r->ulp_more}};
     uint64_t total = 0;
-    fprintf(out, "  %-26s %llu, of which %llu wrong\n", "elements compared", (unsigned long long)r->compared_count,
-            (unsigned long long)r->mismatch_count);
+    fprintf(out, "  %-26s %llu, of which %llu wrong\n", "elements compared",
+            (unsigned long long)r->compared_count, (unsigned long long)r->mismatch_count);
     put_number(out, "max |y - fp64|", r->max_abs_error, "");
     put_number(out, "mean of y - fp64", r->mean_error, "");
     put_number(out, "relative Frobenius error", r->relative_frobenius_error, "");
@@ -89,8 +94,8 @@ enum status explain_row(const struct result_set *s, size_t row, FILE *out)
     const struct record *r = &s->rows[row];
     bool variant = r->verdict != VERDICT_NONE;
     fprintf(out, "row %zu of %s: %s\n", row, s->path, verdict_word(r->verdict));
-    fprintf(out, "  %-12s %s\n  %-12s %s, %u threads\n  %-12s %s\n", "variant", r->variant, "case", r->case_key,
-            r->threads, "device", r->device);
+    fprintf(out, "  %-12s %s\n  %-12s %s, %u threads\n  %-12s %s\n", "variant", r->variant, "case",
+            r->case_key, r->threads, "device", r->device);
     if (!variant)
         return STATUS_OK;
     if (*r->check)
@@ -107,8 +112,8 @@ enum status explain_row(const struct result_set *s, size_t row, FILE *out)
         put_statistics(out, r);
     if (r->verdict == VERDICT_SKIPPED)
         return STATUS_OK;
-    fprintf(out, "  reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u", r->case_key, r->variant,
-            r->threads);
+    fprintf(out, "  reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u", r->case_key,
+            r->variant, r->threads);
     put_device(out, r);
     fprintf(out, "\n");
     return STATUS_OK;

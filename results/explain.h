@@ -1,6 +1,6 @@
 /*
- * explain.h: one row of a results file for a person: what was run, what decided the verdict and what that check
- * looks for, the first mismatch decoded, the error statistics, and the command that gives it again.
+ * explain.h: one row of a results file for a person: what was run, what decided the verdict and what that
+ * check looks for, the first mismatch decoded, the error statistics, and the command that gives it again.
  */
 #ifndef NF4BENCH_RESULTS_EXPLAIN_H
 #define NF4BENCH_RESULTS_EXPLAIN_H

@@ -5,8 +5,10 @@
 #include "tests/faults/faults.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <omp.h>
 
@@ -103,6 +105,22 @@ static void keep_last(const void *out, size_t size)
         memcpy(last.bytes, out, size);
 }
 
+/* Long after the return; by then the process has judged, and is gone. */
+static void *write_late(void *element)
+{
+    sleep(5);
+    *(uint16_t *)element ^= 1;
+    return NULL;
+}
+
+static void leave_to_a_thread(uint16_t *element)
+{
+    pthread_t thread;
+    *element ^= 1;
+    if (pthread_create(&thread, NULL, write_late, element) == 0)
+        pthread_detach(thread);
+}
+
 static inline void dequant(const struct dequant_args *a, enum fault_id fault)
 {
     static unsigned calls;
@@ -142,6 +160,8 @@ static inline void dequant(const struct dequant_args *a, enum fault_id fault)
     if ((fault == FAULT_lazy_when_timed && calls > 30) ||
         (fault == FAULT_wrong_on_one_thread && omp_get_max_threads() == 1))
         out[a->count - 1] ^= 1;
+    if (fault == FAULT_finishes_late)
+        leave_to_a_thread(&out[a->count - 1]);
     if (fault == FAULT_replays_last)
         keep_last(out, 2 * a->count);
 }

@@ -17,7 +17,7 @@
 #include "harness/process.h"
 #include "kernels/plugin.h"
 
-enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63 };
+enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63, FILE_NAME_MAX = 100 };
 #define LOAD_LIMIT_S 10.0
 
 /* Those in use. Never unloaded: the table points into them. */
@@ -337,6 +337,9 @@ static enum status load_library(const char *path)
         if (strcmp(libraries[i].path, l->path) == 0)
             return STATUS_OK;
     struct attempt a = {.path = l->path, .source = strrchr(l->path, '/') + 1};
+    if (strlen(a.source) > FILE_NAME_MAX)
+        return status_fail(STATUS_INPUT, "its file name has more than %d characters: rename it",
+                           FILE_NAME_MAX);
     enum status s = process_try(load, &a, LOAD_LIMIT_S);
     if (s != STATUS_OK)
         return status_fail(s, "%s", status_message());

@@ -222,10 +222,11 @@ static enum status set_arch(const char *arch, struct kernel *k)
     return STATUS_OK;
 }
 
-static enum status make_kernel(const struct nf4bench_variant *v, const char *source, struct kernel *k)
+static enum status make_kernel(const struct nf4bench_variant *v, const char *source, const char *path,
+                               struct kernel *k)
 {
     const char *arch;
-    *k = (struct kernel){.source = source, .built = true};
+    *k = (struct kernel){.source = source, .library = path, .built = true};
     enum status s = check_name(v, &k->contract, &arch);
     if (s != STATUS_OK)
         return s;
@@ -246,11 +247,12 @@ static enum status make_kernel(const struct nf4bench_variant *v, const char *sou
     return s == STATUS_OK ? set_arch(arch, k) : s;
 }
 
-static enum status make_kernels(const struct nf4bench_plugin *p, const char *source, struct kernel *kernels)
+static enum status make_kernels(const struct nf4bench_plugin *p, const char *source, const char *path,
+                                struct kernel *kernels)
 {
     for (size_t i = 0; i < p->variant_count; i++) {
         const char *name = p->variants[i].name;
-        enum status s = make_kernel(&p->variants[i], source, &kernels[i]);
+        enum status s = make_kernel(&p->variants[i], source, path, &kernels[i]);
         for (size_t j = 0; j < i && s == STATUS_OK; j++)
             if (strcmp(kernels[j].name, kernels[i].name) == 0)
                 s = status_fail(STATUS_INPUT, "the name stands there twice");
@@ -280,7 +282,7 @@ static enum status load(void *context)
     if (s != STATUS_OK)
         return s;
     a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
-    return a->kernels ? make_kernels(a->plugin, a->source, a->kernels)
+    return a->kernels ? make_kernels(a->plugin, a->source, a->path, a->kernels)
                       : status_fail(STATUS_MEMORY, "out of memory");
 }
 

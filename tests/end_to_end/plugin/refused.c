@@ -23,6 +23,8 @@ static void nothing_gemm(const struct gemm_args *a)
     (void)a;
 }
 
+#define MINE "nf4_dequant_bf16__sm75_mine"
+
 #if defined REFUSED_null_name
 #define NAME NULL
 #elif defined REFUSED_bad_characters
@@ -36,7 +38,7 @@ static void nothing_gemm(const struct gemm_args *a)
 #elif defined REFUSED_taken
 #define NAME "nf4_dequant_bf16__scalar"
 #elif defined REFUSED_other_backend
-#define NAME "nf4_dequant_bf16__sm75_mine"
+#define NAME MINE
 #elif defined REFUSED_repacked
 #define NAME "nf4_dequant_bf16__scalar_repacked"
 #elif defined REFUSED_wrong_function
@@ -57,15 +59,25 @@ static void run(const void *args)
 }
 
 static const struct entry entry = {"nf4_dequant_bf16__sm75_other", 32, run, launch, NULL};
-static const struct entry mine = {"nf4_dequant_bf16__sm75_mine", 32, run, launch, NULL};
+static const struct entry mine = {MINE, 32, run, launch, NULL};
 
 static const struct nf4bench_variant variants[] = {
 #if defined REFUSED_no_entry
-    {.name = "nf4_dequant_bf16__sm75_mine", .backend = NF4BENCH_CUDA},
+    {.name = MINE, .backend = NF4BENCH_CUDA},
 #elif defined REFUSED_entry_name
-    {.name = "nf4_dequant_bf16__sm75_mine", .backend = NF4BENCH_CUDA, .fast = &entry},
+    {.name = MINE, .backend = NF4BENCH_CUDA, .fast = &entry},
+#elif defined REFUSED_cuda_function
+    {.name = MINE, .backend = NF4BENCH_CUDA, .fast = &mine, .dequant = nothing},
+#elif defined REFUSED_no_run
+    {.name = MINE, .backend = NF4BENCH_CUDA, .checked = &(const struct entry){MINE, 32, NULL, launch, NULL}},
+#elif defined REFUSED_no_launch
+    {.name = MINE, .backend = NF4BENCH_CUDA, .fast = &(const struct entry){MINE, 32, run, NULL, NULL}},
+#elif defined REFUSED_threads
+    {.name = MINE, .backend = NF4BENCH_CUDA, .fast = &(const struct entry){MINE, 1025, run, launch, NULL}},
+#elif defined REFUSED_image_text
+    {.name = MINE, .backend = NF4BENCH_CUDA, .fast = &mine, .image = ".version 8.0", .image_size = 12},
 #elif defined REFUSED_image_size
-    {.name = "nf4_dequant_bf16__sm75_mine", .backend = NF4BENCH_CUDA, .fast = &mine, .image = "x"},
+    {.name = MINE, .backend = NF4BENCH_CUDA, .fast = &mine, .image = "x"},
 #else
     {
         .name = NAME,
@@ -73,6 +85,15 @@ static const struct nf4bench_variant variants[] = {
         .dequant = nothing,
 #ifdef REFUSED_null_function
         .dequant = NULL,
+#endif
+#ifdef REFUSED_two_functions
+        .gemm = nothing_gemm,
+#endif
+#ifdef REFUSED_cpu_entry
+        .fast = &mine,
+#endif
+#ifdef REFUSED_whole_blocks
+        .whole_blocks = 64,
 #endif
 #ifdef REFUSED_unknown_feature
         .cpu_features = "avx2 mmx",

@@ -37,8 +37,9 @@ enum blas_use {
 
 struct kernel {
     const char *name;
-    const char *source; /* relative to kernels/, or the library it came from */
-    const char *arch;   /* first word after "__" */
+    const char *source;  /* relative to kernels/, or the library it came from */
+    const char *library; /* --plugin loads it from there; NULL for others */
+    const char *arch;    /* first word after "__" */
     struct contract contract;
     size_t m_max;      /* 0: any */
     size_t k_multiple; /* 1: any */

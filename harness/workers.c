@@ -45,6 +45,7 @@ struct process {
 };
 
 enum { LOOK_MS = 100, REASON_MAX = 200 };
+#define INTERRUPTED_LIMIT_S 5.0 /* of a call, once a person wants the run to end */
 
 _Noreturn static void work(const struct worker *w, struct channel *c, pid_t parent, const sigset_t *signals)
 {
@@ -152,7 +153,10 @@ static void look_at_call(struct process *p)
         return;
     }
     p->in_call_s += passed < 5e-3 * LOOK_MS ? passed : 5e-3 * LOOK_MS;
-    if (p->in_call_s <= p->worker->limit_s || p->killed)
+    double limit_s = p->worker->limit_s;
+    if (p->told && limit_s > INTERRUPTED_LIMIT_S)
+        limit_s = INTERRUPTED_LIMIT_S;
+    if (p->in_call_s <= limit_s || p->killed)
         return;
     p->killed = true;
     kill(p->pid, SIGKILL);

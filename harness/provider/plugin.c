@@ -17,7 +17,7 @@
 #include "harness/process.h"
 #include "kernels/plugin.h"
 
-enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63 };
+enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63, FILE_NAME_MAX = 100 };
 #define LOAD_LIMIT_S 10.0
 
 /* Those in use. Never unloaded: the table points into them. */
@@ -222,10 +222,11 @@ static enum status set_arch(const char *arch, struct kernel *k)
     return STATUS_OK;
 }
 
-static enum status make_kernel(const struct nf4bench_variant *v, const char *source, struct kernel *k)
+static enum status make_kernel(const struct nf4bench_variant *v, const char *source, const char *path,
+                               struct kernel *k)
 {
     const char *arch;
-    *k = (struct kernel){.source = source, .built = true};
+    *k = (struct kernel){.source = source, .library = path, .built = true};
     enum status s = check_name(v, &k->contract, &arch);
     if (s != STATUS_OK)
         return s;
@@ -246,11 +247,12 @@ static enum status make_kernel(const struct nf4bench_variant *v, const char *sou
     return s == STATUS_OK ? set_arch(arch, k) : s;
 }
 
-static enum status make_kernels(const struct nf4bench_plugin *p, const char *source, struct kernel *kernels)
+static enum status make_kernels(const struct nf4bench_plugin *p, const char *source, const char *path,
+                                struct kernel *kernels)
 {
     for (size_t i = 0; i < p->variant_count; i++) {
         const char *name = p->variants[i].name;
-        enum status s = make_kernel(&p->variants[i], source, &kernels[i]);
+        enum status s = make_kernel(&p->variants[i], source, path, &kernels[i]);
         for (size_t j = 0; j < i && s == STATUS_OK; j++)
             if (strcmp(kernels[j].name, kernels[i].name) == 0)
                 s = status_fail(STATUS_INPUT, "the name stands there twice");
@@ -280,7 +282,7 @@ static enum status load(void *context)
     if (s != STATUS_OK)
         return s;
     a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
-    return a->kernels ? make_kernels(a->plugin, a->source, a->kernels)
+    return a->kernels ? make_kernels(a->plugin, a->source, a->path, a->kernels)
                       : status_fail(STATUS_MEMORY, "out of memory");
 }
 
@@ -337,6 +339,9 @@ static enum status load_library(const char *path)
         if (strcmp(libraries[i].path, l->path) == 0)
             return STATUS_OK;
     struct attempt a = {.path = l->path, .source = strrchr(l->path, '/') + 1};
+    if (strlen(a.source) > FILE_NAME_MAX)
+        return status_fail(STATUS_INPUT, "its file name has more than %d characters: rename it",
+                           FILE_NAME_MAX);
     enum status s = process_try(load, &a, LOAD_LIMIT_S);
     if (s != STATUS_OK)
         return status_fail(s, "%s", status_message());

@@ -44,6 +44,21 @@ TEST(cuda, images_are_found_by_source_and_differ)
                     cuda_image_find(kernel_at(i)->source) != NULL);
 }
 
+TEST(cuda, an_image_is_added_once_and_found_beside_those_of_the_program)
+{
+    static const char code[] = "one", other[] = "other";
+    ASSERT_EQ(STATUS_OK, cuda_image_add("tests/added.ptx", code, sizeof code));
+    const struct cuda_image *i = cuda_image_find("tests/added.ptx");
+    ASSERT_TRUE(i != NULL);
+    EXPECT_TRUE(i->data == (const unsigned char *)code && i->end == i->data + sizeof code);
+    EXPECT_EQ(STATUS_INPUT, cuda_image_add("tests/added.ptx", other, sizeof other));
+    EXPECT_TRUE(strstr(status_message(), "tests/added.ptx") != NULL);
+    EXPECT_EQ(STATUS_INPUT, cuda_image_add(CUDA_SUPPORT, other, sizeof other));
+    ASSERT_EQ(STATUS_OK, cuda_image_add("tests/second.ptx", other, sizeof other));
+    EXPECT_TRUE(cuda_image_find("tests/added.ptx") == i);
+    EXPECT_TRUE(cuda_image_find("nf4_dequant/prmt.cu") != NULL);
+}
+
 /* An image as nvcc makes one, as far as it is looked at: ELF files between other bytes. */
 struct made_image {
     unsigned char bytes[16384];

@@ -2,17 +2,40 @@
 
 #include <elf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What a build without nvcc has; the generated table takes its place. */
 __attribute__((weak)) const struct cuda_image cuda_images[] = {{NULL, NULL, NULL}};
+
+/* Never moved, so that pointers handed out stay good. */
+struct added {
+    struct cuda_image image;
+    struct added *next;
+};
+static struct added *added;
 
 const struct cuda_image *cuda_image_find(const char *source)
 {
     for (const struct cuda_image *i = cuda_images; i->source; i++)
         if (strcmp(i->source, source) == 0)
             return i;
+    for (const struct added *a = added; a; a = a->next)
+        if (strcmp(a->image.source, source) == 0)
+            return &a->image;
     return NULL;
+}
+
+enum status cuda_image_add(const char *source, const void *data, size_t size)
+{
+    if (cuda_image_find(source))
+        return status_fail(STATUS_INPUT, "device code %s: there is already some of that name", source);
+    struct added *a = malloc(sizeof *a);
+    if (!a)
+        return status_fail(STATUS_MEMORY, "device code %s: out of memory", source);
+    *a = (struct added){{source, data, (const unsigned char *)data + size}, added};
+    added = a;
+    return STATUS_OK;
 }
 
 /* The layout of a fatbin is nobody's promise, that of the ELF files in it is: they are looked for by their

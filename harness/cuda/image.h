@@ -1,6 +1,7 @@
 /*
- * image.h: the device code in this program: a fatbin for each .cu file of the table and for support.cu
- * (cmake/CudaKernels.cmake makes the list). A program built without nvcc has none.
+ * image.h: device code: in this program a fatbin for each .cu file of the table and for support.cu
+ * (cmake/CudaKernels.cmake makes the list; a program built without nvcc has none), and what is added at run
+ * time, beside the variants that it is the code of.
  */
 #ifndef NF4BENCH_HARNESS_CUDA_IMAGE_H
 #define NF4BENCH_HARNESS_CUDA_IMAGE_H
@@ -9,17 +10,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/status.h"
+
 struct cuda_image {
-    const char *source; /* relative to kernels/, or CUDA_SUPPORT */
+    const char *source; /* relative to kernels/, CUDA_SUPPORT, or the name it was added under */
     const unsigned char *data;
     const unsigned char *end;
 };
 #define CUDA_SUPPORT "support.cu"
 
-/* Ends with a NULL source. */
+/* Those in the program. Ends with a NULL source. */
 extern const struct cuda_image cuda_images[];
 
-const struct cuda_image *cuda_image_find(const char *source); /* NULL if there is none */
+/* Among all; NULL if there is none. */
+const struct cuda_image *cuda_image_find(const char *source);
+/* Adds device code: a cubin, a fatbin, or PTX, which ends with a NUL byte that `size` counts. Neither
+ * `source` nor `data` is copied: both must stay as they are until the process ends. GPUs' server processes
+ * have what was added before they were started. STATUS_INPUT: the name is taken. */
+enum status cuda_image_add(const char *source, const void *data, size_t size) WARN_UNUSED_RESULT;
 /* Adds to *hash (FNV-1a; begin with CUDA_HASH_BEGIN) the machine code of one entry for GPUs of compute
  * capability `sm`: section .text.<entry> of the ELF files in the image whose architecture fits best: of the
  * same major number and the largest minor one that is not above the GPU's; of several (90 and 90a) all. So an

@@ -34,7 +34,7 @@ enum support {
         SUPPORT_COUNT
 };
 
-enum { SERVE_MODULES_MAX = 64, SERVE_ROWS_MAX = 256, SERVE_CHAIN_MAX = 2 };
+enum { SERVE_MODULES_MAX = 1024, SERVE_ROWS_MAX = 256, SERVE_CHAIN_MAX = 2 };
 
 /* A variant that can be launched: one kernel, or several that follow each other. */
 struct serve_kernel {

@@ -9,9 +9,14 @@
 #include "harness/kernel_table.h"
 #include "harness/provider/bitsandbytes.h"
 #include "harness/provider/cublas.h"
+#include "harness/provider/manifest.h"
+
+enum { LIST_MAX = 64 };
 
 struct list_arguments {
     const char *bitsandbytes;
+    const char *manifests[LIST_MAX];
+    size_t manifest_count;
     char **globs;
     int glob_count;
 };
@@ -22,6 +27,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
     switch (key) {
     case 'b':
         a->bitsandbytes = value;
+        return 0;
+    case 'm':
+        if (a->manifest_count == LIST_MAX)
+            argp_error(state, "--manifest is repeated more than %d times", LIST_MAX);
+        a->manifests[a->manifest_count++] = value;
         return 0;
     case ARGP_KEY_ARGS:
         a->globs = state->argv + state->next;
@@ -37,6 +47,8 @@ int command_list(int argc, char **argv)
     static const struct argp_option options[] = {
         {"bitsandbytes", 'b', "PATH", 0,
          "also list the functions of this bitsandbytes library or package folder", 0},
+        {"manifest", 'm', "FILE.yaml", 0,
+         "also list the variant that this manifest describes (may be repeated)", 0},
         {0}};
     static const struct argp argp = {
         options,
@@ -50,6 +62,12 @@ int command_list(int argc, char **argv)
     struct list_arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     enum status s = bitsandbytes_load(a.bitsandbytes);
+    bool refused = false;
+    for (size_t i = 0; i < a.manifest_count && s == STATUS_OK; i++)
+        if (manifest_load(a.manifests[i]) != STATUS_OK) {
+            fprintf(stderr, "%s: %s\n", argv[0], status_message());
+            refused = true;
+        }
     if (s == STATUS_OK)
         s = cublas_register();
     if (s != STATUS_OK) {
@@ -78,5 +96,5 @@ int command_list(int argc, char **argv)
         fprintf(stderr, "%s: no variant matches\n", argv[0]);
         return EXIT_USAGE;
     }
-    return 0;
+    return refused ? EXIT_USAGE : 0;
 }

@@ -16,6 +16,7 @@
 #include "harness/profile.h"
 #include "harness/provider/bitsandbytes.h"
 #include "harness/provider/cublas.h"
+#include "harness/provider/manifest.h"
 #include "harness/run.h"
 #include "harness/suite.h"
 #include "results/journal.h"
@@ -25,8 +26,8 @@ enum { LIST_MAX = 64 };
 struct run_arguments {
     bool measure; /* the command is `run` */
     const char *suite, *one_case, *output, *resume, *bitsandbytes, *profile;
-    const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
-    size_t variant_count, axis_count, setting_count;
+    const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX], *manifests[LIST_MAX];
+    size_t variant_count, axis_count, setting_count, manifest_count;
     struct device device; /* as asked for */
     uint64_t seed;
     bool dry_run, verbose, quiet, force, one_at_a_time;
@@ -38,6 +39,7 @@ enum {
     KEY_RESUME,
     KEY_SEED,
     KEY_BITSANDBYTES,
+    KEY_MANIFEST,
     KEY_MEASURE,
     KEY_DEVICE,
     KEY_FORCE,
@@ -61,6 +63,11 @@ static const struct argp_option all_options[] = {
     {"dry-run", KEY_DRY_RUN, NULL, 0, "say what would run and about how long, and stop", 0},
     {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0,
      "load this bitsandbytes CPU library (or package folder) as a peer", 0},
+    {"manifest", KEY_MANIFEST, "FILE.yaml", 0,
+     "add a CUDA variant: device code (cubin, fatbin or PTX) from elsewhere, launched as the file says (may "
+     "be "
+     "repeated)",
+     0},
     {"device", KEY_DEVICE, "DEVICE", 0,
      "cpu (the default); cuda, the first GPU, or cuda:N, cuda:UUID or cuda:NAME, with ,limit=SECONDS for a "
      "launch; "
@@ -108,6 +115,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_BITSANDBYTES:
         a->bitsandbytes = value;
+        return 0;
+    case KEY_MANIFEST:
+        add(state, a->manifests, &a->manifest_count, value);
         return 0;
     case KEY_DEVICE:
         if (device_parse(value, &a->device) != STATUS_OK)
@@ -319,6 +329,13 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     struct run_summary summary = {0};
     json_t *environment = NULL;
     enum status s = bitsandbytes_load(a->bitsandbytes);
+    /* One that is refused is told at once, and in the exit code; the others run. */
+    bool refused = false;
+    for (size_t i = 0; i < a->manifest_count && s == STATUS_OK; i++)
+        if (manifest_load(a->manifests[i]) != STATUS_OK) {
+            fail(argv[0], STATUS_INPUT);
+            refused = true;
+        }
     if (s == STATUS_OK)
         s = cublas_register();
     if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
@@ -357,10 +374,12 @@ done:
     work_release(&w);
     if (s != STATUS_OK)
         return fail(argv[0], s);
-    if (a->dry_run || a->profile)
-        return 0;
     if (summary.fail + summary.faults + summary.mistrusted)
         return EXIT_WRONG;
+    if (refused)
+        return EXIT_USAGE;
+    if (a->dry_run || a->profile)
+        return 0;
     return summary.pass == 0 && summary.groups_kept == 0 ? EXIT_NOTHING_RAN : 0;
 }
 

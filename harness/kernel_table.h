@@ -35,9 +35,11 @@ enum blas_use {
     BLAS_SLAB,  /* the same for a slab of rows of W at a time */
 };
 
+struct recipe;
+
 struct kernel {
     const char *name;
-    const char *source; /* relative to kernels/, or the library it came from */
+    const char *source; /* relative to kernels/, or the library or the device code it came from */
     const char *arch;   /* first word after "__" */
     struct contract contract;
     size_t m_max;      /* 0: any */
@@ -58,6 +60,8 @@ struct kernel {
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
     enum blas_use blas;                        /* not BLAS_NONE: no entries of its own */
     const struct kernel *dequantize;           /* with blas: what makes the dense weights */
+    const struct recipe
+        *recipe; /* BACKEND_CUDA: device code alone, launched so (cuda/recipe.h): no entries */
     /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
      * outside of all timing. NULL for none. */
     enum status (*prepare)(const struct gemm_args *args, void **prepared);

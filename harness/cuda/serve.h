@@ -112,7 +112,9 @@ bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
 bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_kernel *out);
 /* Queues the kernel on set `set`. */
 bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set);
-/* Queues its launches with arguments of their operation. */
+/* How its first launch on set 0 is made. */
+bool serve_launch_shape(struct serve *s, const struct serve_kernel *k, struct launch *out);
+/* Queues its launches with arguments of their operation; not for kernels with a recipe. */
 bool serve_enqueue_with(struct serve *s, const struct serve_kernel *k, const void *arguments);
 bool serve_synchronize(struct serve *s);
 bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigned threads, void **parameters);

@@ -208,6 +208,8 @@ static uint64_t hash_code(const struct serve *s, const struct serve_kernel *k)
     const struct cuda_image *image = cuda_image_find(k->name.source);
     uint64_t hash = CUDA_HASH_BEGIN;
     char entry[CUDA_KERNEL_TEXT + 16];
+    if (k->name.recipe)
+        return image && cuda_image_hash_entry(image, k->name.recipe->entry, s->gpu.sm, &hash) ? hash : 0;
     for (size_t i = 0; i < k->count; i++) {
         snprintf(entry, sizeof entry, i == 0 ? "%s" : "%s_then", k->name.name);
         if (!image || !cuda_image_hash_entry(image, entry, s->gpu.sm, &hash))
@@ -218,10 +220,10 @@ static uint64_t hash_code(const struct serve *s, const struct serve_kernel *k)
 
 static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_code *f)
 {
-    union kernel_args arguments;
+    struct launch l;
     *f = (struct gpu_code){0};
-    operands_args(&s->operands, 0, k->name.repacked, &arguments);
-    struct launch l = k->entry[0]->launch(&arguments);
+    if (!serve_launch_shape(s, k, &l))
+        return false;
     f->dynamic_shared_bytes = l.shared;
     f->code_hash = hash_code(s, k);
     struct cuda_function *function = k->function[0];

@@ -46,7 +46,9 @@ int command_list(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"bitsandbytes", 'b', "PATH", 0,
-         "also list the functions of this bitsandbytes library or package folder", 0},
+         "also list the functions of this bitsandbytes library or package folder; auto: the package that "
+         "python3 has",
+         0},
         {"manifest", 'm', "FILE.yaml", 0,
          "also list the variant that this manifest describes (may be repeated)", 0},
         {0}};
@@ -85,11 +87,11 @@ int command_list(int argc, char **argv)
         char reason[KERNEL_REASON_MAX];
         struct device device = {.kind = k->backend == BACKEND_CPU ? DEVICE_CPU : DEVICE_SIMT};
         const char *skip = kernel_unavailable(k, &device, reason);
-        printf("%-52s %-12s %s%s\n", k->name, k->arch,
+        printf("%-52s %-12s %s%s%s\n", k->name, k->arch,
                skip                        ? "skipped: "
                : k->backend == BACKEND_CPU ? "runs here"
                                            : "runs here under --device simt",
-               skip ? skip : "");
+               skip ? skip : "", k->only_by_name ? ", only when asked for by this name" : "");
         shown++;
     }
     if (shown == 0) {

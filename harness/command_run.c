@@ -62,7 +62,8 @@ static const struct argp_option all_options[] = {
     {"seed", KEY_SEED, "N", 0, "seed of the inputs (default 1)", 0},
     {"dry-run", KEY_DRY_RUN, NULL, 0, "say what would run and about how long, and stop", 0},
     {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0,
-     "load this bitsandbytes CPU library (or package folder) as a peer", 0},
+     "load this bitsandbytes CPU library (or package folder) as a peer; auto: the package that python3 has",
+     0},
     {"manifest", KEY_MANIFEST, "FILE.yaml", 0,
      "add a CUDA variant: device code (cubin, fatbin or PTX) from elsewhere, launched as the file says (may "
      "be "

@@ -41,6 +41,7 @@ struct kernel {
     const char *name;
     const char *source; /* relative to kernels/, or the library or the device code it came from */
     const char *arch;   /* first word after "__" */
+    const char *option; /* that a command line needs to have it, "--manifest FILE"; NULL: none */
     struct contract contract;
     size_t m_max;      /* 0: any */
     size_t k_multiple; /* 1: any */
@@ -53,10 +54,14 @@ struct kernel {
     size_t n_multiple;
     bool whole_blocks; /* k must be a multiple of blocksize */
     bool no_bias;      /* has no bias argument */
+    bool only_by_name; /* planned only where its own name is asked for: no pattern takes it, nor "all" */
     double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept
                           in bf16, say); 0 for none */
     dequant_fn *dequant; /* BACKEND_CPU: the one that contract.op selects is set when built */
-    gemm_fn *gemm;       /* gemm and gemmdx */
+    /* In place of dequant, for a peer whose API takes the shape of W[n,k], of which dequant_args has the
+     * product only. */
+    void (*dequant_rows)(const struct dequant_args *args, size_t n, size_t k);
+    gemm_fn *gemm;                             /* gemm and gemmdx */
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
     enum blas_use blas;                        /* not BLAS_NONE: no entries of its own */
     const struct kernel *dequantize;           /* with blas: what makes the dense weights */

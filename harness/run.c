@@ -256,9 +256,10 @@ static void print_row(struct runner *run, const struct plan_group *g, const stru
         line += length + (line[length] == '\n');
     }
     if (wrong && !run->options->no_repro_line)
-        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u%s%s\n", text,
-               k->name, g->threads, run->plan->device->kind == DEVICE_CPU ? "" : " --device ",
-               run->plan->device->kind == DEVICE_CPU ? "" : device);
+        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u%s%s%s%s\n",
+               text, k->name, g->threads, run->plan->device->kind == DEVICE_CPU ? "" : " --device ",
+               run->plan->device->kind == DEVICE_CPU ? "" : device, k->option ? " " : "",
+               k->option ? k->option : "");
     fflush(stdout);
 }
 

@@ -48,7 +48,7 @@ struct manifest {
     char *text;
     struct suite_yaml yaml;
     yaml_node_t *values[KEY_COUNT];
-    char *image_path, *arch;
+    char *image_path, *arch, *option;
     unsigned char *image;
     size_t image_size;
     struct recipe recipe;
@@ -387,6 +387,11 @@ enum status manifest_load(const char *path)
         return status_fail(STATUS_MEMORY, "%s: out of memory", path);
     m->kernel = (struct kernel){.backend = BACKEND_CUDA, .built = true, .recipe = &m->recipe};
     enum status s = read_manifest(m, path);
+    if (s == STATUS_OK && asprintf(&m->option, "--manifest '%s'", path) < 0) {
+        m->option = NULL;
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+    }
+    m->kernel.option = m->option;
     /* Several entries of one image share it. */
     if (s == STATUS_OK && !cuda_image_find(m->image_path))
         s = cuda_image_add(m->image_path, m->image, m->image_size + 1);
@@ -400,6 +405,7 @@ enum status manifest_load(const char *path)
         free(m->image);
     }
     free(m->arch);
+    free(m->option);
     free(m->text);
     free(m);
     return s;

@@ -122,7 +122,7 @@ def test_a_product_that_is_given_no_bias_is_not_asked_for_one(fake, manifest, tm
 def test_code_that_is_launched_wrongly_fails(fake, manifest, changes, what):
     done = verify(fake, [manifest(**changes)], CASE.format(0), code=1)
     assert verdicts(done) == {DECODE["name"]: "FAIL"}
-    assert what in done.stdout
+    assert what in done.stdout and re.search(r"reproduce: .* --manifest '.*m\.yaml'\n", done.stdout)
 
 
 def test_more_shared_memory_than_the_gpu_has_is_a_skip(fake, manifest):

@@ -219,10 +219,10 @@ def test_list_and_the_executor_say_where_it_runs(fake, manifest):
     path = manifest()
     done = fake("list", "--manifest", path, "*elsewhere*")
     assert "device code alone runs on a GPU: --device cuda" in done.stdout
-    done = fake("list", "--manifest", manifest(threads="0"), "nf4_dequant_bf16__sm75_prmt", code=2)
+    done = fake("list", "--manifest", manifest(file="bad.yaml", threads="0"), "nf4_dequant_bf16__sm75_prmt", code=2)
     assert "threads must be from 1" in done.stderr and "nf4_dequant_bf16__sm75_prmt" in done.stdout
     done = fake("verify", "--case", CASE.format(0), "--device", "simt:fast", "-v", "*elsewhere*", "--manifest", path, code=2)
-    assert "no variant" in done.stderr
+    assert "no variant for this device" in done.stderr
 
 
 def test_run_times_it_beside_ours(fake, manifest, suite, tmp_path):

@@ -35,6 +35,9 @@ enum blas_use {
     BLAS_SLAB,  /* the same for a slab of rows of W at a time */
 };
 
+/* Which function of the bitsandbytes package's CUDA library (provider/bitsandbytes_cuda.h). */
+enum bitsandbytes_use { BITSANDBYTES_NONE, BITSANDBYTES_DEQUANT, BITSANDBYTES_GEMV };
+
 struct recipe;
 
 struct kernel {
@@ -63,10 +66,10 @@ struct kernel {
     void (*dequant_rows)(const struct dequant_args *args, size_t n, size_t k);
     gemm_fn *gemm;                             /* gemm and gemmdx */
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
+    enum bitsandbytes_use bitsandbytes;        /* not BITSANDBYTES_NONE: no entries of its own */
     enum blas_use blas;                        /* not BLAS_NONE: no entries of its own */
     const struct kernel *dequantize;           /* with blas: what makes the dense weights */
-    const struct recipe
-        *recipe; /* BACKEND_CUDA: device code alone, launched so (cuda/recipe.h): no entries */
+    const struct recipe *recipe; /* device code alone, launched so (cuda/recipe.h): no entries */
     /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
      * outside of all timing. NULL for none. */
     enum status (*prepare)(const struct gemm_args *args, void **prepared);

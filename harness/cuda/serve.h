@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/cuda/bitsandbytes.h"
 #include "harness/cuda/channel.h"
 #include "harness/cuda/cublas.h"
 #include "harness/cuda/driver.h"
@@ -60,6 +61,7 @@ struct serve {
     struct cuda_driver cu;
     struct nvml nvml;
     struct gpu gpu;
+    struct cuda_context *context; /* the GPU's primary one, which is current */
     struct cuda_stream *stream;
     struct cuda_event *begin, *end;
     struct {
@@ -82,6 +84,13 @@ struct serve {
         uint64_t *dense;  /* [dense_count] dense weights that were made before */
         size_t dense_count;
     } blas;
+
+    /* The bitsandbytes package's CUDA library. */
+    struct {
+        struct bitsandbytes_cuda library;
+        uint64_t code; /* the fp32 codebook, in the GPU's memory */
+        bool context_known;
+    } bitsandbytes;
 
     /* Timing: */
     struct serve_row rows[SERVE_ROWS_MAX];
@@ -127,6 +136,10 @@ bool serve_blas_release(struct serve *s);
  */
 bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory);
 bool serve_blas_square(struct serve *s, size_t size, uint64_t memory);
+
+/* serve_bitsandbytes.c. The same for the bitsandbytes package's library. */
+bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k);
+bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t set);
 
 /* One handler for each request: false, with the answer filled in, when it fails. */
 #define X(name) bool serve_##name(struct serve *s);

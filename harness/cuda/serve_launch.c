@@ -77,6 +77,8 @@ bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_ke
 {
     struct cuda_module *module;
     *out = (struct serve_kernel){.name = *name};
+    if (name->bitsandbytes)
+        return serve_bitsandbytes_prepare(s, out);
     if (!serve_module(s, name->source, &module))
         return false;
     if (name->recipe)
@@ -152,6 +154,8 @@ bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set)
     union kernel_args arguments;
     if (k->name.blas)
         return serve_blas(s, k, set);
+    if (k->name.bitsandbytes)
+        return serve_bitsandbytes(s, k, set);
     if (k->name.recipe)
         return enqueue_recipe(s, k, set);
     operands_args(&s->operands, set, k->name.repacked, &arguments);

@@ -251,7 +251,7 @@ bool serve_row(struct serve *s)
         return false;
     if (c->ceiling != CEILING_NONE)
         return true;
-    if (c->kernel.blas) { /* machine code that is not ours */
+    if (c->kernel.blas || c->kernel.bitsandbytes) { /* machine code that is not ours */
         c->code = (struct gpu_code){0};
         return true;
     }
@@ -281,7 +281,9 @@ static struct cuda_graph_exec *capture(struct serve *s, const struct serve_row *
     bool queued = true;
     for (size_t i = 0; i < r->calls && queued; i++)
         queued = call_row(s, r, 0);
-    if (!queued && r->kernel.name.blas) /* a library may refuse to be captured, and be called all the same */
+    if (!queued &&
+        (r->kernel.name.blas ||
+         r->kernel.name.bitsandbytes)) /* a library may refuse to be captured, and be called all the same */
         s->channel->status = STATUS_OK;
     if (cu->cuStreamEndCapture(s->stream, &graph) != 0 || !graph)
         return NULL;

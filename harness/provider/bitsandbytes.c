@@ -9,12 +9,13 @@
 
 #include "harness/cpu.h"
 #include "harness/kernel_table.h"
+#include "harness/provider/bitsandbytes_cuda.h"
 #include "reference/dtype.h"
 #include "reference/nf4.h"
 
 static const char library_name[] = "libbitsandbytes_cpu.so";
 /* Kernels point to these. */
-static char file[4096], option[sizeof file + 32];
+static char file[4096], folder[sizeof file], option[sizeof file + 32];
 
 /* ---- dequantize ----
  *
@@ -228,17 +229,17 @@ enum status bitsandbytes_load(const char *path)
     if (!path)
         path = getenv("NF4BENCH_BITSANDBYTES");
     if (!path || !*path)
-        return STATUS_OK;
+        return bitsandbytes_cuda_register(NULL, NULL);
     if (strcmp(path, "auto") == 0) {
         enum status found = find_package(package, sizeof package);
         if (found != STATUS_OK)
             return found;
         path = package;
     }
-    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
     /* A bare name would be looked for along the loader's path, not here. */
-    if (snprintf(file, sizeof file, "%s%s%s%s", strchr(path, '/') ? "" : "./", path, folder ? "/" : "",
-                 folder ? library_name : "") >= (int)sizeof file)
+    if (snprintf(file, sizeof file, "%s%s%s%s", strchr(path, '/') ? "" : "./", path, is_folder ? "/" : "",
+                 is_folder ? library_name : "") >= (int)sizeof file)
         return status_fail(STATUS_USAGE, "bitsandbytes: %s: the path is too long", path);
     snprintf(option, sizeof option, "--bitsandbytes '%s'", file);
     void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
@@ -247,5 +248,9 @@ enum status bitsandbytes_load(const char *path)
     enum status s = STATUS_OK;
     for (size_t i = 0; i < sizeof dequantize_table / sizeof dequantize_table[0] && s == STATUS_OK; i++)
         s = add_dequantize(library, file, &dequantize_table[i]);
-    return s == STATUS_OK ? add_gemv(library, file) : s;
+    if (s == STATUS_OK)
+        s = add_gemv(library, file);
+    /* The CUDA libraries lie beside the CPU's. */
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
+    return s == STATUS_OK ? bitsandbytes_cuda_register(folder, option) : s;
 }

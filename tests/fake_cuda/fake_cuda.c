@@ -42,6 +42,7 @@
 #include "kernels/kernel.h"
 #include "reference/dtype.h"
 #include "results/record.h"
+#include "tests/fake_cuda/host_call.h"
 
 /* ---- faults to order ---- */
 
@@ -143,7 +144,14 @@ struct product {
     enum dtype type;
     float alpha, beta;
 };
+/* A library's function, which launches through its own runtime. */
+struct host_call {
+    void (*call)(const void *args);
+    double bytes;
+    unsigned char args[128];
+};
 union arguments {
+    struct host_call host_call;
     struct dequant_args dequant;
     struct gemm_args gemm;
     struct repack_args repack;
@@ -169,7 +177,7 @@ struct cuda_stream {
     struct cuda_graph *capture;
 };
 
-static struct cuda_context context;
+static struct cuda_context context, *current;
 static size_t allocated;
 static volatile int *gate; /* that a blocking kernel waits for: launches behind it must not load anything */
 
@@ -304,7 +312,8 @@ static void multiply(const struct product *p)
         }
 }
 
-static struct cuda_function product_function = {.name = "cublasGemmEx"};
+static struct cuda_function product_function = {.name = "cublasGemmEx"},
+                            host_function = {.name = "a library"};
 
 /* time_only: a repetition whose result the next one would overwrite anyway. */
 static int execute(struct cuda_stream *s, struct launch_record *r, bool time_only)
@@ -326,6 +335,10 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
         if (wrong_product)
             *(uint8_t *)p->c ^= 0x40;
         wrong_product = false;
+    } else if (f == &host_function) {
+        bytes = r->arguments.host_call.bytes;
+        if (!time_only)
+            r->arguments.host_call.call(r->arguments.host_call.args);
     } else if (!f->has_entry) {
         if (!support(f->name, r->arguments.words, &bytes))
             return CUDA_NOT_FOUND;
@@ -470,8 +483,15 @@ API cuDevicePrimaryCtxRetain(struct cuda_context **out, int device)
 
 API cuCtxSetCurrent(struct cuda_context *c)
 {
-    (void)c;
     ORDERED();
+    current = c;
+    return 0;
+}
+
+API cuCtxGetCurrent(struct cuda_context **c)
+{
+    ORDERED();
+    *c = current;
     return 0;
 }
 
@@ -884,6 +904,19 @@ API cuGraphDestroy(struct cuda_graph *graph)
     ORDERED();
     free(graph); /* its launches stay: the executable one has them */
     return 0;
+}
+
+/* ---- for other libraries of the tests ---- */
+
+API fake_cuda_call(struct cuda_stream *stream, void (*call)(const void *args), const void *args, size_t size,
+                   double bytes)
+{
+    struct launch_record r = {.function = &host_function};
+    r.arguments.host_call = (struct host_call){.call = call, .bytes = bytes};
+    if (!current || !stream || size > sizeof r.arguments.host_call.args)
+        return CUDA_INVALID_VALUE;
+    memcpy(r.arguments.host_call.args, args, size);
+    return enqueue(stream, &r);
 }
 
 /* ---- cuBLAS ---- */

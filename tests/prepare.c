@@ -112,6 +112,6 @@ TEST(prepare, cold_copies_exceed_the_last_level_cache)
     struct problem p = parse("dequant bf16 n=256 k=256");
     EXPECT_TRUE(operands_cold_copies(&p) >= 2);
     EXPECT_TRUE(operands_cold_copies(&p) <= 4096);
-    p = parse("dequant bf16 n=8192 k=8192");
+    p = parse("dequant bf16 n=65536 k=65536");
     EXPECT_EQ(2, operands_cold_copies(&p));
 }

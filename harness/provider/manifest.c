@@ -127,6 +127,25 @@ static enum status read_name(struct manifest *m)
     return m->arch ? STATUS_OK : status_fail(STATUS_MEMORY, "%s: out of memory", m->yaml.name);
 }
 
+static const char no_entry[] = "has no such entry";
+
+static bool elf_has(const unsigned char *image, size_t size, const char *entry)
+{
+    char section[RECIPE_ENTRY_MAX + 16];
+    int length = snprintf(section, sizeof section, ".text.%s", entry);
+    return memmem(image, size, section, (size_t)length + 1) != NULL; /* with its NUL byte */
+}
+
+static bool ptx_has(const char *text, const char *entry)
+{
+    size_t length = strlen(entry);
+    for (const char *p = text; (p = strstr(p, entry)); p++)
+        if (p > text && isspace((unsigned char)p[-1]) &&
+            (isspace((unsigned char)p[length]) || p[length] == '('))
+            return true;
+    return false;
+}
+
 /* NULL, or what an image is not. */
 static const char *image_fault(const struct manifest *m)
 {
@@ -140,12 +159,12 @@ static const char *image_fault(const struct manifest *m)
         memcpy(&h, image, sizeof h);
         if (h.e_machine != MACHINE_CUDA)
             return "is an ELF file, but not of device code; a .cubin is wanted";
-        return memmem(image, size, entry, strlen(entry) + 1) ? NULL : "has no such entry";
+        return elf_has(image, size, entry) ? NULL : no_entry;
     }
     if (size >= sizeof fatbin && memcmp(image, fatbin, sizeof fatbin) == 0)
         return NULL; /* what is in it may be compressed */
     if (!memchr(image, 0, size) && memmem(image, size, ".version", 8) && memmem(image, size, ".target", 7))
-        return memmem(image, size, entry, strlen(entry)) ? NULL : "has no such entry";
+        return ptx_has((const char *)image, entry) ? NULL : no_entry;
     return "is neither a cubin (ELF), a fatbin nor PTX text";
 }
 
@@ -196,9 +215,8 @@ static enum status read_image(struct manifest *m)
         return s;
     const char *fault = image_fault(m);
     if (fault)
-        return suite_yaml_fail(&m->yaml,
-                               strcmp(fault, "has no such entry") == 0 ? m->values[KEY_entry] : node, NULL,
-                               "image %s %s", m->image_path, fault);
+        return suite_yaml_fail(&m->yaml, fault == no_entry ? m->values[KEY_entry] : node, NULL, "image %s %s",
+                               m->image_path, fault);
     m->kernel.source = m->image_path;
     return STATUS_OK;
 }

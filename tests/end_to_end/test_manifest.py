@@ -159,6 +159,7 @@ REFUSED = [
     ({"image": "/bin/true"}, r"m\.yaml:2:8: image .* is an ELF file, but not of device code"),
     ({"image": "[a]"}, r"m\.yaml:2:8: image must be text, not a list"),
     ({"entry": "other"}, r"m\.yaml:3:8: image .*code\.ptx has no such entry"),
+    ({"entry": "code"}, r"m\.yaml:3:8: image .*code\.ptx has no such entry"),
     ({"entry": "x" * 300}, r"m\.yaml:3:8: entry: longer than 240"),
     ({"threads": "many"}, r"m\.yaml:4:10: threads: \"many\" is not a whole number"),
     ({"threads": "1025"}, r"m\.yaml:4:10: threads must be from 1 to 1024, not 1025"),

@@ -111,7 +111,10 @@ void call_cpu(const struct operands *o, size_t i, const struct kernel *k, const 
 {
     if (k->contract.op == OP_DEQUANT) {
         struct dequant_args args = operands_dequant_args(o, i);
-        k->dequant(&args);
+        if (k->dequant_rows)
+            k->dequant_rows(&args, o->problem.n, o->problem.k);
+        else
+            k->dequant(&args);
     } else {
         struct gemm_args args = operands_gemm_args(o, i);
         args.prepared = prepared;

@@ -6,17 +6,11 @@
 #include <stdio.h>
 
 #include "harness/cli.h"
+#include "harness/cli_providers.h"
 #include "harness/kernel_table.h"
-#include "harness/provider/bitsandbytes.h"
-#include "harness/provider/cublas.h"
-#include "harness/provider/plugin.h"
-
-enum { KEY_PLUGIN = 256, PLUGINS_MAX = 64 };
 
 struct list_arguments {
-    const char *bitsandbytes;
-    const char *plugins[PLUGINS_MAX];
-    size_t plugin_count;
+    struct provider_options providers;
     char **globs;
     int glob_count;
 };
@@ -24,14 +18,10 @@ struct list_arguments {
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct list_arguments *a = state->input;
+    (void)value;
     switch (key) {
-    case 'b':
-        a->bitsandbytes = value;
-        return 0;
-    case KEY_PLUGIN:
-        if (a->plugin_count == PLUGINS_MAX)
-            argp_error(state, "--plugin is repeated more than %d times", PLUGINS_MAX);
-        a->plugins[a->plugin_count++] = value;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->providers;
         return 0;
     case ARGP_KEY_ARGS:
         a->globs = state->argv + state->next;
@@ -44,26 +34,19 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 int command_list(int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"bitsandbytes", 'b', "PATH", 0,
-         "also list the functions of this bitsandbytes library or package folder", 0},
-        {"plugin", KEY_PLUGIN, "FILE.so", 0, "also list the variants of this library (may be repeated)", 0},
-        {0}};
     static const struct argp argp = {
-        options,
+        NULL,
         parse,
         "[GLOB...]",
         "List the variants whose names match a glob (default: all), and why those "
         "that cannot run on this machine cannot.",
-        NULL,
+        provider_children,
         NULL,
         NULL};
     struct list_arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    size_t refused = plugins_load(argv[0], a.plugins, a.plugin_count);
-    enum status s = bitsandbytes_load(a.bitsandbytes);
-    if (s == STATUS_OK)
-        s = cublas_register();
+    size_t refused;
+    enum status s = providers_load(argv[0], &a.providers, &refused);
     if (s != STATUS_OK) {
         fprintf(stderr, "%s: %s\n", argv[0], status_message());
         return status_exit_code(s);
@@ -79,11 +62,11 @@ int command_list(int argc, char **argv)
         char reason[KERNEL_REASON_MAX];
         struct device device = {.kind = k->backend == BACKEND_CPU ? DEVICE_CPU : DEVICE_SIMT};
         const char *skip = kernel_unavailable(k, &device, reason);
-        printf("%-52s %-12s %s%s", k->name, k->arch,
+        printf("%-52s %-12s %s%s%s", k->name, k->arch,
                skip                        ? "skipped: "
                : k->backend == BACKEND_CPU ? "runs here"
                                            : "runs here under --device simt",
-               skip ? skip : "");
+               skip ? skip : "", k->only_by_name ? ", only when asked for by this name" : "");
         bool added = i >= KERNEL_TABLE_COUNT;
         printf("%s%s\n", added ? "  from " : "", added ? k->source : "");
         shown++;

@@ -10,13 +10,11 @@
 #include <unistd.h>
 
 #include "harness/cli.h"
+#include "harness/cli_providers.h"
 #include "harness/cpu.h"
 #include "harness/environment.h"
 #include "harness/plan.h"
 #include "harness/profile.h"
-#include "harness/provider/bitsandbytes.h"
-#include "harness/provider/cublas.h"
-#include "harness/provider/plugin.h"
 #include "harness/run.h"
 #include "harness/suite.h"
 #include "results/journal.h"
@@ -25,9 +23,10 @@ enum { LIST_MAX = 64 };
 
 struct run_arguments {
     bool measure; /* the command is `run` */
-    const char *suite, *one_case, *output, *resume, *bitsandbytes, *profile;
-    const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX], *plugins[LIST_MAX];
-    size_t variant_count, axis_count, setting_count, plugin_count;
+    const char *suite, *one_case, *output, *resume, *profile;
+    const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
+    size_t variant_count, axis_count, setting_count;
+    struct provider_options providers;
     struct device device; /* as asked for */
     uint64_t seed;
     bool dry_run, verbose, quiet, force, one_at_a_time;
@@ -38,13 +37,11 @@ enum {
     KEY_DRY_RUN,
     KEY_RESUME,
     KEY_SEED,
-    KEY_BITSANDBYTES,
     KEY_MEASURE,
     KEY_DEVICE,
     KEY_FORCE,
     KEY_ONE_AT_A_TIME,
-    KEY_PROFILE,
-    KEY_PLUGIN
+    KEY_PROFILE
 };
 
 /* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
@@ -61,10 +58,6 @@ static const struct argp_option all_options[] = {
     {"case", KEY_CASE, "TEXT", 0, "one case in its text form, instead of a suite", 0},
     {"seed", KEY_SEED, "N", 0, "seed of the inputs (default 1)", 0},
     {"dry-run", KEY_DRY_RUN, NULL, 0, "say what would run and about how long, and stop", 0},
-    {"bitsandbytes", KEY_BITSANDBYTES, "PATH", 0,
-     "load this bitsandbytes CPU library (or package folder) as a peer", 0},
-    {"plugin", KEY_PLUGIN, "FILE.so", 0,
-     "load the variants of this library (may be repeated); one that is refused makes the exit code 2", 0},
     {"device", KEY_DEVICE, "DEVICE", 0,
      "cpu (the default), with ,limit=SECONDS for a call; cuda, the first GPU, or cuda:N, cuda:UUID or "
      "cuda:NAME, with ,limit=SECONDS for a "
@@ -93,6 +86,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct run_arguments *a = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->providers;
+        return 0;
     case 'v':
         add(state, a->variants, &a->variant_count, value);
         return 0;
@@ -110,12 +106,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_DRY_RUN:
         a->dry_run = true;
-        return 0;
-    case KEY_BITSANDBYTES:
-        a->bitsandbytes = value;
-        return 0;
-    case KEY_PLUGIN:
-        add(state, a->plugins, &a->plugin_count, value);
         return 0;
     case KEY_DEVICE:
         if (device_parse(value, &a->device) != STATUS_OK)
@@ -326,10 +316,8 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     struct work w = {0};
     struct run_summary summary = {0};
     json_t *environment = NULL;
-    size_t refused = plugins_load(argv[0], a->plugins, a->plugin_count);
-    enum status s = bitsandbytes_load(a->bitsandbytes);
-    if (s == STATUS_OK)
-        s = cublas_register();
+    size_t refused;
+    enum status s = providers_load(argv[0], &a->providers, &refused);
     if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
         s = check_output(a);
     if (s == STATUS_OK)
@@ -359,8 +347,8 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     s = run_plans(w.plans, w.plan_count, &options, &summary);
     print_summary(a, &w, &summary);
     if (refused)
-        fprintf(stderr, "%s: %zu of the plugins asked for %s refused, see above\n", argv[0], refused,
-                refused == 1 ? "was" : "were");
+        fprintf(stderr, "%s: %zu of the plugins and manifests asked for %s refused, see above\n", argv[0],
+                refused, refused == 1 ? "was" : "were");
     if (s == STATUS_OK && a->output)
         printf("results: %s\nreport:  nf4bench report %s -o report.html\n", a->output, a->output);
 
@@ -389,7 +377,7 @@ static struct run_arguments parse_arguments(bool measure, int argc, char **argv)
         measure ? "Verify the variants of a suite, time those that are right, and write every "
                   "sample to an HDF5 file."
                 : "Verify the variants of a suite, or of one case, bit for bit.",
-        NULL,
+        provider_children,
         NULL,
         NULL};
     argp_parse(&argp, argc, argv, 0, NULL, &a);

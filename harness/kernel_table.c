@@ -125,7 +125,7 @@ static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *
 {
     bool mma80 = k->contract.accumulation == ACC_MMA80, mma90 = k->contract.accumulation == ACC_MMA90;
     const struct kernel *own = k->blas ? k->dequantize : k;
-    if (!cuda_image_find(own->source) || !own->entries[ENTRY_FAST])
+    if (!k->bitsandbytes && (!cuda_image_find(own->source) || !(own->recipe || own->entries[ENTRY_FAST])))
         snprintf(reason, KERNEL_REASON_MAX, "this build has no device code");
     else if (gpu->sm && gpu->sm < k->min_sm)
         snprintf(reason, KERNEL_REASON_MAX, "needs compute capability %u.%u, this GPU has %u.%u",
@@ -142,16 +142,25 @@ static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *
     return reason;
 }
 
+/* NULL if the executor can stand in for a GPU, else why not. */
+static const char *only_on_gpu(const struct kernel *k)
+{
+    return k->blas           ? "cuBLAS runs on a GPU: --device cuda"
+           : k->bitsandbytes ? "bitsandbytes' CUDA library runs on a GPU: --device cuda"
+           : k->recipe       ? "device code alone runs on a GPU: --device cuda"
+                             : NULL;
+}
+
 bool kernel_belongs(const struct kernel *k, const struct device *device)
 {
-    return device_runs(device, k->backend) && (!k->blas || device->kind == DEVICE_CUDA);
+    return device_runs(device, k->backend) && (!only_on_gpu(k) || device->kind == DEVICE_CUDA);
 }
 
 const char *kernel_unavailable(const struct kernel *k, const struct device *device,
                                char reason[KERNEL_REASON_MAX])
 {
-    if (k->blas && device->kind != DEVICE_CUDA) {
-        snprintf(reason, KERNEL_REASON_MAX, "cuBLAS runs on a GPU: --device cuda");
+    if (only_on_gpu(k) && device->kind != DEVICE_CUDA) {
+        snprintf(reason, KERNEL_REASON_MAX, "%s", only_on_gpu(k));
         return reason;
     }
     if (!device_runs(device, k->backend)) {

@@ -35,11 +35,16 @@ enum blas_use {
     BLAS_SLAB,  /* the same for a slab of rows of W at a time */
 };
 
+/* Which function of the bitsandbytes package's CUDA library (provider/bitsandbytes_cuda.h). */
+enum bitsandbytes_use { BITSANDBYTES_NONE, BITSANDBYTES_DEQUANT, BITSANDBYTES_GEMV };
+
+struct recipe;
+
 struct kernel {
     const char *name;
-    const char *source;  /* relative to kernels/, or the library it came from */
-    const char *library; /* --plugin loads it from there; NULL for others */
-    const char *arch;    /* first word after "__" */
+    const char *source; /* relative to kernels/, or the library or the device code it came from */
+    const char *arch;   /* first word after "__" */
+    const char *option; /* that a command line needs to have it, "--manifest FILE"; NULL: none */
     struct contract contract;
     size_t m_max;      /* 0: any */
     size_t k_multiple; /* 1: any */
@@ -54,13 +59,19 @@ struct kernel {
     bool no_bias;       /* has no bias argument */
     bool deterministic; /* with ACC_ANY, which promises no order: gives the same inputs the same bits all the
                            same */
+    bool only_by_name;  /* planned only where its own name is asked for: no pattern takes it, nor "all" */
     double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept
                          in bf16, say); 0 for none */
     dequant_fn *dequant; /* BACKEND_CPU: the one that contract.op selects is set when built */
-    gemm_fn *gemm;       /* gemm and gemmdx */
+    /* In place of dequant, for a peer whose API takes the shape of W[n,k], of which dequant_args has the
+     * product only. */
+    void (*dequant_rows)(const struct dequant_args *args, size_t n, size_t k);
+    gemm_fn *gemm;                             /* gemm and gemmdx */
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
+    enum bitsandbytes_use bitsandbytes;        /* not BITSANDBYTES_NONE: no entries of its own */
     enum blas_use blas;                        /* not BLAS_NONE: no entries of its own */
     const struct kernel *dequantize;           /* with blas: what makes the dense weights */
+    const struct recipe *recipe; /* device code alone, launched so (cuda/recipe.h): no entries */
     /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
      * outside of all timing. NULL for none. */
     enum status (*prepare)(const struct gemm_args *args, void **prepared);

@@ -28,6 +28,26 @@ static bool globs_pass(const char *const *globs, size_t count, const char *name)
     return matched || !any_positive;
 }
 
+/* Whether one of a list of globs is `name` itself. */
+static bool globs_name(const char *const *globs, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(globs[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the command line and the case, if there is one, ask for this variant. */
+static bool is_wanted(const struct plan_options *options, const struct suite_case *c, const char *name,
+                      bool only_by_name)
+{
+    const char *const *globs = c ? (const char *const *)c->variants : NULL;
+    size_t count = c ? c->variant_count : 0;
+    return globs_pass(options->variants, options->variant_count, name) && globs_pass(globs, count, name) &&
+           (!only_by_name || globs_name(options->variants, options->variant_count, name) ||
+            globs_name(globs, count, name));
+}
+
 /* A glob from the command line that names nothing is a typing error, not an empty run. */
 static enum status check_globs(const struct plan_options *options)
 {
@@ -86,8 +106,7 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
         const struct kernel *k = kernel_at(i);
         char reason[KERNEL_REASON_MAX];
         if (!kernel_belongs(k, plan->device) || !kernel_matches(k, &g.problem) ||
-            !globs_pass(options->variants, options->variant_count, k->name) ||
-            (c && !globs_pass((const char *const *)c->variants, c->variant_count, k->name)))
+            !is_wanted(options, c, k->name, k->only_by_name))
             continue;
         const char *skip = kernel_unavailable(k, plan->device, reason);
         if (!skip)

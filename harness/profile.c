@@ -14,9 +14,8 @@ static void print_commands(const struct problem *p, const struct kernel *k, cons
     problem_format(p, text, sizeof text);
     device_format(d, device);
     snprintf(command, sizeof command,
-             "nf4bench verify --case '%s' --variant %s --device '%s' --profile %s%s%s%s", text, k->name,
-             device, k->name, k->library ? " --plugin '" : "", k->library ? k->library : "",
-             k->library ? "'" : "");
+             "nf4bench verify --case '%s' --variant %s --device '%s' --profile %s%s%s", text, k->name, device,
+             k->name, k->option ? " " : "", k->option ? k->option : "");
     printf("nsys profile --trace=cuda,nvtx --trace-fork-before-exec=true -o %s %s\n", k->name, command);
     printf("ncu --target-processes all --set full --kernel-name 'regex:^%s' -o %s %s\n", k->name, k->name,
            command);

@@ -281,10 +281,9 @@ static void print_row(struct runner *run, const struct plan_group *g, size_t row
         line += length + (line[length] == '\n');
     }
     if (wrong && !run->options->no_repro_line)
-        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u%s%s%s%s%s\n",
+        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u%s%s%s%s\n",
                text, k->name, g->threads, strcmp(device, "cpu") == 0 ? "" : " --device ",
-               strcmp(device, "cpu") == 0 ? "" : device, k->library ? " --plugin '" : "",
-               k->library ? k->library : "", k->library ? "'" : "");
+               strcmp(device, "cpu") == 0 ? "" : device, k->option ? " " : "", k->option ? k->option : "");
     fflush(stdout);
 }
 

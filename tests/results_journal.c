@@ -305,7 +305,7 @@ TEST(journal, lies_with_a_right_crc)
     memcpy(bytes + at, kept, sizeof kept);
     for (unsigned i = 0; i < record_column_count; i++) {
         const struct column *c = &record_columns[i];
-        uint8_t *value = bytes + at + ENTRY_HEAD + 4 + record_packed_offset(c), old[512];
+        uint8_t *value = bytes + at + ENTRY_HEAD + 4 + record_packed_offset(c), old[sizeof(struct record)];
         if (c->kind != COLUMN_TEXT && c->kind != COLUMN_ENUM && strcmp(c->name, "sample_count") != 0)
             continue;
         test_note("%s", c->name);

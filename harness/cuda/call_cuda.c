@@ -44,9 +44,11 @@ void cuda_set_kernel(struct cuda_channel *c, const struct kernel *k)
     const struct kernel *own = k->blas ? k->dequantize : k;
     snprintf(c->kernel.name, sizeof c->kernel.name, "%s", k->name);
     snprintf(c->kernel.symbol, sizeof c->kernel.symbol, "%s", own->name);
-    snprintf(c->kernel.source, sizeof c->kernel.source, "%s", own->source);
+    c->kernel.source = own->source;
     c->kernel.entry = own->entries[ENTRY_FAST];
+    c->kernel.recipe = own->recipe;
     c->kernel.blas = k->blas;
+    c->kernel.bitsandbytes = k->bitsandbytes;
     c->kernel.repacked = kernel_takes_repacked(k);
 }
 

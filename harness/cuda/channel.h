@@ -15,6 +15,7 @@
 #include "harness/ceiling.h"
 #include "harness/cuda/gpu.h"
 #include "harness/cuda/nvml.h"
+#include "harness/cuda/recipe.h"
 #include "harness/prepare.h"
 #include "harness/status.h"
 #include "kernels/device/entry.h"
@@ -46,12 +47,16 @@ enum cuda_request {
 
 enum { CUDA_WINDOW_BYTES = 8 << 20, CUDA_TEXT = 512, CUDA_KERNEL_TEXT = 128 };
 
-/* A variant, as the server needs it: pointers are to static data, which both processes have. With cuBLAS,
- * symbol, source and entry are those of the variant that dequantizes. */
+/* A variant, as the server needs it: pointers are to data from before the fork, which both processes have.
+ * With cuBLAS, symbol, source and entry are those of the variant that dequantizes; with bitsandbytes, source
+ * is where the library is. */
 struct cuda_kernel {
-    char name[CUDA_KERNEL_TEXT], symbol[CUDA_KERNEL_TEXT], source[CUDA_KERNEL_TEXT];
+    char name[CUDA_KERNEL_TEXT], symbol[CUDA_KERNEL_TEXT];
+    const char *source;
     const struct entry *entry;
+    const struct recipe *recipe; /* in place of symbol and entry, or NULL */
     enum blas_use blas;
+    enum bitsandbytes_use bitsandbytes;
     bool repacked; /* kernel_takes_repacked() */
 };
 

@@ -96,15 +96,14 @@ bool serve_list(struct serve *s)
 
 bool serve_start(struct serve *s)
 {
-    struct cuda_context *context;
     struct cuda_channel *c = s->channel;
     int device;
     /* Nothing is to be loaded at a first launch: behind the blocking kernel that would never end. */
     setenv("CUDA_MODULE_LOADING", "EAGER", 1);
     if (!open_driver(s) || !describe(s, c->ordinal, &s->gpu) ||
         !SERVE_CALL(s, cuDeviceGet, &device, c->ordinal) ||
-        !SERVE_CALL(s, cuDevicePrimaryCtxRetain, &context, device) ||
-        !SERVE_CALL(s, cuCtxSetCurrent, context) ||
+        !SERVE_CALL(s, cuDevicePrimaryCtxRetain, &s->context, device) ||
+        !SERVE_CALL(s, cuCtxSetCurrent, s->context) ||
         !SERVE_CALL(s, cuStreamCreate, &s->stream, CUDA_STREAM_DEFAULT))
         return false;
     nvml_open(&s->nvml, s->gpu.bus_id);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/cuda/bitsandbytes.h"
 #include "harness/cuda/channel.h"
 #include "harness/cuda/cublas.h"
 #include "harness/cuda/driver.h"
@@ -60,6 +61,7 @@ struct serve {
     struct cuda_driver cu;
     struct nvml nvml;
     struct gpu gpu;
+    struct cuda_context *context; /* the GPU's primary one, which is current */
     struct cuda_stream *stream;
     struct cuda_event *begin, *end;
     struct {
@@ -82,6 +84,13 @@ struct serve {
         uint64_t *dense;  /* [dense_count] dense weights that were made before */
         size_t dense_count;
     } blas;
+
+    /* The bitsandbytes package's CUDA library. */
+    struct {
+        struct bitsandbytes_cuda library;
+        uint64_t code; /* the fp32 codebook, in the GPU's memory */
+        bool context_known;
+    } bitsandbytes;
 
     /* Timing: */
     struct serve_row rows[SERVE_ROWS_MAX];
@@ -112,7 +121,9 @@ bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
 bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_kernel *out);
 /* Queues the kernel on set `set`. */
 bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set);
-/* Queues its launches with arguments of their operation. */
+/* How its first launch on set 0 is made. */
+bool serve_launch_shape(struct serve *s, const struct serve_kernel *k, struct launch *out);
+/* Queues its launches with arguments of their operation; not for kernels with a recipe. */
 bool serve_enqueue_with(struct serve *s, const struct serve_kernel *k, const void *arguments);
 bool serve_synchronize(struct serve *s);
 bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigned threads, void **parameters);
@@ -125,6 +136,10 @@ bool serve_blas_release(struct serve *s);
  */
 bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory);
 bool serve_blas_square(struct serve *s, size_t size, uint64_t memory);
+
+/* serve_bitsandbytes.c. The same for the bitsandbytes package's library. */
+bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k);
+bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t set);
 
 /* One handler for each request: false, with the answer filled in, when it fails. */
 #define X(name) bool serve_##name(struct serve *s);

@@ -208,6 +208,8 @@ static uint64_t hash_code(const struct serve *s, const struct serve_kernel *k)
     const struct cuda_image *image = cuda_image_find(k->name.source);
     uint64_t hash = CUDA_HASH_BEGIN;
     char entry[CUDA_KERNEL_TEXT + 16];
+    if (k->name.recipe)
+        return image && cuda_image_hash_entry(image, k->name.recipe->entry, s->gpu.sm, &hash) ? hash : 0;
     for (size_t i = 0; i < k->count; i++) {
         snprintf(entry, sizeof entry, i == 0 ? "%s" : "%s_then", k->name.name);
         if (!image || !cuda_image_hash_entry(image, entry, s->gpu.sm, &hash))
@@ -218,10 +220,10 @@ static uint64_t hash_code(const struct serve *s, const struct serve_kernel *k)
 
 static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_code *f)
 {
-    union kernel_args arguments;
+    struct launch l;
     *f = (struct gpu_code){0};
-    operands_args(&s->operands, 0, k->name.repacked, &arguments);
-    struct launch l = k->entry[0]->launch(&arguments);
+    if (!serve_launch_shape(s, k, &l))
+        return false;
     f->dynamic_shared_bytes = l.shared;
     f->code_hash = hash_code(s, k);
     struct cuda_function *function = k->function[0];
@@ -249,7 +251,7 @@ bool serve_row(struct serve *s)
         return false;
     if (c->ceiling != CEILING_NONE)
         return true;
-    if (c->kernel.blas) { /* machine code that is not ours */
+    if (c->kernel.blas || c->kernel.bitsandbytes) { /* machine code that is not ours */
         c->code = (struct gpu_code){0};
         return true;
     }
@@ -279,7 +281,9 @@ static struct cuda_graph_exec *capture(struct serve *s, const struct serve_row *
     bool queued = true;
     for (size_t i = 0; i < r->calls && queued; i++)
         queued = call_row(s, r, 0);
-    if (!queued && r->kernel.name.blas) /* a library may refuse to be captured, and be called all the same */
+    if (!queued &&
+        (r->kernel.name.blas ||
+         r->kernel.name.bitsandbytes)) /* a library may refuse to be captured, and be called all the same */
         s->channel->status = STATUS_OK;
     if (cu->cuStreamEndCapture(s->stream, &graph) != 0 || !graph)
         return NULL;

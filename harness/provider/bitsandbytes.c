@@ -9,12 +9,22 @@
 
 #include "harness/cpu.h"
 #include "harness/kernel_table.h"
+#include "harness/provider/bitsandbytes_cuda.h"
 #include "reference/dtype.h"
 #include "reference/nf4.h"
 
 static const char library_name[] = "libbitsandbytes_cpu.so";
+/* Kernels point to these. */
+static char file[4096], folder[sizeof file], option[sizeof file + 32];
 
-/* ---- dequantize: called as one row, which its documentation of the blocks needs (m = 1, n = all) ---- */
+/* ---- dequantize ----
+ *
+ * Blocks run over all of W, so it is called as one row (m = 1, n = all). The package's own Python calls it as
+ * m rows of n wherever n is even (backends/cpu/ops.py of 0.50.2, dequantize_4bit). Then its AVX-512 code,
+ * which is for n that are multiples of 16, takes row r's scales from block r * floor(n / blocksize) on: wrong
+ * where a row is no whole number of blocks. That way of calling is here as well, as variants ..._rows that
+ * are planned by name only: their failure is the library's defect, and that it is found says that these
+ * checks can find one. */
 
 typedef void dequantize_fn(uint8_t *packed, const float *absmax, void *out, long long blocksize, long long m,
                            long long n);
@@ -24,6 +34,12 @@ static void call_dequantize(const struct dequant_args *args, enum dtype t)
 {
     dequantize[t]((uint8_t *)args->w.packed, args->w.absmax, args->out, (long long)args->w.blocksize, 1,
                   (long long)args->count);
+}
+
+static void call_dequantize_rows(const struct dequant_args *args, size_t n, size_t k, enum dtype t)
+{
+    dequantize[t]((uint8_t *)args->w.packed, args->w.absmax, args->out, (long long)args->w.blocksize,
+                  (long long)n, (long long)k);
 }
 
 static void dequantize_f32(const struct dequant_args *args)
@@ -37,6 +53,19 @@ static void dequantize_f16(const struct dequant_args *args)
 static void dequantize_bf16(const struct dequant_args *args)
 {
     call_dequantize(args, DTYPE_BF16);
+}
+
+static void dequantize_rows_f32(const struct dequant_args *args, size_t n, size_t k)
+{
+    call_dequantize_rows(args, n, k, DTYPE_F32);
+}
+static void dequantize_rows_f16(const struct dequant_args *args, size_t n, size_t k)
+{
+    call_dequantize_rows(args, n, k, DTYPE_F16);
+}
+static void dequantize_rows_bf16(const struct dequant_args *args, size_t n, size_t k)
+{
+    call_dequantize_rows(args, n, k, DTYPE_BF16);
 }
 
 /* ---- gemv: any m; weights in an order of its own, scales rounded to bf16 ---- */
@@ -101,25 +130,48 @@ static void call_gemv(const struct gemm_args *args)
 
 /* ---- registration ---- */
 
-static enum status add_dequantize(void *library, const char *path, enum dtype t, const char *symbol,
-                                  const char *name, dequant_fn *call)
+static const struct dequantize_row {
+    enum dtype t;
+    const char *symbol, *name, *rows_name;
+    dequant_fn *call;
+    void (*call_rows)(const struct dequant_args *args, size_t n, size_t k);
+} dequantize_table[] = {
+#define ROW(T, word, type)                                                                                   \
+    {                                                                                                        \
+        T, "cdequantize_blockwise_cpu_nf4_" word, "bitsandbytes_nf4_dequant_" #type,                         \
+            "bitsandbytes_nf4_dequant_" #type "_rows", dequantize_##type, dequantize_rows_##type             \
+    }
+    ROW(DTYPE_F32, "fp32", f32),
+    ROW(DTYPE_F16, "fp16", f16),
+    ROW(DTYPE_BF16, "bf16", bf16),
+#undef ROW
+};
+
+static enum status add_dequantize(void *library, const char *path, const struct dequantize_row *r)
 {
-    dequantize[t] = (dequantize_fn *)dlsym(library, symbol);
+    enum dtype t = r->t;
+    dequantize[t] = (dequantize_fn *)dlsym(library, r->symbol);
     if (!dequantize[t])
         return STATUS_OK;
     /* It converts to bf16 with the CPU's own instruction where there is one, which takes denormals for zero.
      */
     enum denormals denormals =
         t == DTYPE_BF16 && cpu_features() & CPU_AVX512_BF16 ? DENORMALS_FLUSH : DENORMALS_IEEE;
-    const struct kernel k = {.name = name,
+    const struct kernel k = {.name = r->name,
                              .source = path,
+                             .option = option,
                              .arch = "peer",
                              .contract = {.op = OP_DEQUANT, .out = t, .denormals = denormals},
                              .k_multiple = 1,
                              .built = true,
                              .peer = true,
-                             .dequant = call};
-    return kernel_add(&k);
+                             .dequant = r->call};
+    struct kernel rows = k;
+    rows.name = r->rows_name;
+    rows.only_by_name = true;
+    rows.dequant_rows = r->call_rows;
+    enum status s = kernel_add(&k);
+    return s == STATUS_OK ? kernel_add(&rows) : s;
 }
 
 static enum status add_gemv(void *library, const char *path)
@@ -129,6 +181,7 @@ static enum status add_gemv(void *library, const char *path)
         return STATUS_OK;
     const struct kernel k = {.name = "bitsandbytes_nf4_gemv_bf16",
                              .source = path,
+                             .option = option,
                              .arch = "peer",
                              .contract = {.op = OP_GEMM,
                                           .out = DTYPE_BF16,
@@ -150,34 +203,54 @@ static enum status add_gemv(void *library, const char *path)
     return kernel_add(&k);
 }
 
+/* The folder of the package that `python3` would import, which is not imported. */
+static enum status find_package(char *folder, size_t size)
+{
+    static const char ask[] = "python3 -c 'import importlib.util as u; s = u.find_spec(\"bitsandbytes\"); "
+                              "print(s.submodule_search_locations[0] if s else \"\")'";
+    FILE *python = popen(ask, "r");
+    bool read = python && fgets(folder, (int)size, python);
+    int code = python ? pclose(python) : -1;
+    if (read)
+        folder[strcspn(folder, "\n")] = '\0';
+    if (code == 0 && read && folder[0])
+        return STATUS_OK;
+    return status_fail(
+        STATUS_INPUT,
+        "bitsandbytes: auto: %s; activate the environment that has it, `python3 -m pip install "
+        "bitsandbytes`, or give the package's folder",
+        code == 0 ? "python3 finds no package bitsandbytes" : "python3 cannot be asked");
+}
+
 enum status bitsandbytes_load(const char *path)
 {
-    static char file[4096]; /* kernels point to it */
+    char package[sizeof file];
     struct stat info;
     if (!path)
         path = getenv("NF4BENCH_BITSANDBYTES");
     if (!path || !*path)
-        return STATUS_OK;
-    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+        return bitsandbytes_cuda_register(NULL, NULL);
+    if (strcmp(path, "auto") == 0) {
+        enum status found = find_package(package, sizeof package);
+        if (found != STATUS_OK)
+            return found;
+        path = package;
+    }
+    bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
     /* A bare name would be looked for along the loader's path, not here. */
-    if (snprintf(file, sizeof file, "%s%s%s%s", strchr(path, '/') ? "" : "./", path, folder ? "/" : "",
-                 folder ? library_name : "") >= (int)sizeof file)
+    if (snprintf(file, sizeof file, "%s%s%s%s", strchr(path, '/') ? "" : "./", path, is_folder ? "/" : "",
+                 is_folder ? library_name : "") >= (int)sizeof file)
         return status_fail(STATUS_USAGE, "bitsandbytes: %s: the path is too long", path);
+    snprintf(option, sizeof option, "--bitsandbytes '%s'", file);
     void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return status_fail(STATUS_INPUT, "bitsandbytes: cannot load %s: %s", file, dlerror());
-    static const struct {
-        enum dtype t;
-        const char *symbol, *name;
-        dequant_fn *call;
-    } functions[] = {
-        {DTYPE_F32, "cdequantize_blockwise_cpu_nf4_fp32", "bitsandbytes_nf4_dequant_f32", dequantize_f32},
-        {DTYPE_F16, "cdequantize_blockwise_cpu_nf4_fp16", "bitsandbytes_nf4_dequant_f16", dequantize_f16},
-        {DTYPE_BF16, "cdequantize_blockwise_cpu_nf4_bf16", "bitsandbytes_nf4_dequant_bf16", dequantize_bf16},
-    };
     enum status s = STATUS_OK;
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0] && s == STATUS_OK; i++)
-        s = add_dequantize(library, file, functions[i].t, functions[i].symbol, functions[i].name,
-                           functions[i].call);
-    return s == STATUS_OK ? add_gemv(library, file) : s;
+    for (size_t i = 0; i < sizeof dequantize_table / sizeof dequantize_table[0] && s == STATUS_OK; i++)
+        s = add_dequantize(library, file, &dequantize_table[i]);
+    if (s == STATUS_OK)
+        s = add_gemv(library, file);
+    /* The CUDA libraries lie beside the CPU's. */
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
+    return s == STATUS_OK ? bitsandbytes_cuda_register(folder, option) : s;
 }

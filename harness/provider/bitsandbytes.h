@@ -9,9 +9,11 @@
 
 #include "harness/status.h"
 
-/* `path`: the shared library, or the folder of the Python package that holds libbitsandbytes_cpu.so. NULL:
+/* `path`: the shared library, the folder of the Python package that holds libbitsandbytes_cpu.so, or "auto":
+ * the folder of the one that python3 would import (./auto is a file). NULL:
  * the environment variable NF4BENCH_BITSANDBYTES, and without it no peer, which is not an error. Symbols that
- * the library lacks leave their variants out. The library stays loaded. */
+ * the library lacks leave their variants out. The library stays loaded. The CUDA
+ * libraries beside it become variants as well (bitsandbytes_cuda.h). */
 enum status bitsandbytes_load(const char *path) WARN_UNUSED_RESULT;
 
 #endif

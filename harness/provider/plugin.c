@@ -226,13 +226,15 @@ static enum status make_kernel(const struct nf4bench_variant *v, const char *sou
                                struct kernel *k)
 {
     const char *arch;
-    *k = (struct kernel){.source = source, .library = path, .built = true};
+    char *option;
+    *k = (struct kernel){.source = source, .built = true};
     enum status s = check_name(v, &k->contract, &arch);
     if (s != STATUS_OK)
         return s;
     k->name = strdup(v->name);
-    if (!k->name)
+    if (!k->name || asprintf(&option, "--plugin '%s'", path) < 0)
         return status_fail(STATUS_MEMORY, "out of memory");
+    k->option = option;
     if (v->backend != NF4BENCH_CPU && v->backend != NF4BENCH_CUDA)
         return status_fail(STATUS_INPUT, "its backend is %u, neither NF4BENCH_CPU nor NF4BENCH_CUDA",
                            v->backend);

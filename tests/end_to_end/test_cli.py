@@ -257,9 +257,16 @@ def test_all_suites_plan(nf4bench):
         nf4bench("run", path, "--dry-run")
 
 
-def test_peer_bitsandbytes(nf4bench, suite):
-    if not os.environ.get("NF4BENCH_BITSANDBYTES"):
+@pytest.fixture
+def peer():
+    """The bitsandbytes package's folder, or its CPU library."""
+    path = os.environ.get("NF4BENCH_BITSANDBYTES")
+    if not path:
         pytest.skip("NF4BENCH_BITSANDBYTES names no library: the package could not be fetched")
+    return pathlib.Path(path)
+
+
+def test_peer_bitsandbytes(nf4bench, suite, peer):
     path = suite(
         "suite: peer\ncases:\n"
         '  - {op: dequant, shapes: [[64, 96]], variants: ["bitsandbytes_*"]}\n'
@@ -268,6 +275,67 @@ def test_peer_bitsandbytes(nf4bench, suite):
     done = nf4bench("verify", path, "-V")
     assert re.search(r"^PASS +bitsandbytes_nf4_dequant_bf16", done.stdout, re.M)
     assert " 0 fail" in done.stdout
+
+
+@pytest.mark.parametrize("out", ["f32", "f16", "bf16"])
+@pytest.mark.parametrize("n, k, blocksize", [(64, 96, 64), (1024, 80, 64), (3, 4112, 4096), (4, 16, 32)])
+def test_peer_called_by_rows_is_wrong_where_a_row_is_no_whole_number_of_blocks(nf4bench, peer, out, n, k, blocksize):
+    if "avx512f" not in pathlib.Path("/proc/cpuinfo").read_text():
+        pytest.skip("the defect is in its AVX-512 code, and this CPU has none")
+    plain = f"bitsandbytes_nf4_dequant_{out}"
+    case = f"dequant {out} n={n} k={k} blocksize={blocksize} nested=0 bias=0 seed=1 weights=normal"
+    done = nf4bench("verify", "--case", case, "-V", "-v", plain, "-v", plain + "_rows", code=1)
+    assert re.search(rf"^PASS +{plain} ", done.stdout, re.M)
+    found = re.search(
+        rf"^FAIL +{plain}_rows .*\n +real_data: (\d+) of {n * k} differ; element (\d+): expected .* got .*\n"
+        r" +weight row (\d+) column (\d+): block (\d+), byte \d+, (?:high|low) nibble, code \d+ \(.*\), absmax .*\n",
+        done.stdout, re.M)
+    assert found, done.stdout
+    mismatches, element, row, column, block = map(int, found.groups())
+    # All blocks of the first row are right; from the second row on they are counted from another one.
+    assert 0 < mismatches <= (n - 1) * k and element == row * k + column and block == element // blocksize and row > 0
+    assert re.search(rf"reproduce: .* --variant {plain}_rows .* --bitsandbytes '.*'", done.stdout)
+
+
+@pytest.mark.parametrize("out", ["f32", "f16", "bf16"])
+@pytest.mark.parametrize("n, k, blocksize", [(64, 128, 64), (1, 96, 64), (5, 4096, 4096), (7, 32, 32)])
+def test_peer_called_by_rows_is_right_elsewhere(nf4bench, peer, out, n, k, blocksize):
+    case = f"dequant {out} n={n} k={k} blocksize={blocksize} nested=0 bias=0 seed=1 weights=normal"
+    done = nf4bench("verify", "--case", case, "-V", "-v", f"bitsandbytes_nf4_dequant_{out}_rows")
+    assert "1 pass, 0 fail" in done.stdout
+
+
+def test_peer_called_by_rows_runs_only_when_named(nf4bench, peer, suite):
+    case = "dequant bf16 n=64 k=96 blocksize=64 nested=0 bias=0 seed=1 weights=normal"
+    for options in ([], ["-v", "bitsandbytes_*"], ["-v", "*_rows", "-v", "bitsandbytes_nf4_dequant_bf16"]):
+        assert "_rows" not in nf4bench("verify", "--case", case, "-V", *options).stdout
+    path = suite("suite: peer\ncases:\n"
+                 "  - {op: dequant, shapes: [[64, 96]], variants: [bitsandbytes_nf4_dequant_bf16_rows]}\n")
+    assert "0 pass, 1 fail" in nf4bench("verify", path, code=1).stdout
+    done = nf4bench("verify", path, "-v", "bitsandbytes_*", code=1)
+    assert "0 pass, 1 fail" in done.stdout
+    assert re.search(r"_bf16_rows .* only when asked for by this name", nf4bench("list", "bitsandbytes_*").stdout)
+
+
+def test_peer_that_python_has(nf4bench, peer, tmp_path):
+    """auto: where python3 would import the package from, without importing it."""
+    package = tmp_path / "site" / "bitsandbytes"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('it was imported')\n")
+    library = peer if peer.is_file() else peer / "libbitsandbytes_cpu.so"
+    (package / library.name).symlink_to(library.resolve())
+    done = nf4bench("list", "--bitsandbytes", "auto", "bitsandbytes_*", environment={"PYTHONPATH": str(package.parent)})
+    assert "bitsandbytes_nf4_dequant_bf16 " in done.stdout
+
+
+def test_peer_that_python_has_not(nf4bench, tmp_path):
+    done = nf4bench("list", "--bitsandbytes", "auto", code=2, environment={"PATH": str(tmp_path)})
+    assert "auto: python3 cannot be asked" in done.stderr
+    # A python3 that finds nothing, whatever this machine's has.
+    (tmp_path / "python3").write_text("#!/bin/sh\necho\n")
+    (tmp_path / "python3").chmod(0o755)
+    done = nf4bench("list", "--bitsandbytes", "auto", code=2, environment={"PATH": str(tmp_path)})
+    assert "auto: python3 finds no package bitsandbytes; activate the environment" in done.stderr
 
 
 def test_peer_errors(nf4bench, small, tmp_path):

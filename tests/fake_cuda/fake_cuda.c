@@ -5,6 +5,11 @@
  * in C below, device memory is memory that child processes share, and events tell the time of a model: bytes
  * over a bandwidth, and an overhead for each launch. Products of cuBLAS are summed in fp64.
  *
+ * An image that was added (a text: PTX) may say which of its symbols are variants that the program has, and
+ * what their parameters are, as cuda/recipe.h has them:
+ *
+ *   // fake_cuda: my_kernel = nf4_dequant_bf16__sm75_prmt(packed, absmax, out, count:u64)
+ *
  *   NF4BENCH_FAKE_CUDA_GPUS=N    how many GPUs there are (default 1; 0: CUDA_ERROR_NO_DEVICE)
  *   NF4BENCH_FAKE_CUDA_SM=NN     their compute capability (default 90)
  *   NF4BENCH_FAKE_CUDA_MMA=80|90 tensor cores of another model than these have
@@ -37,6 +42,7 @@
 #include "kernels/kernel.h"
 #include "reference/dtype.h"
 #include "results/record.h"
+#include "tests/fake_cuda/host_call.h"
 
 /* ---- faults to order ---- */
 
@@ -111,9 +117,17 @@ struct cuda_context {
 };
 struct cuda_module {
     const struct entry *entry; /* of an image that says which; NULL: any of the program's */
+    const char *image;
 };
+/* A parameter of a symbol that an image says it has: where its value stands in the variant's arguments. */
+struct parameter {
+    size_t offset, size;
+};
+enum { PARAMETERS_MAX = 16 };
 struct cuda_function {
-    char name[160];
+    char name[160]; /* the variant's */
+    struct parameter parameters[PARAMETERS_MAX];
+    size_t parameter_count; /* 0: the arguments are one struct */
     bool launched;
     int dynamic_max;
     bool has_entry;
@@ -131,7 +145,14 @@ struct product {
     enum dtype type;
     float alpha, beta;
 };
+/* A library's function, which launches through its own runtime. */
+struct host_call {
+    void (*call)(const void *args);
+    double bytes;
+    unsigned char args[128];
+};
 union arguments {
+    struct host_call host_call;
     struct dequant_args dequant;
     struct gemm_args gemm;
     struct repack_args repack;
@@ -157,7 +178,7 @@ struct cuda_stream {
     struct cuda_graph *capture;
 };
 
-static struct cuda_context context;
+static struct cuda_context context, *current;
 static size_t allocated;
 static volatile int *gate; /* that a blocking kernel waits for: launches behind it must not load anything */
 
@@ -292,7 +313,8 @@ static void multiply(const struct product *p)
         }
 }
 
-static struct cuda_function product_function = {.name = "cublasGemmEx"};
+static struct cuda_function product_function = {.name = "cublasGemmEx"},
+                            host_function = {.name = "a library"};
 
 /* time_only: a repetition whose result the next one would overwrite anyway. */
 static int execute(struct cuda_stream *s, struct launch_record *r, bool time_only)
@@ -314,6 +336,10 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
         if (wrong_product)
             *(uint8_t *)p->c ^= 0x40;
         wrong_product = false;
+    } else if (f == &host_function) {
+        bytes = r->arguments.host_call.bytes;
+        if (!time_only)
+            r->arguments.host_call.call(r->arguments.host_call.args);
     } else if (!f->has_entry) {
         if (!support(f->name, r->arguments.words, &bytes))
             return CUDA_NOT_FOUND;
@@ -458,8 +484,15 @@ API cuDevicePrimaryCtxRetain(struct cuda_context **out, int device)
 
 API cuCtxSetCurrent(struct cuda_context *c)
 {
-    (void)c;
     ORDERED();
+    current = c;
+    return 0;
+}
+
+API cuCtxGetCurrent(struct cuda_context **c)
+{
+    ORDERED();
+    *c = current;
     return 0;
 }
 
@@ -487,7 +520,69 @@ API cuModuleLoadData(struct cuda_module **module, const void *image)
     void *entry;
     if (strncmp(image, "fake entry ", 11) == 0 && sscanf((const char *)image + 11, "%p", &entry) == 1)
         (*module)->entry = entry;
+    (*module)->image = image;
     return 0;
+}
+
+/* One parameter, as an image writes it, from text that goes on with ',' or ')'. */
+static bool read_parameter(const char *text, bool product, struct parameter *out)
+{
+    static const struct {
+        const char *name;
+        size_t dequant, gemm,
+            size; /* where it stands in either struct; NOWHERE; 0: 4 unless it says 64 bits */
+    } words[] = {
+#define NOWHERE       ((size_t)-1)
+#define SCALE(word)   offsetof(struct dequant_args, w.word), offsetof(struct gemm_args, w.word)
+#define OF_GEMM(word) NOWHERE, offsetof(struct gemm_args, word)
+        {"packed", SCALE(packed), 8},
+        {"absmax_code", SCALE(absmax_code), 8},
+        {"absmax", SCALE(absmax), 8},
+        {"nested_absmax", SCALE(nested_absmax), 8},
+        {"nested_map", SCALE(nested_map), 8},
+        {"nested_offset", SCALE(nested_offset), 4},
+        {"blocksize", SCALE(blocksize), 0},
+        {"count", offsetof(struct dequant_args, count), NOWHERE, 0},
+        {"out", offsetof(struct dequant_args, out), NOWHERE, 8},
+        {"x", OF_GEMM(x), 8},
+        {"bias", OF_GEMM(bias), 8},
+        {"y", OF_GEMM(y), 8},
+        {"workspace", OF_GEMM(workspace), 8},
+        {"m", OF_GEMM(m), 0},
+        {"n", OF_GEMM(n), 0},
+        {"k", OF_GEMM(k), 0},
+    };
+    size_t length = strcspn(text, ":,)");
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strlen(words[i].name) != length || strncmp(words[i].name, text, length) != 0)
+            continue;
+        out->offset = product ? words[i].gemm : words[i].dequant;
+        out->size = words[i].size ? words[i].size : strncmp(text + length + 2, "64", 2) == 0 ? 8 : 4;
+        return out->offset != NOWHERE;
+    }
+    return false;
+}
+
+/* Looks for `symbol` in what the image says it has; then *f is told what it takes, and *variant is set. */
+static bool read_signature(const struct cuda_module *module, const char *symbol, struct cuda_function *f,
+                           char variant[160])
+{
+    static const char mark[] = "// fake_cuda: ";
+    for (const char *line = module->image; (line = strstr(line, mark));) {
+        char name[256];
+        int at = 0;
+        line += sizeof mark - 1;
+        if (sscanf(line, "%255s = %159[^(](%n", name, variant, &at) != 2 || !at || strcmp(name, symbol) != 0)
+            continue;
+        for (line += at; f->parameter_count < PARAMETERS_MAX; line += strspn(line, ", ")) {
+            if (!read_parameter(line, !strstr(variant, "dequant"), &f->parameters[f->parameter_count++]))
+                return false;
+            line += strcspn(line, ",)");
+            if (*line == ')')
+                return true;
+        }
+    }
+    return false;
 }
 
 API cuModuleGetFunction(struct cuda_function **function, struct cuda_module *module, const char *name)
@@ -495,24 +590,30 @@ API cuModuleGetFunction(struct cuda_function **function, struct cuda_module *mod
     ORDERED();
     static struct known {
         struct cuda_function f;
+        const struct cuda_module *module;
+        char symbol[256];
         struct known *next;
     } * known;
-    char symbol[200];
+    char symbol[200], variant[160];
     for (struct known *k = known; k; k = k->next)
-        if (strcmp(k->f.name, name) == 0) {
+        if (k->module == module && strcmp(k->symbol, name) == 0) {
             *function = &k->f;
             return 0;
         }
-    snprintf(symbol, sizeof symbol, "%s__fast", name);
-    const struct entry *e = module->entry ? module->entry : dlsym(RTLD_DEFAULT, symbol);
-    if (module->entry && strcmp(e->name, name) != 0)
-        return CUDA_NOT_FOUND;
-    if (!e && strncmp(name, "nf4bench_", 9) != 0)
-        return CUDA_NOT_FOUND;
     struct known *k = calloc(1, sizeof *k);
     if (!k)
         return CUDA_OUT_OF_MEMORY;
-    snprintf(k->f.name, sizeof k->f.name, "%s", name);
+    snprintf(k->symbol, sizeof k->symbol, "%s", name);
+    k->module = module;
+    if (!read_signature(module, name, &k->f, variant))
+        snprintf(variant, sizeof variant, "%s", name);
+    snprintf(symbol, sizeof symbol, "%s__fast", variant);
+    const struct entry *e = module->entry ? module->entry : dlsym(RTLD_DEFAULT, symbol);
+    if (module->entry ? strcmp(e->name, name) != 0 : !e && strncmp(name, "nf4bench_", 9) != 0) {
+        free(k);
+        return CUDA_NOT_FOUND;
+    }
+    snprintf(k->f.name, sizeof k->f.name, "%s", variant);
     k->f.has_entry = e != NULL;
     if (e)
         k->f.entry = *e;
@@ -527,6 +628,20 @@ API cuFuncGetAttribute(int *value, int attribute, struct cuda_function *function
     (void)function;
     ORDERED();
     *value = attribute == CUDA_FUNCTION_REGISTERS ? 32 : attribute == CUDA_FUNCTION_SHARED_BYTES ? 1024 : 0;
+    return 0;
+}
+
+API cuFuncGetParamInfo(struct cuda_function *function, size_t index, size_t *offset, size_t *size)
+{
+    ORDERED();
+    size_t count = function->parameter_count;
+    if (index >= (count ? count : 1))
+        return CUDA_INVALID_VALUE;
+    *offset = 0;
+    *size = count                               ? function->parameters[index].size
+            : strstr(function->name, "dequant") ? sizeof(struct dequant_args)
+            : strstr(function->name, "repack_") ? sizeof(struct repack_args)
+                                                : sizeof(struct gemm_args);
     return 0;
 }
 
@@ -661,6 +776,10 @@ static union arguments copy_arguments(const struct cuda_function *f, void **para
 {
     union arguments a;
     memset(&a, 0, sizeof a);
+    for (size_t i = 0; i < f->parameter_count; i++)
+        memcpy((char *)&a + f->parameters[i].offset, parameters[i], f->parameters[i].size);
+    if (f->parameter_count)
+        return a;
     if (f->has_entry) {
         memcpy(&a, parameters[0], strstr(f->name, "dequant") ? sizeof a.dequant : sizeof a.gemm);
         return a;
@@ -790,6 +909,19 @@ API cuGraphDestroy(struct cuda_graph *graph)
     ORDERED();
     free(graph); /* its launches stay: the executable one has them */
     return 0;
+}
+
+/* ---- for other libraries of the tests ---- */
+
+API fake_cuda_call(struct cuda_stream *stream, void (*call)(const void *args), const void *args, size_t size,
+                   double bytes)
+{
+    struct launch_record r = {.function = &host_function};
+    r.arguments.host_call = (struct host_call){.call = call, .bytes = bytes};
+    if (!current || !stream || size > sizeof r.arguments.host_call.args)
+        return CUDA_INVALID_VALUE;
+    memcpy(r.arguments.host_call.args, args, size);
+    return enqueue(stream, &r);
 }
 
 /* ---- cuBLAS ---- */

@@ -191,6 +191,11 @@ def test_constraints(program, libraries, plugins):
     done = program("verify", plugins, *with_plugins(libraries, "faulty"), "-v", name, "-V")
     assert "2 pass, 0 fail, 0 mistrusted, 1 skipped" in done.stdout
     assert re.search(f"^SKIPPED +{name} .*n=3 k=34.*\n +takes k in multiples of 64", done.stdout, re.M)
+    for case, why in (("n=3 k=64 blocksize=64", "takes n in multiples of 2"),
+                      ("n=4 k=64 blocksize=128", "takes k in multiples of the blocksize")):
+        done = program("verify", "--case", f"dequant bf16 {case}", *with_plugins(libraries, "faulty"), "-v", name, "-V",
+                       code=77)
+        assert why in done.stdout
 
 
 def test_a_cuda_variant_under_the_executor(program, libraries):
@@ -284,7 +289,7 @@ def test_all_at_once_cost_nobody_else_a_row(program, libraries, plugins, tmp_pat
     right = ["nf4_dequant_bf16__scalar", "nf4_dequant_bf16__scalar_example", "nf4_gemm_f32_acc1__scalar",
              "nf4_gemm_f32_acc1__scalar_example"]
     done = program("run", plugins, *with_plugins(libraries, "faulty", "example"), *only(*right, *(NAME + w for w in FAULTY)),
-                   "--device", "cpu,limit=0.5", "-o", out, code=1)
+                   "--device", "cpu,limit=0.5", "-o", out, "-V", code=1)
     rows = rows_of(out)
     for name in right:
         mine = [r for r in rows if r["variant"] == name]
@@ -304,6 +309,7 @@ def test_all_at_once_cost_nobody_else_a_row(program, libraries, plugins, tmp_pat
     told = [line for line in done.stdout.splitlines() if re.match("FAIL|CRASHED|TIMEOUT", line)]
     timed_lies = [line for line in told if "timed_lies" in line]
     assert len(told) - len(timed_lies) == 9 * 3 and len(told) - len(timed_lies) == len(set(told) - set(timed_lies))
+    assert len(re.findall("^PASS .*_scalar_example ", done.stdout, re.M)) == 7
     assert "12 crashed and 6 hung, which is wrong" in done.stdout
     shown = program("show", out).stdout
     assert "CRASHED" in shown and "TIMEOUT" in shown

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/cpu.h"
 #include "harness/random.h"
 #include "reference/repack.h"
 #include "tests/test.h"
@@ -112,6 +113,8 @@ TEST(prepare, cold_copies_exceed_the_last_level_cache)
     struct problem p = parse("dequant bf16 n=256 k=256");
     EXPECT_TRUE(operands_cold_copies(&p) >= 2);
     EXPECT_TRUE(operands_cold_copies(&p) <= 4096);
-    p = parse("dequant bf16 n=8192 k=8192");
-    EXPECT_EQ(2, operands_cold_copies(&p));
+    p = parse("dequant bf16 n=8192 k=8192"); /* few, how few is the machine's cache to say */
+    size_t enough = 4 * cpu_last_level_cache() / operands_set_bytes(&p) + 1;
+    EXPECT_TRUE(operands_cold_copies(&p) >= 2);
+    EXPECT_TRUE(operands_cold_copies(&p) <= (enough < 2 ? 2 : enough));
 }

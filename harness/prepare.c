@@ -291,8 +291,12 @@ static uint64_t hash_inputs(const struct operand_set *set)
 
 void operands_rehash(struct operands *o)
 {
-    for (size_t c = 0; c < o->copies; c++)
-        o->sets[c].input_hash = hash_inputs(&o->sets[c]);
+    for (size_t c = 0; c < o->copies; c++) {
+        struct operand_set *set = &o->sets[c];
+        set->input_hash = hash_inputs(set);
+        if (set->repacked.data)
+            set->repacked_hash = bytes_hash(set->repacked.data, set->repacked.size);
+    }
 }
 
 enum status operands_init(const struct problem *p, size_t copies, struct device *device, struct operands *out)

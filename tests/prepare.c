@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/cpu.h"
 #include "harness/random.h"
 #include "reference/repack.h"
 #include "tests/test.h"

@@ -258,7 +258,7 @@ def check_ended_well(done, out, good):
     rows = [r for r in rows_of(out) if r["verdict"] != "NONE"]
     assert rows
     for r in rows:
-        assert r["verdict"] in ("PASS", "FAIL", "MISTRUSTED", "SKIPPED")
+        assert r["verdict"] in ("PASS", "FAIL", "MISTRUSTED", "SKIPPED", "CRASHED", "TIMEOUT")
         if r["verdict"] != "PASS":
             assert text(r["reason"])
     assert (done.returncode == 0) == all(r["verdict"] == "PASS" for r in rows)

@@ -347,8 +347,8 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     s = run_plans(w.plans, w.plan_count, &options, &summary);
     print_summary(a, &w, &summary);
     if (refused)
-        fprintf(stderr, "%s: %zu of the plugins and manifests that were asked for %s refused, see above\n", argv[0],
-                refused, refused == 1 ? "was" : "were");
+        fprintf(stderr, "%s: %zu of the plugins and manifests that were asked for %s refused, see above\n",
+                argv[0], refused, refused == 1 ? "was" : "were");
     if (s == STATUS_OK && a->output)
         printf("results: %s\nreport:  nf4bench report %s -o report.html\n", a->output, a->output);
 

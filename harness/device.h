@@ -47,6 +47,7 @@ struct device {
     bool all;                   /* every GPU: device_open() makes one device for each */
     struct gpu gpu;             /* set by device_open() */
     struct cuda_server *server; /* set by device_open(), owned */
+    bool beside;                /* the next calls run while others do, on another stream */
     double limit_s;             /* of a call or launch; 0: CPU_LIMIT_S, SIMT_LIMIT_S, CUDA_LIMIT_S */
     /* DEVICE_SIMT, DEVICE_CUDA: */
     uint64_t launches; /* so far; picks schedule and async where they are not fixed */

@@ -493,7 +493,7 @@ static enum status check_reruns(struct check *c)
 {
     enum { ELSEWHERE_MAX = 1 << 20 }; /* weights, for operands that are made once more */
     const struct operands *o = c->operands;
-    const struct device *d = o->device;
+    struct device *d = o->device;
     size_t size = o->sets[0].out.size;
     void *first = malloc(size);
     if (!first)
@@ -508,6 +508,11 @@ static enum status check_reruns(struct check *c)
                                                    : "another launch does not",
                           first);
     omp_set_num_threads(threads);
+    if (s == STATUS_OK && c->out->verdict == VERDICT_PASS && d->kind == DEVICE_CUDA) {
+        d->beside = true;
+        s = rerun(c, o, "a launch on another stream, beside other kernels, does not", first);
+        d->beside = false;
+    }
     if (s == STATUS_OK && c->out->verdict == VERDICT_PASS && !device_slow(d) &&
         problem_weight_count(&o->problem) <= ELSEWHERE_MAX) {
         struct operands elsewhere;

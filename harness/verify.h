@@ -25,8 +25,8 @@
  * catches those.
  *
  * reruns. The problem again, for contracts that pin the bits and variants that promise them: other poison,
- * one thread on a CPU, operands at other addresses, and under the executor another schedule. An output that
- * depends on any of these, or on what was called before, is seen.
+ * one thread on a CPU, operands at other addresses, under the executor another schedule, on a GPU another
+ * stream beside other kernels. An output that depends on any of these, or on what was called before, is seen.
  *
  * Around every call: outputs poisoned with NaN patterns, canaries at both ends of every buffer, inputs
  * hashed; under the executor, every launch has another schedule, and what it reports is a FAIL. An output

@@ -129,6 +129,7 @@ bool call_cuda(const struct operands *o, const struct kernel *k, struct call_fau
         return false;
     o->device->launches++;
     cuda_set_kernel(cuda_server_channel(o->device->server), k);
+    cuda_server_channel(o->device->server)->beside = o->device->beside;
     return cuda_ask(o, CUDA_REQUEST_launch, fault) && cuda_download(o, fault);
 }
 

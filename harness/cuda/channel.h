@@ -72,6 +72,7 @@ struct cuda_channel {
     enum ceiling ceiling;
     size_t row, calls;
     bool hot, all_sensors;
+    bool beside; /* of a launch: while others run, on another stream */
     uint64_t salt;
 
     /* The answer. */

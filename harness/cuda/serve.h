@@ -61,8 +61,8 @@ struct serve {
     struct cuda_driver cu;
     struct nvml nvml;
     struct gpu gpu;
-    struct cuda_context *context; /* the GPU's primary one, which is current */
-    struct cuda_stream *stream;
+    struct cuda_context *context;        /* the GPU's primary one, which is current */
+    struct cuda_stream *stream, *beside; /* beside: NULL until it is asked for */
     struct cuda_event *begin, *end;
     struct {
         const char *source;

@@ -20,6 +20,7 @@
     X(probe, "hold a GPU's tensor cores against the models of mma80 and mma90")                              \
     X(show, "show a results file as Markdown")                                                               \
     X(explain, "say why a row of a results file has its verdict")                                            \
+    X(compare, "say what changed from one results file to another")                                          \
     X(report, "make a self-contained HTML report from results files")                                        \
     X(export, "write a results file as CSV or JSON Lines")
 

@@ -7,12 +7,12 @@
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/stats.h"
+#include "results/markdown.h"
 
 static enum status finish(const struct result_set *s, FILE *out)
 {
@@ -162,161 +162,39 @@ enum status export_jsonl(const struct result_set *s, FILE *out)
 
 /* ---- Markdown ---- */
 
-/* A table whose columns are padded to one width, so that it reads well in a terminal too. */
-struct table {
-    unsigned columns;
-    const char *const *heads; /* a leading '>' aligns the column to the right */
-    char **cells;             /* row after row */
-    size_t count, capacity;   /* in cells */
-    bool failed;              /* out of memory: reported once, at the end */
-};
-
-enum { COLUMNS_MAX = 9 };
-
-static bool is_right(const struct table *t, unsigned column)
-{
-    return t->heads[column][0] == '>';
-}
-
-static const char *head_text(const struct table *t, unsigned column)
-{
-    return t->heads[column] + is_right(t, column);
-}
-
-/* Appends a cell. Nothing in the text may end the cell or the line. */
-static void add_cell(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
-static void add_cell(struct table *t, const char *format, ...)
-{
-    char *text = NULL, *cell = NULL;
-    va_list ap;
-    va_start(ap, format);
-    if (vasprintf(&text, format, ap) < 0)
-        text = NULL;
-    va_end(ap);
-    if (t->count == t->capacity) {
-        size_t capacity = t->capacity > 0 ? 2 * t->capacity : 64;
-        char **grown = realloc(t->cells, capacity * sizeof *grown);
-        if (grown) {
-            t->cells = grown;
-            t->capacity = capacity;
-        }
-    }
-    if (text)
-        cell = malloc(2 * strlen(text) + 1);
-    if (!cell || t->count == t->capacity) {
-        t->failed = true;
-        free(cell);
-        free(text);
-        return;
-    }
-    char *to = cell;
-    for (const char *from = text; *from; from++) {
-        if (*from == '|')
-            *to++ = '\\';
-        *to++ = (unsigned char)*from < 0x20 || *from == 0x7f ? ' ' : *from;
-    }
-    *to = '\0';
-    free(text);
-    t->cells[t->count++] = cell;
-}
-
-/* Code points, which is the width in a terminal for all but a few of the texts here. */
-static size_t width(const char *text)
-{
-    size_t n = 0;
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
-static void put_padded(const char *text, size_t to, bool right, FILE *out)
-{
-    size_t pad = to - width(text);
-    for (size_t i = 0; right && i < pad; i++)
-        fputc(' ', out);
-    fputs(text, out);
-    for (size_t i = 0; !right && i < pad; i++)
-        fputc(' ', out);
-}
-
-static void put_rule(size_t length, bool right, FILE *out)
-{
-    for (size_t i = 0; i + right < length; i++)
-        fputc('-', out);
-    fputs(right ? ":" : "", out);
-}
-
-/* Prints the rows and forgets them. */
-static enum status print_table(struct table *t, FILE *out)
-{
-    size_t widths[COLUMNS_MAX];
-    for (unsigned c = 0; c < t->columns; c++) {
-        widths[c] = width(head_text(t, c));
-        for (size_t i = c; i < t->count; i += t->columns)
-            if (width(t->cells[i]) > widths[c])
-                widths[c] = width(t->cells[i]);
-        if (widths[c] < 3)
-            widths[c] = 3;
-    }
-    for (unsigned c = 0; c < t->columns; c++) {
-        fputs(c > 0 ? " | " : "| ", out);
-        put_padded(head_text(t, c), widths[c], is_right(t, c), out);
-    }
-    fputs(" |\n", out);
-    for (unsigned c = 0; c < t->columns; c++) {
-        fputs(c > 0 ? " | " : "| ", out);
-        put_rule(widths[c], is_right(t, c), out);
-    }
-    fputs(" |\n", out);
-    for (size_t i = 0; !t->failed && i < t->count; i += t->columns) {
-        for (unsigned c = 0; c < t->columns; c++) {
-            fputs(c > 0 ? " | " : "| ", out);
-            put_padded(t->cells[i + c], widths[c], is_right(t, c), out);
-        }
-        fputs(" |\n", out);
-    }
-    fputc('\n', out);
-    for (size_t i = 0; i < t->count; i++)
-        free(t->cells[i]);
-    free(t->cells);
-    t->cells = NULL;
-    t->count = t->capacity = 0;
-    return t->failed ? status_fail(STATUS_MEMORY, "out of memory for a table") : STATUS_OK;
-}
-
 static enum status environment(const struct result_set *s, FILE *out)
 {
     static const char *const heads[] = {"key", "value"};
     enum { SHOWN = 100 };
-    struct table t = {.columns = 2, .heads = heads};
+    struct markdown_table t = {.columns = 2, .heads = heads};
     for (size_t i = 0; i < s->attribute_count; i++) {
         const char *value = s->attributes[i].value;
         size_t end = strlen(value);
         bool cut = end > SHOWN;
         for (end = cut ? SHOWN : end; cut && end > 0 && ((unsigned char)value[end] & 0xc0) == 0x80; end--)
             ; /* back to the start of a character */
-        add_cell(&t, "%s", s->attributes[i].name);
-        add_cell(&t, "%.*s%s", (int)end, value, cut ? "..." : "");
+        markdown_cell(&t, "%s", s->attributes[i].name);
+        markdown_cell(&t, "%.*s%s", (int)end, value, cut ? "..." : "");
     }
     fputs("## Environment\n\n", out);
-    return print_table(&t, out);
+    return markdown_print(&t, out);
 }
 
 static enum status verdict_counts(const struct result_set *s, FILE *out)
 {
     static const char *const heads[] = {"verdict", ">rows"};
-    struct table t = {.columns = 2, .heads = heads};
+    struct markdown_table t = {.columns = 2, .heads = heads};
     size_t counts[UINT8_MAX + 1] = {0};
     for (size_t i = 0; i < s->row_count; i++)
         counts[s->rows[i].verdict]++;
     for (unsigned v = 0; v <= UINT8_MAX; v++) {
         if (counts[v] == 0)
             continue;
-        add_cell(&t, "%s", v == VERDICT_NONE ? "NONE (ceilings)" : verdict_word((uint8_t)v));
-        add_cell(&t, "%zu", counts[v]);
+        markdown_cell(&t, "%s", v == VERDICT_NONE ? "NONE (ceilings)" : verdict_word((uint8_t)v));
+        markdown_cell(&t, "%zu", counts[v]);
     }
     fputs("## Verdicts\n\n", out);
-    return print_table(&t, out);
+    return markdown_print(&t, out);
 }
 
 /* Everything a reader must look at, the worst first. */
@@ -326,28 +204,28 @@ static enum status failures(const struct result_set *s, FILE *out)
                                         "check",   ">mismatches", "reason"};
     static const uint8_t order[] = {VERDICT_FAIL,       VERDICT_CRASHED, VERDICT_TIMEOUT,
                                     VERDICT_MISTRUSTED, VERDICT_SUSPECT, VERDICT_UNSTABLE};
-    struct table t = {.columns = 7, .heads = heads};
+    struct markdown_table t = {.columns = 7, .heads = heads};
     for (size_t v = 0; v < sizeof order / sizeof order[0]; v++) {
         for (size_t i = 0; i < s->row_count; i++) {
             const struct record *r = &s->rows[i];
             if (r->verdict != order[v])
                 continue;
-            add_cell(&t, "%s", verdict_word(r->verdict));
-            add_cell(&t, "%s", r->variant);
-            add_cell(&t, "%s", r->case_key);
-            add_cell(&t, "%s", regime_word(r->regime));
-            add_cell(&t, "%s", r->check);
+            markdown_cell(&t, "%s", verdict_word(r->verdict));
+            markdown_cell(&t, "%s", r->variant);
+            markdown_cell(&t, "%s", r->case_key);
+            markdown_cell(&t, "%s", regime_word(r->regime));
+            markdown_cell(&t, "%s", r->check);
             if (r->compared_count > 0)
-                add_cell(&t, "%" PRIu64 " of %" PRIu64, r->mismatch_count, r->compared_count);
+                markdown_cell(&t, "%" PRIu64 " of %" PRIu64, r->mismatch_count, r->compared_count);
             else
-                add_cell(&t, "-");
-            add_cell(&t, "%s", r->reason);
+                markdown_cell(&t, "-");
+            markdown_cell(&t, "%s", r->reason);
         }
     }
     if (t.count == 0 && !t.failed)
         return STATUS_OK;
     fputs("## Failures\n\n", out);
-    return print_table(&t, out);
+    return markdown_print(&t, out);
 }
 
 /* Rows in some order. */
@@ -407,15 +285,15 @@ static struct sorted *all_rows(const struct result_set *s)
 static enum status skips(const struct result_set *s, struct sorted *rows, FILE *out)
 {
     static const char *const heads[] = {">rows", "reason"};
-    struct table t = {.columns = 2, .heads = heads};
+    struct markdown_table t = {.columns = 2, .heads = heads};
     qsort(rows, s->row_count, sizeof *rows, by_reason);
     size_t count = 0;
     for (size_t i = 0; i < s->row_count; i++) {
         count += rows[i].row->verdict == VERDICT_SKIPPED;
         bool last = i + 1 == s->row_count || strcmp(rows[i].row->reason, rows[i + 1].row->reason) != 0;
         if (last && count > 0) {
-            add_cell(&t, "%zu", count);
-            add_cell(&t, "%s", rows[i].row->reason);
+            markdown_cell(&t, "%zu", count);
+            markdown_cell(&t, "%s", rows[i].row->reason);
         }
         if (last)
             count = 0;
@@ -423,7 +301,7 @@ static enum status skips(const struct result_set *s, struct sorted *rows, FILE *
     if (t.count == 0 && !t.failed)
         return STATUS_OK;
     fputs("## Skipped\n\n", out);
-    return print_table(&t, out);
+    return markdown_print(&t, out);
 }
 
 /* Decimals that make four digits: equal widths let the eye compare. */
@@ -432,7 +310,7 @@ static int decimals(double value)
     return value < 10 ? 3 : value < 100 ? 2 : value < 1000 ? 1 : 0;
 }
 
-static void add_time(struct table *t, double us)
+static void add_time(struct markdown_table *t, double us)
 {
     static const struct {
         double below, scale;
@@ -440,42 +318,42 @@ static void add_time(struct table *t, double us)
     } units[] = {{1, 1e3, "ns"}, {1e3, 1, "us"}, {1e6, 1e-3, "ms"}, {INFINITY, 1e-6, "s"}};
     unsigned i = 0;
     if (!isfinite(us)) {
-        add_cell(t, "-");
+        markdown_cell(t, "-");
         return;
     }
     while (us >= units[i].below)
         i++;
-    add_cell(t, "%.*f %s", decimals(us * units[i].scale), us * units[i].scale, units[i].unit);
+    markdown_cell(t, "%.*f %s", decimals(us * units[i].scale), us * units[i].scale, units[i].unit);
 }
 
 /* lo and hi in the unit of the median: the eye compares digits. */
-static void add_time_interval(struct table *t, double median, double lo, double hi)
+static void add_time_interval(struct markdown_table *t, double median, double lo, double hi)
 {
     double scale = median < 1 ? 1e3 : median < 1e3 ? 1 : median < 1e6 ? 1e-3 : 1e-6;
     int digits = decimals(median * scale);
     if (isfinite(lo) && isfinite(hi) && isfinite(median))
-        add_cell(t, "%.*f to %.*f", digits, lo * scale, digits, hi * scale);
+        markdown_cell(t, "%.*f to %.*f", digits, lo * scale, digits, hi * scale);
     else
-        add_cell(t, "-");
+        markdown_cell(t, "-");
 }
 
-static void add_fraction(struct table *t, const struct record *r)
+static void add_fraction(struct markdown_table *t, const struct record *r)
 {
     if (!isfinite(r->ceiling_fraction))
-        add_cell(t, "-");
+        markdown_cell(t, "-");
     else if (!isfinite(r->ceiling_fraction_lo) || !isfinite(r->ceiling_fraction_hi))
-        add_cell(t, "%.1f %% %s", 100 * r->ceiling_fraction, r->ceiling);
+        markdown_cell(t, "%.1f %% %s", 100 * r->ceiling_fraction, r->ceiling);
     else
-        add_cell(t, "%.1f %% (%.1f to %.1f) %s", 100 * r->ceiling_fraction, 100 * r->ceiling_fraction_lo,
-                 100 * r->ceiling_fraction_hi, r->ceiling);
+        markdown_cell(t, "%.1f %% (%.1f to %.1f) %s", 100 * r->ceiling_fraction, 100 * r->ceiling_fraction_lo,
+                      100 * r->ceiling_fraction_hi, r->ceiling);
 }
 
-static enum status add_ratio(struct table *t, const struct result_set *s, const struct record *r,
+static enum status add_ratio(struct markdown_table *t, const struct result_set *s, const struct record *r,
                              const struct record *base)
 {
     struct paired_ratio p;
     if (!base || r->sample_count == 0) {
-        add_cell(t, "-");
+        markdown_cell(t, "-");
         return STATUS_OK;
     }
     /* Sample i of one is paired with sample i of the other: a longer rest has no partner. */
@@ -487,9 +365,9 @@ static enum status add_ratio(struct table *t, const struct result_set *s, const 
                  scratch, &p);
     free(scratch);
     if (isfinite(p.ratio))
-        add_cell(t, "%.3fx (%.3f to %.3f)", p.ratio, p.ci.lo, p.ci.hi);
+        markdown_cell(t, "%.3fx (%.3f to %.3f)", p.ratio, p.ci.lo, p.ci.hi);
     else
-        add_cell(t, "-");
+        markdown_cell(t, "-");
     return STATUS_OK;
 }
 
@@ -498,10 +376,10 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
 {
     char ratio_head[160];
     snprintf(ratio_head, sizeof ratio_head, ">speed against %.120s", against ? against : "");
-    const char *const heads[COLUMNS_MAX] = {"variant",        "verdict", "regime",          ">median",
-                                            ">95 % interval", ">GB/s",   ">of the ceiling", ">n",
-                                            ratio_head};
-    struct table t = {.columns = against ? 9 : 8, .heads = heads};
+    const char *const heads[MARKDOWN_COLUMNS_MAX] = {
+        "variant", "verdict",         "regime", ">median", ">95 % interval",
+        ">GB/s",   ">of the ceiling", ">n",     ratio_head};
+    struct markdown_table t = {.columns = against ? 9 : 8, .heads = heads};
     enum status status = STATUS_OK;
     size_t shown = 0;
     qsort(rows, count, sizeof *rows, by_time);
@@ -511,26 +389,26 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
             continue;
         if (shown++ == 0)
             fprintf(out, "### %s\n\n", r->case_key);
-        add_cell(&t, "%s", r->variant);
-        add_cell(&t, "%s", r->verdict == VERDICT_NONE ? "-" : verdict_word(r->verdict));
-        add_cell(&t, "%s", r->regime == REGIME_NONE ? "-" : regime_word(r->regime));
+        markdown_cell(&t, "%s", r->variant);
+        markdown_cell(&t, "%s", r->verdict == VERDICT_NONE ? "-" : verdict_word(r->verdict));
+        markdown_cell(&t, "%s", r->regime == REGIME_NONE ? "-" : regime_word(r->regime));
         add_time(&t, r->median_us);
         add_time_interval(&t, r->median_us, r->median_lo_us, r->median_hi_us);
         if (isfinite(r->bytes_per_s))
-            add_cell(&t, "%.*f", decimals(r->bytes_per_s * 1e-9), r->bytes_per_s * 1e-9);
+            markdown_cell(&t, "%.*f", decimals(r->bytes_per_s * 1e-9), r->bytes_per_s * 1e-9);
         else
-            add_cell(&t, "-");
+            markdown_cell(&t, "-");
         add_fraction(&t, r);
-        add_cell(&t, "%" PRIu64 "%s%s%s%s", r->sample_count, r->bimodal ? " bimodal" : "",
-                 r->sample_count > 0 && !r->precise ? " imprecise" : "",
-                 r->cold_not_achieved ? " cold-not-achieved" : "",
-                 r->regime == REGIME_COLD && r->overhead_limited ? " overhead-limited" : "");
+        markdown_cell(&t, "%" PRIu64 "%s%s%s%s", r->sample_count, r->bimodal ? " bimodal" : "",
+                      r->sample_count > 0 && !r->precise ? " imprecise" : "",
+                      r->cold_not_achieved ? " cold-not-achieved" : "",
+                      r->regime == REGIME_COLD && r->overhead_limited ? " overhead-limited" : "");
         if (against)
             status = add_ratio(&t, s, r, bases[rows[i].index]);
     }
     if (shown == 0)
         return STATUS_OK;
-    enum status printed = print_table(&t, out);
+    enum status printed = markdown_print(&t, out);
     return status != STATUS_OK ? status : printed;
 }
 

@@ -1,0 +1,409 @@
+#include "results/changes.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <jansson.h>
+
+#include "results/markdown.h"
+
+#define SAME_WITHIN 0.01 /* of a ratio: less is not worth a look between two processes */
+
+static const struct {
+    const char *word, *meaning;
+} kinds[CHANGE_COUNT] = {
+#define X(name, word, meaning) {word, meaning},
+    CHANGE_MAP(X)
+#undef X
+};
+
+const char *change_word(enum change_kind kind)
+{
+    return kinds[kind].word;
+}
+
+const char *change_meaning(enum change_kind kind)
+{
+    return kinds[kind].meaning;
+}
+
+/* ---- the join ---- */
+
+static int by_number(double a, double b)
+{
+    return (a > b) - (a < b);
+}
+
+/* The regime, which is none for what was not timed, comes last: by_key(). */
+static int compare_keys(const struct record *a, const struct record *b)
+{
+    int order = strcmp(a->case_key, b->case_key);
+    order = order ? order : strcmp(a->variant, b->variant);
+    order = order ? order : by_number(a->threads, b->threads);
+    order = order ? order : strcmp(a->device, b->device);
+    return order ? order : by_number(a->device_number, b->device_number);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct record *x = *(const struct record *const *)a, *y = *(const struct record *const *)b;
+    int order = compare_keys(x, y);
+    order = order ? order : by_number(x->regime, y->regime);
+    return order ? order : (x > y) - (x < y);
+}
+
+/* Rows of variants, sorted by what they are joined by. The caller's. */
+static const struct record **sorted_rows(const struct result_set *s, size_t *count)
+{
+    const struct record **rows = malloc((s->row_count + 1) * sizeof *rows);
+    *count = 0;
+    for (size_t i = 0; rows && i < s->row_count; i++)
+        if (s->rows[i].verdict != VERDICT_NONE)
+            rows[(*count)++] = &s->rows[i];
+    if (rows)
+        qsort(rows, *count, sizeof *rows, by_key);
+    return rows;
+}
+
+static bool is_right(const struct record *r)
+{
+    return r->verdict == VERDICT_PASS;
+}
+
+static bool is_wrong(const struct record *r)
+{
+    return r->verdict == VERDICT_FAIL || r->verdict == VERDICT_CRASHED || r->verdict == VERDICT_TIMEOUT ||
+           r->verdict == VERDICT_MISTRUSTED;
+}
+
+static struct change change_of(const struct record *base, const struct record *now)
+{
+    struct change c = {.kind = CHANGE_UNTIMED, .base = base, .now = now, .ratio = NAN, .lo = NAN, .hi = NAN};
+    if (base->sample_count && now->sample_count && base->median_us > 0 && now->median_us > 0) {
+        c.ratio = now->median_us / base->median_us;
+        c.lo = now->median_lo_us / base->median_hi_us;
+        c.hi = now->median_hi_us / base->median_lo_us;
+        bool apart = c.lo > 1 || c.hi < 1;
+        c.kind = fabs(c.ratio - 1) <= SAME_WITHIN ? CHANGE_SAME
+                 : !apart                         ? CHANGE_UNSURE
+                 : c.ratio > 1                    ? CHANGE_SLOWER
+                                                  : CHANGE_FASTER;
+    }
+    if (is_right(base) && is_wrong(now))
+        c.kind = CHANGE_BROKEN;
+    else if (is_wrong(base) && is_right(now))
+        c.kind = CHANGE_MENDED;
+    return c;
+}
+
+static int by_weight(const void *a, const void *b)
+{
+    const struct change *x = a, *y = b;
+    if (x->kind != y->kind)
+        return (x->kind > y->kind) - (x->kind < y->kind);
+    double xs = isnan(x->ratio) ? 0 : fabs(log(x->ratio)), ys = isnan(y->ratio) ? 0 : fabs(log(y->ratio));
+    return xs == ys ? compare_keys(x->base, y->base) : by_number(ys, xs);
+}
+
+static void add_to_mean(struct changes *c, const struct change *one)
+{
+    size_t i = 0;
+    while (i < c->mean_count && (c->means[i].op != one->base->op || c->means[i].regime != one->base->regime))
+        i++;
+    if (i == CHANGE_MEANS_MAX)
+        return;
+    if (i == c->mean_count)
+        c->means[c->mean_count++] = (struct change_mean){.op = one->base->op, .regime = one->base->regime};
+    c->means[i].count++;
+    c->means[i].ratio += log(one->ratio);
+}
+
+/* How many rows from the first on have its key. */
+static size_t key_length(const struct record *const *rows, size_t count)
+{
+    size_t n = 0;
+    while (n < count && compare_keys(rows[0], rows[n]) == 0)
+        n++;
+    return n;
+}
+
+/* Joins the rows of one key by regime. Where one side was not timed, because it is wrong or nobody asked, its row
+ * without a regime stands for all of the other's. */
+static void join_key(struct changes *c, const struct record *const *base, size_t base_count,
+                     const struct record *const *now, size_t now_count)
+{
+    bool untimed = base[0]->regime == REGIME_NONE || now[0]->regime == REGIME_NONE;
+    if (untimed) {
+        c->list[c->count++] = change_of(base[0], now[0]);
+        return;
+    }
+    for (size_t b = 0, n = 0; b < base_count || n < now_count;) {
+        int order = b == base_count  ? 1
+                    : n == now_count ? -1
+                                     : by_number(base[b]->regime, now[n]->regime);
+        if (order == 0)
+            c->list[c->count++] = change_of(base[b], now[n]);
+        c->base_only += order < 0;
+        c->now_only += order > 0;
+        b += order <= 0;
+        n += order >= 0;
+    }
+}
+
+static enum status join(struct changes *c)
+{
+    size_t base_count, now_count, b = 0, n = 0;
+    const struct record **base = sorted_rows(c->base, &base_count), **now = sorted_rows(c->now, &now_count);
+    c->list = malloc(((base_count < now_count ? base_count : now_count) + 1) * sizeof *c->list);
+    enum status s = base && now && c->list ? STATUS_OK : status_fail(STATUS_MEMORY, "compare: out of memory");
+    while (s == STATUS_OK && (b < base_count || n < now_count)) {
+        int order = b == base_count ? 1 : n == now_count ? -1 : compare_keys(base[b], now[n]);
+        size_t base_rows = order <= 0 ? key_length(base + b, base_count - b) : 0;
+        size_t now_rows = order >= 0 ? key_length(now + n, now_count - n) : 0;
+        if (order == 0)
+            join_key(c, base + b, base_rows, now + n, now_rows);
+        c->base_only += order < 0 ? base_rows : 0;
+        c->now_only += order > 0 ? now_rows : 0;
+        b += base_rows;
+        n += now_rows;
+    }
+    free(base);
+    free(now);
+    if (s != STATUS_OK)
+        return s;
+    qsort(c->list, c->count, sizeof *c->list, by_weight);
+    for (size_t i = 0; i < c->count; i++) {
+        c->kinds[c->list[i].kind]++;
+        if (!isnan(c->list[i].ratio))
+            add_to_mean(c, &c->list[i]);
+    }
+    for (size_t i = 0; i < c->mean_count; i++)
+        c->means[i].ratio = exp(c->means[i].ratio / (double)c->means[i].count);
+    return STATUS_OK;
+}
+
+/* ---- the environments ---- */
+
+/* Whether some timed row of `s` ran on the device; NULL: the first device of a timed row is returned. */
+static const char *timed_device(const struct result_set *s, const char *device)
+{
+    for (size_t i = 0; i < s->row_count; i++)
+        if (s->rows[i].sample_count && s->rows[i].verdict != VERDICT_NONE &&
+            (!device || strcmp(s->rows[i].device, device) == 0))
+            return s->rows[i].device;
+    return NULL;
+}
+
+static enum status check_files(const struct result_set *base, const struct result_set *now)
+{
+    struct stat a, b;
+    if (stat(base->path, &a) == 0 && stat(now->path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        return status_fail(STATUS_USAGE,
+                           "%s and %s are one file: name the file of the base and that of the change",
+                           base->path, now->path);
+    const char *first = timed_device(base, NULL), *other = timed_device(now, NULL);
+    if (first && other && !timed_device(now, first))
+        return status_fail(STATUS_USAGE,
+                           "%s was timed on '%s', %s on '%s': no verdict is called between devices; "
+                           "`nf4bench report` shows both side by side",
+                           base->path, first, now->path, other);
+    return STATUS_OK;
+}
+
+/* Root attributes that change times without a change of the code. */
+static const char *const telling[] = {"cpu_model",    "cpu_count",  "cpu_governor",
+                                      "cpu_features", "compiler",   "build_type",
+                                      "build_flags",  "sanitizers", "system_release"};
+/* And what of each GPU does. */
+static const char *const telling_gpu[] = {"uuid",       "driver_version",     "cuda_version", "power_limit_w",
+                                          "sm_mhz_max", "sm_mhz_application", "mig_mode",     "ecc"};
+
+static void put_unlike(FILE *out, const char *what, const char *base, const char *now)
+{
+    if (base && now && strcmp(base, now) != 0)
+        fprintf(out, "%s: %s, then %s\n", what, base, now);
+}
+
+static void compare_gpus(FILE *out, const char *base, const char *now)
+{
+    json_t *a = base ? json_loads(base, 0, NULL) : NULL, *b = now ? json_loads(now, 0, NULL) : NULL;
+    size_t count = json_array_size(a) < json_array_size(b) ? json_array_size(a) : json_array_size(b);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < sizeof telling_gpu / sizeof telling_gpu[0]; k++) {
+            char what[64];
+            char *x = json_dumps(json_object_get(json_array_get(a, i), telling_gpu[k]), JSON_ENCODE_ANY);
+            char *y = json_dumps(json_object_get(json_array_get(b, i), telling_gpu[k]), JSON_ENCODE_ANY);
+            snprintf(what, sizeof what, "GPU %zu %s", i, telling_gpu[k]);
+            put_unlike(out, what, x, y);
+            free(x);
+            free(y);
+        }
+    json_decref(a);
+    json_decref(b);
+}
+
+static char *unlike(const struct result_set *base, const struct result_set *now)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < sizeof telling / sizeof telling[0]; i++)
+        put_unlike(out, telling[i], result_set_attribute(base, telling[i]),
+                   result_set_attribute(now, telling[i]));
+    compare_gpus(out, result_set_attribute(base, "gpus"), result_set_attribute(now, "gpus"));
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+enum status changes_find(const struct result_set *base, const struct result_set *now, struct changes *out)
+{
+    *out = (struct changes){.base = base, .now = now};
+    enum status s = check_files(base, now);
+    if (s == STATUS_OK)
+        s = join(out);
+    if (s == STATUS_OK && out->count == 0)
+        s = status_fail(
+            STATUS_USAGE,
+            "%s and %s have no row in common: case, variant, regime, threads and device must agree",
+            base->path, now->path);
+    if (s == STATUS_OK && !(out->unlike = unlike(base, now)))
+        s = status_fail(STATUS_MEMORY, "compare: out of memory");
+    if (s != STATUS_OK)
+        changes_release(out);
+    return s;
+}
+
+void changes_release(struct changes *c)
+{
+    free(c->list);
+    free(c->unlike);
+    c->list = NULL;
+    c->unlike = NULL;
+    c->count = 0;
+}
+
+/* ---- for people ---- */
+
+static void put_lines(FILE *out, const char *before, const char *text)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        fprintf(out, "%s%.*s\n", before, (int)length, text);
+        text += length + (text[length] == '\n');
+    }
+}
+
+static const char *op_name(uint8_t op)
+{
+    static const char *const words[] = {
+#define X(value, name, word) [value] = word,
+        RECORD_OP_MAP(X)
+#undef X
+    };
+    return op < sizeof words / sizeof words[0] && words[op] ? words[op] : "?";
+}
+
+static enum status put_means(const struct changes *c, FILE *out)
+{
+    static const char *const heads[] = {"operation", "regime", ">rows", ">new / base, geometric mean"};
+    struct markdown_table t = {.columns = 4, .heads = heads};
+    for (size_t i = 0; i < c->mean_count; i++) {
+        markdown_cell(&t, "%s", op_name(c->means[i].op));
+        markdown_cell(&t, "%s", regime_word(c->means[i].regime));
+        markdown_cell(&t, "%zu", c->means[i].count);
+        markdown_cell(&t, "%.4f", c->means[i].ratio);
+    }
+    return markdown_print(&t, out);
+}
+
+static enum status put_rows(const struct changes *c, FILE *out)
+{
+    static const char *const heads[] = {"change",   "variant", "case",   "regime",
+                                        ">base us", ">new us", ">ratio", ">95 %"};
+    struct markdown_table t = {.columns = 8, .heads = heads};
+    for (size_t i = 0; i < c->count; i++) {
+        const struct change *one = &c->list[i];
+        bool timed = !isnan(one->ratio);
+        if (one->kind == CHANGE_UNTIMED)
+            continue;
+        if (one->kind == CHANGE_BROKEN || one->kind == CHANGE_MENDED)
+            markdown_cell(&t, "%s: %s, then %s", change_word(one->kind), verdict_word(one->base->verdict),
+                          verdict_word(one->now->verdict));
+        else
+            markdown_cell(&t, "%s", change_word(one->kind));
+        markdown_cell(&t, "%s", one->base->variant);
+        markdown_cell(&t, "%s", one->base->case_key);
+        markdown_cell(&t, "%s", regime_word(one->base->regime));
+        markdown_cell(&t, timed ? "%.2f" : "", one->base->median_us);
+        markdown_cell(&t, timed ? "%.2f" : "", one->now->median_us);
+        markdown_cell(&t, timed ? "%.4f" : "", one->ratio);
+        markdown_cell(&t, timed ? "%.4f to %.4f" : "", one->lo, one->hi);
+    }
+    return markdown_print(&t, out);
+}
+
+enum status changes_markdown(const struct changes *c, FILE *out)
+{
+    const char *base = result_set_attribute(c->base, "git_revision"),
+               *now = result_set_attribute(c->now, "git_revision");
+    fprintf(out, "# %s against %s\n\n", c->now->path, c->base->path);
+    fprintf(out,
+            "Revision %s, then %s. %zu rows in common, %zu in the base alone, %zu in the new one alone.\n\n",
+            base ? base : "unknown", now ? now : "unknown", c->count, c->base_only, c->now_only);
+    if (*c->unlike) {
+        fputs("**The environments differ:** times may have changed for that alone.\n\n", out);
+        put_lines(out, "- ", c->unlike);
+        fputs("\n", out);
+    }
+    for (unsigned k = 0; k < CHANGE_COUNT; k++)
+        if (c->kinds[k])
+            fprintf(out, "- %zu %s: %s\n", c->kinds[k], change_word(k), change_meaning(k));
+    fputs("\nOne run each: the intervals know of the spread within a run, not of that between processes.\n\n",
+          out);
+    enum status s = c->mean_count ? put_means(c, out) : STATUS_OK;
+    return s == STATUS_OK ? put_rows(c, out) : s;
+}
+
+/* ---- for programs ---- */
+
+static json_t *number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *change_json(const struct change *one)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "change",
+                     change_word(one->kind), "variant", one->base->variant, "case", one->base->case_key,
+                     "regime", regime_word(one->base->regime), "threads", (int)one->base->threads, "device",
+                     one->base->device, "base_verdict", verdict_word(one->base->verdict), "new_verdict",
+                     verdict_word(one->now->verdict), "base_median_us", number(one->base->median_us),
+                     "new_median_us", number(one->now->median_us), "ratio", number(one->ratio), "ratio_lo",
+                     number(one->lo), "ratio_hi", number(one->hi));
+}
+
+enum status changes_json(const struct changes *c, FILE *out)
+{
+    json_t *means = json_array(), *rows = json_array();
+    for (size_t i = 0; i < c->mean_count; i++)
+        json_array_append_new(means,
+                              json_pack("{s:s, s:s, s:I, s:o}", "op", op_name(c->means[i].op), "regime",
+                                        regime_word(c->means[i].regime), "rows",
+                                        (json_int_t)c->means[i].count, "ratio", number(c->means[i].ratio)));
+    for (size_t i = 0; i < c->count; i++)
+        json_array_append_new(rows, change_json(&c->list[i]));
+    json_t *whole = json_pack("{s:s, s:s, s:I, s:I, s:s, s:o, s:o}", "base", c->base->path, "new",
+                              c->now->path, "base_only", (json_int_t)c->base_only, "new_only",
+                              (json_int_t)c->now_only, "unlike", c->unlike, "means", means, "rows", rows);
+    bool written = whole && json_dumpf(whole, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) == 0 &&
+                   fputc('\n', out) != EOF;
+    json_decref(whole);
+    return written ? STATUS_OK : status_fail(STATUS_IO, "compare: cannot write the JSON");
+}

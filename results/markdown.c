@@ -1,0 +1,113 @@
+#include "results/markdown.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_right(const struct markdown_table *t, unsigned column)
+{
+    return t->heads[column][0] == '>';
+}
+
+static const char *head_text(const struct markdown_table *t, unsigned column)
+{
+    return t->heads[column] + is_right(t, column);
+}
+
+void markdown_cell(struct markdown_table *t, const char *format, ...)
+{
+    char *text = NULL, *cell = NULL;
+    va_list ap;
+    va_start(ap, format);
+    if (vasprintf(&text, format, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    if (t->count == t->capacity) {
+        size_t capacity = t->capacity > 0 ? 2 * t->capacity : 64;
+        char **grown = realloc(t->cells, capacity * sizeof *grown);
+        if (grown) {
+            t->cells = grown;
+            t->capacity = capacity;
+        }
+    }
+    if (text)
+        cell = malloc(2 * strlen(text) + 1);
+    if (!cell || t->count == t->capacity) {
+        t->failed = true;
+        free(cell);
+        free(text);
+        return;
+    }
+    char *to = cell;
+    for (const char *from = text; *from; from++) {
+        if (*from == '|')
+            *to++ = '\\';
+        *to++ = (unsigned char)*from < 0x20 || *from == 0x7f ? ' ' : *from;
+    }
+    *to = '\0';
+    free(text);
+    t->cells[t->count++] = cell;
+}
+
+/* Code points, which is the width in a terminal for all but a few of the texts here. */
+static size_t width(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void put_padded(const char *text, size_t to, bool right, FILE *out)
+{
+    size_t pad = to - width(text);
+    for (size_t i = 0; right && i < pad; i++)
+        fputc(' ', out);
+    fputs(text, out);
+    for (size_t i = 0; !right && i < pad; i++)
+        fputc(' ', out);
+}
+
+static void put_rule(size_t length, bool right, FILE *out)
+{
+    for (size_t i = 0; i + right < length; i++)
+        fputc('-', out);
+    fputs(right ? ":" : "", out);
+}
+
+enum status markdown_print(struct markdown_table *t, FILE *out)
+{
+    size_t widths[MARKDOWN_COLUMNS_MAX];
+    for (unsigned c = 0; c < t->columns; c++) {
+        widths[c] = width(head_text(t, c));
+        for (size_t i = c; i < t->count; i += t->columns)
+            if (width(t->cells[i]) > widths[c])
+                widths[c] = width(t->cells[i]);
+        if (widths[c] < 3)
+            widths[c] = 3;
+    }
+    for (unsigned c = 0; c < t->columns; c++) {
+        fputs(c > 0 ? " | " : "| ", out);
+        put_padded(head_text(t, c), widths[c], is_right(t, c), out);
+    }
+    fputs(" |\n", out);
+    for (unsigned c = 0; c < t->columns; c++) {
+        fputs(c > 0 ? " | " : "| ", out);
+        put_rule(widths[c], is_right(t, c), out);
+    }
+    fputs(" |\n", out);
+    for (size_t i = 0; !t->failed && i < t->count; i += t->columns) {
+        for (unsigned c = 0; c < t->columns; c++) {
+            fputs(c > 0 ? " | " : "| ", out);
+            put_padded(t->cells[i + c], widths[c], is_right(t, c), out);
+        }
+        fputs(" |\n", out);
+    }
+    fputc('\n', out);
+    for (size_t i = 0; i < t->count; i++)
+        free(t->cells[i]);
+    free(t->cells);
+    t->cells = NULL;
+    t->count = t->capacity = 0;
+    return t->failed ? status_fail(STATUS_MEMORY, "out of memory for a table") : STATUS_OK;
+}

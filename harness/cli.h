@@ -21,6 +21,7 @@
     X(show, "show a results file as Markdown")                                                               \
     X(explain, "say why a row of a results file has its verdict")                                            \
     X(compare, "say what changed from one results file to another")                                          \
+    X(merge, "put the files of all shards of a run together")                                                \
     X(report, "make a self-contained HTML report from results files")                                        \
     X(export, "write a results file as CSV or JSON Lines")
 

@@ -63,15 +63,16 @@ int command_compare(int argc, char **argv)
         {"html", KEY_HTML, NULL, 0, "a self-contained HTML page instead of Markdown", 0},
         {"output", 'o', "FILE", 0, "write there instead of to standard output", 0},
         {0}};
-    static const struct argp argp = {options,
-                                     parse,
-                                     "BASE.h5 NEW.h5",
-                                     "Say what changed from one results file to another, the most telling rows first: "
-                                     "verdicts, and ratios of medians. The exit code is 1 when a variant that was right "
-                                     "is not any more; times alone decide nothing, as each is of one run.",
-                                     NULL,
-                                     NULL,
-                                     NULL};
+    static const struct argp argp = {
+        options,
+        parse,
+        "BASE.h5 NEW.h5",
+        "Say what changed from one results file to another, the most telling rows first: "
+        "verdicts, and ratios of medians. The exit code is 1 when a variant that was right "
+        "is not any more; times alone decide nothing, as each is of one run.",
+        NULL,
+        NULL,
+        NULL};
     struct compare_arguments a = {.write = changes_markdown};
     struct result_set base, now;
     struct changes c;

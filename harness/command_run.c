@@ -19,7 +19,7 @@
 #include "harness/suite.h"
 #include "results/journal.h"
 
-enum { LIST_MAX = 64 };
+enum { LIST_MAX = 64, SHARDS_MAX = 100000 };
 
 struct run_arguments {
     bool measure; /* the command is `run` */
@@ -29,6 +29,7 @@ struct run_arguments {
     struct provider_options providers;
     struct device device; /* as asked for */
     uint64_t seed;
+    size_t shard, shards; /* as in struct run_options */
     bool dry_run, verbose, quiet, force, one_at_a_time;
 };
 
@@ -41,7 +42,8 @@ enum {
     KEY_DEVICE,
     KEY_FORCE,
     KEY_ONE_AT_A_TIME,
-    KEY_PROFILE
+    KEY_PROFILE,
+    KEY_SHARD
 };
 
 /* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
@@ -65,6 +67,8 @@ static const struct argp_option all_options[] = {
      "all, every GPU; or the executor for CUDA variants: simt:fast or simt:checked, with ,schedule=N and "
      ",async=deferred|eager|random",
      0},
+    {"shard", KEY_SHARD, "I/N", 0,
+     "only the I-th of N parts of the cases; `nf4bench merge` puts the files of all parts together", 0},
     {"one-gpu-at-a-time", KEY_ONE_AT_A_TIME, NULL, 0, "with --device all: not at the same time", 0},
     {"profile", KEY_PROFILE, "VARIANT", 0,
      "launch the first row of this variant once, in an NVTX range, and say how to start a profiler on it", 0},
@@ -111,6 +115,14 @@ static error_t parse(int key, char *value, struct argp_state *state)
         if (device_parse(value, &a->device) != STATUS_OK)
             argp_error(state, "%s", status_message());
         return 0;
+    case KEY_SHARD: {
+        int end = 0;
+        if (sscanf(value, "%zu/%zu%n", &a->shard, &a->shards, &end) != 2 || value[end] || a->shard < 1 ||
+            a->shard > a->shards || a->shards > SHARDS_MAX)
+            argp_error(state, "--shard %s: not I/N with I from 1 to N, N at most %d", value, SHARDS_MAX);
+        a->shard--;
+        return 0;
+    }
     case KEY_PROFILE:
         a->profile = value;
         return 0;
@@ -191,20 +203,29 @@ static enum status override_settings(struct measure_settings *m, const struct ru
     return STATUS_OK;
 }
 
-static void print_plan(const struct plan *plan)
+/* `first`: the number of its first group, over all plans. */
+static void print_plan(const struct plan *plan, const struct run_options *options, size_t first)
 {
+    size_t rows = 0, groups = 0, skipped = 0;
+    double expected_s = 0;
     for (size_t i = 0; i < plan->group_count; i++) {
         const struct plan_group *g = &plan->groups[i];
         char text[PROBLEM_TEXT_MAX];
+        if (!run_in_shard(options, first + i))
+            continue;
         problem_format(&g->problem, text, sizeof text);
         printf("%s%s%s  threads=%u  about %.1f s\n", text, g->cold ? "  cold" : "", g->hot ? "  hot" : "",
                g->threads, g->expected_s);
-        for (size_t r = 0; r < g->row_count; r++)
+        for (size_t r = 0; r < g->row_count; r++) {
             printf("    %-52s %s%s\n", g->rows[r].kernel->name, g->rows[r].skip ? "skipped: " : "",
                    g->rows[r].skip ? g->rows[r].skip : "");
+            skipped += g->rows[r].skip != NULL;
+        }
+        rows += g->row_count;
+        groups++;
+        expected_s += g->expected_s;
     }
-    printf("%zu rows in %zu groups, %zu of them skipped; about %.0f s\n", plan->row_count, plan->group_count,
-           plan->skip_count, plan->expected_s);
+    printf("%zu rows in %zu groups, %zu of them skipped; about %.0f s\n", rows, groups, skipped, expected_s);
 }
 
 /* What a run is made of. */
@@ -316,6 +337,13 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     struct work w = {0};
     struct run_summary summary = {0};
     json_t *environment = NULL;
+    struct run_options options = {.output = a->output,
+                                  .resume = resume,
+                                  .list_rows = a->verbose,
+                                  .quiet = a->quiet,
+                                  .shard = a->shard,
+                                  .shards = a->shards,
+                                  .one_at_a_time = a->one_at_a_time};
     size_t refused;
     enum status s = providers_load(argv[0], &a->providers, &refused);
     if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
@@ -325,8 +353,8 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     if (s != STATUS_OK)
         goto done;
     if (a->dry_run) {
-        for (size_t i = 0; i < w.plan_count; i++)
-            print_plan(&w.plans[i]);
+        for (size_t i = 0, first = 0; i < w.plan_count; first += w.plans[i++].group_count)
+            print_plan(&w.plans[i], &options, first);
         goto done;
     }
     if (a->profile) {
@@ -338,12 +366,12 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
         s = status_fail(STATUS_MEMORY, "out of memory");
         goto done;
     }
-    struct run_options options = {.output = a->output,
-                                  .resume = resume,
-                                  .environment = environment,
-                                  .list_rows = a->verbose,
-                                  .quiet = a->quiet,
-                                  .one_at_a_time = a->one_at_a_time};
+    if (a->shards) {
+        char shard[48];
+        snprintf(shard, sizeof shard, "%zu/%zu", a->shard + 1, a->shards);
+        json_object_set_new(environment, "shard", json_string(shard));
+    }
+    options.environment = environment;
     s = run_plans(w.plans, w.plan_count, &options, &summary);
     print_summary(a, &w, &summary);
     if (refused)
@@ -364,7 +392,8 @@ done:
         return EXIT_USAGE;
     if (only_asked)
         return 0;
-    return summary.pass == 0 && summary.groups_kept == 0 ? EXIT_NOTHING_RAN : 0;
+    bool empty_shard = a->shards && summary.pass + summary.skipped == 0;
+    return summary.pass == 0 && summary.groups_kept == 0 && !empty_shard ? EXIT_NOTHING_RAN : 0;
 }
 
 static struct run_arguments parse_arguments(bool measure, int argc, char **argv)

@@ -702,6 +702,11 @@ const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_
     return text;
 }
 
+bool run_in_shard(const struct run_options *options, size_t group)
+{
+    return options->shards == 0 || group % options->shards == options->shard;
+}
+
 static void *shared_alloc(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -803,6 +808,8 @@ enum status run_plans(const struct plan *plans, size_t count, const struct run_o
         else
             s = open_journal(journal_path, plans, &t, options, kept, summary, &journal);
     }
+    for (size_t i = 0; s == STATUS_OK && i < t.groups; i++)
+        kept[i] = kept[i] || !run_in_shard(options, i);
     if (s == STATUS_OK)
         s = run_all(plans, count, options, journal, kept, summary);
 

@@ -14,14 +14,15 @@
 #include "harness/status.h"
 
 struct run_options {
-    const char *output;  /* path of the HDF5 file, or NULL: nothing is recorded */
-    bool resume;         /* continue the journal of `output` */
-    json_t *environment; /* root attributes; not owned; required with output */
-    bool list_rows;      /* print a line for every row, not only for those that fail */
-    bool no_repro_line;  /* the variants are not in the table of every run */
-    bool first_failure;  /* stop after the first row that is not right */
-    bool quiet;          /* no line for each group; progress on a terminal all the same */
-    bool one_at_a_time;  /* several plans: one after the other */
+    const char *output;   /* path of the HDF5 file, or NULL: nothing is recorded */
+    bool resume;          /* continue the journal of `output` */
+    json_t *environment;  /* root attributes; not owned; required with output */
+    bool list_rows;       /* print a line for every row, not only for those that fail */
+    bool no_repro_line;   /* the variants are not in the table of every run */
+    bool first_failure;   /* stop after the first row that is not right */
+    bool quiet;           /* no line for each group; progress on a terminal all the same */
+    bool one_at_a_time;   /* several plans: one after the other */
+    size_t shard, shards; /* shards not 0: only every shards-th group, from the shard-th (from 0) on */
 };
 
 struct run_summary {
@@ -31,6 +32,9 @@ struct run_summary {
     size_t faults;                          /* rows whose timed output was wrong */
     size_t groups_done, groups_kept;        /* kept: already in the journal */
 };
+
+/* Whether a group is of the run's shard; groups are counted over all plans. */
+bool run_in_shard(const struct run_options *options, size_t group);
 
 /* Rows that are not right: of these there must be none. */
 size_t run_wrong(const struct run_summary *s);

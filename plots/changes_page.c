@@ -28,7 +28,8 @@ static void write_head(FILE *out, const struct changes *c)
     fputs(" against ", out);
     html_text(out, c->base->path);
     fprintf(out,
-            "</p>\n<p>%zu rows in common, %zu in the base alone, %zu in the new one alone. One run each: the intervals "
+            "</p>\n<p>%zu rows in common, %zu in the base alone, %zu in the new one alone. One run each: the "
+            "intervals "
             "know of the spread within a run, not of that between processes.</p>\n<ul class=\"tally\">",
             c->count, c->base_only, c->now_only);
     for (unsigned k = 0; k < CHANGE_COUNT; k++)
@@ -73,11 +74,13 @@ enum status changes_page(const struct changes *c, FILE *out)
 {
     html_begin(out, "nf4bench: changes");
     write_head(out, c);
-    fputs("<div class=\"box\"><table class=\"sort\"><caption>Every row that both have<small>ratio: new over base, "
-          "above 1 is slower</small></caption>\n<thead><tr><th>change</th><th>variant</th><th>case</th>"
-          "<th>regime</th><th>base</th><th>new</th><th>base<small>\xc2\xb5s</small></th>"
-          "<th>new<small>\xc2\xb5s</small></th><th>ratio</th><th>from</th><th>to</th></tr></thead>\n<tbody>\n",
-          out);
+    fputs(
+        "<div class=\"box\"><table class=\"sort\"><caption>Every row that both have<small>ratio: new over "
+        "base, "
+        "above 1 is slower</small></caption>\n<thead><tr><th>change</th><th>variant</th><th>case</th>"
+        "<th>regime</th><th>base</th><th>new</th><th>base<small>\xc2\xb5s</small></th>"
+        "<th>new<small>\xc2\xb5s</small></th><th>ratio</th><th>from</th><th>to</th></tr></thead>\n<tbody>\n",
+        out);
     for (size_t i = 0; i < c->count; i++)
         write_row(out, &c->list[i]);
     fputs("</tbody></table></div>\n", out);

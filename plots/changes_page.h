@@ -1,5 +1,6 @@
 /*
- * changes_page.h: the changes between two results files as one self-contained HTML page, in the form of a report.
+ * changes_page.h: the changes between two results files as one self-contained HTML page, in the form of a
+ * report.
  */
 #ifndef NF4BENCH_PLOTS_CHANGES_PAGE_H
 #define NF4BENCH_PLOTS_CHANGES_PAGE_H

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "results/markdown.h"
+#include "results/unlike.h"
 
 #define SAME_WITHIN 0.01 /* of a ratio: less is not worth a look between two processes */
 
@@ -129,8 +130,8 @@ static size_t key_length(const struct record *const *rows, size_t count)
     return n;
 }
 
-/* Joins the rows of one key by regime. Where one side was not timed, because it is wrong or nobody asked, its row
- * without a regime stands for all of the other's. */
+/* Joins the rows of one key by regime. Where one side was not timed, because it is wrong or nobody asked, its
+ * row without a regime stands for all of the other's. */
 static void join_key(struct changes *c, const struct record *const *base, size_t base_count,
                      const struct record *const *now, size_t now_count)
 {
@@ -140,9 +141,7 @@ static void join_key(struct changes *c, const struct record *const *base, size_t
         return;
     }
     for (size_t b = 0, n = 0; b < base_count || n < now_count;) {
-        int order = b == base_count  ? 1
-                    : n == now_count ? -1
-                                     : by_number(base[b]->regime, now[n]->regime);
+        int order = b == base_count ? 1 : n == now_count ? -1 : by_number(base[b]->regime, now[n]->regime);
         if (order == 0)
             c->list[c->count++] = change_of(base[b], now[n]);
         c->base_only += order < 0;
@@ -186,16 +185,6 @@ static enum status join(struct changes *c)
 
 /* ---- the environments ---- */
 
-/* Whether some timed row of `s` ran on the device; NULL: the first device of a timed row is returned. */
-static const char *timed_device(const struct result_set *s, const char *device)
-{
-    for (size_t i = 0; i < s->row_count; i++)
-        if (s->rows[i].sample_count && s->rows[i].verdict != VERDICT_NONE &&
-            (!device || strcmp(s->rows[i].device, device) == 0))
-            return s->rows[i].device;
-    return NULL;
-}
-
 static enum status check_files(const struct result_set *base, const struct result_set *now)
 {
     struct stat a, b;
@@ -203,63 +192,13 @@ static enum status check_files(const struct result_set *base, const struct resul
         return status_fail(STATUS_USAGE,
                            "%s and %s are one file: name the file of the base and that of the change",
                            base->path, now->path);
-    const char *first = timed_device(base, NULL), *other = timed_device(now, NULL);
-    if (first && other && !timed_device(now, first))
+    const char *first = unlike_timed_device(base, NULL), *other = unlike_timed_device(now, NULL);
+    if (first && other && !unlike_timed_device(now, first))
         return status_fail(STATUS_USAGE,
                            "%s was timed on '%s', %s on '%s': no verdict is called between devices; "
                            "`nf4bench report` shows both side by side",
                            base->path, first, now->path, other);
     return STATUS_OK;
-}
-
-/* Root attributes that change times without a change of the code. */
-static const char *const telling[] = {"cpu_model",    "cpu_count",  "cpu_governor",
-                                      "cpu_features", "compiler",   "build_type",
-                                      "build_flags",  "sanitizers", "system_release"};
-/* And what of each GPU does. */
-static const char *const telling_gpu[] = {"uuid",       "driver_version",     "cuda_version", "power_limit_w",
-                                          "sm_mhz_max", "sm_mhz_application", "mig_mode",     "ecc"};
-
-static void put_unlike(FILE *out, const char *what, const char *base, const char *now)
-{
-    if (base && now && strcmp(base, now) != 0)
-        fprintf(out, "%s: %s, then %s\n", what, base, now);
-}
-
-static void compare_gpus(FILE *out, const char *base, const char *now)
-{
-    json_t *a = base ? json_loads(base, 0, NULL) : NULL, *b = now ? json_loads(now, 0, NULL) : NULL;
-    size_t count = json_array_size(a) < json_array_size(b) ? json_array_size(a) : json_array_size(b);
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < sizeof telling_gpu / sizeof telling_gpu[0]; k++) {
-            char what[64];
-            char *x = json_dumps(json_object_get(json_array_get(a, i), telling_gpu[k]), JSON_ENCODE_ANY);
-            char *y = json_dumps(json_object_get(json_array_get(b, i), telling_gpu[k]), JSON_ENCODE_ANY);
-            snprintf(what, sizeof what, "GPU %zu %s", i, telling_gpu[k]);
-            put_unlike(out, what, x, y);
-            free(x);
-            free(y);
-        }
-    json_decref(a);
-    json_decref(b);
-}
-
-static char *unlike(const struct result_set *base, const struct result_set *now)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
-    for (size_t i = 0; i < sizeof telling / sizeof telling[0]; i++)
-        put_unlike(out, telling[i], result_set_attribute(base, telling[i]),
-                   result_set_attribute(now, telling[i]));
-    compare_gpus(out, result_set_attribute(base, "gpus"), result_set_attribute(now, "gpus"));
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
 }
 
 enum status changes_find(const struct result_set *base, const struct result_set *now, struct changes *out)
@@ -273,7 +212,7 @@ enum status changes_find(const struct result_set *base, const struct result_set 
             STATUS_USAGE,
             "%s and %s have no row in common: case, variant, regime, threads and device must agree",
             base->path, now->path);
-    if (s == STATUS_OK && !(out->unlike = unlike(base, now)))
+    if (s == STATUS_OK && !(out->unlike = unlike_text(base, now)))
         s = status_fail(STATUS_MEMORY, "compare: out of memory");
     if (s != STATUS_OK)
         changes_release(out);

@@ -127,15 +127,19 @@ out:
     return ok;
 }
 
+enum { KIND_TEXT = 's', KIND_NUMBER = 'n' };
+
 /* The value as text, or NULL for forms that nf4bench does not write: those are left out. */
-static char *attribute_text(hid_t attribute)
+static char *attribute_text(hid_t attribute, char *kind)
 {
     char *text = NULL;
+    *kind = KIND_NUMBER;
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     if (type < 0 || space < 0 || H5Sget_simple_extent_npoints(space) != 1)
         goto out;
     switch (H5Tget_class(type)) {
     case H5T_STRING:
+        *kind = KIND_TEXT;
         if (!read_text_attribute(attribute, type, &text))
             text = NULL;
         break;
@@ -180,7 +184,7 @@ static herr_t send_attribute(hid_t location, const char *name, const H5A_info_t 
     hid_t attribute = H5Aopen(location, name, H5P_DEFAULT);
     if (attribute < 0)
         return -1;
-    char *value = attribute_text(attribute);
+    char kind, *value = attribute_text(attribute, &kind);
     H5Aclose(attribute);
     if (!value)
         return 0;
@@ -191,11 +195,12 @@ static herr_t send_attribute(hid_t location, const char *name, const H5A_info_t 
     }
     size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
     char *payload = NULL;
-    if (name_size + value_size <= BLOCK_MAX && walk->count < ATTRIBUTE_MAX &&
-        (payload = malloc(name_size + value_size))) {
-        memcpy(payload, name, name_size);
-        memcpy(payload + name_size, value, value_size);
-        send_block(walk->c, BLOCK_ATTRIBUTE, payload, name_size + value_size);
+    if (1 + name_size + value_size <= BLOCK_MAX && walk->count < ATTRIBUTE_MAX &&
+        (payload = malloc(1 + name_size + value_size))) {
+        payload[0] = kind;
+        memcpy(payload + 1, name, name_size);
+        memcpy(payload + 1 + name_size, value, value_size);
+        send_block(walk->c, BLOCK_ATTRIBUTE, payload, 1 + name_size + value_size);
         walk->count++;
     }
     free(payload);
@@ -653,7 +658,10 @@ static enum status take_counts(struct reader *r, size_t length, struct result_se
 
 static enum status take_attribute(struct reader *r, size_t length, struct result_set *out)
 {
-    const char *name = (const char *)r->block;
+    if (length < 1)
+        return garbled(r);
+    const char *kind = (const char *)r->block, *name = kind + 1;
+    length--;
     const char *value = memchr(name, '\0', length);
     if (!value || (size_t)(value + 1 - name) >= length || name[length - 1] != '\0' ||
         out->attribute_count >= ATTRIBUTE_MAX)
@@ -668,7 +676,7 @@ static enum status take_attribute(struct reader *r, size_t length, struct result
         r->attribute_capacity = capacity;
     }
     struct attribute *a = &out->attributes[out->attribute_count];
-    *a = (struct attribute){strdup(name), strdup(value)};
+    *a = (struct attribute){strdup(name), strdup(value), *kind == KIND_NUMBER};
     out->attribute_count++; /* counted at once: half a pair is released too */
     if (!a->name || !a->value)
         return status_fail(STATUS_MEMORY, "%s: out of memory for attributes", r->path);

@@ -6,6 +6,7 @@
 #ifndef NF4BENCH_RESULTS_LOAD_H
 #define NF4BENCH_RESULTS_LOAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "harness/status.h"
@@ -13,6 +14,7 @@
 
 struct attribute {
     char *name, *value; /* UTF-8 */
+    bool number;        /* it is one in the file; else a text */
 };
 
 /* A results file in memory. Owned: result_set_release(). */

@@ -44,9 +44,9 @@ TEST(changes, rows_are_joined_and_sorted_by_what_matters)
     struct record base[] = {row("same", 100, 1),   row("slower", 100, 1), row("faster", 100, 1),
                             row("unsure", 100, 5), row("broken", 100, 1), row("gone", 100, 1),
                             row("mended", 0, 0),   row("untimed", 0, 0),  row("much_slower", 10, 0.1)};
-    struct record now[] = {row("untimed", 0, 0),   row("slower", 103, 1), row("faster", 90, 1),
-                           row("unsure", 104, 5),  row("broken", 0, 0),   row("came", 1, 0.1),
-                           row("mended", 100, 1),  row("same", 100.5, 1), row("much_slower", 20, 0.2)};
+    struct record now[] = {row("untimed", 0, 0),  row("slower", 103, 1), row("faster", 90, 1),
+                           row("unsure", 104, 5), row("broken", 0, 0),   row("came", 1, 0.1),
+                           row("mended", 100, 1), row("same", 100.5, 1), row("much_slower", 20, 0.2)};
     base[6].verdict = now[4].verdict = VERDICT_FAIL;
     struct result_set b = set_of("base.h5", base, 9), n = set_of("new.h5", now, 9);
     struct changes c;
@@ -57,8 +57,8 @@ TEST(changes, rows_are_joined_and_sorted_by_what_matters)
     static const struct {
         const char *name;
         enum change_kind kind;
-    } want[] = {{"broken", CHANGE_BROKEN}, {"mended", CHANGE_MENDED}, {"much_slower", CHANGE_SLOWER},
-                {"slower", CHANGE_SLOWER}, {"faster", CHANGE_FASTER}, {"unsure", CHANGE_UNSURE},
+    } want[] = {{"broken", CHANGE_BROKEN}, {"mended", CHANGE_MENDED},  {"much_slower", CHANGE_SLOWER},
+                {"slower", CHANGE_SLOWER}, {"faster", CHANGE_FASTER},  {"unsure", CHANGE_UNSURE},
                 {"same", CHANGE_SAME},     {"untimed", CHANGE_UNTIMED}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         test_note("place %zu", i);
@@ -102,8 +102,12 @@ TEST(changes, unlike_environments_are_told)
 {
     struct record base = row("v", 100, 1), now = row("v", 100, 1);
     struct result_set b = set_of("base.h5", &base, 1), n = set_of("new.h5", &now, 1);
-    struct attribute of_base[] = {{"compiler", "gcc 12"}, {"gpus", "[{\"driver_version\": \"580.1\", \"ecc\": true}]"}};
-    struct attribute of_now[] = {{"compiler", "gcc 13"}, {"gpus", "[{\"driver_version\": \"590.2\", \"ecc\": true}]"}};
+    struct attribute of_base[] = {
+        {.name = "compiler", .value = "gcc 12"},
+        {.name = "gpus", .value = "[{\"driver_version\": \"580.1\", \"ecc\": true}]"}};
+    struct attribute of_now[] = {
+        {.name = "compiler", .value = "gcc 13"},
+        {.name = "gpus", .value = "[{\"driver_version\": \"590.2\", \"ecc\": true}]"}};
     struct changes c;
     ASSERT_EQ(STATUS_OK, changes_find(&b, &n, &c));
     EXPECT_STREQ("", c.unlike);
@@ -112,6 +116,7 @@ TEST(changes, unlike_environments_are_told)
     n.attributes = of_now;
     b.attribute_count = n.attribute_count = 2;
     ASSERT_EQ(STATUS_OK, changes_find(&b, &n, &c));
-    EXPECT_STREQ("compiler: gcc 12, then gcc 13\nGPU 0 driver_version: \"580.1\", then \"590.2\"\n", c.unlike);
+    EXPECT_STREQ("compiler: gcc 12, then gcc 13\nGPU 0 driver_version: \"580.1\", then \"590.2\"\n",
+                 c.unlike);
     changes_release(&c);
 }

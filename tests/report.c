@@ -44,7 +44,8 @@ static void fixture_release(struct fixture *f)
 
 static void add_attribute(struct fixture *f, const char *name, const char *value)
 {
-    f->attributes[f->set.attribute_count++] = (struct attribute){(char *)name, (char *)value};
+    f->attributes[f->set.attribute_count++] =
+        (struct attribute){.name = (char *)name, .value = (char *)value};
 }
 
 static double noise(struct fixture *f)

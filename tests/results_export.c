@@ -46,7 +46,8 @@ static void time_row(struct record *r, uint64_t group, uint64_t start, double me
 /* Two cases; in the first three timed variants of one group: 100, 50 and 200 us, with a drift they share. */
 static struct result_set make_set(void)
 {
-    static struct attribute attributes[] = {{"schema_version", "1"}, {"cpu", "a | b\nc"}, {"long", NULL}};
+    static struct attribute attributes[] = {
+        {.name = "schema_version", .value = "1"}, {.name = "cpu", .value = "a | b\nc"}, {.name = "long"}};
     static char text[400];
     for (size_t i = 0; i < 100; i++)
         strcpy(text + 2 * i, "\xc3\xa9");

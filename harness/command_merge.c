@@ -58,13 +58,11 @@ int command_merge(int argc, char **argv)
         {"unlike", KEY_UNLIKE, NULL, 0, "shards may have been timed on devices of other names", 0},
         {"force", KEY_FORCE, NULL, 0, "replace the output file", 0},
         {0}};
-    static const struct argp argp = {options,
-                                     parse,
-                                     "PART.h5...",
-                                     "Put the files of all shards of a run (`nf4bench run --shard I/N`) together.",
-                                     NULL,
-                                     NULL,
-                                     NULL};
+    static const struct argp argp = {
+        options,      parse,
+        "PART.h5...", "Put the files of all shards of a run (`nf4bench run --shard I/N`) together.",
+        NULL,         NULL,
+        NULL};
     struct merge_arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     struct result_set *sets = calloc(a.file_count, sizeof *sets);

@@ -40,27 +40,30 @@ static bool same_attribute(const struct result_set *a, const struct result_set *
     return x && y && strcmp(x, y) == 0;
 }
 
-static enum status check_pair(const struct part *first, const struct part *p, const struct merge_options *options,
-                              const char *program)
+static enum status check_pair(const struct part *first, const struct part *p,
+                              const struct merge_options *options, const char *program)
 {
     const char *device = unlike_timed_device(first->set, NULL), *other = unlike_timed_device(p->set, NULL);
     if (p->of != first->of)
-        return status_fail(STATUS_USAGE, "%s is of %zu shards, %s of %zu", first->set->path, first->of, p->set->path,
-                           p->of);
+        return status_fail(STATUS_USAGE, "%s is of %zu shards, %s of %zu", first->set->path, first->of,
+                           p->set->path, p->of);
     if (!same_attribute(first->set, p->set, "plan_hash"))
-        return status_fail(STATUS_USAGE,
-                           "%s and %s are of other plans: the suite, its options, the table of variants and the "
-                           "number of threads must be the same for all shards",
-                           first->set->path, p->set->path);
+        return status_fail(
+            STATUS_USAGE,
+            "%s and %s are of other plans: the suite, its options, the table of variants and the "
+            "number of threads must be the same for all shards",
+            first->set->path, p->set->path);
     if (device && other && strcmp(device, other) != 0 && !options->unlike)
-        return status_fail(STATUS_USAGE, "%s was timed on '%s', %s on '%s'; --unlike merges them all the same",
+        return status_fail(STATUS_USAGE,
+                           "%s was timed on '%s', %s on '%s'; --unlike merges them all the same",
                            first->set->path, device, p->set->path, other);
     char *unlike = unlike_text(first->set, p->set);
     if (!unlike)
         return status_fail(STATUS_MEMORY, "merge: out of memory");
     for (const char *line = unlike; *line;) {
         size_t length = strcspn(line, "\n");
-        fprintf(stderr, "%s: %s differs from %s: %.*s\n", program, p->set->path, first->set->path, (int)length, line);
+        fprintf(stderr, "%s: %s differs from %s: %.*s\n", program, p->set->path, first->set->path,
+                (int)length, line);
         line += length + (line[length] == '\n');
     }
     free(unlike);
@@ -71,8 +74,8 @@ static enum status check_numbers(const struct part *parts, size_t count, const s
 {
     for (size_t i = 1; i < count; i++)
         if (parts[i].number == parts[i - 1].number)
-            return status_fail(STATUS_USAGE, "shard %zu/%zu is there twice: %s and %s", parts[i].number, parts[i].of,
-                               parts[i - 1].set->path, parts[i].set->path);
+            return status_fail(STATUS_USAGE, "shard %zu/%zu is there twice: %s and %s", parts[i].number,
+                               parts[i].of, parts[i - 1].set->path, parts[i].set->path);
     for (size_t i = 0, number = 1; number <= parts[0].of && !options->partial; number++) {
         if (i < count && parts[i].number == number)
             i++;
@@ -90,8 +93,8 @@ static enum status check_groups(const struct part *parts, size_t count)
         const struct part *p = &parts[i];
         for (size_t row = 0; row < p->set->row_count; row++)
             if (p->set->rows[row].group_id / 4 % p->of != p->number - 1)
-                return status_fail(STATUS_USAGE, "%s: row %zu (%s) is not of shard %zu/%zu", p->set->path, row,
-                                   p->set->rows[row].case_key, p->number, p->of);
+                return status_fail(STATUS_USAGE, "%s: row %zu (%s) is not of shard %zu/%zu", p->set->path,
+                                   row, p->set->rows[row].case_key, p->number, p->of);
     }
     return STATUS_OK;
 }
@@ -171,8 +174,8 @@ static enum status write_whole(const struct part *parts, size_t count, const cha
     return s;
 }
 
-enum status merge_parts(const struct result_set *sets, size_t count, const char *path, const struct merge_options *options,
-                        const char *program)
+enum status merge_parts(const struct result_set *sets, size_t count, const char *path,
+                        const struct merge_options *options, const char *program)
 {
     struct part *parts = calloc(count, sizeof *parts);
     enum status s = parts ? STATUS_OK : status_fail(STATUS_MEMORY, "merge: out of memory");

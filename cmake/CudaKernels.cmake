@@ -8,12 +8,19 @@ set(NF4BENCH_CUDA_ARCHITECTURES 75 80 86 89 90 90a 100 120 CACHE STRING
 list(TRANSFORM NF4BENCH_CUDA_SOURCES PREPEND ${kernel_dir}/ OUTPUT_VARIABLE cuda_files)
 set_source_files_properties(${cuda_files} PROPERTIES LANGUAGE CXX)
 
+set(CMAKE_REQUIRED_FLAGS -mssse3)
+check_c_source_compiles("#include <tmmintrin.h>
+int main(void) { return _mm_cvtsi128_si32(_mm_shuffle_epi8(_mm_setzero_si128(), _mm_setzero_si128())); }" NF4BENCH_HAVE_SSSE3)
+unset(CMAKE_REQUIRED_FLAGS)
+
 # add_host_build(target build [option...]): `files` are compiled as SIMT_BUILD=<build>.
 function(add_host_build target build files)
     add_library(${target} OBJECT ${files})
     target_link_libraries(${target} PRIVATE project_options)
     target_compile_definitions(${target} PRIVATE SIMT_BUILD=${build})
-    target_compile_options(${target} PRIVATE -x c++ -g1 -fno-exceptions -fno-rtti ${ARGN})
+    # Every x86-64 CPU of the last fifteen years has SSSE3, whose shuffle is prmt (kernels/device/cuda.h).
+    target_compile_options(${target} PRIVATE -x c++ -g1 -fno-exceptions -fno-rtti ${ARGN}
+                           $<$<BOOL:${NF4BENCH_HAVE_SSSE3}>:-mssse3>)
     set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
 endfunction()
 

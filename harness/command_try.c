@@ -91,6 +91,10 @@ static enum status start_compiler(const struct try_arguments *a, const char *fol
         a->compiler,       "-x",    "c++",   "-std=c++17", "-g1",  "-fPIC", "-shared", "-ffp-contract=off",
         "-fno-math-errno", "-Wall", include, "-DSIMT_TRY", a->file};
     size_t count = 13;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("ssse3"))
+        argv[count++] = "-mssse3"; /* prmt in one instruction */
+#endif
     if (build == ENTRY_CHECKED) {
         argv[count++] = "-O1";
         argv[count++] = "-fsanitize=thread,alignment,bounds";

@@ -51,8 +51,9 @@ double sign_flip_p(const double *d, size_t count, unsigned long long seed)
     for (size_t pattern = 0; pattern < patterns; pattern++) {
         double sum = 0;
         for (size_t i = 0; i < count; i++) {
-            bool minus = count <= EXACT ? pattern >> i & 1
-                                        : pattern && (random_u64(seed, RANDOM_POSITIONS, pattern * count + i) & 1);
+            bool minus = count <= EXACT
+                             ? pattern >> i & 1
+                             : pattern && (random_u64(seed, RANDOM_POSITIONS, pattern * count + i) & 1);
             sum += minus ? -d[i] : d[i];
         }
         as_large += sum >= observed - 1e-12 * fabs(observed);

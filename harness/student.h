@@ -1,6 +1,6 @@
 /*
- * student.h: Student's t distribution. Own code, because GSL's licence does not fit the program's; held against
- * published tables in the tests.
+ * student.h: Student's t distribution. Own code, because GSL's licence does not fit the program's; held
+ * against published tables in the tests.
  */
 #ifndef NF4BENCH_HARNESS_STUDENT_H
 #define NF4BENCH_HARNESS_STUDENT_H

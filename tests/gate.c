@@ -14,9 +14,9 @@ TEST(student, quantiles_are_the_published_ones)
 {
     static const struct {
         double df, p, t;
-    } table[] = {{1, 0.90, 3.078},  {2, 0.95, 2.920},   {5, 0.975, 2.571}, {9, 0.95, 1.833},
-                 {9, 0.975, 2.262}, {9, 0.99, 2.821},    {9, 0.999, 4.297},  {15, 0.99, 2.602}, {30, 0.995, 2.750},
-                 {60, 0.95, 1.671}, {100, 0.975, 1.984}, {100, 0.999, 3.174}};
+    } table[] = {{1, 0.90, 3.078},   {2, 0.95, 2.920},  {5, 0.975, 2.571},   {9, 0.95, 1.833},
+                 {9, 0.975, 2.262},  {9, 0.99, 2.821},  {9, 0.999, 4.297},   {15, 0.99, 2.602},
+                 {30, 0.995, 2.750}, {60, 0.95, 1.671}, {100, 0.975, 1.984}, {100, 0.999, 3.174}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         test_note("df %g p %g", table[i].df, table[i].p);
         EXPECT_NEAR(table[i].t, student_quantile(table[i].p, table[i].df), 0.0006);
@@ -29,7 +29,8 @@ TEST(student, quantiles_are_the_published_ones)
     EXPECT_NEAR(tan(acos(-1.0) * 0.499), student_quantile(0.999, 1), 1e-6);
 }
 
-/* Benjamini and Hochberg 1995, the example of their section 3.2: 15 p-values, of which 4 are rejected at 5 %. */
+/* Benjamini and Hochberg 1995, the example of their section 3.2: 15 p-values, of which 4 are rejected at 5 %.
+ */
 TEST(gate, benjamini_hochberg_is_the_published_example)
 {
     static const double p[] = {0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344,
@@ -92,8 +93,8 @@ TEST(gate, verdicts)
 
 /* ---- how often it is right ---- */
 
-/* The model of the design's table: log-normal noise of 1 % within a run, 0.8 % between processes (of each side), 0.5 %
- * of drift between runs, which alternation takes out of a round. */
+/* The model of the design's table: log-normal noise of 1 % within a run, 0.8 % between processes (of each
+ * side), 0.5 % of drift between runs, which alternation takes out of a round. */
 enum { SAMPLES = 20, RUN_SAMPLES = 100, ROWS = 12 };
 #define WITHIN  0.01
 #define PROCESS 0.008
@@ -132,8 +133,8 @@ static double one_round(double slowdown)
     return median_of(b, SAMPLES) - median_of(a, SAMPLES);
 }
 
-/* Share of `trials` in which a row with this slowdown, among ROWS - 1 that did not change, is flagged; twice: in two
- * independent runs. Alone: without the others and their correction. */
+/* Share of `trials` in which a row with this slowdown, among ROWS - 1 that did not change, is flagged; twice:
+ * in two independent runs. Alone: without the others and their correction. */
 static double flagged(double slowdown, size_t rounds, size_t trials, bool alone, bool twice)
 {
     size_t hits = 0;
@@ -196,9 +197,11 @@ TEST(gate, simulation_gives_the_table_of_the_design)
         const struct legacy l = legacy_flags(table[i].slowdown, TRIALS);
         const double k10 = flagged(table[i].slowdown, 10, TRIALS, true, false),
                      k16 = flagged(table[i].slowdown, 16, TRIALS, true, false);
-        printf("slowdown %.0f %%: difference > noise %.1f %%, U test %.1f %%, median > 2 %% %.1f %%, gate K=10 %.2f %%, "
+        printf("slowdown %.0f %%: difference > noise %.1f %%, U test %.1f %%, median > 2 %% %.1f %%, gate "
+               "K=10 %.2f %%, "
                "K=16 %.2f %%\n",
-               100 * table[i].slowdown, 100 * l.noise, 100 * l.u_test, 100 * l.two_percent, 100 * k10, 100 * k16);
+               100 * table[i].slowdown, 100 * l.noise, 100 * l.u_test, 100 * l.two_percent, 100 * k10,
+               100 * k16);
         test_note("slowdown %g", table[i].slowdown);
         EXPECT_NEAR(table[i].noise, l.noise, 0.04);
         EXPECT_NEAR(table[i].u_test, l.u_test, 0.04);
@@ -207,9 +210,11 @@ TEST(gate, simulation_gives_the_table_of_the_design)
         EXPECT_NEAR(table[i].k16, k16, table[i].slowdown ? 0.01 : 0.002);
     }
     test_note(NULL);
-    /* The power that is really there: with the correction over rows, and with a second run that must agree. */
+    /* The power that is really there: with the correction over rows, and with a second run that must agree.
+     */
     for (size_t i = 1; i < sizeof table / sizeof table[0]; i++)
         printf("slowdown %.0f %%, one of %d rows, K=10: corrected %.1f %%, and confirmed %.1f %%\n",
-               100 * table[i].slowdown, ROWS, 100 * flagged(table[i].slowdown, 10, TRIALS_OF_ALL, false, false),
+               100 * table[i].slowdown, ROWS,
+               100 * flagged(table[i].slowdown, 10, TRIALS_OF_ALL, false, false),
                100 * flagged(table[i].slowdown, 10, TRIALS_OF_ALL, false, true));
 }

@@ -240,6 +240,33 @@ TEST(simt_executor, copies)
     }
 }
 
+/* PTX ISA, prmt in its default mode: byte i is the one that digit i of the selector names; with bit 3, its
+ * sign. */
+TEST(simt_executor, prmt_has_the_meaning_of_ptx)
+{
+    enum { COUNT = 64 * 256 };
+    ASSERT_TRUE(prepare() && 3 * COUNT <= WORDS);
+    for (unsigned digit = 0; digit < 16;
+         digit++) /* every digit in every place; the upper half means nothing */
+        for (unsigned place = 0; place < 4; place++)
+            probe.in[3 * (4 * digit + place) + 2] = (0xabcd3210u & ~(15u << 4 * place)) | digit << 4 * place;
+    FOR_SCHEDULES(s)
+    {
+        memset(probe.out, 0x55, COUNT * sizeof(uint32_t));
+        ASSERT_TRUE(launch(ENTRY_OF(executor_prmt, s), shape(COUNT / 256, 256, 0), *s));
+        for (size_t i = 0; i < COUNT; i++) {
+            const uint64_t bytes = (uint64_t)probe.in[3 * i + 1] << 32 | probe.in[3 * i];
+            uint32_t want = 0;
+            for (unsigned place = 0; place < 4; place++) {
+                const unsigned digit = probe.in[3 * i + 2] >> 4 * place & 15;
+                const uint32_t byte = bytes >> 8 * (digit & 7) & 0xff;
+                want |= (digit & 8 ? (byte & 0x80 ? 0xff : 0) : byte) << 8 * place;
+            }
+            EXPECT_EQ_BITS(want, probe.out[i]);
+        }
+    }
+}
+
 TEST(simt_executor, copies_without_a_wait)
 {
     ASSERT_TRUE(prepare());

@@ -303,7 +303,7 @@ static void on_time_up(int signal, siginfo_t *info, void *context)
     for (unsigned i = 0; i < simt_run.workers; i++)
         pthread_kill(kept_workers[i].thread, SIGUSR2);
     for (unsigned i = 0; i < simt_run.workers; i++)
-        for (int ms = 0; ms < 500 && !atomic_load(&simt_run.outcome->standing[i].ready); ms++)
+        for (int ms = 0; ms < 2000 && !atomic_load(&simt_run.outcome->standing[i].ready); ms++)
             nanosleep(&(struct timespec){0, 1000000}, NULL);
     _exit(0);
 }

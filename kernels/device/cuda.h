@@ -55,6 +55,10 @@
 #include <math.h>
 #include <string.h>
 
+#ifdef __SSSE3__
+#include <tmmintrin.h>
+#endif
+
 #include "kernels/device/host.h"
 
 /* ---- the host side: what the executor provides (harness/simt/executor.c) ---- */
@@ -313,10 +317,19 @@ DEVICE uint32_t prmt(uint32_t a, uint32_t b, uint32_t selector)
     asm("prmt.b32 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(selector));
     return r;
 #else
+#ifdef __SSSE3__
+    /* One instruction here too; its selector wants a byte where prmt's has a digit. */
+    uint32_t digits = selector & 0x7777;
+    digits = (digits | digits << 8) & 0x00ff00ff;
+    digits = (digits | digits << 4) & 0x0f0f0f0f;
+    const __m128i pair = _mm_unpacklo_epi32(_mm_cvtsi32_si128((int)a), _mm_cvtsi32_si128((int)b));
+    uint32_t r = (uint32_t)_mm_cvtsi128_si32(_mm_shuffle_epi8(pair, _mm_cvtsi32_si128((int)digits)));
+#else
     const uint64_t bytes = (uint64_t)b << 32 | a;
 #define SIMT_BYTE(i) (((uint32_t)(bytes >> (selector >> 4 * i & 7) * 8) & 0xff) << 8 * i)
     uint32_t r = SIMT_BYTE(0) | SIMT_BYTE(1) | SIMT_BYTE(2) | SIMT_BYTE(3);
 #undef SIMT_BYTE
+#endif
     if (selector & 0x8888) { /* bytes of signs */
         for (int i = 0; i < 4; i++)
             if (selector >> 4 * i & 8)

@@ -38,6 +38,7 @@ static inline struct launch probe_launch(const struct probe_args *a)
     X(executor_zero_fill)                                                                                    \
     X(executor_copies_left)                                                                                  \
     X(executor_copy_faults)                                                                                  \
+    X(executor_prmt)                                                                                         \
     X(executor_mma)                                                                                          \
     X(executor_mma_many)                                                                                     \
     X(executor_ldmatrix)                                                                                     \

@@ -91,3 +91,10 @@ ENTRY(executor_wrong_lanes, probe, 1024, probe_launch)
     }
     a.out[global_thread()] = v;
 }
+
+/* Each thread: one prmt of three words. */
+ENTRY(executor_prmt, probe, 256, probe_launch)
+{
+    const size_t i = global_thread();
+    a.out[i] = prmt(a.in[3 * i], a.in[3 * i + 1], a.in[3 * i + 2]);
+}

@@ -116,7 +116,7 @@ void benjamini_hochberg(const double *p, size_t count, double q, bool *passed)
 
 void gate_judge(struct gate_row *rows, size_t count, const struct gate_limits *limits)
 {
-    double *p = malloc((count + 1) * sizeof *p);
+    double *p = calloc(count + 1, sizeof *p);
     bool *passed = malloc(count + 1);
     for (size_t i = 0; i < count; i++)
         judge_row(&rows[i], limits);

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <omp.h>
 
@@ -17,6 +15,7 @@
 #include "harness/clock.h"
 #include "harness/interrupt.h"
 #include "harness/measure.h"
+#include "harness/process.h"
 #include "harness/progress.h"
 #include "harness/verify.h"
 #include "tests/faults/faults.h"
@@ -25,6 +24,7 @@ enum { SEEDS_MAX = 1000 };
 
 /* Of a launch under the executor: a kernel that never ends costs this once. */
 #define SELFTEST_LIMIT_S 8.0
+#define JUDGE_LIMIT_S    600.0 /* of all checks of one kernel */
 
 struct selftest_arguments {
     unsigned seeds;
@@ -41,12 +41,12 @@ static const char *const shapes[] = {
 };
 enum { SHAPE_COUNT = sizeof shapes / sizeof shapes[0] };
 
-/* What a judge says of one kernel, in memory that both processes share. */
+/* One judgement: what of, and in memory that both processes share what came of it. */
 struct judgement {
-    struct verification verification;
-    enum status status;
-    char message[512];
-    bool ended;
+    const struct kernel *kernel;
+    const char *device, *check;
+    const struct problem *problem;
+    struct verification *verification;
 };
 
 /* Whether k is for the operation of a shape; sets the problem then. */
@@ -115,33 +115,26 @@ static enum status judge(const struct kernel *k, const char *device_text, const 
     return s;
 }
 
+static enum status judge_in_process(void *context)
+{
+    const struct judgement *j = context;
+    return judge(j->kernel, j->device, j->problem, j->check, j->verification);
+}
+
 /* In a process of its own: some faults remember calls, and one could end the process. */
 static enum status judge_apart(const struct kernel *k, const char *device, const struct problem *p,
                                const char *check, struct verification *v)
 {
-    struct judgement *j = mmap(NULL, sizeof *j, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (j == MAP_FAILED)
+    struct verification *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
         return status_fail(STATUS_MEMORY, "out of memory");
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        j->status = judge(k, device, p, check, &j->verification);
-        snprintf(j->message, sizeof j->message, "%s", status_message());
-        j->ended = true;
-        _exit(0);
-    }
-    int ended = 0;
-    enum status s = STATUS_OK;
-    if (child < 0 || waitpid(child, &ended, 0) < 0)
-        s = status_fail(STATUS_INTERNAL, "selftest: no process: %m");
-    else if (!j->ended)
-        s = status_fail(STATUS_INTERNAL,
-                        "selftest: the process that judged %s on %s ended (wait status 0x%x)", k->name,
-                        device, (unsigned)ended);
-    else if (j->status != STATUS_OK)
-        s = status_fail(j->status, "%s", j->message);
-    *v = j->verification;
-    munmap(j, sizeof *j);
+    struct judgement j = {k, device, check, p, shared};
+    enum status s = process_try(judge_in_process, &j, JUDGE_LIMIT_S);
+    if (s != STATUS_OK)
+        s = status_fail(s, "selftest: judging %s on %s: %s", k->name, device, status_message());
+    *v = *shared;
+    munmap(shared, sizeof *shared);
     return s;
 }
 

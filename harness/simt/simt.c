@@ -224,21 +224,22 @@ static void on_asan(const char *report)
 }
 #endif
 
-/* Time is up: this worker says where it stands, and waits for the end. */
+/* Time is up: this worker says where it stands, and waits for the end. One that has not come to its first
+ * thread, or is between two blocks, goes on and is asked again. */
 static void on_ask(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
     (void)info;
     const struct worker *w = simt_worker;
-    if (w) {
-        struct standing *s = &simt_run.outcome->standing[w->index];
-        s->running = executor_thread.valid;
-        s->thread = w->current;
-        s->block = w->block;
-        collective_standing(w, s->others, sizeof s->others);
-        note_frames(&s->frames, context_pc(context));
-        atomic_store(&s->ready, 1);
-    }
+    if (!w || !executor_thread.valid)
+        return;
+    struct standing *s = &simt_run.outcome->standing[w->index];
+    s->running = true;
+    s->thread = w->current;
+    s->block = w->block;
+    collective_standing(w, s->others, sizeof s->others);
+    note_frames(&s->frames, context_pc(context));
+    atomic_store(&s->ready, 1);
     for (;;)
         pause();
 }
@@ -286,6 +287,7 @@ static void *worker_main(void *data)
     executor_work(w);
     if (simt_run.options.checked)
         checker_worker_end();
+    atomic_store(&simt_run.outcome->standing[w->index].ready, 1); /* nowhere */
     if (atomic_fetch_sub(&simt_run.workers_left, 1) == 1) {
         atomic_store(&simt_run.outcome->ended, 1);
         if (send(parent_fd, "", 1, MSG_NOSIGNAL) != 1)
@@ -300,11 +302,17 @@ static void on_time_up(int signal, siginfo_t *info, void *context)
     (void)signal;
     (void)info;
     (void)context;
-    for (unsigned i = 0; i < simt_run.workers; i++)
-        pthread_kill(kept_workers[i].thread, SIGUSR2);
-    for (unsigned i = 0; i < simt_run.workers; i++)
-        for (int ms = 0; ms < 2000 && !atomic_load(&simt_run.outcome->standing[i].ready); ms++)
-            nanosleep(&(struct timespec){0, 1000000}, NULL);
+    bool all = false;
+    for (int ms = 0; ms < 2000 && !all; ms++) {
+        all = true;
+        for (unsigned i = 0; i < simt_run.workers; i++) {
+            if (atomic_load(&simt_run.outcome->standing[i].ready))
+                continue; /* its thread may be gone */
+            all = false;
+            pthread_kill(kept_workers[i].thread, SIGUSR2);
+        }
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
     _exit(0);
 }
 

@@ -1,7 +1,7 @@
 # CudaKernels.cmake: the .cu files of the table. Host builds for the executor (harness/simt/), with any C++ compiler:
 # kernels_fast, and kernels_checked, instrumented for harness/simt/checker.c. With NF4BENCH_CUDA also a fatbin for
 # each file and for harness/cuda/support.cu, of every listed architecture from what its rows ask for, in
-# <build>/fatbin/, and NF4BENCH_CUDA_IMAGES, the source of a table of them for the program (harness/cuda/image.h).
+# <build>/fatbin/, and the objects cuda_images, a table of them for the program (harness/cuda/image.h).
 set(NF4BENCH_CUDA_ARCHITECTURES 75 80 86 89 90 90a 100 120 CACHE STRING
     "compute capabilities to compile device code for; those that nvcc does not know are left out")
 
@@ -21,7 +21,10 @@ function(add_host_build target build files)
     # Every x86-64 CPU of the last fifteen years has SSSE3, whose shuffle is prmt (kernels/device/cuda.h).
     target_compile_options(${target} PRIVATE -x c++ -g1 -fno-exceptions -fno-rtti ${ARGN}
                            $<$<BOOL:${NF4BENCH_HAVE_SSSE3}>:-mssse3>)
-    set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+    # For the library of kernels as well; the position of the running thread is the program's in either, and reached as
+    # from the program's own code, without a call.
+    target_compile_options(${target} PRIVATE -ftls-model=initial-exec)
+    set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON POSITION_INDEPENDENT_CODE ON)
 endfunction()
 
 add_host_build(kernels_fast fast "${cuda_files}")
@@ -116,4 +119,7 @@ if(NF4BENCH_CUDA)
     endforeach()
     add_custom_target(fatbins ALL DEPENDS ${fatbins})
     add_images(NF4BENCH_CUDA_IMAGES "${NF4BENCH_CUDA_SOURCES};support.cu" "${fatbins}")
+    add_library(cuda_images OBJECT ${NF4BENCH_CUDA_IMAGES})
+    target_link_libraries(cuda_images PRIVATE project_options)
+    set_target_properties(cuda_images PROPERTIES POSITION_INDEPENDENT_CODE ON)
 endif()

@@ -7,6 +7,7 @@
 #include "build_info.h"
 #include "harness/cpu.h"
 #include "harness/cuda/image.h"
+#include "kernels/hashes.h"
 
 /* What each arch needs: CPU features, or a compute capability. */
 enum {
@@ -42,16 +43,17 @@ enum {
 
 #define CALL_CPU(fn, op, arch)                                                                               \
     .backend = BACKEND_CPU, .built = NF4BENCH_HAVE_ARCH_##arch, .cpu_features = ARCH_NEEDS_##arch,           \
-    CALL_CPU_##op(fn)
+    .code_hash = NF4BENCH_HAVE_ARCH_##arch ? kernel_hashes[KERNEL_##fn].code : NULL, CALL_CPU_##op(fn)
 #define CALL_CUDA(fn, op, arch)                                                                              \
     .backend = BACKEND_CUDA, .built = true, .min_sm = ARCH_NEEDS_##arch,                                     \
-    .entries = {&fn##__fast, &fn##__checked}
+    .code_hash = kernel_hashes[KERNEL_##fn].code, .entries = {&fn##__fast, &fn##__checked}
 
 static const struct kernel table[] = {
 #define KERNEL(fn, file, operation, arch_, out_, decode_, scale_, acc_, chains_, width_, splits_, nested_,   \
                denormals_, m_max_, k_multiple_)                                                              \
     {.name = #fn,                                                                                            \
      .source = #file,                                                                                        \
+     .source_hash = kernel_hashes[KERNEL_##fn].source,                                                       \
      .arch = #arch_,                                                                                         \
      .contract = {.format = FORMAT_NF4,                                                                      \
                   .op = OP_##operation,                                                                      \

@@ -44,6 +44,9 @@ struct kernel {
     const char *name;
     const char *source; /* relative to kernels/, or the library or the device code it came from */
     const char *arch;   /* first word after "__" */
+    /* Of the source file and of its machine code (kernels/hashes.h); NULL: not known. What a GPU runs has
+     * another hash (cuda/image.h). */
+    const char *source_hash, *code_hash;
     const char *option; /* that a command line needs to have it, "--manifest FILE"; NULL: none */
     struct contract contract;
     size_t m_max;      /* 0: any */

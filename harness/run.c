@@ -162,6 +162,11 @@ static void set_kernel(struct record *r, const struct kernel *k)
                                                                  : "checkpoint");
     if (!contract_format(&k->contract, r->contract, sizeof r->contract))
         r->contract[0] = '\0';
+    if (k->source_hash)
+        SET_TEXT(r->source_hash, k->source_hash);
+    /* That of a CUDA variant is its host build's; the GPU says what it ran. */
+    if (k->code_hash && k->backend == BACKEND_CPU)
+        SET_TEXT(r->code_hash, k->code_hash);
     if (k->blas == BLAS_DENSE) { /* it reads dense weights instead of packed ones and scales */
         double bits = 8.0 * (double)dtype_size(k->contract.out);
         r->format_bytes += (double)r->n * (double)r->k * (bits - r->bits_per_weight) / 8;

@@ -39,11 +39,11 @@
 
 /* Changes with anything in this file, kernel.h or entry.h that a library compiled against another version
  * would get wrong. Libraries of other versions are refused. */
-#define NF4BENCH_PLUGIN_ABI 1
+#define NF4BENCH_PLUGIN_ABI 2
 
 enum {
-    NF4BENCH_PLUGIN_VARIANTS_MAX = 256, /* in one library */
-    NF4BENCH_CPU = 1,                   /* backends */
+    NF4BENCH_PLUGIN_VARIANTS_MAX = 1024, /* in one library */
+    NF4BENCH_CPU = 1,                    /* backends */
     NF4BENCH_CUDA = 2
 };
 
@@ -73,6 +73,11 @@ struct nf4bench_variant {
      * it. */
     const void *image;
     uint64_t image_size; /* bytes */
+
+    /* Where it comes from, for the results; NULL: not said. */
+    const char *source;      /* the file it stands in, up to 127 characters */
+    const char *source_hash; /* of that file, 16 digits of 0-9 and a-f */
+    const char *code_hash;   /* of its machine code, likewise; of `fast` for CUDA */
 };
 
 struct nf4bench_plugin {

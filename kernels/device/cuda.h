@@ -160,15 +160,21 @@ extern __thread const struct simt_position *simt_position;
     extern "C" const struct entry SIMT_SYMBOL(name) = {#name, threads_, name##_run, name##_launch, next};    \
     static void name(const struct op##_args a)
 
-/* The entry of what is launched second is NULL unless an ENTRY_THEN defines it. */
+/* The entry of what is launched second, under a name of its own, is NULL unless an ENTRY_THEN defines it. It
+ * is hidden: in a shared library it would else be looked for in the program, whose kernel of that name may
+ * have a second one. */
+#define SIMT_TEXT_(symbol) #symbol
+#define SIMT_TEXT(symbol)  SIMT_TEXT_(symbol)
 #define ENTRY(name, op, threads_, launch_)                                                                   \
     SIMT_ROW(name, op)                                                                                       \
     SIMT_ENTRY(name)                                                                                         \
-    extern "C" const struct entry SIMT_SYMBOL(name##_then) __attribute__((weak));                            \
-    SIMT_FUNCTION(name, op, threads_, launch_, &SIMT_SYMBOL(name##_then))
+    extern "C" const struct entry SIMT_SYMBOL(name##_next) __attribute__((weak, visibility("hidden")));      \
+    SIMT_FUNCTION(name, op, threads_, launch_, &SIMT_SYMBOL(name##_next))
 #define ENTRY_RESIDENT(name, op, threads_, blocks_, launch_) ENTRY(name, op, threads_, launch_)
 #define ENTRY_THEN(name, op, threads_, launch_)                                                              \
     SIMT_ROW(name, op)                                                                                       \
+    extern "C" const struct entry SIMT_SYMBOL(name##_next)                                                   \
+        __attribute__((alias(SIMT_TEXT(SIMT_SYMBOL(name##_then)))));                                         \
     SIMT_FUNCTION(name##_then, op, threads_, launch_, nullptr)
 
 #define SHARED(type, name, ...)                                                                              \

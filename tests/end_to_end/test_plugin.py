@@ -18,7 +18,7 @@ NAME = "nf4_dequant_bf16__scalar_"
 
 # What a library is refused for, and what the message must say besides the file.
 REFUSED = {
-    "other_abi": "version 2 of the plugin interface, this program has version 1",
+    "other_abi": "version 3 of the plugin interface, this program has version 2",
     "plugin_size": r"struct nf4bench_plugin has \d+ bytes, this program's has \d+",
     "variant_size": r"struct nf4bench_variant has \d+ bytes",
     "args_size": r"struct gemm_args has \d+ bytes",
@@ -26,7 +26,7 @@ REFUSED = {
     "no_variants": "has no variants",
     "null_variants": "has no variants",
     "wild_variants": "SIGSEGV",
-    "too_many": "it has 257 variants, a library may have 256",
+    "too_many": "it has 1025 variants, a library may have 1024",
     "bad_plugin_name": "its name is not 1 to 63 of",
     "null_name": r"variant 0, \(NULL\): its name is not",
     "bad_characters": "variant 0, nf4_dequant_bf16__scalar_Mine: its name is not 1 to 127 of a-z",

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <zlib.h>
 
@@ -17,12 +18,15 @@
 #include "harness/process.h"
 #include "kernels/plugin.h"
 
-enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63, FILE_NAME_MAX = 100 };
+enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63, FILE_NAME_MAX = 100, SOURCE_MAX = 127 };
 #define LOAD_LIMIT_S 10.0
 
-/* Those in use. Never unloaded: the table points into them. */
+/* Those in use. Never unloaded: the table, and the arrays of sides, point into them. */
 static struct library {
     char path[PATH_MAX]; /* as realpath() gives it */
+    dev_t device;        /* the file, however it is named */
+    ino_t inode;
+    const char *label; /* of a side; NULL: its variants are in the table */
     const char *name;
     long long bytes;
     uint32_t crc;
@@ -89,7 +93,7 @@ static bool made_of(const char *text, const char *characters, size_t max)
     return length > 0 && length <= max && text[length] == '\0';
 }
 
-static enum status check_plugin(const struct nf4bench_plugin *p)
+static enum status check_plugin(const struct nf4bench_plugin *p, bool for_table)
 {
     if (!made_of(p->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
                  LIBRARY_NAME_MAX))
@@ -100,7 +104,7 @@ static enum status check_plugin(const struct nf4bench_plugin *p)
     if (p->variant_count > NF4BENCH_PLUGIN_VARIANTS_MAX)
         return status_fail(STATUS_INPUT, "it has %u variants, a library may have %d: split it",
                            p->variant_count, NF4BENCH_PLUGIN_VARIANTS_MAX);
-    if (p->variant_count > kernel_room())
+    if (for_table && p->variant_count > kernel_room())
         return status_fail(STATUS_INPUT,
                            "it has %u variants, and there is room for %zu more: load fewer libraries",
                            p->variant_count, kernel_room());
@@ -121,7 +125,8 @@ static bool knobs_valid(const char *text)
     return letter;
 }
 
-static enum status check_name(const struct nf4bench_variant *v, struct contract *contract, const char **arch)
+static enum status check_name(const struct nf4bench_variant *v, bool for_table, struct contract *contract,
+                              const char **arch)
 {
     if (!made_of(v->name, "abcdefghijklmnopqrstuvwxyz0123456789_", VARIANT_NAME_MAX - 1))
         return status_fail(STATUS_INPUT, "its name is not 1 to %d of a-z, 0-9 and '_'", VARIANT_NAME_MAX - 1);
@@ -129,7 +134,7 @@ static enum status check_name(const struct nf4bench_variant *v, struct contract 
         return status_fail(STATUS_INPUT,
                            "its name is not <contract>__<arch>[_<knobs>] with a contract that this "
                            "program knows: `nf4bench list` shows such names");
-    if (kernel_find(v->name))
+    if (for_table && kernel_find(v->name))
         return status_fail(STATUS_INPUT, "the name is taken, by %s: give it another knob",
                            kernel_find(v->name)->source);
     return STATUS_OK;
@@ -222,19 +227,50 @@ static enum status set_arch(const char *arch, struct kernel *k)
     return STATUS_OK;
 }
 
-static enum status make_kernel(const struct nf4bench_variant *v, const char *source, const char *path,
-                               struct kernel *k)
+/* Of a file's name: what stands in results and in messages as it is. */
+#define SOURCE_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+/"
+
+static bool hash_valid(const char *hash)
+{
+    return !hash || (made_of(hash, "0123456789abcdef", 16) && strlen(hash) == 16);
+}
+
+/* Where it comes from. */
+static enum status set_source(const struct nf4bench_variant *v, const struct library *l, struct kernel *k)
+{
+    const char *file = strrchr(l->path, '/') + 1;
+    char *text;
+    if (v->source && !made_of(v->source, SOURCE_CHARACTERS, SOURCE_MAX))
+        return status_fail(STATUS_INPUT, "its source is not 1 to %d of A-Z, a-z, 0-9 and ._-+/", SOURCE_MAX);
+    if (!hash_valid(v->source_hash) || !hash_valid(v->code_hash))
+        return status_fail(STATUS_INPUT, "a hash of it is not 16 of 0-9 and a-f");
+    k->source_hash = v->source_hash;
+    k->code_hash = v->code_hash;
+    k->source = file;
+    if (l->label) { /* no command line has it */
+        if (asprintf(&text, "%s:%s", l->label, v->source ? v->source : file) < 0)
+            return status_fail(STATUS_MEMORY, "out of memory");
+        k->source = text;
+    } else {
+        if (asprintf(&text, "--plugin '%s'", l->path) < 0)
+            return status_fail(STATUS_MEMORY, "out of memory");
+        k->option = text;
+    }
+    return STATUS_OK;
+}
+
+static enum status make_kernel(const struct nf4bench_variant *v, const struct library *l, struct kernel *k)
 {
     const char *arch;
-    char *option;
-    *k = (struct kernel){.source = source, .built = true};
-    enum status s = check_name(v, &k->contract, &arch);
+    *k = (struct kernel){.built = true};
+    enum status s = check_name(v, !l->label, &k->contract, &arch);
+    if (s == STATUS_OK)
+        s = set_source(v, l, k);
     if (s != STATUS_OK)
         return s;
     k->name = strdup(v->name);
-    if (!k->name || asprintf(&option, "--plugin '%s'", path) < 0)
+    if (!k->name)
         return status_fail(STATUS_MEMORY, "out of memory");
-    k->option = option;
     if (v->backend != NF4BENCH_CPU && v->backend != NF4BENCH_CUDA)
         return status_fail(STATUS_INPUT, "its backend is %u, neither NF4BENCH_CPU nor NF4BENCH_CUDA",
                            v->backend);
@@ -249,12 +285,12 @@ static enum status make_kernel(const struct nf4bench_variant *v, const char *sou
     return s == STATUS_OK ? set_arch(arch, k) : s;
 }
 
-static enum status make_kernels(const struct nf4bench_plugin *p, const char *source, const char *path,
+static enum status make_kernels(const struct nf4bench_plugin *p, const struct library *l,
                                 struct kernel *kernels)
 {
     for (size_t i = 0; i < p->variant_count; i++) {
         const char *name = p->variants[i].name;
-        enum status s = make_kernel(&p->variants[i], source, path, &kernels[i]);
+        enum status s = make_kernel(&p->variants[i], l, &kernels[i]);
         for (size_t j = 0; j < i && s == STATUS_OK; j++)
             if (strcmp(kernels[j].name, kernels[i].name) == 0)
                 s = status_fail(STATUS_INPUT, "the name stands there twice");
@@ -267,7 +303,7 @@ static enum status make_kernels(const struct nf4bench_plugin *p, const char *sou
 /* ---- one library ---- */
 
 struct attempt {
-    const char *path, *source;
+    const struct library *library;
     const struct nf4bench_plugin *plugin;
     struct kernel *kernels; /* [plugin->variant_count] */
 };
@@ -276,20 +312,19 @@ struct attempt {
 static enum status load(void *context)
 {
     struct attempt *a = context;
-    enum status s = open_library(a->path, &a->plugin);
+    enum status s = open_library(a->library->path, &a->plugin);
     if (s == STATUS_OK)
         s = check_layout(a->plugin);
     if (s == STATUS_OK)
-        s = check_plugin(a->plugin);
+        s = check_plugin(a->plugin, !a->library->label);
     if (s != STATUS_OK)
         return s;
     a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
-    return a->kernels ? make_kernels(a->plugin, a->source, a->path, a->kernels)
+    return a->kernels ? make_kernels(a->plugin, a->library, a->kernels)
                       : status_fail(STATUS_MEMORY, "out of memory");
 }
 
-/* Device code is known by the source of its variants: that of another image has the image's number behind it.
- */
+/* Device code is known by the source of its variants, which has the image's number behind it. */
 static enum status add_images(const struct attempt *a)
 {
     enum status s = STATUS_OK;
@@ -306,7 +341,7 @@ static enum status add_images(const struct attempt *a)
             continue;
         }
         char *source;
-        if (asprintf(&source, "%s:%zu", a->source, ++images) < 0)
+        if (asprintf(&source, "%s:%zu", a->kernels[i].source, ++images) < 0)
             return status_fail(STATUS_MEMORY, "out of memory");
         a->kernels[i].source = source;
         s = cuda_image_add(source, v->image, v->image_size);
@@ -329,36 +364,85 @@ static void describe_file(struct library *l)
         fclose(f);
 }
 
-static enum status load_library(const char *path)
+/* The file that `path` names, as the next of the libraries. *same: one that was loaded from it, if any. */
+static enum status find_file(const char *path, const char *label, struct library **l,
+                             const struct library **same)
 {
+    struct stat file;
+    *same = NULL;
     if (library_count == LIBRARIES_MAX)
         return status_fail(STATUS_LIMIT, "no more than %d libraries can be loaded", LIBRARIES_MAX);
-    struct library *l = &libraries[library_count];
-    *l = (struct library){.bytes = 0};
-    if (!realpath(path, l->path))
+    *l = &libraries[library_count];
+    **l = (struct library){.label = label};
+    if (!realpath(path, (*l)->path) || stat((*l)->path, &file) != 0)
         return status_fail(STATUS_INPUT, "%s", strerror(errno));
-    for (size_t i = 0; i < library_count; i++)
-        if (strcmp(libraries[i].path, l->path) == 0)
-            return STATUS_OK;
-    struct attempt a = {.path = l->path, .source = strrchr(l->path, '/') + 1};
-    if (strlen(a.source) > FILE_NAME_MAX)
+    (*l)->device = file.st_dev;
+    (*l)->inode = file.st_ino;
+    for (size_t i = 0; i < library_count && !*same; i++)
+        if (libraries[i].device == file.st_dev && libraries[i].inode == file.st_ino)
+            *same = &libraries[i];
+    if (strlen(strrchr((*l)->path, '/') + 1) > FILE_NAME_MAX)
         return status_fail(STATUS_INPUT, "its file name has more than %d characters: rename it",
                            FILE_NAME_MAX);
-    enum status s = process_try(load, &a, LOAD_LIMIT_S);
+    return STATUS_OK;
+}
+
+/* Loads what find_file() found, for good. a->kernels is the caller's, also after a failure. */
+static enum status load_file(struct library *l, struct attempt *a)
+{
+    *a = (struct attempt){.library = l};
+    enum status s = process_try(load, a, LOAD_LIMIT_S);
     if (s != STATUS_OK)
         return status_fail(s, "%s", status_message());
-    s = load(&a);
+    s = load(a);
     if (s == STATUS_OK)
-        s = add_images(&a);
-    for (size_t i = 0; s == STATUS_OK && i < a.plugin->variant_count; i++)
-        s = kernel_add(&a.kernels[i]);
-    free(a.kernels);
+        s = add_images(a);
+    for (size_t i = 0; !l->label && s == STATUS_OK && i < a->plugin->variant_count; i++)
+        s = kernel_add(&a->kernels[i]);
     if (s == STATUS_OK) {
-        l->name = a.plugin->name;
+        l->name = a->plugin->name;
         describe_file(l);
         library_count++;
     }
     return s;
+}
+
+static enum status load_library(const char *path)
+{
+    struct library *l;
+    const struct library *same;
+    struct attempt a;
+    enum status s = find_file(path, NULL, &l, &same);
+    if (s != STATUS_OK || same)
+        return s;
+    s = load_file(l, &a);
+    free(a.kernels);
+    return s;
+}
+
+enum status plugin_side_load(const char *path, const char *label, struct kernel **kernels, size_t *count)
+{
+    struct library *l;
+    const struct library *same;
+    struct attempt a;
+    *kernels = NULL;
+    *count = 0;
+    enum status s = find_file(path, label, &l, &same);
+    if (s != STATUS_OK)
+        return status_fail(s, "%s: %s", path, status_message());
+    if (same)
+        return status_fail(STATUS_USAGE,
+                           "%s: this file is loaded already%s%s, and both would share one handle, so that "
+                           "there would be nothing to tell apart: copy the file",
+                           path, same->label ? " as " : "", same->label ? same->label : "");
+    s = load_file(l, &a);
+    if (s != STATUS_OK) {
+        free(a.kernels);
+        return status_fail(s, "%s: %s", path, status_message());
+    }
+    *kernels = a.kernels;
+    *count = a.plugin->variant_count;
+    return STATUS_OK;
 }
 
 /* ---- all of them ---- */
@@ -392,6 +476,8 @@ json_t *plugins_json(void)
 {
     json_t *list = json_array();
     for (size_t i = 0; list && i < library_count; i++) {
+        if (libraries[i].label)
+            continue;
         char crc[16];
         snprintf(crc, sizeof crc, "%08x", libraries[i].crc);
         json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:s}", "name", libraries[i].name, "path",

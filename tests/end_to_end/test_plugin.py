@@ -53,6 +53,8 @@ REFUSED = {
     "two_functions": "it has a function gemm, and the name says dequant",
     "cpu_entry": "entries and an image are for CUDA variants",
     "whole_blocks": "whole_blocks is neither 0 nor 1",
+    "bad_source": "its source is not 1 to 127 of",
+    "bad_hash": "a hash of it is not 16 of 0-9 and a-f",
     "no_symbol": "it has no symbol nf4bench_plugin",
     "crash_at_load": "SIGABRT",
     "crash_in_entry": "SIGSEGV",

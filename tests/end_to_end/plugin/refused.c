@@ -101,6 +101,12 @@ static const struct nf4bench_variant variants[] = {
 #ifdef REFUSED_unknown_backend
         .backend = 3,
 #endif
+#ifdef REFUSED_bad_source
+        .source = "a file",
+#endif
+#ifdef REFUSED_bad_hash
+        .code_hash = "0123456789ABCDEF",
+#endif
 #ifdef REFUSED_reserved
         .reserved = 1,
 #endif

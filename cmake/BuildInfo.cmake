@@ -12,6 +12,17 @@ foreach(row IN LISTS rows)
 endforeach()
 string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type_upper)
 string(STRIP "${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${build_type_upper}} -ffp-contract=off" build_flags)
+# What another revision's kernels are configured with, to be built as these are (harness/baseline.c). Flags also when they
+# are empty: CMake would else take those of the environment.
+set(configure_options "")
+foreach(name IN ITEMS CMAKE_C_COMPILER CMAKE_CXX_COMPILER CMAKE_BUILD_TYPE CMAKE_C_FLAGS CMAKE_CXX_FLAGS
+                      CMAKE_C_FLAGS_${build_type_upper} CMAKE_CXX_FLAGS_${build_type_upper} CMAKE_TOOLCHAIN_FILE
+                      CMAKE_PREFIX_PATH NF4BENCH_SANITIZE NF4BENCH_CUDA NF4BENCH_CUDA_ARCHITECTURES NF4BENCH_NVCC)
+    if(NOT "${${name}}" STREQUAL "" OR name MATCHES "FLAGS")
+        string(REGEX REPLACE "([\\\\\"])" "\\\\\\1" value "${${name}}")
+        string(APPEND configure_options "\"-D${name}=${value}\", ")
+    endif()
+endforeach()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/build_info.h.in ${PROJECT_BINARY_DIR}/generated/build_info.h @ONLY)
 
 # The git revision is looked up at build time; the header changes only when the answer does.

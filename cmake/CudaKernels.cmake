@@ -23,7 +23,8 @@ function(add_host_build target build files)
                            $<$<BOOL:${NF4BENCH_HAVE_SSSE3}>:-mssse3>)
     # For the library of kernels as well; the position of the running thread is the program's in either, and reached as
     # from the program's own code, without a call.
-    target_compile_options(${target} PRIVATE -ftls-model=initial-exec)
+    # __FILE__ without the folder of the source tree: the same source is the same code wherever it lies.
+    target_compile_options(${target} PRIVATE -ftls-model=initial-exec -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
     set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON POSITION_INDEPENDENT_CODE ON)
 endfunction()
 

@@ -5,12 +5,18 @@
 #include <stdio.h>
 
 #include "harness/cli.h"
+#include "harness/cli_output.h"
 #include "plots/changes_page.h"
 #include "results/changes.h"
 
 struct compare_arguments {
     const char *base, *now, *output;
     enum status (*write)(const struct changes *c, FILE *out);
+};
+
+struct compared {
+    const struct compare_arguments *arguments;
+    const struct changes *changes;
 };
 
 enum { KEY_JSON = 256, KEY_HTML };
@@ -42,18 +48,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
     }
 }
 
-static enum status write_to(const struct compare_arguments *a, const struct changes *c)
+static enum status write_to(const void *context, FILE *out)
 {
-    FILE *out = a->output ? fopen(a->output, "w") : stdout;
-    if (!out)
-        return status_fail(STATUS_IO, "%s: %m", a->output);
-    enum status s = a->write(c, out);
-    bool broken = fflush(out) != 0 || ferror(out);
-    if (a->output)
-        broken = fclose(out) != 0 || broken;
-    if (s == STATUS_OK && broken)
-        s = status_fail(STATUS_IO, "%s: cannot write: %m", a->output ? a->output : "standard output");
-    return s;
+    const struct compared *c = context;
+    return c->arguments->write(c->changes, out);
 }
 
 int command_compare(int argc, char **argv)
@@ -84,7 +82,7 @@ int command_compare(int argc, char **argv)
         if (s == STATUS_OK) {
             s = changes_find(&base, &now, &c);
             if (s == STATUS_OK) {
-                s = write_to(&a, &c);
+                s = cli_write(a.output, false, write_to, &(struct compared){&a, &c});
                 broken = c.kinds[CHANGE_BROKEN];
                 changes_release(&c);
             }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness/cli.h"
+#include "harness/cli_output.h"
 #include "plots/report.h"
 #include "results/explain.h"
 #include "results/export.h"
@@ -64,9 +65,16 @@ static int fail(const char *name, enum status s)
     return status_exit_code(s);
 }
 
-static enum status write_markdown(const struct result_set *s, const char *against, FILE *out)
+struct written {
+    const struct results_arguments *arguments;
+    const struct result_set *set;
+};
+
+static enum status write_set(const void *context, FILE *out)
 {
-    return export_markdown(s, against, out);
+    const struct written *w = context;
+    return w->arguments->write ? w->arguments->write(w->set, out)
+                               : export_markdown(w->set, w->arguments->against, out);
 }
 
 /* Loads the one file and writes it to `output`, or to standard output. */
@@ -76,17 +84,7 @@ static int write_one(const struct results_arguments *a, const char *name)
     enum status s = result_set_load(a->files[0], &set);
     if (s != STATUS_OK)
         return fail(name, s);
-    FILE *out = a->output ? fopen(a->output, "w") : stdout;
-    if (!out) {
-        s = status_fail(STATUS_IO, "%s: %m", a->output);
-    } else {
-        s = a->write ? a->write(&set, out) : write_markdown(&set, a->against, out);
-        bool broken = ferror(out) || fflush(out) != 0;
-        if (a->output)
-            broken = fclose(out) != 0 || broken;
-        if (s == STATUS_OK && broken)
-            s = status_fail(STATUS_IO, "%s: cannot write: %m", a->output ? a->output : "standard output");
-    }
+    s = cli_write(a->output, false, write_set, &(struct written){a, &set});
     result_set_release(&set);
     return s == STATUS_OK ? 0 : fail(name, s);
 }

@@ -1,6 +1,8 @@
 #include "results/h5.h"
 
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static _Thread_local char last_reason[512];
@@ -55,4 +57,69 @@ hid_t h5_access(void)
         return -1;
     }
     return list;
+}
+
+bool h5_write_attribute(hid_t object, const char *name, hid_t type, const void *value)
+{
+    hid_t space = -1, list = -1, attribute = -1;
+    bool ok = false;
+    space = H5Screate(H5S_SCALAR);
+    list = H5Pcreate(H5P_ATTRIBUTE_CREATE);
+    if (space < 0 || list < 0 || H5Pset_char_encoding(list, H5T_CSET_UTF8) < 0)
+        goto out;
+    attribute = H5Acreate2(object, name, type, space, list, H5P_DEFAULT);
+    if (attribute < 0 || H5Awrite(attribute, type, value) < 0)
+        goto out;
+    ok = true;
+out:
+    /* The failures of a close are those of the writes before it, which are checked. */
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    if (list >= 0)
+        H5Pclose(list);
+    if (space >= 0)
+        H5Sclose(space);
+    return ok;
+}
+
+hid_t h5_utf8_type(size_t size, H5T_str_t end)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0 ||
+                      H5Tset_strpad(type, end) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+bool h5_write_text(hid_t object, const char *name, const char *value)
+{
+    hid_t type = h5_utf8_type(H5T_VARIABLE, H5T_STR_NULLTERM);
+    bool ok = type >= 0 && h5_write_attribute(object, name, type, &value);
+    if (type >= 0)
+        H5Tclose(type);
+    return ok;
+}
+
+bool h5_write_json(hid_t object, const char *name, const json_t *value)
+{
+    if (json_is_string(value))
+        return h5_write_text(object, name, json_string_value(value));
+    if (json_is_integer(value)) {
+        const int64_t number = json_integer_value(value);
+        return h5_write_attribute(object, name, H5T_STD_I64LE, &number);
+    }
+    if (json_is_real(value)) {
+        const double number = json_real_value(value);
+        return h5_write_attribute(object, name, H5T_IEEE_F64LE, &number);
+    }
+    if (json_is_boolean(value)) {
+        const uint8_t flag = json_is_true(value);
+        return h5_write_attribute(object, name, H5T_STD_U8LE, &flag);
+    }
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    const bool ok = text && h5_write_text(object, name, text);
+    free(text);
+    return ok;
 }

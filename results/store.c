@@ -32,55 +32,11 @@ static enum status fail_h5(const char *path, const char *what)
 
 /* ---- attributes ---- */
 
-static bool write_attribute(hid_t object, const char *name, hid_t type, const void *value)
-{
-    hid_t space = -1, list = -1, attribute = -1;
-    bool ok = false;
-    space = H5Screate(H5S_SCALAR);
-    list = H5Pcreate(H5P_ATTRIBUTE_CREATE);
-    if (space < 0 || list < 0 || H5Pset_char_encoding(list, H5T_CSET_UTF8) < 0)
-        goto out;
-    attribute = H5Acreate2(object, name, type, space, list, H5P_DEFAULT);
-    if (attribute < 0 || H5Awrite(attribute, type, value) < 0)
-        goto out;
-    ok = true;
-out:
-    /* The failures of a close are those of the writes before it, which are checked. */
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    if (list >= 0)
-        H5Pclose(list);
-    if (space >= 0)
-        H5Sclose(space);
-    return ok;
-}
-
-static hid_t utf8_type(size_t size, H5T_str_t end)
-{
-    hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0 ||
-                      H5Tset_strpad(type, end) < 0)) {
-        H5Tclose(type);
-        return -1;
-    }
-    return type;
-}
-
 /* Fixed length and no NUL at its end, as PyTables wants its own attributes. */
 static bool write_fixed_text(hid_t object, const char *name, const char *value)
 {
-    hid_t type = utf8_type(value[0] ? strlen(value) : 1, H5T_STR_NULLPAD);
-    bool ok = type >= 0 && write_attribute(object, name, type, value);
-    if (type >= 0)
-        H5Tclose(type);
-    return ok;
-}
-
-/* Variable length: h5py returns str, and it may be longer than the 64 KB an attribute holds itself. */
-static bool write_text(hid_t object, const char *name, const char *value)
-{
-    hid_t type = utf8_type(H5T_VARIABLE, H5T_STR_NULLTERM);
-    bool ok = type >= 0 && write_attribute(object, name, type, &value);
+    hid_t type = h5_utf8_type(value[0] ? strlen(value) : 1, H5T_STR_NULLPAD);
+    bool ok = type >= 0 && h5_write_attribute(object, name, type, value);
     if (type >= 0)
         H5Tclose(type);
     return ok;
@@ -88,31 +44,9 @@ static bool write_text(hid_t object, const char *name, const char *value)
 
 static enum status write_header_value(hid_t root, const char *path, const char *key, const json_t *value)
 {
-    enum status s = STATUS_OK;
     char what[160];
     snprintf(what, sizeof what, "the attribute \"%.100s\"", key);
-    bool ok;
-    if (json_is_string(value)) {
-        ok = write_text(root, key, json_string_value(value));
-    } else if (json_is_integer(value)) {
-        int64_t number = json_integer_value(value);
-        ok = write_attribute(root, key, H5T_STD_I64LE, &number);
-    } else if (json_is_real(value)) {
-        double number = json_real_value(value);
-        ok = write_attribute(root, key, H5T_IEEE_F64LE, &number);
-    } else if (json_is_boolean(value)) {
-        uint8_t flag = json_is_true(value);
-        ok = write_attribute(root, key, H5T_STD_U8LE, &flag);
-    } else {
-        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-        if (!text)
-            return status_fail(STATUS_MEMORY, "%s: out of memory for %s", path, what);
-        ok = write_text(root, key, text);
-        free(text);
-    }
-    if (!ok)
-        s = fail_h5(path, what);
-    return s;
+    return h5_write_json(root, key, value) ? STATUS_OK : fail_h5(path, what);
 }
 
 static enum status write_root_attributes(hid_t file, const char *path, const char *header_json)
@@ -134,7 +68,7 @@ static enum status write_root_attributes(hid_t file, const char *path, const cha
         goto out;
     }
     root = H5Gopen2(file, "/", H5P_DEFAULT);
-    if (root < 0 || !write_attribute(root, "schema_version", H5T_STD_I64LE, &version)) {
+    if (root < 0 || !h5_write_attribute(root, "schema_version", H5T_STD_I64LE, &version)) {
         s = fail_h5(path, "the schema version");
         goto out;
     }
@@ -180,7 +114,7 @@ static hid_t column_type(const struct column *c)
 #include "results/record.inc"
     };
     if (c->kind == COLUMN_TEXT)
-        return utf8_type(c->size, H5T_STR_NULLTERM); /* of padding, h5dump would print every NUL */
+        return h5_utf8_type(c->size, H5T_STR_NULLTERM); /* of padding, h5dump would print every NUL */
     if (c->kind == COLUMN_ENUM)
         return enum_type(c);
     return H5Tcopy(types[c - record_columns]);
@@ -259,9 +193,9 @@ static bool write_table_attributes(hid_t data)
     for (unsigned i = 0; ok && i < record_column_count; i++) {
         const struct column *c = &record_columns[i];
         snprintf(name, sizeof name, "doc_%s", c->name);
-        ok = write_text(data, name, c->doc);
+        ok = h5_write_text(data, name, c->doc);
         snprintf(name, sizeof name, "unit_%s", c->name);
-        ok = ok && (!c->unit[0] || write_text(data, name, c->unit));
+        ok = ok && (!c->unit[0] || h5_write_text(data, name, c->unit));
     }
     return ok;
 }
@@ -302,13 +236,14 @@ static enum status write_samples(hid_t file, const char *path, const struct jour
     if (group < 0)
         goto failed;
     data = create_dataset(group, "time_us", H5T_IEEE_F64LE, j->sample_count, SAMPLES_CHUNK);
-    if (data < 0 || !write_text(data, "unit", "us") ||
-        !write_text(data, "doc", "time of one call; a row of /results has sample_start and sample_count") ||
+    if (data < 0 || !h5_write_text(data, "unit", "us") ||
+        !h5_write_text(data, "doc",
+                       "time of one call; a row of /results has sample_start and sample_count") ||
         (j->sample_count > 0 &&
          H5Dwrite(data, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->samples) < 0))
         goto failed;
     flags = create_dataset(group, "flags", H5T_STD_U8LE, j->sample_count, SAMPLES_CHUNK);
-    if (flags < 0 || !write_text(flags, "doc", flags_doc) ||
+    if (flags < 0 || !h5_write_text(flags, "doc", flags_doc) ||
         (j->sample_count > 0 &&
          H5Dwrite(flags, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->flags) < 0))
         goto failed;

@@ -74,6 +74,21 @@ static bool row_precise(const struct measure_row *r, double precision, double *s
            s.median - s.median_ci.lo <= precision * s.median;
 }
 
+/* A new order every second round, and then the same backward (ABBA): what drifts evenly hits all rows alike.
+ */
+static void next_order(size_t *order, size_t count, uint64_t seed, size_t round)
+{
+    for (size_t i = count; i-- > 1;) {
+        size_t j =
+            round % 2 == 0 ? random_u64(seed, RANDOM_ORDER, round * count + i) % (i + 1) : count - 1 - i;
+        if (round % 2 != 0 && j >= i)
+            break;
+        size_t swap = order[i];
+        order[i] = order[j];
+        order[j] = swap;
+    }
+}
+
 static enum status run_rounds(struct sampling *s, uint64_t order_seed, double *scratch,
                               measure_progress_fn *progress, void *context)
 {
@@ -103,12 +118,7 @@ static enum status run_rounds(struct sampling *s, uint64_t order_seed, double *s
         }
         if (progress)
             progress(context, round, fmax(elapsed / m->max_seconds, (double)round / (double)m->max_samples));
-        for (size_t i = g->row_count; i-- > 1;) {
-            size_t j = random_u64(order_seed, RANDOM_ORDER, round * g->row_count + i) % (i + 1),
-                   swap = order[i];
-            order[i] = order[j];
-            order[j] = swap;
-        }
+        next_order(order, g->row_count, order_seed, round);
         for (size_t i = 0; i < g->row_count && status == STATUS_OK; i++) {
             struct measure_row *r = &g->rows[order[i]];
             if (r->ended)
@@ -142,7 +152,7 @@ static void conclude_row(struct measure_row *r, const struct measure_row *agains
         r->excluded += (r->flags[i] & SAMPLE_EXCLUDED) != 0;
     r->ceiling_fraction = (struct paired_ratio){NAN, {NAN, NAN}, 0};
     size_t paired = r->sample_count < against->sample_count ? r->sample_count : against->sample_count;
-    if (!r->kernel || paired == 0)
+    if (!r->kernel || r == against || paired == 0)
         return;
     mask(against, paired, scratch);
     mask(r, paired, scratch + max);
@@ -181,7 +191,9 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
     enum status status = scratch ? STATUS_OK : status_fail(STATUS_MEMORY, "measure: out of memory");
     enum ceiling ceilings[CEILING_COUNT];
     size_t ceiling_count =
-        ceilings_of(&group->operands->problem, group->operands->device->kind == DEVICE_CUDA, ceilings);
+        group->no_ceilings
+            ? 0
+            : ceilings_of(&group->operands->problem, group->operands->device->kind == DEVICE_CUDA, ceilings);
     group->row_count = group->variant_count + ceiling_count;
     group->against = &group->rows[group->row_count - 1];
     for (size_t i = 0; i < ceiling_count; i++)

@@ -2,8 +2,9 @@
  * measure.h: timing; the fifth stage. Times nothing that has not been verified.
  *
  * The rows of a group and the ceiling that fits them are sampled in rounds, in an order that is shuffled
- * every round: sample i of every row belongs to round i, so two rows are compared by the ratios of their
- * samples, round by round, which holds while the machine's speed drifts.
+ * every second round and turned around in the other (of two rows, ABBA or BAAB): sample i of every row
+ * belongs to round i, so two rows are compared by the ratios of their samples, round by round, which holds
+ * while the machine's speed drifts.
  *
  * cold: each call takes the next of several operand sets that together exceed the last-level cache four
  * times. hot:  one operand set; an untimed call, then as many timed ones as make a sample of at least 200 us.
@@ -40,6 +41,9 @@ struct measure_row {
     const struct kernel *kernel; /* NULL: a ceiling */
     enum ceiling ceiling;
     uint64_t output_hash; /* that verify() found right */
+    /* To see what finds it, every timed sample is made this share longer: by waiting, or, on a GPU, where
+     * kernels are shorter than the launch of one that waits, by adding it to the time. */
+    double slowdown;
     /* results: */
     double *samples; /* us per call: of each round, then the `retried` ones that were taken again */
     uint8_t *flags;  /* of each of them, bits of enum sample_flag */
@@ -64,10 +68,12 @@ struct measure_row {
 struct measure_group {
     const struct operands *operands;
     enum regime regime;
+    bool no_ceilings;         /* the variants alone */
     size_t copies;            /* operand sets that were rotated through */
     struct measure_row *rows; /* variant_count variants, then the ceilings */
     size_t variant_count, row_count;
-    const struct measure_row *against; /* the ceiling that fits the variants: the last row */
+    const struct measure_row
+        *against; /* the ceiling that fits the variants: the last row; without ceilings it means nothing */
 };
 
 /* What is measured once per run. */

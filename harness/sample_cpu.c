@@ -148,6 +148,9 @@ static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
     for (size_t i = 0; i < r->calls_per_sample; i++)
         call_bare(s, row, set);
     double end = clock_us();
+    if (r->slowdown > 0)
+        for (const double late = end + r->slowdown * (end - start); end < late;)
+            end = clock_us();
     watch_end();
     look_at_places(s, row, set, round);
     return (end - start) / (double)r->calls_per_sample;

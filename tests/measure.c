@@ -130,3 +130,69 @@ TEST(measure, wrong_timed_outputs_are_noticed)
         operands_release(&o);
     }
 }
+
+/* Which row is called, in order. */
+static char order[64];
+static void first_row(const struct dequant_args *a)
+{
+    strcat(order, "a");
+    honest(a);
+}
+static void second_row(const struct dequant_args *a)
+{
+    strcat(order, "b");
+    honest(a);
+}
+
+/* ABBA or BAAB, and nothing beside them. */
+TEST(measure, two_rows_alternate_in_blocks)
+{
+    const struct kernel *k = kernel_find("nf4_dequant_bf16__scalar");
+    const struct measure_settings eight = {.min_samples = 8, .max_samples = 8, .max_seconds = 5};
+    bool began_with[2] = {false, false};
+    honest = k->dequant;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct kernel two[2] = {*k, *k};
+        struct measure_state state = {0};
+        struct operands o;
+        struct measure_group g = {.regime = REGIME_COLD, .no_ceilings = true};
+        two[0].dequant = first_row;
+        two[1].dequant = second_row;
+        set_up(&o, &g, two, 2, 2, right_hash(k));
+        order[0] = '\0';
+        EXPECT_EQ(STATUS_OK, measure_group(&state, &eight, &g, seed, NULL, NULL));
+        EXPECT_EQ(2, g.row_count);
+        const char *timed = order + 2; /* the whole outputs were looked at before */
+        ASSERT_TRUE(strlen(order) == 2 + 16 + 2);
+        for (size_t block = 0; block < 4; block++) {
+            test_note("seed %d: %s", (int)seed, order);
+            EXPECT_TRUE(strncmp(timed + 4 * block, "abba", 4) == 0 ||
+                        strncmp(timed + 4 * block, "baab", 4) == 0);
+            began_with[timed[4 * block] - 'a'] = true;
+        }
+        measure_group_release(&g);
+        operands_release(&o);
+    }
+    test_note(NULL);
+    EXPECT_TRUE(began_with[0] && began_with[1]);
+}
+
+/* A slowdown that is asked for is in every sample. */
+TEST(measure, a_known_share_can_be_added)
+{
+    const struct kernel *k = kernel_find("nf4_dequant_bf16__scalar");
+    const struct measure_settings many = {.min_samples = 60, .max_samples = 60, .max_seconds = 20};
+    struct kernel two[2] = {*k, *k};
+    struct measure_state state = {0};
+    struct operands o;
+    struct paired_ratio ratio;
+    double scratch[60];
+    struct measure_group g = {.regime = REGIME_HOT, .no_ceilings = true};
+    set_up(&o, &g, two, 2, 1, right_hash(k));
+    g.rows[1].slowdown = 0.5;
+    EXPECT_EQ(STATUS_OK, measure_group(&state, &many, &g, 1, NULL, NULL));
+    paired_ratio(g.rows[1].samples, g.rows[0].samples, 60, scratch, &ratio);
+    EXPECT_TRUE(ratio.ratio > 1.4 && ratio.ratio < 1.6);
+    measure_group_release(&g);
+    operands_release(&o);
+}

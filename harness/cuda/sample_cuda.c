@@ -284,6 +284,7 @@ static enum status sample(struct sampling *base, size_t row, size_t round, struc
         s->channel->all_sensors = round % SENSORS_EVERY == 0;
         if (!take(s, row, &out->us))
             return STATUS_OK;
+        out->us *= 1 + r->slowdown;
         const struct nvml_sensors *now = &s->channel->sensors;
         uint64_t reasons = r->sensors.reasons | now->reasons;
         if (s->channel->all_sensors)

@@ -39,6 +39,15 @@ uint64_t cli_seed(struct argp_state *state, const char *text)
     return seed;
 }
 
+size_t cli_count(struct argp_state *state, const char *name, const char *text, size_t least, size_t most)
+{
+    char *end;
+    const unsigned long long n = strtoull(text, &end, 10);
+    if (end == text || *end || *text == '-' || n < least || n > most)
+        argp_error(state, "--%s takes a whole number from %zu to %zu, not '%s'", name, least, most, text);
+    return (size_t)n;
+}
+
 int cli_main(int argc, char **argv)
 {
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write(2), which is reported */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "harness/cpu.h"
 #include "harness/cuda/image.h"
 #include "harness/cuda/server.h"
 
@@ -114,6 +115,19 @@ void device_format(const struct device *d, char text[DEVICE_TEXT_MAX])
     if (d->fixed_async)
         snprintf(async, sizeof async, ",async=%s", async_words[d->async]);
     snprintf(text, DEVICE_TEXT_MAX, "%s%s%s", d->checked ? "simt:checked" : "simt:fast", schedule, async);
+}
+
+const char *device_model(const struct device *d)
+{
+    switch (d->kind) {
+    case DEVICE_CPU:
+        return cpu_model();
+    case DEVICE_SIMT:
+        return d->checked ? "simt:checked" : "simt:fast";
+    case DEVICE_CUDA:
+        break;
+    }
+    return d->gpu.name;
 }
 
 void device_schedule(const struct device *d, uint64_t launch, uint64_t *schedule, enum simt_async *async)

@@ -68,6 +68,8 @@ void device_close(struct device *list, size_t count);
 void device_stop(struct device *d);
 /* In the form that device_parse() takes. */
 void device_format(const struct device *d, char text[DEVICE_TEXT_MAX]);
+/* Its name as results have it: of the CPU, or of the GPU, or simt:fast, simt:checked. */
+const char *device_model(const struct device *d);
 /* Schedule and cp.async mode of launch number `launch`. */
 void device_schedule(const struct device *d, uint64_t launch, uint64_t *schedule, enum simt_async *async);
 bool device_runs(const struct device *d, enum backend b);

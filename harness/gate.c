@@ -65,13 +65,13 @@ static void judge_row(struct gate_row *r, const struct gate_limits *l)
 {
     const double df = (double)(r->rounds - 1), reach = student_quantile(0.975, df);
     const struct moments m = moments_of(r->differences, r->rounds);
+    const double margin = fmax(l->margin, r->margin), matters = fmax(l->matters, r->matters);
     r->mean = m.mean;
     r->lo = m.mean - reach * m.error;
     r->hi = m.mean + reach * m.error;
-    r->p_slower = tail(m.mean - l->margin, m.error, df);
-    r->p_faster = tail(-m.mean - l->margin, m.error, df);
-    r->p_sign_flip = sign_flip_p(r->differences, r->rounds, 1);
-    const bool counts = fabs(expm1(m.mean)) * r->base_us > l->min_us && fabs(m.mean) > l->matters;
+    r->p_slower = tail(m.mean - margin, m.error, df);
+    r->p_faster = tail(-m.mean - margin, m.error, df);
+    const bool counts = fabs(expm1(m.mean)) * r->base_us > l->min_us && fabs(m.mean) > matters;
     /* Two one-sided tests at 5 %: the 90 % interval lies within the bounds. */
     const double inner = student_quantile(0.95, df) * m.error;
     if (counts && r->p_slower < l->p_each)

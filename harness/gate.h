@@ -34,19 +34,19 @@ struct gate_row {
     const double *differences; /* [rounds] */
     size_t rounds;             /* 2 or more */
     double base_us;            /* median of the base, for min_us */
+    double margin, matters;    /* this row's own, where they are above the limits; else 0 */
     /* results of gate_judge(): */
     double mean, lo, hi; /* two-sided 95 % interval */
     double p_slower;     /* of the hypothesis that the mean is at most `margin` */
     double p_faster;     /* and that it is at least -margin */
-    double p_sign_flip;  /* of no difference at all, by flipping signs: a cross-check without normality */
     enum gate_verdict verdict;
 };
 
 /* Judges each row and then all together. */
 void gate_judge(struct gate_row *rows, size_t count, const struct gate_limits *limits);
 
-/* One-sided p-value of sum(d) under random signs: exact to 2^16 sign patterns, then by that many drawn from
- * `seed`. */
+/* A cross-check without normality: the one-sided p-value of sum(d) under random signs: exact to 2^16 sign
+ * patterns, then by that many drawn from `seed`. */
 double sign_flip_p(const double *d, size_t count, unsigned long long seed);
 /* passed[i]: p[i] is among those that Benjamini and Hochberg's procedure rejects at rate q. */
 void benjamini_hochberg(const double *p, size_t count, double q, bool *passed);

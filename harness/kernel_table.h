@@ -81,12 +81,15 @@ struct kernel {
     void (*unprepare)(void *prepared);
 };
 
+/* All of it, or, after kernel_table_replace(), only those. */
 size_t kernel_count(void);
 const struct kernel *kernel_at(size_t i);
 const struct kernel *kernel_find(const char *name); /* NULL if there is none */
 /* Adds a copy of *k (its strings are kept by pointer). A name that is taken is refused. */
 enum status kernel_add(const struct kernel *k) WARN_UNUSED_RESULT;
 size_t kernel_room(void); /* how many more can be added */
+/* From now on the table is `kernels`, which must stay, and nothing can be added; NULL: what it was. */
+void kernel_table_replace(const struct kernel *kernels, size_t count);
 
 /* True if k takes W repacked (kernels/kernel.h): its name has that knob. It is then in the layout track of
  * such variants, not in that of those that take a checkpoint's bytes. */

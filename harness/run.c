@@ -102,22 +102,15 @@ static struct record *add_record(struct group_records *g)
 
 static void set_device(struct record *r, const struct device *d)
 {
-    switch (d->kind) {
-    case DEVICE_CPU:
-        SET_TEXT(r->device, cpu_model());
+    SET_TEXT(r->device, device_model(d));
+    if (d->kind != DEVICE_CUDA)
         return;
-    case DEVICE_SIMT:
-        SET_TEXT(r->device, d->checked ? "simt:checked" : "simt:fast");
-        return;
-    case DEVICE_CUDA:
-        SET_TEXT(r->device, d->gpu.name);
-        SET_TEXT(r->device_uuid, d->gpu.uuid);
-        r->device_number = (uint32_t)d->gpu.ordinal;
-        r->device_sm = d->gpu.sm;
-        r->device_sm_count = d->gpu.sm_count;
-        r->device_cache_bytes = d->gpu.l2_bytes;
-        r->device_ecc = d->gpu.ecc;
-    }
+    SET_TEXT(r->device_uuid, d->gpu.uuid);
+    r->device_number = (uint32_t)d->gpu.ordinal;
+    r->device_sm = d->gpu.sm;
+    r->device_sm_count = d->gpu.sm_count;
+    r->device_cache_bytes = d->gpu.l2_bytes;
+    r->device_ecc = d->gpu.ecc;
 }
 
 /* The problem's columns. group_id tells groups and regimes apart: 4 * group + regime. */

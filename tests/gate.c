@@ -1,4 +1,5 @@
 #include "harness/gate.h"
+#include "harness/gate_compare.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -89,6 +90,30 @@ TEST(gate, verdicts)
     test_note(NULL);
     EXPECT_NEAR(0.03, rows[0].mean, 1e-12);
     EXPECT_TRUE(rows[0].lo < 0.03 && rows[0].hi > 0.03);
+}
+
+/* A row that is known to be noisy needs more. */
+TEST(gate, a_row_may_have_limits_of_its_own)
+{
+    static const double slower[] = {0.030, 0.031, 0.029, 0.030, 0.032, 0.028};
+    struct gate_row rows[] = {{.differences = slower, .rounds = 6, .base_us = 100, .matters = 0.029},
+                              {.differences = slower, .rounds = 6, .base_us = 100, .matters = 0.031},
+                              {.differences = slower, .rounds = 6, .base_us = 100, .margin = 0.0295}};
+    gate_judge(rows, 3, &gate_limits_default);
+    EXPECT_EQ(GATE_REGRESSED, rows[0].verdict);
+    EXPECT_EQ(GATE_INCONCLUSIVE, rows[1].verdict);
+    EXPECT_EQ(GATE_INCONCLUSIVE, rows[2].verdict);
+}
+
+TEST(gate, both_runs_must_flag)
+{
+    static const enum gate_verdict all[] = {GATE_SAME, GATE_REGRESSED, GATE_IMPROVED, GATE_INCONCLUSIVE};
+    for (size_t i = 0; i < 4; i++) {
+        EXPECT_EQ(all[i] == GATE_IMPROVED ? GATE_INCONCLUSIVE : all[i],
+                  gate_confirmed(GATE_REGRESSED, all[i]));
+        EXPECT_EQ(GATE_SAME, gate_confirmed(GATE_SAME, all[i])); /* was not flagged */
+    }
+    EXPECT_EQ(GATE_INCONCLUSIVE, gate_confirmed(GATE_IMPROVED, GATE_REGRESSED));
 }
 
 /* ---- how often it is right ---- */

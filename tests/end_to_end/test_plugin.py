@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -214,6 +215,24 @@ def test_a_cuda_variant_on_a_gpu(libraries, tmp_path):
     fake("run", "--case", "dequant bf16 n=40 k=100 blocksize=64", *with_plugins(libraries, "cuda"), "-v", name, "--device",
          "cuda", "-o", out, "--measure", "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3")
     assert {r["verdict"] for r in rows_of(out) if r["variant"] == name} == {"PASS"}
+
+
+def test_a_gate_on_a_gpu(libraries, tmp_path):
+    """Its times are of the fake driver's model, which has no noise: what is injected is what is found."""
+    fake, out, suite = Program(os.environ["NF4BENCH_FAKE"]), tmp_path / "calibration.h5", tmp_path / "suite.yaml"
+    suite.write_text("suite: one\ncases:\n  - {op: dequant, shapes: [[1024, 1024]], blocksize: 64, regime: [cold, hot],\n"
+                     "     variants: [nf4_dequant_bf16__example]}\n")
+    library, copy = libraries / "cuda.so", tmp_path / "copy.so"
+    shutil.copy(library, copy)
+    few = ("--device", "cuda", "--rounds", 3, "--confirm-rounds", 3, "--samples", 3)
+    done = fake("gate", suite, "--baseline", library, "--candidate", copy, *few)
+    assert "2 SAME; exit code 0" in done.stderr
+    fake("calibrate", suite, "--candidate", library, "-o", out, "--gates", 2, *few)
+    with h5py.File(out) as f:
+        us, levels = f["us"][:], f["levels"][:]
+        assert f.attrs["device_name"] == "fake GPU (executor)"
+    ratios = us[..., 1:] / us[..., :1]
+    assert abs(ratios - 1 - levels).max() < 1e-9, ratios
 
 
 # ---- those that are refused ----

@@ -1,0 +1,44 @@
+/*
+ * gate_compare.h: takes two libraries through a regression gate: verify, rounds, judge, and the flagged rows
+ * once more. What gate.h judges, of what gate_rounds.h measures.
+ */
+#ifndef NF4BENCH_HARNESS_GATE_COMPARE_H
+#define NF4BENCH_HARNESS_GATE_COMPARE_H
+
+#include <stddef.h>
+
+#include "harness/gate.h"
+#include "harness/gate_rounds.h"
+#include "harness/status.h"
+#include "results/calibration.h"
+#include "results/gate_report.h"
+
+/* The protocol's numbers, in this one place. */
+enum {
+    GATE_ROUNDS = 10,
+    GATE_CONFIRM_ROUNDS = 16,
+    GATE_SAMPLES = 20,
+    GATE_ROUNDS_LEAST = 3,
+    GATE_ROUNDS_MAX = 1000
+};
+
+/* A gate whose rate of false alarms is above this, by the lower end of its 95 % interval, gives no verdicts.
+ */
+#define GATE_FALSE_ALARMS_MAX 0.01
+
+struct gate_settings {
+    size_t rounds, confirm_rounds;
+    const struct calibration *calibration; /* or NULL */
+};
+
+/* Sets what a row's calibration asks for. */
+void gate_row_calibrate(struct gate_row *row, const struct calibration_row *calibrated);
+
+/* The verdict of two runs: both must flag. */
+enum gate_verdict gate_confirmed(enum gate_verdict first, enum gate_verdict second);
+
+/* Rows of the report, one for each of sides->rows, which they point into; owned: free(). */
+enum status gate_compare(struct gate_sides *sides, const struct gate_settings *settings,
+                         struct gate_report_row **rows) WARN_UNUSED_RESULT;
+
+#endif

@@ -26,13 +26,18 @@ enum ceiling {
 const char *ceiling_word(enum ceiling c); /* "" for CEILING_NONE */
 /* What it moves for a problem. */
 double ceiling_bytes(enum ceiling c, const struct problem *p);
-/* The ceilings that are measured beside a problem's rows; the last one is what these are held against. The
- * copy exists on GPUs only. */
+/* The ceilings that are measured beside a problem's rows; the last one is what these are held against: for a
+ * dequantize the copy on a GPU, and the fill on a CPU. */
 size_t ceilings_of(const struct problem *p, bool gpu, enum ceiling list[CEILING_COUNT]);
 
 /* Writes every byte once: around the caches (streaming stores where the CPU has them) or through them. */
 void ceiling_fill(void *data, size_t size, bool around_caches);
 /* Reads every byte once; the result depends on all of them, so that no read can be left out. */
 unsigned long long ceiling_read(const void *data, size_t size);
+
+/* Reads all of `from` and writes all of `to`, piece by piece in turn: both around the caches, or through
+ * them. */
+unsigned long long ceiling_copy(const void *from, size_t from_size, void *to, size_t to_size,
+                                bool around_caches);
 
 #endif

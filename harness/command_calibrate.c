@@ -164,13 +164,14 @@ static enum status measure_sets(struct measured *m)
 {
     struct progress progress;
     enum status s = STATUS_OK;
-    const size_t steps = m->gates * m->set_rounds;
-    progress_init(&progress, (double)steps, steps);
+    progress_init(&progress, (double)m->gates, m->gates);
     for (size_t g = 0; g < m->gates && s == STATUS_OK; g++) {
+        char text[80];
+        snprintf(text, sizeof text, "gate %zu of %zu", g + 1, m->gates);
+        progress_step(&progress, 1, text);
         for (size_t k = 0; k < m->set_rounds && s == STATUS_OK; k++) {
-            char label[80];
-            snprintf(label, sizeof label, "gate %zu of %zu, round %zu", g + 1, m->gates, k + 1);
-            progress_step(&progress, 1, label);
+            snprintf(text, sizeof text, "round %zu of %zu", k + 1, m->set_rounds);
+            progress_update(&progress, (double)k / (double)m->set_rounds, text);
             s = gate_round(m->sides, g * m->set_rounds + k, NULL);
             for (size_t i = 0; i < m->row_count && s == STATUS_OK; i++) {
                 const struct gate_case *c = &m->sides->rows[m->rows[i]];
@@ -179,9 +180,12 @@ static enum status measure_sets(struct measured *m)
                     s = status_fail(STATUS_WRONG, "%s on %s: %s", c->variant, c->case_text,
                                     c->skip[0] ? c->skip : c->reason);
             }
-            progress_step_done(&progress, NULL);
         }
-        m->gates_done += s == STATUS_OK;
+        if (s != STATUS_OK)
+            break;
+        m->gates_done++;
+        snprintf(text, sizeof text, "%zu rounds", m->set_rounds);
+        progress_step_done(&progress, text);
     }
     progress_clear(&progress);
     return s;

@@ -305,7 +305,7 @@ static enum status compare_libraries(const struct gate_arguments *a, struct text
     struct suite suite;
     struct gate_sides sides = {.rows = NULL};
     struct gate_report r;
-    struct gate_report_row *rows = NULL;
+    struct gate_comparison found = {.rows = NULL};
     struct calibration calibration = {.rows = NULL};
     struct device *devices = NULL;
     size_t device_count = 0;
@@ -337,7 +337,7 @@ static enum status compare_libraries(const struct gate_arguments *a, struct text
                                            .confirm_rounds = a->confirm_rounds,
                                            .calibration = a->calibration ? &calibration : NULL};
     if (s == STATUS_OK)
-        s = gate_compare(&sides, &settings, &rows);
+        s = gate_compare(&sides, &settings, &found);
     if (s == STATUS_OK)
         r = (struct gate_report){.suite = suite.name,
                                  .device = device_model(&devices[0]),
@@ -347,11 +347,11 @@ static enum status compare_libraries(const struct gate_arguments *a, struct text
                                  .calibration = t->calibration,
                                  .disabled = t->disabled,
                                  .seconds = clock_s() - start,
-                                 .rows = rows,
+                                 .rows = found.rows,
                                  .count = sides.row_count};
     if (s == STATUS_OK)
         s = conclude(a, &r, code);
-    free(rows);
+    gate_comparison_release(&found);
     gate_sides_close(&sides);
     device_close(devices, device_count);
     calibration_release(&calibration);

@@ -8,21 +8,14 @@
 #include "harness/progress.h"
 #include "harness/stats.h"
 
-/* One run of rounds over some of the rows. */
-struct rounds {
-    size_t count, done;
-    double *differences, *base_us, *candidate_us; /* [row * count + round] */
-    struct gate_row *judged;                      /* [row]; rounds 0: the row is not in it */
-};
-
 static enum status no_memory(void)
 {
     return status_fail(STATUS_MEMORY, "gate: out of memory");
 }
 
-static enum status rounds_init(struct rounds *r, size_t rows, size_t count)
+static enum status rounds_init(struct gate_run *r, size_t rows, size_t count)
 {
-    *r = (struct rounds){.count = count};
+    *r = (struct gate_run){.count = count};
     r->differences = calloc(rows * count + 1, sizeof *r->differences);
     r->base_us = calloc(rows * count + 1, sizeof *r->base_us);
     r->candidate_us = calloc(rows * count + 1, sizeof *r->candidate_us);
@@ -30,7 +23,7 @@ static enum status rounds_init(struct rounds *r, size_t rows, size_t count)
     return r->differences && r->base_us && r->candidate_us && r->judged ? STATUS_OK : no_memory();
 }
 
-static void rounds_release(struct rounds *r)
+static void rounds_release(struct gate_run *r)
 {
     free(r->differences);
     free(r->base_us);
@@ -38,24 +31,27 @@ static void rounds_release(struct rounds *r)
     free(r->judged);
 }
 
-static enum status measure(struct gate_sides *s, struct rounds *r, size_t first_round, const bool *wanted,
+static enum status measure(struct gate_sides *s, struct gate_run *r, size_t first_round, const bool *wanted,
                            const char *what)
 {
     struct progress progress;
-    progress_init(&progress, (double)r->count, r->count);
+    progress_init(&progress, 1, 1);
+    progress_step(&progress, 1, what);
     enum status status = STATUS_OK;
+    char text[80];
     for (size_t k = 0; k < r->count && status == STATUS_OK; k++) {
-        char label[64];
-        snprintf(label, sizeof label, "%s, round %zu of %zu", what, k + 1, r->count);
-        progress_step(&progress, 1, label);
+        snprintf(text, sizeof text, "round %zu of %zu", k + 1, r->count);
+        progress_update(&progress, (double)k / (double)r->count, text);
         status = gate_round(s, first_round + k, wanted);
         for (size_t i = 0; i < s->row_count && status == STATUS_OK; i++) {
             r->base_us[i * r->count + k] = s->rows[i].us[0];
             r->candidate_us[i * r->count + k] = s->rows[i].us[1];
             r->differences[i * r->count + k] = log(s->rows[i].us[1] / s->rows[i].us[0]);
         }
-        progress_step_done(&progress, NULL);
     }
+    snprintf(text, sizeof text, "%zu rounds", r->count);
+    if (status == STATUS_OK)
+        progress_step_done(&progress, text);
     progress_clear(&progress);
     return status;
 }
@@ -88,7 +84,7 @@ static const struct calibration_row *calibrated_row(const struct gate_settings *
 }
 
 /* All rows that were measured in all rounds, judged together. */
-static enum status judge(const struct gate_sides *s, const struct gate_settings *settings, struct rounds *r,
+static enum status judge(const struct gate_sides *s, const struct gate_settings *settings, struct gate_run *r,
                          const bool *wanted)
 {
     struct gate_row *rows = calloc(s->row_count + 1, sizeof *rows);
@@ -130,6 +126,7 @@ enum gate_verdict gate_confirmed(enum gate_verdict first, enum gate_verdict seco
 static struct gate_estimate estimate_of(const struct gate_row *r)
 {
     return (struct gate_estimate){.rounds = r->rounds,
+                                  .differences = r->differences,
                                   .ratio = exp(r->mean),
                                   .lo = exp(r->lo),
                                   .hi = exp(r->hi),
@@ -163,7 +160,8 @@ static void remark(struct gate_case *c, const struct gate_report_row *row, enum 
 }
 
 static void report_row(struct gate_sides *s, const struct gate_settings *settings, size_t i,
-                       const struct rounds *first, const struct rounds *second, struct gate_report_row *out)
+                       const struct gate_run *first, const struct gate_run *second,
+                       struct gate_report_row *out)
 {
     struct gate_case *c = &s->rows[i];
     /* Of the program's own variants, a program of the same sources has each. */
@@ -211,11 +209,25 @@ static void report_row(struct gate_sides *s, const struct gate_settings *setting
 
 /* ---- the whole ---- */
 
-static enum status run(struct gate_sides *s, const struct gate_settings *settings, struct rounds *first,
-                       struct rounds *second, bool *flagged)
+static enum status verify_all(struct gate_sides *s)
+{
+    struct progress progress;
+    char text[80];
+    progress_init(&progress, 1, 1);
+    progress_step(&progress, 1, "verifying");
+    const enum status status = gate_verify(s);
+    snprintf(text, sizeof text, "%zu rows", s->row_count);
+    if (status == STATUS_OK)
+        progress_step_done(&progress, text);
+    progress_clear(&progress);
+    return status;
+}
+
+static enum status run(struct gate_sides *s, const struct gate_settings *settings, struct gate_run *first,
+                       struct gate_run *second, bool *flagged)
 {
     bool any = false;
-    enum status status = gate_verify(s);
+    enum status status = verify_all(s);
     if (status == STATUS_OK)
         status = measure(s, first, 0, NULL, "timing");
     if (status == STATUS_OK)
@@ -230,27 +242,29 @@ static enum status run(struct gate_sides *s, const struct gate_settings *setting
 }
 
 enum status gate_compare(struct gate_sides *s, const struct gate_settings *settings,
-                         struct gate_report_row **rows)
+                         struct gate_comparison *out)
 {
-    struct rounds first = {0}, second = {0};
+    *out = (struct gate_comparison){.rows = calloc(s->row_count + 1, sizeof *out->rows)};
     bool *flagged = calloc(s->row_count + 1, sizeof *flagged);
-    struct gate_report_row *list = calloc(s->row_count + 1, sizeof *list);
-    enum status status = flagged && list ? STATUS_OK : no_memory();
+    enum status status = flagged && out->rows ? STATUS_OK : no_memory();
     if (status == STATUS_OK)
-        status = rounds_init(&first, s->row_count, settings->rounds);
+        status = rounds_init(&out->first, s->row_count, settings->rounds);
     if (status == STATUS_OK)
-        status = rounds_init(&second, s->row_count, settings->confirm_rounds);
+        status = rounds_init(&out->second, s->row_count, settings->confirm_rounds);
     if (status == STATUS_OK)
-        status = run(s, settings, &first, &second, flagged);
+        status = run(s, settings, &out->first, &out->second, flagged);
     for (size_t i = 0; i < s->row_count && status == STATUS_OK; i++)
-        report_row(s, settings, i, &first, &second, &list[i]);
-    rounds_release(&first);
-    rounds_release(&second);
+        report_row(s, settings, i, &out->first, &out->second, &out->rows[i]);
     free(flagged);
-    if (status != STATUS_OK) {
-        free(list);
-        list = NULL;
-    }
-    *rows = list;
+    if (status != STATUS_OK)
+        gate_comparison_release(out);
     return status;
+}
+
+void gate_comparison_release(struct gate_comparison *c)
+{
+    rounds_release(&c->first);
+    rounds_release(&c->second);
+    free(c->rows);
+    *c = (struct gate_comparison){.rows = NULL};
 }

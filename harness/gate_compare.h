@@ -37,8 +37,22 @@ void gate_row_calibrate(struct gate_row *row, const struct calibration_row *cali
 /* The verdict of two runs: both must flag. */
 enum gate_verdict gate_confirmed(enum gate_verdict first, enum gate_verdict second);
 
-/* Rows of the report, one for each of sides->rows, which they point into; owned: free(). */
+/* One run of rounds over some of the rows. */
+struct gate_run {
+    size_t count; /* rounds */
+    double *differences, *base_us,
+        *candidate_us;       /* [row * count + round] ln(candidate / base), and medians */
+    struct gate_row *judged; /* [row]; rounds 0: the row is not in it */
+};
+
+struct gate_comparison {
+    struct gate_report_row *rows; /* one for each of sides->rows; they point into these, and into the runs */
+    struct gate_run first, second;
+};
+
+/* *out is owned: gate_comparison_release(). */
 enum status gate_compare(struct gate_sides *sides, const struct gate_settings *settings,
-                         struct gate_report_row **rows) WARN_UNUSED_RESULT;
+                         struct gate_comparison *out) WARN_UNUSED_RESULT;
+void gate_comparison_release(struct gate_comparison *c);
 
 #endif

@@ -8,6 +8,8 @@ static const double overhead_factor = 10;   /* a sample is to be as many times t
 static const double cold_ratio_least = 1.5; /* of the self-test */
 static const double excluded_share = 0.2;
 static const double ceiling_tolerance = 1.02;
+static const double cpu_least_bytes =
+    4 << 20; /* of a ceiling on a CPU: of fewer, starting the threads decides */
 
 void judge_flags(struct record *r)
 {
@@ -17,8 +19,8 @@ void judge_flags(struct record *r)
     r->primary = 1;
 }
 
-enum verdict judge_times(const struct record *r, const struct judge_ceiling *ceiling, char *reason,
-                         size_t size)
+enum verdict judge_gpu_times(const struct record *r, const struct judge_ceiling *ceiling, char *reason,
+                             size_t size)
 {
     uint64_t rounds = r->sample_count - r->retried_count;
     double fastest = ceiling->median_us * r->format_bytes / (ceiling_tolerance * ceiling->bytes);
@@ -33,6 +35,20 @@ enum verdict judge_times(const struct record *r, const struct judge_ceiling *cei
     if (r->regime == REGIME_COLD && beyond_cache && r->median_us < fastest) {
         snprintf(reason, size, "%.2f us, and moving its bytes as fast as the %s ceiling takes %.2f us",
                  r->median_us, ceiling->word, fastest);
+        return VERDICT_SUSPECT;
+    }
+    return VERDICT_PASS;
+}
+
+enum verdict judge_cpu_times(const struct record *r, const struct judge_ceiling *ceiling, char *reason,
+                             size_t size)
+{
+    /* The ceiling's bytes alone: what else the row moves, a CPU may move beside them. */
+    if (r->regime == REGIME_COLD && ceiling->bytes >= cpu_least_bytes &&
+        r->ceiling_fraction_lo > ceiling_tolerance && r->median_us < ceiling->min_us / ceiling_tolerance) {
+        snprintf(reason, size,
+                 "%.2f us is %.3g times as fast as the %s ceiling (95 %% interval from %.3g on)",
+                 r->median_us, r->ceiling_fraction, ceiling->word, r->ceiling_fraction_lo);
         return VERDICT_SUSPECT;
     }
     return VERDICT_PASS;

@@ -11,7 +11,7 @@
 /* The ceiling that a row is held against. */
 struct judge_ceiling {
     const char *word;
-    double median_us;
+    double median_us, min_us;
     double bytes; /* that it moves */
 };
 
@@ -19,8 +19,12 @@ struct judge_ceiling {
 void judge_flags(struct record *r);
 /* UNSTABLE: too many samples were excluded. SUSPECT: a cold row is faster than moving its compulsory bytes
  * (format_bytes) at the ceiling's speed. PASS otherwise, and `reason` is left alone. */
-enum verdict judge_times(const struct record *r, const struct judge_ceiling *ceiling, char *reason,
-                         size_t size);
+enum verdict judge_gpu_times(const struct record *r, const struct judge_ceiling *ceiling, char *reason,
+                             size_t size);
+/* SUSPECT: a cold row is faster than its ceiling, even at the lower end of the interval of their paired
+ * ratio. PASS otherwise. */
+enum verdict judge_cpu_times(const struct record *r, const struct judge_ceiling *ceiling, char *reason,
+                             size_t size);
 /* Of the two regimes of a variant and problem one is to be quoted: where both are among the rows and cold is
  * flagged, it is hot. */
 void judge_primary(struct record *rows, size_t count);

@@ -81,8 +81,9 @@ struct measure_state {
     bool settled_asked, unsettled;
     double settle_s;          /* time it took */
     double timer_overhead_us; /* median of an empty pair of clock readings, or of events */
+    double gemm_flop_per_s;   /* of cuBLAS, a bf16 product of 4096 in each direction, or of OpenBLAS
+                                 (provider/openblas.h); NAN: not to be had */
     /* GPUs: */
-    double gemm_flop_per_s; /* of cuBLAS, a bf16 product of 4096 in each direction; NAN: not to be had */
     double
         cold_ratio; /* time of a read of half the L2 cache, less a launch's, cold over hot; NAN: not tested */
     double settled_mhz; /* the SM clock, median of the window that was steady; NAN or 0 where unknown */

@@ -200,7 +200,6 @@ static void set_gpu_measurement(struct record *r, const struct measure_row *m,
     r->throttle_reasons = m->sensors.reasons;
     r->settled_mhz = state->settled_mhz;
     r->cold_ratio = state->cold_ratio;
-    r->gemm_flop_per_s = state->gemm_flop_per_s;
     r->hot_graph = m->graph;
     if (!m->kernel)
         return;
@@ -236,6 +235,7 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
     r->settled = !state->unsettled;
     r->timer_overhead_us = state->timer_overhead_us;
     r->precise = m->precise;
+    r->gemm_flop_per_s = state->gemm_flop_per_s;
     if (g->operands->device->kind == DEVICE_CUDA)
         set_gpu_measurement(r, m, state);
     double second = 1e-6 * s->median, weights = (double)problem_weight_count(p);
@@ -422,7 +422,7 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
         if (m->kernel) {
             struct verification v = results[plan_row[i]];
             struct judge_ceiling against = {ceiling_word(timed->against->ceiling),
-                                            timed->against->summary.median,
+                                            timed->against->summary.median, timed->against->summary.min,
                                             ceiling_bytes(timed->against->ceiling, &g->problem)};
             if (m->fault[0]) {
                 v.verdict = m->ours      ? VERDICT_MISTRUSTED
@@ -433,8 +433,10 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
                 SET_TEXT(v.reason, m->fault);
                 run->summary.faults++;
                 print_row(run, g, plan_row[i], told, v.verdict, m->fault, "");
-            } else if (o->device->kind == DEVICE_CUDA) {
-                v.verdict = judge_times(r, &against, v.reason, sizeof v.reason);
+            } else {
+                v.verdict = o->device->kind == DEVICE_CUDA
+                                ? judge_gpu_times(r, &against, v.reason, sizeof v.reason)
+                                : judge_cpu_times(r, &against, v.reason, sizeof v.reason);
                 if (v.verdict != VERDICT_PASS)
                     print_row(run, g, plan_row[i], told, v.verdict, v.reason, "");
             }

@@ -11,6 +11,7 @@
 #include "harness/call.h"
 #include "harness/ceiling.h"
 #include "harness/clock.h"
+#include "harness/provider/openblas.h"
 #include "harness/random.h"
 #include "harness/stats.h"
 #include "harness/watch.h"
@@ -48,6 +49,11 @@ static void call_bare(struct cpu_sampling *s, size_t row, size_t set)
         call_cpu(o, set, s->base.group->rows[row].kernel, prepared_for(s, row, set));
     } else if (s->base.group->rows[row].ceiling == CEILING_FILL) {
         ceiling_fill(bytes->out.data, bytes->out.size, s->base.group->regime == REGIME_COLD);
+    } else if (s->base.group->rows[row].ceiling == CEILING_COPY) {
+        s->sink += ceiling_copy(bytes->packed.data, bytes->packed.size, bytes->out.data, bytes->out.size,
+                                s->base.group->regime == REGIME_COLD);
+        const struct buffer *scales = o->problem.nested ? &bytes->absmax_code : &bytes->absmax;
+        s->sink += ceiling_read(scales->data, scales->size);
     } else {
         s->sink += ceiling_read(bytes->packed.data, bytes->packed.size);
         const struct buffer *scales = o->problem.nested ? &bytes->absmax_code : &bytes->absmax;
@@ -216,6 +222,7 @@ static enum status begin(struct sampling base, struct sampling **out)
 static enum status calibrate(struct sampling *base)
 {
     base->state->timer_overhead_us = timer_overhead();
+    base->state->gemm_flop_per_s = base->group->no_ceilings ? NAN : openblas_flop_per_s();
     return STATUS_OK;
 }
 

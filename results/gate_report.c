@@ -780,10 +780,14 @@ static json_t *text_or_null(const char *text)
 
 static json_t *estimate_json(const struct gate_estimate *e)
 {
-    return e->rounds ? json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "rounds", (json_int_t)e->rounds, "ratio",
-                                 number(e->ratio), "ratio_lo", number(e->lo), "ratio_hi", number(e->hi),
-                                 "p_slower", number(e->p_slower), "p_sign_flip", number(e->p_sign_flip))
-                     : json_null();
+    if (e->rounds == 0)
+        return json_null();
+    json_t *differences = e->differences ? json_array() : json_null();
+    for (size_t k = 0; e->differences && k < e->rounds; k++)
+        json_array_append_new(differences, number(e->differences[k]));
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "rounds", (json_int_t)e->rounds, "ratio",
+                     number(e->ratio), "ratio_lo", number(e->lo), "ratio_hi", number(e->hi), "p_slower",
+                     number(e->p_slower), "p_sign_flip", number(e->p_sign_flip), "differences", differences);
 }
 
 static json_t *row_json(const struct gate_report_row *row)

@@ -32,6 +32,7 @@ struct gate_estimate {
     size_t rounds; /* 0: there was no such run, and the rest means nothing */
     double ratio, lo, hi;
     double p_slower, p_sign_flip; /* gate.h */
+    const double *differences;    /* [rounds] ln(candidate / baseline) of each; NULL: not kept */
 };
 
 struct gate_report_row {

@@ -32,7 +32,7 @@ static struct gate_report_row row(const char *variant, enum gate_outcome outcome
 static struct gate_report_row untimed(const char *variant, enum gate_outcome outcome, const char *reason)
 {
     struct gate_report_row r = row(variant, outcome, NAN);
-    r.first = (struct gate_estimate){0, NAN, NAN, NAN, NAN, NAN};
+    r.first = (struct gate_estimate){0, NAN, NAN, NAN, NAN, NAN, NULL};
     r.base_us = r.candidate_us = r.threshold = r.detectable = NAN;
     r.code_known = false;
     r.reason = reason;
@@ -181,7 +181,7 @@ TEST(gate_report, markdown_reads_as_written)
     rows[0].first.lo = 0.998;
     rows[0].first.hi = 1.002;
     rows[0].detectable = 0.015;
-    rows[1].confirmation = (struct gate_estimate){24, 1.029, 1.02, 1.038, 0.001, 0.001};
+    rows[1].confirmation = (struct gate_estimate){24, 1.029, 1.02, 1.038, 0.001, 0.001, NULL};
     rows[1].same_code = true;
     rows[2].repro = "nf4bench verify --case 'a `b` c'";
     struct gate_report r = report_of(rows, 3);
@@ -432,7 +432,7 @@ TEST(gate_report, junit_outcomes)
                                      row("same", GATE_OUTCOME_SAME, 1),
                                      untimed("other", GATE_OUTCOME_SKIPPED, "needs avx512")};
     rows[0].repro = "nf4bench verify again";
-    rows[1].confirmation = (struct gate_estimate){24, 1.029, 1.02, 1.038, 0.001, 0.001};
+    rows[1].confirmation = (struct gate_estimate){24, 1.029, 1.02, 1.038, 0.001, 0.001, NULL};
     struct gate_report r = report_of(rows, 6);
     char *text = text_of(gate_report_junit, &r);
     static const char *const parts[] = {
@@ -526,19 +526,20 @@ TEST(gate_report, no_form_writes_nan)
 TEST(gate_report, json_has_everything)
 {
     struct gate_report_row rows[] = {row("v", GATE_OUTCOME_REGRESSED, 1.03)};
-    rows[0].confirmation = (struct gate_estimate){24, 1.029, 1.02, 1.038, 0.003, 0.004};
+    static const double differences[] = {0.5, -0.25};
+    rows[0].confirmation = (struct gate_estimate){2, 1.029, 1.02, 1.038, 0.003, 0.004, differences};
     rows[0].same_code = true;
     struct gate_report r = report_of(rows, 1);
     json_t *v = json_of(gate_report_json, &r), *one = json_array_get(json_object_get(v, "rows"), 0);
     json_t *want =
-        json_pack("{s:s, s:s, s:s, s:s, s:i, s:n, s:n, s:f, s:f, s:{s:i, s:f, s:f, s:f, s:f, s:f}, "
-                  "s:{s:i, s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:b}",
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:n, s:n, s:f, s:f, s:{s:i, s:f, s:f, s:f, s:f, s:f, s:n}, "
+                  "s:{s:i, s:f, s:f, s:f, s:f, s:f, s:[f, f]}, s:f, s:f, s:b}",
                   "outcome", "REGRESSED", "variant", "v", "case", "dequant bf16 n=1 k=1", "regime", "cold",
                   "threads", 2, "reason", "repro", "base_median_us", 100.0, "candidate_median_us", 100 * 1.03,
                   "first", "rounds", 12, "ratio", 1.03, "ratio_lo", 1.03 - 0.009, "ratio_hi", 1.03 + 0.009,
-                  "p_slower", 0.001, "p_sign_flip", 0.002, "confirmation", "rounds", 24, "ratio", 1.029,
-                  "ratio_lo", 1.02, "ratio_hi", 1.038, "p_slower", 0.003, "p_sign_flip", 0.004, "threshold",
-                  0.01, "detectable", 0.02, "same_code", true);
+                  "p_slower", 0.001, "p_sign_flip", 0.002, "differences", "confirmation", "rounds", 2,
+                  "ratio", 1.029, "ratio_lo", 1.02, "ratio_hi", 1.038, "p_slower", 0.003, "p_sign_flip",
+                  0.004, "differences", 0.5, -0.25, "threshold", 0.01, "detectable", 0.02, "same_code", true);
     ASSERT_TRUE(want != NULL);
     EXPECT_TRUE(json_equal(want, one));
     json_decref(want);

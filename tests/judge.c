@@ -1,9 +1,11 @@
 #include "harness/judge.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness/ceiling.h"
+#include "harness/random.h"
 #include "tests/test.h"
 
 /* 100 MB in 50 us, a cold row of 40 samples on a GPU. */
@@ -24,12 +26,12 @@ static struct record row_of(enum regime regime)
     return r;
 }
 
-static const struct judge_ceiling copy = {"copy", 51, 100e6};
+static const struct judge_ceiling copy = {"copy", 51, 50, 100e6};
 
 static enum verdict verdict_of(const struct record *r, const struct judge_ceiling *ceiling)
 {
     char reason[256] = "";
-    enum verdict v = judge_times(r, ceiling, reason, sizeof reason);
+    enum verdict v = judge_gpu_times(r, ceiling, reason, sizeof reason);
     EXPECT_TRUE((v == VERDICT_PASS) == (reason[0] == '\0'));
     return v;
 }
@@ -41,7 +43,7 @@ TEST(judge, faster_than_its_bytes_allow_is_suspect)
     r.median_us = 49.9;
     EXPECT_EQ(VERDICT_SUSPECT, verdict_of(&r, &copy));
     /* The ceiling's bytes are scaled to the row's. */
-    EXPECT_EQ(VERDICT_PASS, verdict_of(&r, &(struct judge_ceiling){"read", 51, 110e6}));
+    EXPECT_EQ(VERDICT_PASS, verdict_of(&r, &(struct judge_ceiling){"read", 51, 50, 110e6}));
     r.regime = REGIME_HOT; /* from the cache */
     EXPECT_EQ(VERDICT_PASS, verdict_of(&r, &copy));
     r.regime = REGIME_COLD;
@@ -94,6 +96,57 @@ TEST(judge, flags_and_the_primary_regime)
     EXPECT_FALSE(rows[0].cold_not_achieved);
 }
 
+TEST(judge, impossible_times_on_a_cpu)
+{
+    const struct judge_ceiling fill = {"fill", 100, 90, 32 << 20}, small = {"fill", 1, 1, 31 << 20};
+    struct record r;
+    char reason[160] = "";
+    record_init(&r);
+    r.regime = REGIME_COLD;
+    r.median_us = 80;
+    r.ceiling_fraction = 1.25;
+    r.ceiling_fraction_lo = 1.021;
+    EXPECT_EQ(VERDICT_SUSPECT, judge_cpu_times(&r, &fill, reason, sizeof reason));
+    EXPECT_CONTAINS(reason, "1.25 times as fast as the fill ceiling");
+    EXPECT_EQ(VERDICT_PASS, judge_cpu_times(&r, &small, reason, sizeof reason));
+    r.median_us = 89; /* the ceiling was as fast at times */
+    EXPECT_EQ(VERDICT_PASS, judge_cpu_times(&r, &fill, reason, sizeof reason));
+    r.median_us = 80;
+    r.ceiling_fraction_lo = 1.019; /* the interval holds what is possible */
+    EXPECT_EQ(VERDICT_PASS, judge_cpu_times(&r, &fill, reason, sizeof reason));
+    r.ceiling_fraction_lo = NAN;
+    EXPECT_EQ(VERDICT_PASS, judge_cpu_times(&r, &fill, reason, sizeof reason));
+    r.ceiling_fraction_lo = 2;
+    r.regime = REGIME_HOT;
+    EXPECT_EQ(VERDICT_PASS, judge_cpu_times(&r, &fill, reason, sizeof reason));
+}
+
+/* Every byte of both is touched, whatever their sizes and the number of threads: the same sum as a read. */
+TEST(ceiling, copy_reads_and_writes_everything)
+{
+    static const size_t sizes[][2] = {
+        {64, 64}, {4096, 65536}, {100000, 100}, {1 << 18, 1 << 20}, {1000, 77777}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint8_t *from = aligned_alloc(64, (sizes[i][0] + 63) / 64 * 64),
+                *to = aligned_alloc(64, (sizes[i][1] + 63) / 64 * 64);
+        for (size_t j = 0; j < sizes[i][0]; j++)
+            from[j] = (uint8_t)random_u64(1, RANDOM_CODES, j);
+        for (int around = 0; around < 2; around++) {
+            test_note("%zu to %zu, %d", sizes[i][0], sizes[i][1], around);
+            memset(to, 0, sizes[i][1]);
+            EXPECT_TRUE(ceiling_copy(from, sizes[i][0], to, sizes[i][1], around) ==
+                        ceiling_read(from, sizes[i][0]));
+            size_t written = 0;
+            for (size_t j = 0; j < sizes[i][1]; j++)
+                written += to[j] == 0x5a;
+            EXPECT_TRUE(written >= sizes[i][1] / 64 * 64);
+        }
+        free(from);
+        free(to);
+    }
+    test_note(NULL);
+}
+
 TEST(ceiling, copy_has_the_bytes_of_a_dequantize)
 {
     struct problem p;
@@ -104,8 +157,8 @@ TEST(ceiling, copy_has_the_bytes_of_a_dequantize)
     EXPECT_NEAR(64 * 128 * 2, ceiling_bytes(CEILING_FILL, &p), 0);
     ASSERT_EQ(2, ceilings_of(&p, true, list));
     EXPECT_EQ(CEILING_COPY, list[1]);
-    ASSERT_EQ(1, ceilings_of(&p, false, list));
-    EXPECT_EQ(CEILING_FILL, list[0]);
+    ASSERT_EQ(2, ceilings_of(&p, false, list));
+    EXPECT_TRUE(list[0] == CEILING_COPY && list[1] == CEILING_FILL);
     ASSERT_EQ(STATUS_OK, problem_parse("gemm bf16 m=1 n=64 k=128 blocksize=64", &p));
     ASSERT_EQ(1, ceilings_of(&p, true, list));
     EXPECT_EQ(CEILING_READ, list[0]);

@@ -50,8 +50,8 @@ TEST(measure, rows_and_ceiling_are_sampled_in_pairs)
         struct measure_group g = {.regime = hot ? REGIME_HOT : REGIME_COLD};
         set_up(&o, &g, two, 2, hot ? 1 : 3, right_hash(k));
         EXPECT_EQ(STATUS_OK, measure_group(&state, &quick, &g, 1, NULL, NULL));
-        EXPECT_TRUE(g.row_count == 3 && g.against == &g.rows[2] && g.against->ceiling == CEILING_FILL);
-        for (size_t i = 0; i < 3; i++) {
+        EXPECT_TRUE(g.row_count == 4 && g.against == &g.rows[3] && g.against->ceiling == CEILING_FILL);
+        for (size_t i = 0; i < 4; i++) {
             EXPECT_EQ(9, g.rows[i].sample_count); /* never precise enough: runs to the cap */
             EXPECT_STREQ("", g.rows[i].fault);
             EXPECT_FALSE(g.rows[i].precise);
@@ -61,7 +61,7 @@ TEST(measure, rows_and_ceiling_are_sampled_in_pairs)
         }
         EXPECT_EQ(9, g.rows[0].ceiling_fraction.count);
         EXPECT_TRUE(g.rows[0].ceiling_fraction.ratio > 0);
-        EXPECT_TRUE(isnan(g.rows[2].ceiling_fraction.ratio));
+        EXPECT_TRUE(isnan(g.rows[2].ceiling_fraction.ratio) && isnan(g.rows[3].ceiling_fraction.ratio));
         measure_group_release(&g);
         operands_release(&o);
     }

@@ -65,6 +65,7 @@ def test_a_slowed_kernel_is_caught_and_an_untouched_one_is_not(nf4bench, side, t
     rows, report = rows_of(out["gate.json"])
     assert rows["two"]["outcome"] == "REGRESSED" and rows["one"]["outcome"] != "REGRESSED"
     assert 1.2 < rows["two"]["first"]["ratio"] < 1.45 and rows["two"]["confirmation"]["rounds"] == 6
+    assert len(rows["two"]["first"]["differences"]) == 6 and min(rows["two"]["first"]["differences"]) > 0.1
     assert report["exit_code"] == 3
     assert "1 REGRESSED" in done.stderr and "exit code 3" in done.stderr
     annotations = [line for line in done.stdout.splitlines() if line.startswith("::")]

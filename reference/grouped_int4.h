@@ -1,0 +1,45 @@
+/*
+ * grouped_int4.h: 4-bit integer weights with a scale for each group, as GPTQ and AWQ have them: what they
+ * mean, whatever bytes they are stored in (gptq.h, awq.h, marlin.h). One scalar loop each.
+ *
+ *   W[n,k] = scale[n,g] * (q[n,k] - zero[n,g]),   g = group_of[k], or k / group
+ *
+ * in fp32, where it is exact: a scale is fp16, and q - zero a whole number from -16 to 15. Rounded once where
+ * a type is asked for.
+ *
+ * Sources: GPTQ (arXiv 2210.17323), AWQ (arXiv 2306.00978), and the packages that write their checkpoints.
+ */
+#ifndef NF4BENCH_REFERENCE_GROUPED_INT4_H
+#define NF4BENCH_REFERENCE_GROUPED_INT4_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reference/dtype.h"
+
+enum { INT4_MAX = 15, INT4_SYMMETRIC_ZERO = 8 };
+
+/* All arrays are the caller's. */
+struct grouped_int4 {
+    size_t n, k, group;       /* group: consecutive k; k for one scale a row of W */
+    uint8_t *q;               /* [n * k] a code 0 to 15 each, row-major */
+    uint8_t *zero;            /* [n * groups] 0 to 16 */
+    uint16_t *scale;          /* [n * groups] fp16 */
+    const uint32_t *group_of; /* [k], each below groups (act-order); NULL: k / group */
+};
+
+size_t int4_group_count(size_t k, size_t group); /* ceil */
+size_t int4_group_of(const struct grouped_int4 *w, size_t k);
+float int4_value(const struct grouped_int4 *w, size_t n, size_t k);
+/* out[n * k], row-major, of type t. */
+void int4_dequantize(const struct grouped_int4 *w, enum dtype t, void *out);
+
+/* Rounds dense x[n * k] to the nearest, group by group; w->n, k, group and group_of are set. The quantizer of the
+ * GPTQ package without its error feedback: symmetric scale = 2 max|x| / 15 and zero = 8; else scale = (max - min) /
+ * 15 with both stretched to hold 0, and zero = round(-min / scale). The scale is rounded to fp16 first, and 1 for a
+ * group of zeros. q = clamp(round(x / scale) + zero, 0, 15), ties to even. It is a layout with plausible values, not
+ * GPTQ's or AWQ's quality. */
+void int4_quantize(const float *x, bool symmetric, struct grouped_int4 *w);
+
+#endif

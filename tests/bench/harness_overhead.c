@@ -1,0 +1,57 @@
+/*
+ * harness_overhead.c: what the harness itself costs for each sample on the CPU. Not a test: it prints.
+ *
+ *   cmake --build --preset tests --target harness_overhead && build/tests/tests/harness_overhead
+ *
+ * A variant that does nothing is sampled as any other. What is timed of it is the pair of clock readings and
+ * the dispatch of the call; the rest of a sample's time (poison, the look at the output, the order) is outside
+ * of what is timed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "harness/clock.h"
+#include "harness/cpu.h"
+#include "harness/measure.h"
+
+static void nothing(const struct dequant_args *args)
+{
+    (void)args;
+}
+
+int main(void)
+{
+    enum { SAMPLES = 2000 };
+    const struct kernel *like = kernel_find("nf4_dequant_bf16__scalar");
+    struct kernel k = *like;
+    struct problem p;
+    struct operands o;
+    k.dequant = nothing;
+    cpu_pin_threads(1);
+    if (problem_parse("dequant bf16 n=1024 k=1024 blocksize=64", &p) != STATUS_OK ||
+        operands_init(&p, 4, &device_cpu, &o) != STATUS_OK)
+        return 1;
+    for (int hot = 0; hot < 2; hot++) {
+        const struct measure_settings m = {.min_samples = SAMPLES, .max_samples = SAMPLES, .max_seconds = 60};
+        struct measure_state state = {0};
+        struct measure_group g = {.operands = &o,
+                                  .regime = hot ? REGIME_HOT : REGIME_COLD,
+                                  .no_ceilings = true,
+                                  .variant_count = 1,
+                                  .rows = calloc(1 + CEILING_COUNT, sizeof *g.rows)};
+        g.rows[0].kernel = &k;
+        const double start = clock_us();
+        if (!g.rows || measure_group(&state, &m, &g, 1, NULL, NULL) != STATUS_OK)
+            return 1;
+        const double all = clock_us() - start;
+        printf("%s: an empty call %.3f us (10th percentile %.3f, 90th %.3f); an empty pair of clock readings %.3f us; "
+               "a sample in all %.2f us beside its %zu calls\n",
+               hot ? "hot" : "cold", g.rows[0].summary.median, g.rows[0].summary.p10, g.rows[0].summary.p90,
+               state.timer_overhead_us,
+               all / SAMPLES - g.rows[0].summary.median * (double)g.rows[0].calls_per_sample,
+               g.rows[0].calls_per_sample);
+        measure_group_release(&g);
+    }
+    operands_release(&o);
+    return 0;
+}

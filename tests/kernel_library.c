@@ -84,9 +84,9 @@ TEST(kernel_library, is_the_table_once_more)
 {
     const char *path = copy_of_library("once_more.so");
     struct kernel *side;
-    size_t count, next = 0;
+    size_t count, next = 0, known = kernel_count();
     ASSERT_EQ(STATUS_OK, plugin_side_load(path, "more", &side, &count));
-    EXPECT_EQ(0, kernel_count() - KERNEL_TABLE_COUNT);
+    EXPECT_EQ(known, kernel_count()); /* none was added */
     for (size_t i = 0; i < KERNEL_TABLE_COUNT && next < count; i++) {
         const struct kernel *own = kernel_at(i);
         if (!own->built)

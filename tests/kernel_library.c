@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/call.h"
 #include "harness/kernel_table.h"
 #include "harness/provider/plugin.h"
 #include "tests/test.h"
@@ -84,9 +85,9 @@ TEST(kernel_library, is_the_table_once_more)
 {
     const char *path = copy_of_library("once_more.so");
     struct kernel *side;
-    size_t count, next = 0;
+    size_t count, next = 0, known = kernel_count();
     ASSERT_EQ(STATUS_OK, plugin_side_load(path, "more", &side, &count));
-    EXPECT_EQ(0, kernel_count() - KERNEL_TABLE_COUNT);
+    EXPECT_EQ(known, kernel_count()); /* none was added */
     for (size_t i = 0; i < KERNEL_TABLE_COUNT && next < count; i++) {
         const struct kernel *own = kernel_at(i);
         if (!own->built)
@@ -118,6 +119,63 @@ TEST(kernel_library, is_the_table_once_more)
         built += kernel_at(i)->built;
     EXPECT_EQ(built, count);
     EXPECT_EQ(count, next);
+    free(side);
+}
+
+/* Calls k on o; false, with the reason as a failure, if that is not possible. */
+static bool call(const struct kernel *k, const struct operands *o)
+{
+    static struct call_fault fault;
+    struct buffer *out = &o->sets[0].out;
+    memset(out->data, 0, out->size);
+    test_note("%s from %s", k->name, k->source);
+    bool ok = call_kernel(o, 0, k, NULL, &fault);
+    EXPECT_TRUE(ok);
+    if (!ok)
+        EXPECT_STREQ("", fault.text);
+    return ok;
+}
+
+/* The other's code gives the same bits where this one's can run: the executor's position of a thread, its
+ * hooks and its shared memory are the program's for both. */
+TEST(kernel_library, runs_on_all_that_runs_kernels)
+{
+    static const char *const devices[] = {"cpu", "simt:fast", "simt:checked"};
+    static const char *const problems[] = {
+        "dequant bf16 n=16 k=64 blocksize=64 nested=0 seed=1",
+        "gemm bf16 m=2 n=64 k=128 blocksize=64 nested=0 bias=1 seed=1",
+        "gemmdx bf16 m=2 n=64 k=128 blocksize=64 nested=0 seed=1",
+    };
+    struct kernel *side;
+    size_t count, called[3] = {0};
+    ASSERT_EQ(STATUS_OK, plugin_side_load(copy_of_library("runs.so"), "runs", &side, &count));
+    for (size_t d = 0; d < 3; d++)
+        for (size_t i = 0; i < 3; i++) {
+            struct device device;
+            struct problem p;
+            struct operands o;
+            char reason[KERNEL_REASON_MAX];
+            ASSERT_EQ(STATUS_OK, device_parse(devices[d], &device));
+            ASSERT_EQ(STATUS_OK, problem_parse(problems[i], &p));
+            ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device, &o));
+            unsigned char *own = malloc(o.sets[0].out.size);
+            for (size_t j = 0; own && j < count; j++) {
+                const struct kernel *k = &side[j], *table = kernel_find(k->name);
+                if (kernel_unavailable(k, &device, reason) || !kernel_matches(k, &p) ||
+                    kernel_inapplicable(k, &p, reason) || kernel_takes_repacked(k) || !call(table, &o))
+                    continue;
+                memcpy(own, o.sets[0].out.data, o.sets[0].out.size);
+                if (call(k, &o))
+                    EXPECT_EQ(0, memcmp(own, o.sets[0].out.data, o.sets[0].out.size));
+                called[d]++;
+            }
+            free(own);
+            operands_release(&o);
+        }
+    test_note(NULL);
+    EXPECT_TRUE(called[0] >= 3 && called[1] >= 10);
+    bool checked = kernel_find("nf4_dequant_bf16__sm75_prmt")->entries[ENTRY_CHECKED] != NULL;
+    EXPECT_EQ(checked ? called[1] : 0, called[2]);
     free(side);
 }
 

@@ -26,7 +26,8 @@ static struct library {
     char path[PATH_MAX]; /* as realpath() gives it */
     dev_t device;        /* the file, however it is named */
     ino_t inode;
-    const char *label; /* of a side; NULL: its variants are in the table */
+    const char *label;   /* of a side; NULL: its variants are in the table */
+    struct kernel *side; /* holds what the side's copies of it point to */
     const char *name;
     long long bytes;
     uint32_t crc;
@@ -436,12 +437,16 @@ enum status plugin_side_load(const char *path, const char *label, struct kernel 
                            "there would be nothing to tell apart: copy the file",
                            path, same->label ? " as " : "", same->label ? same->label : "");
     s = load_file(l, &a);
+    struct kernel *copy = s == STATUS_OK ? calloc(a.plugin->variant_count, sizeof *copy) : NULL;
+    if (s == STATUS_OK && !copy)
+        s = status_fail(STATUS_MEMORY, "out of memory");
     if (s != STATUS_OK) {
         free(a.kernels);
         return status_fail(s, "%s: %s", path, status_message());
     }
-    *kernels = a.kernels;
+    l->side = a.kernels;
     *count = a.plugin->variant_count;
+    *kernels = memcpy(copy, a.kernels, *count * sizeof *copy);
     return STATUS_OK;
 }
 

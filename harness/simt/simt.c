@@ -645,7 +645,10 @@ static void retire_child(void)
 {
     if (!child.pid)
         return;
-    close(child.fd);
+    /* In a fork of the process that started it the socket's number can be something else's by now: those
+     * processes close what they inherit. */
+    if (child.parent == 0 || child.parent == getpid())
+        close(child.fd);
     if (child.parent == getpid()) {
         kill(child.pid, SIGKILL);
         while (waitpid(child.pid, NULL, 0) < 0 && errno == EINTR)

@@ -11,8 +11,8 @@
 
 /* cblas.h, of which an installation that only runs programs has no copy: CblasRowMajor, CblasNoTrans. */
 enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111 };
-typedef void sgemm_fn(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
-                      int lda, const float *b, int ldb, float beta, float *c, int ldc);
+typedef void sgemm_fn(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+                      const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 
 static sgemm_fn *load(void)
 {

@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* What the OpenMP team reaches together on fp32 products of 768 in each direction, in 1/s: one on each thread, so
- * that they stay where they were pinned. The best of several; NAN where there is no OpenBLAS. */
+/* What the OpenMP team reaches together on fp32 products of 768 in each direction, in 1/s: one on each
+ * thread, so that they stay where they were pinned. The best of several; NAN where there is no OpenBLAS. */
 double openblas_flop_per_s(void);
 
 #endif

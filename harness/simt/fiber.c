@@ -32,6 +32,12 @@ void fiber_entered(void)
 
 #ifdef NF4BENCH_FIBER_UCONTEXT
 
+bool fiber_between(const void *pc)
+{
+    (void)pc;
+    return false; /* the C library's unwind information holds throughout */
+}
+
 static void switch_context(struct fiber *from, struct fiber *to)
 {
     swapcontext(&from->context, &to->context);
@@ -72,9 +78,20 @@ __asm__(".pushsection .text\n"
         "    popq %rbx\n"
         "    popq %rbp\n"
         "    ret\n"
+        ".globl fiber_switch_stacks_end\n"
+        ".hidden fiber_switch_stacks_end\n"
+        "fiber_switch_stacks_end:\n"
         ".cfi_endproc\n"
         ".size fiber_switch_stacks, .-fiber_switch_stacks\n"
         ".popsection\n");
+
+extern const char fiber_switch_stacks_end[];
+
+bool fiber_between(const void *pc)
+{
+    return (uintptr_t)pc >= (uintptr_t)fiber_switch_stacks &&
+           (uintptr_t)pc < (uintptr_t)fiber_switch_stacks_end;
+}
 
 static void switch_context(struct fiber *from, struct fiber *to)
 {

@@ -43,5 +43,7 @@ void fiber_prepare(struct fiber *f, char *stack, size_t size, void (*entry)(void
 void fiber_entered(void);
 /* Leaves `from`, the running fiber, for `to`. With `ends`, from's stack may be used again at once. */
 void fiber_switch(struct fiber *from, struct fiber *to, bool ends);
+/* Whether code at pc is in the middle of a switch, between two stacks: nothing can be unwound from there. */
+bool fiber_between(const void *pc);
 
 #endif

@@ -225,13 +225,13 @@ static void on_asan(const char *report)
 #endif
 
 /* Time is up: this worker says where it stands, and waits for the end. One that has not come to its first
- * thread, or is between two blocks, goes on and is asked again. */
+ * thread, or is between two blocks or two threads, goes on and is asked again. */
 static void on_ask(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
     (void)info;
     const struct worker *w = simt_worker;
-    if (!w || !executor_thread.valid)
+    if (!w || !executor_thread.valid || fiber_between(context_pc(context)))
         return;
     struct standing *s = &simt_run.outcome->standing[w->index];
     s->running = true;

@@ -4,8 +4,8 @@
  *   cmake --build --preset tests --target harness_overhead && build/tests/tests/harness_overhead
  *
  * A variant that does nothing is sampled as any other. What is timed of it is the pair of clock readings and
- * the dispatch of the call; the rest of a sample's time (poison, the look at the output, the order) is outside
- * of what is timed.
+ * the dispatch of the call; the rest of a sample's time (poison, the look at the output, the order) is
+ * outside of what is timed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,8 @@ int main(void)
         if (!g.rows || measure_group(&state, &m, &g, 1, NULL, NULL) != STATUS_OK)
             return 1;
         const double all = clock_us() - start;
-        printf("%s: an empty call %.3f us (10th percentile %.3f, 90th %.3f); an empty pair of clock readings %.3f us; "
+        printf("%s: an empty call %.3f us (10th percentile %.3f, 90th %.3f); an empty pair of clock readings "
+               "%.3f us; "
                "a sample in all %.2f us beside its %zu calls\n",
                hot ? "hot" : "cold", g.rows[0].summary.median, g.rows[0].summary.p10, g.rows[0].summary.p90,
                state.timer_overhead_us,

@@ -11,14 +11,15 @@ import subprocess
 import h5py
 import pytest
 
-ROWS = 2000
+GROUPS = 1000
+ROWS = 3 * GROUPS  # the variant, and the ceilings copy and fill
 HEADER_CALLS = 3  # of the journal: made empty, the header's write, fsync of its folder
 STRIDE = int(os.environ.get("NF4BENCH_KILL_RUN_STRIDE", "60"))
 
 
 def suite_text():
-    """1,000 shapes, each with its variant and its ceiling: 2,000 rows, 1,000 entries of the journal."""
-    shapes = ", ".join(f"[{1 + i % 40}, {33 + i // 40}]" for i in range(ROWS // 2))
+    """1,000 shapes, each with its variant and its two ceilings: 3,000 rows, 1,000 entries of the journal."""
+    shapes = ", ".join(f"[{1 + i % 40}, {33 + i // 40}]" for i in range(GROUPS))
     return (
         "suite: kill\n"
         "measure: {min_samples: 1, max_samples: 1, max_seconds: 1, settle_seconds: 0}\n"
@@ -51,7 +52,7 @@ def test_killed_at_writes(nf4bench, suite, tmp_path):
         wanted = keys(f["results"][:])
     assert len(wanted) == ROWS
     total = int(count_file.read_text())
-    entries = HEADER_CALLS + ROWS // 2  # and one write for each group
+    entries = HEADER_CALLS + GROUPS  # and one write for each group
     assert total > entries
     points = sorted(set(range(1, entries, STRIDE)) | set(range(entries, total + 1)))
     lost = unresumed = 0
@@ -75,7 +76,7 @@ def test_killed_at_writes(nf4bench, suite, tmp_path):
                 assert resumed.returncode == 0, (n, torn, before, resumed.stderr)
                 kept = [w for w in resumed.stdout.split() if w.startswith("(")]
                 already = int(kept[0][1:]) if kept else 0
-                lost += already < min(max(n - 1 - HEADER_CALLS, 0), ROWS // 2)
+                lost += already < min(max(n - 1 - HEADER_CALLS, 0), GROUPS)
             with h5py.File(out) as f:
                 assert keys(f["results"][:]) == wanted, (n, torn)
                 assert len(f["samples/time_us"]) == ROWS

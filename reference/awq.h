@@ -1,6 +1,6 @@
 /*
- * awq.h: AWQ's bytes of 4-bit weights (grouped_int4.h), in the two layouts that AutoAWQ writes. Neither has an
- * act-order: group_of is NULL.
+ * awq.h: AWQ's bytes of 4-bit weights (grouped_int4.h), in the two layouts that AutoAWQ writes. Neither has
+ * an act-order: group_of is NULL.
  *
  * GEMM:
  *   qweight u32 [k][n / 8]        nibble i of [k][c] is q[8 c + order[i], k], order = 0 2 4 6 1 3 5 7

@@ -6,8 +6,9 @@
  *   scales  f16 [groups][n]
  *   g_idx   i32 [k]               group_of: k / group, or the act-order's
  *
- * Version 1 stores zero - 1 in four bits, so a zero of 0 cannot be stored; version 2 (checkpoint_format "gptq_v2")
- * stores it as it is, so one of 16 cannot. Symmetric: every word of qzeros is 0x77777777, or 0x88888888.
+ * Version 1 stores zero - 1 in four bits, so a zero of 0 cannot be stored; version 2 (checkpoint_format
+ * "gptq_v2") stores it as it is, so one of 16 cannot. Symmetric: every word of qzeros is 0x77777777, or
+ * 0x88888888.
  */
 #ifndef NF4BENCH_REFERENCE_GPTQ_H
 #define NF4BENCH_REFERENCE_GPTQ_H

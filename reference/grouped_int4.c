@@ -59,13 +59,12 @@ void int4_quantize(const float *x, bool symmetric, struct grouped_int4 *w)
             w->scale[at] = f16_from_f32(span / INT4_MAX);
             if (f16_to_f32(w->scale[at]) == 0)
                 w->scale[at] = f16_from_f32(1);
-            w->zero[at] = symmetric ? INT4_SYMMETRIC_ZERO
-                                    : clamped(rintf(-r.least / f16_to_f32(w->scale[at])));
+            w->zero[at] =
+                symmetric ? INT4_SYMMETRIC_ZERO : clamped(rintf(-r.least / f16_to_f32(w->scale[at])));
         }
         for (size_t k = 0; k < w->k; k++) {
             const size_t at = n * groups + int4_group_of(w, k);
-            w->q[n * w->k + k] =
-                clamped(rintf(row[k] / f16_to_f32(w->scale[at])) + (float)w->zero[at]);
+            w->q[n * w->k + k] = clamped(rintf(row[k] / f16_to_f32(w->scale[at])) + (float)w->zero[at]);
         }
     }
 }

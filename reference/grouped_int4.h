@@ -35,11 +35,11 @@ float int4_value(const struct grouped_int4 *w, size_t n, size_t k);
 /* out[n * k], row-major, of type t. */
 void int4_dequantize(const struct grouped_int4 *w, enum dtype t, void *out);
 
-/* Rounds dense x[n * k] to the nearest, group by group; w->n, k, group and group_of are set. The quantizer of the
- * GPTQ package without its error feedback: symmetric scale = 2 max|x| / 15 and zero = 8; else scale = (max - min) /
- * 15 with both stretched to hold 0, and zero = round(-min / scale). The scale is rounded to fp16 first, and 1 for a
- * group of zeros. q = clamp(round(x / scale) + zero, 0, 15), ties to even. It is a layout with plausible values, not
- * GPTQ's or AWQ's quality. */
+/* Rounds dense x[n * k] to the nearest, group by group; w->n, k, group and group_of are set. The quantizer of
+ * the GPTQ package without its error feedback: symmetric scale = 2 max|x| / 15 and zero = 8; else scale =
+ * (max - min) / 15 with both stretched to hold 0, and zero = round(-min / scale). The scale is rounded to
+ * fp16 first, and 1 for a group of zeros. q = clamp(round(x / scale) + zero, 0, 15), ties to even. It is a
+ * layout with plausible values, not GPTQ's or AWQ's quality. */
 void int4_quantize(const float *x, bool symmetric, struct grouped_int4 *w);
 
 #endif

@@ -1,10 +1,12 @@
 #include "reference/grouped_int4.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/random.h"
+#include "harness/safetensors.h"
 #include "reference/awq.h"
 #include "reference/gptq.h"
 #include "reference/marlin.h"
@@ -138,10 +140,12 @@ TEST(grouped_int4, awq_has_the_published_layouts)
     EXPECT_EQ(2, width); /* one word of zeros, to an even number of them */
     EXPECT_EQ(w.q[7 * K + 83], qweight[7 * (K / 8) + 10] >> 12 & 15);
     EXPECT_EQ(w.zero[7 * GROUPS + 3], qzeros[7 * width] >> 12 & 15);
-    EXPECT_TRUE(qzeros[7 * width] >> 16 == 0 && qzeros[7 * width + 1] == 0 && scales[7 * 8 * width + GROUPS] == 0);
+    EXPECT_TRUE(qzeros[7 * width] >> 16 == 0 && qzeros[7 * width + 1] == 0 &&
+                scales[7 * 8 * width + GROUPS] == 0);
     awq_gemv_unpack(&t, &back);
     EXPECT_TRUE(same(&w, &back));
-    EXPECT_TRUE(awq_gemv_width(4096, 128) == 4 && awq_gemv_width(4096, 32) == 16 && awq_gemv_width(128, 32) == 4);
+    EXPECT_TRUE(awq_gemv_width(4096, 128) == 4 && awq_gemv_width(4096, 32) == 16 &&
+                awq_gemv_width(128, 32) == 4);
     w.zero[0] = 16;
     EXPECT_FALSE(awq_gemm_pack(&w, &t) || awq_gemv_pack(&w, &t));
     free(qweight);
@@ -166,13 +170,119 @@ TEST(grouped_int4, marlin_words_are_fragments)
         /* Tile (2, 1): k from 32, n from 64; part 3. */
         const uint32_t word = words[((2 * 2 + 1) * 32 + lane) * 4 + 3];
         const uint8_t *column = q + (64 + 48 + lane / 4) * K + 32 + 2 * (lane % 4);
-        EXPECT_EQ(column[0], word & 15);            /* b0 */
-        EXPECT_EQ(column[1], word >> 16 & 15);      /* b1: the other half of a pair */
-        EXPECT_EQ(column[8], word >> 4 & 15);       /* b2 */
-        EXPECT_EQ(column[9], word >> 20 & 15);      /* b3 */
-        EXPECT_EQ(column[8 * K], word >> 8 & 15);   /* the next eight columns */
+        EXPECT_EQ(column[0], word & 15);          /* b0 */
+        EXPECT_EQ(column[1], word >> 16 & 15);    /* b1: the other half of a pair */
+        EXPECT_EQ(column[8], word >> 4 & 15);     /* b2 */
+        EXPECT_EQ(column[9], word >> 20 & 15);    /* b3 */
+        EXPECT_EQ(column[8 * K], word >> 8 & 15); /* the next eight columns */
         EXPECT_EQ(column[8 * K + 9], word >> 28);
     }
     marlin_unrepack(words, N, K, back);
     EXPECT_TRUE(memcmp(q, back, sizeof q) == 0);
+}
+
+/* ---- what the packages write (fixtures/make_int4_checkpoints.py) ---- */
+
+static const void *bytes_of(const struct safetensors *file, const char *layer, const char *part, size_t size)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.%s", layer, part);
+    const struct safetensor *t = safetensors_find(file, name);
+    return t && t->bytes == size ? t->data : NULL;
+}
+
+/* Elements of W that do not have the package's fp16 value; expected: [k, n]. */
+static size_t differ(const struct grouped_int4 *w, const uint16_t *expected)
+{
+    uint16_t *ours = malloc(w->n * w->k * sizeof *ours);
+    size_t count = 0;
+    int4_dequantize(w, DTYPE_F16, ours);
+    for (size_t n = 0; n < w->n; n++)
+        for (size_t k = 0; k < w->k; k++) {
+            const uint16_t a = ours[n * w->k + k], b = expected[k * w->n + n];
+            count += a != b && !((a | b) == 0x8000); /* a zero has no sign of its own there */
+        }
+    free(ours);
+    return count;
+}
+
+TEST(grouped_int4, gptq_bytes_mean_what_the_package_makes_of_them)
+{
+    static const struct {
+        const char *name;
+        size_t n, k, group;
+    } layers[] = {
+        {"sym", 64, 128, 32}, {"asym", 64, 128, 64}, {"column", 64, 96, 96}, {"act_order", 64, 128, 32}};
+    struct safetensors file;
+    ASSERT_EQ(STATUS_OK, safetensors_open(test_path("fixtures/gptq.safetensors"), &file));
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+        const char *name = layers[i].name;
+        const size_t n = layers[i].n, k = layers[i].k, groups = k / layers[i].group;
+        struct grouped_int4 w = make(n, k, layers[i].group, 1, 1);
+        const void *const parts[4] = {
+            bytes_of(&file, name, "qweight", n * k / 2), bytes_of(&file, name, "qzeros", groups * n / 2),
+            bytes_of(&file, name, "scales", groups * n * 2), bytes_of(&file, name, "g_idx", k * 4)};
+        const uint16_t *expected = bytes_of(&file, name, "expected", n * k * 2);
+        test_note("%s", name);
+        ASSERT_TRUE(parts[0] && parts[1] && parts[2] && parts[3] && expected);
+        const struct gptq_tensors t = {(uint32_t *)parts[0], (uint32_t *)parts[1], (uint16_t *)parts[2],
+                                       (uint32_t *)parts[3]};
+        gptq_unpack(&t, GPTQ_V1, &w);
+        w.group_of = t.g_idx;
+        EXPECT_EQ(0, differ(&w, expected));
+        gptq_unpack(&t, GPTQ_V2, &w); /* the missing + 1 */
+        EXPECT_TRUE(differ(&w, expected) > n * k / 2);
+        gptq_unpack(&t, GPTQ_V1, &w);
+        w.group_of = NULL; /* g_idx ignored */
+        EXPECT_EQ(strcmp(name, "act_order") == 0, differ(&w, expected) > n * k / 4);
+        /* Packed again, they are the package's bytes. */
+        uint32_t *again = malloc(n * k / 2 + groups * n / 2 + k * 4);
+        uint16_t *scales = malloc(groups * n * 2);
+        w.group_of = t.g_idx;
+        EXPECT_TRUE(gptq_pack(
+            &w, GPTQ_V1,
+            &(struct gptq_tensors){again, again + n * k / 8, scales, again + n * k / 8 + groups * n / 8}));
+        EXPECT_TRUE(memcmp(again, parts[0], n * k / 2) == 0 &&
+                    memcmp(again + n * k / 8, parts[1], groups * n / 2) == 0 &&
+                    memcmp(scales, parts[2], groups * n * 2) == 0);
+        free(again);
+        free(scales);
+        release(&w);
+    }
+    test_note(NULL);
+    safetensors_release(&file);
+}
+
+TEST(grouped_int4, awq_bytes_mean_what_the_package_makes_of_them)
+{
+    struct safetensors file;
+    ASSERT_EQ(STATUS_OK, safetensors_open(test_path("fixtures/awq.safetensors"), &file));
+    for (int gemv = 0; gemv < 2; gemv++) {
+        const char *name = gemv ? "gemv" : "gemm";
+        const size_t n = gemv ? 32 : 64, k = gemv ? 640 : 128, group = 64, groups = k / group;
+        const size_t width = gemv ? awq_gemv_width(k, group) : 0;
+        const size_t zero_words = gemv ? n * width : groups * n / 8,
+                     scales = gemv ? n * 8 * width : groups * n;
+        struct grouped_int4 w = make(n, k, group, 1, 1);
+        const void *qweight = bytes_of(&file, name, "qweight", n * k / 2);
+        const void *qzeros = bytes_of(&file, name, "qzeros", 4 * zero_words);
+        const void *scale = bytes_of(&file, name, "scales", 2 * scales);
+        const uint16_t *expected = bytes_of(&file, name, "expected", n * k * 2);
+        test_note("%s", name);
+        ASSERT_TRUE(qweight && qzeros && scale && expected);
+        const struct awq_tensors t = {(uint32_t *)qweight, (uint32_t *)qzeros, (uint16_t *)scale};
+        (gemv ? awq_gemv_unpack : awq_gemm_unpack)(&t, &w);
+        EXPECT_EQ(0, differ(&w, expected));
+        uint32_t *words = malloc(n * k / 2), *zeros = malloc(4 * zero_words);
+        uint16_t *again = malloc(2 * scales);
+        EXPECT_TRUE((gemv ? awq_gemv_pack : awq_gemm_pack)(&w, &(struct awq_tensors){words, zeros, again}));
+        EXPECT_TRUE(memcmp(words, qweight, n * k / 2) == 0 && memcmp(zeros, qzeros, 4 * zero_words) == 0 &&
+                    memcmp(again, scale, 2 * scales) == 0);
+        free(words);
+        free(zeros);
+        free(again);
+        release(&w);
+    }
+    test_note(NULL);
+    safetensors_release(&file);
 }

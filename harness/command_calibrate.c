@@ -7,6 +7,7 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,62 +16,40 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <fcntl.h>
 
 #include "harness/cli.h"
-#include "harness/cpu.h"
-#include "harness/device.h"
+#include "harness/cli_gate.h"
 #include "harness/environment.h"
-#include "harness/gate_compare.h"
 #include "harness/progress.h"
 #include "harness/stats.h"
-#include "harness/suite.h"
 #include "results/calibration.h"
 #include "results/markdown.h"
 
-enum { LIST_MAX = 64, GATES = 25, GATES_LEAST = 2, SIDES = 1 + CALIBRATION_LEVELS };
+enum { GATES = 25, GATES_LEAST = 2, SIDES = 1 + CALIBRATION_LEVELS };
 static const double power_asked = 0.95;
 
 struct calibrate_arguments {
-    const char *suite, *library, *output;
-    const char *variants[LIST_MAX], *axes[LIST_MAX];
-    size_t variant_count, axis_count, gates, rounds, confirm_rounds, samples;
+    const char *suite, *output;
+    size_t gates;
     bool force;
-    uint64_t seed;
-    struct device device;
+    struct gate_options options;
 };
 
-enum { KEY_LIBRARY = 256, KEY_GATES, KEY_ROUNDS, KEY_CONFIRM, KEY_SAMPLES, KEY_DEVICE, KEY_SEED, KEY_FORCE };
+enum { KEY_GATES = 256, KEY_FORCE };
 
 static const struct argp_option options[] = {
-    {"candidate", KEY_LIBRARY, "LIB.so", 0,
-     "the library of kernels; default: libnf4bench_kernels.so beside the program", 0},
     {"output", 'o', "FILE.h5", 0, "the file to write, for `nf4bench gate --calibration`", 0},
     {"force", KEY_FORCE, NULL, 0, "replace it", 0},
-    {"variant", 'v', "GLOB", 0, "only variants that match; !GLOB leaves out (may be repeated)", 0},
-    {"axis", 'a', "AXIS=V,V", 0, "override an axis of the suite, as for `run`", 0},
-    {"device", KEY_DEVICE, "DEVICE", 0, "cpu (the default)", 0},
     {"gates", KEY_GATES, "N", 0, "gates to try (default 25); rows times gates are what the bounds come from",
      0},
-    {"rounds", KEY_ROUNDS, "K", 0, "as for `gate` (default 10)", 0},
-    {"confirm-rounds", KEY_CONFIRM, "K", 0, "as for `gate` (default 16)", 0},
-    {"samples", KEY_SAMPLES, "N", 0, "as for `gate` (default 20)", 0},
-    {"seed", KEY_SEED, "N", 0, "seed of the inputs and the orders (default 1)", 0},
     {0}};
-
-static void add(struct argp_state *state, const char **list, size_t *count, const char *value)
-{
-    if (*count == LIST_MAX)
-        argp_error(state, "an option is repeated more than %d times", LIST_MAX);
-    list[(*count)++] = value;
-}
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct calibrate_arguments *a = state->input;
     switch (key) {
-    case KEY_LIBRARY:
-        a->library = value;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->options;
         return 0;
     case 'o':
         a->output = value;
@@ -78,30 +57,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case KEY_FORCE:
         a->force = true;
         return 0;
-    case 'v':
-        add(state, a->variants, &a->variant_count, value);
-        return 0;
-    case 'a':
-        add(state, a->axes, &a->axis_count, value);
-        return 0;
-    case KEY_DEVICE:
-        if (device_parse(value, &a->device) != STATUS_OK)
-            argp_error(state, "%s", status_message());
-        return 0;
     case KEY_GATES:
         a->gates = cli_count(state, "gates", value, GATES_LEAST, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_ROUNDS:
-        a->rounds = cli_count(state, "rounds", value, GATE_ROUNDS_LEAST, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_CONFIRM:
-        a->confirm_rounds = cli_count(state, "confirm-rounds", value, GATE_ROUNDS_LEAST, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_SAMPLES:
-        a->samples = cli_count(state, "samples", value, 1, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_SEED:
-        a->seed = cli_seed(state, value);
         return 0;
     case ARGP_KEY_ARG:
         if (a->suite)
@@ -111,8 +68,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (!a->suite || !a->output)
             argp_error(state, a->suite ? "say where the calibration goes: -o FILE.h5" : "name a suite file");
-        if (a->device.kind == DEVICE_SIMT || a->device.all)
-            argp_error(state, "one device whose times mean something: cpu, or cuda:N");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -399,53 +354,37 @@ static enum status measure_all(struct measured *m, const char *output, const str
 
 static enum status calibrate(const struct calibrate_arguments *a, int argc, char **argv)
 {
-    char library[PATH_MAX], copy[PATH_MAX + 16] = "", folder[PATH_MAX] = "", device_text[DEVICE_TEXT_MAX];
-    struct suite suite;
-    struct device *devices = NULL;
-    size_t device_count = 0;
-    struct gate_sides sides = {.rows = NULL};
-    struct measured m = {.sides = &sides,
+    char library[PATH_MAX], copy[PATH_MAX + 16] = "", folder[PATH_MAX] = "";
+    struct gate_session session = {.devices = NULL};
+    const struct gate_options *o = &a->options;
+    struct measured m = {.sides = &session.sides,
                          .gates = a->gates,
-                         .rounds = a->rounds,
-                         .confirm_rounds = a->confirm_rounds,
-                         .set_rounds = a->rounds > a->confirm_rounds ? a->rounds : a->confirm_rounds};
-    enum status s = suite_load(a->suite, &suite);
-    if (s != STATUS_OK)
-        return s;
-    for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
-        s = suite_override(&suite, a->axes[i]);
-    if (s == STATUS_OK && !a->library)
-        s = gate_default_library(library, sizeof library);
-    else
-        snprintf(library, sizeof library, "%s", a->library ? a->library : "");
-    if (s == STATUS_OK && !a->force && access(a->output, F_OK) == 0)
+                         .rounds = o->rounds,
+                         .confirm_rounds = o->confirm_rounds,
+                         .set_rounds = o->rounds > o->confirm_rounds ? o->rounds : o->confirm_rounds};
+    enum status s = STATUS_OK;
+    if (!a->force && access(a->output, F_OK) == 0)
         s = status_fail(STATUS_USAGE, "%s exists; --force replaces it", a->output);
+    else if (o->candidate)
+        snprintf(library, sizeof library, "%s", o->candidate);
+    else
+        s = gate_default_library(library, sizeof library);
     if (s == STATUS_OK)
         s = copy_library(library, folder, copy, sizeof copy);
     if (s == STATUS_OK)
-        s = device_open(&a->device, &devices, &device_count);
+        s = gate_session_open(&session, o, a->suite, library, copy);
     if (s == STATUS_OK) {
-        device_format(&devices[0], device_text);
-        sides = (struct gate_sides){.baseline = library,
-                                    .candidate = copy,
-                                    .device = device_text,
-                                    .samples = a->samples,
-                                    .slowdown_count = CALIBRATION_LEVELS,
-                                    .seed = a->seed};
-        memcpy(sides.slowdowns, calibration_levels, sizeof calibration_levels);
-        const struct gate_plan plan = {
-            .suite = &suite, .variants = a->variants, .variant_count = a->variant_count, .seed = a->seed};
-        s = gate_sides_open(&sides, &plan, &devices[0]);
+        session.sides.slowdown_count = CALIBRATION_LEVELS;
+        memcpy(session.sides.slowdowns, calibration_levels, sizeof calibration_levels);
+        s = measure_all(&m, a->output, &session.devices[0], argc, argv);
     }
-    if (s == STATUS_OK)
-        s = measure_all(&m, a->output, &devices[0], argc, argv);
-    unlink(copy);
-    rmdir(folder);
+    if (*copy)
+        unlink(copy);
+    if (*folder)
+        rmdir(folder);
     free(m.rows);
     free(m.us);
-    gate_sides_close(&sides);
-    device_close(devices, device_count);
-    suite_release(&suite);
+    gate_session_close(&session);
     return s;
 }
 
@@ -460,15 +399,10 @@ int command_calibrate(int argc, char **argv)
         "as it is and made slower by 1, 2, 3 and 5 %. The file says, row by row, what is noise and what is "
         "found; a "
         "gate that is given it raises its limits to that, and gives no verdicts where it would cry wolf.",
-        NULL,
+        gate_option_children,
         NULL,
         NULL};
-    struct calibrate_arguments a = {.gates = GATES,
-                                    .rounds = GATE_ROUNDS,
-                                    .confirm_rounds = GATE_CONFIRM_ROUNDS,
-                                    .samples = GATE_SAMPLES,
-                                    .seed = 1,
-                                    .device = {.kind = DEVICE_CPU}};
+    struct calibrate_arguments a = {.gates = GATES, .options = gate_option_defaults};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     const enum status s = calibrate(&a, argc, argv);
     if (s == STATUS_OK)

@@ -12,39 +12,29 @@
 
 #include "harness/baseline.h"
 #include "harness/cli.h"
+#include "harness/cli_gate.h"
 #include "harness/cli_output.h"
 #include "harness/clock.h"
-#include "harness/device.h"
-#include "harness/gate_compare.h"
-#include "harness/suite.h"
 #include "results/history.h"
 
-enum { LIST_MAX = 64 };
+enum { HISTORY_MAX = 1024 };
 
 struct gate_arguments {
     bool round; /* one round, for another process of this program */
-    const char *suite, *baseline, *revision, *candidate, *cache, *calibration;
-    const char *history[LIST_MAX], *variants[LIST_MAX], *axes[LIST_MAX];
-    size_t history_count, variant_count, axis_count;
+    const char *suite, *baseline, *revision, *cache, *calibration;
+    const char *history[HISTORY_MAX];
+    size_t history_count;
     const char *markdown, *json, *junit, *summary, *smaller;
     bool annotations, allow_inconclusive;
-    size_t rounds, confirm_rounds, samples;
-    uint64_t seed;
-    struct device device;
+    struct gate_options options;
 };
 
 enum {
     KEY_BASELINE = 256,
     KEY_REVISION,
-    KEY_CANDIDATE,
     KEY_CACHE,
     KEY_CALIBRATION,
     KEY_HISTORY,
-    KEY_ROUNDS,
-    KEY_CONFIRM,
-    KEY_SAMPLES,
-    KEY_DEVICE,
-    KEY_SEED,
     KEY_JSON,
     KEY_JUNIT,
     KEY_SUMMARY,
@@ -58,20 +48,11 @@ static const struct argp_option options[] = {
     {"baseline", KEY_BASELINE, "LIB.so", 0, "the library of kernels to compare with", 1},
     {"baseline-rev", KEY_REVISION, "REV", 0, "build that library from this git revision, once, and keep it",
      1},
-    {"candidate", KEY_CANDIDATE, "LIB.so", 0,
-     "the library under test; default: libnf4bench_kernels.so beside the program", 1},
     {"cache", KEY_CACHE, "DIR", 0, "where built baselines are kept; default: ~/.cache/nf4bench", 1},
     {"history", KEY_HISTORY, "FILE.h5", 0,
      "instead of libraries: earlier results to hold the results file against; advisory (may be repeated)", 1},
-    {"variant", 'v', "GLOB", 0, "only variants that match; !GLOB leaves out (may be repeated)", 2},
-    {"axis", 'a', "AXIS=V,V", 0, "override an axis of the suite, as for `run`", 2},
-    {"device", KEY_DEVICE, "DEVICE", 0, "cpu (the default), cuda, cuda:N ...", 2},
     {"calibration", KEY_CALIBRATION, "FILE.h5", 0,
      "of `nf4bench calibrate`: this machine's noise, row by row", 3},
-    {"rounds", KEY_ROUNDS, "K", 0, "fresh processes in which both sides are timed (default 10)", 3},
-    {"confirm-rounds", KEY_CONFIRM, "K", 0, "the same for rows that were flagged (default 16)", 3},
-    {"samples", KEY_SAMPLES, "N", 0, "of a side, a row and a round (default 20)", 3},
-    {"seed", KEY_SEED, "N", 0, "seed of the inputs and the orders (default 1)", 3},
     {"allow-inconclusive", KEY_ALLOW, NULL, 0, "exit 0, and not 4, where the rounds do not say", 3},
     {"output", 'o', "FILE", 0, "write the Markdown there instead of to standard output", 4},
     {"json", KEY_JSON, "FILE", 0, "write everything as JSON", 4},
@@ -83,13 +64,6 @@ static const struct argp_option options[] = {
     {"round", KEY_ROUND, NULL, OPTION_HIDDEN, "one round: the job comes from standard input", 5},
     {0}};
 
-static void add(struct argp_state *state, const char **list, size_t *count, const char *value)
-{
-    if (*count == LIST_MAX)
-        argp_error(state, "an option is repeated more than %d times", LIST_MAX);
-    list[(*count)++] = value;
-}
-
 static void check(const struct gate_arguments *a, struct argp_state *state)
 {
     if (a->round)
@@ -97,28 +71,24 @@ static void check(const struct gate_arguments *a, struct argp_state *state)
     if (!a->suite)
         argp_error(state, a->history_count ? "name the results file that is held against the history"
                                            : "name a suite file");
-    if (a->history_count && (a->baseline || a->revision || a->candidate || a->calibration))
+    if (a->history_count && (a->baseline || a->revision || a->options.candidate || a->calibration))
         argp_error(state, "--history takes results files alone, no libraries and no calibration");
     if (!a->history_count && !a->baseline == !a->revision)
         argp_error(state, "give --baseline, or --baseline-rev, or --history");
-    if (a->device.kind == DEVICE_SIMT)
-        argp_error(state, "times under the executor mean nothing: a gate needs cpu or cuda");
-    if (a->device.all)
-        argp_error(state, "one GPU at a time: --device cuda:N");
 }
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct gate_arguments *a = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->options;
+        return 0;
     case KEY_BASELINE:
         a->baseline = value;
         return 0;
     case KEY_REVISION:
         a->revision = value;
-        return 0;
-    case KEY_CANDIDATE:
-        a->candidate = value;
         return 0;
     case KEY_CACHE:
         a->cache = value;
@@ -127,29 +97,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         a->calibration = value;
         return 0;
     case KEY_HISTORY:
-        add(state, a->history, &a->history_count, value);
-        return 0;
-    case 'v':
-        add(state, a->variants, &a->variant_count, value);
-        return 0;
-    case 'a':
-        add(state, a->axes, &a->axis_count, value);
-        return 0;
-    case KEY_DEVICE:
-        if (device_parse(value, &a->device) != STATUS_OK)
-            argp_error(state, "%s", status_message());
-        return 0;
-    case KEY_ROUNDS:
-        a->rounds = cli_count(state, "rounds", value, GATE_ROUNDS_LEAST, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_CONFIRM:
-        a->confirm_rounds = cli_count(state, "confirm-rounds", value, GATE_ROUNDS_LEAST, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_SAMPLES:
-        a->samples = cli_count(state, "samples", value, 1, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_SEED:
-        a->seed = cli_seed(state, value);
+        if (a->history_count == HISTORY_MAX)
+            argp_error(state, "more than %d files of history", HISTORY_MAX);
+        a->history[a->history_count++] = value;
         return 0;
     case KEY_JSON:
         a->json = value;
@@ -193,15 +143,15 @@ static error_t parse(int key, char *value, struct argp_state *state)
 /* Strings that the report points to. */
 struct texts {
     char baseline[PATH_MAX + 80], candidate[PATH_MAX], library[PATH_MAX], commit[64];
-    char device[DEVICE_TEXT_MAX], calibration[PATH_MAX + 160], disabled[256];
+    char calibration[PATH_MAX + 160], disabled[256];
     char *command;
 };
 
 static enum status find_libraries(const struct gate_arguments *a, struct texts *t)
 {
     enum status s = STATUS_OK;
-    if (a->candidate)
-        snprintf(t->candidate, sizeof t->candidate, "%s", a->candidate);
+    if (a->options.candidate)
+        snprintf(t->candidate, sizeof t->candidate, "%s", a->options.candidate);
     else
         s = gate_default_library(t->candidate, sizeof t->candidate);
     if (s == STATUS_OK && a->revision) {
@@ -302,45 +252,24 @@ static enum status conclude(const struct gate_arguments *a, const struct gate_re
 
 static enum status compare_libraries(const struct gate_arguments *a, struct texts *t, int *code)
 {
-    struct suite suite;
-    struct gate_sides sides = {.rows = NULL};
+    struct gate_session session = {.devices = NULL};
     struct gate_report r;
     struct gate_comparison found = {.rows = NULL};
     struct calibration calibration = {.rows = NULL};
-    struct device *devices = NULL;
-    size_t device_count = 0;
     const double start = clock_s();
-    enum status s = suite_load(a->suite, &suite);
-    if (s != STATUS_OK)
-        return s;
-    for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
-        s = suite_override(&suite, a->axes[i]);
+    enum status s = find_libraries(a, t);
     if (s == STATUS_OK)
-        s = find_libraries(a, t);
+        s = gate_session_open(&session, &a->options, a->suite, t->library, t->candidate);
     if (s == STATUS_OK)
-        s = device_open(&a->device, &devices, &device_count);
-    if (s == STATUS_OK)
-        s = read_calibration(a, &devices[0], t, &calibration);
-    if (s == STATUS_OK) {
-        device_format(&devices[0], t->device);
-        sides = (struct gate_sides){.baseline = t->library,
-                                    .candidate = t->candidate,
-                                    .device = t->device,
-                                    .samples = a->samples,
-                                    .slowdown_count = 1,
-                                    .seed = a->seed};
-        const struct gate_plan plan = {
-            .suite = &suite, .variants = a->variants, .variant_count = a->variant_count, .seed = a->seed};
-        s = gate_sides_open(&sides, &plan, &devices[0]);
-    }
-    const struct gate_settings settings = {.rounds = a->rounds,
-                                           .confirm_rounds = a->confirm_rounds,
+        s = read_calibration(a, &session.devices[0], t, &calibration);
+    const struct gate_settings settings = {.rounds = a->options.rounds,
+                                           .confirm_rounds = a->options.confirm_rounds,
                                            .calibration = a->calibration ? &calibration : NULL};
     if (s == STATUS_OK)
-        s = gate_compare(&sides, &settings, &found);
-    if (s == STATUS_OK)
-        r = (struct gate_report){.suite = suite.name,
-                                 .device = device_model(&devices[0]),
+        s = gate_compare(&session.sides, &settings, &found);
+    if (s == STATUS_OK) {
+        r = (struct gate_report){.suite = session.suite.name,
+                                 .device = device_model(&session.devices[0]),
                                  .baseline = t->baseline,
                                  .candidate = t->candidate,
                                  .command = t->command,
@@ -348,14 +277,12 @@ static enum status compare_libraries(const struct gate_arguments *a, struct text
                                  .disabled = t->disabled,
                                  .seconds = clock_s() - start,
                                  .rows = found.rows,
-                                 .count = sides.row_count};
-    if (s == STATUS_OK)
+                                 .count = session.sides.row_count};
         s = conclude(a, &r, code);
+    }
     gate_comparison_release(&found);
-    gate_sides_close(&sides);
-    device_close(devices, device_count);
     calibration_release(&calibration);
-    suite_release(&suite);
+    gate_session_close(&session);
     return s;
 }
 
@@ -414,14 +341,10 @@ int command_gate(int argc, char **argv)
         "measured once more. The exit code is 0 when nothing became slower, 1 when a variant is wrong, 2 for "
         "errors, "
         "3 when a row became slower, 4 when the rounds do not say, or the machine is too noisy to say.",
-        NULL,
+        gate_option_children,
         NULL,
         NULL};
-    struct gate_arguments a = {.rounds = GATE_ROUNDS,
-                               .confirm_rounds = GATE_CONFIRM_ROUNDS,
-                               .samples = GATE_SAMPLES,
-                               .seed = 1,
-                               .device = {.kind = DEVICE_CPU}};
+    struct gate_arguments a = {.options = gate_option_defaults};
     struct texts t = {.command = joined(argc, argv)}; /* argp_parse() changes the order */
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     if (a.round) {

@@ -134,7 +134,7 @@ def test_a_new_variant_is_verified_and_not_compared(nf4bench, side, two, tmp_pat
 
 
 def test_what_a_library_prints_disturbs_nothing(nf4bench, side, two):
-    nf4bench("gate", two, "--baseline", side(), "--candidate", side("PRINTS"), "--rounds", 3, "--allow-inconclusive")
+    nf4bench("gate", two, "--baseline", side("PRINTS"), "--candidate", side("PRINTS"), "--rounds", 3, "--allow-inconclusive")
 
 
 def test_bad_arguments_are_told(nf4bench, side, two, tmp_path, suite):
@@ -233,9 +233,9 @@ def test_a_gate_that_cries_wolf_is_disabled(nf4bench, side, two, calibrated, tmp
     nf4bench(*arguments, "--candidate", side("WRONG"), code=1)
 
 
-def test_calibrations_that_do_not_fit_are_refused(nf4bench, side, two, calibrated, tmp_path, results):
+def test_calibrations_that_do_not_fit_are_refused(nf4bench, side, suite, calibrated, tmp_path, results):
     library, good = calibrated
-    other = side()
+    other, two = side(), suite(SUITE, "two.yaml")
 
     def fails(path):
         return nf4bench("gate", two, "--baseline", library, "--candidate", other, "--calibration", path, code=2).stderr

@@ -21,7 +21,7 @@
 #include "harness/random.h"
 
 /* The sides alternate, so what the machine's speed still does after this is shared by both. */
-static const double settle_seconds = 1;
+static const double settle_seconds_max = 1;
 
 static enum status no_memory(void)
 {
@@ -104,6 +104,7 @@ static enum status add_rows(struct gate_sides *s, const struct gate_plan *p, str
 
 enum status gate_sides_open(struct gate_sides *s, const struct gate_plan *plan, struct device *device)
 {
+    s->settle_seconds = fmin(plan->suite->measure.settle_seconds, settle_seconds_max);
     enum status status = plugin_side_load(s->baseline, "baseline", &s->kernels[0], &s->kernel_counts[0]);
     if (status == STATUS_OK)
         status = plugin_side_load(s->candidate, "candidate", &s->kernels[1], &s->kernel_counts[1]);
@@ -150,7 +151,7 @@ static json_t *job_json(const struct job *j, size_t round)
         "{s:s, s:s, s:b, s:s, s:b, s:o, s:I, s:f, s:o, s:o}", "baseline", s->baseline, "candidate",
         s->candidate, "swap", round % 2 == 1, "device", s->device, "verify", j->verify, "seed",
         json_sprintf("%llu", (unsigned long long)random_u64(s->seed, RANDOM_ORDER, round)), "samples",
-        (json_int_t)s->samples, "settle_seconds", settle_seconds, "slowdowns", slowdowns, "rows", rows);
+        (json_int_t)s->samples, "settle_seconds", s->settle_seconds, "slowdowns", slowdowns, "rows", rows);
 }
 
 /* The program again, with the job's text as its stdin; *answers: what it says. */

@@ -45,8 +45,9 @@ struct gate_sides {
     size_t samples; /* of a side, a row and a round */
     double slowdowns[GATE_SLOWDOWNS_MAX];
     size_t slowdown_count;
-    uint64_t seed;   /* of the orders */
-    double timer_us; /* set by gate_round(): what an empty pair of clock readings takes */
+    uint64_t seed;         /* of the orders */
+    double settle_seconds; /* at the start of a round: what the suite asks for, but one second at most */
+    double timer_us;       /* set by gate_round(): what an empty pair of clock readings takes */
     struct gate_case *rows;
     size_t row_count;
 };

@@ -17,6 +17,7 @@ from conftest import SOURCE
 
 SUITE = """\
 suite: two
+measure: {settle_seconds: 0}
 cases:
   - op: dequant
     shapes: [[512, 512]]

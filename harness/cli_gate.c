@@ -88,10 +88,8 @@ enum status gate_session_open(struct gate_session *s, const struct gate_options 
                                    .samples = o->samples,
                                    .slowdown_count = 1,
                                    .seed = o->seed};
-    const struct gate_plan plan = {.suite = &s->suite,
-                                   .variants = o->variants,
-                                   .variant_count = o->variant_count,
-                                   .seed = o->seed};
+    const struct gate_plan plan = {
+        .suite = &s->suite, .variants = o->variants, .variant_count = o->variant_count, .seed = o->seed};
     return gate_sides_open(&s->sides, &plan, &s->devices[0]);
 }
 

@@ -1,6 +1,6 @@
 /*
- * cli_gate.h: what `gate` and `calibrate` share: the options that say which rows are timed, where and how often
- * (an argp parser to be a child of the command's own), and the opening of all that these name.
+ * cli_gate.h: what `gate` and `calibrate` share: the options that say which rows are timed, where and how
+ * often (an argp parser to be a child of the command's own), and the opening of all that these name.
  */
 #ifndef NF4BENCH_HARNESS_CLI_GATE_H
 #define NF4BENCH_HARNESS_CLI_GATE_H

@@ -212,6 +212,11 @@ enum status changes_find(const struct result_set *base, const struct result_set 
             STATUS_USAGE,
             "%s and %s have no row in common: case, variant, regime, threads and device must agree",
             base->path, now->path);
+    /* Files without any times can be compared by their verdicts. */
+    if (s == STATUS_OK && out->kinds[CHANGE_UNTIMED] == out->count &&
+        (unlike_timed_device(base, NULL) || unlike_timed_device(now, NULL)))
+        s = status_fail(STATUS_USAGE, "no row has times in both %s and %s (no samples, or no medians)",
+                        base->path, now->path);
     if (s == STATUS_OK && !(out->unlike = unlike_text(base, now)))
         s = status_fail(STATUS_MEMORY, "compare: out of memory");
     if (s != STATUS_OK)

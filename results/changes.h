@@ -60,7 +60,8 @@ struct changes {
     char *unlike; /* a line for each thing in which the two environments differ, or ""; owned */
 };
 
-/* STATUS_USAGE for one file named twice, for files of other devices, and when no row has another. */
+/* STATUS_USAGE for one file named twice, for files of other devices, when no row has another, and when there
+ * are times, but of no row in both. */
 enum status changes_find(const struct result_set *base, const struct result_set *now,
                          struct changes *out) WARN_UNUSED_RESULT;
 void changes_release(struct changes *c);

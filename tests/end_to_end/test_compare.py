@@ -80,6 +80,11 @@ def test_files_that_are_not_to_be_compared(nf4bench, files, tmp_path):
     shutil.copy(files[0], other)
     edit(other, lambda rows: rows["variant"].fill(b"nf4_dequant_bf16__none"))
     assert "no row in common" in refused(files[0], other)
+    for column, nothing in (("sample_count", 0), ("median_us", float("nan"))):
+        shutil.copy(files[0], other)
+        edit(other, lambda rows: rows[column].fill(nothing))
+        assert "no row has times in both" in refused(files[0], other)
+        assert "no row has times in both" in refused(other, files[0])
     other.write_bytes(files[0].read_bytes()[:5000])
     assert "other.h5" in refused(files[0], other)
     newer = tmp_path / "newer.h5"

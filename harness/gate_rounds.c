@@ -30,14 +30,18 @@ static enum status no_memory(void)
 
 /* ---- rows ---- */
 
+/* Whether both are of one variant on one problem: what was verified of one holds for the other. */
+static bool verified_with(const struct gate_case *a, const struct gate_case *b)
+{
+    return a->threads == b->threads && strcmp(a->variant, b->variant) == 0 &&
+           strcmp(a->case_text, b->case_text) == 0;
+}
+
 static struct gate_case *find_case(const struct gate_sides *s, const struct gate_case *like)
 {
-    for (size_t i = 0; i < s->row_count; i++) {
-        struct gate_case *c = &s->rows[i];
-        if (c->regime == like->regime && c->threads == like->threads &&
-            strcmp(c->variant, like->variant) == 0 && strcmp(c->case_text, like->case_text) == 0)
-            return c;
-    }
+    for (size_t i = 0; i < s->row_count; i++)
+        if (s->rows[i].regime == like->regime && verified_with(&s->rows[i], like))
+            return &s->rows[i];
     return NULL;
 }
 
@@ -63,7 +67,8 @@ static enum status add_case(struct gate_sides *s, const struct plan_group *g, co
             c.reason, sizeof c.reason,
             "the baseline has this variant and the candidate has not: its contract, its name, or what it "
             "takes has changed");
-    } else {
+    } else if (!c.skip[0]) {
+        c.unpaired = true;
         snprintf(c.skip, sizeof c.skip, "new: the baseline has no such variant");
     }
     struct gate_case *grown = realloc(s->rows, (s->row_count + 1) * sizeof *grown);
@@ -296,12 +301,6 @@ static enum status run_job(struct job *j, size_t round)
 
 /* ---- verifying and timing ---- */
 
-static bool verified_with(const struct gate_case *a, const struct gate_case *b)
-{
-    return a->threads == b->threads && strcmp(a->variant, b->variant) == 0 &&
-           strcmp(a->case_text, b->case_text) == 0;
-}
-
 enum status gate_verify(struct gate_sides *s)
 {
     struct job j = {.sides = s, .rows = calloc(s->row_count + 1, sizeof *j.rows), .verify = true};
@@ -310,8 +309,8 @@ enum status gate_verify(struct gate_sides *s)
     for (size_t i = 0; i < s->row_count && status == STATUS_OK; i++) {
         const struct gate_case *c = &s->rows[i];
         first[i] = i;
-        /* A variant that the baseline lacks is compared with nothing, and must be right all the same. */
-        if (c->verdict != VERDICT_NONE || (c->skip[0] && strncmp(c->skip, "new:", 4) != 0))
+        /* One that is unpaired must be right all the same. */
+        if (c->verdict != VERDICT_NONE || (c->skip[0] && !c->unpaired))
             continue;
         for (size_t r = 0; r < j.count && first[i] == i; r++)
             if (verified_with(c, &s->rows[j.rows[r]]))

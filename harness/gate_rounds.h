@@ -28,6 +28,7 @@ struct gate_case {
     unsigned threads;
     char repro[1024]; /* of gate_compare(): a command that shows it again */
     char skip[256];   /* why it is not compared, or "" */
+    bool unpaired;    /* it can run, and the baseline has no such variant: verified, not compared */
     /* of gate_verify(): */
     enum verdict verdict;
     char reason[256]; /* and of a fault while it was timed: then the verdict is not VERDICT_PASS */

@@ -134,6 +134,15 @@ def test_a_new_variant_is_verified_and_not_compared(nf4bench, side, two, tmp_pat
     nf4bench("gate", two, "--baseline", side("LACKS"), "--candidate", side("WRONG"), "--rounds", 3, code=1)
 
 
+def test_a_new_variant_that_cannot_run_here_is_not_called(nf4bench, side, suite, tmp_path):
+    path = tmp_path / "gate.json"
+    three = suite(SUITE.replace('"nf4_dequant_f32__scalar_two"', '"nf4_dequant_f32__scalar_two", "*_three"'))
+    nf4bench("gate", three, "--baseline", side(), "--candidate", side("THIRD"), "--rounds", 3, "--allow-inconclusive",
+             "--json", path)
+    row = rows_of(path)[0]["three"]
+    assert row["outcome"] == "SKIPPED" and "multiples of 7" in row["reason"]
+
+
 def test_what_a_library_prints_disturbs_nothing(nf4bench, side, two):
     nf4bench("gate", two, "--baseline", side("PRINTS"), "--candidate", side("PRINTS"), "--rounds", 3, "--allow-inconclusive")
 

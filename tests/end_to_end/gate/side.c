@@ -1,7 +1,7 @@
 /*
  * side.c: a small library of kernels for the tests of `nf4bench gate`. Compiled once for each kind of side,
  * with -DSLOWER=SHARE or one of -DWRONG, -DLACKS, -DCRASHES, -DCRASHES_LATE, -DHANGS, -DPRINTS; with none of
- * them it is right. What it is wrong in, its second variant is.
+ * them it is right. What it is wrong in, its second variant is. -DTHIRD adds one that no test's shape fits.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,10 +64,21 @@ static void two(const struct dequant_args *a)
     (void)start;
 }
 
+#ifdef THIRD
+static void three(const struct dequant_args *a)
+{
+    (void)a;
+    abort(); /* it must not be called */
+}
+#endif
+
 static const struct nf4bench_variant variants[] = {
     {.name = "nf4_dequant_f32__scalar_one", .backend = NF4BENCH_CPU, .dequant = one},
 #ifndef LACKS
     {.name = "nf4_dequant_f32__scalar_two", .backend = NF4BENCH_CPU, .dequant = two},
+#endif
+#ifdef THIRD
+    {.name = "nf4_dequant_f32__scalar_three", .backend = NF4BENCH_CPU, .k_multiple = 7, .dequant = three},
 #endif
 };
 NF4BENCH_PLUGIN("side", variants)

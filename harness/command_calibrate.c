@@ -180,18 +180,6 @@ static enum gate_verdict judge_one(const struct measured *m, const struct calibr
     return gate_confirmed(first, rows[0].verdict);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static double quantile(double *values, size_t count, double p)
-{
-    qsort(values, count, sizeof *values, by_value);
-    return quantile_sorted(values, count, p);
-}
-
 /* The noise of a row without any difference. values: room for gates * set_rounds. */
 static void find_noise(const struct measured *m, size_t row, double *values, double *d,
                        struct calibration_row *out)

@@ -119,6 +119,12 @@ static bool is_bimodal(const double *sorted, size_t count, double median)
            (double)in_valley <= valley_share * (double)count;
 }
 
+double quantile(double *values, size_t count, double p)
+{
+    qsort(values, count, sizeof *values, compare_doubles);
+    return quantile_sorted(values, count, p);
+}
+
 void summarize(const double *samples, size_t count, double *scratch, struct sample_summary *out)
 {
     *out = (struct sample_summary){count, NAN, NAN, NAN, NAN, NAN, NAN, {NAN, NAN}, NAN, false};

@@ -26,6 +26,8 @@ struct sample_summary {
 /* p in [0,1], linear interpolation between order statistics (type 7 of Hyndman and Fan, the default of R and
  * NumPy). `sorted` ascending; NAN when count is 0. */
 double quantile_sorted(const double *sorted, size_t count, double p);
+/* The same of values in any order, which it sorts in place. */
+double quantile(double *values, size_t count, double p);
 /* The largest rank r (from 1) for which the r-th smallest and the r-th largest of `count` samples enclose the
  * median of their distribution with a chance of at least 95 %: exact, by Binomial(count, 1/2). 0 when there
  * is none (count < 6). */

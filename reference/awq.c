@@ -5,11 +5,6 @@ static const unsigned order[8] = {0, 2, 4, 6, 1, 3, 5, 7};
 /* And the nibble that holds column j. */
 static const unsigned place[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 
-static unsigned nibble(uint32_t word, size_t i)
-{
-    return word >> (4 * i) & 15;
-}
-
 static bool zeros_fit(const struct grouped_int4 *w)
 {
     for (size_t i = 0; i < w->n * int4_group_count(w->k, w->group); i++)
@@ -53,9 +48,9 @@ void awq_gemm_unpack(const struct awq_tensors *t, struct grouped_int4 *w)
     const size_t groups = int4_group_count(w->k, w->group), across = w->n / 8;
     for (size_t n = 0; n < w->n; n++) {
         for (size_t k = 0; k < w->k; k++)
-            w->q[n * w->k + k] = (uint8_t)nibble(t->qweight[k * across + n / 8], place[n % 8]);
+            w->q[n * w->k + k] = (uint8_t)int4_nibble(t->qweight[k * across + n / 8], place[n % 8]);
         for (size_t g = 0; g < groups; g++) {
-            w->zero[n * groups + g] = (uint8_t)nibble(t->qzeros[g * across + n / 8], place[n % 8]);
+            w->zero[n * groups + g] = (uint8_t)int4_nibble(t->qzeros[g * across + n / 8], place[n % 8]);
             w->scale[n * groups + g] = t->scales[g * w->n + n];
         }
     }
@@ -102,9 +97,9 @@ void awq_gemv_unpack(const struct awq_tensors *t, struct grouped_int4 *w)
     const size_t groups = int4_group_count(w->k, w->group), width = awq_gemv_width(w->k, w->group);
     for (size_t n = 0; n < w->n; n++) {
         for (size_t k = 0; k < w->k; k++)
-            w->q[n * w->k + k] = (uint8_t)nibble(t->qweight[n * (w->k / 8) + k / 8], k % 8);
+            w->q[n * w->k + k] = (uint8_t)int4_nibble(t->qweight[n * (w->k / 8) + k / 8], k % 8);
         for (size_t g = 0; g < groups; g++) {
-            w->zero[n * groups + g] = (uint8_t)nibble(t->qzeros[n * width + g / 8], g % 8);
+            w->zero[n * groups + g] = (uint8_t)int4_nibble(t->qzeros[n * width + g / 8], g % 8);
             w->scale[n * groups + g] = t->scales[n * 8 * width + g];
         }
     }

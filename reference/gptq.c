@@ -5,11 +5,6 @@ bool gptq_fits(size_t n, size_t k)
     return n % 8 == 0 && k % 8 == 0;
 }
 
-static unsigned nibble(uint32_t word, size_t i)
-{
-    return word >> (4 * i) & 15;
-}
-
 bool gptq_pack(const struct grouped_int4 *w, enum gptq_version version, const struct gptq_tensors *out)
 {
     const size_t groups = int4_group_count(w->k, w->group);
@@ -45,11 +40,11 @@ void gptq_unpack(const struct gptq_tensors *t, enum gptq_version version, struct
     const size_t groups = int4_group_count(w->k, w->group);
     for (size_t n = 0; n < w->n; n++)
         for (size_t k = 0; k < w->k; k++)
-            w->q[n * w->k + k] = (uint8_t)nibble(t->qweight[k / 8 * w->n + n], k % 8);
+            w->q[n * w->k + k] = (uint8_t)int4_nibble(t->qweight[k / 8 * w->n + n], k % 8);
     for (size_t n = 0; n < w->n; n++)
         for (size_t g = 0; g < groups; g++) {
-            w->zero[n * groups + g] =
-                (uint8_t)(nibble(t->qzeros[g * (w->n / 8) + n / 8], n % 8) + (version == GPTQ_V1 ? 1 : 0));
+            w->zero[n * groups + g] = (uint8_t)(int4_nibble(t->qzeros[g * (w->n / 8) + n / 8], n % 8) +
+                                                (version == GPTQ_V1 ? 1 : 0));
             w->scale[n * groups + g] = t->scales[g * w->n + n];
         }
 }

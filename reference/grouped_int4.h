@@ -29,6 +29,12 @@ struct grouped_int4 {
     const uint32_t *group_of; /* [k], each below groups (act-order); NULL: k / group */
 };
 
+/* Nibble i of a word, the least significant first: all these layouts count so. */
+static inline unsigned int4_nibble(uint32_t word, size_t i)
+{
+    return word >> (4 * i) & 15;
+}
+
 size_t int4_group_count(size_t k, size_t group); /* ceil */
 size_t int4_group_of(const struct grouped_int4 *w, size_t k);
 float int4_value(const struct grouped_int4 *w, size_t n, size_t k);

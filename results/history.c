@@ -92,12 +92,7 @@ static bool same_row(const struct record *a, const struct record *b)
            strcmp(a->device, b->device) == 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
+/* values: room for the times of all files, twice. */
 static void judge_row(const struct history *h, const struct record *r, double *values, char *reason,
                       struct gate_report_row *out)
 {
@@ -127,14 +122,11 @@ static void judge_row(const struct history *h, const struct record *r, double *v
         snprintf(reason, HISTORY_REASON_MAX, "%zu earlier times; %d are needed", count, HISTORY_LEAST);
         return;
     }
-    qsort(values, count, sizeof *values, by_value);
-    const double middle = quantile_sorted(values, count, 0.5);
-    for (size_t i = 0; i < count; i++)
-        values[i] = fabs(values[i] - middle);
-    qsort(values, count, sizeof *values, by_value);
-    const double deviation = fmax(1.4826 * quantile_sorted(values, count, 0.5), least_deviation);
-    const double d = log(r->median_us) - middle, z = d / deviation;
-    out->base_us = exp(middle);
+    struct sample_summary earlier;
+    summarize(values, count, values + h->count, &earlier);
+    const double deviation = fmax(1.4826 * earlier.mad, least_deviation);
+    const double d = log(r->median_us) - earlier.median, z = d / deviation;
+    out->base_us = exp(earlier.median);
     out->first = (struct gate_estimate){.rounds = count,
                                         .ratio = exp(d),
                                         .lo = exp(d - 1.96 * deviation),
@@ -149,7 +141,7 @@ static void judge_row(const struct history *h, const struct record *r, double *v
 
 enum status history_judge(struct history *h, struct gate_report_row **rows)
 {
-    double *values = calloc(h->count + 1, sizeof *values);
+    double *values = calloc(2 * h->count + 1, sizeof *values);
     struct gate_report_row *list = calloc(h->row_count + 1, sizeof *list);
     h->reasons = calloc(h->row_count + 1, HISTORY_REASON_MAX);
     enum status s =

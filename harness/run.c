@@ -149,6 +149,7 @@ static void set_problem(struct record *r, const struct runner *run, size_t group
 static void set_kernel(struct record *r, const struct kernel *k)
 {
     SET_TEXT(r->variant, k->name);
+    SET_TEXT(r->format, k->blas == BLAS_DENSE ? "dense" : format_word(k->contract.format));
     SET_TEXT(r->arch, k->arch);
     SET_TEXT(r->layout, k->blas == BLAS_DENSE                    ? "dense"
                         : k->prepare || kernel_takes_repacked(k) ? "repacked"

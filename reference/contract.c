@@ -252,6 +252,11 @@ bool op_is_repack(enum op op)
     return op == OP_REPACK || op == OP_UNREPACK;
 }
 
+const char *format_word(enum format f)
+{
+    return word_of(offsetof(struct contract, format), f);
+}
+
 const char *op_word(enum op op)
 {
     return word_of(offsetof(struct contract, op), op);

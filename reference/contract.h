@@ -54,6 +54,7 @@ const char *contract_invalid(const struct contract *c);
 
 bool contract_equal(const struct contract *a, const struct contract *b);
 
+const char *format_word(enum format f);
 const char *op_word(enum op op);
 bool op_parse(const char *word, enum op *out);
 bool op_is_product(enum op op);                /* gemm, gemmdx */

@@ -25,7 +25,7 @@ static void add(struct buffer_list *list, const char *name, const struct buffer 
 }
 
 /* All that a kernel may touch, under the names of kernel.h. */
-static void list_buffers(const struct operands *o, size_t i, struct buffer_list *list)
+static void list_buffers(const struct operands *o, size_t i, enum layout layout, struct buffer_list *list)
 {
     const struct operand_set *set = &o->sets[i];
     bool product = op_is_product(o->problem.op);
@@ -34,13 +34,15 @@ static void list_buffers(const struct operands *o, size_t i, struct buffer_list 
     add(list, "absmax_code", &set->absmax_code, false, 1);
     add(list, "nested_absmax", &set->nested_absmax, false, 4);
     add(list, "nested_map", &o->nested_map, false, 4);
+    add(list, "scale", &set->scale, false, 2);
+    add(list, "zero", &set->zero, false, 1);
     if (product) {
         add(list, "x", &set->x, false, dtype_size(o->problem.out));
         if (o->problem.bias)
             add(list, "bias", &set->bias, false, dtype_size(o->problem.out));
         add(list, "workspace", &o->workspace, true, 1);
     }
-    add(list, product ? "prepared" : "repacked", &set->repacked, false, 1);
+    add(list, o->problem.op == OP_UNREPACK ? "repacked" : "prepared", &set->stored[layout], false, 1);
     add(list, product ? "y" : "out", &set->out, true, dtype_size(o->problem.out));
 }
 
@@ -85,11 +87,12 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
         .memory = buffer_shared_generation(),
         .tensor_core = k->contract.accumulation == ACC_MMA80 ? SIMT_TENSOR_CORE_80 : SIMT_TENSOR_CORE_90};
     struct buffer_list list = {.count = 0};
-    list_buffers(o, i, &list);
+    const enum layout layout = k->contract.op == OP_UNREPACK ? LAYOUT_FRAGMENTS : kernel_layout(k);
+    list_buffers(o, i, layout, &list);
     const struct entry *entry = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST];
     static struct simt_result result; /* large */
     union kernel_args args;
-    size_t size = operands_args(o, i, kernel_takes_repacked(k), &args);
+    size_t size = operands_args(o, i, layout, &args);
     bool ok = launch_all(d, entry, &args, size, &list, &options, &result);
     if (!ok) {
         struct device same = *d;
@@ -110,14 +113,15 @@ static bool call_simt(const struct operands *o, size_t i, const struct kernel *k
 void call_cpu(const struct operands *o, size_t i, const struct kernel *k, const void *prepared)
 {
     if (k->contract.op == OP_DEQUANT) {
-        struct dequant_args args = operands_dequant_args(o, i);
+        struct dequant_args args = operands_dequant_args(o, i, kernel_layout(k));
         if (k->dequant_rows)
             k->dequant_rows(&args, o->problem.n, o->problem.k);
         else
             k->dequant(&args);
     } else {
-        struct gemm_args args = operands_gemm_args(o, i);
-        args.prepared = prepared;
+        struct gemm_args args = operands_gemm_args(o, i, kernel_layout(k));
+        if (prepared)
+            args.prepared = prepared;
         k->gemm(&args);
     }
 }

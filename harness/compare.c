@@ -124,15 +124,21 @@ void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char
              (double)bits_value(t, want), digits, got, (double)bits_value(t, got));
 }
 
-void describe_weight(const struct contract *c, const struct nf4_tensor *w, size_t columns, size_t element,
+void describe_weight(const struct contract *c, const struct quantized *w, size_t columns, size_t element,
                      char *text, size_t size)
 {
-    size_t block = element / w->blocksize;
-    unsigned code = nf4_code_at(w->packed, element);
-    float absmax = nf4_absmax_at(w, block, c->nested);
-    snprintf(
-        text, size,
-        "weight row %zu column %zu: block %zu, byte %zu, %s nibble, code %u (%.9g), absmax %.9g (0x%08x)",
-        element / columns, element % columns, block, element / 2, element % 2 ? "low" : "high", code,
-        (double)nf4_value(code), (double)absmax, f32_bits(absmax));
+    const size_t block = quantized_block_of(w, element), bits = format_code_bits(w->format, c->out);
+    const struct quantized_block b = quantized_block_at(w, block, c->nested);
+    const uint32_t code = quantized_code_at(c, w, element);
+    const char *scale = w->format == FORMAT_NF4 ? "absmax" : "scale";
+    char zero[32] = "", byte[48];
+    snprintf(byte, sizeof byte, "byte %zu%s", element * bits / 8,
+             bits != 4     ? ""
+             : element % 2 ? ", low nibble"
+                           : ", high nibble");
+    if (w->format == FORMAT_INT4)
+        snprintf(zero, sizeof zero, ", zero point %g", (double)b.zero);
+    snprintf(text, size, "weight row %zu column %zu: block %zu, %s, code %u (%.9g), %s %.9g (0x%08x)%s",
+             element / columns, element % columns, block, byte, code,
+             (double)quantized_decode(c, code, b.zero), scale, (double)b.scale, f32_bits(b.scale), zero);
 }

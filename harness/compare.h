@@ -10,7 +10,7 @@
 
 #include "harness/problem.h"
 #include "reference/contract.h"
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 
 /* Upper ends of the histogram's classes of ULP distance; the last one holds the rest. */
 enum { ULP_CLASSES = 7 };
@@ -50,6 +50,6 @@ bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b); /* same bits, or bo
 /* One line: "element 17: expected 0x3f80 (1), got 0x0000 (0)". */
 void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char *text, size_t size);
 /* One line about where a weight lies: row, column, block, byte, nibble, code, absmax. */
-void describe_weight(const struct contract *c, const struct nf4_tensor *w, size_t columns, size_t element,
+void describe_weight(const struct contract *c, const struct quantized *w, size_t columns, size_t element,
                      char *text, size_t size);
 #endif

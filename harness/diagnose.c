@@ -42,29 +42,22 @@ static bool all_flushed(const struct comparison *c, enum dtype t)
 
 /* ---- weights ---- */
 
-/* The code and the scale that an output would be made of. */
-struct ingredients {
-    unsigned code;
-    float absmax;
-};
-
-static float absmax_of(const struct diagnose_weights *d, size_t block, enum nested how)
+static struct quantized_block block_at(const struct diagnose_weights *d, size_t block, enum nested how)
 {
-    size_t blocks = nf4_block_count(d->w->count, d->w->blocksize);
-    return block < blocks ? nf4_absmax_at(d->w, block, how) : NAN;
+    const size_t blocks = nf4_block_count(d->w->count, d->w->blocksize);
+    return block < blocks ? quantized_block_at(d->w, block, how) : (struct quantized_block){NAN, 0};
 }
 
-static unsigned code_of(const struct diagnose_weights *d, size_t element)
+static uint32_t code_of(const struct diagnose_weights *d, size_t element)
 {
-    return element < d->w->count ? nf4_code_at(d->w->packed, element) : 7;
+    return element < d->w->count ? quantized_code_at(d->contract, d->w, element) : 7;
 }
 
 /* The output's bits. */
-static uint32_t bits_of(const struct diagnose_weights *d, const struct contract *c, struct ingredients i,
-                        size_t index)
+static uint32_t bits_of(const struct diagnose_weights *d, const struct contract *c, uint32_t code,
+                        struct quantized_block b, size_t index)
 {
-    float v = d->bias ? one_hot_of(c, i.code, i.absmax, d->bias(d->context, index))
-                      : nf4_weight(c, i.code, i.absmax);
+    float v = d->bias ? one_hot_of(c, code, b, d->bias(d->context, index)) : quantized_weight(c, code, b);
     uint32_t store = 0;
     dtype_store(c->out, &store, 0, v);
     return dtype_load_bits(c->out, &store, 0);
@@ -83,70 +76,107 @@ static uint32_t bits_of(const struct diagnose_weights *d, const struct contract 
     X(other_decode, "the codebook is rounded to the output type first, or is not where it should be")        \
     X(other_recovery, "nested scales are recovered with one rounding for two, or two for one")               \
     X(without_offset, "nested scales lack their offset")                                                     \
+    X(zero_above, "zero points are one too large: each is what the zero point + 1 gives")                    \
+    X(zero_below, "zero points are one too small: version 1 of GPTQ stores them less 1")                     \
+    X(zero_ignored, "zero points ignored: each is what 8 gives")                                             \
+    X(groups_in_order, "g_idx ignored: each has the scale that it would have if groups were in order")       \
+    X(awq_order, "AWQ's order of columns ignored: each has the code of the column that its nibble's place "  \
+                 "counts")                                                                                   \
     X(through_f16, "rounded twice: each is rounded to fp16 on the way")
 
 /* Each: what the error would have written for `element` as output `index`. */
-#define HEAD(name)            static uint32_t name(const struct diagnose_weights *d, size_t element, size_t index)
-#define PLAIN(code_, absmax_) bits_of(d, d->contract, (struct ingredients){code_, absmax_}, index)
-#define BLOCK                 (element / d->w->blocksize)
-#define ABSMAX(block)         absmax_of(d, block, d->contract->nested)
+#define HEAD(name)           static uint32_t name(const struct diagnose_weights *d, size_t element, size_t index)
+#define PLAIN(code_, block_) bits_of(d, d->contract, code_, block_, index)
+#define PLACE                quantized_block_of(d->w, element)
+#define BLOCK(block)         block_at(d, block, d->contract->nested)
 
 HEAD(other_nibble)
 {
-    return PLAIN(code_of(d, element ^ 1), ABSMAX(BLOCK));
+    return PLAIN(code_of(d, element ^ 1), BLOCK(PLACE));
 }
 HEAD(next_block)
 {
-    return PLAIN(code_of(d, element), ABSMAX(BLOCK + 1));
+    return PLAIN(code_of(d, element), BLOCK(PLACE + 1));
 }
 HEAD(previous_block)
 {
-    return PLAIN(code_of(d, element), ABSMAX(BLOCK - 1));
+    return PLAIN(code_of(d, element), BLOCK(PLACE - 1));
 }
 HEAD(blocks_by_row)
 {
     size_t row = element / d->columns, column = element % d->columns, size = d->w->blocksize;
-    return PLAIN(code_of(d, element), ABSMAX(row * (d->columns / size) + column / size));
+    return PLAIN(code_of(d, element), BLOCK(row * (d->columns / size) + column / size));
 }
 HEAD(next_element)
 {
-    return PLAIN(code_of(d, element + 1), ABSMAX((element + 1) / d->w->blocksize));
+    return PLAIN(code_of(d, element + 1), BLOCK((element + 1) / d->w->blocksize));
 }
 HEAD(previous_element)
 {
-    return PLAIN(code_of(d, element - 1), ABSMAX((element - 1) / d->w->blocksize));
+    return PLAIN(code_of(d, element - 1), BLOCK((element - 1) / d->w->blocksize));
 }
 HEAD(unscaled)
 {
-    return PLAIN(code_of(d, element), 1.0f);
+    return PLAIN(code_of(d, element), ((struct quantized_block){1, BLOCK(PLACE).zero}));
 }
 HEAD(scaled_twice)
 {
-    float absmax = ABSMAX(BLOCK);
-    return PLAIN(code_of(d, element), absmax * absmax);
+    struct quantized_block b = BLOCK(PLACE);
+    b.scale *= b.scale;
+    return PLAIN(code_of(d, element), b);
 }
 HEAD(other_decode)
 {
     struct contract c = *d->contract;
     c.decode = c.decode == DECODE_OUT ? DECODE_F32 : DECODE_OUT;
-    return bits_of(d, &c, (struct ingredients){code_of(d, element), ABSMAX(BLOCK)}, index);
+    return bits_of(d, &c, code_of(d, element), BLOCK(PLACE), index);
 }
 HEAD(other_recovery)
 {
     enum nested other = d->contract->nested == NESTED_FUSED ? NESTED_TWOSTEP : NESTED_FUSED;
-    return PLAIN(code_of(d, element), absmax_of(d, BLOCK, other));
+    return PLAIN(code_of(d, element), block_at(d, PLACE, other));
 }
 HEAD(without_offset)
 {
-    struct nf4_tensor w = *d->w;
+    struct quantized w = *d->w;
     struct diagnose_weights same = *d;
     w.nested.offset = 0;
     same.w = &w;
-    return PLAIN(code_of(d, element), absmax_of(&same, BLOCK, d->contract->nested));
+    return PLAIN(code_of(d, element), block_at(&same, PLACE, d->contract->nested));
+}
+static uint32_t with_zero(const struct diagnose_weights *d, size_t element, size_t index, float zero)
+{
+    struct quantized_block b = BLOCK(PLACE);
+    b.zero = zero;
+    return PLAIN(code_of(d, element), b);
+}
+HEAD(zero_above)
+{
+    return with_zero(d, element, index, BLOCK(PLACE).zero + 1);
+}
+HEAD(zero_below)
+{
+    return with_zero(d, element, index, BLOCK(PLACE).zero - 1);
+}
+HEAD(zero_ignored)
+{
+    return with_zero(d, element, index, 8);
+}
+HEAD(groups_in_order)
+{
+    return PLAIN(code_of(d, element), BLOCK(element / d->w->blocksize));
+}
+HEAD(awq_order)
+{
+    static const size_t held[8] = {0, 2, 4, 6, 1, 3, 5, 7};
+    const size_t row = element / d->columns, other = row / 8 * 8 + held[row % 8];
+    return PLAIN(code_of(d, other * d->columns + element % d->columns), BLOCK(PLACE));
 }
 HEAD(through_f16)
 {
-    float v = nf4_value(code_of(d, element)) * ABSMAX(BLOCK);
+    const struct contract plain = {.format = d->contract->format, .op = OP_DEQUANT, .out = d->contract->out};
+    const struct quantized_block b = BLOCK(PLACE);
+    float v = quantized_decode(&plain, code_of(d, element), b.zero) * b.scale;
     uint32_t store = 0;
     (void)index;
     dtype_store(d->contract->out, &store, 0, f16_to_f32(f16_from_f32(v)));
@@ -158,7 +188,7 @@ static bool one_code(const struct comparison *c, const struct diagnose_weights *
 {
     if (c->kept_count < 4 || c->mismatches * 2 > c->compared)
         return false;
-    unsigned code = code_of(d, d->element(d->context, c->kept[0].index));
+    uint32_t code = code_of(d, d->element(d->context, c->kept[0].index));
     for (size_t i = 1; i < c->kept_count; i++)
         if (code_of(d, d->element(d->context, c->kept[i].index)) != code)
             return false;
@@ -178,13 +208,17 @@ const char *diagnose_weights(const struct comparison *c, const struct diagnose_w
     if (all_flushed(c, d->contract->out)) /* which a scale that is too small would give as well */
         return "";
     for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
-        bool nested_only = causes[i].predict == other_recovery || causes[i].predict == without_offset;
+        uint32_t (*predict)(const struct diagnose_weights *, size_t, size_t) = causes[i].predict;
+        const bool nested_only = predict == other_recovery || predict == without_offset;
+        const bool int4_only = predict == zero_above || predict == zero_below || predict == zero_ignored ||
+                               predict == groups_in_order || predict == awq_order;
         size_t held = 0;
-        if (nested_only && d->contract->nested == NESTED_NONE)
+        if ((nested_only && d->contract->nested == NESTED_NONE) ||
+            (int4_only && d->contract->format != FORMAT_INT4))
             continue;
         while (held < c->kept_count) {
             const struct mismatch *m = &c->kept[held];
-            uint32_t would = causes[i].predict(d, d->element(d->context, m->index), m->index);
+            uint32_t would = predict(d, d->element(d->context, m->index), m->index);
             /* NaN says nothing of where it came from: what was not written is NaN as well. */
             if (would != m->got || is_nan(d->contract->out, m->got))
                 break;

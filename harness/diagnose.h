@@ -10,12 +10,12 @@
 
 #include "harness/compare.h"
 #include "reference/contract.h"
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 
 /* Outputs each of which is one weight. */
 struct diagnose_weights {
     const struct contract *contract;
-    const struct nf4_tensor *w;
+    const struct quantized *w;
     size_t columns; /* of W */
     /* What output `index` shows: the weight's place, and what is added to it. */
     size_t (*element)(const void *context, size_t index);

@@ -49,13 +49,13 @@ enum {
     .code_hash = kernel_hashes[KERNEL_##fn].code, .entries = {&fn##__fast, &fn##__checked}
 
 static const struct kernel table[] = {
-#define KERNEL(fn, file, operation, arch_, out_, decode_, scale_, acc_, chains_, width_, splits_, nested_,   \
-               denormals_, m_max_, k_multiple_)                                                              \
+#define KERNEL(fn, file, operation, arch_, format_, out_, decode_, scale_, acc_, chains_, width_, splits_,   \
+               nested_, denormals_, m_max_, k_multiple_)                                                     \
     {.name = #fn,                                                                                            \
      .source = #file,                                                                                        \
      .source_hash = kernel_hashes[KERNEL_##fn].source,                                                       \
      .arch = #arch_,                                                                                         \
-     .contract = {.format = FORMAT_NF4,                                                                      \
+     .contract = {.format = FORMAT_##format_,                                                                \
                   .op = OP_##operation,                                                                      \
                   .out = DTYPE_##out_,                                                                       \
                   .decode = DECODE_##decode_,                                                                \
@@ -125,12 +125,10 @@ size_t kernel_room(void)
     return ADDED_MAX - added_count;
 }
 
-bool kernel_takes_repacked(const struct kernel *k)
+enum layout kernel_layout(const struct kernel *k)
 {
-    static const char knob[] = "_repacked";
     const char *knobs = k->peer ? NULL : strstr(k->name, "__");
-    const char *found = knobs ? strstr(knobs, knob) : NULL;
-    return found && (found[sizeof knob - 1] == '\0' || found[sizeof knob - 1] == '_');
+    return knobs ? layout_of_knobs(k->contract.format, knobs + 2) : LAYOUT_ROWS;
 }
 
 /* Before a GPU is known (sm 0): what holds for all of them. */
@@ -208,7 +206,7 @@ const char *kernel_unavailable(const struct kernel *k, const struct device *devi
 
 bool kernel_matches(const struct kernel *k, const struct problem *p)
 {
-    return k->contract.op == p->op && k->contract.out == p->out &&
+    return k->contract.format == p->format && k->contract.op == p->op && k->contract.out == p->out &&
            (k->contract.nested != NESTED_NONE) == p->nested;
 }
 
@@ -225,6 +223,10 @@ const char *kernel_inapplicable(const struct kernel *k, const struct problem *p,
         snprintf(reason, KERNEL_REASON_MAX, "takes k in multiples of the blocksize");
     else if (k->no_bias && p->bias)
         snprintf(reason, KERNEL_REASON_MAX, "has no bias");
+    else if (p->act_order && k->contract.scale == SCALE_BLOCK)
+        snprintf(reason, KERNEL_REASON_MAX, "scales by block, which act-order scatters");
+    else if (layout_inapplicable(kernel_layout(k), p))
+        snprintf(reason, KERNEL_REASON_MAX, "%s", layout_inapplicable(kernel_layout(k), p));
     else
         return NULL;
     return reason;

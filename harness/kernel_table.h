@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "harness/device.h"
+#include "harness/layout.h"
 #include "harness/problem.h"
 #include "harness/status.h"
 #include "kernels/device/entry.h"
@@ -91,9 +92,8 @@ size_t kernel_room(void); /* how many more can be added */
 /* From now on the table is `kernels`, which must stay, and nothing can be added; NULL: what it was. */
 void kernel_table_replace(const struct kernel *kernels, size_t count);
 
-/* True if k takes W repacked (kernels/kernel.h): its name has that knob. It is then in the layout track of
- * such variants, not in that of those that take a checkpoint's bytes. */
-bool kernel_takes_repacked(const struct kernel *k);
+/* In which bytes k takes W: by a knob of its name. A peer, whose name has none, by rows. */
+enum layout kernel_layout(const struct kernel *k);
 
 /* Whether k is for this kind of device, be it available there or not. */
 bool kernel_belongs(const struct kernel *k, const struct device *device);

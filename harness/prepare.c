@@ -7,17 +7,7 @@
 
 #include "harness/cpu.h"
 #include "harness/random.h"
-#include "harness/safetensors.h"
 #include "harness/watch.h"
-#include "harness/weights.h"
-#include "reference/int4.h"
-#include "reference/repack.h"
-
-enum {
-    /* Weights are made and quantized in pieces of this many, a multiple of 256 of the largest blocks, so that
-     * no dense copy of a large matrix is ever held. */
-    PIECE = 4096 * 256 * 4,
-};
 
 /* Each part of a set, as a table: where it is, how large for a problem. */
 struct part {
@@ -30,6 +20,9 @@ static const struct part parts[] = {
     {offsetof(struct operand_set, absmax), "absmax", true},
     {offsetof(struct operand_set, absmax_code), "absmax codes", true},
     {offsetof(struct operand_set, nested_absmax), "nested absmax", true},
+    {offsetof(struct operand_set, scale), "scales", true},
+    {offsetof(struct operand_set, zero), "zero points", true},
+    {offsetof(struct operand_set, group_of), "group indices", true},
     {offsetof(struct operand_set, x), "activations", true},
     {offsetof(struct operand_set, bias), "bias", true},
     {offsetof(struct operand_set, out), "output", false},
@@ -43,15 +36,18 @@ static struct buffer *part_of(const struct operand_set *set, size_t i)
 
 static void part_sizes(const struct problem *p, size_t size[PART_COUNT])
 {
-    size_t blocks = nf4_block_count(problem_weight_count(p), p->blocksize);
-    size_t element = dtype_size(p->out);
+    const size_t blocks = problem_block_count(p), element = dtype_size(p->out);
+    const bool nf4 = p->format == FORMAT_NF4, scaled = !nf4 && p->format != FORMAT_DENSE;
     size[0] = problem_packed_bytes(p);
-    size[1] = p->nested ? 0 : 4 * blocks;
+    size[1] = nf4 && !p->nested ? 4 * blocks : 0;
     size[2] = p->nested ? blocks : 0;
     size[3] = p->nested ? 4 * nested_group_count(blocks) : 0;
-    size[4] = element * problem_input_count(p);
-    size[5] = p->bias ? element * p->n : 0;
-    size[6] = element * problem_output_count(p);
+    size[4] = scaled ? 2 * blocks : 0;
+    size[5] = p->zeros ? blocks : 0;
+    size[6] = p->act_order ? 4 * p->k : 0;
+    size[7] = element * problem_input_count(p);
+    size[8] = p->bias ? element * p->n : 0;
+    size[9] = element * problem_output_count(p);
 }
 
 size_t operands_set_bytes(const struct problem *p)
@@ -110,168 +106,6 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
     return s;
 }
 
-/* Sums for weight_fit, accumulated over pieces. */
-struct fit_sums {
-    double signal, nf4_error, int4_error, nf4_max, int4_max;
-};
-
-static void fit_piece(struct fit_sums *sums, const float *dense, const struct nf4_tensor *piece,
-                      float *scratch)
-{
-    static const struct contract plain = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_F32};
-    for (int format = 0; format < 2; format++) {
-        if (format == 0)
-            nf4_dequantize(&plain, piece, scratch);
-        else
-            int4_absmax_roundtrip(dense, piece->count, piece->blocksize, scratch);
-        double error = 0, signal = 0, max = 0;
-#pragma omp parallel for reduction(+ : error, signal) reduction(max : max)
-        for (size_t i = 0; i < piece->count; i++) {
-            double d = (double)dense[i] - (double)scratch[i];
-            error += d * d;
-            signal += (double)dense[i] * (double)dense[i];
-            max = fabs(d) > max ? fabs(d) : max;
-        }
-        if (format == 0) {
-            sums->signal += signal;
-            sums->nf4_error += error;
-            sums->nf4_max = fmax(sums->nf4_max, max);
-        } else {
-            sums->int4_error += error;
-            sums->int4_max = fmax(sums->int4_max, max);
-        }
-    }
-}
-
-/* Dense weights in a file; NULL pointers stand for synthetic ones. */
-struct dense_source {
-    const struct safetensors *file;
-    const char *name;
-};
-
-static enum status read_piece(const struct operands *o, const struct dense_source *dense, size_t first,
-                              size_t length, float *piece)
-{
-    if (dense)
-        return weight_dense_part(dense->file, dense->name, first, length, piece);
-#pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < length; i++)
-        piece[i] = 0.02f * random_normal(o->problem.seed, RANDOM_WEIGHTS, first + i);
-    return STATUS_OK;
-}
-
-/* Quantizes w piece by piece into the first set; absmax goes to `absmax`. */
-static enum status quantize_weights(struct operands *o, const struct dense_source *dense, float *absmax)
-{
-    const struct problem *p = &o->problem;
-    size_t count = problem_weight_count(p);
-    size_t longest = count < PIECE ? count : PIECE;
-    float *piece = malloc(longest * sizeof *piece),
-          *scratch = dense ? malloc(longest * sizeof *scratch) : NULL;
-    enum status s = STATUS_OK;
-    struct fit_sums sums = {0};
-    if (!piece || (dense && !scratch))
-        s = status_fail(STATUS_MEMORY, "weights: out of memory");
-    for (size_t first = 0; s == STATUS_OK && first < count; first += PIECE) {
-        size_t length = count - first < PIECE ? count - first : PIECE;
-        uint8_t *packed = (uint8_t *)o->sets[0].packed.data + first / 2;
-        float *scales = absmax + first / p->blocksize;
-        s = read_piece(o, dense, first, length, piece);
-        if (s != STATUS_OK)
-            break;
-        nf4_quantize(piece, length, p->blocksize, packed, scales);
-        if (dense) {
-            struct nf4_tensor t = {
-                .count = length, .blocksize = p->blocksize, .packed = packed, .absmax = scales};
-            fit_piece(&sums, piece, &t, scratch);
-        }
-    }
-    if (dense && s == STATUS_OK)
-        o->fit = (struct weight_fit){.sqnr_db = 10 * log10(sums.signal / sums.nf4_error),
-                                     .max_abs_error = sums.nf4_max,
-                                     .int4_sqnr_db = 10 * log10(sums.signal / sums.int4_error),
-                                     .int4_max_abs_error = sums.int4_max};
-    free(piece);
-    free(scratch);
-    return s;
-}
-
-/* Quantizes (dense, or synthetic where it is NULL) and, for a nested problem, quantizes the scales. */
-static enum status make_weights(struct operands *o, const struct dense_source *dense)
-{
-    const struct problem *p = &o->problem;
-    struct operand_set *set = &o->sets[0];
-    if (!p->nested)
-        return quantize_weights(o, dense, set->absmax.data);
-    size_t blocks = nf4_block_count(problem_weight_count(p), p->blocksize);
-    float *absmax = malloc(blocks * sizeof *absmax);
-    if (!absmax)
-        return status_fail(STATUS_MEMORY, "absmax: out of memory");
-    enum status s = quantize_weights(o, dense, absmax);
-    if (s == STATUS_OK)
-        o->nested_offset = nested_quantize(absmax, blocks, o->nested_map.data, set->absmax_code.data,
-                                           set->nested_absmax.data);
-    free(absmax);
-    return s;
-}
-
-/* Copies a stored tensor; sizes were checked by weight_checkpoint against its own shape, here against ours.
- */
-static enum status copy_checkpoint(struct operands *o, const struct nf4_tensor *t)
-{
-    const struct problem *p = &o->problem;
-    struct operand_set *set = &o->sets[0];
-    if (t->count != problem_weight_count(p) || t->blocksize != p->blocksize ||
-        (t->absmax == NULL) != p->nested)
-        return status_fail(STATUS_INPUT,
-                           "%s: the tensor is not the %zu x %zu, blocksize %zu%s that was asked for",
-                           p->weights, p->n, p->k, p->blocksize, p->nested ? ", nested" : "");
-    memcpy(set->packed.data, t->packed, set->packed.size);
-    if (p->nested) {
-        memcpy(set->absmax_code.data, t->nested.codes, set->absmax_code.size);
-        memcpy(set->nested_absmax.data, t->nested.nested_absmax, set->nested_absmax.size);
-        memcpy(o->nested_map.data, t->nested.map, o->nested_map.size);
-        o->nested_offset = t->nested.offset;
-    } else {
-        memcpy(set->absmax.data, t->absmax, set->absmax.size);
-    }
-    return STATUS_OK;
-}
-
-static enum status load_weights(struct operands *o)
-{
-    const struct problem *p = &o->problem;
-    char path[WEIGHTS_TEXT_MAX];
-    snprintf(path, sizeof path, "%s", p->weights);
-    /* The tensor's name is what follows the last colon: tensor names have none, paths may. */
-    char *colon = strrchr(path, ':');
-    if (!colon)
-        return status_fail(STATUS_USAGE, "weights=%s: neither 'normal' nor FILE:TENSOR", p->weights);
-    *colon = '\0';
-    const char *name = colon + 1;
-    struct safetensors file;
-    enum status s = safetensors_open(path, &file);
-    if (s != STATUS_OK)
-        return s;
-    if (p->checkpoint) {
-        struct nf4_tensor t;
-        void *owned = NULL;
-        s = weight_checkpoint(&file, name, &t, &owned);
-        if (s == STATUS_OK)
-            s = copy_checkpoint(o, &t);
-        free(owned);
-    } else {
-        const struct safetensor *tensor = safetensors_find(&file, name);
-        if (tensor && tensor->count != problem_weight_count(p))
-            s = status_fail(STATUS_INPUT, "%s: the tensor has %zu elements, not %zu x %zu", p->weights,
-                            tensor->count, p->n, p->k);
-        else
-            s = make_weights(o, &(struct dense_source){&file, name});
-    }
-    safetensors_release(&file);
-    return s;
-}
-
 static void fill_normal(struct buffer *b, enum dtype t, float scale, uint64_t seed, enum random_stream stream)
 {
     size_t count = b->size / dtype_size(t);
@@ -294,8 +128,9 @@ void operands_rehash(struct operands *o)
     for (size_t c = 0; c < o->copies; c++) {
         struct operand_set *set = &o->sets[c];
         set->input_hash = hash_inputs(set);
-        if (set->repacked.data)
-            set->repacked_hash = bytes_hash(set->repacked.data, set->repacked.size);
+        for (size_t l = 0; l < LAYOUT_COUNT; l++)
+            if (set->stored[l].data)
+                set->stored_hash[l] = bytes_hash(set->stored[l].data, set->stored[l].size);
     }
 }
 
@@ -303,7 +138,7 @@ enum status operands_init(const struct problem *p, size_t copies, struct device 
 {
     enum status s = allocate(p, copies, device, out);
     if (s == STATUS_OK)
-        s = strcmp(p->weights, "normal") == 0 ? make_weights(out, NULL) : load_weights(out);
+        s = operands_make_weights(out);
     if (s != STATUS_OK) {
         operands_release(out);
         return s;
@@ -334,7 +169,8 @@ void operands_release(struct operands *o)
     for (size_t c = 0; o->sets && c < o->copies; c++) {
         for (size_t i = 0; i < PART_COUNT; i++)
             buffer_release(part_of(&o->sets[c], i));
-        buffer_release(&o->sets[c].repacked);
+        for (size_t l = 0; l < LAYOUT_COUNT; l++)
+            buffer_release(&o->sets[c].stored[l]);
     }
     free(o->sets);
     buffer_release(&o->nested_map);
@@ -345,64 +181,86 @@ void operands_release(struct operands *o)
 
 void operands_buffers(const struct operands *o, size_t i, struct buffer *list[OPERAND_BUFFERS])
 {
-    _Static_assert((int)PART_COUNT == OPERAND_OUT + 1 && (int)PART_COUNT == OPERAND_REPACKED,
-                   "the output is the last part, and the repacked codes follow the parts");
+    _Static_assert((int)PART_COUNT == OPERAND_OUT + 1 && (int)PART_COUNT == OPERAND_STORED,
+                   "the output is the last part, and the layouts follow the parts");
     for (size_t j = 0; j < PART_COUNT; j++)
         list[j] = part_of(&o->sets[i], j);
-    list[OPERAND_REPACKED] = &o->sets[i].repacked;
+    for (size_t l = 0; l < LAYOUT_COUNT; l++)
+        list[OPERAND_STORED + l] = &o->sets[i].stored[l];
     list[OPERAND_MAP] = (struct buffer *)&o->nested_map;
     list[OPERAND_WORKSPACE] = (struct buffer *)&o->workspace;
 }
 
-struct nf4_tensor operands_tensor(const struct operands *o, size_t i)
+static void *part_data(const struct buffer *b)
+{
+    return b->size ? b->data : NULL;
+}
+
+struct quantized operands_tensor(const struct operands *o, size_t i)
 {
     const struct operand_set *set = &o->sets[i];
-    struct nf4_tensor t = {.count = problem_weight_count(&o->problem),
-                           .blocksize = o->problem.blocksize,
-                           .packed = set->packed.data};
+    struct quantized t = {.format = o->problem.format,
+                          .count = problem_weight_count(&o->problem),
+                          .columns = o->problem.k,
+                          .blocksize = o->problem.blocksize,
+                          .packed = set->packed.data,
+                          .absmax = part_data(&set->absmax),
+                          .scale = part_data(&set->scale),
+                          .zero = part_data(&set->zero),
+                          .group_of = part_data(&set->group_of)};
     if (o->problem.nested)
         t.nested = (struct nested_absmax){.codes = set->absmax_code.data,
                                           .nested_absmax = set->nested_absmax.data,
                                           .map = o->nested_map.data,
                                           .offset = o->nested_offset};
-    else
-        t.absmax = set->absmax.data;
     return t;
 }
 
-static struct nf4_weights kernel_weights(const struct operands *o, size_t i)
+static struct weights kernel_weights(const struct operands *o, size_t i, enum layout layout)
 {
     const struct operand_set *set = &o->sets[i];
-    struct nf4_weights w = {.packed = set->packed.data, .blocksize = o->problem.blocksize};
+    struct weights w = {.packed = set->packed.data,
+                        .absmax = part_data(&set->absmax),
+                        .scale = part_data(&set->scale),
+                        .zero = part_data(&set->zero),
+                        .blocksize = o->problem.blocksize};
     if (o->problem.nested) {
         w.absmax_code = set->absmax_code.data;
         w.nested_absmax = set->nested_absmax.data;
         w.nested_map = o->nested_map.data;
         w.nested_offset = o->nested_offset;
-    } else {
-        w.absmax = set->absmax.data;
+    }
+    if (layout != LAYOUT_ROWS)
+        w.packed = NULL;
+    if (layout != LAYOUT_ROWS && layout != LAYOUT_FRAGMENTS) {
+        w.scale = NULL;
+        w.zero = NULL;
     }
     return w;
 }
 
-struct gemm_args operands_gemm_args(const struct operands *o, size_t i)
+struct gemm_args operands_gemm_args(const struct operands *o, size_t i, enum layout layout)
 {
     const struct operand_set *set = &o->sets[i];
     return (struct gemm_args){.m = o->problem.m,
                               .n = o->problem.n,
                               .k = o->problem.k,
-                              .w = kernel_weights(o, i),
+                              .w = kernel_weights(o, i, layout),
                               .x = set->x.data,
                               .bias = o->problem.bias ? set->bias.data : NULL,
                               .y = set->out.data,
                               .workspace = o->workspace.data,
-                              .prepared = set->repacked.data};
+                              .prepared = set->stored[layout].data};
 }
 
-struct dequant_args operands_dequant_args(const struct operands *o, size_t i)
+struct dequant_args operands_dequant_args(const struct operands *o, size_t i, enum layout layout)
 {
-    return (struct dequant_args){
-        .count = problem_weight_count(&o->problem), .w = kernel_weights(o, i), .out = o->sets[i].out.data};
+    return (struct dequant_args){.count = problem_weight_count(&o->problem),
+                                 .w = kernel_weights(o, i, layout),
+                                 .out = o->sets[i].out.data,
+                                 .n = o->problem.n,
+                                 .k = o->problem.k,
+                                 .prepared = o->sets[i].stored[layout].data};
 }
 
 struct repack_args operands_repack_args(const struct operands *o, size_t i)
@@ -411,51 +269,52 @@ struct repack_args operands_repack_args(const struct operands *o, size_t i)
     return (struct repack_args){
         .n = o->problem.n,
         .k = o->problem.k,
-        .from = o->problem.op == OP_REPACK ? set->packed.data : set->repacked.data,
+        .from = o->problem.op == OP_REPACK ? set->packed.data : set->stored[LAYOUT_FRAGMENTS].data,
         .to = set->out.data,
     };
 }
 
-size_t operands_args(const struct operands *o, size_t i, bool repacked, union kernel_args *out)
+size_t operands_args(const struct operands *o, size_t i, enum layout layout, union kernel_args *out)
 {
     switch (o->problem.op) {
     case OP_DEQUANT:
-        out->dequant = operands_dequant_args(o, i);
+        out->dequant = operands_dequant_args(o, i, layout);
         return sizeof out->dequant;
     case OP_REPACK:
     case OP_UNREPACK:
         out->repack = operands_repack_args(o, i);
         return sizeof out->repack;
     default:
-        out->gemm = operands_gemm_args(o, i);
-        if (repacked)
-            out->gemm.w.packed = NULL;
+        out->gemm = operands_gemm_args(o, i, layout);
         return sizeof out->gemm;
     }
 }
 
-static enum status repack_set(const struct operands *o, size_t i)
+static enum status store_set(const struct operands *o, size_t i, enum layout layout)
 {
-    struct operand_set *set = &o->sets[i];
-    const size_t n = o->problem.n, k = o->problem.k;
-    if (!set->repacked.data) {
-        enum status s = init_buffer(o->device, &set->repacked, nf4_repacked_bytes(n, k), "repacked weights");
+    struct buffer *b = &o->sets[i].stored[layout];
+    const struct quantized w = operands_tensor(o, i);
+    if (!b->data) {
+        enum status s =
+            init_buffer(o->device, b, layout_bytes(layout, &o->problem), "weights in another layout");
         if (s != STATUS_OK)
             return s;
     }
-    nf4_repack(set->packed.data, n, k, set->repacked.data);
-    set->repacked_hash = bytes_hash(set->repacked.data, set->repacked.size);
+    if (!layout_make(layout, &o->problem, &w, b->data))
+        return status_fail(STATUS_MEMORY, "weights in another layout: out of memory");
+    o->sets[i].stored_hash[layout] = bytes_hash(b->data, b->size);
     return STATUS_OK;
 }
 
 enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k, void **prepared)
 {
+    const enum layout layout = k->contract.op == OP_UNREPACK ? LAYOUT_FRAGMENTS : kernel_layout(k);
     *prepared = NULL;
-    if (kernel_takes_repacked(k) || k->contract.op == OP_UNREPACK)
-        return repack_set(o, i);
+    if (layout != LAYOUT_ROWS)
+        return store_set(o, i, layout);
     if (!k->prepare)
         return STATUS_OK;
-    struct gemm_args args = operands_gemm_args(o, i);
+    struct gemm_args args = operands_gemm_args(o, i, LAYOUT_ROWS);
     watch_begin(k, "the preparation of its weights");
     enum status s = k->prepare(&args, prepared);
     watch_end();
@@ -477,14 +336,17 @@ bool operands_intact(const struct operands *o, size_t i, char *what, size_t size
         snprintf(what, size, "wrote outside of the workspace: byte %td of %zu", offset, o->workspace.size);
         return false;
     }
-    if (set->repacked.data && !buffer_canaries_whole(&set->repacked, &offset)) {
-        snprintf(what, size, "wrote outside of the repacked weights: byte %td of %zu", offset,
-                 set->repacked.size);
-        return false;
-    }
-    if (set->repacked.data && bytes_hash(set->repacked.data, set->repacked.size) != set->repacked_hash) {
-        snprintf(what, size, "wrote to its inputs: the repacked weights");
-        return false;
+    for (size_t l = 0; l < LAYOUT_COUNT; l++) {
+        const struct buffer *b = &set->stored[l];
+        if (b->data && !buffer_canaries_whole(b, &offset)) {
+            snprintf(what, size, "wrote outside of the %s weights: byte %td of %zu", layout_knob(l), offset,
+                     b->size);
+            return false;
+        }
+        if (b->data && bytes_hash(b->data, b->size) != set->stored_hash[l]) {
+            snprintf(what, size, "wrote to its inputs: the %s weights", layout_knob(l));
+            return false;
+        }
     }
     if (hash_inputs(set) != set->input_hash) {
         snprintf(what, size, "wrote to its inputs");

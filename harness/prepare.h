@@ -4,8 +4,8 @@
  * The same problem gives the same bytes on any machine and for every variant. Operands come in `copies`
  * identical sets, so that a cold measurement can rotate through more memory than the last-level cache holds.
  *
- * Weights "normal": w = 0.02 * random_normal, quantized by the reference. Activations are normal, bias 0.1 *
- * normal, both rounded to the problem's type.
+ * Weights "normal": w = 0.02 * random_normal, quantized by the reference: round to nearest
+ * (prepare_weights.c). Activations are normal, bias 0.1 * normal, both rounded to the problem's type.
  */
 #ifndef NF4BENCH_HARNESS_PREPARE_H
 #define NF4BENCH_HARNESS_PREPARE_H
@@ -17,24 +17,27 @@
 #include "harness/buffer.h"
 #include "harness/device.h"
 #include "harness/kernel_table.h"
+#include "harness/layout.h"
 #include "harness/problem.h"
 #include "harness/status.h"
 #include "reference/matmul.h"
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 
-/* How well NF4 and int4 fit the dense weights; NAN where there are none. */
+/* How well the format, and absmax int4 at the same blocksize, fit the dense weights; NAN where there are
+ * none. */
 struct weight_fit {
     double sqnr_db, max_abs_error, int4_sqnr_db, int4_max_abs_error;
 };
 
-/* One set of operands. nested parts only where the problem is nested, absmax only where it is not. */
+/* One set of operands. Parts that the problem's format does not have are of size 0. */
 struct operand_set {
-    struct buffer packed, absmax, absmax_code, nested_absmax, x, bias, out;
+    struct buffer packed, absmax, absmax_code, nested_absmax, scale, zero, group_of, x, bias, out;
     uint64_t input_hash; /* over all of these but out */
-    /* The codes once more, repacked (kernels/kernel.h); only once a variant that takes them has been
-     * prepared. No part of what a set costs: a variant reads them in place of `packed`. */
-    struct buffer repacked;
-    uint64_t repacked_hash;
+    /* The weights once more, in the layouts of variants that do not take rows (layout.h); only once such a
+     * variant has been prepared. No part of what a set costs: a variant reads one of them, or the rows.
+     * [LAYOUT_ROWS] is never there. */
+    struct buffer stored[LAYOUT_COUNT];
+    uint64_t stored_hash[LAYOUT_COUNT];
 };
 
 struct operands {
@@ -66,9 +69,9 @@ void operands_release(struct operands *o);
 /* All buffers that set i is made of, those that sets share included, in an order that does not change:
  * devices with memory of their own go through them. */
 enum {
-    OPERAND_OUT = 6,
-    OPERAND_REPACKED = 7, /* of size 0 where there is none */
-    OPERAND_OWN,          /* buffers before this are each set's own */
+    OPERAND_OUT = 9,
+    OPERAND_STORED,                              /* LAYOUT_COUNT of them, of size 0 where there is none */
+    OPERAND_OWN = OPERAND_STORED + LAYOUT_COUNT, /* buffers before this are each set's own */
     OPERAND_MAP = OPERAND_OWN,
     OPERAND_WORKSPACE,
     OPERAND_BUFFERS
@@ -76,21 +79,21 @@ enum {
 void operands_buffers(const struct operands *o, size_t i, struct buffer *list[OPERAND_BUFFERS]);
 
 /* Set i as the reference sees it. Valid while the operands are. */
-struct nf4_tensor operands_tensor(const struct operands *o, size_t i);
+struct quantized operands_tensor(const struct operands *o, size_t i);
 /* Set i as a kernel of that operation sees it. */
-struct dequant_args operands_dequant_args(const struct operands *o, size_t i);
-struct gemm_args operands_gemm_args(const struct operands *o, size_t i);
+struct dequant_args operands_dequant_args(const struct operands *o, size_t i, enum layout layout);
+struct gemm_args operands_gemm_args(const struct operands *o, size_t i, enum layout layout);
 struct repack_args operands_repack_args(const struct operands *o, size_t i);
-/* The one that the problem's operation has; returns its size. A variant that takes repacked weights gets no
- * checkpoint's codes. */
+/* The one that the problem's operation has, for a variant that takes this layout; returns its size. What the
+ * layout has it does not get by rows as well. */
 union kernel_args {
     struct dequant_args dequant;
     struct gemm_args gemm;
     struct repack_args repack;
 };
-size_t operands_args(const struct operands *o, size_t i, bool repacked, union kernel_args *out);
-/* Makes what k wants besides the checkpoint's bytes of set i, as they are now. Before each call whose weights
- * are not those of the last. Repacked weights become part of the operands; for a peer k->prepare sets
+size_t operands_args(const struct operands *o, size_t i, enum layout layout, union kernel_args *out);
+/* Makes what k wants besides the rows of set i, as they are now. Before each call whose weights are not those
+ * of the last. A layout becomes part of the operands; for a peer k->prepare sets
  * *prepared, which is NULL for all others. */
 enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k,
                                  void **prepared) WARN_UNUSED_RESULT;
@@ -99,5 +102,11 @@ enum status operands_prepare_for(const struct operands *o, size_t i, const struc
 bool operands_intact(const struct operands *o, size_t i, char *what, size_t size);
 /* Takes the input hashes again (after a check has filled the inputs itself, or damage was reported). */
 void operands_rehash(struct operands *o);
+
+/* prepare_weights.c: makes or reads the weights of the first set. */
+enum status operands_make_weights(struct operands *o) WARN_UNUSED_RESULT;
+/* Act-order of the first set: every block has `blocksize` columns, in an order that is drawn from the seed.
+ */
+void operands_draw_groups(struct operands *o);
 
 #endif

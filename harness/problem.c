@@ -5,19 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 #include "reference/repack.h"
 
 bool problem_format(const struct problem *p, char *text, size_t size)
 {
-    char m[32] = "", bias[16] = "";
+    char m[32] = "", bias[16] = "", weights[96];
     if (op_is_product(p->op))
         snprintf(m, sizeof m, " m=%zu", p->m);
     if (p->op == OP_GEMM)
         snprintf(bias, sizeof bias, " bias=%d", p->bias);
-    int length = snprintf(text, size, "%s %s%s n=%zu k=%zu blocksize=%zu nested=%d%s seed=%llu weights=%s%s",
-                          op_word(p->op), dtype_word(p->out), m, p->n, p->k, p->blocksize, p->nested, bias,
-                          (unsigned long long)p->seed, p->checkpoint ? "checkpoint:" : "", p->weights);
+    if (p->format == FORMAT_NF4)
+        snprintf(weights, sizeof weights, " blocksize=%zu nested=%d", p->blocksize, p->nested);
+    else if (p->format == FORMAT_DENSE)
+        snprintf(weights, sizeof weights, " format=dense");
+    else if (p->format == FORMAT_INT4)
+        snprintf(weights, sizeof weights, " format=int4 blocksize=%zu zeros=%d actorder=%d", p->blocksize,
+                 p->zeros, p->act_order);
+    else
+        snprintf(weights, sizeof weights, " format=%s blocksize=%zu", format_word(p->format), p->blocksize);
+    int length = snprintf(text, size, "%s %s%s n=%zu k=%zu%s%s seed=%llu weights=%s%s", op_word(p->op),
+                          dtype_word(p->out), m, p->n, p->k, weights, bias, (unsigned long long)p->seed,
+                          p->checkpoint ? "checkpoint:" : "", p->weights);
     return length > 0 && (size_t)length < size;
 }
 
@@ -47,13 +56,14 @@ enum status problem_parse(const char *text, struct problem *out)
     word = strtok_r(rest, " ", &rest);
     if (!word || !dtype_parse(word, &p.out))
         return status_fail(STATUS_USAGE, "case '%s': the second word is not f32, f16, bf16 or u8", text);
-    uint64_t nested = 0, bias = 0, m = 0, n = 0, k = 0, blocksize = 64, seed = 1;
+    uint64_t nested = 0, zeros = 0, act_order = 0, bias = 0, m = 0, n = 0, k = 0, blocksize = 64, seed = 1;
     const struct {
         const char *key;
         uint64_t *value;
         uint64_t max;
     } keys[] = {{"m", &m, 1 << 20},           {"n", &n, (uint64_t)1 << 31},
-                {"k", &k, (uint64_t)1 << 31}, {"blocksize", &blocksize, 4096},
+                {"k", &k, (uint64_t)1 << 31}, {"blocksize", &blocksize, (uint64_t)1 << 31},
+                {"zeros", &zeros, 1},         {"actorder", &act_order, 1},
                 {"nested", &nested, 1},       {"bias", &bias, 1},
                 {"seed", &seed, INT64_MAX}};
     while ((word = strtok_r(rest, " ", &rest))) {
@@ -71,6 +81,13 @@ enum status problem_parse(const char *text, struct problem *out)
             strcpy(p.weights, value);
             break;
         }
+        if (strcmp(word, "format") == 0) {
+            if (!format_parse(equals + 1, &p.format))
+                return status_fail(STATUS_USAGE,
+                                   "case '%s': format=%s is none: nf4, int4, int8, fp8 or dense", text,
+                                   equals + 1);
+            continue;
+        }
         size_t i = 0, count = sizeof keys / sizeof keys[0];
         while (i < count && strcmp(word, keys[i].key) != 0)
             i++;
@@ -78,25 +95,46 @@ enum status problem_parse(const char *text, struct problem *out)
             return status_fail(STATUS_USAGE, "case '%s': '%s=%s' is not understood or out of range", text,
                                word, equals + 1);
     }
-    p.m = m, p.n = n, p.k = k, p.blocksize = blocksize, p.nested = nested, p.bias = bias, p.seed = seed;
+    p.m = m, p.n = n, p.k = k, p.nested = nested, p.zeros = zeros, p.act_order = act_order, p.bias = bias,
+    p.seed = seed, p.blocksize = p.format == FORMAT_DENSE ? k : blocksize;
     if (p.n == 0 || p.k == 0 || p.n > ((uint64_t)1 << 40) / p.k || (p.m != 0) != op_is_product(p.op) ||
         op_is_repack(p.op) != (p.out == DTYPE_U8) || (p.nested && op_is_repack(p.op)) ||
-        (p.bias && p.op != OP_GEMM) || !nf4_blocksize_valid(p.blocksize))
+        (p.bias && p.op != OP_GEMM))
         return status_fail(
             STATUS_USAGE,
             "case '%s': n and k of 1 or more (n*k to 2^40), m for products only, bias for gemm "
-            "only, u8 for repack and unrepack only, which have no nested, blocksize a power of two from 32 "
-            "to 4096",
+            "only, u8 for repack and unrepack only, which have no nested",
             text);
+    const char *fault = problem_weights_fault(&p);
+    if (fault)
+        return status_fail(STATUS_USAGE, "case '%s': format %s %s", text, format_word(p.format), fault);
     *out = p;
     return STATUS_OK;
 }
 
+const char *problem_weights_fault(const struct problem *p)
+{
+    const bool nf4 = p->format == FORMAT_NF4, int4 = p->format == FORMAT_INT4;
+    if (!format_blocksize_valid(p->format, p->blocksize, p->k))
+        return nf4 ? "has a blocksize that is a power of two from 32 to 4096"
+                   : "has a blocksize that is k, or a power of two from 32 that divides k";
+    if (p->nested && !nf4)
+        return "has no nested scales";
+    if ((p->zeros || p->act_order) && !int4)
+        return "has no zeros and no actorder";
+    if (p->format == FORMAT_DENSE && !op_is_product(p->op))
+        return "is for products";
+    if (!nf4 && op_is_repack(p->op))
+        return "is not what is repacked";
+    return NULL;
+}
+
 bool problem_equal(const struct problem *a, const struct problem *b)
 {
-    return a->op == b->op && a->out == b->out && a->m == b->m && a->n == b->n && a->k == b->k &&
-           a->blocksize == b->blocksize && a->nested == b->nested && a->bias == b->bias &&
-           a->checkpoint == b->checkpoint && a->seed == b->seed && strcmp(a->weights, b->weights) == 0;
+    return a->op == b->op && a->out == b->out && a->format == b->format && a->m == b->m && a->n == b->n &&
+           a->k == b->k && a->blocksize == b->blocksize && a->nested == b->nested && a->zeros == b->zeros &&
+           a->act_order == b->act_order && a->bias == b->bias && a->checkpoint == b->checkpoint &&
+           a->seed == b->seed && strcmp(a->weights, b->weights) == 0;
 }
 
 size_t problem_weight_count(const struct problem *p)
@@ -127,15 +165,22 @@ size_t problem_input_count(const struct problem *p)
 
 size_t problem_packed_bytes(const struct problem *p)
 {
-    return nf4_packed_bytes(problem_weight_count(p));
+    return format_packed_bytes(p->format, p->out, problem_weight_count(p));
+}
+
+size_t problem_block_count(const struct problem *p)
+{
+    return nf4_block_count(problem_weight_count(p), p->blocksize);
 }
 
 size_t problem_scale_bytes(const struct problem *p)
 {
-    size_t blocks = nf4_block_count(problem_weight_count(p), p->blocksize);
-    if (op_is_repack(p->op))
-        return 0; /* they stay where they are */
-    return p->nested ? blocks + 4 * nested_group_count(blocks) : 4 * blocks;
+    const size_t blocks = problem_block_count(p);
+    if (op_is_repack(p->op) || p->format == FORMAT_DENSE)
+        return 0; /* they stay where they are, or there are none */
+    if (p->format == FORMAT_NF4)
+        return p->nested ? blocks + 4 * nested_group_count(blocks) : 4 * blocks;
+    return (2 + (size_t)p->zeros) * blocks + (p->act_order ? 4 * p->k : 0);
 }
 
 size_t problem_format_bytes(const struct problem *p)

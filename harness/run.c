@@ -124,13 +124,16 @@ static void set_problem(struct record *r, const struct runner *run, size_t group
     problem_format(p, r->case_key, sizeof r->case_key);
     SET_TEXT(r->suite, plan->suite->name);
     SET_TEXT(r->weights, p->weights);
+    SET_TEXT(r->format, format_word(p->format));
     r->op = (uint8_t)p->op;
     r->out_type = (uint8_t)p->out;
     r->m = p->m;
     r->n = p->n;
     r->k = p->k;
-    r->blocksize = (uint32_t)p->blocksize;
+    r->blocksize = p->format == FORMAT_DENSE ? 0 : (uint32_t)p->blocksize;
     r->nested = p->nested;
+    r->zeros = p->zeros;
+    r->act_order = p->act_order;
     r->bias = p->bias;
     r->threads = g->threads;
     r->seed = p->seed;
@@ -146,14 +149,15 @@ static void set_problem(struct record *r, const struct runner *run, size_t group
     }
 }
 
-static void set_kernel(struct record *r, const struct kernel *k)
+static void set_kernel(struct record *r, const struct kernel *k, const struct problem *p)
 {
     SET_TEXT(r->variant, k->name);
-    SET_TEXT(r->format, k->blas == BLAS_DENSE ? "dense" : format_word(k->contract.format));
+    if (k->blas == BLAS_DENSE)
+        SET_TEXT(r->format, "dense");
     SET_TEXT(r->arch, k->arch);
-    SET_TEXT(r->layout, k->blas == BLAS_DENSE                    ? "dense"
-                        : k->prepare || kernel_takes_repacked(k) ? "repacked"
-                                                                 : "checkpoint");
+    SET_TEXT(r->layout, k->blas == BLAS_DENSE ? "dense"
+                        : k->prepare          ? "repacked"
+                                              : layout_track(kernel_layout(k), k->contract.format));
     if (!contract_format(&k->contract, r->contract, sizeof r->contract))
         r->contract[0] = '\0';
     if (k->source_hash)
@@ -161,11 +165,16 @@ static void set_kernel(struct record *r, const struct kernel *k)
     /* That of a CUDA variant is its host build's; the GPU says what it ran. */
     if (k->code_hash && k->backend == BACKEND_CPU)
         SET_TEXT(r->code_hash, k->code_hash);
-    if (k->blas == BLAS_DENSE) { /* it reads dense weights instead of packed ones and scales */
-        double bits = 8.0 * (double)dtype_size(k->contract.out);
-        r->format_bytes += (double)r->n * (double)r->k * (bits - r->bits_per_weight) / 8;
-        r->bits_per_weight = bits;
-    }
+    /* It reads these weights instead of those by rows. NF4's repacked codes are as many, and scales are by
+     * rows. */
+    const enum layout layout = kernel_layout(k);
+    double bits = r->bits_per_weight;
+    if (k->blas == BLAS_DENSE)
+        bits = 8.0 * (double)dtype_size(k->contract.out);
+    else if (layout != LAYOUT_ROWS && layout != LAYOUT_FRAGMENTS)
+        bits = 8.0 * (double)layout_bytes(layout, p) / (double)problem_weight_count(p);
+    r->format_bytes += (double)problem_weight_count(p) * (bits - r->bits_per_weight) / 8;
+    r->bits_per_weight = bits;
 }
 
 static void set_verification(struct record *r, const struct verification *v)
@@ -418,7 +427,7 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
         }
         set_problem(r, run, index, o);
         if (m->kernel) /* before what is computed of its bytes */
-            set_kernel(r, m->kernel);
+            set_kernel(r, m->kernel, &g->problem);
         set_measurement(r, timed, m, &run->measure, &g->problem);
         if (m->kernel) {
             struct verification v = results[plan_row[i]];
@@ -519,7 +528,7 @@ static enum status run_group(struct runner *run, size_t index)
             break;
         }
         set_problem(r, run, index, *too_large ? NULL : &operands);
-        set_kernel(r, g->rows[i].kernel);
+        set_kernel(r, g->rows[i].kernel, &g->problem);
         set_verification(r, &results[i]);
     }
     if ((s == STATUS_OK || s == STATUS_INTERRUPTED) && run->journal && records.count) {

@@ -40,6 +40,15 @@ static void *prepared_for(const struct cpu_sampling *s, size_t row, size_t set)
     return s->prepared[row * s->base.group->operands->copies + set];
 }
 
+/* Those of the problem's format; the others are of size 0. */
+static void read_scales(struct cpu_sampling *s, const struct operand_set *set)
+{
+    const struct buffer *const all[] = {&set->absmax, &set->absmax_code, &set->scale, &set->zero};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i]->size)
+            s->sink += ceiling_read(all[i]->data, all[i]->size);
+}
+
 /* One call of a row on a set; the ceiling touches the bytes of that set. Within watch_row(). */
 static void call_bare(struct cpu_sampling *s, size_t row, size_t set)
 {
@@ -52,12 +61,10 @@ static void call_bare(struct cpu_sampling *s, size_t row, size_t set)
     } else if (s->base.group->rows[row].ceiling == CEILING_COPY) {
         s->sink += ceiling_copy(bytes->packed.data, bytes->packed.size, bytes->out.data, bytes->out.size,
                                 s->base.group->regime == REGIME_COLD);
-        const struct buffer *scales = o->problem.nested ? &bytes->absmax_code : &bytes->absmax;
-        s->sink += ceiling_read(scales->data, scales->size);
+        read_scales(s, bytes);
     } else {
         s->sink += ceiling_read(bytes->packed.data, bytes->packed.size);
-        const struct buffer *scales = o->problem.nested ? &bytes->absmax_code : &bytes->absmax;
-        s->sink += ceiling_read(scales->data, scales->size);
+        read_scales(s, bytes);
     }
 }
 

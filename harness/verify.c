@@ -36,7 +36,7 @@ struct exact_result {
 
 struct decode_done {
     const struct kernel *kernel;
-    size_t blocksize, m;
+    size_t blocks, m; /* blocks: what kind */
 };
 
 struct verifier {
@@ -82,13 +82,13 @@ void verifier_free(struct verifier *v)
     free(v);
 }
 
-bool verifier_decode_done(struct verifier *v, const struct kernel *k, size_t blocksize, size_t m)
+bool verifier_decode_done(struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
 {
     for (size_t i = 0; i < v->decode_count; i++)
-        if (v->decode[i].kernel == k && v->decode[i].blocksize == blocksize && v->decode[i].m == m)
+        if (v->decode[i].kernel == k && v->decode[i].blocks == blocks && v->decode[i].m == m)
             return true;
     if (v->decode_count < DECODE_MAX)
-        v->decode[v->decode_count++] = (struct decode_done){k, blocksize, m};
+        v->decode[v->decode_count++] = (struct decode_done){k, blocks, m};
     return false;
 }
 
@@ -126,19 +126,25 @@ bool check_call(struct check *c, const struct operands *o, const void *prepared)
 static void flip_codes(struct operands *o)
 {
     struct operand_set *set = &o->sets[0];
-    struct buffer *codes = o->problem.op == OP_UNREPACK ? &set->repacked : &set->packed;
+    struct buffer *codes = o->problem.op == OP_UNREPACK ? &set->stored[LAYOUT_FRAGMENTS] : &set->packed;
     uint8_t *bytes = codes->data;
     for (size_t i = 0; i < codes->size; i++)
         bytes[i] ^= 0xff;
     operands_rehash(o);
 }
 
-bool check_call_on_other_codes(struct check *c, struct operands *o, const void *prepared)
+enum status check_calls_on_other_codes(struct check *c, struct operands *o, bool *ok)
 {
+    void *prepared; /* no peer that dequantizes prepares anything */
+    const bool stored = o->problem.op != OP_UNREPACK && kernel_layout(c->kernel) != LAYOUT_ROWS;
     flip_codes(o);
-    bool ok = check_call(c, o, prepared);
+    enum status s = stored ? operands_prepare_for(o, 0, c->kernel, &prepared) : STATUS_OK;
+    *ok = s == STATUS_OK && check_call(c, o, NULL);
     flip_codes(o);
-    return ok;
+    if (s == STATUS_OK && stored)
+        s = operands_prepare_for(o, 0, c->kernel, &prepared);
+    *ok = *ok && s == STATUS_OK && check_call(c, o, NULL);
+    return s;
 }
 
 void check_failed(struct check *c, const struct comparison *cmp, const char *where, const char *cause,
@@ -171,7 +177,7 @@ static size_t same_element(const void *context, size_t index)
     return index;
 }
 
-void check_weights_failed(struct check *c, const struct comparison *cmp, const struct nf4_tensor *w,
+void check_weights_failed(struct check *c, const struct comparison *cmp, const struct quantized *w,
                           size_t columns)
 {
     const struct diagnose_weights d = {&c->kernel->contract, w, columns, same_element, NULL, NULL};
@@ -182,27 +188,34 @@ void check_weights_failed(struct check *c, const struct comparison *cmp, const s
 
 /* ---- real data ---- */
 
-/* A piece of the weights that starts at element `first`, a multiple of PIECE. */
-static struct nf4_tensor tensor_piece(const struct nf4_tensor *w, size_t first, size_t count)
+/* Elements that the reference dequantizes at a time: of formats whose blocks begin with a row, whole rows, an
+ * even number of them. */
+static size_t piece_length(const struct quantized *w)
 {
-    struct nf4_tensor t = *w;
+    if (w->format == FORMAT_NF4)
+        return PIECE;
+    return (w->columns < PIECE / 2 ? PIECE / w->columns / 2 * 2 : 2) * w->columns;
+}
+
+/* A piece of the weights that starts at element `first`, a multiple of piece_length(). */
+static struct quantized tensor_piece(const struct quantized *w, size_t first, size_t count)
+{
+    struct quantized t = *w;
     size_t block = first / w->blocksize;
     t.count = count;
-    t.packed += first / 2;
-    if (t.absmax) {
+    t.packed += first * format_code_bits(w->format, DTYPE_F32) / 8; /* dense weights are not dequantized */
+    if (t.absmax)
         t.absmax += block;
-    } else {
+    if (t.scale)
+        t.scale += block;
+    if (t.zero)
+        t.zero += block;
+    if (t.nested.codes) {
         t.nested.codes += block;
         t.nested.nested_absmax += block / NESTED_BLOCKSIZE;
     }
     return t;
 }
-
-/* Running sums of the error against fp64. */
-struct error_sums {
-    double squared_error, squared_value, error, max;
-    size_t count;
-};
 
 static void error_add(struct error_sums *e, double got, double want)
 {
@@ -226,37 +239,66 @@ static void error_finish(const struct error_sums *e, struct verification *out)
     out->output_sqnr_db = 10 * log10(e->squared_value / e->squared_error); /* infinite without an error */
 }
 
+/* Compares the dequantized elements [first, first + count) with `want`, by their place in W. */
+static void compare_dequantized(const struct check *c, const struct operands *o, size_t first, size_t count,
+                                const void *want, void *scratch, struct comparison *out)
+{
+    const enum dtype t = c->kernel->contract.out;
+    const struct problem *p = &o->problem;
+    const char *got = o->sets[0].out.data;
+    if (!layout_transposed(kernel_layout(c->kernel))) {
+        compare_bits(out, t, got + first * dtype_size(t), want, count, first);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        dtype_store(t, scratch, i, dtype_load(t, got, (first + i) % p->k * p->n + (first + i) / p->k));
+    compare_bits(out, t, scratch, want, count, first);
+}
+
+enum status check_dequantized(struct check *c, const struct operands *o, struct comparison *cmp,
+                              struct error_sums *errors)
+{
+    const struct contract *contract = &c->kernel->contract;
+    const struct contract plain = {.format = contract->format, .op = OP_DEQUANT, .out = DTYPE_F32};
+    const struct quantized w = operands_tensor(o, 0);
+    const size_t step = piece_length(&w), longest = w.count < step ? w.count : step;
+    void *want = malloc(longest * dtype_size(contract->out)),
+         *scratch = malloc(longest * dtype_size(contract->out));
+    enum status s = want && scratch ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
+    for (size_t first = 0; s == STATUS_OK && first < w.count; first += step) {
+        const size_t count = w.count - first < step ? w.count - first : step;
+        const struct quantized piece = tensor_piece(&w, first, count);
+        quantized_dequantize(contract, &piece, want);
+        compare_dequantized(c, o, first, count, want, scratch, cmp);
+        for (size_t i = 0; errors && first == 0 && i < count; i++) {
+            const struct quantized_block b =
+                quantized_block_at(&piece, quantized_block_of(&piece, i), contract->nested);
+            const size_t at = layout_transposed(kernel_layout(c->kernel))
+                                  ? i % o->problem.k * o->problem.n + i / o->problem.k
+                                  : i;
+            error_add(errors, dtype_load(contract->out, o->sets[0].out.data, at),
+                      (double)quantized_decode(&plain, quantized_code_at(&plain, &piece, i), b.zero) *
+                          (double)b.scale);
+        }
+    }
+    free(want);
+    free(scratch);
+    c->out->compared += cmp->compared;
+    if (s == STATUS_OK && cmp->mismatches)
+        check_weights_failed(c, cmp, &w, o->problem.k);
+    return s;
+}
+
 static enum status real_dequant(struct check *c)
 {
-    const struct operands *o = c->operands;
-    const struct contract *contract = &c->kernel->contract;
-    struct nf4_tensor w = operands_tensor(o, 0);
-    size_t size = dtype_size(contract->out), longest = w.count < PIECE ? w.count : PIECE;
-    void *want = malloc(longest * size);
-    if (!want)
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
-    if (!check_call(c, o, NULL))
-        goto done;
-    struct comparison *real = &c->out->real;
     struct error_sums errors = {0};
-    for (size_t first = 0; first < w.count; first += PIECE) {
-        size_t count = w.count - first < PIECE ? w.count - first : PIECE;
-        struct nf4_tensor piece = tensor_piece(&w, first, count);
-        const char *got = (const char *)o->sets[0].out.data + first * size;
-        nf4_dequantize(contract, &piece, want);
-        compare_bits(real, contract->out, got, want, count, first);
-        for (size_t i = 0; first == 0 && i < count; i++)
-            error_add(&errors, dtype_load(contract->out, got, i),
-                      (double)nf4_value(nf4_code_at(piece.packed, i)) *
-                          nf4_absmax_at(&piece, i / piece.blocksize, contract->nested));
-    }
+    void *prepared;
+    enum status s = operands_prepare_for(c->operands, 0, c->kernel, &prepared);
+    if (s != STATUS_OK || !check_call(c, c->operands, NULL))
+        return s;
+    s = check_dequantized(c, c->operands, &c->out->real, &errors);
     error_finish(&errors, c->out);
-    c->out->compared += real->compared;
-    if (real->mismatches)
-        check_weights_failed(c, real, &w, o->problem.k);
-done:
-    free(want);
-    return STATUS_OK;
+    return s;
 }
 
 /* Codes that are moved: of real weights all sixteen occur, so that a wrong place shows. */
@@ -270,12 +312,15 @@ static enum status real_repack(struct check *c)
     enum status s = want ? operands_prepare_for(o, 0, c->kernel, &prepared)
                          : status_fail(STATUS_MEMORY, "verify: out of memory");
     struct operands same = *o; /* the buffers are as writable as they were */
-    if (s == STATUS_OK && check_call_on_other_codes(c, &same, NULL) && check_call(c, o, NULL)) {
+    bool called = false;
+    if (s == STATUS_OK)
+        s = check_calls_on_other_codes(c, &same, &called);
+    if (called) {
         struct comparison *real = &c->out->real;
         if (p->op == OP_REPACK)
             nf4_repack(o->sets[0].packed.data, p->n, p->k, want);
         else
-            nf4_unrepack(o->sets[0].repacked.data, p->n, p->k, want);
+            nf4_unrepack(o->sets[0].stored[LAYOUT_FRAGMENTS].data, p->n, p->k, want);
         compare_bits(real, DTYPE_U8, o->sets[0].out.data, want, count, 0);
         c->out->compared += real->compared;
         if (real->mismatches) {
@@ -345,7 +390,7 @@ static enum status exact_reference(struct verifier *v, const struct contract *co
     if (v->exact_count == EXACT_MAX)
         return status_fail(STATUS_INTERNAL, "verify: more than %d kinds of weights in one group", EXACT_MAX);
     struct matmul part = *p;
-    struct nf4_tensor w = *p->w;
+    struct quantized w = *p->w;
     if (o->problem.op == OP_GEMM && contract->accumulation != ACC_ANY) {
         size_t rows = STATISTICS_OPERATIONS / (p->m * p->k);
         part.n = rows < 1 ? 1 : rows < p->n ? rows : p->n;
@@ -370,7 +415,7 @@ static enum status real_product(struct check *c, const void *prepared)
     const struct operands *o = c->operands;
     const struct problem *p = &o->problem;
     const struct contract *contract = &c->kernel->contract;
-    struct nf4_tensor w = operands_tensor(o, 0);
+    struct quantized w = operands_tensor(o, 0);
     struct matmul product = {.m = p->m,
                              .n = p->n,
                              .k = p->k,
@@ -548,6 +593,13 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
         v->has_problem = true;
     }
     struct check c = {.verifier = v, .kernel = k, .operands = o, .out = out};
+    const struct quantized weights = operands_tensor(o, 0);
+    const char *unfit = layout_unfit(kernel_layout(k), &weights);
+    if (unfit) {
+        out->verdict = VERDICT_SKIPPED;
+        snprintf(out->reason, sizeof out->reason, "%s", unfit);
+        return STATUS_OK;
+    }
     bool product = op_is_product(k->contract.op), repack = op_is_repack(k->contract.op);
     void *prepared = NULL;
     enum status s = STATUS_OK;

@@ -13,6 +13,7 @@ enum {
     DECODE_ELEMENTS_MAX = 1 << 24, /* weights in the exhaustive problem, at most */
     POSITIONS_MAX = 512,           /* one-hot positions, at most */
     ONE_HOT_LAUNCHES = 16, /* under the executor, about: a launch has one position for each row of X */
+    ROWS_MAX = 64,         /* of W in the exhaustive problem of gemmdx */
     ONE_HOT_OTHER = 128,   /* rows (gemm) or columns (gemmdx) of W in the one-hot problem, and the tail */
 };
 
@@ -22,16 +23,16 @@ static float flush(float x)
 }
 
 /* The fp32 value of a weight in a sum, before anything else is added. */
-static float weight_in_sum(const struct contract *c, unsigned code, float absmax)
+static float weight_in_sum(const struct contract *c, uint32_t code, struct quantized_block b)
 {
     if (c->scale == SCALE_WEIGHT)
-        return nf4_weight(c, code, absmax);
-    return nf4_decode(c, code) * absmax; /* 1 * c summed, then scaled: one rounding */
+        return quantized_weight(c, code, b);
+    return quantized_decode(c, code, b.zero) * b.scale; /* 1 * c summed, then scaled: one rounding */
 }
 
-float one_hot_of(const struct contract *c, unsigned code, float absmax, float bias)
+float one_hot_of(const struct contract *c, uint32_t code, struct quantized_block b, float bias)
 {
-    float v = weight_in_sum(c, code, absmax);
+    float v = weight_in_sum(c, code, b);
     /* The pair dot flushes what it sums (weights), not the IEEE fma that scales a block's sum. */
     if (c->denormals == DENORMALS_FLUSH && (c->accumulation == ACC_CHAINS || c->scale == SCALE_WEIGHT))
         v = flush(v);
@@ -39,16 +40,19 @@ float one_hot_of(const struct contract *c, unsigned code, float absmax, float bi
     return dtype_round(c->out, v + bias);
 }
 
-float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t element, float bias)
+float one_hot_value(const struct contract *c, const struct quantized *w, size_t element, float bias)
 {
-    return one_hot_of(c, nf4_code_at(w->packed, element), nf4_absmax_at(w, element / w->blocksize, c->nested),
-                      bias);
+    return one_hot_of(c, quantized_code_at(c, w, element),
+                      quantized_block_at(w, quantized_block_of(w, element), c->nested), bias);
 }
 
-/* Whether 0 * (any weight of a block with this scale) is 0. */
-static bool absmax_finite(const struct contract *c, float absmax)
+/* Whether 0 * (any weight of a block with this scale) is 0. Dense weights are finite here. */
+static bool block_finite(const struct contract *c, float scale)
 {
-    return isfinite(c->scale == SCALE_WEIGHT ? nf4_weight(c, NF4_CODES - 1, absmax) : absmax);
+    if (c->format == FORMAT_DENSE)
+        return true;
+    return isfinite(c->scale == SCALE_WEIGHT ? dtype_round(c->out, format_value_max(c->format) * scale)
+                                             : scale);
 }
 
 /* ---- lists of scales ---- */
@@ -60,7 +64,7 @@ static float stratified_f32(size_t i)
     return f32_from_bits((uint32_t)(i / MANTISSAS) << 23 |
                          mantissas[i % MANTISSAS]); /* sign and exponent: 0..511 */
 }
-enum { STRATIFIED = 512 * 7, SCALES = 65536 + 65536 + STRATIFIED };
+enum { HALVES = 65536, STRATIFIED = 512 * 7, SCALES = 2 * HALVES + STRATIFIED };
 
 static float listed_scale(size_t i)
 {
@@ -69,41 +73,76 @@ static float listed_scale(size_t i)
     return i < 131072 ? bf16_to_f32((uint16_t)i) : stratified_f32(i - 131072);
 }
 
-/* Fills the scales of `blocks` blocks, entry b from place (b + phase) / blocks of the list. Nested: every map
- * entry in every group of 256 blocks, the group's scale from the stratified list. */
-static void fill_scales(struct operands *o, size_t blocks, double phase)
+/* Entry b + phase of a list of `length` that is spread over `blocks` blocks, or runs around where it fits. */
+static size_t list_place(size_t b, size_t blocks, size_t length, double phase)
+{
+    return blocks >= length ? b % length : (size_t)(((double)b + phase) / (double)blocks * (double)length);
+}
+
+/* Fills the scales of `blocks` blocks. NF4: of the list above; nested: every map entry in every group of 256
+ * blocks, the group's scale from the stratified list. Others: all fp16 numbers, and every zero point that the
+ * variant's layout can store. */
+static void fill_scales(struct operands *o, size_t blocks, double phase, enum layout layout)
 {
     struct operand_set *set = &o->sets[0];
-    if (!o->problem.nested) {
-        float *absmax = set->absmax.data;
-        for (size_t b = 0; b < blocks; b++)
-            absmax[b] = listed_scale(
-                blocks >= SCALES ? b % SCALES : (size_t)(((double)b + phase) / (double)blocks * SCALES));
+    const struct problem *p = &o->problem;
+    float *absmax = set->absmax.data, *nested = set->nested_absmax.data;
+    uint8_t *codes = set->absmax_code.data, *zero = set->zero.data;
+    uint16_t *scale = set->scale.data;
+    unsigned least, most;
+    layout_zero_range(layout, &least, &most);
+    for (size_t b = 0; set->absmax.size && b < blocks; b++)
+        absmax[b] = listed_scale(list_place(b, blocks, SCALES, phase));
+    for (size_t b = 0; set->scale.size && b < blocks; b++)
+        scale[b] = (uint16_t)list_place(b, blocks, HALVES, phase);
+    for (size_t b = 0; p->zeros && b < blocks; b++)
+        zero[b] = (uint8_t)(least + random_u64(p->seed, RANDOM_SCALES, b) % (most - least + 1));
+    if (p->act_order)
+        operands_draw_groups(o);
+    if (!p->nested)
         return;
-    }
-    uint8_t *codes = set->absmax_code.data;
-    float *nested = set->nested_absmax.data;
     size_t groups = nested_group_count(blocks);
     for (size_t b = 0; b < blocks; b++)
         codes[b] = (uint8_t)b;
     for (size_t g = 0; g < groups; g++)
-        nested[g] = stratified_f32(groups >= STRATIFIED
-                                       ? g % STRATIFIED
-                                       : (size_t)(((double)g + phase) / (double)groups * STRATIFIED));
+        nested[g] = stratified_f32(list_place(g, groups, STRATIFIED, phase));
     o->nested_offset = 0.0123f;
+}
+
+/* Element i of the dense weights: all finite patterns of a 16-bit type, some of fp32. */
+static uint32_t dense_bits(enum dtype t, size_t i)
+{
+    const uint32_t bits = t == DTYPE_F32 ? (uint32_t)i * 2654435761u : (uint32_t)i & 0xffff;
+    const uint32_t infinity = t == DTYPE_F32 ? 0x7f800000 : t == DTYPE_F16 ? 0x7c00 : 0x7f80;
+    return (bits & infinity) == infinity ? bits ^ (infinity & ~(infinity >> 1)) : bits;
+}
+
+static uint8_t byte_code(enum format f, size_t row, size_t column)
+{
+    const uint8_t code = (uint8_t)(64 * row + column);
+    return f == FORMAT_FP8 && (code & 0x7f) == 0x7f ? code - 1 : code; /* a NaN spoils its sum */
 }
 
 static void fill_codes(struct operands *o)
 {
+    const struct problem *p = &o->problem;
     uint8_t *packed = o->sets[0].packed.data;
-    size_t count = problem_weight_count(&o->problem), k = o->problem.k;
+    const size_t count = problem_weight_count(p), k = p->k, bits = format_code_bits(p->format, p->out);
+    if (p->format == FORMAT_DENSE) {
+        for (size_t i = 0; i < count; i++) {
+            const uint32_t word = dense_bits(p->out, i);
+            memcpy(packed + i * bits / 8, &word, bits / 8);
+        }
+        return;
+    }
     for (size_t byte = 0; byte < o->sets[0].packed.size; byte++) {
         unsigned code[2];
         for (size_t half = 0; half < 2; half++) {
             size_t i = 2 * byte + half, row = i / k, column = i % k;
             code[half] = i < count ? (row + column + column / 16) & 15 : 7;
         }
-        packed[byte] = (uint8_t)(code[0] << 4 | code[1]);
+        packed[byte] =
+            bits == 8 ? byte_code(p->format, byte / k, byte % k) : (uint8_t)(code[0] << 4 | code[1]);
     }
 }
 
@@ -119,18 +158,19 @@ static void set_one_hot(struct operands *o, const size_t *positions)
 }
 
 /* Which sums are free of weights that are not finite: one flag per row (gemm) or column (gemmdx) of W. */
-static bool *finite_sums(const struct contract *c, const struct problem *p, const struct nf4_tensor *w)
+static bool *finite_sums(const struct contract *c, const struct problem *p, const struct quantized *w)
 {
-    size_t outputs = c->op == OP_GEMM ? p->n : p->k, blocks = nf4_block_count(w->count, w->blocksize);
+    const size_t outputs = c->op == OP_GEMM ? p->n : p->k;
     bool *finite = malloc(outputs);
     if (!finite)
         return NULL;
     memset(finite, 1, outputs);
-    for (size_t b = 0; b < blocks; b++) {
-        if (absmax_finite(c, nf4_absmax_at(w, b, c->nested)))
-            continue;
-        size_t last = (b + 1) * w->blocksize < w->count ? (b + 1) * w->blocksize : w->count;
-        for (size_t i = b * w->blocksize; i < last; i++)
+    for (size_t i = 0, last = SIZE_MAX, good = true; i < w->count; i++) {
+        const size_t block = quantized_block_of(w, i);
+        if (block != last)
+            good = block_finite(c, quantized_block_at(w, block, c->nested).scale);
+        last = block;
+        if (!good)
             finite[c->op == OP_GEMM ? i / p->k : i % p->k] = false;
     }
     return finite;
@@ -163,7 +203,7 @@ static enum status run_one_hot(struct check *c, struct operands *o, const size_t
 {
     const struct problem *p = &o->problem;
     const struct contract *contract = &c->kernel->contract;
-    struct nf4_tensor w = operands_tensor(o, 0);
+    struct quantized w = operands_tensor(o, 0);
     size_t outputs = p->op == OP_GEMM ? p->n : p->k;
     const void *bias = p->bias ? o->sets[0].bias.data : NULL;
     struct matmul product = {.m = p->m, .n = p->n, .k = p->k, .a = o->sets[0].x.data, .bias = bias, .w = &w};
@@ -244,11 +284,21 @@ enum status check_exhaustive_decode(struct check *c)
     const bool slow = device_slow(c->operands->device), checked = c->operands->device->checked;
     /* Once per blocksize (under the executor once) and way of calling; the further ones, which may take other
      * paths, on a part. */
-    bool seen = verifier_decode_done(c->verifier, k, slow ? 0 : p.blocksize, SIZE_MAX);
-    if (verifier_decode_done(c->verifier, k, p.blocksize, p.m))
+    const size_t kind = 4 * p.blocksize + 2 * p.zeros + p.act_order;
+    bool seen = verifier_decode_done(c->verifier, k, slow ? 0 : kind, SIZE_MAX);
+    if (verifier_decode_done(c->verifier, k, kind, p.m))
         return STATUS_OK;
-    size_t width = round_up(p.blocksize, k->k_multiple),
-           blocks = p.nested ? (size_t)STRATIFIED * 256 : SCALES;
+    if (p.format == FORMAT_DENSE)
+        p.blocksize = 64; /* there are no scales: all numbers of the type, in rows */
+    /* With act-order a row has several blocks, or there would be no order. */
+    enum { ACT_ORDER_BLOCKS = 4 };
+    const size_t across = p.act_order && p.blocksize != real->k ? ACT_ORDER_BLOCKS : 1;
+    size_t width = round_up(across * p.blocksize, k->k_multiple), blocks = p.nested ? (size_t)STRATIFIED * 256
+                                                                           : p.format == FORMAT_NF4 ? SCALES
+                                                                           : p.format == FORMAT_DENSE
+                                                                               ? HALVES / 64
+                                                                               : HALVES;
+    blocks /= across; /* rows, from here on */
     blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
     /* A product shows one weight for each sum, too many sums for the executor; and under its checker bits are
      * not the point. These take a share of the scales, another one for each seed. */
@@ -261,42 +311,37 @@ enum status check_exhaustive_decode(struct check *c)
     blocks /= (seen ? 16 : 1) * share;
     blocks = round_up(blocks, seen && slow ? 64 : 256);
     if (p.op == OP_GEMMDX) {
-        /* One-hot over rows shows whole rows: 16 of them hold all blocks. */
+        /* One-hot over rows shows whole rows: 16 of them hold all blocks, or as many as the layout takes. */
         p.n = 16;
-        p.k = blocks / 16 * width;
+        while (p.n < ROWS_MAX && layout_inapplicable(kernel_layout(k), &p))
+            p.n *= 2;
+        p.k = blocks / p.n * width;
     } else {
         p.n = blocks;
         p.k = width;
     }
+    if (p.format == FORMAT_DENSE)
+        p.blocksize = p.k;
     struct operands o;
     enum status s = operands_init_blank(&p, c->operands->device, &o);
     if (s != STATUS_OK)
         return s;
     fill_codes(&o);
-    fill_scales(&o, nf4_block_count(problem_weight_count(&p), p.blocksize),
-                (double)(real->seed % share) / (double)share);
+    fill_scales(&o, problem_block_count(&o.problem), (double)(real->seed % share) / (double)share,
+                kernel_layout(k));
     operands_rehash(&o);
     if (p.op == OP_DEQUANT) {
-        struct nf4_tensor w = operands_tensor(&o, 0);
-        void *want = malloc(o.sets[0].out.size);
         struct comparison cmp;
+        bool called = false;
         comparison_init(&cmp);
-        if (!want)
-            s = status_fail(STATUS_MEMORY, "verify: out of memory");
-        else if (check_call_on_other_codes(c, &o, NULL) && check_call(c, &o, NULL)) {
-            nf4_dequantize(&k->contract, &w, want);
-            compare_bits(&cmp, p.out, o.sets[0].out.data, want, w.count, 0);
-            c->out->compared += cmp.compared;
-            if (cmp.mismatches) {
-                check_weights_failed(c, &cmp, &w, p.k);
-            }
-        }
-        free(want);
+        s = check_calls_on_other_codes(c, &o, &called);
+        if (called)
+            s = check_dequantized(c, &o, &cmp, NULL);
     } else {
-        size_t positions[16];
-        for (size_t i = 0; i < 16; i++)
+        size_t positions[ROWS_MAX], count = p.op == OP_GEMMDX ? p.n : 16;
+        for (size_t i = 0; i < count; i++)
             positions[i] = i;
-        s = run_one_hot(c, &o, positions, 16);
+        s = run_one_hot(c, &o, positions, count);
     }
     operands_release(&o);
     return s;
@@ -354,18 +399,29 @@ enum status first_weights(struct check *c, bool with_bias, struct operands *o)
     struct problem p = real->problem;
     p.bias = with_bias;
     size_t *other = p.op == OP_GEMM ? &p.n : &p.k;
-    if (*other > 2 * ONE_HOT_OTHER)
+    const bool blocks_by_row = p.op == OP_GEMMDX && (c->kernel->whole_blocks || p.format != FORMAT_NF4);
+    /* One block a row, or blocks of scattered columns: rows stay whole. */
+    const bool whole_rows = blocks_by_row && (p.act_order || p.blocksize == p.k);
+    if (*other > 2 * ONE_HOT_OTHER && !whole_rows)
         *other = ONE_HOT_OTHER + *other % ONE_HOT_OTHER;
-    if (p.op == OP_GEMMDX && c->kernel->whole_blocks)
+    if (blocks_by_row && !whole_rows)
         *other = round_up(*other, p.blocksize);
     enum status s = operands_init_blank(&p, c->operands->device, o);
     if (s != STATUS_OK)
         return s;
     struct operand_set *to = &o->sets[0], *from = &real->sets[0];
-    memcpy(to->packed.data, from->packed.data, to->packed.size);
-    memcpy(to->absmax.data, from->absmax.data, to->absmax.size);
-    memcpy(to->absmax_code.data, from->absmax_code.data, to->absmax_code.size);
-    memcpy(to->nested_absmax.data, from->nested_absmax.data, to->nested_absmax.size);
+    const struct {
+        struct buffer *to;
+        const struct buffer *from;
+    } parts[] = {{&to->packed, &from->packed},
+                 {&to->absmax, &from->absmax},
+                 {&to->absmax_code, &from->absmax_code},
+                 {&to->nested_absmax, &from->nested_absmax},
+                 {&to->scale, &from->scale},
+                 {&to->zero, &from->zero},
+                 {&to->group_of, &from->group_of}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        memcpy(parts[i].to->data, parts[i].from->data, parts[i].to->size);
     memcpy(o->nested_map.data, real->nested_map.data, o->nested_map.size);
     o->nested_offset = real->nested_offset;
     if (with_bias && real->problem.bias)

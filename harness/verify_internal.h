@@ -18,24 +18,34 @@ struct check {
 
 /* Poisons the output of set 0, calls the kernel, checks canaries and inputs. False: FAIL has been set. */
 bool check_call(struct check *c, const struct operands *o, const void *prepared);
-/* A call whose output is not looked at, with every code another one: so that a kernel which leaves or repeats
- * an earlier output is not right by it. The codes are as before when it returns. */
-bool check_call_on_other_codes(struct check *c, struct operands *o, const void *prepared);
+/* Two calls: one whose output is not looked at, with every code another one, so that a kernel which leaves or
+ * repeats an earlier output is not right by it; then one with the codes as they are. *ok: both as
+ * check_call(). */
+enum status check_calls_on_other_codes(struct check *c, struct operands *o, bool *ok) WARN_UNUSED_RESULT;
+/* Running sums of the error against fp64. */
+struct error_sums {
+    double squared_error, squared_value, error, max;
+    size_t count;
+};
+/* Holds what the kernel dequantized, wherever its layout has it, against the reference; sets FAIL. errors may
+ * be NULL. */
+enum status check_dequantized(struct check *c, const struct operands *o, struct comparison *cmp,
+                              struct error_sums *errors) WARN_UNUSED_RESULT;
 /* Sets FAIL from a comparison with mismatches of an output of `count` elements. `where` is a line about the
  * first one, or ""; `cause` what explains them all, or "": then their values and places are looked at. */
 void check_failed(struct check *c, const struct comparison *cmp, const char *where, const char *cause,
                   size_t count);
 /* The same where output element i is weight i, of a matrix with so many columns. */
-void check_weights_failed(struct check *c, const struct comparison *cmp, const struct nf4_tensor *w,
+void check_weights_failed(struct check *c, const struct comparison *cmp, const struct quantized *w,
                           size_t columns);
 
 /* What a product must give, in c->out, when the one activation that is not zero is 1 and meets weight
  * `element`, and every weight in the sum is finite. Widened to fp32. */
-float one_hot_of(const struct contract *c, unsigned code, float absmax, float bias);
-float one_hot_value(const struct contract *c, const struct nf4_tensor *w, size_t element, float bias);
+float one_hot_of(const struct contract *c, uint32_t code, struct quantized_block b, float bias);
+float one_hot_value(const struct contract *c, const struct quantized *w, size_t element, float bias);
 
-/* False the first time it is asked about a kernel, blocksize and m; true after that. */
-bool verifier_decode_done(struct verifier *v, const struct kernel *k, size_t blocksize, size_t m);
+/* False the first time it is asked about a kernel, kind of blocks and m; true after that. */
+bool verifier_decode_done(struct verifier *v, const struct kernel *k, size_t blocks, size_t m);
 
 /* Operands of a smaller problem with the same summed dimension and the same tail: the first weights of the
  * real one, read as a smaller matrix. Activations, and a bias that the real problem lacks, are undefined. */

@@ -14,7 +14,7 @@
 static bool make_bias(const struct contract *contract, struct operands *o, void *want)
 {
     const struct problem *p = &o->problem;
-    struct nf4_tensor w = operands_tensor(o, 0);
+    struct quantized w = operands_tensor(o, 0);
     struct matmul one = {.m = 1, .n = p->n, .k = p->k, .a = o->sets[0].x.data, .w = &w};
     void *bias = o->sets[0].bias.data;
     if (!matmul_pinned(contract, &one, want))

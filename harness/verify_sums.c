@@ -2,10 +2,11 @@
  * verify_sums.c: exact sums. Inputs for which every partial sum, in any order, is an fp32 number, so that the
  * whole product must have the right bits at any size; the oracle is 32-bit integer arithmetic.
  *
- * Units. Where weights are rounded to 16 bits before they are summed, the codebook's 16-bit values are
+ * Units, NF4. Where weights are rounded to 16 bits before they are summed, the codebook's 16-bit values are
  * multiples of 2^-11 (bf16) or 2^-12 (fp16) and all 16 codes are used. Where they stay fp32, only -1, 0 and 1
  * (codes 0, 7, 15) are short enough. Scales are 1 or 2, activations 0 or +-1 with at most NONZERO_MAX that
  * are not 0, bias -4..4: |sum| <= 2000 * 2 * 4096 + 4 * 4096 < 2^24 units.
+ * Others: a value is a small whole number; of fp8 and dense weights a half of one, chosen among a few.
  * Tensor cores are exact here too: as all terms and partial sums are below 2^24 units, the grid to which a
  * block cuts its terms (reference/mma.h) is half a unit or finer.
  */
@@ -16,6 +17,8 @@
 
 #include "harness/random.h"
 #include "harness/verify_internal.h"
+#include "reference/fp8.h"
+#include "reference/grouped_int4.h"
 
 enum {
     NONZERO_MAX = 2000,
@@ -26,7 +29,7 @@ struct exact_sums {
     struct operands operands;
     int32_t *want; /* in units, without bias */
     int units_log2;
-    int16_t value[NF4_CODES]; /* in units */
+    struct contract values; /* by which a code has its value */
 };
 
 void exact_sums_free(struct exact_sums *e)
@@ -43,33 +46,61 @@ static float scale_of_block(const struct problem *p, size_t b)
     return random_u64(p->seed, RANDOM_SCALES, b) & 1 ? 2.0f : 1.0f;
 }
 
+static void fill_codes(struct operands *o, bool all_codes)
+{
+    const struct problem *p = &o->problem;
+    struct operand_set *set = &o->sets[0];
+    uint8_t *packed = set->packed.data;
+    static const uint8_t few[16] = {0, 7, 15, 0, 15, 7, 15, 0, 7, 0, 15, 15, 0, 7, 0, 15};
+    static const float small[16] = {0, 0.5f, 1, 1.5f, 2, 3, -0.5f, -1, -1.5f, -2, -3, 4, -4, 6, -6, 0};
+    if (p->format == FORMAT_DENSE) {
+        for (size_t i = 0; i < problem_weight_count(p); i++)
+            dtype_store(p->out, packed, i, small[random_u64(p->seed, RANDOM_CODES, i) >> 40 & 15]);
+        return;
+    }
+#pragma omp parallel for schedule(static)
+    for (size_t byte = 0; byte < set->packed.size; byte++) {
+        uint8_t r = (uint8_t)(random_u64(p->seed, RANDOM_CODES, byte) >> 40);
+        packed[byte] = p->format == FORMAT_FP8                ? fp8_from_f32(small[r & 15])
+                       : all_codes || p->format != FORMAT_NF4 ? r
+                                                              : (uint8_t)(few[r >> 4] << 4 | few[r & 15]);
+    }
+}
+
+static void fill_scales(struct operands *o)
+{
+    const struct problem *p = &o->problem;
+    struct operand_set *set = &o->sets[0];
+    const size_t blocks = problem_block_count(p);
+    float *absmax = set->absmax.data, *map = o->nested_map.data, *nested = set->nested_absmax.data;
+    for (size_t b = 0; b < blocks; b++) {
+        const float scale = scale_of_block(p, b);
+        if (p->nested)
+            ((uint8_t *)set->absmax_code.data)[b] = scale == 2.0f ? 200 : 100;
+        else if (set->absmax.size)
+            absmax[b] = scale;
+        else if (set->scale.size)
+            ((uint16_t *)set->scale.data)[b] = f16_from_f32(scale);
+        if (p->zeros) /* what every layout can store */
+            ((uint8_t *)set->zero.data)[b] =
+                (uint8_t)(1 + (random_u64(p->seed, RANDOM_SCALES, b) >> 8) % INT4_MAX);
+    }
+    if (p->act_order)
+        operands_draw_groups(o);
+    for (int i = 0; p->nested && i < NESTED_MAP_SIZE; i++)
+        map[i] = i < 128 ? 1.0f : 2.0f;
+    for (size_t g = 0; p->nested && g < nested_group_count(blocks); g++)
+        nested[g] = 1.0f;
+    o->nested_offset = 0.0f;
+}
+
 static void fill(struct exact_sums *e, bool all_codes)
 {
     struct operands *o = &e->operands;
     const struct problem *p = &o->problem;
     struct operand_set *set = &o->sets[0];
-    size_t count = problem_weight_count(p), blocks = nf4_block_count(count, p->blocksize);
-    uint8_t *packed = set->packed.data;
-    static const uint8_t few[16] = {0, 7, 15, 0, 15, 7, 15, 0, 7, 0, 15, 15, 0, 7, 0, 15};
-#pragma omp parallel for schedule(static)
-    for (size_t byte = 0; byte < set->packed.size; byte++) {
-        uint8_t r = (uint8_t)(random_u64(p->seed, RANDOM_CODES, byte) >> 40);
-        packed[byte] = all_codes ? r : (uint8_t)(few[r >> 4] << 4 | few[r & 15]);
-    }
-    for (size_t b = 0; b < blocks; b++) {
-        if (p->nested)
-            ((uint8_t *)set->absmax_code.data)[b] = scale_of_block(p, b) == 2.0f ? 200 : 100;
-        else
-            ((float *)set->absmax.data)[b] = scale_of_block(p, b);
-    }
-    if (p->nested) {
-        float *map = o->nested_map.data, *nested = set->nested_absmax.data;
-        for (int i = 0; i < NESTED_MAP_SIZE; i++)
-            map[i] = i < 128 ? 1.0f : 2.0f;
-        for (size_t g = 0; g < nested_group_count(blocks); g++)
-            nested[g] = 1.0f;
-        o->nested_offset = 0.0f;
-    }
+    fill_codes(o, all_codes);
+    fill_scales(o);
     size_t extent = p->op == OP_GEMM ? p->k : p->n;
     for (size_t i = 0; i < p->m; i++) {
         size_t used = 0;
@@ -89,15 +120,19 @@ static void fill(struct exact_sums *e, bool all_codes)
 }
 
 /* The weights of elements [first, first + count) in units. */
-static void decode(const struct exact_sums *e, size_t first, size_t count, int16_t *w)
+static void decode(const struct exact_sums *e, const struct quantized *all, size_t first, size_t count,
+                   int16_t *w)
 {
-    const struct problem *p = &e->operands.problem;
-    const uint8_t *packed = e->operands.sets[0].packed.data;
-    for (size_t i = 0; i < count;) {
-        size_t block = (first + i) / p->blocksize, end = (block + 1) * p->blocksize - first;
-        int16_t scale = (int16_t)scale_of_block(p, block);
-        for (end = end < count ? end : count; i < end; i++)
-            w[i] = (int16_t)(e->value[nf4_code_at(packed, first + i)] * scale);
+    enum { SPAN = 512 };
+    float value[SPAN];
+    for (size_t done = 0; done < count; done += SPAN) {
+        const size_t span = count - done < SPAN ? count - done : SPAN;
+        quantized_span(&e->values, all, first + done, span, true, value);
+        for (size_t i = 0; i < span; i++) {
+            const size_t block = quantized_block_of(all, first + done + i);
+            const float scale = all->format == FORMAT_DENSE ? 1 : scale_of_block(&e->operands.problem, block);
+            w[done + i] = (int16_t)(ldexpf(value[i], e->units_log2) * scale);
+        }
     }
 }
 
@@ -105,6 +140,7 @@ static enum status integer_products(struct exact_sums *e)
 {
     const struct problem *p = &e->operands.problem;
     size_t outputs = p->op == OP_GEMM ? p->n : p->k, extent = p->op == OP_GEMM ? p->k : p->n;
+    const struct quantized all = operands_tensor(&e->operands, 0);
     e->want = calloc(p->m * outputs, sizeof *e->want);
     int16_t *x = malloc(p->m * extent * sizeof *x);
     bool ok = e->want && x;
@@ -119,7 +155,7 @@ static enum status integer_products(struct exact_sums *e)
             for (size_t n = 0; n < p->n; n++) {
                 if (!w)
                     continue;
-                decode(e, n * p->k, p->k, w);
+                decode(e, &all, n * p->k, p->k, w);
                 for (size_t i = 0; i < p->m; i++) {
                     int32_t sum = 0;
                     for (size_t r = 0; r < p->k; r++)
@@ -136,7 +172,7 @@ static enum status integer_products(struct exact_sums *e)
             size_t length = p->k - first < STRIPE ? p->k - first : STRIPE;
             int16_t w[STRIPE];
             for (size_t n = 0; n < p->n; n++) {
-                decode(e, n * p->k + first, length, w);
+                decode(e, &all, n * p->k + first, length, w);
                 for (size_t i = 0; i < p->m; i++)
                     for (size_t j = 0; x[i * p->n + n] && j < length; j++)
                         e->want[i * p->k + first + j] += x[i * p->n + n] * w[j];
@@ -154,6 +190,11 @@ static enum status make(const struct problem *real, bool all_codes, struct devic
     size_t *other = p.op == OP_GEMM ? &p.n : &p.k, extent = p.op == OP_GEMM ? p.k : p.n;
     if (*other > WEIGHTS_MAX / extent && *other > 256)
         *other = (WEIGHTS_MAX / extent / 256 + 1) * 256 + *other % 256;
+    if (p.op == OP_GEMMDX && p.format != FORMAT_NF4) {
+        /* Rows are whole blocks; one that is a block, or whose blocks are scattered, stays whole. */
+        const bool whole = p.act_order || p.blocksize == real->k;
+        p.k = whole ? real->k : (p.k + p.blocksize - 1) / p.blocksize * p.blocksize;
+    }
     struct exact_sums *e = calloc(1, sizeof *e);
     if (!e)
         return status_fail(STATUS_MEMORY, "verify: out of memory");
@@ -162,12 +203,13 @@ static enum status make(const struct problem *real, bool all_codes, struct devic
         free(e);
         return s;
     }
-    e->units_log2 = !all_codes ? 0 : p.out == DTYPE_BF16 ? 11 : 12;
-    for (unsigned code = 0; code < NF4_CODES; code++) {
-        float v = all_codes ? dtype_round(p.out, nf4_value(code)) : nf4_value(code);
-        float units = ldexpf(v, e->units_log2);
-        e->value[code] = (int16_t)units;
-        if ((float)e->value[code] != units && (all_codes || code == 0 || code == 7 || code == 15))
+    const bool nf4 = p.format == FORMAT_NF4, halves = p.format == FORMAT_FP8 || p.format == FORMAT_DENSE;
+    e->units_log2 = halves ? 1 : !nf4 || !all_codes ? 0 : p.out == DTYPE_BF16 ? 11 : 12;
+    e->values = (struct contract){
+        .format = p.format, .op = p.op, .out = p.out, .decode = nf4 && all_codes ? DECODE_OUT : DECODE_F32};
+    for (unsigned code = 0; nf4 && code < NF4_CODES; code++) {
+        const float units = ldexpf(quantized_decode(&e->values, code, 0), e->units_log2);
+        if ((float)(int16_t)units != units && (all_codes || code == 0 || code == 7 || code == 15))
             s = status_fail(STATUS_INTERNAL, "exact sums: code %u is no multiple of 2^-%d", code,
                             e->units_log2);
     }
@@ -186,8 +228,8 @@ static enum status make(const struct problem *real, bool all_codes, struct devic
 enum status check_exact_sums(struct check *c, struct exact_sums *cache[2])
 {
     const struct contract *contract = &c->kernel->contract;
-    bool all_codes =
-        contract->out != DTYPE_F32 && (contract->scale == SCALE_WEIGHT || contract->decode == DECODE_OUT);
+    bool all_codes = contract->format == FORMAT_NF4 && contract->out != DTYPE_F32 &&
+                     (contract->scale == SCALE_WEIGHT || contract->decode == DECODE_OUT);
     if (!cache[all_codes]) {
         enum status s = make(&c->operands->problem, all_codes, c->operands->device, &cache[all_codes]);
         if (s != STATUS_OK)

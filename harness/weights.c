@@ -201,11 +201,11 @@ static const float *aligned_floats(const struct safetensor *t, float **spare)
     return copy;
 }
 
-enum status weight_checkpoint(const struct safetensors *file, const char *name, struct nf4_tensor *out,
+enum status weight_checkpoint(const struct safetensors *file, const char *name, struct quantized *out,
                               void **owned)
 {
     struct layer layer;
-    *out = (struct nf4_tensor){0};
+    *out = (struct quantized){0};
     *owned = NULL;
     enum status s = read_layer(file, name, &layer);
     if (s != STATUS_OK)
@@ -219,6 +219,7 @@ enum status weight_checkpoint(const struct safetensors *file, const char *name, 
     if (bytes && !(*owned = spare = malloc(bytes)))
         return status_fail(STATUS_MEMORY, "%s: %s: out of memory", file->path, name);
     out->count = layer.n * layer.k;
+    out->columns = layer.k;
     out->blocksize = layer.blocksize;
     out->packed = layer.packed->data;
     if (layer.nested)

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "harness/safetensors.h"
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 
 /* What a file offers under a name: enough to plan. A dense tensor has rank 2, or is refused with a reason. */
 struct weight_info {
@@ -44,7 +44,7 @@ enum status weight_dense_part(const struct safetensors *file, const char *name, 
 /* Points *out at the checkpoint's packed bytes, absmax, map and nested parts. Parts whose alignment in the
  * file is not that of their type are copied into *owned (free() it after use; may be NULL). Also checks the
  * values that the format fixes: quant_map is the NF4 codebook. */
-enum status weight_checkpoint(const struct safetensors *file, const char *name, struct nf4_tensor *out,
+enum status weight_checkpoint(const struct safetensors *file, const char *name, struct quantized *out,
                               void **owned) WARN_UNUSED_RESULT;
 
 #endif

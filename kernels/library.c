@@ -54,7 +54,7 @@ enum {
      .checked = CHECKED(fn)},
 
 static struct nf4bench_variant variants[] = {
-#define KERNEL(fn, file, op, arch, out, decode, scale, accumulation, chains, width, splits, nested,          \
+#define KERNEL(fn, file, op, arch, format, out, decode, scale, accumulation, chains, width, splits, nested,  \
                denormals, m_max_, k_multiple_)                                                               \
     PASTE(VARIANT_, PASTE(NF4BENCH_BACKEND_, arch))(fn, file, op, arch, m_max_, k_multiple_)
 #include "kernels/kernels.inc"

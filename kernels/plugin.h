@@ -39,7 +39,7 @@
 
 /* Changes with anything in this file, kernel.h or entry.h that a library compiled against another version
  * would get wrong. Libraries of other versions are refused. */
-#define NF4BENCH_PLUGIN_ABI 2
+#define NF4BENCH_PLUGIN_ABI 3
 
 enum {
     NF4BENCH_PLUGIN_VARIANTS_MAX = 1024, /* in one library */

@@ -191,10 +191,16 @@ const char *contract_invalid(const struct contract *c)
     bool chains = c->accumulation == ACC_CHAINS;
     bool dpbf16 = c->accumulation == ACC_DPBF16;
     bool mma = accumulation_is_mma(c->accumulation);
+    const bool dense = c->format == FORMAT_DENSE;
     const struct {
         bool broken;
         const char *sentence;
     } rules[] = {
+        {c->format != FORMAT_NF4 && c->nested != NESTED_NONE, "nested scales are NF4's"},
+        {c->format != FORMAT_NF4 && repack, "repack and unrepack move NF4 codes"},
+        {dense && !product, "dense weights are for products: there is nothing to dequantize"},
+        {dense && (c->scale == SCALE_BLOCK || c->decode == DECODE_OUT),
+         "dense weights have no scales and no codebook"},
         {repack != (c->out == DTYPE_U8), "u8 is what repack and unrepack give, and nothing else"},
         {repack && (c->decode != DECODE_F32 || c->nested != NESTED_NONE || c->denormals != DENORMALS_IEEE),
          "repack and unrepack move codes: they have no codebook, absmax or denormals"},
@@ -260,6 +266,17 @@ const char *format_word(enum format f)
 const char *op_word(enum op op)
 {
     return word_of(offsetof(struct contract, op), op);
+}
+
+bool format_parse(const char *word, enum format *out)
+{
+    for (unsigned f = 0; f < FORMAT_COUNT; ++f) {
+        if (strcmp(word, format_word(f)) == 0) {
+            *out = f;
+            return true;
+        }
+    }
+    return false;
 }
 
 bool op_parse(const char *word, enum op *out)

@@ -12,7 +12,7 @@
 
 #include "reference/dtype.h"
 
-enum format { FORMAT_NF4 };
+enum format { FORMAT_NF4, FORMAT_INT4, FORMAT_INT8, FORMAT_FP8, FORMAT_DENSE, FORMAT_COUNT };
 enum op { OP_DEQUANT, OP_GEMM, OP_GEMMDX, OP_REPACK, OP_UNREPACK, OP_COUNT };
 enum decode { DECODE_F32, DECODE_OUT };
 enum scale_point { SCALE_WEIGHT, SCALE_BLOCK };
@@ -49,13 +49,16 @@ bool contract_parse(const char *name, struct contract *c, const char **arch);
  * and scales per weight; a product has one; c16 needs a 16-bit output; dpbf16 is forward, needs bf16, flushes
  * denormals, and with sblk needs c16 (its operands are bf16); mma80 and mma90 need a 16-bit
  * output, scale per weight and keep denormals; gemmdx scales per weight; repack and unrepack, and no others,
- * give bytes, and know of nothing else; chains and width are powers of two up to 64, splits 1 to 64. */
+ * give bytes, and know of nothing else; nested scales and the repacking of codes are NF4's; dense weights
+ * have no scales, so that sblk is not for them, and only products have them; chains and width are powers of
+ * two up to 64, splits 1 to 64. */
 const char *contract_invalid(const struct contract *c);
 
 bool contract_equal(const struct contract *a, const struct contract *b);
 
 const char *format_word(enum format f);
 const char *op_word(enum op op);
+bool format_parse(const char *word, enum format *out);
 bool op_parse(const char *word, enum op *out);
 bool op_is_product(enum op op);                /* gemm, gemmdx */
 bool op_is_repack(enum op op);                 /* repack, unrepack */

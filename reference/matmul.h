@@ -11,14 +11,14 @@
  * ACC_CHAINS, acc<L>w<W>x<S>, SCALE_WEIGHT. Split s covers r in [s*Q, min(R, (s+1)*Q)), with Q = ceil(R/S)
  * rounded up to a multiple of L*W. Within a split, chain l starts at +0 and takes r with
  * floor((r - s*Q) / W) mod L == l, W consecutive ones in turn, ascending: acc = fma(x, w, acc), w =
- * nf4_weight(). The L chains are summed by the halving tree: for h = L/2, L/4 .. 1: acc[i] = acc[i] +
+ * quantized_weight(). The L chains are summed by the halving tree: for h = L/2, L/4 .. 1: acc[i] = acc[i] +
  * acc[i+h] for i < h. The splits' results are added in order: ((p0 + p1) + p2).. An empty split contributes
  * +0.
  *
  * ACC_CHAINS, SCALE_BLOCK (forward only). A run is a maximal range of k in this row and split that lies in
  * one block. For each run, ascending, each chain l that has at least one element in it computes t from +0
- * over its elements, ascending: t = fma(x, c, t), c = nf4_decode(); then acc[l] = fma(t, absmax, acc[l]).
- * Chains without an element in the run are left alone. Trees and splits as above.
+ * over its elements, ascending: t = fma(x, c, t), c = quantized_decode(); then acc[l] = fma(t, scale,
+ * acc[l]). Chains without an element in the run are left alone. Trees and splits as above.
  *
  * ACC_DPBF16 (forward, bf16, DENORMALS_FLUSH). The pair dot dp(acc, (x1,w1), (x0,w0)) is
  *   acc = G(fma(F(x1), F(w1), F(acc))), then acc = G(fma(F(x0), F(w0), acc)), where F flushes a denormal to a
@@ -29,15 +29,15 @@
  * runs four pair dots, p = 0..3: x1,w1 at k = g+p+4 and x0,w0 at k = g+p. Elements at k >= K are x = +0, w =
  * +0. SCALE_WEIGHT: all into acc[i]. SCALE_BLOCK: for each maximal range of the group's existing elements
  * that lies in one block, ascending (one range unless a row starts inside a block), t starts at +0, runs the
- * four pair dots with the elements outside the range as x = +0, w = +0, and acc[i] = fma(t, absmax, acc[i])
+ * four pair dots with the elements outside the range as x = +0, w = +0, and acc[i] = fma(t, scale, acc[i])
  * (IEEE, no flush). Groups in ascending order; then the halving tree over the 16 lanes.
  *
  * ACC_MMA80, ACC_MMA90 (T 16-bit, SCALE_WEIGHT, DENORMALS_IEEE), mma80x<S>, mma90x<S>. Splits as above, with
  * Q rounded up to a multiple of 16. Within a split acc starts at +0; for r0 = s*Q, s*Q + 16, .. ascending:
  * acc = mma(x[r0..r0+15], w[r0..r0+15], acc) = mma_dot() of mma.h, r in natural order, elements from the end
- * of the split on x = +0, w = +0; w = nf4_weight(). Which element a model's block cuts does not depend on its
- * place: within 8 (mma80) or 16 (mma90) consecutive r the order is free. mma.h says
- * how far the models are confirmed.
+ * of the split on x = +0, w = +0; w = quantized_weight(). Which element a model's block cuts does not depend
+ * on its place: within 8 (mma80) or 16 (mma90) consecutive r the order is free. mma.h says how far the models
+ * are confirmed.
  *
  * DENORMALS_FLUSH with ACC_CHAINS: every fma flushes its inputs and its IEEE result to signed zero (fma.ftz).
  * The adds of the tree, the splits and the bias do not flush. Unconfirmed on hardware where an fma is tiny
@@ -57,14 +57,14 @@
 #include <stddef.h>
 
 #include "reference/contract.h"
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 
 /* Operands of both products. Forward: a is X[m,k], y is Y[m,n]. Backward: a is dY[m,n], y is dX[m,k]. */
 struct matmul {
     size_t m, n, k;
-    const void *a;              /* type contract.out */
-    const void *bias;           /* [n] of type contract.out, or NULL */
-    const struct nf4_tensor *w; /* count == n*k */
+    const void *a;             /* type contract.out */
+    const void *bias;          /* [n] of type contract.out, or NULL */
+    const struct quantized *w; /* count == n*k */
 };
 
 /* Y (or dX) in c->out, in exactly the order of contract c. False, nothing written, if the contract is
@@ -77,9 +77,9 @@ bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y);
 float matmul_pinned_at(const struct contract *c, const struct matmul *p, size_t row, size_t col);
 
 /*
- * fp64 reference with the weights of contract c (nf4_weight for SCALE_WEIGHT; decode * absmax in fp64 for
- * SCALE_BLOCK): value[i] = sum, bias included; magnitude[i] = sum |a*w| + |bias|. Either may be NULL. Both
- * are [m,n] (backward [m,k]). Inputs that the contract flushes are flushed here too: that is what it
+ * fp64 reference with the weights of contract c (quantized_weight for SCALE_WEIGHT; decode * scale in fp64
+ * for SCALE_BLOCK): value[i] = sum, bias included; magnitude[i] = sum |a*w| + |bias|. Either may be NULL.
+ * Both are [m,n] (backward [m,k]). Inputs that the contract flushes are flushed here too: that is what it
  * computes, not an error of it.
  */
 void matmul_fp64(const struct contract *c, const struct matmul *p, double *value, double *magnitude);
@@ -90,7 +90,7 @@ void matmul_fp64(const struct contract *c, const struct matmul *p, double *value
  * gamma = d*u/(1 - d*u), u = 2^-24, d = depth of the accumulation, the most roundings that one term goes
  * through (ACC_ANY: R + 2; R + 4 with SCALE_BLOCK; a block of the mma models counts as 10). eta = 2^-149, or
  * 2^-126 where results are flushed, is what an underflow may cost; a partial sum that is flushed before it is
- * scaled by an absmax above 1 is not covered, nor an mma block whose alignment a product with a denormal
+ * scaled by a number above 1 is not covered, nor an mma block whose alignment a product with a denormal
  * operand sets. Infinite where a right kernel may overflow T. Source: Higham, Accuracy and Stability of
  * Numerical Algorithms, ch. 2 and 3. It cannot see a dropped product: see verify.h.
  */

@@ -23,12 +23,12 @@ static size_t element_of(const struct dot *d, size_t r)
 
 static size_t block_of(const struct dot *d, size_t r)
 {
-    return element_of(d, r) / d->p->w->blocksize;
+    return quantized_block_of(d->p->w, element_of(d, r));
 }
 
-static float absmax_of(const struct dot *d, size_t r)
+static float scale_of(const struct dot *d, size_t r)
 {
-    return nf4_absmax_at(d->p->w, block_of(d, r), d->c->nested);
+    return quantized_block_at(d->p->w, block_of(d, r), d->c->nested).scale;
 }
 
 /* The activation at r. */
@@ -40,8 +40,8 @@ static float x_at(const struct dot *d, size_t r)
 /* What it is multiplied by at r: the weight, or the unscaled code where the block's sum is scaled. */
 static float w_at(const struct dot *d, size_t r)
 {
-    unsigned code = nf4_code_at(d->p->w->packed, element_of(d, r));
-    return d->c->scale == SCALE_BLOCK ? nf4_decode(d->c, code) : nf4_weight(d->c, code, absmax_of(d, r));
+    return d->c->scale == SCALE_BLOCK ? quantized_decode_at(d->c, d->p->w, element_of(d, r))
+                                      : quantized_weight_at(d->c, d->p->w, element_of(d, r));
 }
 
 static float halving_tree(float *acc, unsigned chains)
@@ -80,7 +80,7 @@ static float chain(const struct dot *d, size_t begin, size_t end, size_t l)
         float t = 0.0f;
         for (; r < end && block_of(d, r) == block_of(d, first); r = chain_next(d, begin, r))
             t = chain_step(d, x_at(d, r), w_at(d, r), t);
-        acc = chain_step(d, t, absmax_of(d, first), acc);
+        acc = chain_step(d, t, scale_of(d, first), acc);
     }
     return acc;
 }
@@ -146,16 +146,14 @@ static float sum_dpbf16(const struct dot *d)
                     acc[i] = pair_dot(d, acc[i], g + p + 4, g + p, g, end);
                 continue;
             }
-            for (size_t block = block_of(d, g); block <= block_of(d, end - 1); ++block) {
-                size_t from = g, to = end;
-                while (block_of(d, from) != block)
-                    ++from;
-                while (block_of(d, to - 1) != block)
-                    --to;
+            for (size_t from = g, to; from < end; from = to) {
+                to = from + 1;
+                while (to < end && block_of(d, to) == block_of(d, from))
+                    ++to;
                 float t = 0.0f;
                 for (size_t p = 0; p < 4; ++p)
                     t = pair_dot(d, t, g + p + 4, g + p, from, to);
-                acc[i] = fmaf(t, absmax_of(d, from), acc[i]);
+                acc[i] = fmaf(t, scale_of(d, from), acc[i]);
             }
         }
     }

@@ -13,29 +13,27 @@ enum {
     MMA_BLOCK_UNITS = 10, /* see depth() */
 };
 
-/* The 16 weights of the block that was asked for last. */
-struct block_weights {
-    bool filled;
-    size_t block;
-    double value[NF4_CODES];
-};
-
-/* Element i of W: nf4_weight(), or the exact codebook entry * absmax where the block's sum is scaled. */
-static double weight_at(const struct contract *c, const struct nf4_tensor *w, size_t i,
-                        struct block_weights *last)
+/* Weights [first, first + count) of W: quantized_weight(), or the exact value * scale where the block's sum
+ * is scaled. */
+static void weights_at(const struct contract *c, const struct quantized *w, size_t first, size_t count,
+                       double *out)
 {
-    size_t block = i / w->blocksize;
-    if (!last->filled || last->block != block) {
-        float absmax = nf4_absmax_at(w, block, c->nested);
-        float factor =
-            c->denormals == DENORMALS_FLUSH && c->accumulation != ACC_DPBF16 ? arith_flush(absmax) : absmax;
-        for (unsigned code = 0; code < NF4_CODES; ++code)
-            last->value[code] = c->scale == SCALE_BLOCK ? (double)nf4_decode(c, code) * (double)factor
-                                                        : (double)nf4_weight(c, code, absmax);
-        last->block = block;
-        last->filled = true;
+    const bool scaled = c->scale == SCALE_BLOCK;
+    const bool flush = c->denormals == DENORMALS_FLUSH && c->accumulation != ACC_DPBF16;
+    float value[CHUNK];
+    quantized_span(c, w, first, count, scaled, value);
+    for (size_t i = 0; i < count; ++i)
+        out[i] = (double)value[i];
+    float scale = 1;
+    for (size_t i = 0, last = SIZE_MAX; scaled && i < count; ++i) {
+        const size_t block = quantized_block_of(w, first + i);
+        if (block != last) {
+            scale = quantized_block_at(w, block, c->nested).scale;
+            scale = flush ? arith_flush(scale) : scale;
+            last = block;
+        }
+        out[i] *= (double)scale;
     }
-    return last->value[nf4_code_at(w->packed, i)];
 }
 
 /* The activation as the contract's arithmetic reads it. */
@@ -95,15 +93,14 @@ void matmul_fp64(const struct contract *c, const struct matmul *p, double *value
         }
         for (size_t begin = 0; begin < reduced; begin += CHUNK) {
             const size_t count = reduced - begin < CHUNK ? reduced - begin : CHUNK;
-            struct block_weights last = {.filled = false};
-            if (forward)
+            for (size_t j = 0; forward && j < columns; ++j)
+                weights_at(c, p->w, (column + j) * p->k + begin, count, w[j]);
+            for (size_t r = 0; !forward && r < count; ++r) {
+                double across[COLUMNS];
+                weights_at(c, p->w, (begin + r) * p->k + column, columns, across);
                 for (size_t j = 0; j < columns; ++j)
-                    for (size_t r = 0; r < count; ++r)
-                        w[j][r] = weight_at(c, p->w, (column + j) * p->k + begin + r, &last);
-            else
-                for (size_t r = 0; r < count; ++r)
-                    for (size_t j = 0; j < columns; ++j)
-                        w[j][r] = weight_at(c, p->w, (begin + r) * p->k + column + j, &last);
+                    w[j][r] = across[j];
+            }
             for (size_t row = 0; row < p->m; row += ROWS) {
                 for (size_t j = 0; j < ROWS; ++j)
                     for (size_t r = 0; r < count; ++r)

@@ -168,25 +168,15 @@ static void fill_panel(const struct contract *c, const struct matmul *p, size_t 
 /* The weights of forward column `column`, row `column` of W; false if not all of them are finite. */
 static bool decode_row(const struct contract *c, const struct matmul *p, size_t column, struct number *w)
 {
-    const struct nf4_tensor *tensor = p->w;
-    const size_t first = column * p->k;
+    enum { SPAN = 256 };
     bool finite = true;
-    for (size_t k = 0; k < p->k;) {
-        const size_t block = (first + k) / tensor->blocksize;
-        size_t end = (block + 1) * tensor->blocksize - first;
-        end = end < p->k ? end : p->k;
-        const float absmax = nf4_absmax_at(tensor, block, c->nested);
-        struct number number[NF4_CODES];
-        bool finite_code[NF4_CODES];
-        for (unsigned code = 0; code < NF4_CODES; ++code) {
-            const float value = nf4_weight(c, code, absmax);
-            finite_code[code] = isfinite(value);
-            number[code] = number_of(c->out, value);
-        }
-        for (; k < end; ++k) {
-            const unsigned code = nf4_code_at(tensor->packed, first + k);
-            w[k] = number[code];
-            finite = finite && finite_code[code];
+    for (size_t k = 0; k < p->k; k += SPAN) {
+        const size_t count = p->k - k < SPAN ? p->k - k : SPAN;
+        float value[SPAN];
+        quantized_span(c, p->w, column * p->k + k, count, false, value);
+        for (size_t i = 0; i < count; ++i) {
+            w[k + i] = number_of(c->out, value[i]);
+            finite = finite && isfinite(value[i]);
         }
     }
     return finite;
@@ -200,9 +190,7 @@ static void decode_columns(const struct contract *c, const struct matmul *p, siz
         finite[j] = true;
     for (size_t r = 0; r < p->n; ++r) {
         for (size_t j = 0; j < columns; ++j) {
-            const size_t i = r * p->k + column + j;
-            const float absmax = nf4_absmax_at(p->w, i / p->w->blocksize, c->nested);
-            const float value = nf4_weight(c, nf4_code_at(p->w->packed, i), absmax);
+            const float value = quantized_weight_at(c, p->w, r * p->k + column + j);
             w[j * p->n + r] = number_of(c->out, value);
             finite[j] = finite[j] && isfinite(value);
         }

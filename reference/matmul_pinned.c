@@ -73,20 +73,27 @@ static inline void halving_tree(rows *acc, unsigned chains)
  * SCALE_BLOCK). */
 struct column {
     const struct contract *c;
-    const struct nf4_tensor *tensor;
+    const struct quantized *tensor;
     size_t reduced;
     size_t first; /* element of the tensor at r = 0, forward */
     const rows *x;
     const float *w;
 };
 
-/* End of the run that holds r: where its block ends, at most `end`. Also the block's absmax. */
-static size_t run_end(const struct column *q, size_t r, size_t end, float *absmax)
+/* End of the run that holds r: the elements of its block that follow it, at most to `end`. Also the block's
+ * scale. */
+static size_t run_end(const struct column *q, size_t r, size_t end, float *scale)
 {
-    size_t block = (q->first + r) / q->tensor->blocksize;
-    size_t block_end = (block + 1) * q->tensor->blocksize - q->first;
-    *absmax = nf4_absmax_at(q->tensor, block, q->c->nested);
-    return block_end < end ? block_end : end;
+    const struct quantized *w = q->tensor;
+    const size_t block = quantized_block_of(w, q->first + r);
+    *scale = quantized_block_at(w, block, q->c->nested).scale;
+    if (!w->group_of) {
+        const size_t block_end = (block + 1) * w->blocksize - q->first;
+        return block_end < end ? block_end : end;
+    }
+    while (r < end && quantized_block_of(w, q->first + r) == block)
+        ++r;
+    return r;
 }
 
 static unsigned log2_of(unsigned power)
@@ -117,8 +124,8 @@ static void split_chains(const struct column *q, size_t begin, size_t end, rows 
         }
     } else {
         for (size_t run = begin; run < end;) {
-            float absmax;
-            size_t next = run_end(q, run, end, &absmax);
+            float scale;
+            size_t next = run_end(q, run, end, &scale);
             /* The chains with an element in the run are those of its first turns. */
             size_t turn = (run - begin) >> width_log2, turns = ((next - 1 - begin) >> width_log2) - turn + 1;
             turns = turns < chains ? turns : chains;
@@ -135,9 +142,9 @@ static void split_chains(const struct column *q, size_t begin, size_t end, rows 
             for (size_t i = turn; i < turn + turns; ++i) {
                 unsigned l = i & (chains - 1);
                 if (flush)
-                    rows_fma_flush(acc[l], t[l], absmax);
+                    rows_fma_flush(acc[l], t[l], scale);
                 else
-                    rows_fma(acc[l], t[l], absmax);
+                    rows_fma(acc[l], t[l], scale);
             }
             run = next;
         }
@@ -178,8 +185,8 @@ static void column_dpbf16(const struct column *q, rows sum)
         for (size_t range = group; range < group_end;) {
             /* With SCALE_WEIGHT the whole group goes into the lane; else one block's part of it into t. */
             bool scaled = q->c->scale == SCALE_BLOCK;
-            float absmax = 0.0f;
-            size_t next = scaled ? run_end(q, range, group_end, &absmax) : group_end;
+            float scale = 0.0f;
+            size_t next = scaled ? run_end(q, range, group_end, &scale) : group_end;
             rows t;
             rows_clear(t);
             float *into = scaled ? t : lane;
@@ -190,7 +197,7 @@ static void column_dpbf16(const struct column *q, rows sum)
                 rows_pair_fma(into, has_even ? q->x[even] : zero_rows, has_even ? q->w[even] : 0.0f);
             }
             if (scaled)
-                rows_fma(lane, t, absmax);
+                rows_fma(lane, t, scale);
             range = next;
         }
     }
@@ -208,33 +215,13 @@ static void fill_panel(const struct contract *c, const struct matmul *p, size_t 
             x[r][j] = first_row + j < p->m ? dtype_load(c->out, p->a, (first_row + j) * reduced + r) : 0.0f;
 }
 
-/* The weights of one forward column, w[k] = W[column, k]: block by block, 16 values each. */
-static void decode_row(const struct contract *c, const struct matmul *p, size_t column, float *w)
-{
-    const struct nf4_tensor *tensor = p->w;
-    const size_t first = column * p->k;
-    for (size_t k = 0; k < p->k;) {
-        size_t block = (first + k) / tensor->blocksize;
-        size_t end = (block + 1) * tensor->blocksize - first;
-        end = end < p->k ? end : p->k;
-        float absmax = nf4_absmax_at(tensor, block, c->nested);
-        float value[NF4_CODES];
-        for (unsigned code = 0; code < NF4_CODES; ++code)
-            value[code] = c->scale == SCALE_BLOCK ? nf4_decode(c, code) : nf4_weight(c, code, absmax);
-        for (; k < end; ++k)
-            w[k] = value[nf4_code_at(tensor->packed, first + k)];
-    }
-}
-
 /* The weights of `columns` backward columns from `column` on, w[j*n + r] = W[r, column + j]. */
 static void decode_columns(const struct contract *c, const struct matmul *p, size_t column, size_t columns,
                            float *w)
 {
     for (size_t r = 0; r < p->n; ++r) {
         for (size_t j = 0; j < columns; ++j) {
-            size_t i = r * p->k + column + j;
-            float absmax = nf4_absmax_at(p->w, i / p->w->blocksize, c->nested);
-            w[j * p->n + r] = nf4_weight(c, nf4_code_at(p->w->packed, i), absmax);
+            w[j * p->n + r] = quantized_weight_at(c, p->w, r * p->k + column + j);
         }
     }
 }
@@ -269,7 +256,8 @@ bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
             size_t columns = outputs - column < COLUMNS ? outputs - column : COLUMNS;
             if (forward)
                 for (size_t j = 0; j < columns; ++j)
-                    decode_row(c, p, column + j, w + j * reduced);
+                    quantized_span(c, p->w, (column + j) * p->k, p->k, c->scale == SCALE_BLOCK,
+                                   w + j * reduced);
             else
                 decode_columns(c, p, column, columns, w);
 

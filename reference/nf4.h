@@ -66,27 +66,4 @@ float nested_quantize(const float *absmax, size_t block_count, const float map[N
 /* The absmax of block b under contract `how` (NESTED_TWOSTEP or NESTED_FUSED). */
 float nested_recover(const struct nested_absmax *q, size_t b, enum nested how);
 
-/*
- * NF4 weights as a kernel sees them: exactly one of absmax and nested.codes is set.
- */
-struct nf4_tensor {
-    size_t count;
-    size_t blocksize;
-    const uint8_t *packed;
-    const float *absmax; /* [nf4_block_count], or NULL when nested */
-    struct nested_absmax nested;
-};
-/* absmax of block b, recovered if nested (`how` is ignored otherwise). */
-float nf4_absmax_at(const struct nf4_tensor *w, size_t b, enum nested how);
-
-/* RN_T(RN32(value * absmax)), where value is the fp32 codebook entry or its rounding to T (DECODE_OUT), and
- * with DENORMALS_FLUSH absmax and the fp32 product are flushed to signed zero before the rounding. Returned
- * widened to fp32. This is the weight of every SCALE_WEIGHT contract. */
-float nf4_weight(const struct contract *c, unsigned code, float absmax);
-/* The codebook entry as `c` decodes it, unscaled. */
-float nf4_decode(const struct contract *c, unsigned code);
-
-/* out[i] = nf4_weight(...) for every element, in c->out. Uses OpenMP over elements. */
-void nf4_dequantize(const struct contract *c, const struct nf4_tensor *w, void *out);
-
 #endif

@@ -63,25 +63,26 @@ TEST(prepare, repacked_weights_are_made_when_wanted)
     char what[128];
     void *prepared;
     uint8_t want[4 * 512];
+    const size_t stored = OPERAND_STORED + LAYOUT_FRAGMENTS;
     ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
     const size_t bytes = operands_set_bytes(&p);
     EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, &plain, &prepared));
     EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, &other, &prepared));
-    EXPECT_TRUE(operands_gemm_args(&o, 0).prepared == NULL);
+    EXPECT_TRUE(operands_gemm_args(&o, 0, LAYOUT_ROWS).prepared == NULL);
     for (int turn = 0; turn < 2; turn++) {
         EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, &repacked, &prepared));
         EXPECT_TRUE(prepared == NULL);
         operands_buffers(&o, 0, list);
-        ASSERT_EQ(sizeof want, list[OPERAND_REPACKED]->size);
-        EXPECT_TRUE(operands_gemm_args(&o, 0).prepared == list[OPERAND_REPACKED]->data);
+        ASSERT_EQ(sizeof want, list[stored]->size);
+        EXPECT_TRUE(operands_gemm_args(&o, 0, LAYOUT_FRAGMENTS).prepared == list[stored]->data);
         nf4_repack(o.sets[0].packed.data, 9, 130, want);
-        EXPECT_TRUE(memcmp(want, list[OPERAND_REPACKED]->data, sizeof want) == 0);
+        EXPECT_TRUE(memcmp(want, list[stored]->data, sizeof want) == 0);
         EXPECT_TRUE(operands_intact(&o, 0, what, sizeof what));
         ((uint8_t *)o.sets[0].packed.data)[3] ^= 0x5a;
         operands_rehash(&o);
     }
     EXPECT_EQ(bytes, operands_set_bytes(&p));
-    ((uint8_t *)o.sets[0].repacked.data)[1000] ^= 1;
+    ((uint8_t *)o.sets[0].stored[LAYOUT_FRAGMENTS].data)[1000] ^= 1;
     EXPECT_FALSE(operands_intact(&o, 0, what, sizeof what));
     EXPECT_CONTAINS(what, "repacked");
     operands_release(&o);

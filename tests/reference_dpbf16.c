@@ -140,8 +140,10 @@ static float dot_by_instruction(const struct contract *c, const struct problem *
         for (size_t i = 0; i < 128 && base + i < k; ++i) {
             size_t element = col * k + base + i;
             unsigned code = nf4_code_at(p->packed, element);
-            float a = nf4_absmax_at(p->matmul.w, element / p->plain.blocksize, c->nested);
-            float weight = c->scale == SCALE_BLOCK ? nf4_decode(c, code) : nf4_weight(c, code, a);
+            float a = quantized_block_at(p->matmul.w, element / p->plain.blocksize, c->nested).scale;
+            float weight = c->scale == SCALE_BLOCK
+                               ? quantized_decode(c, code, 0)
+                               : quantized_weight(c, code, (struct quantized_block){a, 0});
             x[i] = (uint16_t)dtype_load_bits(DTYPE_BF16, p->a, row * k + base + i);
             w[i] = bf16_from_f32(weight);
             lanes = (uint16_t)(lanes | 1u << i / 8);

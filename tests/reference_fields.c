@@ -78,7 +78,7 @@ static size_t outputs_of(const struct contract *c, bool tiny, const float *minus
     const size_t count = c->op == OP_DEQUANT ? p.plain.count : M * p.outputs;
     void *out = c->op == OP_DEQUANT ? malloc(count * sizeof(float)) : p.y;
     if (c->op == OP_DEQUANT)
-        nf4_dequantize(c, c->nested == NESTED_NONE ? &p.plain : &p.nested, out);
+        quantized_dequantize(c, c->nested == NESTED_NONE ? &p.plain : &p.nested, out);
     else
         EXPECT_TRUE(problem_run(c, &p));
     for (size_t i = 0; i < count; ++i)

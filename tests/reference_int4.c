@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 #include "tests/reference_random.h"
 #include "tests/test.h"
 
@@ -62,8 +62,8 @@ TEST(int4, nf4_is_closer_on_bell_shaped_weights)
     for (size_t i = 0; i < COUNT; ++i)
         int4_error += ((double)out[i] - (double)x[i]) * ((double)out[i] - (double)x[i]);
     nf4_quantize(x, COUNT, 64, packed, absmax);
-    const struct nf4_tensor w = {.count = COUNT, .blocksize = 64, .packed = packed, .absmax = absmax};
-    nf4_dequantize(&c, &w, out);
+    const struct quantized w = {.count = COUNT, .blocksize = 64, .packed = packed, .absmax = absmax};
+    quantized_dequantize(&c, &w, out);
     for (size_t i = 0; i < COUNT; ++i)
         nf4_error += ((double)out[i] - (double)x[i]) * ((double)out[i] - (double)x[i]);
     test_note("int4 %g, NF4 %g", int4_error / COUNT, nf4_error / COUNT);

@@ -313,7 +313,7 @@ TEST(matmul, orders_by_hand)
     memset(packed, 0xff, sizeof packed); /* code 15 is 1 */
     for (int k = 0; k < K; ++k)
         x[k] = k == 0 ? 0x1p24f : 1.0f;
-    const struct nf4_tensor w = {.count = K, .blocksize = K, .packed = packed, .absmax = &absmax};
+    const struct quantized w = {.count = K, .blocksize = K, .packed = packed, .absmax = &absmax};
     const struct matmul p = {.m = 1, .n = 1, .k = K, .a = x, .w = &w};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
         struct contract c = contract_of(rows[i].name);
@@ -332,7 +332,7 @@ static uint32_t sum_of(const char *name, const float *x, size_t k, const float *
     uint8_t packed[64];
     float y = 0.0f;
     memset(packed, 0xff, sizeof packed);
-    const struct nf4_tensor w = {.count = k, .blocksize = 32, .packed = packed, .absmax = absmax};
+    const struct quantized w = {.count = k, .blocksize = 32, .packed = packed, .absmax = absmax};
     const struct matmul p = {.m = 1, .n = 1, .k = k, .a = x, .w = &w};
     test_note("%s: %s", name, at);
     EXPECT_TRUE(matmul_pinned(&c, &p, &y));
@@ -407,7 +407,7 @@ TEST(matmul, dpbf16_order_by_hand)
             x[rows[i].plus] = bf16_from_f32(0x1p24f);
             x[rows[i].minus] = bf16_from_f32(-0x1p24f);
             x[rows[i].one] = bf16_from_f32(1.0f);
-            const struct nf4_tensor w = {
+            const struct quantized w = {
                 .count = rows[i].k, .blocksize = 32, .packed = packed, .absmax = absmax};
             const struct matmul p = {.m = 1, .n = 1, .k = rows[i].k, .a = x, .w = &w};
             test_note("%s: %s", names[n], rows[i].what);
@@ -437,7 +437,7 @@ TEST(matmul, dpbf16_flushes_by_hand)
         const struct contract c = contract_of(rows[i].name);
         const uint16_t x = bf16_from_f32(rows[i].x);
         uint16_t y = 0xffff;
-        const struct nf4_tensor w = {
+        const struct quantized w = {
             .count = 1, .blocksize = 32, .packed = &packed, .absmax = &rows[i].absmax};
         const struct matmul p = {.m = 1, .n = 1, .k = 1, .a = &x, .w = &w};
         test_note("%s row %zu", rows[i].name, i);
@@ -471,7 +471,7 @@ TEST(matmul, mma_cuts_denormals_by_hand)
             uint16_t x[3], y = 0xffff;
             for (size_t k = 0; k < 3; ++k)
                 x[k] = bf16_from_f32(rows[i].x[k]);
-            const struct nf4_tensor w = {
+            const struct quantized w = {
                 .count = rows[i].k, .blocksize = 32, .packed = packed, .absmax = &absmax};
             const struct matmul p = {.m = 1, .n = 1, .k = rows[i].k, .a = x, .w = &w};
             test_note("%s: %s", names[model], rows[i].what);
@@ -507,7 +507,7 @@ TEST(matmul, mma_aligns_to_denormal_operands_by_hand)
             const float absmax[2] = {0x1p-12f, rows[i].absmax};
             const uint16_t x[64] = {[0] = f16_from_f32(0x1.8p-13f), [32] = f16_from_f32(rows[i].x)};
             uint16_t y = 0xffff;
-            const struct nf4_tensor w = {.count = 64, .blocksize = 32, .packed = packed, .absmax = absmax};
+            const struct quantized w = {.count = 64, .blocksize = 32, .packed = packed, .absmax = absmax};
             const struct matmul p = {.m = 1, .n = 1, .k = 64, .a = x, .bias = &bias, .w = &w};
             test_note("%s: %s", names[model], rows[i].what);
             EXPECT_TRUE(matmul_pinned(&c, &p, &y));
@@ -561,7 +561,7 @@ TEST(matmul, bias_before_rounding)
     const float absmax = 1.0f;
     memset(packed, 0x77, sizeof packed);
     packed[0] = 0xf7; /* weight 1 at k = 0, 0 elsewhere */
-    const struct nf4_tensor w = {.count = 32, .blocksize = 32, .packed = packed, .absmax = &absmax};
+    const struct quantized w = {.count = 32, .blocksize = 32, .packed = packed, .absmax = &absmax};
     uint16_t x[32] = {f16_from_f32(2049.0f / 2048.0f)}, y = 0;
     x[1] = 0;
     /* (1 + 2^-11) rounds to 1 as f16 (tie to even), but plus 2^-24 it rounds up. */
@@ -609,9 +609,10 @@ static void compare_with_fp64(const struct contract *c)
             for (size_t r = 0; r < p.reduced; ++r) {
                 size_t i = c->op == OP_GEMM ? col * p.matmul.k + r : r * p.matmul.k + col;
                 unsigned code = nf4_code_at(p.packed, i);
-                float absmax = nf4_absmax_at(p.matmul.w, i / shapes[s].blocksize, c->nested);
-                double weight = c->scale == SCALE_BLOCK ? (double)nf4_decode(c, code) * (double)absmax
-                                                        : (double)nf4_weight(c, code, absmax);
+                float absmax = quantized_block_at(p.matmul.w, i / shapes[s].blocksize, c->nested).scale;
+                double weight = c->scale == SCALE_BLOCK
+                                    ? (double)quantized_decode(c, code, 0) * (double)absmax
+                                    : (double)quantized_weight(c, code, (struct quantized_block){absmax, 0});
                 double product = (double)dtype_load(c->out, p.a, row * p.reduced + r) * weight;
                 sum += product;
                 size += fabs(product);
@@ -696,7 +697,7 @@ TEST(matmul, mma_bound_is_near_the_worst_case)
         for (size_t b = 0; b < K / BLOCK; ++b)
             absmax[b] = b == 0 ? 1.0f : ldexpf(1.0f, 12 - mma_fraction_bits(model));
         const struct contract c = contract_of(names[model]);
-        const struct nf4_tensor w = {.count = K, .blocksize = BLOCK, .packed = packed, .absmax = absmax};
+        const struct quantized w = {.count = K, .blocksize = BLOCK, .packed = packed, .absmax = absmax};
         const struct matmul p = {.m = 1, .n = 1, .k = K, .a = x, .w = &w};
         double value, magnitude;
         EXPECT_TRUE(matmul_pinned(&c, &p, &y));
@@ -785,8 +786,8 @@ TEST(matmul, backward_is_forward_of_the_transposed_weights)
         }
     nf4_pack(codes, N * K, packed);
     nf4_pack(codes_t, N * K, transposed);
-    const struct nf4_tensor w = {.count = N * K, .blocksize = TILE, .packed = packed, .absmax = absmax};
-    const struct nf4_tensor w_t = {
+    const struct quantized w = {.count = N * K, .blocksize = TILE, .packed = packed, .absmax = absmax};
+    const struct quantized w_t = {
         .count = N * K, .blocksize = TILE, .packed = transposed, .absmax = absmax_t};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; ++i) {
         struct contract forward = contract_of(pairs[i][0]), backward = contract_of(pairs[i][1]);
@@ -820,7 +821,7 @@ TEST(matmul, one_hot_rows_are_dequantized_weights)
             for (size_t r = 0; r < rows; ++r)
                 dtype_store(c.out, p.a, row * rows + r, row == r ? 1.0f : 0.0f);
         ASSERT_TRUE(problem_run(&c, &p));
-        nf4_dequantize(&dequant, &p.nested, weights);
+        quantized_dequantize(&dequant, &p.nested, weights);
         size_t wrong = 0;
         for (size_t n = 0; n < N; ++n)
             for (size_t k = 0; k < K; ++k) {

@@ -1,5 +1,5 @@
 /* Tests of reference/nf4.c: the published tables, and quantize and dequantize against slow restatements. */
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 
 #include <float.h>
 #include <math.h>
@@ -361,9 +361,9 @@ TEST(nf4, quantize_is_idempotent)
     for (size_t i = 0; i < COUNT; ++i)
         x[i] = random_bell(5, i);
     nf4_quantize(x, COUNT, BLOCKSIZE, packed[0], absmax[0]);
-    const struct nf4_tensor w = {
+    const struct quantized w = {
         .count = COUNT, .blocksize = BLOCKSIZE, .packed = packed[0], .absmax = absmax[0]};
-    nf4_dequantize(&c, &w, x);
+    quantized_dequantize(&c, &w, x);
     nf4_quantize(x, COUNT, BLOCKSIZE, packed[1], absmax[1]);
     EXPECT_TRUE(memcmp(packed[0], packed[1], sizeof packed[0]) == 0);
     EXPECT_TRUE(memcmp(absmax[0], absmax[1], sizeof absmax[0]) == 0);
@@ -421,7 +421,7 @@ TEST(nf4, weight_of_every_code_and_absmax)
                                      f32_from_bits(pattern << 16 | random_below(3, pattern, 0x10000))};
             for (unsigned a = 0; a < 3; ++a)
                 for (unsigned code = 0; code < 16; ++code) {
-                    float weight = nf4_weight(c, code, absmax[a]);
+                    float weight = quantized_weight(c, code, (struct quantized_block){absmax[a], 0});
                     uint32_t bits, want = expected_weight(c->out, c->decode == DECODE_OUT,
                                                           c->denormals == DENORMALS_FLUSH, code, absmax[a]);
                     dtype_store(c->out, &bits, 0, weight);
@@ -435,12 +435,14 @@ TEST(nf4, weight_of_every_code_and_absmax)
 TEST(nf4, known_weights)
 {
     const struct contract f32 = {.out = DTYPE_F32}, f16 = {.out = DTYPE_F16};
-    EXPECT_EQ_BITS(0x80000000, f32_bits(nf4_weight(&f32, 0, 0.0f))); /* -1 * 0 */
-    EXPECT_EQ_BITS(0x00000000, f32_bits(nf4_weight(&f32, 7, 3.0f)));
-    EXPECT_EQ_BITS(0x7f800000, f32_bits(nf4_weight(&f16, 15, 65520.0f)));
-    EXPECT_EQ_BITS(f32_bits(65504.0f), f32_bits(nf4_weight(&f16, 15, 65519.0f)));
-    EXPECT_TRUE(isnan(nf4_weight(&f32, 7, INFINITY)));
-    EXPECT_TRUE(isnan(nf4_weight(&f32, 3, NAN)));
+    EXPECT_EQ_BITS(0x80000000,
+                   f32_bits(quantized_weight(&f32, 0, (struct quantized_block){0.0f, 0}))); /* -1 * 0 */
+    EXPECT_EQ_BITS(0x00000000, f32_bits(quantized_weight(&f32, 7, (struct quantized_block){3.0f, 0})));
+    EXPECT_EQ_BITS(0x7f800000, f32_bits(quantized_weight(&f16, 15, (struct quantized_block){65520.0f, 0})));
+    EXPECT_EQ_BITS(f32_bits(65504.0f),
+                   f32_bits(quantized_weight(&f16, 15, (struct quantized_block){65519.0f, 0})));
+    EXPECT_TRUE(isnan(quantized_weight(&f32, 7, (struct quantized_block){INFINITY, 0})));
+    EXPECT_TRUE(isnan(quantized_weight(&f32, 3, (struct quantized_block){NAN, 0})));
 }
 
 /* Arrays: every type and blocksize, odd counts, plain and nested, and nothing written past the end. */
@@ -466,13 +468,13 @@ TEST(nf4, dequantize_is_the_weight_of_each_element)
                 for (size_t count = 0; count <= MAX; count = count < 3 ? count + 1 : 3 * count + 2) {
                     struct contract c = dequant_contracts[i];
                     c.nested = how;
-                    struct nf4_tensor w = {.count = count, .blocksize = blocksize, .packed = packed};
+                    struct quantized w = {.count = count, .blocksize = blocksize, .packed = packed};
                     if (how == NESTED_NONE)
                         w.absmax = absmax;
                     else
                         w.nested = (struct nested_absmax){codes, nested, map, 0.37f};
                     memset(out, 0xa5, sizeof out);
-                    nf4_dequantize(&c, &w, out);
+                    quantized_dequantize(&c, &w, out);
                     size_t wrong = 0;
                     for (size_t e = 0; e < count; ++e) {
                         float a = how == NESTED_NONE ? absmax[e / blocksize]

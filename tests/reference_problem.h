@@ -12,7 +12,7 @@
 
 struct problem {
     struct matmul matmul; /* p->w is `plain` or `nested`, as the contract says */
-    struct nf4_tensor plain, nested;
+    struct quantized plain, nested;
     size_t reduced, outputs; /* extents of the sum and of a row of the output */
     void *y;                 /* [m, outputs], of the contract's type */
     uint8_t *packed, *codes; /* what the tensors point to */
@@ -60,8 +60,8 @@ static inline struct problem problem_new(const struct contract *c, size_t m, siz
     p.y = calloc(m * p.outputs + 1, sizeof(float));
 
     p.plain =
-        (struct nf4_tensor){.count = count, .blocksize = blocksize, .packed = p.packed, .absmax = p.absmax};
-    p.nested = (struct nf4_tensor){
+        (struct quantized){.count = count, .blocksize = blocksize, .packed = p.packed, .absmax = p.absmax};
+    p.nested = (struct quantized){
         .count = count,
         .blocksize = blocksize,
         .packed = p.packed,

@@ -27,7 +27,7 @@ TEST(verify, one_hot_value_agrees_with_the_reference)
             packed[j] = (uint8_t)random_u64(1, RANDOM_CODES, j);
         for (size_t j = 0; j < N; j++)
             absmax[j] = f32_from_bits(scales[j % (sizeof scales / sizeof scales[0])]);
-        struct nf4_tensor w = {.count = N * K, .blocksize = K, .packed = packed, .absmax = absmax};
+        struct quantized w = {.count = N * K, .blocksize = K, .packed = packed, .absmax = absmax};
         struct matmul p = {.m = 1, .n = N, .k = K, .a = x, .w = &w};
         test_note("%s", kernel_at(i)->name);
         for (size_t k = 0; k < K; k += 7) {

@@ -83,7 +83,7 @@ TEST(weights, lists_the_peers_checkpoint)
 }
 
 /* Elements of `want` (of type out) that our dequantize of `w` does not give bit for bit. */
-static size_t mismatches(const struct nf4_tensor *w, enum dtype out, bool nested,
+static size_t mismatches(const struct quantized *w, enum dtype out, bool nested,
                          const struct safetensor *want)
 {
     struct contract c = dequant_contract(out, nested);
@@ -91,7 +91,7 @@ static size_t mismatches(const struct nf4_tensor *w, enum dtype out, bool nested
     uint8_t *got = malloc(w->count * size);
     if (!got)
         abort();
-    nf4_dequantize(&c, w, got);
+    quantized_dequantize(&c, w, got);
     for (size_t i = 0; i < w->count; i++)
         wrong += memcmp(got + i * size, want->data + i * size, size) != 0;
     free(got);
@@ -106,7 +106,7 @@ TEST(weights, dequantizes_the_peers_checkpoint_to_the_peers_bits)
     size_t held = 0;
     for (size_t l = 0; l < LAYERS; l++) {
         char name[64];
-        struct nf4_tensor w;
+        struct quantized w;
         void *owned;
         snprintf(name, sizeof name, "%s.weight", layers[l].name);
         test_note("%s", name);
@@ -144,7 +144,7 @@ TEST(weights, dequantizes_the_peers_checkpoint_to_the_peers_bits)
 TEST(weights, the_peers_row_indexing_defect_is_on_record)
 {
     struct fixture f;
-    struct nf4_tensor w;
+    struct quantized w;
     void *owned;
     if (!fixture_open(&f))
         return;
@@ -160,7 +160,8 @@ TEST(weights, the_peers_row_indexing_defect_is_on_record)
         size_t as_predicted = 0, wrong = mismatches(&w, (enum dtype)t, false, rows);
         for (size_t i = 0; i < w.count; i++) {
             size_t block = i / k * (k / blocksize) + i % k / blocksize;
-            float value = nf4_weight(&c, nf4_code_at(w.packed, i), w.absmax[block]);
+            float value =
+                quantized_weight(&c, nf4_code_at(w.packed, i), (struct quantized_block){w.absmax[block], 0});
             uint8_t bytes[4];
             dtype_store((enum dtype)t, bytes, 0, value);
             as_predicted +=
@@ -181,7 +182,7 @@ TEST(weights, quantizes_to_the_peers_bytes)
         return;
     for (size_t l = 0; l < LAYERS; l++) {
         char name[64], dense_name[64];
-        struct nf4_tensor w;
+        struct quantized w;
         void *owned;
         float *dense;
         snprintf(name, sizeof name, "%s.weight", layers[l].name);
@@ -276,7 +277,7 @@ TEST(weights, unaligned_parts_are_copied)
         for (int padding = 0; padding < 2; padding++) {
             struct part parts[PARTS_MAX];
             struct safetensors made;
-            struct nf4_tensor w;
+            struct quantized w;
             void *owned;
             char name[64];
             size_t size, count = parts_of(&f.checkpoint, names[l], padding, parts);
@@ -413,7 +414,7 @@ TEST(weights, broken_checkpoints_are_refused)
         const struct change *c = &changes[r];
         struct part parts[PARTS_MAX];
         struct safetensors made;
-        struct nf4_tensor w;
+        struct quantized w;
         void *owned;
         char name[96];
         float floats[NESTED_MAP_SIZE];

@@ -22,7 +22,7 @@ static const float codebook[16] = {
 };
 
 /* Weight i: the product of code and absmax, rounded to fp32. */
-static float weight(const struct nf4_weights *w, size_t i)
+static float weight(const struct weights *w, size_t i)
 {
     unsigned byte = w->packed[i / 2], code = i % 2 ? byte & 15 : byte >> 4;
     return codebook[code] * w->absmax[i / w->blocksize];

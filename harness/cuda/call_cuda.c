@@ -49,7 +49,7 @@ void cuda_set_kernel(struct cuda_channel *c, const struct kernel *k)
     c->kernel.recipe = own->recipe;
     c->kernel.blas = k->blas;
     c->kernel.bitsandbytes = k->bitsandbytes;
-    c->kernel.repacked = kernel_takes_repacked(k);
+    c->kernel.layout = kernel_layout(k);
 }
 
 bool cuda_bind(const struct operands *o, size_t copies, struct call_fault *fault)

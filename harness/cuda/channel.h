@@ -57,7 +57,7 @@ struct cuda_kernel {
     const struct recipe *recipe; /* in place of symbol and entry, or NULL */
     enum blas_use blas;
     enum bitsandbytes_use bitsandbytes;
-    bool repacked; /* kernel_takes_repacked() */
+    enum layout layout;
 };
 
 struct cuda_channel {

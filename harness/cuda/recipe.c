@@ -62,7 +62,7 @@ void recipe_sizes(const struct problem *p, struct expression_name names[RECIPE_S
 static uint64_t value_of(enum recipe_word word, const struct problem *p, const union kernel_args *a)
 {
     bool product = op_is_product(p->op), repack = op_is_repack(p->op);
-    const struct nf4_weights *w = product ? &a->gemm.w : &a->dequant.w;
+    const struct weights *w = product ? &a->gemm.w : &a->dequant.w;
     const void *pointer = NULL;
     struct expression_name sizes[RECIPE_SIZES];
     uint32_t bits;

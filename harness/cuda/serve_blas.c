@@ -70,13 +70,19 @@ static size_t slab_rows(const struct serve *s)
 static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set, size_t first, size_t rows,
                        uint64_t to)
 {
-    struct gemm_args a = operands_gemm_args(&s->operands, set);
-    struct dequant_args d = {.count = rows * a.k, .w = a.w, .out = (void *)(uintptr_t)to};
+    struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
+    struct dequant_args d = {
+        .count = rows * a.k, .w = a.w, .out = (void *)(uintptr_t)to, .n = rows, .k = a.k};
+    const struct problem *p = &s->operands.problem;
     size_t i = first * a.k, block = i / a.w.blocksize;
-    d.w.packed += i / 2;
-    if (a.w.absmax) {
+    d.w.packed += format_packed_bytes(p->format, p->out, i);
+    if (a.w.absmax)
         d.w.absmax += block;
-    } else {
+    if (a.w.scale)
+        d.w.scale += block;
+    if (a.w.zero)
+        d.w.zero += block;
+    if (a.w.absmax_code) {
         d.w.absmax_code += block;
         d.w.nested_absmax += block / NESTED_BLOCKS;
     }
@@ -86,7 +92,7 @@ static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set
 /* Y of rows `first` .. of W, which lie at `w`; for gemmdx all of them. */
 static bool product(struct serve *s, size_t set, uint64_t w, size_t first, size_t rows)
 {
-    const struct gemm_args a = operands_gemm_args(&s->operands, set);
+    const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
     const float one = 1, zero = 0;
     enum dtype t = s->operands.problem.out;
     int type = t == DTYPE_F16 ? CUBLAS_TYPE_F16 : t == DTYPE_BF16 ? CUBLAS_TYPE_BF16 : CUBLAS_TYPE_F32;

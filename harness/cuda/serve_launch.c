@@ -48,7 +48,7 @@ static bool check_parameters(struct serve *s, const struct serve_kernel *k)
     static struct recipe_launch l; /* large */
     char why[RECIPE_TEXT];
     size_t offset, size;
-    if (recipe_resolve(k->name.recipe, &s->operands, 0, k->name.repacked, &l, why))
+    if (recipe_resolve(k->name.recipe, &s->operands, 0, k->name.layout, &l, why))
         return refuse(s, k, why);
     for (size_t i = 0; s->cu.cuFuncGetParamInfo && i <= l.count; i++) {
         bool there = s->cu.cuFuncGetParamInfo(k->function[0], i, &offset, &size) == 0;
@@ -128,7 +128,7 @@ static bool enqueue_recipe(struct serve *s, const struct serve_kernel *k, size_t
 {
     static struct recipe_launch l; /* large */
     char why[RECIPE_TEXT];
-    if (recipe_resolve(k->name.recipe, &s->operands, set, k->name.repacked, &l, why))
+    if (recipe_resolve(k->name.recipe, &s->operands, set, k->name.layout, &l, why))
         return refuse(s, k, why);
     return queue(s, k->function[0], &l.launch, l.parameters);
 }
@@ -139,11 +139,11 @@ bool serve_launch_shape(struct serve *s, const struct serve_kernel *k, struct la
     char why[RECIPE_TEXT];
     union kernel_args arguments;
     if (!k->name.recipe) {
-        operands_args(&s->operands, 0, k->name.repacked, &arguments);
+        operands_args(&s->operands, 0, k->name.layout, &arguments);
         *out = k->entry[0]->launch(&arguments);
         return true;
     }
-    if (recipe_resolve(k->name.recipe, &s->operands, 0, k->name.repacked, &l, why))
+    if (recipe_resolve(k->name.recipe, &s->operands, 0, k->name.layout, &l, why))
         return refuse(s, k, why);
     *out = l.launch;
     return true;
@@ -158,7 +158,7 @@ bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set)
         return serve_bitsandbytes(s, k, set);
     if (k->name.recipe)
         return enqueue_recipe(s, k, set);
-    operands_args(&s->operands, set, k->name.repacked, &arguments);
+    operands_args(&s->operands, set, k->name.layout, &arguments);
     return serve_enqueue_with(s, k, &arguments);
 }
 
@@ -190,7 +190,7 @@ static bool launch_beside(struct serve *s, const struct serve_kernel *k)
 {
     enum { READS = 8, THREADS = 256 };
     const struct operand_set *set = &s->operands.sets[0];
-    const struct buffer *read = set->packed.size ? &set->packed : &set->repacked;
+    const struct buffer *read = set->packed.size ? &set->packed : &set->stored[LAYOUT_FRAGMENTS];
     struct cuda_stream *usual = s->stream;
     uint64_t from = (uint64_t)(uintptr_t)read->data, sink = 0;
     size_t size = read->size, none = 0;

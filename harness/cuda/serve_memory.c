@@ -79,11 +79,12 @@ static bool choose_copies(struct serve *s)
 {
     struct cuda_channel *c = s->channel;
     size_t bytes = 0, free_bytes, total;
+    size_t stored = 0; /* a variant reads one of these, or the rows */
     for (size_t j = 0; j < OPERAND_OWN; j++)
-        bytes += j == OPERAND_REPACKED ? 0 : c->sizes[j]; /* a variant reads these or the packed ones */
+        *(j < OPERAND_STORED ? &bytes : &stored) += c->sizes[j];
     if (!SERVE_CALL(s, cuMemGetInfo, &free_bytes, &total))
         return false;
-    size_t each = bytes + c->sizes[OPERAND_REPACKED] + OPERAND_OWN * (2 * (size_t)BUFFER_CANARY_BYTES + 4096);
+    size_t each = bytes + stored + OPERAND_OWN * (2 * (size_t)BUFFER_CANARY_BYTES + 4096);
     size_t room = (size_t)(memory_share * (double)free_bytes) / each;
     size_t copies = serve_cold_copies(s, bytes);
     copies = copies > room ? room : copies;

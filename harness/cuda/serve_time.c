@@ -125,8 +125,10 @@ static bool call_row(struct serve *s, const struct serve_row *r, size_t set)
     static const struct buffer none;
     const struct buffer *scales = op_is_repack(s->operands.problem.op) ? &none
                                   : s->operands.problem.nested         ? &o->absmax_code
+                                  : o->scale.size                      ? &o->scale
                                                                        : &o->absmax;
-    const struct buffer *codes = s->operands.problem.op == OP_UNREPACK ? &o->repacked : &o->packed;
+    const struct buffer *codes =
+        s->operands.problem.op == OP_UNREPACK ? &o->stored[LAYOUT_FRAGMENTS] : &o->packed;
     switch (r->ceiling) {
     case CEILING_NONE:
         return serve_enqueue(s, &r->kernel, set);

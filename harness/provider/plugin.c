@@ -148,7 +148,7 @@ static enum status set_cpu(const struct nf4bench_variant *v, struct kernel *k)
     if (unknown)
         return status_fail(STATUS_INPUT,
                            "cpu_features: '%.40s' is none of avx2, fma, f16c, avx512, avx512_bf16", unknown);
-    if (op_is_repack(k->contract.op) || kernel_takes_repacked(k))
+    if (op_is_repack(k->contract.op) || kernel_layout(k) == LAYOUT_FRAGMENTS)
         return status_fail(STATUS_INPUT, "repacked weights are for CUDA variants");
     if (!(dequant ? v->dequant != NULL : v->gemm != NULL))
         return status_fail(STATUS_INPUT, "its function %s is NULL", dequant ? "dequant" : "gemm");

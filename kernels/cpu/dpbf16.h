@@ -127,7 +127,7 @@ INLINE size_t dp_scales_size(size_t k)
 }
 
 /* absmax of `valid` <= 16 consecutive blocks, nested; the rest is not meant. */
-INLINE __m512 dp_absmax16(const struct nf4_weights *w, size_t b, size_t valid, enum recovery nested)
+INLINE __m512 dp_absmax16(const struct weights *w, size_t b, size_t valid, enum recovery nested)
 {
     __mmask16 mask = (__mmask16)((1u << valid) - 1);
     __m512i code = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, w->absmax_code + b));

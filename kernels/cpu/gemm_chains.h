@@ -32,8 +32,8 @@ struct chains_scratch {
 _Static_assert(sizeof(struct chains_scratch) <= GEMM_SCRATCH_BYTES, "scratch");
 
 /* Decodes elements [i, i + count) of W to fp32, of any alignment. PER_WEIGHT: scaled and rounded to T. */
-INLINE void decode_span(const struct nf4_weights *w, enum element t, enum scaling scaling,
-                        enum recovery nested, size_t i, size_t count, float *out)
+INLINE void decode_span(const struct weights *w, enum element t, enum scaling scaling, enum recovery nested,
+                        size_t i, size_t count, float *out)
 {
     const unsigned shift = nf4_block_shift(w);
     while (count) {

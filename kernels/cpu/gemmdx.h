@@ -108,8 +108,8 @@ INLINE void dx_decode_any(const struct gemm_args *a, enum element t, enum recove
 
 /* The chunk that begins with element i, a multiple of 32, if rows are one of `span` = 64 or 32 elements that
  * lie in one block. `half`: only the first 32 columns exist. */
-typedef void dx_chunk_fn(const struct nf4_weights *w, enum element t, enum recovery nested, int span,
-                         size_t i, bool half, float *out);
+typedef void dx_chunk_fn(const struct weights *w, enum element t, enum recovery nested, int span, size_t i,
+                         bool half, float *out);
 
 INLINE void dx_decode_span(const struct gemm_args *a, enum element t, enum recovery nested, int span,
                            size_t n, size_t depth, size_t column, float *panel, dx_chunk_fn *decode_chunk)

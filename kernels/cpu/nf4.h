@@ -122,7 +122,7 @@ INLINE float round_element(enum element t, float x)
 }
 
 /* absmax of block b. */
-INLINE float nf4_absmax(const struct nf4_weights *w, size_t b, enum recovery nested)
+INLINE float nf4_absmax(const struct weights *w, size_t b, enum recovery nested)
 {
     if (nested == ABSMAX_PLAIN)
         return w->absmax[b];
@@ -139,13 +139,13 @@ INLINE unsigned nf4_code(const uint8_t *packed, size_t i)
 }
 
 /* RN_T(RN32(code * absmax)) of element i, widened to fp32. */
-INLINE float nf4_element(const struct nf4_weights *w, size_t i, enum element t, enum recovery nested)
+INLINE float nf4_element(const struct weights *w, size_t i, enum element t, enum recovery nested)
 {
     return round_element(t, nf4_codebook[nf4_code(w->packed, i)] * nf4_absmax(w, i / w->blocksize, nested));
 }
 
 /* blocksize is a power of two: divide by it without dividing. */
-INLINE unsigned nf4_block_shift(const struct nf4_weights *w)
+INLINE unsigned nf4_block_shift(const struct weights *w)
 {
     return (unsigned)__builtin_ctzll(w->blocksize);
 }

@@ -90,7 +90,7 @@ DEVICE float high_of_pair(enum element t, uint32_t pair)
 /* ---- weights ---- */
 
 /* blocksize is a power of two: divide by it without dividing. */
-DEVICE unsigned nf4_block_shift(const struct nf4_weights *w)
+DEVICE unsigned nf4_block_shift(const struct weights *w)
 {
     return (unsigned)__popc((uint32_t)w->blocksize - 1);
 }
@@ -101,13 +101,13 @@ struct nf4_stored {
     float scale;
     uint32_t code;
 };
-DEVICE struct nf4_stored nf4_stored_load(const struct nf4_weights *w, size_t b, enum recovery nested)
+DEVICE struct nf4_stored nf4_stored_load(const struct weights *w, size_t b, enum recovery nested)
 {
     if (nested == ABSMAX_PLAIN)
         return {w->absmax[b], 0};
     return {w->nested_absmax[b / 256], w->absmax_code[b]};
 }
-DEVICE float nf4_stored_absmax(const struct nf4_weights *w, struct nf4_stored s, enum recovery nested)
+DEVICE float nf4_stored_absmax(const struct weights *w, struct nf4_stored s, enum recovery nested)
 {
     if (nested == ABSMAX_PLAIN)
         return s.scale;
@@ -117,7 +117,7 @@ DEVICE float nf4_stored_absmax(const struct nf4_weights *w, struct nf4_stored s,
 }
 
 /* absmax of block b. */
-DEVICE float nf4_absmax(const struct nf4_weights *w, size_t b, enum recovery nested)
+DEVICE float nf4_absmax(const struct weights *w, size_t b, enum recovery nested)
 {
     return nf4_stored_absmax(w, nf4_stored_load(w, b, nested), nested);
 }

@@ -32,8 +32,8 @@ INLINE __m256 lookup(v16 table, __m256i codes, __m256i bit3)
 }
 
 /* A dx_chunk_fn: vector p takes nibble p of each 32-bit word. */
-INLINE void decode_chunk(const struct nf4_weights *w, enum element t, enum recovery nested, int span,
-                         size_t i, bool half, float *out)
+INLINE void decode_chunk(const struct weights *w, enum element t, enum recovery nested, int span, size_t i,
+                         bool half, float *out)
 {
     unsigned shift = nf4_block_shift(w);
     const __m256i *packed = (const __m256i *)(w->packed + i / 2);

@@ -27,8 +27,8 @@ INLINE __m512 block_table(enum element t, float absmax)
 }
 
 /* A dx_chunk_fn: vector p takes nibble p of each word. */
-INLINE void decode_chunk(const struct nf4_weights *w, enum element t, enum recovery nested, int span,
-                         size_t i, bool half, float *out)
+INLINE void decode_chunk(const struct weights *w, enum element t, enum recovery nested, int span, size_t i,
+                         bool half, float *out)
 {
     unsigned shift = nf4_block_shift(w);
     const __m256i *packed = (const __m256i *)(w->packed + i / 2);

@@ -64,12 +64,12 @@ static float through_fp16(float x)
     return ldexpf(nearbyintf(ldexpf(mantissa, 11)), exponent - 11);
 }
 
-static unsigned code_of(const struct nf4_weights *w, size_t i)
+static unsigned code_of(const struct weights *w, size_t i)
 {
     return i % 2 ? w->packed[i / 2] & 15 : w->packed[i / 2] >> 4;
 }
 
-static float weight(const struct nf4_weights *w, size_t i, enum fault_id fault)
+static float weight(const struct weights *w, size_t i, enum fault_id fault)
 {
     size_t block = i / w->blocksize;
     if (fault == FAULT_absmax_off_by_one && block > 0)

@@ -29,7 +29,7 @@ static void touch(const void *bytes, size_t count)
 
 static void try_checkpoint(const struct safetensors *f, const char *name)
 {
-    struct nf4_tensor w;
+    struct quantized w;
     void *owned;
     if (weight_checkpoint(f, name, &w, &owned) == STATUS_OK) {
         size_t blocks = nf4_block_count(w.count, w.blocksize);
@@ -40,7 +40,7 @@ static void try_checkpoint(const struct safetensors *f, const char *name)
         if (w.absmax)
             touch(w.absmax, blocks * sizeof *w.absmax);
         for (size_t b = 0; b < blocks; b++)
-            sink += nf4_absmax_at(&w, b, NESTED_TWOSTEP) > 0;
+            sink += quantized_block_at(&w, b, NESTED_TWOSTEP).scale > 0;
     } else {
         require(!owned && *status_message());
     }

@@ -1,0 +1,39 @@
+/*
+ * int4, int8 and fp8 dequantize in portable C: the definition, one weight at a time, in every layout.
+ *
+ * Threads share the output in its own order: rows of W, or of its transpose where the layout's packages give
+ * that.
+ */
+#include "kernels/cpu/formats.h"
+
+INLINE void dequant_share(const struct dequant_args *a, enum element t, enum format format,
+                          enum layout layout)
+{
+    const struct matrix m = matrix_of(&a->w, a->prepared, a->n, a->k, layout);
+    const bool transposed = layout == GPTQ || layout == GPTQV2 || layout == AWQ;
+    const struct range mine = thread_range(transposed ? a->k : a->n);
+    for (size_t row = mine.begin; row < mine.end; row++)
+        for (size_t j = 0; j < (transposed ? a->n : a->k); j++)
+            store_element(t, a->out, row * (transposed ? a->n : a->k) + j,
+                          transposed ? matrix_weight(&m, format, layout, t, j, row)
+                                     : matrix_weight(&m, format, layout, t, row, j));
+}
+
+#define DEQUANT(name, ...)                                                                                   \
+    void name(const struct dequant_args *a)                                                                  \
+    {                                                                                                        \
+        _Pragma("omp parallel") dequant_share(a, __VA_ARGS__);                                               \
+    }
+#define DEQUANT_TYPE(type, element)                                                                          \
+    DEQUANT(int4_dequant_##type##__scalar, element, INT4, BY_ROWS)                                           \
+    DEQUANT(int4_dequant_##type##__scalar_gptq, element, INT4, GPTQ)                                         \
+    DEQUANT(int4_dequant_##type##__scalar_gptqv2, element, INT4, GPTQV2)                                     \
+    DEQUANT(int4_dequant_##type##__scalar_awq, element, INT4, AWQ)                                           \
+    DEQUANT(int4_dequant_##type##__scalar_awqgemv, element, INT4, AWQGEMV)                                   \
+    DEQUANT(int4_dequant_##type##__scalar_marlin, element, INT4, MARLIN)                                     \
+    DEQUANT(int8_dequant_##type##__scalar, element, INT8, BY_ROWS)                                           \
+    DEQUANT(fp8_dequant_##type##__scalar, element, FP8, BY_ROWS)
+
+DEQUANT_TYPE(f32, ELEMENT_F32)
+DEQUANT_TYPE(f16, ELEMENT_F16)
+DEQUANT_TYPE(bf16, ELEMENT_BF16)

@@ -10,8 +10,9 @@
 #include "harness/verify_internal.h"
 
 enum {
-    DECODE_ELEMENTS_MAX = 1 << 24, /* weights in the exhaustive problem, at most */
-    POSITIONS_MAX = 512,           /* one-hot positions, at most */
+    DECODE_ELEMENTS_MAX = 1 << 24,   /* weights in the exhaustive problem, at most */
+    DECODE_ELEMENTS_FEWER = 1 << 22, /* of formats with one list of scales: all of it with blocks up to 64 */
+    POSITIONS_MAX = 512,             /* one-hot positions, at most */
     ONE_HOT_LAUNCHES = 16, /* under the executor, about: a launch has one position for each row of X */
     ROWS_MAX = 64,         /* of W in the exhaustive problem of gemmdx */
     ONE_HOT_OTHER = 128,   /* rows (gemm) or columns (gemmdx) of W in the one-hot problem, and the tail */
@@ -299,7 +300,8 @@ enum status check_exhaustive_decode(struct check *c)
                                                                                ? HALVES / 64
                                                                                : HALVES;
     blocks /= across; /* rows, from here on */
-    blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
+    const size_t elements = p.format == FORMAT_NF4 ? DECODE_ELEMENTS_MAX : DECODE_ELEMENTS_FEWER;
+    blocks = blocks > elements / width ? elements / width : blocks;
     /* A product shows one weight for each sum, too many sums for the executor; and under its checker bits are
      * not the point. These take a share of the scales, another one for each seed. */
     enum { SLOW_BLOCKS = 2048, CHECKED_PART = 16 };

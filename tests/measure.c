@@ -17,7 +17,10 @@ static void set_up(struct operands *o, struct measure_group *g, const struct ker
     struct problem p;
     ASSERT_EQ(STATUS_OK, problem_parse("dequant bf16 n=64 k=128 blocksize=64", &p));
     ASSERT_EQ(STATUS_OK, operands_init(&p, copies, &device_cpu, o));
-    g->operands = o;
+    static const struct operands *only;
+    only = o;
+    g->problems = &only;
+    g->problem_count = 1;
     g->variant_count = count;
     g->rows = calloc(count + CEILING_COUNT, sizeof *g->rows);
     for (size_t i = 0; i < count; i++) {
@@ -50,7 +53,7 @@ TEST(measure, rows_and_ceiling_are_sampled_in_pairs)
         struct measure_group g = {.regime = hot ? REGIME_HOT : REGIME_COLD};
         set_up(&o, &g, two, 2, hot ? 1 : 3, right_hash(k));
         EXPECT_EQ(STATUS_OK, measure_group(&state, &quick, &g, 1, NULL, NULL));
-        EXPECT_TRUE(g.row_count == 4 && g.against == &g.rows[3] && g.against->ceiling == CEILING_FILL);
+        EXPECT_TRUE(g.row_count == 4 && g.against[0] == &g.rows[3] && g.against[0]->ceiling == CEILING_FILL);
         for (size_t i = 0; i < 4; i++) {
             EXPECT_EQ(9, g.rows[i].sample_count); /* never precise enough: runs to the cap */
             EXPECT_STREQ("", g.rows[i].fault);
@@ -79,7 +82,8 @@ TEST(measure, rows_of_different_contracts_share_a_group)
         .regime = REGIME_COLD, .variant_count = 3, .rows = calloc(3 + CEILING_COUNT, sizeof *g.rows)};
     ASSERT_EQ(STATUS_OK, problem_parse("gemm bf16 m=4 n=256 k=512 blocksize=64", &p));
     ASSERT_EQ(STATUS_OK, operands_init(&p, 2, &device_cpu, &o));
-    g.operands = &o;
+    g.problems = (const struct operands *[]){&o};
+    g.problem_count = 1;
     for (size_t i = 0; i < 3; i++) {
         g.rows[i].kernel = kernel_find(names[i]);
         call_kernel(&o, 0, g.rows[i].kernel, NULL, NULL);

@@ -148,8 +148,7 @@ INLINE float matrix_weight(const struct matrix *m, enum format format, enum layo
     const size_t g = group_of(m, layout, k);
     const unsigned zero = format == INT4 ? int4_zero(m, layout, n, g) : 0;
     const float value = matrix_value(m, format, layout, t, n, k, zero);
-    return format == DENSE ? value
-                           : round_element(t, value * matrix_scale(m, format, layout, n, g));
+    return format == DENSE ? value : round_element(t, value * matrix_scale(m, format, layout, n, g));
 }
 
 #endif

@@ -63,8 +63,8 @@ static uint16_t half_at(const struct safetensor *t, size_t i)
     return half;
 }
 
-/* Whether a JSON file beside the layer's says that zero points are stored as they are. A file that is not there,
- * or is none, says nothing. */
+/* Whether a JSON file beside the layer's says that zero points are stored as they are. A file that is not
+ * there, or is none, says nothing. */
 static bool says_v2(const char *path, const char *beside)
 {
     const char *slash = strrchr(path, '/');
@@ -88,8 +88,8 @@ static enum status check_zeros(const struct safetensors *file, const struct laye
     if (l->qzeros->shape[0] == rows && l->qzeros->shape[1] == columns)
         return STATUS_OK;
     return status_fail(STATUS_INPUT, "%s: %s is [%zu, %zu], and belongs to weights of %zu x %zu: [%zu, %zu]",
-                       file->path, l->qzeros->name, l->qzeros->shape[0], l->qzeros->shape[1], l->n, l->k, rows,
-                       columns);
+                       file->path, l->qzeros->name, l->qzeros->shape[0], l->qzeros->shape[1], l->n, l->k,
+                       rows, columns);
 }
 
 /* GEMV pads its rows of scales with zeros. */
@@ -143,13 +143,14 @@ static enum status read_layer(const struct safetensors *file, const char *name, 
                            ? scales[0] == l->n && scales[1] == 8 * awq_gemv_width(l->k, l->k / l->groups)
                            : scales[1] == l->n);
     if (!fits || l->n % 8 || (l->g_idx && l->g_idx->count != l->k) || l->n > ((size_t)1 << 40) / l->k)
-        return status_fail(STATUS_INPUT,
-                           "%s: %s is [%zu, %zu] and its scales are [%zu, %zu]: the shapes are neither GPTQ's "
-                           "nor AWQ's, or its groups do not divide k",
-                           file->path, name, codes[0], codes[1], scales[0], scales[1]);
+        return status_fail(
+            STATUS_INPUT,
+            "%s: %s is [%zu, %zu] and its scales are [%zu, %zu]: the shapes are neither GPTQ's "
+            "nor AWQ's, or its groups do not divide k",
+            file->path, name, codes[0], codes[1], scales[0], scales[1]);
     if (!format_blocksize_valid(FORMAT_INT4, l->k / l->groups, l->k))
-        return status_fail(STATUS_INPUT, "%s: %s has groups of %zu, which is no power of two from 32", file->path,
-                           name, l->k / l->groups);
+        return status_fail(STATUS_INPUT, "%s: %s has groups of %zu, which is no power of two from 32",
+                           file->path, name, l->k / l->groups);
     for (size_t i = 0; l->g_idx && i < l->k; i++)
         if (word_at(l->g_idx, i) >= l->groups)
             return status_fail(STATUS_INPUT, "%s: %s[%zu] is %u, and there are %zu groups", file->path,

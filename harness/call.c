@@ -118,7 +118,10 @@ void call_cpu(const struct operands *o, size_t i, const struct kernel *k, const 
     } else {
         struct gemm_args args = operands_gemm_args(o, i);
         args.prepared = prepared;
-        k->gemm(&args);
+        if (k->product)
+            k->product(k, &args);
+        else
+            k->gemm(&args);
     }
 }
 

@@ -151,9 +151,9 @@ static void set_kernel(struct record *r, const struct kernel *k)
     SET_TEXT(r->variant, k->name);
     SET_TEXT(r->format, k->blas == BLAS_DENSE ? "dense" : format_word(k->contract.format));
     SET_TEXT(r->arch, k->arch);
-    SET_TEXT(r->layout, k->blas == BLAS_DENSE                    ? "dense"
-                        : k->prepare || kernel_takes_repacked(k) ? "repacked"
-                                                                 : "checkpoint");
+    SET_TEXT(r->layout, k->blas == BLAS_DENSE                                  ? "dense"
+                        : (k->prepare && !k->blas) || kernel_takes_repacked(k) ? "repacked"
+                                                                               : "checkpoint");
     if (!contract_format(&k->contract, r->contract, sizeof r->contract))
         r->contract[0] = '\0';
     if (k->source_hash)

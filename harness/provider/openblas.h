@@ -7,8 +7,9 @@
  * fp32.
  *
  * Threads are those of the OpenMP team, each of which calls OpenBLAS, with one thread, for its share of the
- * output: OpenBLAS's own would lie beside the team's, wait by spinning, and have all been started on the one
- * processor that the main thread is pinned to. It has none, so that there are none to lose in a fork either.
+ * output: as fast as OpenBLAS's own are when they are alone. Beside the team's these wait by spinning, which
+ * slows down both and the rows that follow; and all of them would be started on the one processor that the
+ * main thread is pinned to. It has none, so that there are none to lose in a fork either.
  */
 #ifndef NF4BENCH_HARNESS_PROVIDER_OPENBLAS_H
 #define NF4BENCH_HARNESS_PROVIDER_OPENBLAS_H

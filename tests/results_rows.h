@@ -55,7 +55,7 @@ static inline void make_row(uint64_t index, struct record *r, double samples[ROW
         uint64_t v = mix64(index * 1000 + i);
         double d = (double)(int64_t)v * 0x1p-40;
         if (c->kind == COLUMN_TEXT)
-            make_text(v, at, v % 16 == 0 ? c->size - 1 : v % 16); /* empty to full, mostly short */
+            make_text(v, at, v % 16 == 0 || v % 16 >= c->size ? c->size - 1 : v % 16); /* mostly short */
         else if (c->kind == COLUMN_ENUM)
             *(uint8_t *)at = (uint8_t)(v % enum_words(c));
         else if (c->kind != COLUMN_F64)

@@ -27,7 +27,7 @@ static const struct view_row *most_wins(const struct contest *contest, size_t *w
         const struct view_row *row = contest->cases[i]->fastest;
         size_t count = 0;
         for (size_t j = 0; j < contest->count; j++)
-            count += strcmp(row->r.variant, contest->cases[j]->fastest->r.variant) == 0;
+            count += strcmp(row->r->variant, contest->cases[j]->fastest->r->variant) == 0;
         if (count > *wins) {
             *wins = count;
             best = row;
@@ -39,7 +39,7 @@ static const struct view_row *most_wins(const struct contest *contest, size_t *w
 static const struct view_row *row_of(const struct view_case *c, const char *variant)
 {
     for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
-        if (strcmp(c->rows[i]->r.variant, variant) == 0)
+        if (strcmp(c->rows[i]->r->variant, variant) == 0)
             return c->rows[i];
     return NULL;
 }
@@ -99,11 +99,11 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
     char anchor[SECTION_ANCHOR];
     for (size_t i = 0; i < contest->count; i++) {
         const struct view_case *c = contest->cases[i];
-        const struct view_row *row = row_of(c, best->r.variant), *rival = NULL;
+        const struct view_row *row = row_of(c, best->r->variant), *rival = NULL;
         if (!row)
             continue;
-        median_lo = fmin(median_lo, row->r.median_us);
-        median_hi = fmax(median_hi, row->r.median_us);
+        median_lo = fmin(median_lo, row->r->median_us);
+        median_hi = fmax(median_hi, row->r->median_us);
         for (size_t j = 0; j < c->count && !rival && view_is_right(c->rows[j]); j++)
             rival = c->rows[j] == row ? NULL : c->rows[j];
         if (rival) {
@@ -113,20 +113,20 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
         }
         if (c->peer && c->peer != row)
             spread_add(&peer, view_ratio(v, c->peer, row));
-        spread_add(&ceiling, (struct paired_ratio){row->r.ceiling_fraction,
-                                                   {row->r.ceiling_fraction_lo, row->r.ceiling_fraction_hi},
-                                                   row->r.sample_count});
+        spread_add(&ceiling, (struct paired_ratio){row->r->ceiling_fraction,
+                                                   {row->r->ceiling_fraction_lo, row->r->ceiling_fraction_hi},
+                                                   row->r->sample_count});
     }
-    fprintf(out, "<tr><td>%s %s%s</td><td>", view_op(&best->r), view_type(&best->r),
-            best->r.nested ? ", nested" : "");
-    if (best->r.m > 0)
-        fprintf(out, "%" PRIu64, best->r.m);
+    fprintf(out, "<tr><td>%s %s%s</td><td>", view_op(best->r), view_type(best->r),
+            best->r->nested ? ", nested" : "");
+    if (best->r->m > 0)
+        fprintf(out, "%" PRIu64, best->r->m);
     else
         fputs(DASH, out);
-    fprintf(out, "</td><td class=\"l\">%s</td><td class=\"v l\">", regime_word(best->r.regime));
+    fprintf(out, "</td><td class=\"l\">%s</td><td class=\"v l\">", regime_word(best->r->regime));
     if (single)
         fprintf(out, "<a href=\"#%s\">", section_anchor(v, contest->cases[0], anchor));
-    html_name(out, best->r.variant);
+    html_name(out, best->r->variant);
     fprintf(out, "%s</td><td>%zu of %zu</td><td>", single ? "</a>" : "", wins, contest->count);
     write_medians(out, median_lo, median_hi);
     fputs("</td><td>", out);
@@ -146,7 +146,7 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
 
 static int compare_contest(const struct view_case *a, const struct view_case *b)
 {
-    const struct record *ra = &a->rows[0]->r, *rb = &b->rows[0]->r;
+    const struct row *ra = a->rows[0]->r, *rb = b->rows[0]->r;
     int c = (ra->nested > rb->nested) - (ra->nested < rb->nested);
     c = c ? c : (ra->regime > rb->regime) - (ra->regime < rb->regime);
     return c ? c : (ra->m > rb->m) - (ra->m < rb->m);

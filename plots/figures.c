@@ -51,7 +51,7 @@ static int compare_kind(const struct candidate *a, const struct candidate *b)
 static int by_information(const void *pa, const void *pb)
 {
     const struct candidate *a = pa, *b = pb;
-    const struct record *ra = &row_of(a)->r, *rb = &row_of(b)->r;
+    const struct row *ra = row_of(a)->r, *rb = row_of(b)->r;
     const double size_a = (double)ra->n * (double)ra->k, size_b = (double)rb->n * (double)rb->k;
     int c = compare_kind(a, b);
     c = c ? c : (row_count_of(a) < row_count_of(b)) - (row_count_of(a) > row_count_of(b));
@@ -82,8 +82,8 @@ static int by_place(const void *pa, const void *pb)
 
 static bool can_draw_facet(const struct view_facet *facet)
 {
-    const struct record *first = &facet->cases[0].rows[0]->r;
-    return first->m > 0 && facet->cases[facet->case_count - 1].rows[0]->r.m > first->m;
+    const struct row *first = facet->cases[0].rows[0]->r;
+    return first->m > 0 && facet->cases[facet->case_count - 1].rows[0]->r->m > first->m;
 }
 
 /* All that could be drawn, in turn. `candidates` has room for all facets and cases. */
@@ -121,7 +121,7 @@ static void write_links(FILE *out, const struct view *v, const struct candidate 
     fputs(" Numbers: M", out);
     for (size_t i = 0; i < a->facet->case_count; i++)
         fprintf(out, "%s <a href=\"#%s\">%" PRIu64 "</a>", i ? "," : "",
-                section_anchor(v, &a->facet->cases[i], anchor), a->facet->cases[i].rows[0]->r.m);
+                section_anchor(v, &a->facet->cases[i], anchor), a->facet->cases[i].rows[0]->r->m);
 }
 
 static void write_caption(FILE *out, const struct view *v, const struct candidate *a, enum kind kind,
@@ -134,19 +134,19 @@ static void write_caption(FILE *out, const struct view *v, const struct candidat
     const struct view_row *row = row_of(a);
     char text[VIEW_TEXT], prefix[64];
     fprintf(out, "<figcaption><b>%s</b>", kind_names[kind]);
-    html_text(out, view_describe(&row->r, a->c != NULL, text));
+    html_text(out, view_describe(row->r, a->c != NULL, text));
     if (v->set_count > 1) {
         fputs(", ", out);
         html_text(out, view_file(v, row->set));
     }
     fprintf(out, ". %s", explanations[kind]);
-    if (kind == KIND_CEILING && row->r.ceiling[0]) {
+    if (kind == KIND_CEILING && row->r->ceiling[0]) {
         fputs(" Ceiling: <i>", out);
-        html_text(out, row->r.ceiling);
+        html_text(out, row->r->ceiling);
         fputs("</i>.", out);
     }
     if (d->prefix_cut)
-        fprintf(out, " Names are without <code>%s</code>.", draw_prefix(&row->r, prefix));
+        fprintf(out, " Names are without <code>%s</code>.", draw_prefix(row->r, prefix));
     if (d->beyond > 0)
         fprintf(out, " %zu sample%s outside the axis, marked at its ends.", d->beyond,
                 d->beyond == 1 ? " is" : "s are");
@@ -185,7 +185,7 @@ static void write_figure(FILE *out, const struct view *v, const struct candidate
         return;
     snprintf(prefix, sizeof prefix, "f%d-", ++*number);
     snprintf(label, sizeof label, "%s: %s", kind_names[kind],
-             view_describe(&row_of(a)->r, a->c != NULL, text));
+             view_describe(row_of(a)->r, a->c != NULL, text));
     fputs("<figure>", out);
     write_caption(out, v, a, kind, &d);
     write_plot(out, &f, prefix, label, gnuplot_there);
@@ -207,7 +207,7 @@ static size_t collect_fits(const struct view *v, struct tensor_fit *fits)
 {
     size_t count = 0;
     for (size_t i = 0; i < v->row_count; i++) {
-        const struct record *r = &v->rows[i].r;
+        const struct row *r = v->rows[i].r;
         bool seen = !isfinite(r->weight_sqnr_db);
         for (size_t j = 0; j < count && !seen; j++)
             seen = fits[j].blocksize == r->blocksize && strcmp(fits[j].name, r->weights) == 0;
@@ -265,8 +265,7 @@ static void write_chosen(FILE *out, const struct view *v, const struct candidate
     for (size_t i = 0; i < count && *gnuplot_there; i++) {
         const struct candidate *a = &chosen[i];
         if (i == 0 || a->family != chosen[i - 1].family) {
-            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", view_op(&row_of(a)->r),
-                    view_type(&row_of(a)->r));
+            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", view_op(row_of(a)->r), view_type(row_of(a)->r));
             if (v->set_count > 1) {
                 fputs(", ", out);
                 html_text(out, view_file(v, row_of(a)->set));

@@ -19,14 +19,14 @@ static const char *tone(uint8_t verdict)
 
 static bool is_fault(const struct view_check *check)
 {
-    return view_gravity(check->worst->r.verdict) > VIEW_GRAVITY_PASS;
+    return view_gravity(check->worst->r->verdict) > VIEW_GRAVITY_PASS;
 }
 
 void section_tally(FILE *out, const struct view *v)
 {
     size_t counts[256] = {0};
     for (size_t i = 0; i < v->check_count; i++)
-        counts[v->checks[i].worst->r.verdict]++;
+        counts[v->checks[i].worst->r->verdict]++;
     fputs("<ul class=\"tally\">", out);
     for (int gravity = 255; gravity >= 0; gravity--)
         for (int verdict = 0; verdict < 256; verdict++) {
@@ -70,7 +70,7 @@ static void write_shell_word(FILE *out, const char *text)
 }
 
 /* As the run printed it. */
-static void write_repro(FILE *out, const struct record *r)
+static void write_repro(FILE *out, const struct row *r)
 {
     fputs("<pre>nf4bench verify --case ", out);
     write_shell_word(out, r->case_key);
@@ -83,7 +83,7 @@ static void write_repro(FILE *out, const struct record *r)
 
 static void write_fault(FILE *out, const struct view *v, const struct view_row *row)
 {
-    const struct record *r = &row->r;
+    const struct row *r = row->r;
     char text[VIEW_TEXT];
     fprintf(out, "<div class=\"fault\"><p><span class=\"w %s\">%s</span> <span class=\"v\">",
             tone(r->verdict), verdict_word(r->verdict));
@@ -123,7 +123,7 @@ static int by_gravity(const void *pa, const void *pb)
 {
     const struct view_check *a = *(const struct view_check *const *)pa,
                             *b = *(const struct view_check *const *)pb;
-    int c = view_gravity(b->worst->r.verdict) - view_gravity(a->worst->r.verdict);
+    int c = view_gravity(b->worst->r->verdict) - view_gravity(a->worst->r->verdict);
     return c ? c : (a > b) - (a < b);
 }
 
@@ -173,13 +173,13 @@ static double larger(double a, double b)
 
 static void add_check(struct verdict_sum *sum, const struct view_check *check)
 {
-    const struct record *r = &check->verified->r;
+    const struct row *r = check->verified->r;
     sum->cases++;
-    sum->counts[check->worst->r.verdict]++;
-    if (!sum->worst || view_gravity(check->worst->r.verdict) > view_gravity(sum->worst->r.verdict))
+    sum->counts[check->worst->r->verdict]++;
+    if (!sum->worst || view_gravity(check->worst->r->verdict) > view_gravity(sum->worst->r->verdict))
         sum->worst = check->worst;
     sum->compared += r->compared_count;
-    const struct record *worst = &check->worst->r;
+    const struct row *worst = check->worst->r;
     sum->mismatches += worst->mismatch_count > r->mismatch_count ? worst->mismatch_count : r->mismatch_count;
     sum->max_ulp = worst->max_ulp > sum->max_ulp ? worst->max_ulp : sum->max_ulp;
     sum->exact += r->ulp_0;
@@ -192,7 +192,7 @@ static void add_check(struct verdict_sum *sum, const struct view_check *check)
 
 static void write_verdict_row(FILE *out, const struct verdict_sum *sum)
 {
-    const struct record *worst = &sum->worst->r;
+    const struct row *worst = sum->worst->r;
     fputs("<tr><td class=\"v\">", out);
     html_name(out, worst->variant);
     fputs("</td><td class=\"l\">", out);
@@ -234,7 +234,7 @@ static void write_verdict_row(FILE *out, const struct verdict_sum *sum)
 
 static bool same_variant(const struct view_check *a, const struct view_check *b)
 {
-    return a->worst->set == b->worst->set && strcmp(a->worst->r.variant, b->worst->r.variant) == 0;
+    return a->worst->set == b->worst->set && strcmp(a->worst->r->variant, b->worst->r->variant) == 0;
 }
 
 /* Rows of the variants that have a fault, or of those that have none. */
@@ -244,10 +244,10 @@ static void write_verdict_rows(FILE *out, const struct view *v, unsigned set, bo
         struct verdict_sum sum = {.bound_margin = NAN, .relative_error = NAN, .verify_s = NAN};
         const struct view_check *first = &v->checks[i];
         for (; i < v->check_count && same_variant(first, &v->checks[i]); i++)
-            if (v->checks[i].worst->r.verdict != VERDICT_SKIPPED)
+            if (v->checks[i].worst->r->verdict != VERDICT_SKIPPED)
                 add_check(&sum, &v->checks[i]);
         if (first->worst->set != set || sum.cases == 0 ||
-            (view_gravity(sum.worst->r.verdict) > VIEW_GRAVITY_PASS) != faulty)
+            (view_gravity(sum.worst->r->verdict) > VIEW_GRAVITY_PASS) != faulty)
             continue;
         *bounded = *bounded || isfinite(sum.bound_margin);
         write_verdict_row(out, &sum);
@@ -259,7 +259,7 @@ static void write_verdict_table(FILE *out, const struct view *v, unsigned set)
     bool bounded = false;
     bool any = false;
     for (size_t i = 0; i < v->check_count && !any; i++)
-        any = v->checks[i].worst->set == set && v->checks[i].worst->r.verdict != VERDICT_SKIPPED;
+        any = v->checks[i].worst->set == set && v->checks[i].worst->r->verdict != VERDICT_SKIPPED;
     if (!any)
         return;
     fputs("<div class=\"box filter\"><table class=\"sort\"><caption>Verified", out);
@@ -291,8 +291,8 @@ static int by_reason(const void *pa, const void *pb)
 {
     const struct view_row *a = (*(const struct view_check *const *)pa)->worst;
     const struct view_row *b = (*(const struct view_check *const *)pb)->worst;
-    int c = strcmp(a->r.reason, b->r.reason);
-    c = c ? c : strcmp(a->r.variant, b->r.variant);
+    int c = strcmp(a->r->reason, b->r->reason);
+    c = c ? c : strcmp(a->r->variant, b->r->variant);
     return c ? c : (a > b) - (a < b);
 }
 
@@ -305,7 +305,7 @@ static void write_skipped(FILE *out, const struct view *v)
         return;
     }
     for (size_t i = 0; i < v->check_count; i++)
-        if (v->checks[i].worst->r.verdict == VERDICT_SKIPPED)
+        if (v->checks[i].worst->r->verdict == VERDICT_SKIPPED)
             skipped[count++] = &v->checks[i];
     if (count > 0) {
         qsort(skipped, count, sizeof skipped[0], by_reason);
@@ -315,10 +315,10 @@ static void write_skipped(FILE *out, const struct view *v)
                 "</thead>\n<tbody>\n",
                 count);
         for (size_t i = 0, next; i < count; i = next) {
-            const struct record *r = &skipped[i]->worst->r;
+            const struct row *r = skipped[i]->worst->r;
             for (next = i + 1; next < count; next++)
-                if (strcmp(skipped[next]->worst->r.reason, r->reason) ||
-                    strcmp(skipped[next]->worst->r.variant, r->variant))
+                if (strcmp(skipped[next]->worst->r->reason, r->reason) ||
+                    strcmp(skipped[next]->worst->r->variant, r->variant))
                     break;
             fputs("<tr><td class=\"v\">", out);
             html_name(out, r->variant);

@@ -8,7 +8,7 @@
 
 /* ---- words ---- */
 
-const char *view_op(const struct record *r)
+const char *view_op(const struct row *r)
 {
     static const char *const words[] = {
 #define X(value, name, word) [value] = word,
@@ -18,7 +18,7 @@ const char *view_op(const struct record *r)
     return r->op < sizeof words / sizeof words[0] && words[r->op] ? words[r->op] : "?";
 }
 
-const char *view_type(const struct record *r)
+const char *view_type(const struct row *r)
 {
     static const char *const words[] = {
 #define X(value, name, word) [value] = word,
@@ -28,9 +28,9 @@ const char *view_type(const struct record *r)
     return r->out_type < sizeof words / sizeof words[0] && words[r->out_type] ? words[r->out_type] : "?";
 }
 
-const char *view_describe(const struct record *r, bool with_m, char buffer[VIEW_TEXT])
+const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT])
 {
-    char m[40] = "", threads[40] = "", weights[sizeof r->weights + 16] = "";
+    char m[40] = "", threads[40] = "", weights[sizeof((struct record *)0)->weights + 16] = "";
     if (with_m && r->m > 0)
         snprintf(m, sizeof m, ", M %" PRIu64, r->m);
     if (r->threads > 0)
@@ -55,22 +55,22 @@ const char *view_file(const struct view *v, unsigned set)
 
 static bool is_timed(const struct view_row *row)
 {
-    return isfinite(row->r.median_us) && row->r.median_us > 0;
+    return isfinite(row->r->median_us) && row->r->median_us > 0;
 }
 
 bool view_is_right(const struct view_row *row)
 {
-    return row->r.verdict == VERDICT_PASS && is_timed(row);
+    return row->r->verdict == VERDICT_PASS && is_timed(row);
 }
 
 bool view_is_ceiling(const struct view_row *row)
 {
-    return row->r.verdict == VERDICT_NONE;
+    return row->r->verdict == VERDICT_NONE;
 }
 
 bool view_is_peer(const struct view_row *row)
 {
-    return strncmp(row->r.variant, "bitsandbytes_", strlen("bitsandbytes_")) == 0;
+    return strncmp(row->r->variant, "bitsandbytes_", strlen("bitsandbytes_")) == 0;
 }
 
 int view_gravity(uint8_t verdict)
@@ -87,11 +87,11 @@ int view_gravity(uint8_t verdict)
 
 struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, const struct view_row *b)
 {
-    struct paired_ratio ratio = {a->r.median_us / b->r.median_us, {NAN, NAN}, 0};
-    if (a->set == b->set && a->r.group_id == b->r.group_id && a->r.group_id != 0 && a->samples &&
+    struct paired_ratio ratio = {a->r->median_us / b->r->median_us, {NAN, NAN}, 0};
+    if (a->set == b->set && a->r->group_id == b->r->group_id && a->r->group_id != 0 && a->samples &&
         b->samples) {
         /* Behind the rounds, which both have, stand the samples that were taken again, all excluded. */
-        uint64_t count = a->r.sample_count < b->r.sample_count ? a->r.sample_count : b->r.sample_count;
+        uint64_t count = a->r->sample_count < b->r->sample_count ? a->r->sample_count : b->r->sample_count;
         struct paired_ratio paired;
         paired_ratio(a->kept, b->kept, (size_t)count, v->scratch, &paired);
         ratio = paired.count > 0 ? paired : ratio;
@@ -104,7 +104,7 @@ enum ink view_ink(const struct view_family *family, const struct view_row *row)
     if (view_is_peer(row))
         return INK_TEXT;
     for (int i = 0; i < INK_SERIES; i++)
-        if (family->palette[i] && strcmp(family->palette[i], row->r.variant) == 0)
+        if (family->palette[i] && strcmp(family->palette[i], row->r->variant) == 0)
             return (enum ink)(INK_S0 + i);
     return INK_OTHER;
 }
@@ -119,29 +119,29 @@ static int compare_u64(uint64_t a, uint64_t b)
 static int compare_family(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_u64(a->set, b->set);
-    c = c ? c : compare_u64(a->r.op, b->r.op);
-    return c ? c : compare_u64(a->r.out_type, b->r.out_type);
+    c = c ? c : compare_u64(a->r->op, b->r->op);
+    return c ? c : compare_u64(a->r->out_type, b->r->out_type);
 }
 
 /* Everything that a case may differ in, but m. */
 static int compare_facet(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_family(a, b);
-    c = c ? c : compare_u64(a->r.n, b->r.n);
-    c = c ? c : compare_u64(a->r.k, b->r.k);
-    c = c ? c : compare_u64(a->r.blocksize, b->r.blocksize);
-    c = c ? c : compare_u64(a->r.nested, b->r.nested);
-    c = c ? c : compare_u64(a->r.bias, b->r.bias);
-    c = c ? c : compare_u64(a->r.threads, b->r.threads);
-    c = c ? c : strcmp(a->r.weights, b->r.weights);
-    return c ? c : compare_u64(a->r.regime, b->r.regime);
+    c = c ? c : compare_u64(a->r->n, b->r->n);
+    c = c ? c : compare_u64(a->r->k, b->r->k);
+    c = c ? c : compare_u64(a->r->blocksize, b->r->blocksize);
+    c = c ? c : compare_u64(a->r->nested, b->r->nested);
+    c = c ? c : compare_u64(a->r->bias, b->r->bias);
+    c = c ? c : compare_u64(a->r->threads, b->r->threads);
+    c = c ? c : strcmp(a->r->weights, b->r->weights);
+    return c ? c : compare_u64(a->r->regime, b->r->regime);
 }
 
 static int compare_case(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_facet(a, b);
-    c = c ? c : compare_u64(a->r.m, b->r.m);
-    return c ? c : strcmp(a->r.case_key, b->r.case_key);
+    c = c ? c : compare_u64(a->r->m, b->r->m);
+    return c ? c : strcmp(a->r->case_key, b->r->case_key);
 }
 
 static int place_in_case(const struct view_row *row)
@@ -155,16 +155,16 @@ static int by_case(const void *pa, const void *pb)
     const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
     int c = compare_case(a, b);
     c = c ? c : place_in_case(a) - place_in_case(b);
-    c = c ? c : (a->r.median_us > b->r.median_us) - (a->r.median_us < b->r.median_us);
+    c = c ? c : (a->r->median_us > b->r->median_us) - (a->r->median_us < b->r->median_us);
     return c ? c : compare_u64((uintptr_t)a, (uintptr_t)b);
 }
 
 static int compare_check(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_u64(a->set, b->set);
-    c = c ? c : strcmp(a->r.variant, b->r.variant);
-    c = c ? c : strcmp(a->r.case_key, b->r.case_key);
-    return c ? c : compare_u64(a->r.threads, b->r.threads);
+    c = c ? c : strcmp(a->r->variant, b->r->variant);
+    c = c ? c : strcmp(a->r->case_key, b->r->case_key);
+    return c ? c : compare_u64(a->r->threads, b->r->threads);
 }
 
 static int by_check(const void *pa, const void *pb)
@@ -176,29 +176,20 @@ static int by_check(const void *pa, const void *pb)
 
 /* ---- building ---- */
 
-static void terminate_texts(struct record *r)
-{
-#define TEXT(name, bytes, doc) r->name[(bytes)-1] = '\0';
-#define ENUM(name, map, doc)
-#define NUMBER(ctype, name, h5, unit, doc)
-#include "results/record.inc"
-}
-
 static void *allocate(size_t count, size_t size)
 {
     return calloc(count ? count : 1, size);
 }
 
-static void copy_rows(struct view *v)
+static void point_to_rows(struct view *v)
 {
     struct view_row *row = v->rows;
     for (size_t s = 0; s < v->set_count; s++) {
         const struct result_set *set = &v->sets[s];
         for (size_t i = 0; i < set->row_count; i++, row++) {
-            row->r = set->rows[i];
+            row->r = &set->rows[i];
             row->set = (unsigned)s;
-            terminate_texts(&row->r);
-            const uint64_t start = row->r.sample_start, count = row->r.sample_count;
+            const uint64_t start = row->r->sample_start, count = row->r->sample_count;
             if (set->samples && start <= set->sample_count && count <= set->sample_count - start && count > 0)
                 row->samples = set->samples + start, row->kept = result_set_kept(set) + start;
         }
@@ -243,9 +234,9 @@ static void find_checks(struct view *v, const struct view_row **order)
         if (i == 0 || compare_check(order[i - 1], row))
             v->checks[v->check_count++] = (struct view_check){row, row};
         struct view_check *check = &v->checks[v->check_count - 1];
-        if (view_gravity(row->r.verdict) > view_gravity(check->worst->r.verdict))
+        if (view_gravity(row->r->verdict) > view_gravity(check->worst->r->verdict))
             check->worst = row;
-        if (row->r.compared_count > check->verified->r.compared_count)
+        if (row->r->compared_count > check->verified->r->compared_count)
             check->verified = row;
     }
 }
@@ -277,13 +268,13 @@ static void choose_palette(struct view_family *family, struct standing *standing
                 if (view_is_peer(row))
                     continue;
                 size_t s = 0;
-                while (s < count && strcmp(standings[s].variant, row->r.variant))
+                while (s < count && strcmp(standings[s].variant, row->r->variant))
                     s++;
                 if (s == count)
-                    standings[count++] = (struct standing){row->r.variant, 0, 0, 0};
+                    standings[count++] = (struct standing){row->r->variant, 0, 0, 0};
                 standings[s].wins += row == c->fastest;
                 standings[s].cases++;
-                standings[s].log_gap += log(row->r.median_us / c->fastest->r.median_us);
+                standings[s].log_gap += log(row->r->median_us / c->fastest->r->median_us);
             }
         }
     qsort(standings, count, sizeof standings[0], by_standing);
@@ -315,12 +306,12 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
         s = status_fail(STATUS_MEMORY, "out of memory for a report of %zu rows", n);
         goto done;
     }
-    copy_rows(v);
+    point_to_rows(v);
     for (size_t i = 0; i < n; i++) {
         if (is_timed(&v->rows[i]))
             v->timed[v->timed_count++] = &v->rows[i];
-        if (v->rows[i].samples && v->rows[i].r.sample_count > most_samples)
-            most_samples = (size_t)v->rows[i].r.sample_count;
+        if (v->rows[i].samples && v->rows[i].r->sample_count > most_samples)
+            most_samples = (size_t)v->rows[i].r->sample_count;
     }
     v->scratch = allocate(most_samples, sizeof v->scratch[0]);
     if (!v->scratch) {

@@ -20,7 +20,7 @@
 #include "results/load.h"
 
 struct view_row {
-    struct record r;       /* a copy whose text columns are terminated, whatever the file held */
+    const struct row *r;   /* in its set */
     const double *samples; /* r.sample_count of them; NULL when none */
     const double *kept;    /* the same, NAN for those that statistics leave out */
     unsigned set;          /* index of the file */
@@ -90,13 +90,13 @@ struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, c
 enum ink view_ink(const struct view_family *family, const struct view_row *row);
 
 /* Words for a record's operation and type; "?" for a value this version does not know. */
-const char *view_op(const struct record *r);
-const char *view_type(const struct record *r);
+const char *view_op(const struct row *r);
+const char *view_type(const struct row *r);
 
 /* A problem in words, as UTF-8: "gemm bf16, M 4, 4096 x 4096, blocksize 64, cold", without the m when with_m
  * is false. Returns buffer. */
 enum { VIEW_TEXT = 384 };
-const char *view_describe(const struct record *r, bool with_m, char buffer[VIEW_TEXT]);
+const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT]);
 /* The last part of a file's path. */
 const char *view_file(const struct view *v, unsigned set);
 

@@ -38,7 +38,7 @@ static int by_number(double a, double b)
 }
 
 /* The regime, which is none for what was not timed, comes last: by_key(). */
-static int compare_keys(const struct record *a, const struct record *b)
+static int compare_keys(const struct row *a, const struct row *b)
 {
     int order = strcmp(a->case_key, b->case_key);
     order = order ? order : strcmp(a->variant, b->variant);
@@ -49,16 +49,16 @@ static int compare_keys(const struct record *a, const struct record *b)
 
 static int by_key(const void *a, const void *b)
 {
-    const struct record *x = *(const struct record *const *)a, *y = *(const struct record *const *)b;
+    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
     int order = compare_keys(x, y);
     order = order ? order : by_number(x->regime, y->regime);
     return order ? order : (x > y) - (x < y);
 }
 
 /* Rows of variants, sorted by what they are joined by. The caller's. */
-static const struct record **sorted_rows(const struct result_set *s, size_t *count)
+static const struct row **sorted_rows(const struct result_set *s, size_t *count)
 {
-    const struct record **rows = malloc((s->row_count + 1) * sizeof *rows);
+    const struct row **rows = malloc((s->row_count + 1) * sizeof *rows);
     *count = 0;
     for (size_t i = 0; rows && i < s->row_count; i++)
         if (s->rows[i].verdict != VERDICT_NONE)
@@ -68,18 +68,18 @@ static const struct record **sorted_rows(const struct result_set *s, size_t *cou
     return rows;
 }
 
-static bool is_right(const struct record *r)
+static bool is_right(const struct row *r)
 {
     return r->verdict == VERDICT_PASS;
 }
 
-static bool is_wrong(const struct record *r)
+static bool is_wrong(const struct row *r)
 {
     return r->verdict == VERDICT_FAIL || r->verdict == VERDICT_CRASHED || r->verdict == VERDICT_TIMEOUT ||
            r->verdict == VERDICT_MISTRUSTED;
 }
 
-static struct change change_of(const struct record *base, const struct record *now)
+static struct change change_of(const struct row *base, const struct row *now)
 {
     struct change c = {.kind = CHANGE_UNTIMED, .base = base, .now = now, .ratio = NAN, .lo = NAN, .hi = NAN};
     if (base->sample_count && now->sample_count && base->median_us > 0 && now->median_us > 0) {
@@ -122,7 +122,7 @@ static void add_to_mean(struct changes *c, const struct change *one)
 }
 
 /* How many rows from the first on have its key. */
-static size_t key_length(const struct record *const *rows, size_t count)
+static size_t key_length(const struct row *const *rows, size_t count)
 {
     size_t n = 0;
     while (n < count && compare_keys(rows[0], rows[n]) == 0)
@@ -132,8 +132,8 @@ static size_t key_length(const struct record *const *rows, size_t count)
 
 /* Joins the rows of one key by regime. Where one side was not timed, because it is wrong or nobody asked, its
  * row without a regime stands for all of the other's. */
-static void join_key(struct changes *c, const struct record *const *base, size_t base_count,
-                     const struct record *const *now, size_t now_count)
+static void join_key(struct changes *c, const struct row *const *base, size_t base_count,
+                     const struct row *const *now, size_t now_count)
 {
     bool untimed = base[0]->regime == REGIME_NONE || now[0]->regime == REGIME_NONE;
     if (untimed) {
@@ -154,7 +154,7 @@ static void join_key(struct changes *c, const struct record *const *base, size_t
 static enum status join(struct changes *c)
 {
     size_t base_count, now_count, b = 0, n = 0;
-    const struct record **base = sorted_rows(c->base, &base_count), **now = sorted_rows(c->now, &now_count);
+    const struct row **base = sorted_rows(c->base, &base_count), **now = sorted_rows(c->now, &now_count);
     c->list = malloc(((base_count < now_count ? base_count : now_count) + 1) * sizeof *c->list);
     enum status s = base && now && c->list ? STATUS_OK : status_fail(STATUS_MEMORY, "compare: out of memory");
     while (s == STATUS_OK && (b < base_count || n < now_count)) {

@@ -37,8 +37,8 @@ const char *change_meaning(enum change_kind kind);
 
 struct change {
     enum change_kind kind;
-    const struct record *base, *now; /* in the sets */
-    double ratio, lo, hi;            /* NAN where there are no times */
+    const struct row *base, *now; /* in the sets */
+    double ratio, lo, hi;         /* NAN where there are no times */
 };
 
 /* Geometric mean of the ratios of one operation and regime. */

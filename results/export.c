@@ -36,22 +36,23 @@ static const char *shortest_double(double value, char text[NUMBER_SIZE])
     return text;
 }
 
-static double get_double(const struct record *r, const struct column *c)
+static double get_double(const struct row *r, const struct column *c)
 {
     double value;
-    memcpy(&value, (const char *)r + c->offset, sizeof value);
+    memcpy(&value, (const char *)r + c->row_offset, sizeof value);
     return value;
 }
 
 /* The text of a column that is not a double. */
-static const char *value_text(const struct record *r, const struct column *c, char number[NUMBER_SIZE])
+static const char *value_text(const struct row *r, const struct column *c, char number[NUMBER_SIZE])
 {
-    const char *at = (const char *)r + c->offset;
+    const char *at = (const char *)r + c->row_offset, *text;
     uint64_t u64 = 0;
     int64_t i64;
     switch (c->kind) {
     case COLUMN_TEXT:
-        return at;
+        memcpy(&text, at, sizeof text);
+        return text;
     case COLUMN_ENUM: {
         const char *word = c->word(*(const uint8_t *)at);
         return word ? word : "?";
@@ -134,7 +135,7 @@ enum status export_jsonl(const struct result_set *s, FILE *out)
     char number[NUMBER_SIZE];
     errno = 0;
     for (size_t row = 0; row < s->row_count; row++) {
-        const struct record *r = &s->rows[row];
+        const struct row *r = &s->rows[row];
         for (unsigned i = 0; i < record_column_count; i++) {
             const struct column *c = &record_columns[i];
             fprintf(out, "%s\"%s\": ", i > 0 ? ", " : "{", c->name);
@@ -207,7 +208,7 @@ static enum status failures(const struct result_set *s, FILE *out)
     struct markdown_table t = {.columns = 7, .heads = heads};
     for (size_t v = 0; v < sizeof order / sizeof order[0]; v++) {
         for (size_t i = 0; i < s->row_count; i++) {
-            const struct record *r = &s->rows[i];
+            const struct row *r = &s->rows[i];
             if (r->verdict != order[v])
                 continue;
             markdown_cell(&t, "%s", verdict_word(r->verdict));
@@ -230,7 +231,7 @@ static enum status failures(const struct result_set *s, FILE *out)
 
 /* Rows in some order. */
 struct sorted {
-    const struct record *row;
+    const struct row *row;
     size_t index;
 };
 
@@ -337,7 +338,7 @@ static void add_time_interval(struct markdown_table *t, double median, double lo
         markdown_cell(t, "-");
 }
 
-static void add_fraction(struct markdown_table *t, const struct record *r)
+static void add_fraction(struct markdown_table *t, const struct row *r)
 {
     if (!isfinite(r->ceiling_fraction))
         markdown_cell(t, "-");
@@ -348,8 +349,8 @@ static void add_fraction(struct markdown_table *t, const struct record *r)
                       100 * r->ceiling_fraction_hi, r->ceiling);
 }
 
-static enum status add_ratio(struct markdown_table *t, const struct result_set *s, const struct record *r,
-                             const struct record *base)
+static enum status add_ratio(struct markdown_table *t, const struct result_set *s, const struct row *r,
+                             const struct row *base)
 {
     struct paired_ratio p;
     if (!base || r->sample_count == 0) {
@@ -372,7 +373,7 @@ static enum status add_ratio(struct markdown_table *t, const struct result_set *
 }
 
 static enum status timing_table(const struct result_set *s, struct sorted *rows, size_t count,
-                                const struct record *const *bases, const char *against, FILE *out)
+                                const struct row *const *bases, const char *against, FILE *out)
 {
     char ratio_head[160];
     snprintf(ratio_head, sizeof ratio_head, ">speed against %.120s", against ? against : "");
@@ -384,7 +385,7 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
     size_t shown = 0;
     qsort(rows, count, sizeof *rows, by_time);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        const struct record *r = rows[i].row;
+        const struct row *r = rows[i].row;
         if (r->verdict == VERDICT_SKIPPED)
             continue;
         if (shown++ == 0)
@@ -414,9 +415,9 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
 
 /* bases[i]: the row that row i is held against, or NULL. */
 static enum status find_bases(const struct result_set *s, struct sorted *rows, const char *against,
-                              const struct record **bases)
+                              const struct row **bases)
 {
-    const struct record *base = NULL;
+    const struct row *base = NULL;
     size_t matches = 0;
     qsort(rows, s->row_count, sizeof *rows, by_group);
     for (size_t start = 0, end; start < s->row_count; start = end) {
@@ -445,7 +446,7 @@ static int by_first(const void *a, const void *b)
 }
 
 /* Cases in the order in which they first appear in the file. */
-static enum status timings(const struct result_set *s, struct sorted *rows, const struct record *const *bases,
+static enum status timings(const struct result_set *s, struct sorted *rows, const struct row *const *bases,
                            const char *against, FILE *out)
 {
     enum status status = STATUS_OK;
@@ -462,7 +463,7 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
     qsort(cases, case_count, sizeof *cases, by_first);
     fputs("## Timings\n\n", out);
     for (size_t i = 0; i < s->row_count; i++)
-        if (record_is_fake(&s->rows[i])) {
+        if (row_is_fake(&s->rows[i])) {
             fputs(
                 "**Not a GPU's times**: made on the fake driver of the tests, they are those of a model.\n\n",
                 out);
@@ -477,7 +478,7 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
 enum status export_markdown(const struct result_set *s, const char *against, FILE *out)
 {
     enum status status = STATUS_OK;
-    const struct record **bases = NULL;
+    const struct row **bases = NULL;
     struct sorted *rows = all_rows(s);
     errno = 0;
     if (!rows || (against && !(bases = calloc(s->row_count + 1, sizeof *bases)))) {

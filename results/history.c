@@ -12,7 +12,7 @@ static const double least_deviation = 0.005, flagged_beyond = 3.5, matters = 0.0
 
 /* ---- files ---- */
 
-static bool is_counted(const struct record *r)
+static bool is_counted(const struct row *r)
 {
     return r->verdict != VERDICT_NONE && r->verdict != VERDICT_SKIPPED &&
            (r->sample_count || r->verdict != VERDICT_PASS);
@@ -85,7 +85,7 @@ void history_release(struct history *h)
 
 /* ---- rows ---- */
 
-static bool same_row(const struct record *a, const struct record *b)
+static bool same_row(const struct row *a, const struct row *b)
 {
     return a->regime == b->regime && a->threads == b->threads && a->sample_count && b->sample_count &&
            strcmp(a->case_key, b->case_key) == 0 && strcmp(a->variant, b->variant) == 0 &&
@@ -93,7 +93,7 @@ static bool same_row(const struct record *a, const struct record *b)
 }
 
 /* values: room for the times of all files, twice. */
-static void judge_row(const struct history *h, const struct record *r, double *values, char *reason,
+static void judge_row(const struct history *h, const struct row *r, double *values, char *reason,
                       struct gate_report_row *out)
 {
     size_t count = 0;

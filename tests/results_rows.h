@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "results/record.h"
+#include "results/row.h"
 
 enum { ROW_SAMPLES_MAX = 5 };
 
@@ -73,7 +73,7 @@ static inline void make_row(uint64_t index, struct record *r, double samples[ROW
 
 /* NULL when the row that was read is the one of its index, else what differs. *sample is where its samples
  * must begin, and moves on. */
-static inline const char *row_difference(uint64_t index, const struct record *got, const double *samples,
+static inline const char *row_difference(uint64_t index, const struct row *got, const double *samples,
                                          size_t sample_count, uint64_t *sample)
 {
     struct record want;
@@ -83,7 +83,9 @@ static inline const char *row_difference(uint64_t index, const struct record *go
     *sample += want.sample_count;
     for (unsigned i = 0; i < record_column_count; i++) {
         const struct column *c = &record_columns[i];
-        if (memcmp((const char *)&want + c->offset, (const char *)got + c->offset, c->size) != 0)
+        const char *a = (const char *)&want + c->offset, *b = (const char *)got + c->row_offset, *text;
+        memcpy(&text, b, c->kind == COLUMN_TEXT ? sizeof text : 0);
+        if (c->kind == COLUMN_TEXT ? strcmp(a, text) != 0 : memcmp(a, b, c->size) != 0)
             return c->name;
     }
     if (*sample > sample_count ||

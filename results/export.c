@@ -13,6 +13,7 @@
 
 #include "harness/stats.h"
 #include "results/markdown.h"
+#include "results/values.h"
 
 static enum status finish(const struct result_set *s, FILE *out)
 {
@@ -24,18 +25,6 @@ static enum status finish(const struct result_set *s, FILE *out)
 
 /* ---- values for programs ---- */
 
-enum { NUMBER_SIZE = 32 };
-
-static const char *shortest_double(double value, char text[NUMBER_SIZE])
-{
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, NUMBER_SIZE, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    return text;
-}
-
 static double get_double(const struct row *r, const struct column *c)
 {
     double value;
@@ -44,7 +33,7 @@ static double get_double(const struct row *r, const struct column *c)
 }
 
 /* The text of a column that is not a double. */
-static const char *value_text(const struct row *r, const struct column *c, char number[NUMBER_SIZE])
+static const char *value_text(const struct row *r, const struct column *c, char number[VALUE_TEXT])
 {
     const char *at = (const char *)r + c->row_offset, *text;
     uint64_t u64 = 0;
@@ -59,24 +48,23 @@ static const char *value_text(const struct row *r, const struct column *c, char 
     }
     case COLUMN_I64:
         memcpy(&i64, at, sizeof i64);
-        snprintf(number, NUMBER_SIZE, "%" PRId64, i64);
+        snprintf(number, VALUE_TEXT, "%" PRId64, i64);
         return number;
     case COLUMN_F64:
-        return shortest_double(get_double(r, c), number);
+        return value_of_double(get_double(r, c), number);
     case COLUMN_U8:
     case COLUMN_U32:
     case COLUMN_U64:
         memcpy(&u64, at, c->size); /* little-endian */
-        snprintf(number, NUMBER_SIZE, "%" PRIu64, u64);
-        return number;
+        return value_of_uint(u64, number);
     }
     return "?";
 }
 
 static void put_csv(const char *text, FILE *out)
 {
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
+    if (!text[strcspn(text, ",\"\r\n")]) {
+        fputs_unlocked(text, out);
         return;
     }
     fputc('"', out);
@@ -88,9 +76,14 @@ static void put_csv(const char *text, FILE *out)
     fputc('"', out);
 }
 
+static bool is_number(const struct column *c)
+{
+    return c->kind != COLUMN_TEXT && c->kind != COLUMN_ENUM;
+}
+
 enum status export_csv(const struct result_set *s, FILE *out)
 {
-    char number[NUMBER_SIZE];
+    char number[VALUE_TEXT];
     errno = 0;
     for (unsigned i = 0; i < record_column_count; i++) {
         fputs(i > 0 ? "," : "", out);
@@ -100,56 +93,43 @@ enum status export_csv(const struct result_set *s, FILE *out)
     for (size_t row = 0; row < s->row_count; row++) {
         for (unsigned i = 0; i < record_column_count; i++) {
             const struct column *c = &record_columns[i];
-            fputs(i > 0 ? "," : "", out);
-            if (c->kind != COLUMN_F64 || !isnan(get_double(&s->rows[row], c)))
-                put_csv(value_text(&s->rows[row], c, number), out);
+            if (i > 0)
+                fputc_unlocked(',', out);
+            if (c->kind == COLUMN_F64 && isnan(get_double(&s->rows[row], c)))
+                continue;
+            const char *text = value_text(&s->rows[row], c, number);
+            if (is_number(c))
+                fputs_unlocked(text, out);
+            else
+                put_csv(text, out);
         }
-        fputc('\n', out);
+        fputc_unlocked('\n', out);
     }
     return finish(s, out);
 }
 
-static void put_json_text(const char *text, FILE *out)
-{
-    fputc('"', out);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\u%04x", c);
-        else
-            fputc(c, out);
-    }
-    fputc('"', out);
-}
-
-static void put_json_double(double value, FILE *out)
-{
-    char number[NUMBER_SIZE];
-    fputs(isfinite(value) ? shortest_double(value, number) : "null", out);
-}
-
 enum status export_jsonl(const struct result_set *s, FILE *out)
 {
-    char number[NUMBER_SIZE];
+    char number[VALUE_TEXT];
     errno = 0;
     for (size_t row = 0; row < s->row_count; row++) {
         const struct row *r = &s->rows[row];
         for (unsigned i = 0; i < record_column_count; i++) {
             const struct column *c = &record_columns[i];
-            fprintf(out, "%s\"%s\": ", i > 0 ? ", " : "{", c->name);
+            fputs_unlocked(i > 0 ? ", \"" : "{\"", out);
+            fputs_unlocked(c->name, out);
+            fputs_unlocked("\": ", out);
             if (c->kind == COLUMN_F64)
-                put_json_double(get_double(r, c), out);
-            else if (c->kind == COLUMN_TEXT || c->kind == COLUMN_ENUM)
-                put_json_text(value_text(r, c, number), out);
+                value_put_json_double(get_double(r, c), out);
+            else if (is_number(c))
+                fputs_unlocked(value_text(r, c, number), out);
             else
-                fputs(value_text(r, c, number), out);
+                value_put_json_text(value_text(r, c, number), out);
         }
         fputs(", \"samples_us\": [", out);
         for (uint64_t i = 0; i < r->sample_count; i++) {
             fputs(i > 0 ? ", " : "", out);
-            put_json_double(s->samples[r->sample_start + i], out);
+            value_put_json_double(s->samples[r->sample_start + i], out);
         }
         bool flagged = false;
         for (uint64_t i = 0; s->flags && i < r->sample_count; i++)
@@ -243,7 +223,7 @@ static int compare_index(const struct sorted *x, const struct sorted *y)
 static int by_reason(const void *a, const void *b)
 {
     const struct sorted *x = a, *y = b;
-    int order = strcmp(x->row->reason, y->row->reason);
+    int order = row_text_order(x->row->reason, y->row->reason);
     return order != 0 ? order : compare_index(x, y);
 }
 
@@ -257,7 +237,7 @@ static int by_group(const void *a, const void *b)
 static int by_case(const void *a, const void *b)
 {
     const struct sorted *x = a, *y = b;
-    int order = strcmp(x->row->case_key, y->row->case_key);
+    int order = row_text_order(x->row->case_key, y->row->case_key);
     return order != 0 ? order : compare_index(x, y);
 }
 
@@ -291,7 +271,8 @@ static enum status skips(const struct result_set *s, struct sorted *rows, FILE *
     size_t count = 0;
     for (size_t i = 0; i < s->row_count; i++) {
         count += rows[i].row->verdict == VERDICT_SKIPPED;
-        bool last = i + 1 == s->row_count || strcmp(rows[i].row->reason, rows[i + 1].row->reason) != 0;
+        bool last =
+            i + 1 == s->row_count || row_text_order(rows[i].row->reason, rows[i + 1].row->reason) != 0;
         if (last && count > 0) {
             markdown_cell(&t, "%zu", count);
             markdown_cell(&t, "%s", rows[i].row->reason);
@@ -456,7 +437,7 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
         return status_fail(STATUS_MEMORY, "%s: out of memory", s->path);
     qsort(rows, s->row_count, sizeof *rows, by_case);
     for (size_t i = 0; i < s->row_count; i++) {
-        if (i == 0 || strcmp(rows[i].row->case_key, rows[i - 1].row->case_key) != 0)
+        if (i == 0 || row_text_order(rows[i].row->case_key, rows[i - 1].row->case_key) != 0)
             cases[case_count++] = (struct case_run){rows[i].index, i, 0};
         cases[case_count - 1].count++;
     }

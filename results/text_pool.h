@@ -17,9 +17,9 @@ struct pooled_text {
 struct text_pool {
     struct pooled_text *list; /* by number, in the order in which they were added; owned */
     size_t count, capacity;
-    size_t size; /* bytes of all, with their NULs */
-    uint32_t *slots; /* number + 1 of the text of a hash, 0 for none; owned */
-    size_t slot_count; /* a power of two */
+    size_t size;               /* bytes of all, with their NULs */
+    uint32_t *slots;           /* number + 1 of the text of a hash, 0 for none; owned */
+    size_t slot_count;         /* a power of two */
     struct text_block *blocks; /* where the bytes lie; owned */
 };
 

@@ -232,7 +232,7 @@ static void write_case(FILE *out, const struct view *v, const struct view_case *
     fputs("<th>GB/s</th><th>weights/s<small>10\xe2\x81\xb9</small></th>", out);
     fputs("<th>bits per<small>weight</small></th>", out);
     fputs(l.samples ? "</tr></thead>\n<tbody>\n" : "<th>samples</th></tr></thead>\n<tbody>\n", out);
-    for (size_t i = 0; i < c->count; i++)
+    for (size_t i = 0; i < c->shown; i++)
         write_timing_row(out, v, c, &l, c->rows[i]);
     fputs("</tbody></table></div>\n", out);
 }
@@ -252,10 +252,11 @@ static void write_facet(FILE *out, const struct view *v, const struct view_facet
         if (row->r->m > 0) {
             fputs("M ", out);
             for (size_t i = 0; i < facet->case_count; i++)
-                fprintf(out, "%s%" PRIu64, i ? ", " : "", facet->cases[i].rows[0]->r->m);
+                if (facet->cases[i].shown)
+                    fprintf(out, "%s%" PRIu64, i ? ", " : "", facet->cases[i].rows[0]->r->m);
             fputs("; ", out);
         }
-        fprintf(out, "%zu rows", facet->row_count);
+        fprintf(out, "%zu rows", facet->shown);
         const struct view_row *winner = facet->cases[0].fastest;
         for (size_t i = 1; i < facet->case_count && winner; i++)
             if (!facet->cases[i].fastest || strcmp(facet->cases[i].fastest->r->variant, winner->r->variant))
@@ -268,7 +269,8 @@ static void write_facet(FILE *out, const struct view *v, const struct view_facet
         fputs("</small></summary>\n", out);
     }
     for (size_t i = 0; i < facet->case_count; i++)
-        write_case(out, v, &facet->cases[i], folded);
+        if (facet->cases[i].shown)
+            write_case(out, v, &facet->cases[i], folded);
     if (folded)
         fputs("</details>\n", out);
 }
@@ -292,6 +294,16 @@ void section_timings(FILE *out, const struct view *v)
         "last-level cache; <i>hot</i>: repeated. The ceiling was measured in the same run. No sample is "
         "missing from the file; those under a slowdown of a GPU are flagged there, and left out here.</p>\n",
         out);
+    if (v->shown_count < v->timed_count) {
+        fputs("<p class=\"note\">", out);
+        html_count(out, v->shown_count);
+        fputs(" of ", out);
+        html_count(out, v->timed_count);
+        fputs(" timed rows are shown: of each operation and type some shapes, evenly picked from the "
+              "smallest to the "
+              "largest. All rows count in the summary; <code>nf4bench export</code> has all.</p>\n",
+              out);
+    }
     const bool folded = v->timed_count > ROWS_OPEN;
     for (size_t i = 0; i < v->family_count; i++) {
         const struct view_family *family = &v->families[i];
@@ -303,7 +315,8 @@ void section_timings(FILE *out, const struct view *v)
         }
         fputs("</h3>\n", out);
         for (size_t f = 0; f < family->facet_count; f++)
-            write_facet(out, v, &family->facets[f], folded);
+            if (family->facets[f].shown)
+                write_facet(out, v, &family->facets[f], folded);
     }
     fputs("</section>\n", out);
 }

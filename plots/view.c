@@ -133,7 +133,7 @@ static int compare_facet(const struct view_row *a, const struct view_row *b)
     c = c ? c : compare_u64(a->r->nested, b->r->nested);
     c = c ? c : compare_u64(a->r->bias, b->r->bias);
     c = c ? c : compare_u64(a->r->threads, b->r->threads);
-    c = c ? c : strcmp(a->r->weights, b->r->weights);
+    c = c ? c : row_text_order(a->r->weights, b->r->weights);
     return c ? c : compare_u64(a->r->regime, b->r->regime);
 }
 
@@ -141,7 +141,7 @@ static int compare_case(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_facet(a, b);
     c = c ? c : compare_u64(a->r->m, b->r->m);
-    return c ? c : strcmp(a->r->case_key, b->r->case_key);
+    return c ? c : row_text_order(a->r->case_key, b->r->case_key);
 }
 
 static int place_in_case(const struct view_row *row)
@@ -162,8 +162,8 @@ static int by_case(const void *pa, const void *pb)
 static int compare_check(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_u64(a->set, b->set);
-    c = c ? c : strcmp(a->r->variant, b->r->variant);
-    c = c ? c : strcmp(a->r->case_key, b->r->case_key);
+    c = c ? c : row_text_order(a->r->variant, b->r->variant);
+    c = c ? c : row_text_order(a->r->case_key, b->r->case_key);
     return c ? c : compare_u64(a->r->threads, b->r->threads);
 }
 
@@ -257,29 +257,58 @@ static int by_standing(const void *pa, const void *pb)
     return ga != gb ? (ga > gb) - (ga < gb) : strcmp(a->variant, b->variant);
 }
 
+static int by_variant(const void *pa, const void *pb)
+{
+    return row_text_order(((const struct standing *)pa)->variant, ((const struct standing *)pb)->variant);
+}
+
+/* `standings` has room for one of each row. */
 static void choose_palette(struct view_family *family, struct standing *standings)
 {
-    size_t count = 0;
+    size_t rows = 0, count = 0;
     for (size_t f = 0; f < family->facet_count; f++)
         for (size_t i = 0; i < family->facets[f].case_count; i++) {
             const struct view_case *c = &family->facets[f].cases[i];
             for (size_t j = 0; j < c->count && view_is_right(c->rows[j]); j++) {
                 const struct view_row *row = c->rows[j];
-                if (view_is_peer(row))
-                    continue;
-                size_t s = 0;
-                while (s < count && strcmp(standings[s].variant, row->r->variant))
-                    s++;
-                if (s == count)
-                    standings[count++] = (struct standing){row->r->variant, 0, 0, 0};
-                standings[s].wins += row == c->fastest;
-                standings[s].cases++;
-                standings[s].log_gap += log(row->r->median_us / c->fastest->r->median_us);
+                if (!view_is_peer(row))
+                    standings[rows++] = (struct standing){row->r->variant, row == c->fastest, 1,
+                                                          log(row->r->median_us / c->fastest->r->median_us)};
             }
         }
+    qsort(standings, rows, sizeof standings[0], by_variant);
+    for (size_t i = 0; i < rows; i++) {
+        if (count == 0 || by_variant(&standings[count - 1], &standings[i]) != 0) {
+            standings[count++] = standings[i];
+            continue;
+        }
+        standings[count - 1].wins += standings[i].wins;
+        standings[count - 1].cases++;
+        standings[count - 1].log_gap += standings[i].log_gap;
+    }
     qsort(standings, count, sizeof standings[0], by_standing);
     for (size_t i = 0; i < count && i < INK_SERIES; i++)
         family->palette[i] = standings[i].variant;
+}
+
+/* Gives room in tables to rows of a family, `share` of them at most: to facets at even distances, so that
+ * small and large problems have some, and in these to all cases while there is room. */
+static void show_family(struct view *v, const struct view_family *family, size_t share)
+{
+    size_t rows = 0, left = share;
+    for (size_t i = 0; i < family->facet_count; i++)
+        rows += family->facets[i].row_count;
+    const size_t step = rows > share && share > 0 ? (rows + share - 1) / share : 1;
+    for (size_t i = 0; i < family->facet_count; i += step) {
+        struct view_facet *facet = &v->facets[&family->facets[i] - v->facets];
+        struct view_case *cases = &v->cases[facet->cases - v->cases];
+        for (size_t j = 0; j < facet->case_count; j++) {
+            cases[j].shown = cases[j].count < left ? cases[j].count : left;
+            left -= cases[j].shown;
+            facet->shown += cases[j].shown;
+        }
+        v->shown_count += facet->shown;
+    }
 }
 
 enum status view_init(struct view *v, const struct result_set *sets, size_t set_count)
@@ -321,8 +350,10 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
     qsort(v->timed, v->timed_count, sizeof v->timed[0], by_case);
     find_cases(v);
     find_checks(v, order);
-    for (size_t i = 0; i < v->family_count; i++)
+    for (size_t i = 0; i < v->family_count; i++) {
         choose_palette(&v->families[i], standings);
+        show_family(v, &v->families[i], (VIEW_SHOWN_MAX - v->shown_count) / (v->family_count - i));
+    }
 done:
     free(order);
     free(standings);

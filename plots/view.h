@@ -30,6 +30,7 @@ struct view_case {
     /* Right rows by ascending median, then rows that were timed but are not right, then ceilings. */
     const struct view_row *const *rows;
     size_t count;
+    size_t shown; /* of these, the first so many have room in a table; 0: the case has no table */
     const struct view_row *fastest; /* of the right rows; NULL when none is */
     const struct view_row *peer;    /* fastest right row of a bitsandbytes_* variant; NULL when none */
 };
@@ -38,6 +39,7 @@ struct view_facet {
     const struct view_case *cases; /* by ascending m, distinct unless the problems differ in their seed */
     size_t case_count;
     size_t row_count;
+    size_t shown; /* rows that have room in tables */
 };
 
 struct view_family {
@@ -52,6 +54,10 @@ struct view_check {
     const struct view_row *verified; /* the row with the most elements compared; may be the same */
 };
 
+/* Timed rows that a report has room for: a page of a million would be of use to nobody, and no browser opens
+ * it. */
+enum { VIEW_SHOWN_MAX = 10000 };
+
 struct view {
     const struct result_set *sets;
     size_t set_count;
@@ -59,6 +65,7 @@ struct view {
     size_t row_count;
     const struct view_row **timed; /* the order of cases */
     size_t timed_count;            /* rows with a median, ceilings included */
+    size_t shown_count;            /* of these, rows that have room in tables */
     struct view_case *cases;
     size_t case_count;
     struct view_facet *facets;

@@ -62,12 +62,12 @@ static const char *place_digits(uint64_t q, int exponent, bool negative, char te
 }
 
 /*
- * A double is m / 2^k. Of 1e-4 to 1e14, m < 2^53 and 6 <= k <= 66, and `decimals`, the places behind the point
- * of 17 digits, are 20 at most: m 10^decimals < 2^120 is exact in 128 bits, and so is what a rounded decimal
- * q / 10^decimals is off: |q 2^k - m 10^decimals|. It reads back to the double when that is less than half of
- * a unit of m, which is 10^decimals here (at exactly half, when m is even). A decimal that is rounded up to a
- * power of ten never does, for that is a double itself. Below a power of two the next double is nearer: these
- * are left to the library, as all other values are. False: left.
+ * A double is m / 2^k. Of 1e-4 to 1e14, m < 2^53 and 6 <= k <= 66, and `decimals`, the places behind the
+ * point of 17 digits, are 20 at most: m 10^decimals < 2^120 is exact in 128 bits, and so is what a rounded
+ * decimal q / 10^decimals is off: |q 2^k - m 10^decimals|. It reads back to the double when that is less than
+ * half of a unit of m, which is 10^decimals here (at exactly half, when m is even). A decimal that is rounded
+ * up to a power of ten never does, for that is a double itself. Below a power of two the next double is
+ * nearer: these are left to the library, as all other values are. False: left.
  */
 static bool write_exactly(double value, char text[VALUE_TEXT])
 {

@@ -10,8 +10,8 @@
 
 enum { VALUE_TEXT = 32 };
 
-/* The fewest digits, 15 to 17 without zeros at the end, that read back to the same double, as "%g" writes them.
- * Both return where the text begins in the buffer. */
+/* The fewest digits, 15 to 17 without zeros at the end, that read back to the same double, as "%g" writes
+ * them. Both return where the text begins in the buffer. */
 const char *value_of_double(double value, char text[VALUE_TEXT]);
 const char *value_of_uint(uint64_t value, char text[VALUE_TEXT]);
 

@@ -653,6 +653,60 @@ TEST(report, two_thousand_rows_stay_small)
     fixture_release(&f);
 }
 
+/* Whether every link leads to an id of the page. */
+static bool links_lead_somewhere(const char *text)
+{
+    for (const char *p = strstr(text, "href=\"#"); p; p = strstr(p + 1, "href=\"#")) {
+        char id[64];
+        snprintf(id, sizeof id, " id=\"%.*s\"", (int)strcspn(p + 7, "\""), p + 7);
+        test_note("%s", id);
+        if (!strstr(text, id))
+            return false;
+    }
+    test_note(NULL);
+    return true;
+}
+
+TEST(report, says_how_many_of_too_many_rows_it_shows)
+{
+    enum { SHAPES = 400, VARIANTS = 15, FAULTS = 1100 };
+    struct fixture f;
+    char variant[64];
+    fixture_init(&f);
+    for (int i = 0; i < SHAPES * 3 * VARIANTS; i++) {
+        const int v = i % VARIANTS, shape = i / VARIANTS / 3;
+        const int ms[] = {1, 4, 100 + shape}; /* the last is of one shape alone */
+        snprintf(variant, sizeof variant, "nf4_gemm_bf16_acc8__v%d", v);
+        add_timed(&f, variant, (uint64_t)ms[i / VARIANTS % 3], REGIME_COLD, 10 + v);
+        struct record *r = &f.records[f.set.row_count - 1];
+        r->n = 64 * (uint64_t)(shape + 1);
+        r->out_type = v < 3 ? 1 : 2; /* a small family has room for all */
+        snprintf(r->case_key, sizeof r->case_key, "gemm m=%d n=%d", (int)r->m, (int)r->n);
+    }
+    for (int i = 0; i < FAULTS; i++) {
+        struct record *r = add_row(&f, "nf4_gemm_bf16_acc8__wrong", 8);
+        r->verdict = VERDICT_FAIL;
+        snprintf(r->case_key, sizeof r->case_key, "gemm seed=%d", i);
+    }
+    char *text = write_report("many", fixture_set(&f), 1);
+    ASSERT_TRUE(text != NULL);
+    check_report(text);
+    const char *timings = strstr(text, "id=\"timings\"");
+    ASSERT_TRUE(timings != NULL);
+    EXPECT_EQ(3 * 3 * SHAPES,
+              count_of(timings, "v0</td>") + count_of(timings, "v1</td>") + count_of(timings, "v2</td>"));
+    const size_t shown = count_of(timings, "<td class=\"v\">");
+    EXPECT_TRUE(shown <= 10000 && shown > 5000);
+    EXPECT_CONTAINS(timings, "of 18\xe2\x80\xaf"
+                             "000 timed rows are shown");
+    EXPECT_CONTAINS(timings, "n=64<");
+    EXPECT_CONTAINS(text, "1000 of 1100 are shown, the gravest");
+    EXPECT_CONTAINS(text, "400 of 400</td>"); /* the summary is of all */
+    EXPECT_TRUE(links_lead_somewhere(text));
+    free(text);
+    fixture_release(&f);
+}
+
 /* ---- figures ---- */
 
 static char *report_with_gnuplot(const char *name, const char *program)

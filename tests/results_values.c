@@ -55,7 +55,8 @@ TEST(values, doubles_near_round_numbers)
         const double two = ldexp(1, exponent);
         ASSERT_TRUE(agrees(two) && agrees(nextafter(two, 0)) && agrees(nextafter(two, INFINITY)));
     }
-    static const double odd[] = {0, -0.0, 4.9e-324, 1.7976931348623157e308, 0.1, 0.3, 1.0 / 3, 99999999999999.98};
+    static const double odd[] = {0,   -0.0, 4.9e-324, 1.7976931348623157e308,
+                                 0.1, 0.3,  1.0 / 3,  99999999999999.98};
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
         ASSERT_TRUE(agrees(odd[i]));
 }

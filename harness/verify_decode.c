@@ -291,6 +291,8 @@ enum status check_exhaustive_decode(struct check *c)
         return STATUS_OK;
     if (p.format == FORMAT_DENSE)
         p.blocksize = 64; /* there are no scales: all numbers of the type, in rows */
+    if (p.op == OP_GEMMDX && p.blocksize == real->k && (p.blocksize & (p.blocksize - 1)))
+        p.blocksize = 64; /* rows of several blocks are what shows them all, and these are powers of two */
     /* With act-order a row has several blocks, or there would be no order. */
     enum { ACT_ORDER_BLOCKS = 4 };
     const size_t across = p.act_order && p.blocksize != real->k ? ACT_ORDER_BLOCKS : 1;
@@ -340,7 +342,7 @@ enum status check_exhaustive_decode(struct check *c)
         if (called)
             s = check_dequantized(c, &o, &cmp, NULL);
     } else {
-        size_t positions[ROWS_MAX], count = p.op == OP_GEMMDX ? p.n : 16;
+        size_t positions[ROWS_MAX], count = p.op == OP_GEMMDX ? p.n : p.k < 16 ? p.k : 16;
         for (size_t i = 0; i < count; i++)
             positions[i] = i;
         s = run_one_hot(c, &o, positions, count);

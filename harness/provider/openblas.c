@@ -309,8 +309,8 @@ struct dequantize_row {
     enum kernel_id slab, whole;
 };
 
-/* One row for a format: what tells its dense product from others', and what dequantizes it, the fastest
- * first. */
+/* One row for a format: what tells its dense product from others' (NULL: it is timed beside another's), and what
+ * dequantizes it, the fastest first. */
 static const struct format_row {
     const char *dense;
     struct dequantize_row dequantize[3];
@@ -323,6 +323,10 @@ static const struct format_row {
      {{KERNEL_nf4_dequant_f32_fused__avx512, KERNEL_nf4_dequant_f32_fused__avx512_stream},
       {KERNEL_nf4_dequant_f32_fused__avx2, KERNEL_nf4_dequant_f32_fused__avx2_stream},
       {KERNEL_nf4_dequant_f32_fused__scalar_table, KERNEL_nf4_dequant_f32_fused__scalar_table}}},
+    {NULL,
+     {{KERNEL_int4_dequant_f32__avx512, KERNEL_int4_dequant_f32__avx512_stream},
+      {KERNEL_int4_dequant_f32__avx2, KERNEL_int4_dequant_f32__avx2_stream},
+      {KERNEL_int4_dequant_f32__scalar, KERNEL_int4_dequant_f32__scalar}}},
 };
 
 static const struct product_row {
@@ -393,6 +397,8 @@ static enum status add_format(const struct format_row *f, char names[PRODUCTS][N
     enum status s = STATUS_OK;
     for (size_t i = 0; i < PRODUCTS && row && s == STATUS_OK; i++) {
         const struct product_row *p = &products[i];
+        if (p->use == BLAS_DENSE && !f->dense)
+            continue;
         const struct kernel *dequantize = kernel_at(p->use == BLAS_SLAB ? row->slab : row->whole);
         const struct contract contract = contract_of(p->op, dequantize);
         char text[NAME_MAX_BYTES / 2];

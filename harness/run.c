@@ -158,7 +158,7 @@ static void set_kernel(struct record *r, const struct kernel *k, const struct pr
     if (k->blas == BLAS_DENSE)
         SET_TEXT(r->format, "dense");
     SET_TEXT(r->arch, k->arch);
-    SET_TEXT(r->layout, k->blas == BLAS_DENSE      ? "dense"
+    SET_TEXT(r->layout, k->blas == BLAS_DENSE    ? "dense"
                         : k->prepare && !k->blas ? "repacked"
                                                  : layout_track(kernel_layout(k), k->contract.format));
     if (!contract_format(&k->contract, r->contract, sizeof r->contract))

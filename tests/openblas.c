@@ -1,5 +1,5 @@
-/* Tests of harness/provider/openblas.c with the library that is installed. What it does with one that is wrong:
- * end_to_end/test_openblas.py. */
+/* Tests of harness/provider/openblas.c with the library that is installed. What it does with one that is
+ * wrong: end_to_end/test_openblas.py. */
 #include "harness/provider/openblas.h"
 
 #include <stdio.h>
@@ -40,8 +40,7 @@ TEST(openblas, every_product_passes)
             struct problem p;
             struct operands o;
             struct verification v;
-            snprintf(text, sizeof text, cases[j], op_word(k->contract.op),
-                     k->contract.nested != NESTED_NONE);
+            snprintf(text, sizeof text, cases[j], op_word(k->contract.op), k->contract.nested != NESTED_NONE);
             test_note("%s: %s", k->name, text);
             if (k->contract.format == FORMAT_INT4) { /* rows of whole groups */
                 char *shape = strstr(text, " blocksize");

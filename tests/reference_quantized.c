@@ -1,4 +1,5 @@
-/* Tests of the formats beside NF4: what their codes mean, and the products over them by two implementations. */
+/* Tests of the formats beside NF4: what their codes mean, and the products over them by two implementations.
+ */
 #include "reference/quantized.h"
 
 #include <math.h>
@@ -16,9 +17,9 @@ TEST(fp8, published_values)
     static const struct {
         uint8_t code;
         float value;
-    } rows[] = {{0x00, 0.0f},   {0x01, 0x1p-9f}, {0x07, 7 * 0x1p-9f}, {0x08, 0x1p-6f}, {0x38, 1.0f},
-                {0x3c, 1.5f},   {0x40, 2.0f},    {0x7e, 448.0f},      {0xb8, -1.0f},   {0xfe, -448.0f},
-                {0x77, 240.0f}, {0x78, 256.0f}};
+    } rows[] = {{0x00, 0.0f},  {0x01, 0x1p-9f}, {0x07, 7 * 0x1p-9f}, {0x08, 0x1p-6f},
+                {0x38, 1.0f},  {0x3c, 1.5f},    {0x40, 2.0f},        {0x7e, 448.0f},
+                {0xb8, -1.0f}, {0xfe, -448.0f}, {0x77, 240.0f},      {0x78, 256.0f}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         EXPECT_EQ_BITS(f32_bits(rows[i].value), f32_bits(fp8_to_f32(rows[i].code)));
     EXPECT_TRUE(isnan(fp8_to_f32(0x7f)) && isnan(fp8_to_f32(0xff)));
@@ -42,8 +43,8 @@ TEST(fp8, every_rounding_decision)
 {
     for (unsigned code = 0; code < 0x7e; code++) {
         const float low = fp8_to_f32((uint8_t)code), high = fp8_to_f32((uint8_t)(code + 1));
-        const float middle = (low + high) / 2, all[] = {low, middle, nextafterf(middle, 0),
-                                                        nextafterf(middle, INFINITY), high};
+        const float middle = (low + high) / 2,
+                    all[] = {low, middle, nextafterf(middle, 0), nextafterf(middle, INFINITY), high};
         for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
             EXPECT_EQ(nearest(all[i]), fp8_from_f32(all[i]));
             EXPECT_EQ(nearest(-all[i]), fp8_from_f32(-all[i]));
@@ -181,12 +182,8 @@ TEST(quantized, products_agree_and_keep_their_bound)
                 dtype_store(c.out, a, j, x[j]);
             for (size_t j = 0; j < N; j++)
                 dtype_store(c.out, b, j, bias[j]);
-            const struct matmul p = {.m = M,
-                                     .n = N,
-                                     .k = K,
-                                     .a = a,
-                                     .bias = c.op == OP_GEMM ? b : NULL,
-                                     .w = &w};
+            const struct matmul p = {
+                .m = M, .n = N, .k = K, .a = a, .bias = c.op == OP_GEMM ? b : NULL, .w = &w};
             const size_t outputs = c.op == OP_GEMM ? N : K, count = M * outputs;
             static uint8_t y[M * K * 4];
             static double value[M * K], magnitude[M * K];

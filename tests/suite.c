@@ -179,6 +179,34 @@ TEST(suite, defaults_give_way)
     suite_release(&s);
 }
 
+TEST(suite, formats)
+{
+    struct suite s;
+    ASSERT_EQ(STATUS_OK,
+              parse("suite: t\n"
+                    "defaults: {shapes: [[8, 128]], formats: [int8 blocksize=k]}\n"
+                    "cases:\n"
+                    "- {op: dequant, formats: [nf4 nested=1, int4 blocksize=128 zeros=1 actorder=1, dense]}\n"
+                    "- {op: dequant}\n"
+                    "- {op: dequant, blocksize: 128}\n"
+                    "- {op: repack}\n",
+                    &s));
+    const struct suite_format *f = s.cases[0].formats;
+    ASSERT_EQ(3, s.cases[0].format_count);
+    EXPECT_TRUE(f[0].format == FORMAT_NF4 && f[0].blocksize == 64 && f[0].nested);
+    EXPECT_TRUE(f[1].format == FORMAT_INT4 && f[1].blocksize == 128 && f[1].zeros && f[1].act_order);
+    EXPECT_TRUE(f[2].format == FORMAT_DENSE);
+    EXPECT_TRUE(s.cases[1].format_count == 1 && s.cases[1].formats[0].blocksize == 0); /* k */
+    EXPECT_TRUE(s.cases[2].formats == NULL && s.cases[2].blocksize[0] == 128);
+    EXPECT_TRUE(s.cases[3].formats == NULL);
+    EXPECT_EQ(STATUS_OK, suite_override(&s, "formats=int4 blocksize=32,fp8 blocksize=k"));
+    EXPECT_TRUE(s.cases[2].format_count == 2 && s.cases[2].formats[1].format == FORMAT_FP8);
+    EXPECT_TRUE(s.cases[3].formats == NULL);
+    EXPECT_EQ(STATUS_USAGE, suite_override(&s, "formats=int4,int3"));
+    EXPECT_CONTAINS(status_message(), "\"int3\" does not begin with");
+    suite_release(&s);
+}
+
 TEST(suite, a_sample_limit_pulls_the_other)
 {
     struct suite s;
@@ -241,6 +269,14 @@ static const struct bad bad_suites[] = {
      "the checkpoint has its own", "  blocksize: 64", NULL},
     {CASE("op: dequant\n  weights: a\n  tensors: b\n  checkpoint: true\n  nested: true"), "7:3",
      "the checkpoint is or is not", "  nested: true", NULL},
+    {CASE("op: dequant\n  weights: a\n  tensors: b\n  checkpoint: true\n  formats: dense"), "7:3",
+     "formats: the checkpoint has its own", "  formats: dense", NULL},
+    {CASE("op: repack\n  shapes: [[1, 1]]\n  formats: int4"), "5:3", "formats: NF4 is what is repacked",
+     "  formats: int4", NULL},
+    {CASE(DEQUANT "formats: int4\n  blocksize: 64"), "6:3", "blocksize: each of the formats has its own",
+     "  blocksize: 64", NULL},
+    {CASE(DEQUANT "formats: int4\n  nested: true"), "6:3", "nested: each of the formats is or is not",
+     "  nested: true", NULL},
     {"measure: {min_samples: 9, max_samples: 8}\n" CASE(DEQUANT), "1:40", "max_samples is below min_samples",
      "measure: {min_samples: 9, max_samples: 8}", NULL},
     /* words */
@@ -294,6 +330,15 @@ static const struct bad bad_suites[] = {
     {CASE(DEQUANT "threads: 0"), "5:12", "threads must be from 1 to 1024, not 0", NULL, NULL},
     {CASE(DEQUANT "threads: [2, 2]"), "5:16", "threads: the same value stands twice", NULL, NULL},
     {CASE(DEQUANT "threads: [[2]]"), "5:13", "threads must be a whole number, not a list", NULL, NULL},
+    {CASE(DEQUANT "formats: int5"), "5:12", "\"int5\" does not begin with nf4, int4, int8, fp8 or dense",
+     NULL, NULL},
+    {CASE(DEQUANT "formats: [int4, nf4 zeros=1]"), "5:19", "zeros=1 or actorder=1 for int4", NULL, NULL},
+    {CASE(DEQUANT "formats: int4 blocksize=48"), "5:12", "no power of two from 32, nor k", NULL, NULL},
+    {CASE(DEQUANT "formats: nf4 blocksize=k"), "5:12", "no power of two from 32, nor k", NULL, NULL},
+    {CASE(DEQUANT "formats: dense blocksize=64"), "5:12", "a word that is not blocksize=", NULL, NULL},
+    {CASE(DEQUANT "formats: int4 zeros=2"), "5:12", "a word that is not blocksize=", NULL, NULL},
+    {CASE(DEQUANT "formats: [int4, int4 blocksize=64]"), "5:19", "formats: the same value stands twice", NULL,
+     NULL},
     {CASE(DEQUANT "nested: yes"), "5:11", "nested must be true or false", "  nested: yes", NULL},
     {CASE(DEQUANT "nested: [true, true]"), "5:18", "nested: the same value stands twice", NULL, NULL},
     {CASE(DEQUANT "nested: [true, false, true]"), "5:25", "nested: the same value stands twice", NULL, NULL},

@@ -13,9 +13,9 @@ static const struct {
     size_t n, k, blocksize;
     bool zeros, act_order;
 } layers[] = {
-    {"gptq", "sym", 64, 128, 32, false, false},      {"gptq", "asym", 64, 128, 64, true, false},
-    {"gptq", "act_order", 64, 128, 32, true, true},  {"gptq", "column", 64, 96, 96, true, false},
-    {"awq", "gemm", 64, 128, 64, true, false},       {"awq", "gemv", 32, 640, 64, true, false},
+    {"gptq", "sym", 64, 128, 32, false, false},     {"gptq", "asym", 64, 128, 64, true, false},
+    {"gptq", "act_order", 64, 128, 32, true, true}, {"gptq", "column", 64, 96, 96, true, false},
+    {"awq", "gemm", 64, 128, 64, true, false},      {"awq", "gemv", 32, 640, 64, true, false},
 };
 enum { LAYERS = sizeof layers / sizeof layers[0] };
 
@@ -107,8 +107,9 @@ static size_t build(uint8_t *out, const size_t qweight[2], const size_t qzeros[2
                            bytes[0] + bytes[1] + bytes[2] + bytes[3]};
     char header[1024], last[160] = "";
     if (g_idx)
-        snprintf(last, sizeof last, ", \"p.g_idx\": {\"dtype\": \"I32\", \"shape\": [%zu], \"data_offsets\": [%zu, %zu]}",
-                 g_idx, end[2], end[3]);
+        snprintf(last, sizeof last,
+                 ", \"p.g_idx\": {\"dtype\": \"I32\", \"shape\": [%zu], \"data_offsets\": [%zu, %zu]}", g_idx,
+                 end[2], end[3]);
     const uint64_t length = (uint64_t)snprintf(
         header, sizeof header,
         "{\"p.qweight\": {\"dtype\": \"%s\", \"shape\": [%zu, %zu], \"data_offsets\": [0, %zu]}, "
@@ -144,8 +145,8 @@ TEST(weights_int4, what_cannot_be_is_refused)
         struct safetensors file;
         struct quantized w;
         void *owned;
-        const size_t size = build(bytes, rows[i].qweight, rows[i].qzeros, rows[i].scales, rows[i].g_idx,
-                                  rows[i].dtype);
+        const size_t size =
+            build(bytes, rows[i].qweight, rows[i].qzeros, rows[i].scales, rows[i].g_idx, rows[i].dtype);
         test_note("%s", rows[i].says);
         if (safetensors_parse(bytes, size, "made", &file) != STATUS_OK) {
             EXPECT_STREQ("", status_message());

@@ -169,11 +169,8 @@ static void multiply(const struct gemm_args *a, enum op op, const float *w)
 static void dequantize(const struct kernel *k, const struct gemm_args *a, struct range rows, float *to)
 {
     const size_t first = rows.begin * a->k, block = first / a->w.blocksize;
-    struct dequant_args d = {.count = (rows.end - rows.begin) * a->k,
-                             .w = a->w,
-                             .out = to,
-                             .n = rows.end - rows.begin,
-                             .k = a->k};
+    struct dequant_args d = {
+        .count = (rows.end - rows.begin) * a->k, .w = a->w, .out = to, .n = rows.end - rows.begin, .k = a->k};
     d.w.packed += format_packed_bytes(k->contract.format, DTYPE_F32, first);
     if (d.w.absmax)
         d.w.absmax += block;
@@ -309,8 +306,8 @@ struct dequantize_row {
     enum kernel_id slab, whole;
 };
 
-/* One row for a format: what tells its dense product from others' (NULL: it is timed beside another's), and what
- * dequantizes it, the fastest first. */
+/* One row for a format: what tells its dense product from others' (NULL: it is timed beside another's), and
+ * what dequantizes it, the fastest first. */
 static const struct format_row {
     const char *dense;
     struct dequantize_row dequantize[3];

@@ -6,8 +6,8 @@
  *   crash    a product ends the process
  *   hang     a product does not end
  *
- * It has never heard of any CPU: its core is Prescott, or the one that OPENBLAS_CORETYPE asked for when it was
- * loaded, and "threads" if it was to have any of its own.
+ * It has never heard of any CPU: its core is Prescott, or the one that OPENBLAS_CORETYPE asked for when it
+ * was loaded, and "threads" if it was to have any of its own.
  */
 #include <stdbool.h>
 #include <stdio.h>

@@ -148,7 +148,8 @@ static void write_data(const struct chart *c, const struct mark *m, const char *
     fprintf(c->out, "</title></%s>", element);
 }
 
-void chart_mark(const struct chart *c, double x, double y, enum weights form, const struct mark *mark)
+/* The tag of a mark at x, y in pixels, left open. */
+static void open_mark(const struct chart *c, double x, double y, enum weights form, const char *class)
 {
     /* Disc, square, triangle, diamond, ring, cross: paths around 0,0. */
     static const char *const forms[WEIGHTS_COUNT] = {"M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
@@ -159,11 +160,22 @@ void chart_mark(const struct chart *c, double x, double y, enum weights form, co
                                                      "M-4-4L4 4M-4 4L4-4"};
     const bool hollow = form == WEIGHTS_DENSE || form == WEIGHTS_OTHER;
     fprintf(c->out,
-            "<path class=\"mark\" transform=\"translate(%.1f %.1f)\" d=\"%s\" fill=\"var(--%s)\" "
-            "stroke=\"var(--%s)\"",
-            chart_x(c, x), chart_y(c, y), forms[form], ink_variable(hollow ? INK_BACK : weights_ink(form)),
+            "<path%s transform=\"translate(%.1f %.1f)\" d=\"%s\" fill=\"var(--%s)\" stroke=\"var(--%s)\"",
+            class, x, y, forms[form], ink_variable(hollow ? INK_BACK : weights_ink(form)),
             ink_variable(weights_ink(form)));
+}
+
+void chart_mark(const struct chart *c, double x, double y, enum weights form, const struct mark *mark)
+{
+    open_mark(c, chart_x(c, x), chart_y(c, y), form, " class=\"mark\"");
     write_data(c, mark, "path");
+}
+
+void chart_key(const struct chart *c, double x, double y, enum weights form)
+{
+    open_mark(c, x, y, form, "");
+    fputs("/>", c->out);
+    chart_text(c, x + 9, y + 4, "start", INK_TEXT, weights_label(form));
 }
 
 void chart_bar(const struct chart *c, double x, double y, double thick, enum ink ink, const struct mark *mark)

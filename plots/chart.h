@@ -59,6 +59,8 @@ void chart_line(const struct chart *c, const double *x, const double *y, size_t 
                 const char *dash);
 /* A mark at a value, whose form says the format where a colour cannot be seen. */
 void chart_mark(const struct chart *c, double x, double y, enum weights form, const struct mark *mark);
+/* A format's mark and name, in pixels: a key. */
+void chart_key(const struct chart *c, double x, double y, enum weights form);
 /* A bar from the left edge of the frame to x, at y in pixels. */
 void chart_bar(const struct chart *c, double x, double y, double thick, enum ink ink,
                const struct mark *mark);

@@ -83,11 +83,6 @@ static void find_swaps(struct swaps *s)
     }
 }
 
-static int compare_numbers(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 /* By figure (device, field and kind of the base), skeleton and use; then by kind: one bar. */
 static int compare_bars(const struct swaps *s, const struct swap *a, const struct swap *b)
 {
@@ -136,16 +131,16 @@ static bool find_bars(struct swaps *s)
 static void write_table(struct page *p, const struct swaps *s)
 {
     static const struct table_column columns[] = {
-        {"device", "device", NULL, CELL_TEXT, 0},
-        {"skeleton", "skeleton", NULL, CELL_NAME, 0},
-        {"use", "regime of use", NULL, CELL_TEXT, 0},
-        {"weights_kind", "weights", NULL, CELL_TEXT, 0},
-        {"bits_per_weight", "bits per", "weight", CELL_NUMBER, 3},
-        {"base_kind", "held against", NULL, CELL_TEXT, 0},
-        {"base_bits_per_weight", "its bits per", "weight", CELL_NUMBER, 3},
-        {"time_over_base", "time", "over the base's", CELL_RATIO, 3},
-        {"shapes", "shapes", NULL, CELL_NUMBER, 0},
-        {"sizes", "sizes", NULL, CELL_NUMBER, 0},
+        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN("skeleton", "skeleton", NULL, CELL_NAME, 0),
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
+        COLUMN("bits_per_weight", "bits per", "weight", CELL_NUMBER, 3),
+        COLUMN("base_kind", "held against", NULL, CELL_TEXT, 0),
+        COLUMN("base_bits_per_weight", "its bits per", "weight", CELL_NUMBER, 3),
+        COLUMN("time_over_base", "time", "over the base's", CELL_RATIO, 3),
+        COLUMN("shapes", "shapes", NULL, CELL_NUMBER, 0),
+        COLUMN("sizes", "sizes", NULL, CELL_NUMBER, 0),
     };
     struct table t;
     char kind[KIND_TEXT], skeleton[SKELETON_TEXT];

@@ -157,9 +157,9 @@ static const struct line *widest_line(struct pairing *h, size_t device, enum use
 static void interval_text(const struct mean *m, char buffer[64])
 {
     if (isfinite(m->lo) && isfinite(m->hi))
-        snprintf(buffer, 64, "%.3g [%.3g, %.3g]", m->ratio, m->lo, m->hi);
+        snprintf(buffer, 64, "%.3f [%.3f, %.3f]", m->ratio, m->lo, m->hi);
     else
-        snprintf(buffer, 64, "%.3g (no interval)", m->ratio);
+        snprintf(buffer, 64, "%.3f (no interval)", m->ratio);
 }
 
 static void say_result(struct page *p, struct pairing *h, size_t device)
@@ -200,9 +200,11 @@ static void say_result(struct page *p, struct pairing *h, size_t device)
 static void write_lines(struct page *p, struct pairing *h, size_t first, size_t count)
 {
     static const struct table_column fixed[] = {
-        {"use", "regime of use", NULL, CELL_TEXT, 0}, {"type", "type", NULL, CELL_TEXT, 0},
-        {"nf4", "NF4", NULL, CELL_TEXT, 0},           {"attribution", "attribution", NULL, CELL_TEXT, 0},
-        {"layout", "layout", NULL, CELL_TEXT, 0},
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
+        COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
     };
     enum { FIXED = sizeof fixed / sizeof fixed[0] };
     struct table_column columns[FIXED + DEVICES_ABREAST];
@@ -211,7 +213,7 @@ static void write_lines(struct page *p, struct pairing *h, size_t first, size_t 
     memcpy(columns, fixed, sizeof fixed);
     for (size_t d = 0; d < count; d++) {
         const char *label = h->tasks->devices[first + d].label;
-        columns[FIXED + d] = (struct table_column){label, label, "int4 time / NF4 time", CELL_RATIO, 3};
+        columns[FIXED + d] = (struct table_column)COLUMN(label, label, "int4 time / NF4 time", CELL_RATIO, 3);
     }
     table_init(&t, "headline", columns, FIXED + count);
     table_title(&t, "NF4's speed as a fraction of int4's at equal bits per weight");
@@ -242,21 +244,21 @@ static void write_lines(struct page *p, struct pairing *h, size_t first, size_t 
 static void write_long_lines(struct page *p, struct pairing *h)
 {
     static const struct table_column columns[] = {
-        {"device", "device", NULL, CELL_TEXT, 0},
-        {"use", "regime of use", NULL, CELL_TEXT, 0},
-        {"out_type", "type", NULL, CELL_TEXT, 0},
-        {"threads", "threads", NULL, CELL_NUMBER, 0},
-        {"nf4", "NF4", NULL, CELL_TEXT, 0},
-        {"attribution", "attribution", NULL, CELL_TEXT, 0},
-        {"layout", "layout", NULL, CELL_TEXT, 0},
-        {"nf4_bits_per_weight", "NF4 bits", NULL, CELL_NUMBER, 3},
-        {"int4_bits_per_weight_min", "int4 bits, least", NULL, CELL_NUMBER, 3},
-        {"int4_bits_per_weight_max", "int4 bits, most", NULL, CELL_NUMBER, 3},
-        {"nf4_speed_over_int4", "NF4 over int4", NULL, CELL_RATIO, 3},
-        {"shapes", "shapes", NULL, CELL_NUMBER, 0},
-        {"pairs", "pairs", NULL, CELL_NUMBER, 0},
-        {"left_out", "left out", NULL, CELL_NUMBER, 0},
-        {"flagged", "flagged", NULL, CELL_NUMBER, 0},
+        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("threads", "threads", NULL, CELL_NUMBER, 0),
+        COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
+        COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN("nf4_bits_per_weight", "NF4 bits", NULL, CELL_NUMBER, 3),
+        COLUMN("int4_bits_per_weight_min", "int4 bits, least", NULL, CELL_NUMBER, 3),
+        COLUMN("int4_bits_per_weight_max", "int4 bits, most", NULL, CELL_NUMBER, 3),
+        COLUMN("nf4_speed_over_int4", "NF4 over int4", NULL, CELL_RATIO, 3),
+        COLUMN("shapes", "shapes", NULL, CELL_NUMBER, 0),
+        COLUMN("pairs", "pairs", NULL, CELL_NUMBER, 0),
+        COLUMN("left_out", "left out", NULL, CELL_NUMBER, 0),
+        COLUMN("flagged", "flagged", NULL, CELL_NUMBER, 0),
     };
     struct table t;
     char kind[KIND_TEXT];
@@ -300,27 +302,27 @@ static void add_side(struct table *t, const struct view_row *row)
 static void write_pairs(struct page *p, const struct pairing *h)
 {
     static const struct table_column columns[] = {
-        {"device", "device", NULL, CELL_TEXT, 0},
-        {"use", "regime of use", NULL, CELL_TEXT, 0},
-        {"out_type", "type", NULL, CELL_TEXT, 0},
-        {"m", "M", NULL, CELL_NUMBER, 0},
-        {"n", "N", NULL, CELL_NUMBER, 0},
-        {"k", "K", NULL, CELL_NUMBER, 0},
-        {"regime", "timing", NULL, CELL_TEXT, 0},
-        {"attribution", "attribution", NULL, CELL_TEXT, 0},
-        {"layout", "layout", NULL, CELL_TEXT, 0},
-        {"nf4", "NF4", NULL, CELL_TEXT, 0},
-        {"nf4_variant", "variant", "of NF4", CELL_NAME, 0},
-        {"nf4_bits_per_weight", "bits", "of NF4", CELL_NUMBER, 3},
-        {"nf4_median_us", "median", "of NF4, \xc2\xb5s", CELL_NUMBER, -4},
-        {"nf4_share", "share of ceiling", "of NF4", CELL_NUMBER, 3},
-        {"int4", "int4", NULL, CELL_TEXT, 0},
-        {"int4_variant", "variant", "of int4", CELL_NAME, 0},
-        {"int4_bits_per_weight", "bits", "of int4", CELL_NUMBER, 3},
-        {"int4_median_us", "median", "of int4, \xc2\xb5s", CELL_NUMBER, -4},
-        {"int4_share", "share of ceiling", "of int4", CELL_NUMBER, 3},
-        {"nf4_speed_over_int4", "NF4 over int4", "int4 time / NF4 time", CELL_RATIO, 3},
-        {"in_headline", "in the headline", NULL, CELL_TEXT, 0},
+        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
+        COLUMN("n", "N", NULL, CELL_NUMBER, 0),
+        COLUMN("k", "K", NULL, CELL_NUMBER, 0),
+        COLUMN("regime", "timing", NULL, CELL_TEXT, 0),
+        COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
+        COLUMN("nf4_variant", "variant", "of NF4", CELL_NAME, 0),
+        COLUMN("nf4_bits_per_weight", "bits", "of NF4", CELL_NUMBER, 3),
+        COLUMN("nf4_median_us", "median", "of NF4, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("nf4_share", "share of ceiling", "of NF4", CELL_NUMBER, 3),
+        COLUMN("int4", "int4", NULL, CELL_TEXT, 0),
+        COLUMN("int4_variant", "variant", "of int4", CELL_NAME, 0),
+        COLUMN("int4_bits_per_weight", "bits", "of int4", CELL_NUMBER, 3),
+        COLUMN("int4_median_us", "median", "of int4, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("int4_share", "share of ceiling", "of int4", CELL_NUMBER, 3),
+        COLUMN("nf4_speed_over_int4", "NF4 over int4", "int4 time / NF4 time", CELL_RATIO, 3),
+        COLUMN("in_headline", "in the headline", NULL, CELL_TEXT, 0),
     };
     struct table t;
     table_init(&t, "pairs", columns, sizeof columns / sizeof columns[0]);
@@ -362,17 +364,17 @@ static void append_part(char *text, size_t size, const char *what, double ratio)
 static void write_causes(struct page *p, struct pairing *h)
 {
     static const struct table_column columns[] = {
-        {"device", "device", NULL, CELL_TEXT, 0},
-        {"use", "regime of use", NULL, CELL_TEXT, 0},
-        {"out_type", "type", NULL, CELL_TEXT, 0},
-        {"nf4", "NF4", NULL, CELL_TEXT, 0},
-        {"layout", "layout", NULL, CELL_TEXT, 0},
-        {"best_in_class", "best in class", NULL, CELL_NUMBER, 3},
-        {"isolated_decode", "isolated decode", NULL, CELL_NUMBER, 3},
-        {"bytes_ratio", "bytes moved", "int4 / NF4", CELL_NUMBER, 3},
-        {"nf4_share", "share of ceiling", "of NF4", CELL_NUMBER, 3},
-        {"int4_share", "share of ceiling", "of int4", CELL_NUMBER, 3},
-        {"why", "so the gap is", NULL, CELL_TEXT, 0},
+        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN("best_in_class", "best in class", NULL, CELL_NUMBER, 3),
+        COLUMN("isolated_decode", "isolated decode", NULL, CELL_NUMBER, 3),
+        COLUMN("bytes_ratio", "bytes moved", "int4 / NF4", CELL_NUMBER, 3),
+        COLUMN("nf4_share", "share of ceiling", "of NF4", CELL_NUMBER, 3),
+        COLUMN("int4_share", "share of ceiling", "of int4", CELL_NUMBER, 3),
+        COLUMN("why", "so the gap is", NULL, CELL_LONG, 0),
     };
     struct table t;
     table_init(&t, "causes", columns, sizeof columns / sizeof columns[0]);

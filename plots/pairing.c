@@ -28,16 +28,6 @@ static void add_pair(struct pairing *h, size_t at, const struct view_row *nf4, c
                                               .out = low && !h->tasks->devices[task->device].gpu};
 }
 
-/* Whether row i is the first, which is the fastest, of its kind in its track. */
-static bool is_first(const struct task *task, size_t i)
-{
-    for (size_t j = 0; j < i; j++)
-        if (kind_equal(kind_of(task->rows[j]), kind_of(task->rows[i])) &&
-            track_of(task->rows[j]) == track_of(task->rows[i]))
-            return false;
-    return true;
-}
-
 /* The fastest int4 in NF4's own track. What lies in NF4's rows, though no package stores it so, is no rival
  * there. */
 static void add_best(struct pairing *h, size_t at, const struct view_row *nf4)
@@ -86,7 +76,7 @@ static void find_pairs(struct pairing *h)
         for (size_t i = 0; int4 && task->use != USE_NONE && i < task->count; i++) {
             if (weights_of(task->rows[i]) != WEIGHTS_NF4)
                 continue;
-            if (!is_first(task, i))
+            if (!task_is_best(task, i))
                 continue;
             add_best(h, at, task->rows[i]);
             add_isolated(h, at, task->rows[i]);
@@ -95,11 +85,6 @@ static void find_pairs(struct pairing *h)
 }
 
 /* ---- lines ---- */
-
-static int compare_numbers(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
 
 /* All that a line has in common, but the attribution and the layout. */
 static int compare_subject(const struct pairing *h, const struct pair *a, const struct pair *b)

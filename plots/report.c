@@ -189,7 +189,11 @@ static enum status write_formats(FILE *out, enum page_form form, const struct vi
         write_head(&page, v, t);
     section_headline(&page, t);
     section_speedup(&page, t);
+    section_roofline(&page, t);
+    section_winners(&page, t);
     section_decode(&page, t);
+    section_quality(&page, t);
+    section_models(&page, t);
     const enum status s = page_end(&page);
     free(command);
     return s;

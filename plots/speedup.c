@@ -43,15 +43,6 @@ static double ideal_gain(const struct tasks *t, const struct view_row *row, cons
     return isfinite(ideal) && ideal > 0 ? ideal : bits;
 }
 
-static bool is_gained(const struct gain *list, size_t count, const struct task *task,
-                      const struct view_row *row)
-{
-    for (size_t i = count; i-- > 0 && list[i].task == task;)
-        if (kind_equal(kind_of(list[i].row), kind_of(row)) && track_of(list[i].row) == track_of(row))
-            return true;
-    return false;
-}
-
 static struct gains find_gains(const struct tasks *t)
 {
     size_t room = 1;
@@ -65,7 +56,7 @@ static struct gains find_gains(const struct tasks *t)
             continue;
         for (size_t j = 0; j < task->count; j++) {
             const struct view_row *row = task->rows[j];
-            if (weights_of(row) == WEIGHTS_DENSE || is_gained(g.list, g.count, task, row))
+            if (weights_of(row) == WEIGHTS_DENSE || !task_is_best(task, j))
                 continue;
             const struct view_row *other = task_paired(task, row, dense);
             g.list[g.count++] =
@@ -80,20 +71,20 @@ static struct gains find_gains(const struct tasks *t)
 static void write_table(struct page *p, const struct tasks *t, const struct gains *g)
 {
     static const struct table_column columns[] = {
-        {"device", "device", NULL, CELL_TEXT, 0},
-        {"out_type", "type", NULL, CELL_TEXT, 0},
-        {"m", "M", NULL, CELL_NUMBER, 0},
-        {"n", "N", NULL, CELL_NUMBER, 0},
-        {"k", "K", NULL, CELL_NUMBER, 0},
-        {"weights_kind", "weights", NULL, CELL_TEXT, 0},
-        {"layout", "layout", NULL, CELL_TEXT, 0},
-        {"variant", "variant", NULL, CELL_NAME, 0},
-        {"bits_per_weight", "bits per", "weight", CELL_NUMBER, 3},
-        {"median_us", "median", "\xc2\xb5s", CELL_NUMBER, -4},
-        {"dense_variant", "dense", "fastest", CELL_NAME, 0},
-        {"dense_median_us", "median", "of dense, \xc2\xb5s", CELL_NUMBER, -4},
-        {"speedup_over_dense", "speed-up", "over dense", CELL_RATIO, 2},
-        {"ideal_speedup", "ideal", NULL, CELL_NUMBER, 2},
+        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
+        COLUMN("n", "N", NULL, CELL_NUMBER, 0),
+        COLUMN("k", "K", NULL, CELL_NUMBER, 0),
+        COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN("variant", "variant", NULL, CELL_NAME, 0),
+        COLUMN("bits_per_weight", "bits per", "weight", CELL_NUMBER, 3),
+        COLUMN("median_us", "median", "\xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("dense_variant", "dense", "fastest", CELL_NAME, 0),
+        COLUMN("dense_median_us", "median", "of dense, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("speedup_over_dense", "speed-up", "over dense", CELL_RATIO, 2),
+        COLUMN("ideal_speedup", "ideal", NULL, CELL_NUMBER, 2),
     };
     struct table table;
     char kind[KIND_TEXT];

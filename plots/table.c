@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plots/html.h"
 #include "results/markdown.h"
 
 /* ---- filling ---- */
@@ -73,20 +72,26 @@ void table_text(struct table *t, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    add_cell(t, (struct table_cell){formatted(t, format, ap), NAN, NAN, NAN});
+    add_cell(t, (struct table_cell){formatted(t, format, ap), NAN, NAN, NAN, 0});
     va_end(ap);
 }
 
 void table_number(struct table *t, double value)
 {
-    add_cell(t, (struct table_cell){NULL, value, NAN, NAN});
+    add_cell(t, (struct table_cell){NULL, value, NAN, NAN, 0});
 }
 
 void table_ratio(struct table *t, double value, double lo, double hi, const char *beside)
 {
     char *text = beside ? strdup(beside) : NULL;
     t->failed = t->failed || (beside && !text);
-    add_cell(t, (struct table_cell){text, value, lo, hi});
+    add_cell(t, (struct table_cell){text, value, lo, hi, 0});
+}
+
+void table_tint(struct table *t, enum ink ink)
+{
+    if (t->count > 0)
+        t->cells[t->count - 1].tint = 1 + (int)ink;
 }
 
 size_t table_rows(const struct table *t)
@@ -98,7 +103,12 @@ size_t table_rows(const struct table *t)
 
 static bool is_words(const struct table_column *c)
 {
-    return c->kind == CELL_TEXT || c->kind == CELL_NAME;
+    return c->kind == CELL_TEXT || c->kind == CELL_LONG || c->kind == CELL_NAME;
+}
+
+static double scale_of(const struct table_column *c)
+{
+    return c->scale > 0 ? c->scale : 1;
 }
 
 static int decimals_of(const struct table *t, size_t column)
@@ -108,7 +118,7 @@ static int decimals_of(const struct table *t, size_t column)
         return c->decimals;
     double smallest = NAN;
     for (size_t i = column; i < t->count; i += t->column_count) {
-        const double v = fabs(t->cells[i].value);
+        const double v = fabs(t->cells[i].value) / scale_of(c);
         if (isfinite(v) && v > 0 && !(v >= smallest))
             smallest = v;
     }
@@ -117,19 +127,19 @@ static int decimals_of(const struct table *t, size_t column)
 
 /* A number, its interval and what is said beside it; the same on a page and in Markdown, but for the <small>.
  */
-static void write_value(FILE *out, const struct table_cell *cell, int decimals, const char *small,
-                        const char *end)
+static void write_value(FILE *out, const struct table_cell *cell, double scale, int decimals,
+                        const char *small, const char *end)
 {
-    html_number(out, cell->value, decimals);
+    html_number(out, cell->value / scale, decimals);
     const bool interval = isfinite(cell->value) && isfinite(cell->lo) && isfinite(cell->hi);
     if (!interval && !cell->text)
         return;
     fprintf(out, " %s", small);
     if (interval) {
         fputs("[", out);
-        html_number(out, cell->lo, decimals);
+        html_number(out, cell->lo / scale, decimals);
         fputs(", ", out);
-        html_number(out, cell->hi, decimals);
+        html_number(out, cell->hi / scale, decimals);
         fputs(cell->text ? "] " : "]", out);
     }
     if (cell->text && small[0])
@@ -143,14 +153,19 @@ static void write_html_cell(FILE *out, const struct table *t, size_t i, const in
 {
     const struct table_column *c = &t->columns[i % t->column_count];
     const struct table_cell *cell = &t->cells[i];
+    if (c->apart)
+        return;
     if (!is_words(c)) {
         fputs("<td>", out);
-        write_value(out, cell, decimals[i % t->column_count], "<small>", "</small>");
+        write_value(out, cell, scale_of(c), decimals[i % t->column_count], "<small>", "</small>");
     } else if (c->kind == CELL_NAME) {
         fputs("<td class=\"v l\">", out);
         html_name(out, cell->text ? cell->text : "");
     } else {
-        fputs("<td class=\"l\">", out);
+        fputs(c->kind == CELL_LONG ? "<td class=\"l wrap" : "<td class=\"l", out);
+        if (cell->tint)
+            fprintf(out, " wrap tint t-%s", ink_variable((enum ink)(cell->tint - 1)));
+        fputs("\">", out);
         html_text(out, cell->text ? cell->text : "");
     }
     fputs("</td>", out);
@@ -174,6 +189,8 @@ void table_html(FILE *out, const struct table *t)
     fputs("</caption>\n<thead><tr>", out);
     for (size_t i = 0; i < t->column_count; i++) {
         const struct table_column *c = &t->columns[i];
+        if (c->apart)
+            continue;
         decimals[i] = decimals_of(t, i);
         fputs(is_words(c) ? "<th class=\"l\">" : "<th>", out);
         html_text(out, c->head);
@@ -235,13 +252,14 @@ static char *markdown_head(const struct table_column *c)
     return head;
 }
 
-static void markdown_value(struct markdown_table *m, const struct table_cell *cell, int decimals)
+static void markdown_value(struct markdown_table *m, const struct table_cell *cell, double scale,
+                           int decimals)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out) {
-        write_value(out, cell, decimals, "", "");
+        write_value(out, cell, scale, decimals, "", "");
         if (fclose(out) == 0)
             markdown_cell(m, "%s", text);
         else
@@ -255,16 +273,14 @@ static void markdown_value(struct markdown_table *m, const struct table_cell *ce
 enum status table_markdown(FILE *out, const struct table *t)
 {
     char *heads[MARKDOWN_COLUMNS_MAX] = {NULL};
-    struct markdown_table m = {.columns = (unsigned)t->column_count, .heads = (const char *const *)heads};
+    struct markdown_table m = {.heads = (const char *const *)heads, .failed = t->failed};
     int decimals[MARKDOWN_COLUMNS_MAX];
     enum status s = STATUS_OK;
     if (t->column_count > MARKDOWN_COLUMNS_MAX)
         return status_fail(STATUS_INTERNAL, "table %s has more than %d columns", t->id, MARKDOWN_COLUMNS_MAX);
-    m.failed = t->failed;
     for (size_t i = 0; i < t->column_count && s == STATUS_OK; i++) {
         decimals[i] = decimals_of(t, i);
-        heads[i] = markdown_head(&t->columns[i]);
-        if (!heads[i])
+        if (!t->columns[i].apart && !(heads[m.columns++] = markdown_head(&t->columns[i])))
             s = status_fail(STATUS_MEMORY, "out of memory for a table");
     }
     if (s != STATUS_OK)
@@ -273,15 +289,17 @@ enum status table_markdown(FILE *out, const struct table *t)
     if (t->note)
         fprintf(out, "%s\n\n", t->note);
     for (size_t i = 0; i < t->count; i++) {
-        const size_t column = i % t->column_count;
-        if (is_words(&t->columns[column]))
-            markdown_add_words(&m, t->cells[i].text, t->columns[column].kind == CELL_NAME);
+        const struct table_column *c = &t->columns[i % t->column_count];
+        if (c->apart)
+            continue;
+        if (is_words(c))
+            markdown_add_words(&m, t->cells[i].text, c->kind == CELL_NAME);
         else
-            markdown_value(&m, &t->cells[i], decimals[column]);
+            markdown_value(&m, &t->cells[i], scale_of(c), decimals[i % t->column_count]);
     }
     s = markdown_print(&m, out);
 done:
-    for (size_t i = 0; i < t->column_count; i++)
+    for (size_t i = 0; i < m.columns; i++)
         free(heads[i]);
     return s;
 }
@@ -349,7 +367,7 @@ static void csv_row(FILE *out, const struct table *t, size_t row, const struct c
             if (strcmp(t->columns[c].key, fields[f].key) == 0)
                 cell = &t->cells[row * t->column_count + c];
         fputc(',', out);
-        if (cell && (fields[f].kind == CELL_TEXT || fields[f].kind == CELL_NAME))
+        if (cell && cell->text && fields[f].kind != CELL_NUMBER && fields[f].kind != CELL_RATIO)
             csv_text(out, cell->text);
         else if (cell)
             csv_number(out, cell->value);

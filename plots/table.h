@@ -9,9 +9,11 @@
 #include <stdio.h>
 
 #include "harness/status.h"
+#include "plots/html.h"
 
 enum cell_kind {
     CELL_TEXT,
+    CELL_LONG,   /* text that may be broken into lines */
     CELL_NAME,   /* of a variant */
     CELL_NUMBER, /* unrounded in CSV */
     CELL_RATIO,  /* a number and its interval; CSV has KEY, KEY_lo and KEY_hi */
@@ -23,11 +25,27 @@ struct table_column {
     const char *unit; /* on a page, below the head; NULL for none */
     enum cell_kind kind;
     int decimals; /* below 0: as many as leave that many digits of the column's smallest value */
+    double scale; /* on a page, numbers are divided by it; 0 for 1. CSV has no prefixes of units */
+    bool apart;   /* in CSV alone: too long for a page */
 };
+
+#define COLUMN(key, head, unit, kind, decimals)                                                              \
+    {                                                                                                        \
+        key, head, unit, kind, decimals, 0, false                                                            \
+    }
+#define COLUMN_SCALED(key, head, unit, kind, decimals, scale)                                                \
+    {                                                                                                        \
+        key, head, unit, kind, decimals, scale, false                                                        \
+    }
+#define COLUMN_APART(key, head, unit, kind, decimals)                                                        \
+    {                                                                                                        \
+        key, head, unit, kind, decimals, 0, true                                                             \
+    }
 
 struct table_cell {
     char *text; /* owned; of a number, what is said beside it, or NULL */
     double value, lo, hi;
+    int tint; /* of the cell, an enum ink and 1; 0 for none */
 };
 
 struct table {
@@ -50,6 +68,8 @@ void table_text(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
 void table_number(struct table *t, double value);
 /* lo, hi: NAN for no interval; beside: a remark, or NULL. */
 void table_ratio(struct table *t, double value, double lo, double hi, const char *beside);
+/* Colours the cell before, beside what it says. */
+void table_tint(struct table *t, enum ink ink);
 size_t table_rows(const struct table *t);
 
 /* In a box that scrolls by itself. */

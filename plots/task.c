@@ -180,15 +180,10 @@ double ceiling_share(const struct view_row *row)
 
 /* ---- order ---- */
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 static int compare_device(const struct view_row *a, const struct view_row *b)
 {
     const struct record *ra = task_record(a), *rb = task_record(b);
-    int c = compare_u64(a->set, b->set);
+    int c = compare_numbers(a->set, b->set);
     c = c ? c : strcmp(ra->device, rb->device);
     return c ? c : strcmp(ra->device_uuid, rb->device_uuid);
 }
@@ -197,25 +192,25 @@ static int compare_field(const struct view_row *a, const struct view_row *b)
 {
     const struct record *ra = task_record(a), *rb = task_record(b);
     int c = compare_device(a, b);
-    c = c ? c : compare_u64(ra->op, rb->op);
-    c = c ? c : compare_u64(ra->out_type, rb->out_type);
-    c = c ? c : compare_u64(ra->threads, rb->threads);
-    return c ? c : compare_u64(ra->bias, rb->bias);
+    c = c ? c : compare_numbers(ra->op, rb->op);
+    c = c ? c : compare_numbers(ra->out_type, rb->out_type);
+    c = c ? c : compare_numbers(ra->threads, rb->threads);
+    return c ? c : compare_numbers(ra->bias, rb->bias);
 }
 
 static int compare_shape(const struct view_row *a, const struct view_row *b)
 {
     const struct record *ra = task_record(a), *rb = task_record(b);
     int c = compare_field(a, b);
-    c = c ? c : compare_u64(ra->n, rb->n);
-    c = c ? c : compare_u64(ra->k, rb->k);
+    c = c ? c : compare_numbers(ra->n, rb->n);
+    c = c ? c : compare_numbers(ra->k, rb->k);
     return c ? c : strcmp(ra->weights, rb->weights);
 }
 
 static int compare_task(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_shape(a, b);
-    return c ? c : compare_u64(task_record(a)->m, task_record(b)->m);
+    return c ? c : compare_numbers(task_record(a)->m, task_record(b)->m);
 }
 
 static int by_task(const void *pa, const void *pb)
@@ -223,9 +218,9 @@ static int by_task(const void *pa, const void *pb)
     const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
     const struct record *ra = task_record(a), *rb = task_record(b);
     int c = compare_task(a, b);
-    c = c ? c : compare_u64(ra->regime, rb->regime);
+    c = c ? c : compare_numbers(ra->regime, rb->regime);
     c = c ? c : (ra->median_us > rb->median_us) - (ra->median_us < rb->median_us);
-    return c ? c : compare_u64((uintptr_t)a, (uintptr_t)b);
+    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
 }
 
 bool same_field(const struct tasks *t, size_t a, size_t b)
@@ -255,6 +250,15 @@ static size_t find_device(struct tasks *t, const struct view_row *row)
     d->gpu = d->gpu || (strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9');
     d->fake = d->fake || record_is_fake(r);
     return i;
+}
+
+/* As tasks are. */
+static int by_device(const void *pa, const void *pb)
+{
+    const struct task_device *a = pa, *b = pb;
+    int c = compare_numbers(a->set, b->set);
+    c = c ? c : strcmp(a->name, b->name);
+    return c ? c : strcmp(a->uuid, b->uuid);
 }
 
 /* "NVIDIA H100, b.h5"; NULL without memory. */
@@ -336,6 +340,7 @@ enum status tasks_init(struct tasks *t, const struct view *v)
         else
             t->devices[device].wrong++;
     }
+    qsort(t->devices, t->device_count, sizeof t->devices[0], by_device);
     qsort(t->rows, count, sizeof t->rows[0], by_task);
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && compare_task(t->rows[i], t->rows[next]) == 0;)
@@ -395,6 +400,15 @@ const struct view_row *task_ceiling(const struct tasks *t, const struct view_row
             return other;
     }
     return NULL;
+}
+
+bool task_is_best(const struct task *task, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (kind_equal(kind_of(task->rows[j]), kind_of(task->rows[i])) &&
+            track_of(task->rows[j]) == track_of(task->rows[i]))
+            return false;
+    return true;
 }
 
 size_t device_formats(const struct tasks *t, size_t device)

@@ -113,6 +113,11 @@ struct tasks {
     const struct view_row **rows;
 };
 
+static inline int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
 /* The columns of a row. */
 const struct record *task_record(const struct view_row *row);
 
@@ -150,6 +155,8 @@ const struct view_row *task_paired(const struct task *task, const struct view_ro
                                    const struct view_row *like);
 /* The fastest row of a format, in a track (TRACK_COUNT: any); NULL when there is none. */
 const struct view_row *task_fastest(const struct task *task, enum weights format, enum track track);
+/* Whether row i is the fastest of its kind in its track. */
+bool task_is_best(const struct task *task, size_t i);
 /* How many formats have right rows on a device. */
 size_t device_formats(const struct tasks *t, size_t device);
 /* "gemm bf16, 8 threads, bias": what the tasks of a field have in common. Returns buffer. */

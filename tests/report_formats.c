@@ -492,6 +492,200 @@ TEST(report_formats, decodes_of_one_skeleton_are_held_against_nf4)
     fixture_release(&f);
 }
 
+/* ---- roofline, the map, quality, models ---- */
+
+TEST(report_formats, roofline_has_the_measured_ceilings)
+{
+    struct fixture f;
+    fixture_init(&f);
+    add_made(&f, gpu, nf4_nested, 100);
+    add_made(&f, gpu, int4_gptq, 90);
+    struct record *ceiling = add_made(&f, gpu, nf4_nested, 10);
+    strcpy(ceiling->variant, "ceiling_read");
+    strcpy(ceiling->format, "");
+    ceiling->verdict = VERDICT_NONE;
+    ceiling->bytes_per_s = 3e12;
+    ceiling = add_made(&f, gpu, nf4_nested, 9); /* of a cache */
+    strcpy(ceiling->variant, "ceiling_read");
+    ceiling->verdict = VERDICT_NONE;
+    ceiling->regime = REGIME_HOT;
+    ceiling->bytes_per_s = 9e12;
+    char *csv = write_report("roofline.csv", &f.set, 1), *text = write_report("roofline", &f.set, 1);
+    ASSERT_TRUE(csv && text);
+    EXPECT_NEAR(3e12, CSV("bytes_per_s", "table", "ceilings", "ceiling", "read"), 0);
+    EXPECT_NEAR(1e15, CSV("gemm_flop_per_s", "table", "ceilings", "ceiling", "dense product"), 0);
+    EXPECT_NEAR(2 * 8 / 4.127, CSV("flop_per_byte", "table", "roofline", "weights_kind", "NF4 64 nested"),
+                1e-12);
+    EXPECT_NEAR(2.0 * 4096 * 4096 / 1e-4,
+                CSV("flop_per_s", "table", "roofline", "weights_kind", "NF4 64 nested"), 1);
+    check_report(text);
+    EXPECT_EQ(1, count_of(text, "<b>Roofline</b>"));
+    EXPECT_CONTAINS(text, "read 3000 GB/s");
+    EXPECT_CONTAINS(text, "data-row=\"1\" data-us=\"90\"");
+    free(text);
+    free(csv);
+    fixture_release(&f);
+}
+
+TEST(report_formats, the_map_names_the_fastest_format_and_its_lead)
+{
+    struct fixture f;
+    struct place at = gpu;
+    fixture_init(&f);
+    add_made(&f, at, nf4_nested, 100);
+    add_made(&f, at, nf4_plain, 90); /* the lead is over another format */
+    add_made(&f, at, int4_gptq, 135);
+    at.m = 64, at.group++;
+    add_made(&f, at, nf4_nested, 100);
+    add_made(&f, at, dense_cublas, 80);
+    char *csv = write_report("winners.csv", &f.set, 1), *text = write_report("winners", &f.set, 1);
+    ASSERT_TRUE(csv && text);
+    EXPECT_STREQ("NF4 64", CSV_TEXT("weights_kind", "table", "winners", "m", "1"));
+    EXPECT_NEAR(1.5, CSV("lead", "table", "winners", "m", "1"), 1e-12);
+    EXPECT_STREQ("dense", CSV_TEXT("weights_kind", "table", "winners", "m", "64"));
+    EXPECT_NEAR(1.25, CSV("lead", "table", "winners", "m", "64"), 1e-12);
+    check_report(text);
+    EXPECT_CONTAINS(text, "tint t-s0\">NF4 64, 1.50 \xc3\x97 as fast as int4 g128 asymmetric (sm80_x)<");
+    EXPECT_CONTAINS(text, "tint t-text\">dense, 1.25 \xc3\x97 as fast as NF4 64 nested (cublas_gemm_bf16)<");
+    free(text);
+    free(csv);
+    fixture_release(&f);
+}
+
+TEST(report_formats, quality_is_of_real_weights_alone)
+{
+    struct fixture f;
+    struct place at = gpu;
+    fixture_init(&f);
+    for (int tensor = 0; tensor < 2; tensor++, at.group++)
+        for (int i = 0; i < 3; i++) {
+            struct record *r = add_made(&f, at,
+                                        i == 0   ? nf4_nested
+                                        : i == 1 ? int4_gptq
+                                                 : dense_cublas,
+                                        tensor ? 400 : 100);
+            snprintf(r->weights, sizeof r->weights, "model.safetensors:%d", tensor);
+            r->weight_sqnr_db = i == 2 ? NAN : (i == 0 ? 20 : 18) + tensor;
+            r->weight_max_abs_error = i == 2 ? NAN : 0.25 * (1 + tensor);
+        }
+    at.n = 1024, at.group++;
+    add_made(&f, at, nf4_nested, 3);
+    char *csv = write_report("quality.csv", &f.set, 1), *text = write_report("quality", &f.set, 1);
+    ASSERT_TRUE(csv && text);
+    EXPECT_NEAR(20.5, CSV("weight_sqnr_db", "table", "quality", "weights_kind", "NF4 64 nested"), 1e-12);
+    EXPECT_NEAR(0.5, CSV("weight_max_abs_error", "table", "quality", "weights_kind", "NF4 64 nested"), 1e-12);
+    EXPECT_NEAR(200, CSV("mean_us", "table", "quality", "weights_kind", "NF4 64 nested"), 1e-9);
+    EXPECT_NEAR(2, CSV("tensors", "table", "quality", "weights_kind", "NF4 64 nested"), 0);
+    EXPECT_STREQ("round to nearest: layout and throughput only",
+                 CSV_TEXT("remark", "table", "quality", "weights_kind", "int4 g128 asymmetric"));
+    EXPECT_STREQ("", CSV_TEXT("weight_sqnr_db", "table", "quality", "weights_kind", "dense"));
+    check_report(text);
+    EXPECT_CONTAINS(text, "Sizes without a tensor&#39;s name are of layout and throughput only");
+    EXPECT_EQ(1, count_of(text, "<b>Quality against time</b>"));
+    free(text);
+    free(csv);
+    fixture_release(&f);
+
+    fixture_init(&f);
+    add_made(&f, gpu, nf4_nested, 100);
+    add_made(&f, gpu, int4_gptq, 90);
+    text = write_report("synthetic", &f.set, 1);
+    ASSERT_TRUE(text != NULL);
+    EXPECT_CONTAINS(text, "All sizes are of layout and throughput only: their weights are synthetic.");
+    EXPECT_EQ(0, count_of(text, "<b>Quality against time</b>"));
+    free(text);
+    fixture_release(&f);
+}
+
+/* The shapes of Llama-3-8B: qkv, o, gate_up, down. */
+static const uint64_t llama[][2] = {{6144, 4096}, {4096, 4096}, {28672, 4096}, {4096, 14336}};
+
+TEST(report_formats, models_add_up_measured_projections)
+{
+    struct fixture f;
+    struct place at = gpu;
+    fixture_init(&f);
+    for (int layer = 0; layer < 4; layer++) {
+        at.n = llama[layer][0], at.k = llama[layer][1], at.group++;
+        add_made(&f, at, nf4_nested, 100 * (layer + 1));
+        add_made(&f, at, nf4_nested, 900); /* a slower variant */
+        if (layer != 2)
+            add_made(&f, at, int4_gptq, 10 * (layer + 1));
+    }
+    char *csv = write_report("models.csv", &f.set, 1), *text = write_report("models", &f.set, 1);
+    ASSERT_TRUE(csv && text);
+#define LLAMA "table", "models", "model", "Llama-3-8B", "weights_kind", "NF4 64 nested"
+    const double bytes = (6144.0 * 4096 + 4096.0 * 4096 + 28672.0 * 4096 + 4096.0 * 14336) * 4.127 / 8;
+    EXPECT_NEAR(1000, CSV("block_us", LLAMA), 1e-9);
+    EXPECT_NEAR(32000, CSV("all_blocks_us", LLAMA), 1e-9);
+    EXPECT_NEAR(32000, CSV("token_us", LLAMA), 1e-9);
+    EXPECT_NEAR(32 * bytes, CSV("weight_bytes", LLAMA), 1);
+    EXPECT_TRUE(CSV("block_us_lo", LLAMA) < 1000 && CSV("block_us_hi", LLAMA) > 1000);
+    /* Two experts of eight run, and all are held. */
+#define MIXTRAL "table", "models", "model", "Mixtral-8x7B", "weights_kind", "NF4 64 nested"
+    EXPECT_NEAR(100 + 200 + 2 * (300 + 400), CSV("block_us", MIXTRAL), 1e-9);
+    EXPECT_NEAR(32 * (6144.0 * 4096 + 4096.0 * 4096 + 8 * (28672.0 * 4096 + 4096.0 * 14336)) * 4.127 / 8,
+                CSV("weight_bytes", MIXTRAL), 1);
+    EXPECT_STREQ("qkv, o, gate_up, down; 2 of 8 experts run, all of them held", CSV_TEXT("counted", MIXTRAL));
+    /* What was not measured is named, and no total is made of the rest. */
+    EXPECT_STREQ("gate_up", CSV_TEXT("missing", "table", "models_incomplete", "model", "Llama-3-8B"));
+    EXPECT_STREQ("qkv, o, down", CSV_TEXT("measured", "table", "models_incomplete", "model", "Llama-3-8B"));
+    EXPECT_STREQ("", CSV_TEXT("block_us", "table", "models", "model", "Llama-3-8B", "weights_kind",
+                              "int4 g128 asymmetric"));
+    check_report(text);
+    EXPECT_CONTAINS(text,
+                    "all 80 blocks: 33.4 GB as NF4 of blocksize 64 with nested scales (4.127 bits a weight), "
+                    "129.5 GB in 16 bits");
+    EXPECT_EQ(0, count_of(text, "DeepSeek-V3"));
+    free(text);
+    free(csv);
+    fixture_release(&f);
+}
+
+TEST(report_formats, models_take_parts_for_what_is_fused_and_refuse_experts_of_many_tokens)
+{
+    static const uint64_t parts[][2] = {{4096, 4096}, {1024, 4096}, {14336, 4096}, {4096, 14336}};
+    struct fixture f;
+    struct place at = gpu;
+    fixture_init(&f);
+    at.m = 16;
+    for (int layer = 0; layer < 4; layer++) {
+        at.n = parts[layer][0], at.k = parts[layer][1], at.group++;
+        add_made(&f, at, nf4_nested, layer == 0 ? 4 : layer == 1 ? 1 : 14);
+    }
+    char *csv = write_report("parts.csv", &f.set, 1);
+    ASSERT_TRUE(csv != NULL);
+    EXPECT_NEAR(4 + 1 + 1 + 4 + 14 + 14 + 14, CSV("block_us", LLAMA), 1e-9); /* q, k, v, o, gate, up, down */
+    EXPECT_NEAR(32 * 52.0 / 16, CSV("token_us", LLAMA), 1e-9);
+    EXPECT_STREQ("q, k, v, o, gate, up, down", CSV_TEXT("counted", LLAMA));
+    EXPECT_STREQ("", CSV_TEXT("block_us", MIXTRAL));
+    EXPECT_STREQ("which experts the tokens go to decides the M of each product",
+                 CSV_TEXT("missing", "table", "models_incomplete", "model", "Mixtral-8x7B"));
+    free(csv);
+    fixture_release(&f);
+}
+
+TEST(report_formats, deepseek_has_no_total)
+{
+    static const uint64_t shapes[][2] = {{1536, 7168}, {24576, 1536}, {576, 7168},
+                                         {32768, 512}, {7168, 16384}, {4096, 7168},
+                                         {7168, 2048}, {36864, 7168}, {7168, 18432}};
+    struct fixture f;
+    struct place at = gpu;
+    fixture_init(&f);
+    for (int i = 0; i < 9; i++) {
+        at.n = shapes[i][0], at.k = shapes[i][1], at.group++;
+        add_made(&f, at, nf4_nested, 10);
+    }
+    char *csv = write_report("deepseek.csv", &f.set, 1);
+    ASSERT_TRUE(csv != NULL);
+    EXPECT_STREQ("", CSV_TEXT("block_us", "table", "models", "model", "DeepSeek-V3"));
+    EXPECT_CONTAINS(CSV_TEXT("missing", "table", "models_incomplete", "model", "DeepSeek-V3"),
+                    "its blocks are of two sorts");
+    free(csv);
+    fixture_release(&f);
+}
+
 /* ---- all forms ---- */
 
 TEST(report_formats, one_format_makes_the_report_of_before)

@@ -196,22 +196,6 @@ static void add_model(struct table *totals, struct table *absent, const struct t
     table_text(totals, "%s", sum.variants);
 }
 
-/* Whether row j of task i is the first of its kind, layout and m in its field, which starts at `first`. */
-static bool is_new(const struct tasks *t, size_t first, size_t i, size_t j)
-{
-    const struct view_row *row = t->list[i].rows[j];
-    if (!task_is_best(&t->list[i], j))
-        return false;
-    for (size_t a = first; a < i; a++)
-        for (size_t b = 0; b < t->list[a].count; b++) {
-            const struct view_row *before = t->list[a].rows[b];
-            if (task_record(before)->m == task_record(row)->m && kind_equal(kind_of(before), kind_of(row)) &&
-                track_of(before) == track_of(row))
-                return false;
-        }
-    return true;
-}
-
 /* By m and kind, then by layout. */
 static int by_subject(const void *pa, const void *pb)
 {
@@ -228,11 +212,15 @@ static void add_field(struct table *totals, struct table *absent, const struct t
     size_t subject_count = 0;
     for (size_t i = first; i < first + count; i++)
         for (size_t j = 0; j < t->list[i].count; j++)
-            if (is_new(t, first, i, j))
+            if (task_is_best(&t->list[i], j))
                 subjects[subject_count++] = (struct subject){first, count, t->list[i].rows[j]};
     qsort(subjects, subject_count, sizeof subjects[0], by_subject);
+    size_t kept = 0;
+    for (size_t i = 0; i < subject_count; i++)
+        if (i == 0 || by_subject(&subjects[i - 1], &subjects[i]))
+            subjects[kept++] = subjects[i];
     for (size_t m = 0; m < models->model_count; m++)
-        for (size_t i = 0; i < subject_count; i++)
+        for (size_t i = 0; i < kept; i++)
             add_model(totals, absent, t, &subjects[i], &models->models[m]);
 }
 

@@ -205,7 +205,7 @@ void section_quality(struct page *p, const struct tasks *t)
         synthetic += is_synthetic(t->list[i].rows[0]);
     }
     for (size_t d = 0; d < t->device_count; d++)
-        several += device_formats(t, d) > 1;
+        several += t->devices[d].formats > 1;
     if (several == 0)
         return;
     struct grade *grades = calloc(room, sizeof grades[0]);

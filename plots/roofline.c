@@ -7,7 +7,7 @@
 #include "plots/chart.h"
 #include "plots/sections.h"
 
-enum { FIGURES_MAX = 8 };
+enum { FIGURES_MAX = 8, TASKS_DRAWN = 120 /* of a figure */ };
 
 /* The ceilings of a device: the fastest of each kind that any row measured; NAN where none did. */
 struct ceilings {
@@ -35,10 +35,10 @@ static struct ceilings ceilings_of(const struct tasks *t, size_t device)
 {
     struct ceilings c = {NULL, NULL, NAN};
     for (int regime = REGIME_COLD; regime <= REGIME_HOT && !c.read && !c.copy; regime++)
-        for (size_t i = 0; i < t->v->timed_count; i++) {
-            const struct view_row *row = t->v->timed[i];
+        for (size_t i = 0; i < t->ceiling_count; i++) {
+            const struct view_row *row = t->ceilings[i];
             const struct record *r = task_record(row);
-            if (!view_is_ceiling(row) || r->regime != regime || !is_on(t, row, device))
+            if (r->regime != regime || !is_on(t, row, device))
                 continue;
             if (strcmp(r->variant, "ceiling_read") == 0)
                 keep_faster(&c.read, row);
@@ -78,14 +78,14 @@ static void write_ceilings(struct page *p, const struct tasks *t)
         const struct ceilings c = ceilings_of(t, d);
         const struct view_row *const memory[] = {c.read, c.copy};
         for (int i = 0; i < 2; i++) {
-            if (!memory[i] || device_formats(t, d) < 2)
+            if (!memory[i] || t->devices[d].formats < 2)
                 continue;
             table_text(&table, "%s", t->devices[d].label);
             table_text(&table, "%s", i ? "copy" : "read");
             table_number(&table, task_record(memory[i])->bytes_per_s);
             table_number(&table, NAN);
         }
-        if (!isfinite(c.flop_per_s) || device_formats(t, d) < 2)
+        if (!isfinite(c.flop_per_s) || t->devices[d].formats < 2)
             continue;
         table_text(&table, "%s", t->devices[d].label);
         table_text(&table, "dense product");
@@ -117,7 +117,7 @@ static void write_points(struct page *p, const struct tasks *t)
     table_title(&table, "Roofline");
     for (size_t at = 0; at < t->count; at++) {
         const struct task *task = &t->list[at];
-        for (size_t i = 0; device_formats(t, task->device) > 1 && i < task->count; i++) {
+        for (size_t i = 0; t->devices[task->device].formats > 1 && i < task->count; i++) {
             const struct view_row *row = task->rows[i];
             const struct record *r = task_record(row);
             if (!task_is_best(task, i) || isnan(intensity(row)))
@@ -179,12 +179,13 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
 {
     enum { HEIGHT = 380 };
     const struct task *task = &t->list[first];
+    const size_t step = (count + TASKS_DRAWN - 1) / TASKS_DRAWN; /* evenly from all shapes and sizes */
     const struct ceilings ceilings = ceilings_of(t, task->device);
     struct axis x = {INFINITY, 0, true}, y = {INFINITY, 0, true};
     bool seen[WEIGHTS_COUNT] = {false};
-    char caption[500], field[FIELD_TEXT];
+    char caption[500], field[FIELD_TEXT], thinned[48] = "";
     double at = 46;
-    for (size_t i = first; i < first + count; i++)
+    for (size_t i = first; i < first + count; i += step)
         for (size_t j = 0; j < t->list[i].count; j++) {
             const struct view_row *row = t->list[i].rows[j];
             if (!task_is_best(&t->list[i], j) || isnan(intensity(row)))
@@ -198,11 +199,13 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
         return;
     if (isfinite(ceilings.flop_per_s))
         y.hi = fmax(y.hi, ceilings.flop_per_s);
+    if (step > 1)
+        snprintf(thinned, sizeof thinned, " Drawn: every %zuth size.", step);
     snprintf(caption, sizeof caption,
              "%s: %s. The fastest right variant of each format, layout and size; bytes are the packed "
              "weights, scales, "
-             "activations and output, each once. Lines: what this run measured.",
-             t->devices[task->device].label, field_text(task, field));
+             "activations and output, each once. Lines: what this run measured.%s",
+             t->devices[task->device].label, field_text(task, field), thinned);
     FILE *out = page_figure(p, "Roofline", caption);
     if (!out)
         return;
@@ -228,7 +231,7 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
                       chart_y(&c, ceilings.flop_per_s), INK_TEXT, 1.2, NULL);
         chart_text(&c, c.left + 6, chart_y(&c, ceilings.flop_per_s) - 6, "start", INK_MUTED, text);
     }
-    for (size_t i = first; i < first + count; i++)
+    for (size_t i = first; i < first + count; i += step)
         draw_points(&c, t, &t->list[i]);
     for (int w = 0; w < WEIGHTS_COUNT; w++) /* the key */
         if (seen[w]) {
@@ -247,7 +250,7 @@ void section_roofline(struct page *p, const struct tasks *t)
         for (next = i + 1; next < t->count && same_field(t, i, next);)
             next++;
         const uint8_t op = task_record(t->list[i].rows[0])->op;
-        if (device_formats(t, t->list[i].device) < 2 || (op != TASK_GEMM && op != TASK_GEMMDX))
+        if (t->devices[t->list[i].device].formats < 2 || (op != TASK_GEMM && op != TASK_GEMMDX))
             continue;
         if (!any)
             page_section(p, "roofline", "Roofline");

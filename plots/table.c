@@ -101,6 +101,13 @@ size_t table_rows(const struct table *t)
 
 /* ---- writing ---- */
 
+/* In cells. */
+static size_t shown(const struct table *t)
+{
+    const size_t most = TABLE_ROWS_SHOWN * t->column_count;
+    return t->count < most ? t->count : most;
+}
+
 static bool is_words(const struct table_column *c)
 {
     return c->kind == CELL_TEXT || c->kind == CELL_LONG || c->kind == CELL_NAME;
@@ -117,7 +124,7 @@ static int decimals_of(const struct table *t, size_t column)
     if (c->decimals >= 0)
         return c->decimals;
     double smallest = NAN;
-    for (size_t i = column; i < t->count; i += t->column_count) {
+    for (size_t i = column; i < shown(t); i += t->column_count) {
         const double v = fabs(t->cells[i].value) / scale_of(c);
         if (isfinite(v) && v > 0 && !(v >= smallest))
             smallest = v;
@@ -202,12 +209,15 @@ void table_html(FILE *out, const struct table *t)
         fputs("</th>", out);
     }
     fputs("</tr></thead>\n<tbody>\n", out);
-    for (size_t i = 0; i < t->count; i++) {
+    for (size_t i = 0; i < shown(t); i++) {
         fputs(i % t->column_count == 0 ? "<tr>" : "", out);
         write_html_cell(out, t, i, decimals);
         fputs((i + 1) % t->column_count == 0 ? "</tr>\n" : "", out);
     }
     fputs("</tbody></table></div>\n", out);
+    if (shown(t) < t->count)
+        fprintf(out, "<p class=\"muted\">The first %d of %zu rows; the report as CSV has all.</p>\n",
+                TABLE_ROWS_SHOWN, table_rows(t));
     free(decimals);
 }
 
@@ -288,7 +298,10 @@ enum status table_markdown(FILE *out, const struct table *t)
     fprintf(out, "**%s**\n\n", t->title ? t->title : t->id);
     if (t->note)
         fprintf(out, "%s\n\n", t->note);
-    for (size_t i = 0; i < t->count; i++) {
+    if (shown(t) < t->count)
+        fprintf(out, "The first %d of %zu rows; the report as CSV has all.\n\n", TABLE_ROWS_SHOWN,
+                table_rows(t));
+    for (size_t i = 0; i < shown(t); i++) {
         const struct table_column *c = &t->columns[i % t->column_count];
         if (c->apart)
             continue;

@@ -72,6 +72,8 @@ void table_ratio(struct table *t, double value, double lo, double hi, const char
 void table_tint(struct table *t, enum ink ink);
 size_t table_rows(const struct table *t);
 
+/* On a page, the first so many rows; which is said. CSV has all. */
+enum { TABLE_ROWS_SHOWN = 500 };
 /* In a box that scrolls by itself. */
 void table_html(FILE *out, const struct table *t);
 enum status table_markdown(FILE *out, const struct table *t) WARN_UNUSED_RESULT;

@@ -129,25 +129,47 @@ const char *skeleton_of(const struct view_row *row)
     return length == 4 && memcmp(name, "none", 4) == 0 ? rest + 1 : NULL;
 }
 
+/* Behind a word on nested scales that stands at p, or p. */
+static const char *behind_nested(const char *p)
+{
+    static const char *const words[] = {"_twostep", "_fused"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        const size_t length = strlen(words[i]);
+        if (strncmp(p, words[i], length) == 0 && p[length] == '_')
+            return p + length;
+    }
+    return p;
+}
+
 const char *skeleton_text(const struct view_row *row, char buffer[SKELETON_TEXT])
 {
-    static const char *const nested[] = {"_twostep", "_fused"};
-    const char *skeleton = skeleton_of(row);
-    snprintf(buffer, SKELETON_TEXT, "%s", skeleton ? skeleton : "");
-    for (size_t i = 0; i < sizeof nested / sizeof nested[0]; i++) {
-        const size_t length = strlen(nested[i]);
-        char *knobs = strstr(buffer, "__"), *at = strstr(buffer, nested[i]);
-        if (at && knobs && at < knobs && at[length] == '_')
-            memmove(at, at + length, strlen(at + length) + 1);
+    const char *p = skeleton_of(row), *knobs = p ? strstr(p, "__") : NULL;
+    size_t used = 0;
+    while (p && *p && used < SKELETON_TEXT - 1) {
+        if (knobs && p < knobs)
+            p = behind_nested(p);
+        buffer[used++] = *p++;
     }
+    buffer[used] = '\0';
     return buffer;
 }
 
 bool same_skeleton(const struct view_row *a, const struct view_row *b)
 {
-    char text_a[SKELETON_TEXT], text_b[SKELETON_TEXT];
-    return skeleton_of(a) && skeleton_of(b) &&
-           strcmp(skeleton_text(a, text_a), skeleton_text(b, text_b)) == 0;
+    const char *p = skeleton_of(a), *q = skeleton_of(b);
+    const char *knobs_p = p ? strstr(p, "__") : NULL, *knobs_q = q ? strstr(q, "__") : NULL;
+    if (!p || !q)
+        return false;
+    for (;; p++, q++) {
+        if (knobs_p && p < knobs_p)
+            p = behind_nested(p);
+        if (knobs_q && q < knobs_q)
+            q = behind_nested(q);
+        if (*p != *q)
+            return false;
+        if (*p == '\0')
+            return true;
+    }
 }
 
 bool is_package(const struct view_row *row)
@@ -314,8 +336,35 @@ static void add_task(struct tasks *t, const struct view_row **rows, size_t count
         first = kept++ ? first : i;
     }
     struct task *task = &t->list[t->count++];
-    *task = (struct task){rows + first, kept, find_device(t, rows[0]), use_of(task_record(rows[0]))};
+    *task = (struct task){rows + first, kept < TASK_ROWS_MAX ? kept : TASK_ROWS_MAX, find_device(t, rows[0]),
+                          use_of(task_record(rows[0]))};
     t->devices[task->device].other += count - kept;
+}
+
+static int compare_group(const struct view_row *a, const struct view_row *b)
+{
+    int c = compare_numbers(a->set, b->set);
+    return c ? c : compare_numbers(task_record(a)->group_id, task_record(b)->group_id);
+}
+
+static int by_group(const void *pa, const void *pb)
+{
+    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
+    int c = compare_group(a, b);
+    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
+}
+
+static void count_formats(struct tasks *t)
+{
+    for (size_t i = 0; i < t->count;) {
+        bool seen[WEIGHTS_COUNT] = {false};
+        struct task_device *d = &t->devices[t->list[i].device];
+        for (; i < t->count && &t->devices[t->list[i].device] == d; i++)
+            for (size_t j = 0; j < t->list[i].count; j++)
+                seen[weights_of(t->list[i].rows[j])] = true;
+        for (int w = 0; w < WEIGHTS_COUNT; w++)
+            d->formats += seen[w];
+    }
 }
 
 enum status tasks_init(struct tasks *t, const struct view *v)
@@ -326,14 +375,17 @@ enum status tasks_init(struct tasks *t, const struct view *v)
     t->rows = calloc(room, sizeof t->rows[0]);
     t->list = calloc(room, sizeof t->list[0]);
     t->devices = calloc(room, sizeof t->devices[0]);
-    if (!t->rows || !t->list || !t->devices) {
+    t->ceilings = calloc(room, sizeof t->ceilings[0]);
+    if (!t->rows || !t->list || !t->devices || !t->ceilings) {
         tasks_release(t);
         return status_fail(STATUS_MEMORY, "out of memory for a report of %zu timed rows", v->timed_count);
     }
     for (size_t i = 0; i < v->timed_count; i++) {
         const struct view_row *row = v->timed[i];
-        if (view_is_ceiling(row))
+        if (view_is_ceiling(row)) {
+            t->ceilings[t->ceiling_count++] = row;
             continue;
+        }
         const size_t device = find_device(t, row);
         if (view_is_right(row))
             t->rows[count++] = row;
@@ -341,12 +393,14 @@ enum status tasks_init(struct tasks *t, const struct view *v)
             t->devices[device].wrong++;
     }
     qsort(t->devices, t->device_count, sizeof t->devices[0], by_device);
+    qsort(t->ceilings, t->ceiling_count, sizeof t->ceilings[0], by_group);
     qsort(t->rows, count, sizeof t->rows[0], by_task);
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && compare_task(t->rows[i], t->rows[next]) == 0;)
             next++;
         add_task(t, t->rows + i, next - i);
     }
+    count_formats(t);
     for (size_t i = 0; i < t->device_count; i++)
         if (!(t->devices[i].label = device_label(t, i))) {
             tasks_release(t);
@@ -362,6 +416,7 @@ void tasks_release(struct tasks *t)
     free(t->rows);
     free(t->list);
     free(t->devices);
+    free(t->ceilings);
     *t = (struct tasks){0};
 }
 
@@ -392,11 +447,20 @@ const struct view_row *task_ceiling(const struct tasks *t, const struct view_row
 {
     const struct record *r = task_record(row);
     const size_t prefix = strlen("ceiling_");
-    for (size_t i = 0; r->group_id != 0 && r->ceiling[0] && i < t->v->timed_count; i++) {
-        const struct view_row *other = t->v->timed[i];
-        const struct record *c = task_record(other);
-        if (view_is_ceiling(other) && other->set == row->set && c->group_id == r->group_id &&
-            strncmp(c->variant, "ceiling_", prefix) == 0 && strcmp(c->variant + prefix, r->ceiling) == 0)
+    size_t lo = 0, hi = t->ceiling_count;
+    while (lo < hi) { /* the first of the row's group */
+        const size_t middle = lo + (hi - lo) / 2;
+        if (compare_group(t->ceilings[middle], row) < 0)
+            lo = middle + 1;
+        else
+            hi = middle;
+    }
+    for (; r->group_id != 0 && r->ceiling[0] && lo < t->ceiling_count; lo++) {
+        const struct view_row *other = t->ceilings[lo];
+        const char *name = task_record(other)->variant;
+        if (compare_group(other, row))
+            return NULL;
+        if (strncmp(name, "ceiling_", prefix) == 0 && strcmp(name + prefix, r->ceiling) == 0)
             return other;
     }
     return NULL;
@@ -409,18 +473,6 @@ bool task_is_best(const struct task *task, size_t i)
             track_of(task->rows[j]) == track_of(task->rows[i]))
             return false;
     return true;
-}
-
-size_t device_formats(const struct tasks *t, size_t device)
-{
-    bool seen[WEIGHTS_COUNT] = {false};
-    size_t count = 0;
-    for (size_t i = 0; i < t->count; i++)
-        for (size_t j = 0; t->list[i].device == device && j < t->list[i].count; j++)
-            seen[weights_of(t->list[i].rows[j])] = true;
-    for (int i = 0; i < WEIGHTS_COUNT; i++)
-        count += seen[i];
-    return count;
 }
 
 const char *field_text(const struct task *task, char buffer[FIELD_TEXT])

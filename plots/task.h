@@ -93,10 +93,13 @@ struct task_device {
     const char *name, *uuid;
     char *label; /* owned: the name, and the file where there are several */
     bool gpu, fake;
-    size_t wrong; /* timed rows that are not right */
-    size_t other; /* right rows of the regime of timing that is not quoted */
+    size_t formats; /* how many have right rows */
+    size_t wrong;   /* timed rows that are not right */
+    size_t other;   /* right rows of the regime of timing that is not quoted */
 };
 
+/* Of a task, so many right rows are compared at most: choices take time by their square. */
+enum { TASK_ROWS_MAX = 1000 };
 struct task {
     const struct view_row *const *rows; /* right ones, by ascending median */
     size_t count;
@@ -111,6 +114,8 @@ struct tasks {
     struct task *list; /* by device, field, shape and m */
     size_t count;
     const struct view_row **rows;
+    const struct view_row **ceilings; /* by file and group */
+    size_t ceiling_count;
 };
 
 static inline int compare_numbers(uint64_t a, uint64_t b)
@@ -157,8 +162,6 @@ const struct view_row *task_paired(const struct task *task, const struct view_ro
 const struct view_row *task_fastest(const struct task *task, enum weights format, enum track track);
 /* Whether row i is the fastest of its kind in its track. */
 bool task_is_best(const struct task *task, size_t i);
-/* How many formats have right rows on a device. */
-size_t device_formats(const struct tasks *t, size_t device);
 /* "gemm bf16, 8 threads, bias": what the tasks of a field have in common. Returns buffer. */
 enum { FIELD_TEXT = 96 };
 const char *field_text(const struct task *task, char buffer[FIELD_TEXT]);

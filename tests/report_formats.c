@@ -711,6 +711,30 @@ TEST(report_formats, one_format_makes_the_report_of_before)
     fixture_release(&f);
 }
 
+TEST(report_formats, thirty_thousand_rows_stay_small)
+{
+    static const struct made *const kinds[] = {&nf4_nested, &nf4_plain,   &nf4_repacked, &int4_rows,
+                                               &int4_gptq,  &int4_marlin, &int8_rows,    &dense_cublas};
+    struct fixture f;
+    struct place at = gpu;
+    fixture_init(&f);
+    for (int shape = 1; shape <= 460; shape++)
+        for (at.m = 1; at.m <= 128; at.m *= 2, at.group++)
+            for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+                at.n = 64 * (uint64_t)shape;
+                add_made(&f, at, *kinds[i], 10 + (double)shape + (double)i);
+            }
+    EXPECT_TRUE(f.set.row_count > 29000);
+    char *csv = write_report("many.csv", &f.set, 1), *text = write_report("many.md", &f.set, 1);
+    ASSERT_TRUE(csv && text);
+    EXPECT_TRUE(strlen(text) < 2000000);
+    EXPECT_CONTAINS(text, "The first 500 of 29440 rows; the report as CSV has all.");
+    EXPECT_EQ(29440, count_of(csv, "\nroofline,"));
+    free(text);
+    free(csv);
+    fixture_release(&f);
+}
+
 TEST(report_formats, hostile_names_stay_text_in_every_form)
 {
     static const char *const bad = "</td><script>alert(1)</script>\"',`|\n\xff](http&colon;//x)";

@@ -88,7 +88,7 @@ static int compare_bars(const struct swaps *s, const struct swap *a, const struc
 {
     char text_a[SKELETON_TEXT], text_b[SKELETON_TEXT];
     const struct task *ta = &s->t->list[a->task], *tb = &s->t->list[b->task];
-    const struct record *ra = task_record(a->row), *rb = task_record(b->row);
+    const struct row *ra = task_record(a->row), *rb = task_record(b->row);
     int c = compare_numbers(ta->device, tb->device);
     c = c ? c : compare_numbers(ra->op, rb->op);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);

@@ -44,7 +44,7 @@ static const char *bits_text(double lo, double hi, char buffer[32])
 
 static const char *type_text(const struct pair *p, char buffer[64])
 {
-    const struct record *r = task_record(p->nf4);
+    const struct row *r = task_record(p->nf4);
     char threads[24] = "";
     if (r->threads > 0)
         snprintf(threads, sizeof threads, ", %" PRIu32 " threads", r->threads);
@@ -290,7 +290,7 @@ static void write_long_lines(struct page *p, struct pairing *h)
 
 static void add_side(struct table *t, const struct view_row *row)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     char kind[KIND_TEXT];
     table_text(t, "%s", kind_text(kind_of(row), kind));
     table_text(t, "%s", r->variant);
@@ -330,7 +330,7 @@ static void write_pairs(struct page *p, const struct pairing *h)
     table_note(&t, "The share is that of the measured ceiling which is nearer: memory, or a dense product.");
     for (size_t i = 0; i < h->pair_count; i++) {
         const struct pair *pair = &h->pairs[i];
-        const struct record *r = task_record(pair->nf4);
+        const struct row *r = task_record(pair->nf4);
         const struct task *task = &h->tasks->list[pair->task];
         const struct paired_ratio *q = &pair->ratio;
         table_text(&t, "%s", h->tasks->devices[task->device].label);

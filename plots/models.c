@@ -38,7 +38,7 @@ static const struct view_row *row_at(const struct tasks *t, const struct subject
     const struct view_row *best = NULL;
     for (size_t i = s->first; i < s->first + s->count; i++) {
         const struct task *task = &t->list[i];
-        const struct record *r = task_record(task->rows[0]);
+        const struct row *r = task_record(task->rows[0]);
         if (r->n != n || r->k != k || r->m != task_record(s->like)->m)
             continue;
         for (size_t j = 0; j < task->count; j++) {
@@ -60,7 +60,7 @@ static bool add_layer(struct total *sum, const struct tasks *t, const struct sub
     const struct view_row *row = row_at(t, s, layer->n, layer->k);
     if (!row)
         return false;
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     const char *knobs = strstr(r->variant, "__");
     sum->us += used * r->median_us;
     sum->lo_us += used * r->median_lo_us;

@@ -89,7 +89,7 @@ static void find_pairs(struct pairing *h)
 /* All that a line has in common, but the attribution and the layout. */
 static int compare_subject(const struct pairing *h, const struct pair *a, const struct pair *b)
 {
-    const struct record *ra = task_record(a->nf4), *rb = task_record(b->nf4);
+    const struct row *ra = task_record(a->nf4), *rb = task_record(b->nf4);
     int c = compare_numbers(h->tasks->list[a->task].use, h->tasks->list[b->task].use);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);
     c = c ? c : compare_numbers(ra->threads, rb->threads);
@@ -168,7 +168,7 @@ struct line_sum pairing_sum(struct pairing *h, const struct line *line, size_t d
         const struct pair *p = &h->pairs[i];
         if (h->tasks->list[p->task].device != device || compare_pairs(h, p, line->like))
             continue;
-        const struct record *nf4 = task_record(p->nf4), *int4 = task_record(p->int4);
+        const struct row *nf4 = task_record(p->nf4), *int4 = task_record(p->int4);
         sum.first = sum.first ? sum.first : p;
         sum.pairs++;
         sum.out += p->out;

@@ -33,7 +33,7 @@ static bool is_synthetic(const struct view_row *row)
 
 static void add_row(struct grade *g, const struct view_row *row)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     g->tensors++;
     g->log_us += log(r->median_us);
     if (!isfinite(r->weight_sqnr_db))
@@ -117,7 +117,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
                        "variant of each.");
     for (size_t i = 0; i < count; i++) {
         const struct grade *g = &grades[i];
-        const struct record *r = task_record(g->like);
+        const struct row *r = task_record(g->like);
         table_text(&table, "%s", t->devices[g->task->device].label);
         table_text(&table, "%s", view_op(r));
         table_text(&table, "%s", view_type(r));

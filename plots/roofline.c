@@ -17,7 +17,7 @@ struct ceilings {
 
 static bool is_on(const struct tasks *t, const struct view_row *row, size_t device)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     const struct task_device *d = &t->devices[device];
     return row->set == d->set && strcmp(r->device_uuid, d->uuid) == 0 &&
            (!r->device[0] || strcmp(r->device, d->name) == 0);
@@ -37,7 +37,7 @@ static struct ceilings ceilings_of(const struct tasks *t, size_t device)
     for (int regime = REGIME_COLD; regime <= REGIME_HOT && !c.read && !c.copy; regime++)
         for (size_t i = 0; i < t->ceiling_count; i++) {
             const struct view_row *row = t->ceilings[i];
-            const struct record *r = task_record(row);
+            const struct row *r = task_record(row);
             if (r->regime != regime || !is_on(t, row, device))
                 continue;
             if (strcmp(r->variant, "ceiling_read") == 0)
@@ -56,7 +56,7 @@ static struct ceilings ceilings_of(const struct tasks *t, size_t device)
 /* Operations per byte; NAN for what multiplies nothing. */
 static double intensity(const struct view_row *row)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     const double flop = 2.0 * (double)r->m * (double)r->n * (double)r->k, value = flop / r->format_bytes;
     return isfinite(value) && value > 0 && isfinite(r->flop_per_s) && r->flop_per_s > 0 ? value : NAN;
 }
@@ -119,7 +119,7 @@ static void write_points(struct page *p, const struct tasks *t)
         const struct task *task = &t->list[at];
         for (size_t i = 0; t->devices[task->device].formats > 1 && i < task->count; i++) {
             const struct view_row *row = task->rows[i];
-            const struct record *r = task_record(row);
+            const struct row *r = task_record(row);
             if (!task_is_best(task, i) || isnan(intensity(row)))
                 continue;
             table_text(&table, "%s", t->devices[task->device].label);
@@ -160,7 +160,7 @@ static void draw_points(const struct chart *c, const struct tasks *t, const stru
 {
     for (size_t i = 0; i < task->count; i++) {
         const struct view_row *row = task->rows[i];
-        const struct record *r = task_record(row);
+        const struct row *r = task_record(row);
         const double x = intensity(row);
         char kind[KIND_TEXT], words[400];
         if (!task_is_best(task, i) || isnan(x))

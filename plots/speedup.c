@@ -25,7 +25,7 @@ struct gains {
  * it. */
 static double least_time(const struct view_row *row, double bytes_per_s)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     const double flop = 2.0 * (double)r->m * (double)r->n * (double)r->k;
     const double computes = flop / r->gemm_flop_per_s;
     return fmax(r->format_bytes / bytes_per_s, isfinite(computes) ? computes : 0);
@@ -92,7 +92,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct gain
     table_title(&table, "Speed-up over the fastest dense product");
     for (size_t i = 0; i < g->count; i++) {
         const struct gain *gain = &g->list[i];
-        const struct record *r = task_record(gain->row), *dense = task_record(gain->dense);
+        const struct row *r = task_record(gain->row), *dense = task_record(gain->dense);
         const struct paired_ratio *q = &gain->ratio;
         table_text(&table, "%s", t->devices[gain->task->device].label);
         table_text(&table, "%s", view_type(r));
@@ -160,7 +160,7 @@ static void draw_gain_line(const struct chart *c, const struct tasks *t, const s
     chart_line(c, x, ideal, n, ink, "2 4");
     chart_line(c, x, y, n, ink, NULL);
     for (size_t i = 0; i < n; i++) {
-        const struct record *r = task_record(points[i]->row);
+        const struct row *r = task_record(points[i]->row);
         const struct paired_ratio *q = &points[i]->ratio;
         snprintf(words, sizeof words, "%s %s, M %.0f: %.3g times dense%s, ideal %.3g; %s", kind, layout, x[i],
                  q->ratio, q->count > 0 ? "" : " (unpaired)", ideal[i], r->variant);
@@ -176,7 +176,7 @@ static void draw_panel(struct page *p, const struct tasks *t, const struct gains
 {
     enum { HEIGHT = 360 };
     const struct gain *gains = g->list + panel->first;
-    const struct record *r = task_record(gains[0].row);
+    const struct row *r = task_record(gains[0].row);
     const double m_lo = (double)r->m, m_hi = (double)task_record(gains[panel->count - 1].row)->m;
     struct chart_label labels[LINES_MAX];
     char caption[400], field[FIELD_TEXT];

@@ -58,14 +58,14 @@ const char *use_words(enum use u)
 
 /* ---- one row ---- */
 
-const struct record *task_record(const struct view_row *row)
+const struct row *task_record(const struct view_row *row)
 {
-    return &row->r;
+    return row->r;
 }
 
 enum weights weights_of(const struct view_row *row)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     if (!r->format[0])
         return strcmp(r->layout, tracks[TRACK_DENSE]) == 0 ? WEIGHTS_DENSE : WEIGHTS_NF4;
     for (int i = 0; i < WEIGHTS_OTHER; i++)
@@ -85,7 +85,7 @@ enum track track_of(const struct view_row *row)
 /* Dense weights have no blocks, but older files give a dense product the problem's. */
 struct kind kind_of(const struct view_row *row)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     const enum weights format = weights_of(row);
     if (format == WEIGHTS_DENSE)
         return (struct kind){.format = format};
@@ -192,7 +192,7 @@ bool bits_match(const struct view_row *a, const struct view_row *b)
 
 double ceiling_share(const struct view_row *row)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     const double memory = r->ceiling_fraction, product = r->flop_per_s / r->gemm_flop_per_s;
     const bool computes = isfinite(product) && product > 0;
     if (!isfinite(memory))
@@ -204,7 +204,7 @@ double ceiling_share(const struct view_row *row)
 
 static int compare_device(const struct view_row *a, const struct view_row *b)
 {
-    const struct record *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = task_record(a), *rb = task_record(b);
     int c = compare_numbers(a->set, b->set);
     c = c ? c : strcmp(ra->device, rb->device);
     return c ? c : strcmp(ra->device_uuid, rb->device_uuid);
@@ -212,7 +212,7 @@ static int compare_device(const struct view_row *a, const struct view_row *b)
 
 static int compare_field(const struct view_row *a, const struct view_row *b)
 {
-    const struct record *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = task_record(a), *rb = task_record(b);
     int c = compare_device(a, b);
     c = c ? c : compare_numbers(ra->op, rb->op);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);
@@ -222,7 +222,7 @@ static int compare_field(const struct view_row *a, const struct view_row *b)
 
 static int compare_shape(const struct view_row *a, const struct view_row *b)
 {
-    const struct record *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = task_record(a), *rb = task_record(b);
     int c = compare_field(a, b);
     c = c ? c : compare_numbers(ra->n, rb->n);
     c = c ? c : compare_numbers(ra->k, rb->k);
@@ -238,7 +238,7 @@ static int compare_task(const struct view_row *a, const struct view_row *b)
 static int by_task(const void *pa, const void *pb)
 {
     const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    const struct record *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = task_record(a), *rb = task_record(b);
     int c = compare_task(a, b);
     c = c ? c : compare_numbers(ra->regime, rb->regime);
     c = c ? c : (ra->median_us > rb->median_us) - (ra->median_us < rb->median_us);
@@ -259,7 +259,7 @@ bool same_shape(const struct tasks *t, size_t a, size_t b)
 
 static size_t find_device(struct tasks *t, const struct view_row *row)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     const char *name = r->device[0] ? r->device : environment_device(t->v, row->set);
     size_t i = 0;
     while (i < t->device_count && !(t->devices[i].set == row->set && strcmp(t->devices[i].name, name) == 0 &&
@@ -270,7 +270,7 @@ static size_t find_device(struct tasks *t, const struct view_row *row)
             (struct task_device){.set = row->set, .name = name, .uuid = r->device_uuid};
     struct task_device *d = &t->devices[i];
     d->gpu = d->gpu || (strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9');
-    d->fake = d->fake || record_is_fake(r);
+    d->fake = d->fake || row_is_fake(r);
     return i;
 }
 
@@ -299,7 +299,7 @@ static char *device_label(const struct tasks *t, size_t device)
     return text;
 }
 
-static enum use use_of(const struct record *r)
+static enum use use_of(const struct row *r)
 {
     if (r->op == TASK_DEQUANT)
         return USE_DEQUANT;
@@ -317,7 +317,7 @@ static uint8_t quoted_regime(const struct view_row *const *rows, size_t count)
 {
     bool cold = false;
     for (size_t i = 0; i < count; i++) {
-        const struct record *r = task_record(rows[i]);
+        const struct row *r = task_record(rows[i]);
         if (r->regime == REGIME_HOT && r->primary)
             return REGIME_HOT;
         cold = cold || r->regime == REGIME_COLD;
@@ -425,9 +425,9 @@ void tasks_release(struct tasks *t)
 const struct view_row *task_paired(const struct task *task, const struct view_row *row,
                                    const struct view_row *like)
 {
-    const struct record *a = task_record(row), *l = task_record(like);
+    const struct row *a = task_record(row), *l = task_record(like);
     for (size_t i = 0; i < task->count && a->group_id != 0; i++) {
-        const struct record *r = task_record(task->rows[i]);
+        const struct row *r = task_record(task->rows[i]);
         if (r->group_id == a->group_id && strcmp(r->variant, l->variant) == 0 &&
             kind_equal(kind_of(task->rows[i]), kind_of(like)))
             return task->rows[i];
@@ -445,7 +445,7 @@ const struct view_row *task_fastest(const struct task *task, enum weights format
 
 const struct view_row *task_ceiling(const struct tasks *t, const struct view_row *row)
 {
-    const struct record *r = task_record(row);
+    const struct row *r = task_record(row);
     const size_t prefix = strlen("ceiling_");
     size_t lo = 0, hi = t->ceiling_count;
     while (lo < hi) { /* the first of the row's group */
@@ -477,7 +477,7 @@ bool task_is_best(const struct task *task, size_t i)
 
 const char *field_text(const struct task *task, char buffer[FIELD_TEXT])
 {
-    const struct record *r = task_record(task->rows[0]);
+    const struct row *r = task_record(task->rows[0]);
     char threads[40] = "";
     if (r->threads > 0)
         snprintf(threads, sizeof threads, ", %" PRIu32 " thread%s", r->threads, r->threads == 1 ? "" : "s");

@@ -124,7 +124,7 @@ static inline int compare_numbers(uint64_t a, uint64_t b)
 }
 
 /* The columns of a row. */
-const struct record *task_record(const struct view_row *row);
+const struct row *task_record(const struct view_row *row);
 
 enum status tasks_init(struct tasks *t, const struct view *v) WARN_UNUSED_RESULT;
 void tasks_release(struct tasks *t);

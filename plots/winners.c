@@ -50,7 +50,7 @@ static void write_list(struct page *p, const struct tasks *t)
     table_title(&table, "The fastest right row of all formats");
     for (size_t i = 0; i < t->count; i++) {
         const struct task *task = &t->list[i];
-        const struct record *r = task_record(task->rows[0]);
+        const struct row *r = task_record(task->rows[0]);
         const struct view_row *second = runner_up(task);
         const struct paired_ratio lead = lead_of(t, task);
         if (!second)
@@ -125,7 +125,7 @@ static void write_map(struct page *p, const struct tasks *t, size_t first, size_
     table_title(&table, "The fastest format: %s", field_text(&t->list[first], field));
     table_note(&table, "Of all right variants and layouts, whatever their bits per weight.");
     for (size_t i = first, next; i < first + count; i = next) {
-        const struct record *r = task_record(t->list[i].rows[0]);
+        const struct row *r = task_record(t->list[i].rows[0]);
         for (next = i + 1; next < first + count && same_shape(t, i, next);)
             next++;
         table_text(&table, "%" PRIu64 " \xc3\x97 %" PRIu64 "%s%s", r->n, r->k,

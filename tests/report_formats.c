@@ -153,7 +153,7 @@ TEST(report_formats, headline_is_the_geometric_mean_over_shapes_with_a_t_interva
     at.n = 8192, at.group++;
     add_made(&f, at, nf4_nested, 200);
     add_made(&f, at, int4_gptq, 190);
-    char *csv = write_report("headline.csv", &f.set, 1);
+    char *csv = write_report("headline.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     const double mean = (log(0.9) + log(0.95)) / 2,
                  half = 12.706204736174704 * fabs(log(0.9) - log(0.95)) / 2;
@@ -180,7 +180,7 @@ TEST(report_formats, sizes_of_one_shape_count_once)
     at.m = 2, at.k = 512;
     add_made(&f, at, nf4_nested, 100);
     add_made(&f, at, int4_gptq, 80);
-    char *csv = write_report("sizes.csv", &f.set, 1);
+    char *csv = write_report("sizes.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(sqrt(0.5 * 0.8),
                 CSV("nf4_speed_over_int4", LINE("best in class", "checkpoint",
@@ -223,7 +223,7 @@ TEST(report_formats, nothing_but_equal_bits_is_compared)
     add_made(&f, gpu, nf4_plain, 99); /* 4.5 bits: no int4 has them */
     add_made(&f, gpu, int4_wide, 50); /* 4.625 bits: faster, and no rival of either */
     add_made(&f, gpu, int4_gptq, 90);
-    char *csv = write_report("bits.csv", &f.set, 1);
+    char *csv = write_report("bits.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(0.9, CSV("nf4_speed_over_int4", LINE("best in class", "checkpoint", "M = 1")), 1e-12);
     EXPECT_NEAR(4.15625, CSV("int4_bits_per_weight_max", LINE("best in class", "checkpoint", "M = 1")), 0);
@@ -238,7 +238,7 @@ TEST(report_formats, nothing_at_equal_bits_is_said)
     fixture_init(&f);
     add_made(&f, gpu, nf4_plain, 99);
     add_made(&f, gpu, int4_gptq, 90);
-    char *text = write_report("unequal", &f.set, 1);
+    char *text = write_report("unequal", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_CONTAINS(text, "nothing can be said at equal bits");
@@ -255,7 +255,7 @@ TEST(report_formats, layouts_are_not_mixed)
     add_made(&f, gpu, int4_rows, 40); /* no package stores it so: a rival of the same skeleton alone */
     add_made(&f, gpu, int4_gptq, 90);
     add_made(&f, gpu, int4_marlin, 60);
-    char *csv = write_report("layouts.csv", &f.set, 1);
+    char *csv = write_report("layouts.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(0.9, CSV("nf4_speed_over_int4", LINE("best in class", "checkpoint", "M = 1")), 1e-12);
     EXPECT_NEAR(0.75, CSV("nf4_speed_over_int4", LINE("best in class", "repacked", "M = 1")), 1e-12);
@@ -277,7 +277,8 @@ TEST(report_formats, a_row_far_from_its_ceiling_is_left_out_on_a_cpu_and_flagged
     add_made(&f, gpu, int4_gptq, 90);
     add_made(&f, cpu, nf4_nested, 100)->ceiling_fraction = 0.79;
     add_made(&f, cpu, int4_gptq, 80);
-    char *csv = write_report("shares.csv", &f.set, 1), *text = write_report("shares", &f.set, 1);
+    char *csv = write_report("shares.csv", fixture_set(&f), 1),
+         *text = write_report("shares", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     EXPECT_NEAR(0.9, CSV("nf4_speed_over_int4", "table", "headline", "device", "Made GPU"), 1e-12);
     EXPECT_NEAR(1, CSV("flagged", "table", "headline", "device", "Made GPU"), 0);
@@ -295,8 +296,8 @@ TEST(report_formats, a_row_far_from_its_ceiling_is_left_out_on_a_cpu_and_flagged
     free(csv);
     /* Far from the speed of memory, near to that of a dense product: it computes. */
     for (size_t i = 0; i < f.set.row_count; i++)
-        f.set.rows[i].gemm_flop_per_s = f.set.rows[i].flop_per_s / 0.85;
-    csv = write_report("computes.csv", &f.set, 1);
+        f.records[i].gemm_flop_per_s = f.records[i].flop_per_s / 0.85;
+    csv = write_report("computes.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(0.8, CSV("nf4_speed_over_int4", "table", "headline", "device", "Made CPU"), 1e-12);
     free(csv);
@@ -313,7 +314,8 @@ TEST(report_formats, wrong_rows_and_other_regimes_have_no_say)
     struct record *hot = add_made(&f, gpu, int4_gptq, 20);
     hot->regime = REGIME_HOT;
     hot->primary = 0;
-    char *csv = write_report("wrong.csv", &f.set, 1), *text = write_report("wrong", &f.set, 1);
+    char *csv = write_report("wrong.csv", fixture_set(&f), 1),
+         *text = write_report("wrong", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     EXPECT_NEAR(0.9, CSV("nf4_speed_over_int4", LINE("best in class", "checkpoint", "M = 1")), 1e-12);
     EXPECT_CONTAINS(text, "1 timed row that did not pass, 1 of the regime of timing");
@@ -323,11 +325,11 @@ TEST(report_formats, wrong_rows_and_other_regimes_have_no_say)
     /* The file quotes hot of one row, whose cold time is a launch: all rows are compared hot, also those of
      * which it quotes cold. */
     for (size_t i = 0; i < 4; i++)
-        f.set.rows[i].primary = i == 3;
+        f.records[i].primary = i == 3;
     struct record *nf4 = add_made(&f, gpu, nf4_nested, 40);
     nf4->regime = REGIME_HOT;
     nf4->primary = 0;
-    csv = write_report("hot.csv", &f.set, 1);
+    csv = write_report("hot.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(0.5, CSV("nf4_speed_over_int4", LINE("best in class", "checkpoint", "M = 1")), 1e-12);
     free(csv);
@@ -342,14 +344,14 @@ TEST(report_formats, pairs_of_two_groups_have_no_interval)
     other.group++;
     add_made(&f, gpu, nf4_nested, 100);
     add_made(&f, other, int4_gptq, 90);
-    char *csv = write_report("unpaired.csv", &f.set, 1);
+    char *csv = write_report("unpaired.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(0.9, CSV("nf4_speed_over_int4", LINE("best in class", "checkpoint", "M = 1")), 1e-12);
     EXPECT_STREQ("", CSV_TEXT("nf4_speed_over_int4_lo", LINE("best in class", "checkpoint", "M = 1")));
     free(csv);
     /* The same variant once more in NF4's group, where it is a little slower: that one is paired. */
     add_made(&f, gpu, int4_gptq, 95);
-    csv = write_report("paired.csv", &f.set, 1);
+    csv = write_report("paired.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(0.95, CSV("nf4_speed_over_int4", LINE("best in class", "checkpoint", "M = 1")), 1e-12);
     EXPECT_NEAR(0.95, CSV("nf4_speed_over_int4_lo", LINE("best in class", "checkpoint", "M = 1")), 1e-9);
@@ -366,7 +368,8 @@ TEST(report_formats, devices_stand_side_by_side_and_are_not_mixed)
     add_made(&f, gpu, int4_gptq, 90);
     add_made(&f, second, nf4_nested, 100);
     add_made(&f, second, int4_gptq, 60);
-    char *csv = write_report("devices.csv", &f.set, 1), *text = write_report("devices", &f.set, 1);
+    char *csv = write_report("devices.csv", fixture_set(&f), 1),
+         *text = write_report("devices", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     EXPECT_NEAR(0.9, CSV("nf4_speed_over_int4", "table", "headline", "device", "Made GPU GPU-1"), 1e-12);
     EXPECT_NEAR(0.6, CSV("nf4_speed_over_int4", "table", "headline", "device", "Made GPU GPU-2"), 1e-12);
@@ -386,13 +389,13 @@ TEST(report_formats, who_the_opponents_were)
     add_made(&f, gpu, nf4_nested, 100);
     add_made(&f, gpu, theirs, 120);
     add_made(&f, gpu, int4_gptq, 90);
-    char *text = write_report("opponents", &f.set, 1);
+    char *text = write_report("opponents", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_CONTAINS(text, "int4 none; NF4 bitsandbytes_cuda_gemm_bf16");
     EXPECT_CONTAINS(text, "No Marlin-class opponent ran on this device.");
     free(text);
     add_made(&f, gpu, int4_marlin, 50);
-    text = write_report("marlin", &f.set, 1);
+    text = write_report("marlin", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_EQ(0, count_of(text, "No Marlin-class opponent"));
     free(text);
@@ -406,7 +409,7 @@ TEST(report_formats, a_fake_gpu_is_called_one)
     fixture_init(&f);
     add_made(&f, fake, nf4_nested, 100);
     add_made(&f, fake, int4_gptq, 90);
-    char *text = write_report("fake", &f.set, 1);
+    char *text = write_report("fake", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_CONTAINS(text, "no ratio of these times says anything about a GPU");
     free(text);
@@ -426,7 +429,8 @@ TEST(report_formats, speed_up_is_over_the_fastest_dense_product)
         add_made(&f, at, dense_rows, 400);
         add_made(&f, at, dense_cublas, 300);
     }
-    char *csv = write_report("speedup.csv", &f.set, 1), *text = write_report("speedup", &f.set, 1);
+    char *csv = write_report("speedup.csv", fixture_set(&f), 1),
+         *text = write_report("speedup", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     EXPECT_NEAR(3, CSV("speedup_over_dense", "table", "speedup", "m", "16", "weights_kind", "NF4 64 nested"),
                 1e-12);
@@ -458,7 +462,7 @@ TEST(report_formats, the_ideal_ends_where_flops_bind)
     strcpy(ceiling->variant, "ceiling_read");
     ceiling->verdict = VERDICT_NONE;
     ceiling->bytes_per_s = 1e12;
-    char *csv = write_report("flops.csv", &f.set, 1);
+    char *csv = write_report("flops.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(1, CSV("ideal_speedup", "table", "speedup"), 1e-12);
     free(csv);
@@ -475,7 +479,8 @@ TEST(report_formats, decodes_of_one_skeleton_are_held_against_nf4)
     add_made(&f, gpu, int8_rows, 132);
     add_made(&f, gpu, dense_rows, 330);
     add_made(&f, gpu, int4_gptq, 10); /* another skeleton */
-    char *csv = write_report("decode.csv", &f.set, 1), *text = write_report("decode", &f.set, 1);
+    char *csv = write_report("decode.csv", fixture_set(&f), 1),
+         *text = write_report("decode", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     /* Of as many bits where there is such an NF4, else the one with the smallest blocks, scales not
      * quantized. */
@@ -510,7 +515,8 @@ TEST(report_formats, roofline_has_the_measured_ceilings)
     ceiling->verdict = VERDICT_NONE;
     ceiling->regime = REGIME_HOT;
     ceiling->bytes_per_s = 9e12;
-    char *csv = write_report("roofline.csv", &f.set, 1), *text = write_report("roofline", &f.set, 1);
+    char *csv = write_report("roofline.csv", fixture_set(&f), 1),
+         *text = write_report("roofline", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     EXPECT_NEAR(3e12, CSV("bytes_per_s", "table", "ceilings", "ceiling", "read"), 0);
     EXPECT_NEAR(1e15, CSV("gemm_flop_per_s", "table", "ceilings", "ceiling", "dense product"), 0);
@@ -538,7 +544,8 @@ TEST(report_formats, the_map_names_the_fastest_format_and_its_lead)
     at.m = 64, at.group++;
     add_made(&f, at, nf4_nested, 100);
     add_made(&f, at, dense_cublas, 80);
-    char *csv = write_report("winners.csv", &f.set, 1), *text = write_report("winners", &f.set, 1);
+    char *csv = write_report("winners.csv", fixture_set(&f), 1),
+         *text = write_report("winners", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     EXPECT_STREQ("NF4 64", CSV_TEXT("weights_kind", "table", "winners", "m", "1"));
     EXPECT_NEAR(1.5, CSV("lead", "table", "winners", "m", "1"), 1e-12);
@@ -570,7 +577,8 @@ TEST(report_formats, quality_is_of_real_weights_alone)
         }
     at.n = 1024, at.group++;
     add_made(&f, at, nf4_nested, 3);
-    char *csv = write_report("quality.csv", &f.set, 1), *text = write_report("quality", &f.set, 1);
+    char *csv = write_report("quality.csv", fixture_set(&f), 1),
+         *text = write_report("quality", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     EXPECT_NEAR(20.5, CSV("weight_sqnr_db", "table", "quality", "weights_kind", "NF4 64 nested"), 1e-12);
     EXPECT_NEAR(0.5, CSV("weight_max_abs_error", "table", "quality", "weights_kind", "NF4 64 nested"), 1e-12);
@@ -589,7 +597,7 @@ TEST(report_formats, quality_is_of_real_weights_alone)
     fixture_init(&f);
     add_made(&f, gpu, nf4_nested, 100);
     add_made(&f, gpu, int4_gptq, 90);
-    text = write_report("synthetic", &f.set, 1);
+    text = write_report("synthetic", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_CONTAINS(text, "All sizes are of layout and throughput only: their weights are synthetic.");
     EXPECT_EQ(0, count_of(text, "<b>Quality against time</b>"));
@@ -612,7 +620,8 @@ TEST(report_formats, models_add_up_measured_projections)
         if (layer != 2)
             add_made(&f, at, int4_gptq, 10 * (layer + 1));
     }
-    char *csv = write_report("models.csv", &f.set, 1), *text = write_report("models", &f.set, 1);
+    char *csv = write_report("models.csv", fixture_set(&f), 1),
+         *text = write_report("models", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
 #define LLAMA "table", "models", "model", "Llama-3-8B", "weights_kind", "NF4 64 nested"
     const double bytes = (6144.0 * 4096 + 4096.0 * 4096 + 28672.0 * 4096 + 4096.0 * 14336) * 4.127 / 8;
@@ -653,7 +662,7 @@ TEST(report_formats, models_take_parts_for_what_is_fused_and_refuse_experts_of_m
         at.n = parts[layer][0], at.k = parts[layer][1], at.group++;
         add_made(&f, at, nf4_nested, layer == 0 ? 4 : layer == 1 ? 1 : 14);
     }
-    char *csv = write_report("parts.csv", &f.set, 1);
+    char *csv = write_report("parts.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(4 + 1 + 1 + 4 + 14 + 14 + 14, CSV("block_us", LLAMA), 1e-9); /* q, k, v, o, gate, up, down */
     EXPECT_NEAR(32 * 52.0 / 16, CSV("token_us", LLAMA), 1e-9);
@@ -677,7 +686,7 @@ TEST(report_formats, deepseek_has_no_total)
         at.n = shapes[i][0], at.k = shapes[i][1], at.group++;
         add_made(&f, at, nf4_nested, 10);
     }
-    char *csv = write_report("deepseek.csv", &f.set, 1);
+    char *csv = write_report("deepseek.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_STREQ("", CSV_TEXT("block_us", "table", "models", "model", "DeepSeek-V3"));
     EXPECT_CONTAINS(CSV_TEXT("missing", "table", "models_incomplete", "model", "DeepSeek-V3"),
@@ -694,7 +703,8 @@ TEST(report_formats, one_format_makes_the_report_of_before)
     fixture_init(&f);
     add_timed(&f, "nf4_gemm_bf16_acc8__avx512_quick", 1, REGIME_COLD, 12);
     add_timed(&f, "nf4_gemm_bf16_acc8__avx512_slow", 1, REGIME_COLD, 24);
-    char *text = write_report("alone", &f.set, 1), *csv = write_report("alone.csv", &f.set, 1);
+    char *text = write_report("alone", fixture_set(&f), 1),
+         *csv = write_report("alone.csv", fixture_set(&f), 1);
     ASSERT_TRUE(text && csv);
     static const char *const ids[] = {"headline", "speedup", "roofline", "winners",
                                       "decode",   "quality", "models"};
@@ -725,7 +735,8 @@ TEST(report_formats, thirty_thousand_rows_stay_small)
                 add_made(&f, at, *kinds[i], 10 + (double)shape + (double)i);
             }
     EXPECT_TRUE(f.set.row_count > 29000);
-    char *csv = write_report("many.csv", &f.set, 1), *text = write_report("many.md", &f.set, 1);
+    char *csv = write_report("many.csv", fixture_set(&f), 1),
+         *text = write_report("many.md", fixture_set(&f), 1);
     ASSERT_TRUE(csv && text);
     EXPECT_TRUE(strlen(text) < 2000000);
     EXPECT_CONTAINS(text, "The first 500 of 29440 rows; the report as CSV has all.");
@@ -750,13 +761,14 @@ TEST(report_formats, hostile_names_stay_text_in_every_form)
     add_attribute(&f, "argv",
                   "[\"nf4bench run\", \"</pre><script>alert(2)</script>\", \"/home/me/$(x).h5\", 7]");
     for (size_t i = 0; i < f.set.row_count; i++) {
-        struct record *r = &f.set.rows[i];
+        struct record *r = &f.records[i];
         snprintf(r->variant + strlen(r->variant), 60, "%s", bad);
         snprintf(r->device, sizeof r->device, "%s", bad);
         snprintf(r->weights, sizeof r->weights, "%s", bad);
     }
-    char *text = write_report("hostile_formats", &f.set, 1), *csv = write_report("hostile.csv", &f.set, 1),
-         *markdown = write_report("hostile.md", &f.set, 1);
+    char *text = write_report("hostile_formats", fixture_set(&f), 1),
+         *csv = write_report("hostile.csv", fixture_set(&f), 1),
+         *markdown = write_report("hostile.md", fixture_set(&f), 1);
     ASSERT_TRUE(text && csv && markdown);
     check_report(text);
     EXPECT_EQ(0, count_of(text, "<script>alert"));
@@ -796,9 +808,8 @@ TEST(report_formats, skeletons)
         {"nf4", "int4", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct view_row a = {0}, b = {0};
-        snprintf(a.r.variant, sizeof a.r.variant, "%s", rows[i].a);
-        snprintf(b.r.variant, sizeof b.r.variant, "%s", rows[i].b);
+        const struct row ra = {.variant = rows[i].a}, rb = {.variant = rows[i].b};
+        const struct view_row a = {.r = &ra}, b = {.r = &rb};
         test_note("%s, %s", rows[i].a, rows[i].b);
         EXPECT_EQ(rows[i].same, same_skeleton(&a, &b));
     }

@@ -19,7 +19,8 @@ enum { SAMPLES = 40 };
 
 /* A result set that grows. */
 struct fixture {
-    struct result_set set;
+    struct result_set set; /* as fixture_set() left it */
+    struct record *records;
     struct attribute attributes[8];
     size_t row_capacity, sample_capacity;
     uint64_t random;
@@ -34,8 +35,21 @@ static inline void fixture_init(struct fixture *f)
 
 static inline void fixture_release(struct fixture *f)
 {
+    free(f->records);
     free(f->set.rows);
     free(f->set.samples);
+}
+
+/* The set of the records as they are now. */
+static inline const struct result_set *fixture_set(struct fixture *f)
+{
+    free(f->set.rows);
+    f->set.rows = calloc(f->set.row_count + 1, sizeof f->set.rows[0]);
+    if (!f->set.rows)
+        abort();
+    for (size_t i = 0; i < f->set.row_count; i++)
+        f->set.rows[i] = row_of_record(&f->records[i]);
+    return &f->set;
 }
 
 static inline void add_attribute(struct fixture *f, const char *name, const char *value)
@@ -58,11 +72,11 @@ static inline struct record *add_row(struct fixture *f, const char *variant, uin
     struct result_set *set = &f->set;
     if (set->row_count == f->row_capacity) {
         f->row_capacity = f->row_capacity ? 2 * f->row_capacity : 16;
-        set->rows = realloc(set->rows, f->row_capacity * sizeof set->rows[0]);
-        if (!set->rows)
+        f->records = realloc(f->records, f->row_capacity * sizeof f->records[0]);
+        if (!f->records)
             abort();
     }
-    struct record *r = &set->rows[set->row_count++];
+    struct record *r = &f->records[set->row_count++];
     record_init(r);
     snprintf(r->case_key, sizeof r->case_key, "gemm bf16 m=%d n=512 k=512 blocksize=64 seed=1", (int)m);
     snprintf(r->variant, sizeof r->variant, "%s", variant);

@@ -24,7 +24,7 @@ enum {
 struct cpu_sampling {
     struct sampling base;
     void ***prepared;         /* [variant_count][copies of the row's operands] */
-    size_t next_set;          /* of the rotation */
+    size_t *next_set;         /* [problem_count] of the rotation */
     size_t (*places)[PLACES]; /* [problem_count] byte offsets of 4-byte windows in the output */
     uint32_t (*want)[PLACES]; /* [variant_count] of each row's right output: contracts differ in bits */
     volatile unsigned long long sink;
@@ -43,6 +43,12 @@ static const struct operands *operands_of(const struct cpu_sampling *s, size_t r
 static const size_t *places_of(const struct cpu_sampling *s, size_t row)
 {
     return s->places[s->base.group->rows[row].problem];
+}
+
+/* The operand set whose turn it is. */
+static size_t rotate(struct cpu_sampling *s, size_t row)
+{
+    return s->next_set[s->base.group->rows[row].problem]++ % operands_of(s, row)->copies;
 }
 
 static void *prepared_for(const struct cpu_sampling *s, size_t row, size_t set)
@@ -165,7 +171,7 @@ static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
     size_t set = 0;
     watch_row(s, row, "a timed sample"); /* as a whole: nothing of ours is between the calls */
     if (s->base.group->regime == REGIME_COLD)
-        set = s->next_set++ % operands_of(s, row)->copies;
+        set = rotate(s, row);
     else
         call_bare(s, row, set); /* the others have been there since: warm up again */
     if (!row_is_ceiling(s->base.group, row))
@@ -226,7 +232,8 @@ static enum status begin(struct sampling base, struct sampling **out)
     s->want = calloc(g->row_count, sizeof *s->want);
     s->prepared = calloc(g->row_count, sizeof *s->prepared);
     s->places = calloc(g->problem_count, sizeof *s->places);
-    enum status status = s->want && s->prepared && s->places
+    s->next_set = calloc(g->problem_count, sizeof *s->next_set);
+    enum status status = s->want && s->prepared && s->places && s->next_set
                              ? STATUS_OK
                              : status_fail(STATUS_MEMORY, "measure: out of memory");
     for (size_t row = 0; row < g->variant_count && status == STATUS_OK; row++)
@@ -256,7 +263,7 @@ static enum status settle_call(struct sampling *base, double *us, double *mhz)
     *mhz = NAN;
     struct cpu_sampling *s = of(base);
     double start = clock_us();
-    call(s, 0, s->next_set++ % operands_of(s, 0)->copies);
+    call(s, 0, rotate(s, 0));
     *us = clock_us() - start;
     return STATUS_OK;
 }
@@ -299,6 +306,7 @@ static void end(struct sampling *base)
         unprepare_row(s, row);
     free(s->prepared);
     free(s->places);
+    free(s->next_set);
     free(s->want);
     free(s);
 }

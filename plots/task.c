@@ -89,7 +89,8 @@ struct kind kind_of(const struct view_row *row)
     const enum weights format = weights_of(row);
     if (format == WEIGHTS_DENSE)
         return (struct kind){.format = format};
-    return (struct kind){format, r->blocksize, r->nested, r->zeros, r->act_order};
+    const bool by_row = (format == WEIGHTS_INT8 || format == WEIGHTS_FP8) && r->blocksize == r->k;
+    return (struct kind){format, by_row ? 0 : r->blocksize, r->nested, r->zeros, r->act_order};
 }
 
 int kind_compare(struct kind a, struct kind b)
@@ -109,7 +110,9 @@ bool kind_equal(struct kind a, struct kind b)
 const char *kind_text(struct kind kind, char buffer[KIND_TEXT])
 {
     char block[24] = "";
-    if (kind.blocksize > 0)
+    if (kind.blocksize == 0 && kind.format != WEIGHTS_DENSE)
+        snprintf(block, sizeof block, " by row");
+    else if (kind.format != WEIGHTS_DENSE)
         snprintf(block, sizeof block, " %s%" PRIu32, kind.format == WEIGHTS_NF4 ? "" : "g", kind.blocksize);
     const char *zeros = kind.format != WEIGHTS_INT4 ? "" : kind.zeros ? " asymmetric" : " symmetric";
     snprintf(buffer, KIND_TEXT, "%s%s%s%s%s", weights_label(kind.format), block, kind.nested ? " nested" : "",

@@ -84,7 +84,7 @@ const char *use_words(enum use u);
 
 struct kind {
     enum weights format;
-    uint32_t blocksize;
+    uint32_t blocksize; /* 0: int8 and fp8 with a scale a row of W, which is one kind whatever k is */
     bool nested, zeros, act_order;
 };
 

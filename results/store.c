@@ -74,7 +74,8 @@ static enum status write_root_attributes(hid_t file, const char *path, const cha
     }
     json_object_foreach(header, key, value)
     {
-        if (strcmp(key, "schema_version") == 0)
+        /* Where it was begun is for --resume, which reads the journal: a file is handed around. */
+        if (strcmp(key, "schema_version") == 0 || strcmp(key, "directory") == 0)
             continue;
         s = write_header_value(root, path, key, value);
         if (s != STATUS_OK)

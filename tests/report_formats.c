@@ -816,6 +816,35 @@ TEST(report_formats, skeletons)
     test_note(NULL);
 }
 
+TEST(report_formats, kinds)
+{
+    static const struct {
+        const char *format;
+        uint32_t blocksize, k;
+        uint8_t nested, zeros, act_order;
+        const char *text;
+    } rows[] = {
+        {"nf4", 64, 64, 1, 0, 0, "NF4 64 nested"},
+        {"", 64, 64, 0, 0, 0, "NF4 64"},
+        {"int4", 128, 512, 0, 1, 1, "int4 g128 asymmetric act-order"},
+        {"int8", 4096, 4096, 0, 0, 0, "int8 by row"},
+        {"fp8", 128, 4096, 0, 0, 0, "fp8 g128"},
+        {"dense", 0, 512, 0, 0, 0, "dense"},
+        {"ternary", 128, 512, 0, 0, 0, "another format g128"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[KIND_TEXT];
+        const struct row r = {.format = rows[i].format,
+                              .layout = "",
+                              .blocksize = rows[i].blocksize,
+                              .k = rows[i].k,
+                              .nested = rows[i].nested,
+                              .zeros = rows[i].zeros,
+                              .act_order = rows[i].act_order};
+        EXPECT_STREQ(rows[i].text, kind_text(kind_of(&(struct view_row){.r = &r}), text));
+    }
+}
+
 TEST(report_formats, commands)
 {
     struct attribute argv = {.name = (char *)"argv"};

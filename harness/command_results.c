@@ -14,12 +14,10 @@
 #include "results/export.h"
 #include "results/load.h"
 
-enum { FILES_MAX = 64 };
+enum { FILES_MAX = 64, OUTPUTS_MAX = 8 };
 
 struct results_arguments {
-    const char *files[FILES_MAX];
-    size_t file_count, file_max;
-    const char *output, *against;
+    const char *file, *output, *against;
     enum status (*write)(const struct result_set *s, FILE *out);
     bool columns;
 };
@@ -46,12 +44,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
         a->columns = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (a->file_count == a->file_max)
-            argp_error(state, a->file_max == 1 ? "one results file at a time" : "too many results files");
-        a->files[a->file_count++] = value;
+        if (a->file)
+            argp_error(state, "one results file at a time");
+        a->file = value;
         return 0;
     case ARGP_KEY_END:
-        if (a->file_count == 0 && !a->columns)
+        if (!a->file && !a->columns)
             argp_error(state, "name a results file");
         return 0;
     default:
@@ -81,7 +79,7 @@ static enum status write_set(const void *context, FILE *out)
 static int write_one(const struct results_arguments *a, const char *name)
 {
     struct result_set set;
-    enum status s = result_set_load(a->files[0], &set);
+    enum status s = result_set_load(a->file, &set);
     if (s != STATUS_OK)
         return fail(name, s);
     s = cli_write(a->output, false, write_set, &(struct written){a, &set});
@@ -97,7 +95,7 @@ int command_show(int argc, char **argv)
         {0}};
     static const struct argp argp = {options, parse, "FILE.h5", "Show a results file as Markdown.",
                                      NULL,    NULL,  NULL};
-    struct results_arguments a = {.file_max = 1};
+    struct results_arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     return write_one(&a, argv[0]);
 }
@@ -112,7 +110,7 @@ int command_export(int argc, char **argv)
         {0}};
     static const struct argp argp = {options, parse, "FILE.h5", "Write a results file for other programs.",
                                      NULL,    NULL,  NULL};
-    struct results_arguments a = {.file_max = 1, .write = export_csv};
+    struct results_arguments a = {.write = export_csv};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     if (a.columns) {
         enum status s = export_columns(stdout);
@@ -121,33 +119,71 @@ int command_export(int argc, char **argv)
     return write_one(&a, argv[0]);
 }
 
+struct report_arguments {
+    const char *files[FILES_MAX], *outputs[OUTPUTS_MAX];
+    size_t file_count, output_count;
+};
+
+static error_t parse_report(int key, char *value, struct argp_state *state)
+{
+    struct report_arguments *a = state->input;
+    switch (key) {
+    case 'o':
+        if (a->output_count == OUTPUTS_MAX)
+            argp_error(state, "more than %d reports at once", OUTPUTS_MAX);
+        a->outputs[a->output_count++] = value;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->file_count == FILES_MAX)
+            argp_error(state, "too many results files");
+        a->files[a->file_count++] = value;
+        return 0;
+    case ARGP_KEY_END:
+        if (a->file_count == 0)
+            argp_error(state, "name a results file");
+        if (a->output_count == 0)
+            a->outputs[a->output_count++] = "report.html";
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 int command_report(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"output", 'o', "FILE", 0, "the HTML file to write (default report.html)", 0}, {0}};
-    static const struct argp argp = {
-        options,      parse,
-        "FILE.h5...", "Make one self-contained HTML file: environment, verdicts, timings, figures.",
-        NULL,         NULL,
-        NULL};
-    struct results_arguments a = {.file_max = FILES_MAX, .output = "report.html"};
+        {"output", 'o', "FILE", 0,
+         "the file to write (default report.html): HTML; the comparison of formats alone as Markdown where "
+         "its "
+         "name ends in .md, as one CSV table where in .csv. May be given several times",
+         0},
+        {0}};
+    static const struct argp argp = {options,
+                                     parse_report,
+                                     "FILE.h5...",
+                                     "Make one self-contained HTML file: NF4 against other formats, "
+                                     "verdicts, timings, figures, environment.",
+                                     NULL,
+                                     NULL,
+                                     NULL};
+    struct report_arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     struct result_set *sets = calloc(a.file_count, sizeof *sets);
-    size_t loaded = 0;
+    size_t loaded = 0, written = 0;
     enum status s = sets ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
     while (s == STATUS_OK && loaded < a.file_count) {
         s = result_set_load(a.files[loaded], &sets[loaded]);
         loaded += s == STATUS_OK;
     }
-    if (s == STATUS_OK)
-        s = report_write(sets, loaded, a.output);
+    while (s == STATUS_OK && written < a.output_count) {
+        s = report_write(sets, loaded, a.outputs[written]);
+        if (s == STATUS_OK)
+            printf("%s\n", a.outputs[written++]);
+    }
     for (size_t i = 0; i < loaded; i++)
         result_set_release(&sets[i]);
     free(sets);
-    if (s != STATUS_OK)
-        return fail(argv[0], s);
-    printf("%s\n", a.output);
-    return 0;
+    return s == STATUS_OK ? 0 : fail(argv[0], s);
 }
 
 struct explain_arguments {

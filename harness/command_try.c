@@ -226,10 +226,7 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
     struct device device;
     struct suite suite;
     struct plan plan;
-    const char *text = NULL;
-    for (const struct embedded_file *f = embedded_files; f->path; f++)
-        if (strcmp(f->path, path) == 0)
-            text = f->text;
+    const char *text = embedded_text(path);
     enum status s = device_parse(device_text, &device);
     device.limit_s = TRY_LIMIT_S;
     if (s == STATUS_OK)

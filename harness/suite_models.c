@@ -67,14 +67,37 @@ const struct suite_layer *suite_model_layer(const struct suite_model *m, const c
     return NULL;
 }
 
-static void mark_parts(struct suite_model *m)
+const char *suite_layer_whole(const char *name)
 {
     static const char *const fused[][2] = {
         {"q", "qkv"}, {"k", "qkv"}, {"v", "qkv"}, {"gate", "gate_up"}, {"up", "gate_up"}};
-    for (size_t i = 0; i < m->layer_count; i++)
-        for (size_t f = 0; f < sizeof fused / sizeof *fused; f++)
-            if (strcmp(m->layers[i].name, fused[f][0]) == 0 && suite_model_layer(m, fused[f][1]))
-                m->layers[i].part = true;
+    for (size_t f = 0; f < sizeof fused / sizeof *fused; f++)
+        if (strcmp(name, fused[f][0]) == 0)
+            return fused[f][1];
+    return NULL;
+}
+
+static void mark_parts(struct suite_model *m)
+{
+    for (size_t i = 0; i < m->layer_count; i++) {
+        const char *whole = suite_layer_whole(m->layers[i].name);
+        m->layers[i].part = whole && suite_model_layer(m, whole);
+    }
+}
+
+static enum status parse_experts(struct suite_yaml *y, yaml_node_t *value, struct suite_model *m)
+{
+    yaml_node_t **pair = NULL;
+    size_t count;
+    enum status s = suite_yaml_list(y, value, "experts", &pair, &count);
+    if (s == STATUS_OK && count != 2)
+        s = suite_yaml_fail(y, value, NULL, "experts are a pair [used by a token, held]");
+    if (s == STATUS_OK)
+        s = suite_yaml_size(y, pair[1], "experts held", 1, SUITE_EXPERTS_MAX, &m->experts_held);
+    if (s == STATUS_OK)
+        s = suite_yaml_size(y, pair[0], "experts used", 1, m->experts_held, &m->experts_used);
+    free(pair);
+    return s;
 }
 
 static enum status parse_layer(struct suite_yaml *y, yaml_node_t *key, yaml_node_t *value,
@@ -106,6 +129,24 @@ static enum status parse_layer(struct suite_yaml *y, yaml_node_t *key, yaml_node
     return s;
 }
 
+/* What is said of a model beside its layers; *known is false where the key is none of that. */
+static enum status parse_fact(struct suite_yaml *y, yaml_node_t *key, yaml_node_t *value,
+                              struct suite_model *m, bool *known)
+{
+    const char *name;
+    enum status s = suite_yaml_string(y, key, "a layer's name", &name);
+    *known = false;
+    if (s != STATUS_OK)
+        return s;
+    const bool blocks = strcmp(name, "blocks") == 0;
+    *known = blocks || strcmp(name, "experts") == 0;
+    if (*known && (blocks ? m->blocks : m->experts_held))
+        return suite_yaml_fail(y, key, NULL, "\"%s\" stands twice", name);
+    return !*known  ? STATUS_OK
+           : blocks ? suite_yaml_size(y, value, "blocks", 1, SUITE_BLOCKS_MAX, &m->blocks)
+                    : parse_experts(y, value, m);
+}
+
 static enum status parse_model(struct suite_yaml *y, yaml_node_t *key, yaml_node_t *value,
                                struct suite_models *all)
 {
@@ -127,8 +168,15 @@ static enum status parse_model(struct suite_yaml *y, yaml_node_t *key, yaml_node
     *m = (struct suite_model){.name = strdup(name), .layers = calloc(count, sizeof *m->layers)};
     if (!m->name || !m->layers)
         return status_fail(STATUS_MEMORY, "%s: out of memory", y->name);
-    for (size_t i = 0; s == STATUS_OK && i < count; i++)
-        s = parse_layer(y, suite_yaml_node(y, pairs[i].key), suite_yaml_node(y, pairs[i].value), m);
+    for (size_t i = 0; s == STATUS_OK && i < count; i++) {
+        yaml_node_t *layer = suite_yaml_node(y, pairs[i].key), *of = suite_yaml_node(y, pairs[i].value);
+        bool known;
+        s = parse_fact(y, layer, of, m, &known);
+        if (s == STATUS_OK && !known)
+            s = parse_layer(y, layer, of, m);
+    }
+    if (s == STATUS_OK && m->layer_count == 0)
+        s = suite_yaml_fail(y, value, NULL, "a model has layers");
     mark_parts(m);
     return s;
 }

@@ -15,7 +15,7 @@ enum { POINTS_MAX = 256 };
 /* Tensors whose numbers are listed. */
 enum { TENSORS_MAX = 2000 };
 
-enum kind { KIND_SPEED, KIND_CEILING, KIND_SAMPLES };
+enum figure_kind { KIND_SPEED, KIND_CEILING, KIND_SAMPLES };
 static const char *const kind_names[] = {"Speed against M", "Share of the measured ceiling", "Samples"};
 
 /* What figures may be drawn of: a facet (one figure over m), or a case (its ceiling and its samples, side by
@@ -129,7 +129,7 @@ static void write_links(FILE *out, const struct view *v, const struct candidate 
                 section_anchor(v, &a->facet->cases[i], anchor), a->facet->cases[i].rows[0]->r->m);
 }
 
-static void write_caption(FILE *out, const struct view *v, const struct candidate *a, enum kind kind,
+static void write_caption(FILE *out, const struct view *v, const struct candidate *a, enum figure_kind kind,
                           const struct drawn *d)
 {
     static const char *const explanations[] = {
@@ -177,7 +177,7 @@ static void write_plot(FILE *out, struct figure *f, const char *prefix, const ch
     *gnuplot_there = *gnuplot_there && !missing;
 }
 
-static void write_figure(FILE *out, const struct view *v, const struct candidate *a, enum kind kind,
+static void write_figure(FILE *out, const struct view *v, const struct candidate *a, enum figure_kind kind,
                          int *number, bool *gnuplot_there)
 {
     struct figure f = {0};

@@ -7,8 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "plots/command.h"
 #include "plots/html.h"
+#include "plots/page.h"
 #include "plots/sections.h"
+#include "plots/task.h"
 #include "plots/view.h"
 
 /* The suites of all rows, each once: "smoke, llama". Cut with "..." where there are many. */
@@ -130,11 +133,76 @@ static void write_summary(FILE *out, const struct view *v)
     fputs("</p>\n", out);
 }
 
-static void write_page(FILE *out, const struct view *v)
+/* How the files were made, and this report: one command a line. NULL where a file does not say. Caller frees.
+ */
+static char *list_commands(const struct view *v, const char *path)
 {
-    char suites[512], title[600];
+    char *text = NULL;
+    size_t size = 0;
+    bool known = true;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    for (unsigned s = 0; s < v->set_count; s++) {
+        char *command = command_of(&v->sets[s]);
+        known = known && command;
+        fprintf(out, "%s\n", command ? command : "");
+        free(command);
+    }
+    fputs("nf4bench report", out);
+    for (unsigned s = 0; s < v->set_count; s++) {
+        fputc(' ', out);
+        command_word(out, view_file(v, s));
+    }
+    fputs(" -o ", out);
+    command_word(out, strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
+    if (fclose(out) != 0 || !known) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static void title_of(const struct view *v, char *title, size_t size)
+{
+    char suites[512];
     list_suites(v, suites, sizeof suites);
-    snprintf(title, sizeof title, "nf4bench%s%s", suites[0] ? ": " : " report", suites);
+    snprintf(title, size, "nf4bench%s%s", suites[0] ? ": " : " report", suites);
+}
+
+/* What stands above the sections where there is no HTML header. */
+static void write_head(struct page *p, const struct view *v, const struct tasks *t)
+{
+    char title[600];
+    title_of(v, title, sizeof title);
+    page_title(p, "%s", title);
+    for (size_t i = 0; i < t->device_count; i++)
+        page_say(p, "%s%s", t->devices[i].label, t->devices[i].gpu ? "" : " (CPU)");
+}
+
+static enum status write_formats(FILE *out, enum page_form form, const struct view *v, const struct tasks *t,
+                                 const char *path)
+{
+    char *command = list_commands(v, path);
+    struct page page = {.form = form, .out = out, .command = command};
+    if (form == PAGE_MARKDOWN)
+        write_head(&page, v, t);
+    section_headline(&page, t);
+    section_speedup(&page, t);
+    section_roofline(&page, t);
+    section_winners(&page, t);
+    section_decode(&page, t);
+    section_quality(&page, t);
+    section_models(&page, t);
+    const enum status s = page_end(&page);
+    free(command);
+    return s;
+}
+
+static enum status write_html(FILE *out, const struct view *v, const struct tasks *t, const char *path)
+{
+    char title[600];
+    title_of(v, title, sizeof title);
     html_begin(out, title);
     fputs("<header><h1>", out);
     html_text(out, title);
@@ -143,6 +211,7 @@ static void write_page(FILE *out, const struct view *v)
         write_subtitle(out, v, s);
     section_tally(out, v);
     fputs("</header>\n", out);
+    const enum status s = write_formats(out, PAGE_HTML, v, t, path);
     section_failures(out, v);
     fputs("<section id=\"summary\"><h2>Summary</h2>\n", out);
     write_summary(out, v);
@@ -160,12 +229,29 @@ static void write_page(FILE *out, const struct view *v)
     fputs(", and from nothing else. Rounded here; the file has every sample and every digit.</footer>\n",
           out);
     html_end(out);
+    return s;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static enum status write_form(FILE *out, const struct view *v, const struct tasks *t, const char *path)
+{
+    if (ends_with(path, ".csv"))
+        return write_formats(out, PAGE_CSV, v, t, path);
+    if (ends_with(path, ".md") || ends_with(path, ".markdown"))
+        return write_formats(out, PAGE_MARKDOWN, v, t, path);
+    return write_html(out, v, t, path);
 }
 
 enum status report_write(const struct result_set *sets, size_t set_count, const char *path)
 {
     enum status s = STATUS_OK;
     struct view v = {0};
+    struct tasks t = {0};
     FILE *out = NULL;
     const size_t size = strlen(path) + sizeof ".tmp";
     char *temporary = NULL;
@@ -175,6 +261,9 @@ enum status report_write(const struct result_set *sets, size_t set_count, const 
     s = view_init(&v, sets, set_count);
     if (s != STATUS_OK)
         return s;
+    s = tasks_init(&t, &v);
+    if (s != STATUS_OK)
+        goto done;
     temporary = malloc(size);
     if (!temporary) {
         s = status_fail(STATUS_MEMORY, "out of memory for the name of the report");
@@ -186,12 +275,16 @@ enum status report_write(const struct result_set *sets, size_t set_count, const 
         s = status_fail(STATUS_IO, "%s: cannot write: %s", temporary, strerror(errno));
         goto done;
     }
-    write_page(out, &v);
+    s = write_form(out, &v, &t, path);
     const bool wrote = fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0;
     const int e = errno;
     const bool closed = fclose(out) == 0;
     if (!wrote || !closed) {
         s = status_fail(STATUS_IO, "%s: cannot write: %s", temporary, strerror(wrote ? errno : e));
+        (void)unlink(temporary);
+        goto done;
+    }
+    if (s != STATUS_OK) {
         (void)unlink(temporary);
         goto done;
     }
@@ -201,6 +294,7 @@ enum status report_write(const struct result_set *sets, size_t set_count, const 
     }
 done:
     free(temporary);
+    tasks_release(&t);
     view_release(&v);
     return s;
 }

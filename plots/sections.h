@@ -6,7 +6,28 @@
 
 #include <stdio.h>
 
+#include "plots/page.h"
+#include "plots/task.h"
 #include "plots/view.h"
+
+/* The parts about several formats, in this order on all forms of page. */
+
+/* NF4 as a fraction of the best int4 at equal bits, and why. */
+void section_headline(struct page *p, const struct tasks *t);
+/* Products over the dense one, against M. */
+void section_speedup(struct page *p, const struct tasks *t);
+/* Operations per second against operations per byte. */
+void section_roofline(struct page *p, const struct tasks *t);
+/* The fastest format per shape and M. */
+void section_winners(struct page *p, const struct tasks *t);
+/* Time of each format over NF4's in one skeleton. */
+void section_decode(struct page *p, const struct tasks *t);
+/* How well a format keeps the weights, beside its time. */
+void section_quality(struct page *p, const struct tasks *t);
+/* What the products add up to in published models. */
+void section_models(struct page *p, const struct tasks *t);
+
+/* The parts about one run, HTML only. */
 
 /* Counts of verdicts over distinct (variant, problem) pairs, as links. */
 void section_tally(FILE *out, const struct view *v);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plots/command.h"
 #include "plots/sections.h"
 
 /* Class of a verdict's badge. */
@@ -46,39 +47,26 @@ void section_tally(FILE *out, const struct view *v)
 
 enum { FAULTS_OPEN = 12, FAULTS_MAX = 1000 };
 
-/* One word for a POSIX shell, quoted where it must be: a name from a file may hold anything, and a reader
- * pastes this line. */
-static void write_shell_word(FILE *out, const char *text)
-{
-    char word[4 * sizeof((struct record *)0)->case_key + 8], *w = word;
-    const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,";
-    if (text[0] && text[strspn(text, plain)] == '\0') {
-        html_text(out, text);
-        return;
-    }
-    *w++ = '\'';
-    for (; *text && w < word + sizeof word - 6; text++) {
-        if (*text == '\'') {
-            memcpy(w, "'\\'", 3);
-            w += 3;
-        }
-        *w++ = *text;
-    }
-    *w++ = '\'';
-    *w = '\0';
-    html_text(out, word);
-}
-
 /* As the run printed it. */
 static void write_repro(FILE *out, const struct row *r)
 {
-    fputs("<pre>nf4bench verify --case ", out);
-    write_shell_word(out, r->case_key);
-    fputs(" --variant ", out);
-    write_shell_word(out, r->variant);
+    char *line = NULL;
+    size_t size = 0;
+    FILE *words = open_memstream(&line, &size);
+    if (!words)
+        return;
+    fputs("nf4bench verify --case ", words);
+    command_word(words, r->case_key);
+    fputs(" --variant ", words);
+    command_word(words, r->variant);
     if (r->threads > 0)
-        fprintf(out, " --axis threads=%" PRIu32, r->threads);
-    fputs("</pre>\n", out);
+        fprintf(words, " --axis threads=%" PRIu32, r->threads);
+    if (fclose(words) == 0) {
+        fputs("<pre>", out);
+        html_text(out, line);
+        fputs("</pre>\n", out);
+    }
+    free(line);
 }
 
 static void write_fault(FILE *out, const struct view *v, const struct view_row *row)

@@ -11,7 +11,7 @@
 
 #include "harness/status.h"
 
-enum { MARKDOWN_COLUMNS_MAX = 9 };
+enum { MARKDOWN_COLUMNS_MAX = 24 };
 
 struct markdown_table {
     unsigned columns;

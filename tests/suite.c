@@ -540,6 +540,11 @@ TEST(suite, models_complaints)
         {"a: {q: [1, 0]}\n", "m:1:12: k must be from 1 to"},
         {"a: {q: [2147483649, 1]}\n", "m:1:8: shape: a side is longer"},
         {"a: {q: 7}\n", "m:1:8: a shape is a pair"},
+        {"a: {blocks: 3}\n", "m:1:4: a model has layers"},
+        {"a: {blocks: 0, q: [1, 2]}\n", "m:1:13: blocks must be from 1 to"},
+        {"a: {blocks: 3, q: [1, 2], blocks: 3}\n", "m:1:27: \"blocks\" stands twice"},
+        {"a: {experts: 2, q: [1, 2]}\n", "m:1:14: experts are a pair"},
+        {"a: {experts: [9, 8], q: [1, 2]}\n", "m:1:15: experts used must be from 1 to 8"},
         {"", "m:1:1: the file is empty"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -566,6 +571,8 @@ TEST(suite, models_are_consistent)
                                  *gate = suite_model_layer(m, "gate"), *up = suite_model_layer(m, "up"),
                                  *down = suite_model_layer(m, "down");
         ASSERT_TRUE(gate_up && gate && up && down && o);
+        EXPECT_TRUE(m->blocks >= 28 && m->blocks <= 126);
+        EXPECT_EQ(m->experts_held > 0, !strcmp(m->name, "Mixtral-8x7B") || !strcmp(m->name, "DeepSeek-V3"));
         EXPECT_EQ(gate_up->n, gate->n + up->n);
         EXPECT_EQ(gate_up->k, gate->k);
         EXPECT_EQ(gate->k, up->k);
@@ -584,6 +591,24 @@ TEST(suite, models_are_consistent)
         EXPECT_TRUE(q->part && k->part && v->part && !qkv->part);
     }
     suite_models_release(&all);
+}
+
+TEST(suite, models_have_blocks_and_experts)
+{
+    static const char text[] =
+        "a: {blocks: 32, experts: [2, 8], q: [1, 2], gate_up: [4, 5], up: [2, 5]}\nb: {o: [1, 2]}\n";
+    struct suite_models m;
+    ASSERT_EQ(STATUS_OK, suite_models_parse(text, strlen(text), "m", &m));
+    EXPECT_EQ(3, m.models[0].layer_count);
+    EXPECT_EQ(32, m.models[0].blocks);
+    EXPECT_EQ(2, m.models[0].experts_used);
+    EXPECT_EQ(8, m.models[0].experts_held);
+    EXPECT_FALSE(m.models[0].layers[0].part); /* a q without a qkv */
+    EXPECT_TRUE(m.models[0].layers[2].part);
+    EXPECT_EQ(0, m.models[1].blocks);
+    EXPECT_STREQ("gate_up", suite_layer_whole("up"));
+    EXPECT_TRUE(suite_layer_whole("gate_up") == NULL);
+    suite_models_release(&m);
 }
 
 TEST(suite, every_shipped_suite_parses)

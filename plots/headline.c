@@ -1,0 +1,517 @@
+/* headline.c: NF4 as a fraction of the best int4 at equal bits per weight, and where the gap comes from. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plots/chart.h"
+#include "plots/pairing.h"
+#include "plots/sections.h"
+
+#define DASH  "\xe2\x80\x93" /* en dash */
+#define TIMES "\xc3\x97"     /* multiplication sign */
+#define MINUS "\xe2\x88\x92"
+
+enum { LINES_DRAWN = 24, NAMES_MAX = 6, DEVICES_ABREAST = 6 };
+
+/* ---- words ---- */
+
+static const char *attribution(const struct pair *p)
+{
+    return p->isolated ? "isolated decode" : "best in class";
+}
+
+/* "3 shapes"; why there is no number. Returns buffer. */
+static const char *count_text(const struct line_sum *sum, char buffer[64])
+{
+    if (sum->mean.shapes == 0)
+        snprintf(buffer, 64, "left out: %zu of %zu", sum->out, sum->pairs);
+    else
+        snprintf(buffer, 64, "%zu shape%s%s", sum->mean.shapes, sum->mean.shapes == 1 ? "" : "s",
+                 sum->low ? " *" : "");
+    return buffer;
+}
+
+/* "4.125" or "4.125 to 4.156". Returns buffer. */
+static const char *bits_text(double lo, double hi, char buffer[32])
+{
+    if (hi - lo < 0.0005)
+        snprintf(buffer, 32, "%.3f", lo);
+    else
+        snprintf(buffer, 32, "%.3f to %.3f", lo, hi);
+    return buffer;
+}
+
+static const char *type_text(const struct pair *p, char buffer[64])
+{
+    const struct row *r = task_record(p->nf4);
+    char threads[24] = "";
+    if (r->threads > 0)
+        snprintf(threads, sizeof threads, ", %" PRIu32 " threads", r->threads);
+    snprintf(buffer, 64, "%s%s%s", view_type(r), threads, r->bias ? ", bias" : "");
+    return buffer;
+}
+
+/* ---- who the opponents are ---- */
+
+static void list_names(const struct tasks *t, size_t device, enum weights format, bool package, char *text,
+                       size_t size)
+{
+    const char *names[NAMES_MAX];
+    size_t count = 0, used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < t->count; i++)
+        for (size_t j = 0; t->list[i].device == device && j < t->list[i].count; j++) {
+            const struct view_row *row = t->list[i].rows[j];
+            const char *name = task_record(row)->variant;
+            bool known = weights_of(row) != format || is_package(row) != package;
+            for (size_t k = 0; k < count && !known; k++)
+                known = strcmp(names[k], name) == 0;
+            if (known)
+                continue;
+            if (count == NAMES_MAX) {
+                snprintf(text + used, size - used, " ...");
+                return;
+            }
+            used += (size_t)snprintf(text + used, size - used, "%s%s", count ? ", " : "", name);
+            names[count++] = name;
+        }
+}
+
+static bool is_marlin_class(const struct tasks *t, size_t device)
+{
+    for (size_t i = 0; i < t->count; i++)
+        for (size_t j = 0; t->list[i].device == device && j < t->list[i].count; j++)
+            if (t->devices[device].gpu && weights_of(t->list[i].rows[j]) == WEIGHTS_INT4 &&
+                track_of(t->list[i].rows[j]) == TRACK_REPACKED &&
+                strstr(task_record(t->list[i].rows[j])->variant, "marlin"))
+                return true;
+    return false;
+}
+
+static void say_opponents(struct page *p, const struct tasks *t, size_t device)
+{
+    char packages[NAMES_MAX * 130 + 8], nf4[NAMES_MAX * 130 + 8];
+    list_names(t, device, WEIGHTS_INT4, true, packages, sizeof packages);
+    list_names(t, device, WEIGHTS_NF4, true, nf4, sizeof nf4);
+    page_say(p,
+             "%s. Opponents that were real packages, by their names: int4 %s; NF4 %s. All others are of this "
+             "project or "
+             "were loaded into it. %s",
+             t->devices[device].label, packages[0] ? packages : "none", nf4[0] ? nf4 : "none",
+             is_marlin_class(t, device) ? "Rows named marlin read Marlin's layout on this GPU."
+                                        : "No Marlin-class opponent ran on this device.");
+}
+
+/* What stands in no number of the headline, each with its reason. */
+static void say_exclusions(struct page *p, const struct pairing *h, size_t device)
+{
+    const struct task_device *d = &h->tasks->devices[device];
+    size_t out = 0, low = 0, nowhere = 0;
+    for (size_t i = 0; i < h->pair_count; i++)
+        if (h->tasks->list[h->pairs[i].task].device == device) {
+            out += h->pairs[i].out;
+            low += h->pairs[i].low && !h->pairs[i].out;
+        }
+    for (size_t i = 0; i < h->tasks->count; i++)
+        nowhere += h->tasks->list[i].device == device && h->tasks->list[i].use == USE_NONE;
+    if (out > 0)
+        page_note(
+            p,
+            "%zu pair%s left out of the headline: a row reached less than %.2f of its measured ceiling, or "
+            "had "
+            "none, and would say more about a kernel than about a format. The numbers below have them, with "
+            "their shares.",
+            out, out == 1 ? " is" : "s are", PAIRING_SHARE);
+    if (low > 0)
+        page_note(p, "* %zu pair%s a row under %.2f of its measured ceiling.", low,
+                  low == 1 ? " has" : "s have", PAIRING_SHARE);
+    page_say(p,
+             "Not compared: %zu timed row%s that did not pass, %zu of the regime of timing (cold or hot) "
+             "that is not "
+             "quoted, %zu size%s outside the regimes of use, and all int4 whose bits per weight differ from "
+             "NF4's by "
+             "more than 2 %%.",
+             d->wrong, d->wrong == 1 ? "" : "s", d->other, nowhere, nowhere == 1 ? "" : "s");
+}
+
+/* ---- sentences ---- */
+
+/* The line of a use with the most shapes; of equals, the first. */
+static const struct line *widest_line(struct pairing *h, size_t device, enum use use)
+{
+    const struct line *best = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < h->line_count; i++) {
+        if (h->lines[i].use != use || h->lines[i].like->isolated)
+            continue;
+        const struct line_sum sum = pairing_sum(h, &h->lines[i], device);
+        if (sum.mean.shapes > most) {
+            most = sum.mean.shapes;
+            best = &h->lines[i];
+        }
+    }
+    return best;
+}
+
+static void interval_text(const struct mean *m, char buffer[64])
+{
+    if (isfinite(m->lo) && isfinite(m->hi))
+        snprintf(buffer, 64, "%.3f [%.3f, %.3f]", m->ratio, m->lo, m->hi);
+    else
+        snprintf(buffer, 64, "%.3f (no interval)", m->ratio);
+}
+
+static void say_result(struct page *p, struct pairing *h, size_t device)
+{
+    bool any = false;
+    for (int u = 0; u < USE_COUNT; u++) {
+        const struct line *line = widest_line(h, device, (enum use)u);
+        if (!line)
+            continue;
+        any = true;
+        const struct line_sum sum = pairing_sum(h, line, device);
+        const struct line *isolated = pairing_isolated(h, line);
+        char best[64], alone[64] = "", kind[KIND_TEXT], bits[32], type[64];
+        interval_text(&sum.mean, best);
+        if (isolated) {
+            const struct line_sum one = pairing_sum(h, isolated, device);
+            if (one.mean.shapes > 0)
+                interval_text(&one.mean, alone);
+        }
+        page_say(p,
+                 "%s, %s, %s: %s (%.3f bits a weight) runs at %s of the speed of the best int4 (%s bits), %s "
+                 "bytes, "
+                 "%zu shape%s%s%s.",
+                 h->tasks->devices[device].label, use_words(line->use), type_text(line->like, type),
+                 kind_text(kind_of(line->like->nf4), kind), sum.nf4_bits, best,
+                 bits_text(sum.int4_bits_lo, sum.int4_bits_hi, bits), track_word(line->like->track),
+                 sum.mean.shapes, sum.mean.shapes == 1 ? "" : "s",
+                 alone[0] ? "; with nothing but the decode swapped, at " : "", alone);
+    }
+    if (!any)
+        page_say(p, "%s: no number for the headline; the reasons stand below.",
+                 h->tasks->devices[device].label);
+}
+
+/* ---- tables ---- */
+
+/* Of the devices first .. first + count. */
+static void write_lines(struct page *p, struct pairing *h, size_t first, size_t count)
+{
+    static const struct table_column fixed[] = {
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
+        COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+    };
+    enum { FIXED = sizeof fixed / sizeof fixed[0] };
+    struct table_column columns[FIXED + DEVICES_ABREAST];
+    struct table t;
+    char kind[KIND_TEXT], type[64], beside[64];
+    memcpy(columns, fixed, sizeof fixed);
+    for (size_t d = 0; d < count; d++) {
+        const char *label = h->tasks->devices[first + d].label;
+        columns[FIXED + d] = (struct table_column)COLUMN(label, label, "int4 time / NF4 time", CELL_RATIO, 3);
+    }
+    table_init(&t, "headline", columns, FIXED + count);
+    table_title(&t, "NF4's speed as a fraction of int4's at equal bits per weight");
+    table_note(&t, "Above 1, NF4 is faster. Geometric mean over shapes with a 95 %% interval: Student's t "
+                   "over shapes, or "
+                   "of the paired samples of one shape. Isolated decode: one skeleton, only the decode "
+                   "swapped; its rows "
+                   "are in NF4's own order. Best in class: the fastest right variant of each format.");
+    for (size_t i = 0; i < h->line_count; i++) {
+        const struct line *line = &h->lines[i];
+        table_text(&t, "%s", use_words(line->use));
+        table_text(&t, "%s", type_text(line->like, type));
+        table_text(&t, "%s", kind_text(kind_of(line->like->nf4), kind));
+        table_text(&t, "%s", attribution(line->like));
+        table_text(&t, "%s", track_word(line->like->track));
+        for (size_t d = 0; d < count; d++) {
+            const struct line_sum sum = pairing_sum(h, line, first + d);
+            if (sum.first)
+                table_ratio(&t, sum.mean.ratio, sum.mean.lo, sum.mean.hi, count_text(&sum, beside));
+            else
+                table_number(&t, NAN);
+        }
+    }
+    page_table(p, &t);
+}
+
+/* The same with a row per device, for programs. */
+static void write_long_lines(struct page *p, struct pairing *h)
+{
+    static const struct table_column columns[] = {
+        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("threads", "threads", NULL, CELL_NUMBER, 0),
+        COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
+        COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN("nf4_bits_per_weight", "NF4 bits", NULL, CELL_NUMBER, 3),
+        COLUMN("int4_bits_per_weight_min", "int4 bits, least", NULL, CELL_NUMBER, 3),
+        COLUMN("int4_bits_per_weight_max", "int4 bits, most", NULL, CELL_NUMBER, 3),
+        COLUMN("nf4_speed_over_int4", "NF4 over int4", NULL, CELL_RATIO, 3),
+        COLUMN("shapes", "shapes", NULL, CELL_NUMBER, 0),
+        COLUMN("pairs", "pairs", NULL, CELL_NUMBER, 0),
+        COLUMN("left_out", "left out", NULL, CELL_NUMBER, 0),
+        COLUMN("flagged", "flagged", NULL, CELL_NUMBER, 0),
+    };
+    struct table t;
+    char kind[KIND_TEXT];
+    table_init(&t, "headline", columns, sizeof columns / sizeof columns[0]);
+    for (size_t d = 0; d < h->tasks->device_count; d++)
+        for (size_t i = 0; i < h->line_count; i++) {
+            const struct line *line = &h->lines[i];
+            const struct line_sum sum = pairing_sum(h, line, d);
+            if (!sum.first)
+                continue;
+            table_text(&t, "%s", h->tasks->devices[d].label);
+            table_text(&t, "%s", use_words(line->use));
+            table_text(&t, "%s", view_type(task_record(line->like->nf4)));
+            table_number(&t, task_record(line->like->nf4)->threads);
+            table_text(&t, "%s", kind_text(kind_of(line->like->nf4), kind));
+            table_text(&t, "%s", attribution(line->like));
+            table_text(&t, "%s", track_word(line->like->track));
+            table_number(&t, sum.nf4_bits);
+            table_number(&t, sum.int4_bits_lo);
+            table_number(&t, sum.int4_bits_hi);
+            table_ratio(&t, sum.mean.ratio, sum.mean.lo, sum.mean.hi, NULL);
+            table_number(&t, (double)sum.mean.shapes);
+            table_number(&t, (double)sum.pairs);
+            table_number(&t, (double)sum.out);
+            table_number(&t, (double)sum.low);
+        }
+    page_table(p, &t);
+}
+
+static void add_side(struct table *t, const struct view_row *row)
+{
+    const struct row *r = task_record(row);
+    char kind[KIND_TEXT];
+    table_text(t, "%s", kind_text(kind_of(row), kind));
+    table_text(t, "%s", r->variant);
+    table_number(t, r->bits_per_weight);
+    table_number(t, r->median_us);
+    table_number(t, ceiling_share(row));
+}
+
+static void write_pairs(struct page *p, const struct pairing *h)
+{
+    static const struct table_column columns[] = {
+        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
+        COLUMN("n", "N", NULL, CELL_NUMBER, 0),
+        COLUMN("k", "K", NULL, CELL_NUMBER, 0),
+        COLUMN("regime", "timing", NULL, CELL_TEXT, 0),
+        COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
+        COLUMN("nf4_variant", "variant", "of NF4", CELL_NAME, 0),
+        COLUMN("nf4_bits_per_weight", "bits", "of NF4", CELL_NUMBER, 3),
+        COLUMN("nf4_median_us", "median", "of NF4, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("nf4_share", "share of ceiling", "of NF4", CELL_NUMBER, 3),
+        COLUMN("int4", "int4", NULL, CELL_TEXT, 0),
+        COLUMN("int4_variant", "variant", "of int4", CELL_NAME, 0),
+        COLUMN("int4_bits_per_weight", "bits", "of int4", CELL_NUMBER, 3),
+        COLUMN("int4_median_us", "median", "of int4, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("int4_share", "share of ceiling", "of int4", CELL_NUMBER, 3),
+        COLUMN("nf4_speed_over_int4", "NF4 over int4", "int4 time / NF4 time", CELL_RATIO, 3),
+        COLUMN("in_headline", "in the headline", NULL, CELL_TEXT, 0),
+    };
+    struct table t;
+    table_init(&t, "pairs", columns, sizeof columns / sizeof columns[0]);
+    table_title(&t, "Every pair at equal bits");
+    table_note(&t, "The share is that of the measured ceiling which is nearer: memory, or a dense product.");
+    for (size_t i = 0; i < h->pair_count; i++) {
+        const struct pair *pair = &h->pairs[i];
+        const struct row *r = task_record(pair->nf4);
+        const struct task *task = &h->tasks->list[pair->task];
+        const struct paired_ratio *q = &pair->ratio;
+        table_text(&t, "%s", h->tasks->devices[task->device].label);
+        table_text(&t, "%s", use_words(task->use));
+        table_text(&t, "%s", view_type(r));
+        table_number(&t, (double)r->m);
+        table_number(&t, (double)r->n);
+        table_number(&t, (double)r->k);
+        table_text(&t, "%s", regime_word(r->regime));
+        table_text(&t, "%s", attribution(pair));
+        table_text(&t, "%s", track_word(pair->track));
+        add_side(&t, pair->nf4);
+        add_side(&t, pair->int4);
+        table_ratio(&t, q->ratio, q->ci.lo, q->ci.hi, q->count > 0 ? NULL : "unpaired");
+        table_text(&t, "%s", pair->out ? "no: under 0.8 of its ceiling" : pair->low ? "yes, flagged" : "yes");
+    }
+    page_folded_table(p, &t);
+}
+
+/* ---- why ---- */
+
+static void append_part(char *text, size_t size, const char *what, double ratio)
+{
+    const double percent = 100 * (ratio - 1);
+    const size_t used = strlen(text);
+    if (isfinite(percent))
+        snprintf(text + used, size - used, "%s%s %s%.1f %%", used ? "; " : "", what,
+                 percent < 0 ? MINUS : "+", fabs(percent));
+}
+
+static void write_causes(struct page *p, struct pairing *h)
+{
+    static const struct table_column columns[] = {
+        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
+        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN("best_in_class", "best in class", NULL, CELL_NUMBER, 3),
+        COLUMN("isolated_decode", "isolated decode", NULL, CELL_NUMBER, 3),
+        COLUMN("bytes_ratio", "bytes moved", "int4 / NF4", CELL_NUMBER, 3),
+        COLUMN("nf4_share", "share of ceiling", "of NF4", CELL_NUMBER, 3),
+        COLUMN("int4_share", "share of ceiling", "of int4", CELL_NUMBER, 3),
+        COLUMN("why", "so the gap is", NULL, CELL_LONG, 0),
+    };
+    struct table t;
+    table_init(&t, "causes", columns, sizeof columns / sizeof columns[0]);
+    table_title(&t, "Where the gap comes from");
+    table_note(&t, "What waits for memory alone would run at the ratio of the bytes. The isolated decode is "
+                   "what the codebook "
+                   "costs in one and the same kernel; what the best kernels differ in beyond that is the "
+                   "rest: how well each "
+                   "is built.");
+    for (size_t d = 0; d < h->tasks->device_count; d++)
+        for (size_t i = 0; i < h->line_count; i++) {
+            const struct line *line = &h->lines[i], *isolated;
+            const struct line_sum best = pairing_sum(h, line, d);
+            char kind[KIND_TEXT], why[256] = "";
+            double alone = NAN;
+            if (line->like->isolated || best.mean.shapes == 0)
+                continue;
+            if ((isolated = pairing_isolated(h, line)) != NULL)
+                alone = pairing_sum(h, isolated, d).mean.ratio;
+            append_part(why, sizeof why, "decode", alone);
+            append_part(why, sizeof why, "kernels", best.mean.ratio / alone);
+            append_part(why, sizeof why, "bytes alone would give", best.bytes);
+            table_text(&t, "%s", h->tasks->devices[d].label);
+            table_text(&t, "%s", use_words(line->use));
+            table_text(&t, "%s", view_type(task_record(line->like->nf4)));
+            table_text(&t, "%s", kind_text(kind_of(line->like->nf4), kind));
+            table_text(&t, "%s", track_word(line->like->track));
+            table_number(&t, best.mean.ratio);
+            table_number(&t, alone);
+            table_number(&t, best.bytes);
+            table_number(&t, best.nf4_share);
+            table_number(&t, best.int4_share);
+            table_text(&t, "%s", isfinite(alone) ? why : "not to be split: no skeleton ran in both formats");
+        }
+    page_table(p, &t);
+}
+
+/* ---- the figure ---- */
+
+static void draw_line(const struct chart *c, const struct line *line, const struct line_sum *sum, double y)
+{
+    char kind[KIND_TEXT], type[64], name[256], number[64], words[400];
+    snprintf(name, sizeof name, "%s, %s, %s: %s, %s", use_words(line->use), type_text(line->like, type),
+             kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
+             track_word(line->like->track));
+    interval_text(&sum->mean, number);
+    snprintf(words, sizeof words, "%s: %s, %zu shapes", name, number, sum->mean.shapes);
+    chart_text(c, c->left, y - 8, "start", INK_TEXT, name);
+    chart_text(c, CHART_WIDTH - 4, y + 8, "end", INK_TEXT, number);
+    chart_whisker(c, sum->mean.lo, sum->mean.hi, y + 4);
+    /* chart_mark() takes values: the axis runs from the bottom up, in pixels. */
+    chart_mark(c, sum->mean.ratio, c->height - c->bottom - y - 4,
+               line->like->isolated ? WEIGHTS_INT8 : WEIGHTS_NF4,
+               &(struct mark){.value = sum->mean.ratio, .words = words});
+}
+
+static void draw_device(struct page *p, struct pairing *h, size_t device)
+{
+    enum { ROW = 34, TOP = 22, BOTTOM = 42 };
+    double lo = 0.8, hi = 1.25;
+    size_t count = 0, shown;
+    for (size_t i = 0; i < h->line_count; i++) {
+        const struct line_sum sum = pairing_sum(h, &h->lines[i], device);
+        if (sum.mean.shapes == 0 || count++ >= LINES_DRAWN)
+            continue;
+        lo = fmin(lo, isfinite(sum.mean.lo) ? fmax(sum.mean.lo, sum.mean.ratio / 2) : sum.mean.ratio);
+        hi = fmax(hi, isfinite(sum.mean.hi) ? fmin(sum.mean.hi, sum.mean.ratio * 2) : sum.mean.ratio);
+    }
+    FILE *out =
+        count ? page_figure(p, "NF4 against int4 at equal bits", h->tasks->devices[device].label) : NULL;
+    if (!out)
+        return;
+    shown = count < LINES_DRAWN ? count : LINES_DRAWN;
+    struct chart c = {.out = out,
+                      .height = TOP + BOTTOM + ROW * (double)shown,
+                      .left = 8,
+                      .right = 150,
+                      .top = TOP,
+                      .bottom = BOTTOM,
+                      .x = {lo / 1.03, hi * 1.03, hi / lo > 4},
+                      .y = {0, ROW * (double)shown, false}};
+    size_t at = 0;
+    chart_begin(&c, "NF4's speed as a fraction of int4's, per regime of use");
+    chart_ticks_x(&c, 1);
+    chart_segment(&c, chart_x(&c, 1), TOP - 6, chart_x(&c, 1), c.height - BOTTOM, INK_TEXT, 1.2, "4 3");
+    chart_text(&c, chart_x(&c, 1), 12, "middle", INK_TEXT, "equal");
+    chart_titles(&c, "NF4's speed / int4's speed; disc: best in class, triangle: isolated decode", NULL);
+    for (size_t i = 0; i < h->line_count && at < shown; i++) {
+        const struct line_sum sum = pairing_sum(h, &h->lines[i], device);
+        if (sum.mean.shapes > 0)
+            draw_line(&c, &h->lines[i], &sum, TOP + ROW * ((double)at++ + 0.55));
+    }
+    chart_end(&c);
+    page_end_figure(p);
+}
+
+/* ---- the section ---- */
+
+static void write_all(struct page *p, struct pairing *h)
+{
+    const struct tasks *t = h->tasks;
+    page_section(p, "headline", "NF4 against int4 at equal bits");
+    if (h->pair_count == 0) {
+        page_note(p, "No NF4 row has an int4 row of the same size whose weights take as many bits, within 2 "
+                     "%%: nothing "
+                     "can be said at equal bits.");
+        return;
+    }
+    for (size_t d = 0; d < t->device_count; d++) {
+        if (t->devices[d].fake)
+            page_note(p, "%s: no ratio of these times says anything about a GPU.", t->devices[d].label);
+        say_result(p, h, d);
+    }
+    if (p->form == PAGE_CSV)
+        write_long_lines(p, h);
+    for (size_t d = 0; p->form != PAGE_CSV && d < t->device_count; d += DEVICES_ABREAST)
+        write_lines(p, h, d, t->device_count - d < DEVICES_ABREAST ? t->device_count - d : DEVICES_ABREAST);
+    for (size_t d = 0; d < t->device_count; d++)
+        draw_device(p, h, d);
+    write_causes(p, h);
+    for (size_t d = 0; d < t->device_count; d++) {
+        say_opponents(p, t, d);
+        say_exclusions(p, h, d);
+    }
+    write_pairs(p, h);
+}
+
+void section_headline(struct page *p, const struct tasks *t)
+{
+    struct pairing h;
+    enum status s = pairing_init(&h, t);
+    if (s != STATUS_OK) {
+        p->status = s;
+        return;
+    }
+    if (h.both)
+        write_all(p, &h);
+    pairing_release(&h);
+    page_end_section(p);
+}

@@ -1,0 +1,421 @@
+#include "plots/table.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "results/markdown.h"
+
+/* ---- filling ---- */
+
+void table_init(struct table *t, const char *id, const struct table_column *columns, size_t column_count)
+{
+    *t = (struct table){.id = id, .columns = columns, .column_count = column_count};
+}
+
+void table_release(struct table *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        free(t->cells[i].text);
+    free(t->cells);
+    free(t->title);
+    free(t->note);
+    *t = (struct table){0};
+}
+
+static char *formatted(struct table *t, const char *format, va_list ap)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, ap) < 0) {
+        t->failed = true;
+        return NULL;
+    }
+    return text;
+}
+
+void table_title(struct table *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    free(t->title);
+    t->title = formatted(t, format, ap);
+    va_end(ap);
+}
+
+void table_note(struct table *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    free(t->note);
+    t->note = formatted(t, format, ap);
+    va_end(ap);
+}
+
+static void add_cell(struct table *t, struct table_cell cell)
+{
+    if (t->count == t->capacity) {
+        const size_t capacity = t->capacity ? 2 * t->capacity : 64;
+        struct table_cell *grown = realloc(t->cells, capacity * sizeof grown[0]);
+        if (!grown) {
+            t->failed = true;
+            free(cell.text);
+            return;
+        }
+        t->cells = grown;
+        t->capacity = capacity;
+    }
+    t->cells[t->count++] = cell;
+}
+
+void table_text(struct table *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    add_cell(t, (struct table_cell){formatted(t, format, ap), NAN, NAN, NAN, 0});
+    va_end(ap);
+}
+
+void table_number(struct table *t, double value)
+{
+    add_cell(t, (struct table_cell){NULL, value, NAN, NAN, 0});
+}
+
+void table_ratio(struct table *t, double value, double lo, double hi, const char *beside)
+{
+    char *text = beside ? strdup(beside) : NULL;
+    t->failed = t->failed || (beside && !text);
+    add_cell(t, (struct table_cell){text, value, lo, hi, 0});
+}
+
+void table_tint(struct table *t, enum ink ink)
+{
+    if (t->count > 0)
+        t->cells[t->count - 1].tint = 1 + (int)ink;
+}
+
+size_t table_rows(const struct table *t)
+{
+    return t->count / t->column_count;
+}
+
+/* ---- writing ---- */
+
+/* In cells. */
+static size_t shown(const struct table *t)
+{
+    const size_t most = TABLE_ROWS_SHOWN * t->column_count;
+    return t->count < most ? t->count : most;
+}
+
+static bool is_words(const struct table_column *c)
+{
+    return c->kind == CELL_TEXT || c->kind == CELL_LONG || c->kind == CELL_NAME;
+}
+
+static double scale_of(const struct table_column *c)
+{
+    return c->scale > 0 ? c->scale : 1;
+}
+
+static int decimals_of(const struct table *t, size_t column)
+{
+    const struct table_column *c = &t->columns[column];
+    if (c->decimals >= 0)
+        return c->decimals;
+    double smallest = NAN;
+    for (size_t i = column; i < shown(t); i += t->column_count) {
+        const double v = fabs(t->cells[i].value) / scale_of(c);
+        if (isfinite(v) && v > 0 && !(v >= smallest))
+            smallest = v;
+    }
+    return html_decimals(smallest, -c->decimals);
+}
+
+/* A number, its interval and what is said beside it; the same on a page and in Markdown, but for the <small>.
+ */
+static void write_value(FILE *out, const struct table_cell *cell, double scale, int decimals,
+                        const char *small, const char *end)
+{
+    html_number(out, cell->value / scale, decimals);
+    const bool interval = isfinite(cell->value) && isfinite(cell->lo) && isfinite(cell->hi);
+    if (!interval && !cell->text)
+        return;
+    fprintf(out, " %s", small);
+    if (interval) {
+        fputs("[", out);
+        html_number(out, cell->lo / scale, decimals);
+        fputs(", ", out);
+        html_number(out, cell->hi / scale, decimals);
+        fputs(cell->text ? "] " : "]", out);
+    }
+    if (cell->text && small[0])
+        html_text(out, cell->text);
+    else if (cell->text)
+        fputs(cell->text, out);
+    fputs(end, out);
+}
+
+static void write_html_cell(FILE *out, const struct table *t, size_t i, const int *decimals)
+{
+    const struct table_column *c = &t->columns[i % t->column_count];
+    const struct table_cell *cell = &t->cells[i];
+    if (c->apart)
+        return;
+    if (!is_words(c)) {
+        fputs("<td>", out);
+        write_value(out, cell, scale_of(c), decimals[i % t->column_count], "<small>", "</small>");
+    } else if (c->kind == CELL_NAME) {
+        fputs("<td class=\"v l\">", out);
+        html_name(out, cell->text ? cell->text : "");
+    } else {
+        fputs(c->kind == CELL_LONG ? "<td class=\"l wrap" : "<td class=\"l", out);
+        if (cell->tint)
+            fprintf(out, " wrap tint t-%s", ink_variable((enum ink)(cell->tint - 1)));
+        fputs("\">", out);
+        html_text(out, cell->text ? cell->text : "");
+    }
+    fputs("</td>", out);
+}
+
+void table_html(FILE *out, const struct table *t)
+{
+    int *decimals = calloc(t->column_count, sizeof decimals[0]);
+    if (t->failed || !decimals) {
+        fputs("<p class=\"note\">No memory for a table.</p>\n", out);
+        free(decimals);
+        return;
+    }
+    fprintf(out, "<div class=\"box\"><table class=\"sort\" data-table=\"%s\"><caption>", t->id);
+    html_text(out, t->title ? t->title : t->id);
+    if (t->note) {
+        fputs("<small>", out);
+        html_text(out, t->note);
+        fputs("</small>", out);
+    }
+    fputs("</caption>\n<thead><tr>", out);
+    for (size_t i = 0; i < t->column_count; i++) {
+        const struct table_column *c = &t->columns[i];
+        if (c->apart)
+            continue;
+        decimals[i] = decimals_of(t, i);
+        fputs(is_words(c) ? "<th class=\"l\">" : "<th>", out);
+        html_text(out, c->head);
+        if (c->unit) {
+            fputs("<small>", out);
+            html_text(out, c->unit);
+            fputs("</small>", out);
+        }
+        fputs("</th>", out);
+    }
+    fputs("</tr></thead>\n<tbody>\n", out);
+    for (size_t i = 0; i < shown(t); i++) {
+        fputs(i % t->column_count == 0 ? "<tr>" : "", out);
+        write_html_cell(out, t, i, decimals);
+        fputs((i + 1) % t->column_count == 0 ? "</tr>\n" : "", out);
+    }
+    fputs("</tbody></table></div>\n", out);
+    if (shown(t) < t->count)
+        fprintf(out, "<p class=\"muted\">The first %d of %zu rows; the report as CSV has all.</p>\n",
+                TABLE_ROWS_SHOWN, table_rows(t));
+    free(decimals);
+}
+
+/* A text that ends no cell and no line, and starts no tag and no link; a name as code, in which nothing is
+ * markup. Caller frees. */
+static char *markdown_words(const char *text, bool name)
+{
+    char *clean = malloc(2 * strlen(text) + 3), *to = clean;
+    if (!clean)
+        return NULL;
+    if (name)
+        *to++ = '`';
+    for (const char *p = text; *p; p++) {
+        if (!name && strchr("<[`*_", *p))
+            *to++ = '\\';
+        *to++ = name && *p == '`' ? '\'' : (unsigned char)*p < 0x20 ? ' ' : *p;
+    }
+    if (name)
+        *to++ = '`';
+    *to = '\0';
+    return clean;
+}
+
+static void markdown_add_words(struct markdown_table *m, const char *text, bool name)
+{
+    char *clean = text ? markdown_words(text, name) : NULL;
+    m->failed = m->failed || (text && !clean);
+    markdown_cell(m, "%s", clean ? clean : "");
+    free(clean);
+}
+
+/* markdown_print() takes heads as they are. */
+static char *markdown_head(const struct table_column *c)
+{
+    char *head = NULL, *words = markdown_words(c->head, false);
+    for (char *bar = words; bar && (bar = strchr(bar, '|')) != NULL; bar++)
+        *bar = '/';
+    if (words && asprintf(&head, "%s%s%s%s", is_words(c) ? "" : ">", words, c->unit ? ", " : "",
+                          c->unit ? c->unit : "") < 0)
+        head = NULL;
+    free(words);
+    return head;
+}
+
+static void markdown_value(struct markdown_table *m, const struct table_cell *cell, double scale,
+                           int decimals)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out) {
+        write_value(out, cell, scale, decimals, "", "");
+        if (fclose(out) == 0)
+            markdown_cell(m, "%s", text);
+        else
+            m->failed = true;
+        free(text);
+    } else {
+        m->failed = true;
+    }
+}
+
+enum status table_markdown(FILE *out, const struct table *t)
+{
+    char *heads[MARKDOWN_COLUMNS_MAX] = {NULL};
+    struct markdown_table m = {.heads = (const char *const *)heads, .failed = t->failed};
+    int decimals[MARKDOWN_COLUMNS_MAX];
+    enum status s = STATUS_OK;
+    if (t->column_count > MARKDOWN_COLUMNS_MAX)
+        return status_fail(STATUS_INTERNAL, "table %s has more than %d columns", t->id, MARKDOWN_COLUMNS_MAX);
+    for (size_t i = 0; i < t->column_count && s == STATUS_OK; i++) {
+        decimals[i] = decimals_of(t, i);
+        if (!t->columns[i].apart && !(heads[m.columns++] = markdown_head(&t->columns[i])))
+            s = status_fail(STATUS_MEMORY, "out of memory for a table");
+    }
+    if (s != STATUS_OK)
+        goto done;
+    fprintf(out, "**%s**\n\n", t->title ? t->title : t->id);
+    if (t->note)
+        fprintf(out, "%s\n\n", t->note);
+    if (shown(t) < t->count)
+        fprintf(out, "The first %d of %zu rows; the report as CSV has all.\n\n", TABLE_ROWS_SHOWN,
+                table_rows(t));
+    for (size_t i = 0; i < shown(t); i++) {
+        const struct table_column *c = &t->columns[i % t->column_count];
+        if (c->apart)
+            continue;
+        if (is_words(c))
+            markdown_add_words(&m, t->cells[i].text, c->kind == CELL_NAME);
+        else
+            markdown_value(&m, &t->cells[i], scale_of(c), decimals[i % t->column_count]);
+    }
+    s = markdown_print(&m, out);
+done:
+    for (size_t i = 0; i < m.columns; i++)
+        free(heads[i]);
+    return s;
+}
+
+/* ---- CSV ---- */
+
+static void csv_text(FILE *out, const char *text)
+{
+    if (!text)
+        return;
+    if (text[strcspn(text, ",\"\r\n")] == '\0') {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+/* The fewest digits that read back to the same double; nothing for what is no number. */
+static void csv_number(FILE *out, double v)
+{
+    char text[32];
+    if (!isfinite(v))
+        return;
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    fputs(text, out);
+}
+
+struct csv_field {
+    const char *key;
+    enum cell_kind kind;
+};
+
+static size_t csv_fields(const struct table *tables, size_t count, struct csv_field *fields)
+{
+    size_t field_count = 0;
+    for (size_t t = 0; t < count; t++)
+        for (size_t c = 0; c < tables[t].column_count; c++) {
+            const struct table_column *column = &tables[t].columns[c];
+            size_t i = 0;
+            while (i < field_count && strcmp(fields[i].key, column->key))
+                i++;
+            if (i == field_count)
+                fields[field_count++] = (struct csv_field){column->key, column->kind};
+        }
+    return field_count;
+}
+
+static void csv_row(FILE *out, const struct table *t, size_t row, const struct csv_field *fields,
+                    size_t count)
+{
+    csv_text(out, t->id);
+    for (size_t f = 0; f < count; f++) {
+        const struct table_cell *cell = NULL;
+        for (size_t c = 0; c < t->column_count && !cell; c++)
+            if (strcmp(t->columns[c].key, fields[f].key) == 0)
+                cell = &t->cells[row * t->column_count + c];
+        fputc(',', out);
+        if (cell && cell->text && fields[f].kind != CELL_NUMBER && fields[f].kind != CELL_RATIO)
+            csv_text(out, cell->text);
+        else if (cell)
+            csv_number(out, cell->value);
+        if (fields[f].kind != CELL_RATIO)
+            continue;
+        fputc(',', out);
+        csv_number(out, cell ? cell->lo : NAN);
+        fputc(',', out);
+        csv_number(out, cell ? cell->hi : NAN);
+    }
+    fputc('\n', out);
+}
+
+enum status tables_csv(FILE *out, const struct table *tables, size_t count)
+{
+    size_t room = 1;
+    for (size_t t = 0; t < count; t++) {
+        room += tables[t].column_count;
+        if (tables[t].failed)
+            return status_fail(STATUS_MEMORY, "out of memory for table %s", tables[t].id);
+    }
+    struct csv_field *fields = calloc(room, sizeof fields[0]);
+    if (!fields)
+        return status_fail(STATUS_MEMORY, "out of memory for the columns of %zu tables", count);
+    const size_t field_count = csv_fields(tables, count, fields);
+    fputs("table", out);
+    for (size_t f = 0; f < field_count; f++) {
+        fprintf(out, ",%s", fields[f].key);
+        if (fields[f].kind == CELL_RATIO)
+            fprintf(out, ",%s_lo,%s_hi", fields[f].key, fields[f].key);
+    }
+    fputc('\n', out);
+    for (size_t t = 0; t < count; t++)
+        for (size_t row = 0; row < table_rows(&tables[t]); row++)
+            csv_row(out, &tables[t], row, fields, field_count);
+    free(fields);
+    return STATUS_OK;
+}

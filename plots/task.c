@@ -1,0 +1,489 @@
+#include "plots/task.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plots/sections.h"
+
+static const double bits_tolerance = 0.02;
+
+/* ---- words ---- */
+
+static const struct {
+    const char *word, *label;
+    enum ink ink;
+} formats[] = {
+#define X(name, word, label, ink) {word, label, ink},
+    WEIGHTS_MAP(X)
+#undef X
+};
+
+const char *weights_label(enum weights w)
+{
+    return formats[w].label;
+}
+
+enum ink weights_ink(enum weights w)
+{
+    return formats[w].ink;
+}
+
+static const char *const tracks[] = {
+#define X(name, word) word,
+    TRACK_MAP(X)
+#undef X
+};
+
+const char *track_word(enum track t)
+{
+    return tracks[t];
+}
+
+static const struct {
+    const char *words;
+    uint64_t least, most;
+} uses[] = {
+#define X(name, words, least, most) {words, least, most},
+    USE_MAP(X)
+#undef X
+};
+
+const char *use_words(enum use u)
+{
+    return uses[u].words;
+}
+
+/* ---- one row ---- */
+
+const struct row *task_record(const struct view_row *row)
+{
+    return row->r;
+}
+
+enum weights weights_of(const struct view_row *row)
+{
+    const struct row *r = task_record(row);
+    if (!r->format[0])
+        return strcmp(r->layout, tracks[TRACK_DENSE]) == 0 ? WEIGHTS_DENSE : WEIGHTS_NF4;
+    for (int i = 0; i < WEIGHTS_OTHER; i++)
+        if (strcmp(r->format, formats[i].word) == 0)
+            return (enum weights)i;
+    return WEIGHTS_OTHER;
+}
+
+enum track track_of(const struct view_row *row)
+{
+    for (int i = 0; i < TRACK_COUNT; i++)
+        if (strcmp(task_record(row)->layout, tracks[i]) == 0)
+            return (enum track)i;
+    return weights_of(row) == WEIGHTS_DENSE ? TRACK_DENSE : TRACK_CHECKPOINT;
+}
+
+/* Dense weights have no blocks, but older files give a dense product the problem's. */
+struct kind kind_of(const struct view_row *row)
+{
+    const struct row *r = task_record(row);
+    const enum weights format = weights_of(row);
+    if (format == WEIGHTS_DENSE)
+        return (struct kind){.format = format};
+    const bool by_row = (format == WEIGHTS_INT8 || format == WEIGHTS_FP8) && r->blocksize == r->k;
+    return (struct kind){format, by_row ? 0 : r->blocksize, r->nested, r->zeros, r->act_order};
+}
+
+int kind_compare(struct kind a, struct kind b)
+{
+    int c = (a.format > b.format) - (a.format < b.format);
+    c = c ? c : (a.blocksize > b.blocksize) - (a.blocksize < b.blocksize);
+    c = c ? c : a.nested - b.nested;
+    c = c ? c : a.zeros - b.zeros;
+    return c ? c : a.act_order - b.act_order;
+}
+
+bool kind_equal(struct kind a, struct kind b)
+{
+    return kind_compare(a, b) == 0;
+}
+
+const char *kind_text(struct kind kind, char buffer[KIND_TEXT])
+{
+    char block[24] = "";
+    if (kind.blocksize == 0 && kind.format != WEIGHTS_DENSE)
+        snprintf(block, sizeof block, " by row");
+    else if (kind.format != WEIGHTS_DENSE)
+        snprintf(block, sizeof block, " %s%" PRIu32, kind.format == WEIGHTS_NF4 ? "" : "g", kind.blocksize);
+    const char *zeros = kind.format != WEIGHTS_INT4 ? "" : kind.zeros ? " asymmetric" : " symmetric";
+    snprintf(buffer, KIND_TEXT, "%s%s%s%s%s", weights_label(kind.format), block, kind.nested ? " nested" : "",
+             zeros, kind.act_order ? " act-order" : "");
+    return buffer;
+}
+
+const char *skeleton_of(const struct view_row *row)
+{
+    const char *name = task_record(row)->variant, *rest = strchr(name, '_');
+    if (!rest)
+        return NULL;
+    const size_t length = (size_t)(rest - name);
+    for (int i = 0; i < WEIGHTS_OTHER; i++)
+        if (strlen(formats[i].word) == length && memcmp(name, formats[i].word, length) == 0)
+            return rest + 1;
+    return length == 4 && memcmp(name, "none", 4) == 0 ? rest + 1 : NULL;
+}
+
+/* Behind a word on nested scales that stands at p, or p. */
+static const char *behind_nested(const char *p)
+{
+    static const char *const words[] = {"_twostep", "_fused"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        const size_t length = strlen(words[i]);
+        if (strncmp(p, words[i], length) == 0 && p[length] == '_')
+            return p + length;
+    }
+    return p;
+}
+
+const char *skeleton_text(const struct view_row *row, char buffer[SKELETON_TEXT])
+{
+    const char *p = skeleton_of(row), *knobs = p ? strstr(p, "__") : NULL;
+    size_t used = 0;
+    while (p && *p && used < SKELETON_TEXT - 1) {
+        if (knobs && p < knobs)
+            p = behind_nested(p);
+        buffer[used++] = *p++;
+    }
+    buffer[used] = '\0';
+    return buffer;
+}
+
+bool same_skeleton(const struct view_row *a, const struct view_row *b)
+{
+    const char *p = skeleton_of(a), *q = skeleton_of(b);
+    const char *knobs_p = p ? strstr(p, "__") : NULL, *knobs_q = q ? strstr(q, "__") : NULL;
+    if (!p || !q)
+        return false;
+    for (;; p++, q++) {
+        if (knobs_p && p < knobs_p)
+            p = behind_nested(p);
+        if (knobs_q && q < knobs_q)
+            q = behind_nested(q);
+        if (*p != *q)
+            return false;
+        if (*p == '\0')
+            return true;
+    }
+}
+
+bool is_package(const struct view_row *row)
+{
+    static const char *const libraries[] = {"cublas_", "openblas_"};
+    const char *name = task_record(row)->variant;
+    if (view_is_peer(row))
+        return true;
+    for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
+        if (strncmp(name, libraries[i], strlen(libraries[i])) == 0)
+            return true;
+    return false;
+}
+
+bool bits_match(const struct view_row *a, const struct view_row *b)
+{
+    const double x = task_record(a)->bits_per_weight, y = task_record(b)->bits_per_weight;
+    return x > 0 && y > 0 && fabs(x - y) <= bits_tolerance * fmin(x, y);
+}
+
+double ceiling_share(const struct view_row *row)
+{
+    const struct row *r = task_record(row);
+    const double memory = r->ceiling_fraction, product = r->flop_per_s / r->gemm_flop_per_s;
+    const bool computes = isfinite(product) && product > 0;
+    if (!isfinite(memory))
+        return computes ? product : NAN;
+    return computes ? fmax(memory, product) : memory;
+}
+
+/* ---- order ---- */
+
+static int compare_device(const struct view_row *a, const struct view_row *b)
+{
+    const struct row *ra = task_record(a), *rb = task_record(b);
+    int c = compare_numbers(a->set, b->set);
+    c = c ? c : strcmp(ra->device, rb->device);
+    return c ? c : strcmp(ra->device_uuid, rb->device_uuid);
+}
+
+static int compare_field(const struct view_row *a, const struct view_row *b)
+{
+    const struct row *ra = task_record(a), *rb = task_record(b);
+    int c = compare_device(a, b);
+    c = c ? c : compare_numbers(ra->op, rb->op);
+    c = c ? c : compare_numbers(ra->out_type, rb->out_type);
+    c = c ? c : compare_numbers(ra->threads, rb->threads);
+    return c ? c : compare_numbers(ra->bias, rb->bias);
+}
+
+static int compare_shape(const struct view_row *a, const struct view_row *b)
+{
+    const struct row *ra = task_record(a), *rb = task_record(b);
+    int c = compare_field(a, b);
+    c = c ? c : compare_numbers(ra->n, rb->n);
+    c = c ? c : compare_numbers(ra->k, rb->k);
+    return c ? c : strcmp(ra->weights, rb->weights);
+}
+
+static int compare_task(const struct view_row *a, const struct view_row *b)
+{
+    int c = compare_shape(a, b);
+    return c ? c : compare_numbers(task_record(a)->m, task_record(b)->m);
+}
+
+static int by_task(const void *pa, const void *pb)
+{
+    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
+    const struct row *ra = task_record(a), *rb = task_record(b);
+    int c = compare_task(a, b);
+    c = c ? c : compare_numbers(ra->regime, rb->regime);
+    c = c ? c : (ra->median_us > rb->median_us) - (ra->median_us < rb->median_us);
+    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
+}
+
+bool same_field(const struct tasks *t, size_t a, size_t b)
+{
+    return compare_field(t->list[a].rows[0], t->list[b].rows[0]) == 0;
+}
+
+bool same_shape(const struct tasks *t, size_t a, size_t b)
+{
+    return compare_shape(t->list[a].rows[0], t->list[b].rows[0]) == 0;
+}
+
+/* ---- building ---- */
+
+static size_t find_device(struct tasks *t, const struct view_row *row)
+{
+    const struct row *r = task_record(row);
+    const char *name = r->device[0] ? r->device : environment_device(t->v, row->set);
+    size_t i = 0;
+    while (i < t->device_count && !(t->devices[i].set == row->set && strcmp(t->devices[i].name, name) == 0 &&
+                                    strcmp(t->devices[i].uuid, r->device_uuid) == 0))
+        i++;
+    if (i == t->device_count)
+        t->devices[t->device_count++] =
+            (struct task_device){.set = row->set, .name = name, .uuid = r->device_uuid};
+    struct task_device *d = &t->devices[i];
+    d->gpu = d->gpu || (strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9');
+    d->fake = d->fake || row_is_fake(r);
+    return i;
+}
+
+/* As tasks are. */
+static int by_device(const void *pa, const void *pb)
+{
+    const struct task_device *a = pa, *b = pb;
+    int c = compare_numbers(a->set, b->set);
+    c = c ? c : strcmp(a->name, b->name);
+    return c ? c : strcmp(a->uuid, b->uuid);
+}
+
+/* "NVIDIA H100, b.h5"; NULL without memory. */
+static char *device_label(const struct tasks *t, size_t device)
+{
+    const struct task_device *d = &t->devices[device];
+    char *text = NULL, number[64] = "";
+    bool twin = false;
+    for (size_t i = 0; i < t->device_count && !twin; i++)
+        twin = i != device && t->devices[i].set == d->set && strcmp(t->devices[i].name, d->name) == 0;
+    if (twin) /* two GPUs of one model */
+        snprintf(number, sizeof number, " %.12s", d->uuid);
+    if (asprintf(&text, "%s%s%s%s%s", d->name, number, d->fake ? " (a model's times, not a GPU's)" : "",
+                 t->v->set_count > 1 ? ", " : "", t->v->set_count > 1 ? view_file(t->v, d->set) : "") < 0)
+        return NULL;
+    return text;
+}
+
+static enum use use_of(const struct row *r)
+{
+    if (r->op == TASK_DEQUANT)
+        return USE_DEQUANT;
+    if (r->op == TASK_GEMMDX)
+        return USE_BACKWARD;
+    for (int u = USE_M1; r->op == TASK_GEMM && u <= USE_M4096; u++)
+        if (r->m >= uses[u].least && r->m <= uses[u].most)
+            return (enum use)u;
+    return USE_NONE;
+}
+
+/* The regime of timing in which all rows of a task are compared: hot, where for one of them the file quotes
+ * hot because launching it, or a cache, decides its cold time; cold otherwise. */
+static uint8_t quoted_regime(const struct view_row *const *rows, size_t count)
+{
+    bool cold = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct row *r = task_record(rows[i]);
+        if (r->regime == REGIME_HOT && r->primary)
+            return REGIME_HOT;
+        cold = cold || r->regime == REGIME_COLD;
+    }
+    return cold ? REGIME_COLD : task_record(rows[0])->regime;
+}
+
+/* The rows of one task and all regimes, which end at `next`. */
+static void add_task(struct tasks *t, const struct view_row **rows, size_t count)
+{
+    const uint8_t regime = quoted_regime(rows, count);
+    size_t first = 0, kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (task_record(rows[i])->regime != regime)
+            continue;
+        first = kept++ ? first : i;
+    }
+    struct task *task = &t->list[t->count++];
+    *task = (struct task){rows + first, kept < TASK_ROWS_MAX ? kept : TASK_ROWS_MAX, find_device(t, rows[0]),
+                          use_of(task_record(rows[0]))};
+    t->devices[task->device].other += count - kept;
+}
+
+static int compare_group(const struct view_row *a, const struct view_row *b)
+{
+    int c = compare_numbers(a->set, b->set);
+    return c ? c : compare_numbers(task_record(a)->group_id, task_record(b)->group_id);
+}
+
+static int by_group(const void *pa, const void *pb)
+{
+    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
+    int c = compare_group(a, b);
+    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
+}
+
+static void count_formats(struct tasks *t)
+{
+    for (size_t i = 0; i < t->count;) {
+        bool seen[WEIGHTS_COUNT] = {false};
+        struct task_device *d = &t->devices[t->list[i].device];
+        for (; i < t->count && &t->devices[t->list[i].device] == d; i++)
+            for (size_t j = 0; j < t->list[i].count; j++)
+                seen[weights_of(t->list[i].rows[j])] = true;
+        for (int w = 0; w < WEIGHTS_COUNT; w++)
+            d->formats += seen[w];
+    }
+}
+
+enum status tasks_init(struct tasks *t, const struct view *v)
+{
+    size_t count = 0;
+    *t = (struct tasks){.v = v};
+    const size_t room = v->timed_count + 1;
+    t->rows = calloc(room, sizeof t->rows[0]);
+    t->list = calloc(room, sizeof t->list[0]);
+    t->devices = calloc(room, sizeof t->devices[0]);
+    t->ceilings = calloc(room, sizeof t->ceilings[0]);
+    if (!t->rows || !t->list || !t->devices || !t->ceilings) {
+        tasks_release(t);
+        return status_fail(STATUS_MEMORY, "out of memory for a report of %zu timed rows", v->timed_count);
+    }
+    for (size_t i = 0; i < v->timed_count; i++) {
+        const struct view_row *row = v->timed[i];
+        if (view_is_ceiling(row)) {
+            t->ceilings[t->ceiling_count++] = row;
+            continue;
+        }
+        const size_t device = find_device(t, row);
+        if (view_is_right(row))
+            t->rows[count++] = row;
+        else
+            t->devices[device].wrong++;
+    }
+    qsort(t->devices, t->device_count, sizeof t->devices[0], by_device);
+    qsort(t->ceilings, t->ceiling_count, sizeof t->ceilings[0], by_group);
+    qsort(t->rows, count, sizeof t->rows[0], by_task);
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && compare_task(t->rows[i], t->rows[next]) == 0;)
+            next++;
+        add_task(t, t->rows + i, next - i);
+    }
+    count_formats(t);
+    for (size_t i = 0; i < t->device_count; i++)
+        if (!(t->devices[i].label = device_label(t, i))) {
+            tasks_release(t);
+            return status_fail(STATUS_MEMORY, "out of memory for the name of a device");
+        }
+    return STATUS_OK;
+}
+
+void tasks_release(struct tasks *t)
+{
+    for (size_t i = 0; i < t->device_count; i++)
+        free(t->devices[i].label);
+    free(t->rows);
+    free(t->list);
+    free(t->devices);
+    free(t->ceilings);
+    *t = (struct tasks){0};
+}
+
+/* ---- choice ---- */
+
+const struct view_row *task_paired(const struct task *task, const struct view_row *row,
+                                   const struct view_row *like)
+{
+    const struct row *a = task_record(row), *l = task_record(like);
+    for (size_t i = 0; i < task->count && a->group_id != 0; i++) {
+        const struct row *r = task_record(task->rows[i]);
+        if (r->group_id == a->group_id && strcmp(r->variant, l->variant) == 0 &&
+            kind_equal(kind_of(task->rows[i]), kind_of(like)))
+            return task->rows[i];
+    }
+    return like;
+}
+
+const struct view_row *task_fastest(const struct task *task, enum weights format, enum track track)
+{
+    for (size_t i = 0; i < task->count; i++)
+        if (weights_of(task->rows[i]) == format && (track == TRACK_COUNT || track_of(task->rows[i]) == track))
+            return task->rows[i];
+    return NULL;
+}
+
+const struct view_row *task_ceiling(const struct tasks *t, const struct view_row *row)
+{
+    const struct row *r = task_record(row);
+    const size_t prefix = strlen("ceiling_");
+    size_t lo = 0, hi = t->ceiling_count;
+    while (lo < hi) { /* the first of the row's group */
+        const size_t middle = lo + (hi - lo) / 2;
+        if (compare_group(t->ceilings[middle], row) < 0)
+            lo = middle + 1;
+        else
+            hi = middle;
+    }
+    for (; r->group_id != 0 && r->ceiling[0] && lo < t->ceiling_count; lo++) {
+        const struct view_row *other = t->ceilings[lo];
+        const char *name = task_record(other)->variant;
+        if (compare_group(other, row))
+            return NULL;
+        if (strncmp(name, "ceiling_", prefix) == 0 && strcmp(name + prefix, r->ceiling) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+bool task_is_best(const struct task *task, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (kind_equal(kind_of(task->rows[j]), kind_of(task->rows[i])) &&
+            track_of(task->rows[j]) == track_of(task->rows[i]))
+            return false;
+    return true;
+}
+
+const char *field_text(const struct task *task, char buffer[FIELD_TEXT])
+{
+    const struct row *r = task_record(task->rows[0]);
+    char threads[40] = "";
+    if (r->threads > 0)
+        snprintf(threads, sizeof threads, ", %" PRIu32 " thread%s", r->threads, r->threads == 1 ? "" : "s");
+    snprintf(buffer, FIELD_TEXT, "%s %s%s%s", view_op(r), view_type(r), threads, r->bias ? ", bias" : "");
+    return buffer;
+}

@@ -140,15 +140,15 @@ INLINE int dp_span(const struct gemm_args *a)
 
 struct dp_scales {
     const float *absmax; /* of the row, one for each 1 << shift elements */
-    unsigned shift;
-    const uint8_t *zero; /* int4: the same, for each 1 << zero_shift */
-    unsigned zero_shift;
+    const uint8_t *zero; /* int4, and undefined otherwise: the same, for each 1 << zero_shift */
+    unsigned shift, zero_shift;
 };
 
-/* int4: what the lookup needs of the block of element k; other formats: its scale. */
-INLINE struct block dp_block(enum format format, struct dp_scales s, size_t k)
+/* The block of element k of the row. */
+INLINE struct block dp_block(enum format format, const struct dp_scales *s, int span, size_t k)
 {
-    return (struct block){s.absmax[k >> s.shift], format == INT4 ? s.zero[k >> s.zero_shift] : 0};
+    const size_t i = span == 128 ? k >> s->shift : k / (size_t)span;
+    return (struct block){s->absmax[i], format == INT4 ? s->zero[k >> s->zero_shift] : 0};
 }
 
 /* Floats of scratch that dp_row_scales() may write for a row; a multiple of 16. */
@@ -180,14 +180,14 @@ INLINE struct dp_scales dp_row_scales_f16(const struct gemm_args *a, enum format
 {
     static const uint8_t symmetric = 8;
     const unsigned shift = row_block_shift(&a->w, a->k);
-    const size_t count = a->k / a->w.blocksize, b = row * count;
+    const size_t count = row_block_count(&a->w, a->k), b = row * count;
     for (size_t i = 0; i < count; i += 16) {
         __mmask16 mask = (__mmask16)((1u << min_size(16, count - i)) - 1);
         _mm512_store_ps(scratch + i, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, a->w.scale + b + i)));
     }
     if (format == INT4 && a->w.zero)
-        return (struct dp_scales){scratch, shift, a->w.zero + b, shift};
-    return (struct dp_scales){scratch, shift, &symmetric, 63};
+        return (struct dp_scales){scratch, a->w.zero + b, shift, shift};
+    return (struct dp_scales){scratch, &symmetric, shift, 63};
 }
 
 INLINE struct dp_scales dp_row_scales(const struct gemm_args *a, enum format format, size_t row,
@@ -197,19 +197,23 @@ INLINE struct dp_scales dp_row_scales(const struct gemm_args *a, enum format for
         return (struct dp_scales){0};
     if (!is_nf4(format))
         return dp_row_scales_f16(a, format, row, scratch);
-    unsigned shift = nf4_block_shift(&a->w);
-    size_t first = row * a->k;
+    struct dp_scales s;
+    s.shift = nf4_block_shift(&a->w);
+    s.absmax = scratch;
+    const size_t first = row * a->k;
     if (a->k % a->w.blocksize == 0) {
-        size_t b = first >> shift, count = a->k >> shift;
+        size_t b = first >> s.shift, count = a->k >> s.shift;
         if (format == NF4)
-            return (struct dp_scales){.absmax = a->w.absmax + b, .shift = shift};
-        for (size_t i = 0; i < count; i += 16)
-            _mm512_store_ps(scratch + i, dp_absmax16(&a->w, b + i, min_size(16, count - i), format));
-        return (struct dp_scales){.absmax = scratch, .shift = shift};
+            s.absmax = a->w.absmax + b;
+        else
+            for (size_t i = 0; i < count; i += 16)
+                _mm512_store_ps(scratch + i, dp_absmax16(&a->w, b + i, min_size(16, count - i), format));
+        return s;
     }
     for (size_t i = 0; i < a->k / 32; i++)
-        scratch[i] = nf4_absmax(&a->w, (first + 32 * i) >> shift, format);
-    return (struct dp_scales){.absmax = scratch, .shift = 5};
+        scratch[i] = nf4_absmax(&a->w, (first + 32 * i) >> s.shift, format);
+    s.shift = 5;
+    return s;
 }
 
 /* absmax of the 4 chunks from chunk c, of which a row of `k` may hold fewer. `span` is a constant: 32, 64, or
@@ -250,16 +254,17 @@ INLINE int dp_table_span(enum format format, enum scaling scaling, int span)
 }
 
 /* Entries 0-15 for element k of the row, 16-31 for element `next`. */
-INLINE __m512i dp_pair_of(enum format format, enum scaling scaling, struct dp_scales s, size_t k, size_t next)
+INLINE __m512i dp_pair_of(enum format format, enum scaling scaling, const struct dp_scales *s, int span,
+                          size_t k, size_t next)
 {
-    struct block low = dp_block(format, s, k), high = dp_block(format, s, next);
+    struct block low = dp_block(format, s, span, k), high = dp_block(format, s, span, next);
     if (scaling == PER_BLOCK)
         return _mm512_inserti64x4(_mm512_castsi256_si512(dp_values(low.zero)), dp_values(high.zero), 1);
     return dp_table_pair(format, low, high);
 }
 
 /* The tables of chunk c, of which `lanes` lanes exist. */
-INLINE struct dp_tables dp_chunk_tables(enum format format, enum scaling scaling, struct dp_scales s,
+INLINE struct dp_tables dp_chunk_tables(enum format format, enum scaling scaling, const struct dp_scales *s,
                                         size_t c, int span, size_t lanes)
 {
     const size_t k = c * DP_CHUNK, each = (size_t)span;
@@ -268,16 +273,17 @@ INLINE struct dp_tables dp_chunk_tables(enum format format, enum scaling scaling
         return tables;
     if (dp_table_span(format, scaling, span) == 128) {
         if (scaling == PER_WEIGHT)
-            tables.low = dp_table_twice(format, dp_block(format, s, k));
+            tables.low = dp_table_twice(format, dp_block(format, s, span, k));
         else
-            tables.low = is_nf4(format) ? dp_codebook()
-                                        : _mm512_broadcast_i64x4(dp_values(dp_block(format, s, k).zero));
+            tables.low = is_nf4(format)
+                             ? dp_codebook()
+                             : _mm512_broadcast_i64x4(dp_values(dp_block(format, s, span, k).zero));
         return tables;
     }
     const size_t last = (8 * lanes - 1) / each * each; /* the last chunk of a row may end early */
-    tables.low = dp_pair_of(format, scaling, s, k, k + min_size(each, last));
+    tables.low = dp_pair_of(format, scaling, s, span, k, k + min_size(each, last));
     if (span == 32)
-        tables.high = dp_pair_of(format, scaling, s, k + min_size(2 * each, last), k + last);
+        tables.high = dp_pair_of(format, scaling, s, span, k + min_size(2 * each, last), k + last);
     return tables;
 }
 

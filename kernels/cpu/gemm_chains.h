@@ -41,7 +41,7 @@ INLINE void decode_span(const struct gemm_args *a, enum element t, enum scaling 
     const struct weights *w = &a->w;
     /* Blocks run through NF4's rows; other rows begin with one. */
     const unsigned shift = is_nf4(format) ? nf4_block_shift(w) : row_block_shift(w, a->k);
-    const size_t before = is_nf4(format) ? 0 : n * (a->k / w->blocksize);
+    const size_t before = is_nf4(format) ? 0 : n * row_block_count(w, a->k);
     const bool same = format == DENSE || (is_nf4(format) && scaling == PER_BLOCK);
     while (count) {
         size_t i = n * a->k + k, run = count;
@@ -203,7 +203,7 @@ INLINE void chains_rows(const struct gemm_args *a, enum element t, enum scaling 
                         size_t splits, struct chains_scratch *s, const float *x, size_t n, size_t rows,
                         size_t columns)
 {
-    const size_t blocksize = a->w.blocksize, row_blocks = a->k / blocksize;
+    const size_t blocksize = a->w.blocksize, row_blocks = row_block_count(&a->w, a->k);
     const bool long_blocks = scaling == PER_BLOCK && (blocksize > CHAINS_K_MAX || blocksize == a->k),
                blocks = scaling == PER_BLOCK && !long_blocks;
     const size_t run = blocks ? blocksize : CHAINS_K, panel = run > CHAINS_K ? run : CHAINS_K;
@@ -277,7 +277,7 @@ INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scalin
 {
     const unsigned shift = row_block_shift(&a->w, a->k);
     const size_t length = round_up((a->k + splits - 1) / splits, CHAINS), stride = chains_stride(a);
-    const size_t row_bytes = code_bytes(format, t, a->k), row_blocks = a->k / a->w.blocksize;
+    const size_t row_bytes = code_bytes(format, t, a->k), row_blocks = row_block_count(&a->w, a->k);
     const size_t line = DIRECT_LINE * 16 / code_bytes(format, t, 16);
     const uint8_t *codes = a->w.packed + n * row_bytes;
     float sum[CHAINS_ROWS][DIRECT_COLUMNS];
@@ -299,7 +299,7 @@ INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scalin
                     into[r][c] = scaling == PER_BLOCK ? v16_zero() : acc[r][c];
             }
             for (size_t i = k, stop; i < next; i = stop) {
-                stop = min_size(next, i + line);
+                stop = is_nf4(format) ? next : min_size(next, i + line); /* NF4's blocks are short */
                 for (int r = 0; r < rows; r++)
                     _mm_prefetch((const char *)codes + (size_t)r * row_bytes + code_bytes(format, t, i) +
                                      DIRECT_PREFETCH,

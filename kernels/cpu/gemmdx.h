@@ -116,7 +116,7 @@ INLINE void dx_decode_span(const struct gemm_args *a, enum element t, enum forma
     const bool half = span == 32 && a->k - column < DX_CHUNK;
     for (size_t d = 0; d < depth; d++) {
         size_t row = (n + d) * a->k, i = row + column, at = is_nf4(format) ? i : column;
-        size_t before = is_nf4(format) ? 0 : (n + d) * (a->k / a->w.blocksize);
+        size_t before = is_nf4(format) ? 0 : (n + d) * row_block_count(&a->w, a->k);
         /* The next panel of this chunk: the stride is too long for the hardware to see. */
         _mm_prefetch((const char *)a->w.packed + (i + DX_DEPTH * a->k) / 2, _MM_HINT_T1);
         struct block first = block_at(&a->w, format, before + (at >> shift)), second = first;

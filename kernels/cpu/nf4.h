@@ -164,6 +164,12 @@ INLINE unsigned row_block_shift(const struct weights *w, size_t columns)
     return w->blocksize == columns ? 63 : nf4_block_shift(w);
 }
 
+/* Blocks of such a row, without dividing. */
+INLINE size_t row_block_count(const struct weights *w, size_t columns)
+{
+    return w->blocksize == columns ? 1 : columns >> nf4_block_shift(w);
+}
+
 INLINE bool is_nf4(enum format format)
 {
     return format == NF4 || format == NF4_TWOSTEP || format == NF4_FUSED;

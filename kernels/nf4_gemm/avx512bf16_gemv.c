@@ -71,7 +71,7 @@ INLINE void gemv_chunks(enum format format, enum scaling scaling, int span, cons
         for (int j = 0; j < chunks; j++) {
             const uint8_t *packed = row[r].packed + (c + (size_t)j) * dp_chunk_bytes(format);
             codes[r][j] = dp_load(format, packed, whole ? 16 : lanes);
-            tables[r][j] = dp_chunk_tables(format, scaling, row[r].scales, c + (size_t)j, span, lanes);
+            tables[r][j] = dp_chunk_tables(format, scaling, &row[r].scales, c + (size_t)j, span, lanes);
             for (int m = 0; m < columns; m++)
                 t[r][j][m] = scaling == PER_BLOCK ? _mm512_setzero_ps() : acc[r][m];
         }
@@ -109,7 +109,7 @@ INLINE void gemv_chunk_wide(enum format format, enum scaling scaling, int span, 
     __m512bh w[ROWS][4];
     for (int r = 0; r < ROWS; r++) {
         struct dp_codes codes = dp_load(format, row[r].packed + c * dp_chunk_bytes(format), 16);
-        struct dp_tables tables = dp_chunk_tables(format, scaling, row[r].scales, c, span, 16);
+        struct dp_tables tables = dp_chunk_tables(format, scaling, &row[r].scales, c, span, 16);
         for (int p = 0; p < 4; p++)
             w[r][p] = dp_weights(format, codes, tables, dp_table_span(format, scaling, span), p);
     }
@@ -201,7 +201,7 @@ INLINE void gemv(const struct gemv_job *job, enum format format, enum scaling sc
     GEMV_SPAN(format, scaling, turn, 32)                                                                     \
     GEMV_SPAN(format, scaling, turn, 64)                                                                     \
     GEMV_SPAN(format, scaling, turn, 128)                                                                    \
-    static void gemv_##format##_##scaling(const struct gemv_job *job, int span, size_t columns)              \
+    INLINE void gemv_##format##_##scaling(const struct gemv_job *job, int span, size_t columns)              \
     {                                                                                                        \
         (span == 32   ? gemv_##format##_##scaling##_32                                                       \
          : span == 64 ? gemv_##format##_##scaling##_64                                                       \
@@ -276,9 +276,10 @@ INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum for
         pairs = min_size(pairs_max, half - first);
         for (size_t i = 0; i < pairs * ROWS; i++) {
             size_t n = min_size(mine.begin + i % ROWS * half + first + i / ROWS, mine.end - 1);
-            row[i / ROWS][i % ROWS] =
-                (struct gemv_row){a->w.packed + n * code_bytes(format, ELEMENT_BF16, a->k),
-                                  dp_row_scales(a, format, n, scratch->absmax + i * dp_scales_size(a->k)), n};
+            struct gemv_row *at = &row[i / ROWS][i % ROWS];
+            at->packed = a->w.packed + n * code_bytes(format, ELEMENT_BF16, a->k);
+            at->scales = dp_row_scales(a, format, n, scratch->absmax + i * dp_scales_size(a->k));
+            at->n = n;
         }
         for (size_t m0 = 0; m0 < a->m; m0 += M_MAX) {
             size_t columns = min_size(M_MAX, a->m - m0);

@@ -46,7 +46,7 @@ INLINE void decode_panel(const struct gemm_args *a, enum format format, enum sca
             struct dp_codes codes = lanes == 16 ? dp_load(format, chunk, 16) : dp_load(format, chunk, lanes);
             for (size_t line = 0; line < chunk_bytes; line += 64)
                 _mm_prefetch((const char *)chunk + ROWS * row_bytes + line, _MM_HINT_T1);
-            struct dp_tables tables = dp_chunk_tables(format, scaling, scales[r], c, span, lanes);
+            struct dp_tables tables = dp_chunk_tables(format, scaling, &scales[r], c, span, lanes);
             if (scaling == PER_BLOCK) {
                 if (j % 4 == 0)
                     loaded = dp_load_scales(scales[r], c, a->k, span);

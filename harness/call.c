@@ -122,7 +122,10 @@ void call_cpu(const struct operands *o, size_t i, const struct kernel *k, const 
         struct gemm_args args = operands_gemm_args(o, i, kernel_layout(k));
         if (prepared)
             args.prepared = prepared;
-        k->gemm(&args);
+        if (k->product)
+            k->product(k, &args);
+        else
+            k->gemm(&args);
     }
 }
 

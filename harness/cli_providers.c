@@ -5,6 +5,7 @@
 #include "harness/provider/bitsandbytes.h"
 #include "harness/provider/cublas.h"
 #include "harness/provider/manifest.h"
+#include "harness/provider/openblas.h"
 #include "harness/provider/plugin.h"
 
 enum { KEY_BITSANDBYTES = 1024, KEY_PLUGIN, KEY_MANIFEST };
@@ -59,5 +60,6 @@ enum status providers_load(const char *program, const struct provider_options *o
             fprintf(stderr, "%s: %s\n", program, status_message());
             ++*refused;
         }
+    s = s == STATUS_OK ? openblas_register() : s;
     return s == STATUS_OK ? cublas_register() : s;
 }

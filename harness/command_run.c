@@ -208,14 +208,16 @@ static void print_plan(const struct plan *plan, const struct run_options *option
 {
     size_t rows = 0, groups = 0, skipped = 0;
     double expected_s = 0;
-    for (size_t i = 0; i < plan->group_count; i++) {
+    for (size_t i = 0, with = 0; i < plan->group_count; i++) {
         const struct plan_group *g = &plan->groups[i];
         char text[PROBLEM_TEXT_MAX];
-        if (!run_in_shard(options, first + i))
+        if (i == with + plan->groups[with].together)
+            with = i; /* the first of those that are timed together */
+        if (!run_in_shard(options, first + with))
             continue;
         problem_format(&g->problem, text, sizeof text);
-        printf("%s%s%s  threads=%u  about %.1f s\n", text, g->cold ? "  cold" : "", g->hot ? "  hot" : "",
-               g->threads, g->expected_s);
+        printf("%s%s%s  threads=%u  about %.1f s%s\n", text, g->cold ? "  cold" : "", g->hot ? "  hot" : "",
+               g->threads, g->expected_s, i == with ? "" : "  timed with the one before");
         for (size_t r = 0; r < g->row_count; r++) {
             printf("    %-52s %s%s\n", g->rows[r].kernel->name, g->rows[r].skip ? "skipped: " : "",
                    g->rows[r].skip ? g->rows[r].skip : "");

@@ -72,7 +72,7 @@ static enum status judge_timed(const struct kernel *k, const struct operands *o,
         .min_samples = 40, .max_samples = 40, .max_seconds = 5, .precision = 1e-9, .settle_seconds = 0};
     struct measure_state state = {0};
     struct measure_row rows[1 + CEILING_COUNT] = {{.kernel = k, .output_hash = v->output_hash}};
-    struct measure_group g = {.operands = o, .regime = REGIME_COLD, .variant_count = 1, .copies = o->copies};
+    struct measure_group g = {.problems = &o, .problem_count = 1, .regime = REGIME_COLD, .variant_count = 1};
     g.rows = calloc(1 + CEILING_COUNT, sizeof *g.rows);
     if (!g.rows)
         return status_fail(STATUS_MEMORY, "out of memory");

@@ -170,8 +170,11 @@ static enum status time_row(struct round *r, size_t i, const struct operands *o)
 {
     const struct row *row = &r->rows[i];
     const size_t sides = 1 + r->slowdown_count;
-    struct measure_group g = {
-        .operands = o, .regime = row->regime, .no_ceilings = true, .variant_count = sides};
+    struct measure_group g = {.problems = &o,
+                              .problem_count = 1,
+                              .regime = row->regime,
+                              .no_ceilings = true,
+                              .variant_count = sides};
     g.rows = calloc(sides + CEILING_COUNT, sizeof *g.rows);
     if (!g.rows)
         return status_fail(STATUS_MEMORY, "a round: out of memory");

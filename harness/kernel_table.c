@@ -157,10 +157,11 @@ static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *
 /* NULL if the executor can stand in for a GPU, else why not. */
 static const char *only_on_gpu(const struct kernel *k)
 {
-    return k->blas           ? "cuBLAS runs on a GPU: --device cuda"
-           : k->bitsandbytes ? "bitsandbytes' CUDA library runs on a GPU: --device cuda"
-           : k->recipe       ? "device code alone runs on a GPU: --device cuda"
-                             : NULL;
+    return k->backend != BACKEND_CUDA ? NULL
+           : k->blas                  ? "cuBLAS runs on a GPU: --device cuda"
+           : k->bitsandbytes          ? "bitsandbytes' CUDA library runs on a GPU: --device cuda"
+           : k->recipe                ? "device code alone runs on a GPU: --device cuda"
+                                      : NULL;
 }
 
 bool kernel_belongs(const struct kernel *k, const struct device *device)
@@ -204,6 +205,13 @@ const char *kernel_unavailable(const struct kernel *k, const struct device *devi
     return NULL;
 }
 
+/* The GPU's server says itself what does not fit there. */
+static bool dense_weights_fit(const struct kernel *k, const struct problem *p)
+{
+    return k->backend == BACKEND_CUDA || (k->blas != BLAS_DENSE && k->blas != BLAS_WHOLE) ||
+           problem_weight_count(p) * dtype_size(p->out) <= cpu_memory_available() / 4;
+}
+
 bool kernel_matches(const struct kernel *k, const struct problem *p)
 {
     return k->contract.format == p->format && k->contract.op == p->op && k->contract.out == p->out &&
@@ -227,6 +235,9 @@ const char *kernel_inapplicable(const struct kernel *k, const struct problem *p,
         snprintf(reason, KERNEL_REASON_MAX, "scales by block, which act-order scatters");
     else if (layout_inapplicable(kernel_layout(k), p))
         snprintf(reason, KERNEL_REASON_MAX, "%s", layout_inapplicable(kernel_layout(k), p));
+    else if (!dense_weights_fit(k, p))
+        snprintf(reason, KERNEL_REASON_MAX,
+                 "its dense weights are more than a quarter of the memory that is free");
     else
         return NULL;
     return reason;

@@ -28,7 +28,8 @@ enum { KERNEL_REASON_MAX = 160 };
 /* Host builds of a CUDA variant. */
 enum entry_build { ENTRY_FAST, ENTRY_CHECKED, ENTRY_BUILDS };
 
-/* What of a product cuBLAS does, on the GPU (provider/cublas.h). */
+/* What of a product a BLAS library does: cuBLAS on a GPU (provider/cublas.h), OpenBLAS on a CPU
+ * (provider/openblas.h). */
 enum blas_use {
     BLAS_NONE,
     BLAS_DENSE, /* all: its weights were dequantized outside of timing */
@@ -70,15 +71,17 @@ struct kernel {
     /* In place of dequant, for a peer whose API takes the shape of W[n,k], of which dequant_args has the
      * product only. */
     void (*dequant_rows)(const struct dequant_args *args, size_t n, size_t k);
-    gemm_fn *gemm;                             /* gemm and gemmdx */
+    gemm_fn *gemm; /* gemm and gemmdx */
+    /* In place of gemm, for one that needs to know of k->dequantize. */
+    void (*product)(const struct kernel *k, const struct gemm_args *args);
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
     enum bitsandbytes_use bitsandbytes;        /* not BITSANDBYTES_NONE: no entries of its own */
     enum blas_use blas;                        /* not BLAS_NONE: no entries of its own */
     const struct kernel *dequantize;           /* with blas: what makes the dense weights */
     const struct recipe *recipe; /* device code alone, launched so (cuda/recipe.h): no entries */
-    /* Peers with a layout of their own: makes gemm_args.prepared from the operands, once per operand set and
-     * outside of all timing. NULL for none. */
-    enum status (*prepare)(const struct gemm_args *args, void **prepared);
+    /* Peers with a layout of their own, dense weights, or room for them: makes gemm_args.prepared from the
+     * operands, once per operand set and outside of all timing. NULL for none. */
+    enum status (*prepare)(const struct kernel *k, const struct gemm_args *args, void **prepared);
     void (*unprepare)(void *prepared);
 };
 

@@ -62,9 +62,10 @@ const char *layout_inapplicable(enum layout l, const struct problem *p)
     case LAYOUT_AWQ:
         return p->n % 8 == 0 ? NULL : "takes n in multiples of 8";
     case LAYOUT_AWQGEMV:
-        return p->k % 8                                                              ? "takes k in multiples of 8"
-               : p->blocksize == 32 || p->blocksize == 64 || p->blocksize % 128 == 0 ? NULL
-                                                                                     : "takes groups of 32, 64 and multiples of 128";
+        return p->k % 8 ? "takes k in multiples of 8"
+               : p->blocksize == 32 || p->blocksize == 64 || p->blocksize % 128 == 0
+                   ? NULL
+                   : "takes groups of 32, 64 and multiples of 128";
     case LAYOUT_MARLIN:
         return marlin_fits(p->n, p->k) ? NULL : "takes n in multiples of 64 and k of 16";
     default:

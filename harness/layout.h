@@ -1,6 +1,6 @@
 /*
- * layout.h: in which bytes a variant takes the weights: by rows, or in a layout that is made of these once, outside
- * of all timing (kernels/kernel.h says what the bytes are).
+ * layout.h: in which bytes a variant takes the weights: by rows, or in a layout that is made of these once,
+ * outside of all timing (kernels/kernel.h says what the bytes are).
  */
 #ifndef NF4BENCH_HARNESS_LAYOUT_H
 #define NF4BENCH_HARNESS_LAYOUT_H
@@ -12,8 +12,8 @@
 #include "reference/quantized.h"
 
 /* X(name, knob, format, track, transposed): knob: the word among a variant's knobs, and format the one whose
- * variants may have it. track: what a result calls it ("checkpoint": bytes as a package writes them). transposed:
- * dequantize gives W^T, as the packages do. */
+ * variants may have it. track: what a result calls it ("checkpoint": bytes as a package writes them).
+ * transposed: dequantize gives W^T, as the packages do. */
 #define LAYOUT_MAP(X)                                                                                        \
     X(ROWS, "", FORMAT_COUNT, "rows", false)                                                                 \
     X(FRAGMENTS, "repacked", FORMAT_NF4, "repacked", false)                                                  \

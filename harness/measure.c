@@ -179,25 +179,31 @@ static void close_gap(struct measure_row *r)
     r->retried_flags = NULL;
 }
 
+static void add_ceilings(struct measure_group *g, bool gpu)
+{
+    enum ceiling ceilings[CEILING_COUNT];
+    g->row_count = g->variant_count;
+    for (size_t p = 0; p < g->problem_count; p++) {
+        size_t count = g->no_ceilings ? 0 : ceilings_of(&g->problems[p]->problem, gpu, ceilings);
+        for (size_t i = 0; i < count; i++) {
+            g->rows[g->row_count].problem = p;
+            g->rows[g->row_count++].ceiling = ceilings[i];
+        }
+        g->against[p] = &g->rows[g->row_count - 1];
+    }
+}
+
 enum status measure_group(struct measure_state *state, const struct measure_settings *settings,
                           struct measure_group *group, uint64_t order_seed, measure_progress_fn *progress,
                           void *context)
 {
     struct sampling *s = NULL;
-    const struct sampler *sampler =
-        group->operands->device->kind == DEVICE_CUDA ? &sampler_cuda : &sampler_cpu;
+    const bool gpu = measure_device(group)->kind == DEVICE_CUDA;
+    const struct sampler *sampler = gpu ? &sampler_cuda : &sampler_cpu;
     size_t max = settings->max_samples;
     double *scratch = malloc(3 * max * sizeof *scratch);
     enum status status = scratch ? STATUS_OK : status_fail(STATUS_MEMORY, "measure: out of memory");
-    enum ceiling ceilings[CEILING_COUNT];
-    size_t ceiling_count =
-        group->no_ceilings
-            ? 0
-            : ceilings_of(&group->operands->problem, group->operands->device->kind == DEVICE_CUDA, ceilings);
-    group->row_count = group->variant_count + ceiling_count;
-    group->against = &group->rows[group->row_count - 1];
-    for (size_t i = 0; i < ceiling_count; i++)
-        group->rows[group->variant_count + i].ceiling = ceilings[i];
+    add_ceilings(group, gpu);
     for (size_t i = 0; i < group->row_count && status == STATUS_OK; i++)
         if (!make_room(&group->rows[i], max))
             status = status_fail(STATUS_MEMORY, "measure: out of memory");
@@ -218,7 +224,8 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
         enum status finished = sampler->finish(s);
         status = finished == STATUS_OK ? status : finished;
         for (size_t i = 0; i < group->row_count; i++)
-            conclude_row(&group->rows[i], group->against, settings->precision, max, scratch);
+            conclude_row(&group->rows[i], group->against[group->rows[i].problem], settings->precision, max,
+                         scratch);
     }
     for (size_t i = 0; i < group->row_count; i++)
         if (group->rows[i].retried_samples)

@@ -1,10 +1,11 @@
 /*
  * measure.h: timing; the fifth stage. Times nothing that has not been verified.
  *
- * The rows of a group and the ceiling that fits them are sampled in rounds, in an order that is shuffled
- * every second round and turned around in the other (of two rows, ABBA or BAAB): sample i of every row
- * belongs to round i, so two rows are compared by the ratios of their samples, round by round, which holds
- * while the machine's speed drifts.
+ * The rows of a group, be they of one problem or of several that are to be compared (the same product with
+ * weights in other formats), and the ceilings that fit them are sampled in rounds, in an order that is
+ * shuffled every second round and turned around in the other (of two rows, ABBA or BAAB): sample i of every
+ * row belongs to round i, so two rows are compared by the ratios of their samples, round by round, which
+ * holds while the machine's speed drifts.
  *
  * cold: each call takes the next of several operand sets that together exceed the last-level cache four
  * times. hot:  one operand set; an untimed call, then as many timed ones as make a sample of at least 200 us.
@@ -39,6 +40,7 @@
 
 struct measure_row {
     const struct kernel *kernel; /* NULL: a ceiling */
+    size_t problem;              /* whose operands it is called on: index into the group's */
     enum ceiling ceiling;
     uint64_t output_hash; /* that verify() found right */
     /* To see what finds it, every timed sample is made this share longer: by waiting, or, on a GPU, where
@@ -52,6 +54,7 @@ struct measure_row {
     double *retried_samples;               /* while measuring: where the retried ones wait */
     uint8_t *retried_flags;
     struct sample_summary summary;
+    size_t copies; /* operand sets that were rotated through */
     struct paired_ratio
         ceiling_fraction; /* ceiling time / this row's time; ratio NAN for the ceiling itself */
     bool precise;
@@ -65,16 +68,28 @@ struct measure_row {
     bool graph;                  /* hot samples are graphs */
 };
 
+enum { MEASURE_PROBLEMS_MAX = 16 };
+
 struct measure_group {
-    const struct operands *operands;
+    const struct operands *const *problems; /* [problem_count], all for one device */
+    size_t problem_count;                   /* up to MEASURE_PROBLEMS_MAX */
     enum regime regime;
     bool no_ceilings;         /* the variants alone */
-    size_t copies;            /* operand sets that were rotated through */
-    struct measure_row *rows; /* variant_count variants, then the ceilings */
+    struct measure_row *rows; /* variant_count variants, then the ceilings of each problem */
     size_t variant_count, row_count;
-    const struct measure_row
-        *against; /* the ceiling that fits the variants: the last row; without ceilings it means nothing */
+    /* Of each problem, the ceiling that fits its variants; without ceilings the last row, which means
+     * nothing. */
+    const struct measure_row *against[MEASURE_PROBLEMS_MAX];
 };
+
+static inline const struct operands *measure_operands(const struct measure_group *g, size_t row)
+{
+    return g->problems[g->rows[row].problem];
+}
+static inline const struct device *measure_device(const struct measure_group *g)
+{
+    return g->problems[0]->device;
+}
 
 /* What is measured once per run. */
 struct measure_state {
@@ -92,9 +107,9 @@ struct measure_state {
 /* Called between rounds; progress for a person. */
 typedef void measure_progress_fn(void *context, size_t round, double share);
 
-/* variant_count rows are the caller's, kernel and output_hash set, in an array with zeroed room for
- * CEILING_COUNT more, which are made the ceilings. STATUS_INTERRUPTED keeps the rounds measured so far.
- * Results are owned: measure_group_release().
+/* variant_count rows are the caller's, kernel, problem and output_hash set, in an array with zeroed room for
+ * CEILING_COUNT more for each problem, which are made the ceilings. STATUS_INTERRUPTED keeps the rounds
+ * measured so far. Results are owned: measure_group_release().
  */
 enum status measure_group(struct measure_state *state, const struct measure_settings *settings,
                           struct measure_group *group, uint64_t order_seed, measure_progress_fn *progress,

@@ -10,7 +10,6 @@
 #include "harness/random.h"
 #include "harness/safetensors.h"
 #include "harness/weights.h"
-#include "reference/nf4.h"
 
 /* True if `name` passes a list of globs: matches one without "!" (or there is none) and none with it. */
 static bool globs_pass(const char *const *globs, size_t count, const char *name)
@@ -96,6 +95,7 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
 {
     struct plan *plan = list->plan;
     struct plan_group g = *proto;
+    g.together = 1;
     if (g.threads == 0)
         g.threads = cpu_available();
     g.rows = calloc(kernel_count(), sizeof *g.rows);
@@ -137,30 +137,68 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
     return STATUS_OK;
 }
 
-/* All axes of one case over one set of weights (proto's n, k and weights are set). */
+/* One product, or dequantization, with weights in each of the case's formats: groups that are timed together.
+ */
+static enum status add_formats(struct group_list *list, const struct plan_group *proto,
+                               const struct suite_case *c, const struct plan_options *options)
+{
+    struct plan *plan = list->plan;
+    const size_t first = plan->group_count;
+    enum status s = STATUS_OK;
+    for (size_t i = 0; i < c->format_count && s == STATUS_OK; i++) {
+        const struct suite_format *f = &c->formats[i];
+        struct plan_group g = *proto;
+        g.problem.format = f->format;
+        g.problem.blocksize = f->blocksize ? f->blocksize : g.problem.k;
+        g.problem.nested = f->nested;
+        g.problem.zeros = f->zeros;
+        g.problem.act_order = f->act_order;
+        if (f->format == FORMAT_DENSE && !op_is_product(g.problem.op))
+            continue; /* one list of formats for all operations: there is nothing to dequantize */
+        const char *fault = problem_weights_fault(&g.problem);
+        s = fault ? status_fail(STATUS_INPUT, "%s:%d: weights of %zu x %zu: format %s %s", plan->suite->path,
+                                c->line, g.problem.n, g.problem.k, format_word(f->format), fault)
+                  : add_group(list, &g, c, options);
+    }
+    for (size_t i = first; i < plan->group_count; i++)
+        plan->groups[i].together = plan->group_count - i;
+    return s;
+}
+
+/* The other axes of one case, in that order, over weights whose format is set, or all of the case's. */
+static enum status add_axes(struct group_list *list, const struct plan_group *proto,
+                            const struct suite_case *c, const struct plan_options *options, bool formats)
+{
+    enum status s = STATUS_OK;
+    for (unsigned out = 0; out <= DTYPE_U8 && s == STATUS_OK; out++)
+        for (size_t m = 0; m < c->m_count && s == STATUS_OK; m++)
+            for (size_t bias = 0; bias < c->bias_count && s == STATUS_OK; bias++)
+                for (size_t t = 0; t < c->thread_count && s == STATUS_OK; t++) {
+                    struct plan_group g = *proto;
+                    g.problem.out = (enum dtype)out;
+                    g.problem.m = c->m[m];
+                    g.problem.bias = c->bias[bias];
+                    g.threads = c->threads[t];
+                    s = formats ? add_formats(list, &g, c, options) : add_group(list, &g, c, options);
+                }
+    return s;
+}
+
+/* All axes of one case over one set of weights (proto's n, k and weights are set; `stored`: their format,
+ * blocksize and nesting too). */
 static enum status add_weights(struct group_list *list, const struct plan_group *proto,
                                const struct suite_case *c, const struct plan_options *options, bool stored)
 {
+    if (stored || c->formats)
+        return add_axes(list, proto, c, options, !stored);
     enum status s = STATUS_OK;
-    /* A checkpoint has its own blocksize and nesting; the axes then do not apply. */
-    size_t blocksizes = stored ? 1 : c->blocksize_count, nesteds = stored ? 1 : c->nested_count;
-    for (size_t b = 0; b < blocksizes && s == STATUS_OK; b++)
-        for (size_t q = 0; q < nesteds && s == STATUS_OK; q++)
-            for (unsigned out = 0; out <= DTYPE_U8 && s == STATUS_OK; out++)
-                for (size_t m = 0; m < c->m_count && s == STATUS_OK; m++)
-                    for (size_t bias = 0; bias < c->bias_count && s == STATUS_OK; bias++)
-                        for (size_t t = 0; t < c->thread_count && s == STATUS_OK; t++) {
-                            struct plan_group g = *proto;
-                            if (!stored) {
-                                g.problem.blocksize = c->blocksize[b];
-                                g.problem.nested = c->nested[q];
-                            }
-                            g.problem.out = (enum dtype)out;
-                            g.problem.m = c->m[m];
-                            g.problem.bias = c->bias[bias];
-                            g.threads = c->threads[t];
-                            s = add_group(list, &g, c, options);
-                        }
+    for (size_t b = 0; b < c->blocksize_count && s == STATUS_OK; b++)
+        for (size_t q = 0; q < c->nested_count && s == STATUS_OK; q++) {
+            struct plan_group g = *proto;
+            g.problem.blocksize = c->blocksize[b];
+            g.problem.nested = c->nested[q];
+            s = add_axes(list, &g, c, options, false);
+        }
     return s;
 }
 
@@ -180,8 +218,11 @@ static enum status add_file(struct group_list *list, struct plan_group proto, co
         p->n = w->n;
         p->k = w->k;
         p->checkpoint = w->checkpoint;
+        p->format = w->format;
         p->blocksize = w->blocksize;
         p->nested = w->nested;
+        p->zeros = w->zeros;
+        p->act_order = w->act_order;
         int length = snprintf(p->weights, sizeof p->weights, "%s:%s", c->weights, w->name);
         if (length < 0 || (size_t)length >= sizeof p->weights)
             s = status_fail(STATUS_LIMIT,
@@ -259,7 +300,8 @@ uint64_t plan_hash(const struct plan *p)
         const struct plan_group *g = &p->groups[i];
         problem_format(&g->problem, text, sizeof text);
         h = hash_text(h, text);
-        h = random_mix(h ^ ((uint64_t)g->threads << 2 | (uint64_t)g->cold << 1 | (uint64_t)g->hot));
+        h = random_mix(h ^ ((uint64_t)g->together << 32 | (uint64_t)g->threads << 2 | (uint64_t)g->cold << 1 |
+                            (uint64_t)g->hot));
         for (size_t r = 0; r < g->row_count; r++)
             h = hash_text(h, g->rows[r].kernel->name);
     }

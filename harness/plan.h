@@ -3,8 +3,8 @@
  * second stage; allocates nothing but itself.
  *
  * A group is one problem: its rows share operands, are verified once, and are sampled in alternation, so that
- * sample i of one is paired with sample i of another. Groups of the same weights stand together: weights are
- * made once.
+ * sample i of one is paired with sample i of another. Groups of one product with weights in several formats
+ * are sampled together in the same way.
  */
 #ifndef NF4BENCH_HARNESS_PLAN_H
 #define NF4BENCH_HARNESS_PLAN_H
@@ -25,7 +25,8 @@ struct plan_row {
 
 struct plan_group {
     struct problem problem;
-    bool cold, hot; /* regimes to time; neither: verify only */
+    size_t together; /* so many groups, from this one on, are timed together; 1: it alone */
+    bool cold, hot;  /* regimes to time; neither: verify only */
     unsigned threads;
     struct plan_row *rows;
     size_t row_count;

@@ -59,13 +59,19 @@ size_t operands_set_bytes(const struct problem *p)
     return sum;
 }
 
-size_t operands_cold_copies(const struct problem *p)
+/* Of what has `bytes`. */
+static size_t cold_copies(size_t bytes)
 {
-    size_t bytes = operands_set_bytes(p), wanted = 4 * cpu_last_level_cache();
+    size_t wanted = 4 * cpu_last_level_cache();
     size_t copies = (wanted + bytes - 1) / bytes, room = cpu_memory_available() / 2 / bytes;
     copies = copies < 2 ? 2 : copies;
     copies = copies > 4096 ? 4096 : copies; /* tiny problems: canaries would outweigh operands */
     return copies > room && room >= 2 ? room : copies;
+}
+
+size_t operands_cold_copies(const struct problem *p)
+{
+    return cold_copies(operands_set_bytes(p));
 }
 
 static enum status init_buffer(const struct device *device, struct buffer *b, size_t size, const char *what)
@@ -314,9 +320,12 @@ enum status operands_prepare_for(const struct operands *o, size_t i, const struc
         return store_set(o, i, layout);
     if (!k->prepare)
         return STATUS_OK;
+    /* Dense weights are so much larger that fewer of them will do: sets have them in common. */
+    if (k->blas == BLAS_DENSE)
+        i %= cold_copies(problem_weight_count(&o->problem) * dtype_size(o->problem.out));
     struct gemm_args args = operands_gemm_args(o, i, LAYOUT_ROWS);
     watch_begin(k, "the preparation of its weights");
-    enum status s = k->prepare(&args, prepared);
+    enum status s = k->prepare(k, &args, prepared);
     watch_end();
     return s;
 }

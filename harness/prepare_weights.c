@@ -1,6 +1,6 @@
 /*
- * prepare_weights.c: the weights of a problem: quantized by the reference from seeded numbers or from a file's
- * dense tensor, or a checkpoint's as they are.
+ * prepare_weights.c: the weights of a problem: quantized by the reference from seeded numbers or from a
+ * file's dense tensor, or a checkpoint's as they are.
  *
  * They are made in pieces, so that no dense copy of a large matrix is ever held.
  */
@@ -106,8 +106,7 @@ static void quantize_symmetric(const struct piece *p, float most, bool fp8)
             p->scale[b] = f16_from_f32(1);
         for (size_t i = 0; i < p->blocksize; i++) {
             const float y = x[i] / f16_to_f32(p->scale[b]);
-            code[i] =
-                fp8 ? fp8_from_f32(y) : (uint8_t)(int8_t)fminf(fmaxf(rintf(y), -most), most);
+            code[i] = fp8 ? fp8_from_f32(y) : (uint8_t)(int8_t)fminf(fmaxf(rintf(y), -most), most);
         }
     }
 }
@@ -125,8 +124,8 @@ static bool quantize_int4(const struct piece *p)
     const bool ok = w.q && w.zero;
     if (ok) {
         int4_quantize(p->dense, !p->zero, &w);
-        /* Not every layout can store a zero point of 0: such blocks, whose weights are all positive, are moved
-         * up by one. */
+        /* Not every layout can store a zero point of 0: such blocks, whose weights are all positive, are
+         * moved up by one. */
         for (size_t i = 0; p->zero && i < p->count; i++)
             if (w.zero[i / p->columns * (p->columns / p->blocksize) + int4_group_of(&w, i % p->columns)] == 0)
                 w.q[i] = w.q[i] < INT4_MAX ? w.q[i] + 1 : INT4_MAX;
@@ -275,11 +274,10 @@ static enum status copy_checkpoint(struct operands *o, const struct quantized *t
     if (t->format != p->format || t->count != problem_weight_count(p) || t->columns != p->k ||
         t->blocksize != p->blocksize || (p->format == FORMAT_NF4 && (t->absmax == NULL) != p->nested) ||
         (t->zero != NULL) != p->zeros || (t->group_of != NULL) != p->act_order)
-        return status_fail(STATUS_INPUT,
-                           "%s: the tensor is not the %s of %zu x %zu, blocksize %zu%s%s%s that was asked for",
-                           p->weights, format_word(p->format), p->n, p->k, p->blocksize,
-                           p->nested ? ", nested" : "", p->zeros ? ", with zero points" : "",
-                           p->act_order ? ", with act-order" : "");
+        return status_fail(
+            STATUS_INPUT, "%s: the tensor is not the %s of %zu x %zu, blocksize %zu%s%s%s that was asked for",
+            p->weights, format_word(p->format), p->n, p->k, p->blocksize, p->nested ? ", nested" : "",
+            p->zeros ? ", with zero points" : "", p->act_order ? ", with act-order" : "");
     copy_part(&set->packed, t->packed);
     copy_part(&set->scale, t->scale);
     copy_part(&set->zero, t->zero);

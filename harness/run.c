@@ -36,9 +36,10 @@ enum told { TOLD_VERDICT, TOLD_COLD, TOLD_HOT, TOLD_COUNT };
 struct done {
     struct run_summary summary; /* of groups that ended */
     size_t group;               /* the last one that was begun; SIZE_MAX: none */
-    size_t row_max;             /* rows in a group, at most */
+    size_t row_max;             /* rows in groups that are timed together, at most */
     size_t size;                /* bytes of all this */
-    bool told[]; /* [row_max][TOLD_COUNT] of that group: a group that is begun again repeats nothing */
+    bool told[]; /* [row_max][TOLD_COUNT] of that group and those timed with it: one that is begun again
+                    repeats nothing */
 };
 
 /* A variant that is not called any more. */
@@ -58,7 +59,8 @@ struct runner {
     const struct run_options *options;
     struct run_summary summary;     /* with what of a group in work is counted already */
     struct journal_writer *journal; /* NULL: not recorded */
-    bool *kept;                     /* [group_count] in the journal, or done; shared as `done` is */
+    bool *kept; /* [group_count] in the journal, or done; shared as `done` is. Of groups that are timed
+                   together the first counts */
     struct done *done;
     struct given_up *given_up;
     size_t given_up_count;
@@ -113,8 +115,9 @@ static void set_device(struct record *r, const struct device *d)
     r->device_ecc = d->gpu.ecc;
 }
 
-/* The problem's columns. group_id tells groups and regimes apart: 4 * group + regime. */
-static void set_problem(struct record *r, const struct runner *run, size_t group_index,
+/* The problem's columns. group_id tells what was timed together, and regimes, apart: 4 * its first group +
+ * regime. */
+static void set_problem(struct record *r, const struct runner *run, size_t first, size_t group_index,
                         const struct operands *o)
 {
     const struct plan *plan = run->plan;
@@ -137,7 +140,7 @@ static void set_problem(struct record *r, const struct runner *run, size_t group
     r->bias = p->bias;
     r->threads = g->threads;
     r->seed = p->seed;
-    r->group_id = 4 * (run->first_group + group_index);
+    r->group_id = 4 * (run->first_group + first);
     r->bits_per_weight =
         8.0 * (double)(problem_packed_bytes(p) + problem_scale_bytes(p)) / (double)problem_weight_count(p);
     r->format_bytes = (double)problem_format_bytes(p);
@@ -155,9 +158,9 @@ static void set_kernel(struct record *r, const struct kernel *k, const struct pr
     if (k->blas == BLAS_DENSE)
         SET_TEXT(r->format, "dense");
     SET_TEXT(r->arch, k->arch);
-    SET_TEXT(r->layout, k->blas == BLAS_DENSE ? "dense"
-                        : k->prepare          ? "repacked"
-                                              : layout_track(kernel_layout(k), k->contract.format));
+    SET_TEXT(r->layout, k->blas == BLAS_DENSE      ? "dense"
+                        : k->prepare && !k->blas ? "repacked"
+                                                 : layout_track(kernel_layout(k), k->contract.format));
     if (!contract_format(&k->contract, r->contract, sizeof r->contract))
         r->contract[0] = '\0';
     if (k->source_hash)
@@ -231,7 +234,7 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
     r->retried_count = m->retried;
     r->excluded_count = m->excluded;
     r->calls_per_sample = m->calls_per_sample;
-    r->operand_copies = g->copies;
+    r->operand_copies = m->copies;
     r->median_us = s->median;
     r->median_lo_us = s->median_ci.lo;
     r->median_hi_us = s->median_ci.hi;
@@ -246,7 +249,7 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
     r->timer_overhead_us = state->timer_overhead_us;
     r->precise = m->precise;
     r->gemm_flop_per_s = state->gemm_flop_per_s;
-    if (g->operands->device->kind == DEVICE_CUDA)
+    if (measure_device(g)->kind == DEVICE_CUDA)
         set_gpu_measurement(r, m, state);
     double second = 1e-6 * s->median, weights = (double)problem_weight_count(p);
     if (!m->kernel) {
@@ -259,7 +262,7 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
     r->bytes_per_s = r->format_bytes / second;
     r->weights_per_s = weights / second;
     r->flop_per_s = 2.0 * (double)p->m * weights / second;
-    SET_TEXT(r->ceiling, ceiling_word(g->against->ceiling));
+    SET_TEXT(r->ceiling, ceiling_word(g->against[m->problem]->ceiling));
     r->ceiling_fraction = m->ceiling_fraction.ratio;
     r->ceiling_fraction_lo = m->ceiling_fraction.ci.lo;
     r->ceiling_fraction_hi = m->ceiling_fraction.ci.hi;
@@ -268,12 +271,13 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
 
 /* ---- telling a person ---- */
 
-static void print_row(struct runner *run, const struct plan_group *g, size_t row, enum told kind,
-                      enum verdict verdict, const char *reason, const char *detail)
+/* `told_row`: the row's place among those that are timed together. */
+static void print_row(struct runner *run, const struct plan_group *g, size_t row, size_t told_row,
+                      enum told kind, enum verdict verdict, const char *reason, const char *detail)
 {
     const struct kernel *k = g->rows[row].kernel;
     bool wrong = verdict != VERDICT_PASS && verdict != VERDICT_SKIPPED;
-    bool *told = &run->done->told[row * TOLD_COUNT + kind];
+    bool *told = &run->done->told[told_row * TOLD_COUNT + kind];
     if (*told || (!wrong && !run->options->list_rows))
         return;
     *told = true;
@@ -355,20 +359,30 @@ static bool is_given_up(const struct runner *run, size_t index, const struct ker
     return false;
 }
 
-/* `skip_all`: why no row of the group can run, or "". */
-static enum status verify_rows(struct runner *run, size_t index, struct operands *o, const char *skip_all,
-                               struct verification *results)
+/* One of the groups that are timed together, in work. */
+struct part {
+    const struct plan_group *plan;
+    size_t index;     /* in the plan */
+    size_t first_row; /* among the rows of all parts */
+    struct operands operands;
+    struct verification *results;     /* [row_count] */
+    char skip_all[KERNEL_REASON_MAX]; /* why none of its rows can run, or "" */
+};
+
+static enum status verify_rows(struct runner *run, struct part *part)
 {
-    const struct plan_group *g = &run->plan->groups[index];
+    const struct plan_group *g = part->plan;
+    struct operands *o = &part->operands;
+    struct verification *results = part->results;
     enum status s = STATUS_OK;
     for (size_t i = 0; i < g->row_count && s == STATUS_OK && !stop_early(run); i++) {
         const struct plan_row *row = &g->rows[i];
         if (interrupt_pending())
             return status_fail(STATUS_INTERRUPTED, "interrupted");
-        if (row->skip || *skip_all) {
+        if (row->skip || *part->skip_all) {
             results[i] = (struct verification){.verdict = VERDICT_SKIPPED, .first_mismatch = -1};
-            SET_TEXT(results[i].reason, row->skip ? row->skip : skip_all);
-        } else if (!is_given_up(run, index, row->kernel, &results[i])) {
+            SET_TEXT(results[i].reason, row->skip ? row->skip : part->skip_all);
+        } else if (!is_given_up(run, part->index, row->kernel, &results[i])) {
             progress_update(&run->progress, 0.3 * (double)i / (double)g->row_count, row->kernel->name);
             s = verify(run->verifier, row->kernel, o, &results[i]);
         }
@@ -383,41 +397,92 @@ static enum status verify_rows(struct runner *run, size_t index, struct operands
             operands_release(o);
             s = operands_init(&p, copies, run->plan->device, o);
         }
-        print_row(run, g, i, TOLD_VERDICT, results[i].verdict, results[i].reason, results[i].detail);
+        print_row(run, g, i, part->first_row + i, TOLD_VERDICT, results[i].verdict, results[i].reason,
+                  results[i].detail);
         count_row(&run->summary, results[i].verdict);
     }
     return s;
 }
 
-/* Times the rows that passed, in one regime, and adds a record for each and for the ceiling. */
-static enum status measure_regime(struct runner *run, size_t index, enum regime regime,
-                                  const struct operands *o, const struct verification *results,
-                                  struct group_records *records, struct measure_group *timed)
+/* The parts of a group and the rows of their plans that a measured row stands for. */
+struct timed_row {
+    const struct part *part;
+    size_t row;
+};
+
+/* The record of a measured row. */
+static void set_timed(struct runner *run, struct record *r, const struct measure_group *timed,
+                      const struct measure_row *m, const struct part *parts, const struct timed_row *of)
 {
-    const struct plan_group *g = &run->plan->groups[index];
-    const enum told told = regime == REGIME_HOT ? TOLD_HOT : TOLD_COLD;
-    *timed = (struct measure_group){.operands = o, .regime = regime};
-    timed->rows = calloc(g->row_count + CEILING_COUNT, sizeof *timed->rows);
-    size_t *plan_row = calloc(g->row_count, sizeof *plan_row);
-    if (!timed->rows || !plan_row) {
-        free(plan_row);
+    const struct part *part = &parts[m->problem];
+    const struct plan_group *g = part->plan;
+    const struct measure_row *ceiling = timed->against[m->problem];
+    const enum told told = timed->regime == REGIME_HOT ? TOLD_HOT : TOLD_COLD;
+    const bool gpu = run->plan->device->kind == DEVICE_CUDA;
+    set_problem(r, run, parts[0].index, part->index, &part->operands);
+    if (m->kernel) /* before what is computed of its bytes */
+        set_kernel(r, m->kernel, &g->problem);
+    set_measurement(r, timed, m, &run->measure, &g->problem);
+    if (!m->kernel) {
+        snprintf(r->variant, sizeof r->variant, "ceiling_%s", ceiling_word(m->ceiling));
+        SET_TEXT(r->arch, gpu ? "gpu" : "cpu");
+        return;
+    }
+    struct verification v = part->results[of->row];
+    struct judge_ceiling against = {ceiling_word(ceiling->ceiling), ceiling->summary.median,
+                                    ceiling->summary.min, ceiling_bytes(ceiling->ceiling, &g->problem)};
+    if (m->fault[0]) {
+        v.verdict = m->ours      ? VERDICT_MISTRUSTED
+                    : m->hung    ? VERDICT_TIMEOUT
+                    : m->crashed ? VERDICT_CRASHED
+                                 : VERDICT_FAIL;
+        SET_TEXT(v.check, "timed_output");
+        SET_TEXT(v.reason, m->fault);
+        run->summary.faults++;
+        print_row(run, g, of->row, part->first_row + of->row, told, v.verdict, m->fault, "");
+    } else {
+        v.verdict = gpu ? judge_gpu_times(r, &against, v.reason, sizeof v.reason)
+                        : judge_cpu_times(r, &against, v.reason, sizeof v.reason);
+        if (v.verdict != VERDICT_PASS)
+            print_row(run, g, of->row, part->first_row + of->row, told, v.verdict, v.reason, "");
+    }
+    set_verification(r, &v);
+}
+
+/* Times the rows that passed, in one regime, and adds a record for each and for the ceilings. */
+static enum status measure_regime(struct runner *run, enum regime regime, const struct part *parts,
+                                  size_t count, struct group_records *records, struct measure_group *timed,
+                                  const struct operands *problems[])
+{
+    size_t rows = 0;
+    for (size_t p = 0; p < count; p++)
+        rows += parts[p].plan->row_count;
+    *timed = (struct measure_group){.problems = problems, .problem_count = count, .regime = regime};
+    timed->rows = calloc(rows + count * CEILING_COUNT, sizeof *timed->rows);
+    struct timed_row *of = calloc(rows, sizeof *of);
+    if (!timed->rows || !of) {
+        free(of);
         return no_memory();
     }
-    for (size_t i = 0; i < g->row_count; i++) {
-        if (results[i].verdict != VERDICT_PASS)
-            continue;
-        plan_row[timed->variant_count] = i;
-        timed->rows[timed->variant_count].kernel = g->rows[i].kernel;
-        timed->rows[timed->variant_count++].output_hash = results[i].output_hash;
-    }
+    for (size_t p = 0; p < count; p++)
+        for (size_t i = 0; i < parts[p].plan->row_count; i++) {
+            if (parts[p].results[i].verdict != VERDICT_PASS)
+                continue;
+            of[timed->variant_count] = (struct timed_row){&parts[p], i};
+            struct measure_row *m = &timed->rows[timed->variant_count++];
+            m->kernel = parts[p].plan->rows[i].kernel;
+            m->problem = p;
+            m->output_hash = parts[p].results[i].output_hash;
+        }
     enum status s = STATUS_OK;
     if (timed->variant_count > 0)
-        s = measure_group(&run->measure, &run->plan->suite->measure, timed, o->problem.seed + index,
-                          on_measure, run);
+        s = measure_group(&run->measure, &run->plan->suite->measure, timed,
+                          parts[0].plan->problem.seed + parts[0].index, on_measure, run);
     /* An interrupted group is recorded if it has what its suite asks for at least, else it is left for
      * --resume. */
-    bool enough = s == STATUS_OK || (s == STATUS_INTERRUPTED && timed->against &&
-                                     timed->against->sample_count >= run->plan->suite->measure.min_samples);
+    bool enough =
+        s == STATUS_OK || (s == STATUS_INTERRUPTED && timed->against[0] &&
+                           timed->against[0]->sample_count >= run->plan->suite->measure.min_samples);
     for (size_t i = 0; enough && i < timed->row_count; i++) {
         const struct measure_row *m = &timed->rows[i];
         struct record *r = add_record(records);
@@ -425,66 +490,100 @@ static enum status measure_regime(struct runner *run, size_t index, enum regime 
             s = no_memory();
             break;
         }
-        set_problem(r, run, index, o);
-        if (m->kernel) /* before what is computed of its bytes */
-            set_kernel(r, m->kernel, &g->problem);
-        set_measurement(r, timed, m, &run->measure, &g->problem);
-        if (m->kernel) {
-            struct verification v = results[plan_row[i]];
-            struct judge_ceiling against = {ceiling_word(timed->against->ceiling),
-                                            timed->against->summary.median, timed->against->summary.min,
-                                            ceiling_bytes(timed->against->ceiling, &g->problem)};
-            if (m->fault[0]) {
-                v.verdict = m->ours      ? VERDICT_MISTRUSTED
-                            : m->hung    ? VERDICT_TIMEOUT
-                            : m->crashed ? VERDICT_CRASHED
-                                         : VERDICT_FAIL;
-                SET_TEXT(v.check, "timed_output");
-                SET_TEXT(v.reason, m->fault);
-                run->summary.faults++;
-                print_row(run, g, plan_row[i], told, v.verdict, m->fault, "");
-            } else {
-                v.verdict = o->device->kind == DEVICE_CUDA
-                                ? judge_gpu_times(r, &against, v.reason, sizeof v.reason)
-                                : judge_cpu_times(r, &against, v.reason, sizeof v.reason);
-                if (v.verdict != VERDICT_PASS)
-                    print_row(run, g, plan_row[i], told, v.verdict, v.reason, "");
-            }
-            set_verification(r, &v);
-        } else {
-            snprintf(r->variant, sizeof r->variant, "ceiling_%s", ceiling_word(m->ceiling));
-            SET_TEXT(r->arch, o->device->kind == DEVICE_CUDA ? "gpu" : "cpu");
-        }
+        set_timed(run, r, timed, m, parts, i < timed->variant_count ? &of[i] : NULL);
         records->samples[records->count - 1] = m->samples;
         records->flags[records->count - 1] = m->flags;
     }
-    free(plan_row);
+    free(of);
     return s;
 }
 
+/* What a person is told of the work that begins. */
+static void announce(struct runner *run, const struct part *parts, size_t count)
+{
+    char text[PROBLEM_TEXT_MAX], label[PROBLEM_TEXT_MAX + sizeof run->name + 48], more[40] = "";
+    double expected = 0;
+    for (size_t p = 0; p < count; p++)
+        expected += parts[p].plan->expected_s;
+    problem_format(&parts[0].plan->problem, text, sizeof text);
+    if (count > 1)
+        snprintf(more, sizeof more, ", and in %zu other formats", count - 1);
+    snprintf(label, sizeof label, "%s%s%s%s", run->together ? run->name : "", run->together ? ": " : "", text,
+             more);
+    progress_step(&run->progress, expected, label);
+}
+
+/* The operands of each part, then all rows verified. Too large for this machine: its rows say so, the run
+ * goes on. */
+static enum status verify_parts(struct runner *run, struct part *parts, size_t count)
+{
+    enum status s = STATUS_OK;
+    for (size_t p = 0; p < count && s == STATUS_OK; p++) {
+        const struct plan_group *g = parts[p].plan;
+        const bool rotate = g->cold && run->plan->device->kind == DEVICE_CPU;
+        s = operands_init(&g->problem, rotate ? operands_cold_copies(&g->problem) : 1, run->plan->device,
+                          &parts[p].operands);
+        if (s == STATUS_MEMORY) {
+            SET_TEXT(parts[p].skip_all, status_message());
+            s = STATUS_OK;
+        }
+    }
+    for (size_t p = 0; p < count && s == STATUS_OK; p++)
+        s = verify_rows(run, &parts[p]);
+    return s;
+}
+
+/* Rows that were not timed, and all rows of a verify-only group, have a record without a regime. */
+static enum status add_untimed(struct runner *run, const struct part *parts, size_t count,
+                               struct group_records *records)
+{
+    for (size_t p = 0; p < count; p++) {
+        const struct plan_group *g = parts[p].plan;
+        for (size_t i = 0; i < g->row_count; i++) {
+            if ((g->cold || g->hot) && parts[p].results[i].verdict == VERDICT_PASS)
+                continue;
+            struct record *r = add_record(records);
+            if (!r)
+                return no_memory();
+            set_problem(r, run, parts[0].index, parts[p].index,
+                        *parts[p].skip_all ? NULL : &parts[p].operands);
+            set_kernel(r, g->rows[i].kernel, &g->problem);
+            set_verification(r, &parts[p].results[i]);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Group `index` and those that are timed with it. */
 static enum status run_group(struct runner *run, size_t index)
 {
-    const struct plan_group *g = &run->plan->groups[index];
-    struct operands operands = {0};
+    const struct plan_group *first = &run->plan->groups[index];
+    const size_t count = first->together;
+    struct part parts[MEASURE_PROBLEMS_MAX] = {{0}};
+    const struct operands *problems[MEASURE_PROBLEMS_MAX];
     struct group_records records = {0};
     struct measure_group timed[2] = {{0}, {0}};
-    struct verification *results = calloc(g->row_count, sizeof *results);
     char text[PROBLEM_TEXT_MAX], line[128];
-    size_t pass_before = run->summary.pass, wrong_before = run_wrong(&run->summary);
+    size_t pass_before = run->summary.pass, wrong_before = run_wrong(&run->summary), rows = 0;
     double start = clock_s();
-    enum status s = results ? STATUS_OK : no_memory();
+    enum status s = STATUS_OK;
 
+    for (size_t p = 0; p < count; p++) {
+        const struct plan_group *g = &first[p];
+        parts[p] = (struct part){.plan = g,
+                                 .index = index + p,
+                                 .first_row = rows,
+                                 .results = calloc(g->row_count, sizeof *parts[p].results)};
+        problems[p] = &parts[p].operands;
+        rows += g->row_count;
+        if (!parts[p].results)
+            s = no_memory();
+    }
     if (run->done->group != index)
         memset(run->done->told, 0, run->done->row_max * TOLD_COUNT * sizeof run->done->told[0]);
     run->done->group = index;
-    problem_format(&g->problem, text, sizeof text);
-    if (run->together) {
-        char label[sizeof text + sizeof run->name + 2];
-        snprintf(label, sizeof label, "%s: %s", run->name, text);
-        progress_step(&run->progress, g->expected_s, label);
-    } else {
-        progress_step(&run->progress, g->expected_s, text);
-    }
+    announce(run, parts, count);
+    problem_format(&first->problem, text, sizeof text);
     /* The executor's launches use all processors; threads of ours that wait for work by spinning, or a pinned
      * main thread, would take them away. */
     enum device_kind kind = run->plan->device->kind;
@@ -493,44 +592,24 @@ static enum status run_group(struct runner *run, size_t index)
     else if (kind == DEVICE_CUDA)
         omp_set_num_threads((int)run->threads);
     else
-        cpu_pin_threads(g->threads);
-    if (s == STATUS_OK)
-        s = operands_init(&g->problem, g->cold && kind == DEVICE_CPU ? operands_cold_copies(&g->problem) : 1,
-                          run->plan->device, &operands);
-    /* Too large for this machine: its rows say so, the run goes on. */
-    char too_large[KERNEL_REASON_MAX] = "";
-    if (s == STATUS_MEMORY && results) {
-        SET_TEXT(too_large, status_message());
-        s = STATUS_OK;
-    }
+        cpu_pin_threads(first->threads);
     nvtx_push(text);
     nvtx_push("verify");
     if (s == STATUS_OK)
-        s = verify_rows(run, index, &operands, too_large, results);
+        s = verify_parts(run, parts, count);
     nvtx_pop();
-    const bool asked[2] = {g->cold, g->hot};
+    const bool asked[2] = {first->cold, first->hot};
     for (int i = 0; i < 2 && s == STATUS_OK; i++)
         if (asked[i]) {
             nvtx_push(i ? "hot" : "cold");
-            s = measure_regime(run, index, i ? REGIME_HOT : REGIME_COLD, &operands, results, &records,
-                               &timed[i]);
+            s = measure_regime(run, i ? REGIME_HOT : REGIME_COLD, parts, count, &records, &timed[i],
+                               problems);
             nvtx_pop();
         }
     nvtx_pop();
-    /* Rows that were not timed, and all rows of a verify-only group, have a record without a regime. */
     bool complete = s == STATUS_OK;
-    for (size_t i = 0; complete && i < g->row_count && s == STATUS_OK; i++) {
-        if ((g->cold || g->hot) && results[i].verdict == VERDICT_PASS)
-            continue;
-        struct record *r = add_record(&records);
-        if (!r) {
-            s = no_memory();
-            break;
-        }
-        set_problem(r, run, index, *too_large ? NULL : &operands);
-        set_kernel(r, g->rows[i].kernel, &g->problem);
-        set_verification(r, &results[i]);
-    }
+    if (complete)
+        s = add_untimed(run, parts, count, &records);
     if ((s == STATUS_OK || s == STATUS_INTERRUPTED) && run->journal && records.count) {
         judge_primary(records.rows, records.count);
         enum status appended =
@@ -539,7 +618,7 @@ static enum status run_group(struct runner *run, size_t index)
     }
     if (complete && s == STATUS_OK) {
         run->kept[index] = true;
-        run->summary.groups_done++;
+        run->summary.groups_done += count;
         run->done->summary = run->summary;
         snprintf(line, sizeof line, "%zu pass, %zu fail, %.1f s", run->summary.pass - pass_before,
                  run_wrong(&run->summary) - wrong_before, clock_s() - start);
@@ -550,8 +629,10 @@ static enum status run_group(struct runner *run, size_t index)
     free(records.rows);
     free(records.samples);
     free(records.flags);
-    free(results);
-    operands_release(&operands);
+    for (size_t p = 0; p < count; p++) {
+        free(parts[p].results);
+        operands_release(&parts[p].operands);
+    }
     return s;
 }
 
@@ -638,15 +719,17 @@ static enum status run_groups(void *context)
     run->summary = run->done->summary;
     run->verifier = verifier_new();
     enum status s = run->verifier ? STATUS_OK : no_memory();
-    for (size_t i = 0; i < plan->group_count; i++) {
-        expected += run->kept[i] ? 0 : plan->groups[i].expected_s;
+    for (size_t i = 0; i < plan->group_count; i += plan->groups[i].together) {
+        for (size_t j = i; j < i + plan->groups[i].together; j++)
+            expected += run->kept[i] ? 0 : plan->groups[j].expected_s;
         steps += !run->kept[i];
     }
     progress_init(&run->progress, expected, steps);
     if (run->together)
         run->progress.terminal = false; /* several would draw over each other */
     nvtx_push(plan->suite->name);
-    for (size_t i = 0; s == STATUS_OK && i < plan->group_count && !stop_early(run); i++)
+    for (size_t i = 0; s == STATUS_OK && i < plan->group_count && !stop_early(run);
+         i += plan->groups[i].together)
         if (!run->kept[i])
             s = run_group(run, i);
     nvtx_pop();
@@ -670,7 +753,6 @@ static enum status run_groups_apart(void *context)
 static enum status give_up(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
 {
     struct runner *run = context;
-    const struct plan_group *g = &run->plan->groups[run->done->group];
     struct given_up *grown = realloc(run->given_up, (run->given_up_count + 1) * sizeof *grown);
     if (!grown)
         return no_memory();
@@ -678,9 +760,12 @@ static enum status give_up(void *context, const struct kernel *k, enum verdict v
     struct given_up *one = &grown[run->given_up_count++];
     *one = (struct given_up){.kernel = k, .verdict = verdict, .group = run->done->group};
     SET_TEXT(one->reason, reason);
-    for (size_t row = 0; row < g->row_count; row++)
-        if (g->rows[row].kernel == k)
-            run->done->told[row * TOLD_COUNT + TOLD_VERDICT] = false;
+    const struct plan_group *first = &run->plan->groups[run->done->group];
+    size_t place = 0; /* of the row, among all that are timed together */
+    for (size_t p = 0; p < first->together; p++)
+        for (size_t row = 0; row < first[p].row_count; row++, place++)
+            if (first[p].rows[row].kernel == k)
+                run->done->told[place * TOLD_COUNT + TOLD_VERDICT] = false;
     return STATUS_OK;
 }
 
@@ -726,8 +811,12 @@ static void *shared_alloc(size_t size)
 static struct done *done_new(const struct plan *plan)
 {
     size_t rows = 0;
-    for (size_t i = 0; i < plan->group_count; i++)
-        rows = plan->groups[i].row_count > rows ? plan->groups[i].row_count : rows;
+    for (size_t i = 0; i < plan->group_count; i++) {
+        size_t here = 0;
+        for (size_t j = i; j < i + plan->groups[i].together; j++)
+            here += plan->groups[j].row_count;
+        rows = here > rows ? here : rows;
+    }
     size_t size = sizeof(struct done) + rows * TOLD_COUNT * sizeof(bool);
     struct done *d = shared_alloc(size);
     if (d) {
@@ -818,8 +907,10 @@ enum status run_plans(const struct plan *plans, size_t count, const struct run_o
         else
             s = open_journal(journal_path, plans, &t, options, kept, summary, &journal);
     }
-    for (size_t i = 0; s == STATUS_OK && i < t.groups; i++)
-        kept[i] = kept[i] || !run_in_shard(options, i);
+    size_t group = 0;
+    for (size_t p = 0; s == STATUS_OK && p < count; group += plans[p++].group_count)
+        for (size_t i = 0; i < plans[p].group_count; i += plans[p].groups[i].together)
+            kept[group + i] = kept[group + i] || !run_in_shard(options, group + i);
     if (s == STATUS_OK)
         s = run_all(plans, count, options, journal, kept, summary);
 

@@ -23,9 +23,9 @@ enum {
 
 struct cpu_sampling {
     struct sampling base;
-    void **prepared;          /* [variant_count][copies] */
+    void ***prepared;         /* [variant_count][copies of the row's operands] */
     size_t next_set;          /* of the rotation */
-    size_t places[PLACES];    /* byte offsets of 4-byte windows in the output */
+    size_t (*places)[PLACES]; /* [problem_count] byte offsets of 4-byte windows in the output */
     uint32_t (*want)[PLACES]; /* [variant_count] of each row's right output: contracts differ in bits */
     volatile unsigned long long sink;
 };
@@ -35,9 +35,19 @@ static struct cpu_sampling *of(struct sampling *s)
     return (struct cpu_sampling *)s;
 }
 
+static const struct operands *operands_of(const struct cpu_sampling *s, size_t row)
+{
+    return measure_operands(s->base.group, row);
+}
+
+static const size_t *places_of(const struct cpu_sampling *s, size_t row)
+{
+    return s->places[s->base.group->rows[row].problem];
+}
+
 static void *prepared_for(const struct cpu_sampling *s, size_t row, size_t set)
 {
-    return s->prepared[row * s->base.group->operands->copies + set];
+    return s->prepared[row][set];
 }
 
 /* Those of the problem's format; the others are of size 0. */
@@ -52,7 +62,7 @@ static void read_scales(struct cpu_sampling *s, const struct operand_set *set)
 /* One call of a row on a set; the ceiling touches the bytes of that set. Within watch_row(). */
 static void call_bare(struct cpu_sampling *s, size_t row, size_t set)
 {
-    const struct operands *o = s->base.group->operands;
+    const struct operands *o = operands_of(s, row);
     const struct operand_set *bytes = &o->sets[set];
     if (!row_is_ceiling(s->base.group, row)) {
         call_cpu(o, set, s->base.group->rows[row].kernel, prepared_for(s, row, set));
@@ -84,23 +94,24 @@ static void call(struct cpu_sampling *s, size_t row, size_t set)
 
 /* ---- timed outputs ---- */
 
-static void choose_places(struct cpu_sampling *s)
+static void choose_places(struct cpu_sampling *s, size_t problem)
 {
-    const struct operands *o = s->base.group->operands;
+    const struct operands *o = s->base.group->problems[problem];
     size_t words = o->sets[0].out.size / 4;
     for (size_t i = 0; i < PLACES; i++) {
         /* Both ends and random places between. */
         size_t word = i == 0   ? 0
                       : i == 1 ? words - 1
                                : random_u64(o->problem.seed, RANDOM_ORDER, i) % (words ? words : 1);
-        s->places[i] = words ? word * 4 : SIZE_MAX;
+        s->places[problem][i] = words ? word * 4 : SIZE_MAX;
     }
 }
 
-static void poison_places(struct cpu_sampling *s, size_t set)
+static void poison_places(struct cpu_sampling *s, size_t row, size_t set)
 {
-    for (size_t i = 0; i < PLACES && s->places[i] != SIZE_MAX; i++)
-        memset((char *)s->base.group->operands->sets[set].out.data + s->places[i], 0xff, 4);
+    const size_t *places = places_of(s, row);
+    for (size_t i = 0; i < PLACES && places[i] != SIZE_MAX; i++)
+        memset((char *)operands_of(s, row)->sets[set].out.data + places[i], 0xff, 4);
 }
 
 static void look_at_places(struct cpu_sampling *s, size_t row, size_t set, size_t round)
@@ -109,12 +120,13 @@ static void look_at_places(struct cpu_sampling *s, size_t row, size_t set, size_
     if (row_is_ceiling(s->base.group, row) || r->fault[0])
         return;
     bool pinned = r->kernel->contract.accumulation != ACC_ANY;
-    for (size_t i = 0; i < PLACES && s->places[i] != SIZE_MAX; i++) {
+    const size_t *places = places_of(s, row);
+    for (size_t i = 0; i < PLACES && places[i] != SIZE_MAX; i++) {
         uint32_t got;
-        memcpy(&got, (char *)s->base.group->operands->sets[set].out.data + s->places[i], 4);
+        memcpy(&got, (char *)operands_of(s, row)->sets[set].out.data + places[i], 4);
         if (got == 0xffffffff || (pinned && got != s->want[row][i])) {
             snprintf(r->fault, sizeof r->fault, "timed output of round %zu is wrong at byte %zu%s", round,
-                     s->places[i], got == 0xffffffff ? ": never written" : "");
+                     places[i], got == 0xffffffff ? ": never written" : "");
             return;
         }
     }
@@ -123,8 +135,9 @@ static void look_at_places(struct cpu_sampling *s, size_t row, size_t set, size_
 /* One output of each row is hashed whole; also gives the places' right values at the start. */
 static void check_whole_outputs(struct cpu_sampling *s, bool first)
 {
-    const struct operands *o = s->base.group->operands;
     for (size_t row = 0; row < s->base.group->variant_count; row++) {
+        const struct operands *o = operands_of(s, row);
+        const size_t *places = places_of(s, row);
         struct measure_row *r = &s->base.group->rows[row];
         buffer_poison(&o->sets[0].out, o->problem.seed + row + (first ? 0 : 1000));
         call(s, row, 0);
@@ -136,8 +149,8 @@ static void check_whole_outputs(struct cpu_sampling *s, bool first)
                 snprintf(r->fault, sizeof r->fault, "the output %s timing is not the verified one",
                          first ? "before" : "after");
             else
-                for (size_t i = 0; first && i < PLACES && s->places[i] != SIZE_MAX; i++)
-                    memcpy(&s->want[row][i], (char *)o->sets[0].out.data + s->places[i], 4);
+                for (size_t i = 0; first && i < PLACES && places[i] != SIZE_MAX; i++)
+                    memcpy(&s->want[row][i], (char *)o->sets[0].out.data + places[i], 4);
         }
         if (!r->fault[0] && !operands_intact(o, 0, what, sizeof what))
             snprintf(r->fault, sizeof r->fault, "during timing: %s", what);
@@ -152,11 +165,11 @@ static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
     size_t set = 0;
     watch_row(s, row, "a timed sample"); /* as a whole: nothing of ours is between the calls */
     if (s->base.group->regime == REGIME_COLD)
-        set = s->next_set++ % s->base.group->operands->copies;
+        set = s->next_set++ % operands_of(s, row)->copies;
     else
         call_bare(s, row, set); /* the others have been there since: warm up again */
     if (!row_is_ceiling(s->base.group, row))
-        poison_places(s, set);
+        poison_places(s, row, set);
     double start = clock_us();
     for (size_t i = 0; i < r->calls_per_sample; i++)
         call_bare(s, row, set);
@@ -181,28 +194,24 @@ static double timer_overhead(void)
     return summary.median;
 }
 
-static enum status prepare_peers(struct cpu_sampling *s)
+static enum status prepare_row(struct cpu_sampling *s, size_t row)
 {
-    struct measure_group *g = s->base.group;
-    size_t copies = g->operands->copies;
-    s->prepared = calloc((g->row_count) * copies, sizeof *s->prepared);
-    if (!s->prepared)
-        return status_fail(STATUS_MEMORY, "measure: out of memory");
+    const struct operands *o = operands_of(s, row);
     enum status status = STATUS_OK;
-    for (size_t row = 0; row < g->variant_count; row++)
-        for (size_t set = 0; set < copies && status == STATUS_OK; set++)
-            status =
-                operands_prepare_for(g->operands, set, g->rows[row].kernel, &s->prepared[row * copies + set]);
+    s->prepared[row] = calloc(o->copies, sizeof **s->prepared);
+    if (!s->prepared[row])
+        return status_fail(STATUS_MEMORY, "measure: out of memory");
+    for (size_t set = 0; set < o->copies && status == STATUS_OK; set++)
+        status = operands_prepare_for(o, set, s->base.group->rows[row].kernel, &s->prepared[row][set]);
     return status;
 }
 
-static void unprepare_peers(struct cpu_sampling *s)
+static void unprepare_row(struct cpu_sampling *s, size_t row)
 {
-    struct measure_group *g = s->base.group;
-    for (size_t row = 0; s->prepared && row < g->variant_count; row++)
-        for (size_t set = 0; g->rows[row].kernel->unprepare && set < g->operands->copies; set++)
-            g->rows[row].kernel->unprepare(prepared_for(s, row, set));
-    free(s->prepared);
+    const struct kernel *k = s->base.group->rows[row].kernel;
+    for (size_t set = 0; s->prepared[row] && k->unprepare && set < operands_of(s, row)->copies; set++)
+        k->unprepare(prepared_for(s, row, set));
+    free(s->prepared[row]);
 }
 
 /* ---- the sampler ---- */
@@ -213,14 +222,23 @@ static enum status begin(struct sampling base, struct sampling **out)
     if (!s)
         return status_fail(STATUS_MEMORY, "measure: out of memory");
     s->base = base;
-    s->want = calloc(base.group->row_count, sizeof *s->want);
-    enum status status = s->want ? prepare_peers(s) : status_fail(STATUS_MEMORY, "measure: out of memory");
+    struct measure_group *g = base.group;
+    s->want = calloc(g->row_count, sizeof *s->want);
+    s->prepared = calloc(g->row_count, sizeof *s->prepared);
+    s->places = calloc(g->problem_count, sizeof *s->places);
+    enum status status = s->want && s->prepared && s->places
+                             ? STATUS_OK
+                             : status_fail(STATUS_MEMORY, "measure: out of memory");
+    for (size_t row = 0; row < g->variant_count && status == STATUS_OK; row++)
+        status = prepare_row(s, row);
     if (status != STATUS_OK) {
         base.sampler->end(&s->base);
         return status;
     }
-    base.group->copies = base.group->regime == REGIME_COLD ? base.group->operands->copies : 1;
-    choose_places(s);
+    for (size_t row = 0; row < g->row_count; row++)
+        g->rows[row].copies = g->regime == REGIME_COLD ? operands_of(s, row)->copies : 1;
+    for (size_t problem = 0; problem < g->problem_count; problem++)
+        choose_places(s, problem);
     check_whole_outputs(s, true);
     *out = &s->base;
     return STATUS_OK;
@@ -238,7 +256,7 @@ static enum status settle_call(struct sampling *base, double *us, double *mhz)
     *mhz = NAN;
     struct cpu_sampling *s = of(base);
     double start = clock_us();
-    call(s, 0, s->next_set++ % base->group->operands->copies);
+    call(s, 0, s->next_set++ % operands_of(s, 0)->copies);
     *us = clock_us() - start;
     return STATUS_OK;
 }
@@ -277,7 +295,10 @@ static enum status finish(struct sampling *base)
 static void end(struct sampling *base)
 {
     struct cpu_sampling *s = of(base);
-    unprepare_peers(s);
+    for (size_t row = 0; s->prepared && row < base->group->variant_count; row++)
+        unprepare_row(s, row);
+    free(s->prepared);
+    free(s->places);
     free(s->want);
     free(s);
 }

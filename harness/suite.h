@@ -18,14 +18,17 @@
  *       layers: [qkv, o]              # default: all but the parts of a fused layer (q, k, v; gate, up)
  *       blocksize: [64, 128]          # default 64
  *       nested: [false, true]         # default false
- *       bias: false                   # gemm only; default false
+ *       formats: ["nf4 blocksize=64 nested=1", "int4 blocksize=128 zeros=1", dense]
+ *                                     # in place of blocksize and nested: weights in these formats, whose
+ * rows are # timed together, sample by sample. nf4, int4, int8, fp8 or dense; nested=1 for # nf4, zeros=1 and
+ * actorder=1 for int4; blocksize=k: one block a row bias: false                   # gemm only; default false
  *       regime: [cold, hot]           # default cold
  *       threads: 2                    # or all, the default: all processors of the process
  *       variants: ["nf4_gemm_*", "!*__scalar*"]   # globs; a leading ! removes; default all of the op
  *       weights: model.safetensors    # relative to the suite; then no shapes, no models
  *       tensors: ["*.weight"]         # globs over tensor names; required with weights
- *       checkpoint: true              # bitsandbytes NF4 tensors, which fix blocksize and nested;
- *                                     # default: dense tensors, which the reference quantizes
+ *       checkpoint: true              # NF4 tensors of bitsandbytes, or GPTQ and AWQ layers by their qweight,
+ * which # fix the format; # default: dense tensors, which the reference quantizes
  *
  * A scalar where a list may stand is a list of one. A default that does not fit a case (m for dequant, bias
  * for gemmdx, blocksize for a checkpoint) is left out there; the same key in the case itself is an error. A
@@ -57,6 +60,13 @@ struct shape {
     char *label; /* "Llama-3-8B.qkv", or NULL for a bare pair */
 };
 
+/* Weights of a format. */
+struct suite_format {
+    enum format format;
+    size_t blocksize; /* 0: k */
+    bool nested, zeros, act_order;
+};
+
 /* One case: lists to be crossed. Owned by the suite. */
 struct suite_case {
     int line; /* in the suite file */
@@ -69,6 +79,8 @@ struct suite_case {
     size_t blocksize_count;
     bool nested[2];
     size_t nested_count;
+    struct suite_format *formats; /* in place of blocksize and nested, or NULL */
+    size_t format_count;
     bool bias[2];
     size_t bias_count;
     bool cold, hot;
@@ -94,9 +106,9 @@ enum status suite_load(const char *path, struct suite *out) WARN_UNUSED_RESULT;
 /* From memory (`name` stands in messages; models.yaml and weights are looked up beside `name`). */
 enum status suite_parse(const char *text, size_t size, const char *name,
                         struct suite *out) WARN_UNUSED_RESULT;
-/* Overrides an axis of every case that has it, as --axis m=1,2,4 does: m, blocksize, nested, bias, threads,
- * regime, shape (NxK, comma separated). STATUS_USAGE for an unknown axis, a bad value, or when no case has
- * it. */
+/* Overrides an axis of every case that has it, as --axis m=1,2,4 does: m, blocksize, nested, formats, bias,
+ * threads, regime, shape (NxK, comma separated). STATUS_USAGE for an unknown axis, a bad value, or when no
+ * case has it. */
 enum status suite_override(struct suite *s, const char *assignment) WARN_UNUSED_RESULT;
 void suite_release(struct suite *s);
 

@@ -7,9 +7,9 @@
 
 #include "harness/closest.h"
 #include "harness/suite_models.h"
-#include "reference/nf4.h"
+#include "reference/quantized.h"
 
-enum { M_MAX = 1 << 20, THREADS_MAX = 1024, GLOB_MAX = 256 };
+enum { M_MAX = 1 << 20, THREADS_MAX = 1024, GLOB_MAX = 256, FORMAT_TEXT_MAX = 96, FORMATS_MAX = 16 };
 
 enum status suite_out_of_memory(void)
 {
@@ -134,6 +134,78 @@ static enum status set_flags(const struct suite_values *v, bool out[2], size_t *
 static enum status set_nested(struct suite_case *c, const struct suite_values *v)
 {
     return set_flags(v, c->nested, &c->nested_count);
+}
+
+/* "int4 blocksize=128 zeros=1" into *out. Returns NULL, or what is wrong with it. */
+static const char *parse_format(const char *text, struct suite_format *out)
+{
+    char copy[FORMAT_TEXT_MAX], *rest = copy;
+    if (strlen(text) >= sizeof copy)
+        return "is too long";
+    strcpy(copy, text);
+    const char *word = strtok_r(rest, " ", &rest);
+    if (!word || !format_parse(word, &out->format))
+        return "does not begin with nf4, int4, int8, fp8 or dense";
+    const bool nf4 = out->format == FORMAT_NF4, int4 = out->format == FORMAT_INT4;
+    const struct {
+        const char *key;
+        bool *flag;
+        bool has;
+    } flags[] = {
+        {"nested", &out->nested, nf4}, {"zeros", &out->zeros, int4}, {"actorder", &out->act_order, int4}};
+    while ((word = strtok_r(rest, " ", &rest))) {
+        if (strncmp(word, "blocksize=", 10) == 0 && out->format != FORMAT_DENSE) {
+            out->blocksize = 0;
+            if (strcmp(word + 10, "k") == 0 && !nf4)
+                continue;
+            if (suite_size_from_text(word + 10, &out->blocksize) ||
+                !format_blocksize_valid(out->format, out->blocksize, out->blocksize * 2))
+                return "has a blocksize that is no power of two from 32, nor k";
+            continue;
+        }
+        size_t i = 0, length = strcspn(word, "=");
+        while (i < 3 &&
+               (!flags[i].has || strlen(flags[i].key) != length || strncmp(flags[i].key, word, length) != 0))
+            i++;
+        if (i == 3 || (strcmp(word + length, "=0") != 0 && strcmp(word + length, "=1") != 0))
+            return "has a word that is not blocksize=, nor nested=1 for nf4, zeros=1 or actorder=1 for int4";
+        *flags[i].flag = word[length + 1] == '1';
+    }
+    return NULL;
+}
+
+static bool formats_equal(const struct suite_format *a, const struct suite_format *b)
+{
+    return a->format == b->format && a->blocksize == b->blocksize && a->nested == b->nested &&
+           a->zeros == b->zeros && a->act_order == b->act_order;
+}
+
+static enum status set_formats(struct suite_case *c, const struct suite_values *v)
+{
+    struct suite_format *formats = calloc(v->count, sizeof *formats);
+    enum status s = formats ? STATUS_OK : suite_out_of_memory();
+    if (s == STATUS_OK && v->count > FORMATS_MAX)
+        s = value_fail(v, FORMATS_MAX, NULL, "%s: more than %d are not timed together", v->name, FORMATS_MAX);
+    for (size_t i = 0; s == STATUS_OK && i < v->count; i++) {
+        const char *text, *fault;
+        formats[i].blocksize = 64;
+        s = value_word(v, i, &text);
+        if (s == STATUS_OK && (fault = parse_format(text, &formats[i])))
+            s = value_fail(v, i, NULL, "formats: \"%.64s\" %s", text, fault);
+        if (formats[i].format == FORMAT_DENSE)
+            formats[i].blocksize = 0;
+        for (size_t j = 0; s == STATUS_OK && j < i; j++)
+            if (formats_equal(&formats[i], &formats[j]))
+                s = value_twice(v, i);
+    }
+    if (s == STATUS_OK) {
+        free(c->formats);
+        c->formats = formats;
+        c->format_count = v->count;
+        formats = NULL;
+    }
+    free(formats);
+    return s;
 }
 
 static enum status set_bias(struct suite_case *c, const struct suite_values *v)
@@ -291,7 +363,12 @@ static bool has_bias(const struct suite_case *c)
 /* A checkpoint brings its own. */
 static bool has_quantization(const struct suite_case *c)
 {
-    return !c->checkpoint;
+    return !c->checkpoint && !c->formats;
+}
+
+static bool has_formats(const struct suite_case *c)
+{
+    return !c->checkpoint && !op_is_repack(c->op);
 }
 
 static bool has_shape(const struct suite_case *c)
@@ -309,6 +386,7 @@ const struct suite_axis suite_axes[SUITE_AXIS_COUNT] = {
     {"m", SUITE_KEY_M, has_m, set_m, true},
     {"blocksize", SUITE_KEY_BLOCKSIZE, has_quantization, set_blocksize, true},
     {"nested", SUITE_KEY_NESTED, has_quantization, set_nested, true},
+    {"formats", SUITE_KEY_FORMATS, has_formats, set_formats, true},
     {"bias", SUITE_KEY_BIAS, has_bias, set_bias, true},
     {"regime", SUITE_KEY_REGIME, has_any, set_regime, true},
     {"threads", SUITE_KEY_THREADS, has_any, set_threads, true},
@@ -322,6 +400,7 @@ void suite_case_release(struct suite_case *c)
     free(c->m);
     suite_shapes_release(c);
     free(c->blocksize);
+    free(c->formats);
     free(c->threads);
     free_words(c->variants, c->variant_count);
     free(c->weights);

@@ -20,6 +20,7 @@
     X(LAYERS, "layers")                                                                                      \
     X(BLOCKSIZE, "blocksize")                                                                                \
     X(NESTED, "nested")                                                                                      \
+    X(FORMATS, "formats")                                                                                    \
     X(BIAS, "bias")                                                                                          \
     X(REGIME, "regime")                                                                                      \
     X(THREADS, "threads")                                                                                    \
@@ -52,7 +53,7 @@ struct suite_axis {
     enum status (*set)(struct suite_case *c, const struct suite_values *v);
     bool override; /* may stand after --axis */
 };
-enum { SUITE_AXIS_COUNT = 9 };
+enum { SUITE_AXIS_COUNT = 10 };
 extern const struct suite_axis suite_axes[SUITE_AXIS_COUNT];
 
 void suite_shapes_release(struct suite_case *c);

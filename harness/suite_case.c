@@ -312,6 +312,20 @@ static enum status check_case(struct suite_parser *p, const yaml_node_t *node, c
         s = refuse(p, own, f, SUITE_KEY_BLOCKSIZE, "the checkpoint has its own");
     if (s == STATUS_OK && checkpoint)
         s = refuse(p, own, f, SUITE_KEY_NESTED, "the checkpoint is or is not");
+    if (s == STATUS_OK && checkpoint)
+        s = refuse(p, own, f, SUITE_KEY_FORMATS, "the checkpoint has its own");
+    if (s == STATUS_OK && op_is_repack(op))
+        s = refuse(p, own, f, SUITE_KEY_FORMATS, "NF4 is what is repacked");
+    /* Of a case's own keys and the defaults, the more telling one holds. */
+    const bool formats =
+        f->value[SUITE_KEY_FORMATS] &&
+        (own->key[SUITE_KEY_FORMATS] || !(own->key[SUITE_KEY_BLOCKSIZE] || own->key[SUITE_KEY_NESTED]));
+    if (s == STATUS_OK && !formats)
+        f->value[SUITE_KEY_FORMATS] = f->key[SUITE_KEY_FORMATS] = NULL;
+    if (s == STATUS_OK && formats)
+        s = refuse(p, own, f, SUITE_KEY_BLOCKSIZE, "each of the formats has its own");
+    if (s == STATUS_OK && formats)
+        s = refuse(p, own, f, SUITE_KEY_NESTED, "each of the formats is or is not");
     if (s != STATUS_OK)
         return s;
     bool shapes = f->value[SUITE_KEY_SHAPES] || f->value[SUITE_KEY_MODELS];

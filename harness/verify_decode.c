@@ -10,8 +10,9 @@
 #include "harness/verify_internal.h"
 
 enum {
-    DECODE_ELEMENTS_MAX = 1 << 24, /* weights in the exhaustive problem, at most */
-    POSITIONS_MAX = 512,           /* one-hot positions, at most */
+    DECODE_ELEMENTS_MAX = 1 << 24,   /* weights in the exhaustive problem, at most */
+    DECODE_ELEMENTS_FEWER = 1 << 22, /* of formats with one list of scales: all of it with blocks up to 64 */
+    POSITIONS_MAX = 512,             /* one-hot positions, at most */
     ONE_HOT_LAUNCHES = 16, /* under the executor, about: a launch has one position for each row of X */
     ROWS_MAX = 64,         /* of W in the exhaustive problem of gemmdx */
     ONE_HOT_OTHER = 128,   /* rows (gemm) or columns (gemmdx) of W in the one-hot problem, and the tail */
@@ -290,6 +291,8 @@ enum status check_exhaustive_decode(struct check *c)
         return STATUS_OK;
     if (p.format == FORMAT_DENSE)
         p.blocksize = 64; /* there are no scales: all numbers of the type, in rows */
+    if (p.op == OP_GEMMDX && p.blocksize == real->k && (p.blocksize & (p.blocksize - 1)))
+        p.blocksize = 64; /* rows of several blocks are what shows them all, and these are powers of two */
     /* With act-order a row has several blocks, or there would be no order. */
     enum { ACT_ORDER_BLOCKS = 4 };
     const size_t across = p.act_order && p.blocksize != real->k ? ACT_ORDER_BLOCKS : 1;
@@ -299,7 +302,8 @@ enum status check_exhaustive_decode(struct check *c)
                                                                                ? HALVES / 64
                                                                                : HALVES;
     blocks /= across; /* rows, from here on */
-    blocks = blocks > DECODE_ELEMENTS_MAX / width ? DECODE_ELEMENTS_MAX / width : blocks;
+    const size_t elements = p.format == FORMAT_NF4 ? DECODE_ELEMENTS_MAX : DECODE_ELEMENTS_FEWER;
+    blocks = blocks > elements / width ? elements / width : blocks;
     /* A product shows one weight for each sum, too many sums for the executor; and under its checker bits are
      * not the point. These take a share of the scales, another one for each seed. */
     enum { SLOW_BLOCKS = 2048, CHECKED_PART = 16 };
@@ -338,7 +342,7 @@ enum status check_exhaustive_decode(struct check *c)
         if (called)
             s = check_dequantized(c, &o, &cmp, NULL);
     } else {
-        size_t positions[ROWS_MAX], count = p.op == OP_GEMMDX ? p.n : 16;
+        size_t positions[ROWS_MAX], count = p.op == OP_GEMMDX ? p.n : p.k < 16 ? p.k : 16;
         for (size_t i = 0; i < count; i++)
             positions[i] = i;
         s = run_one_hot(c, &o, positions, count);

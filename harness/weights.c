@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness/closest.h"
+#include "harness/weights_int4.h"
 #include "reference/dtype.h"
 
 #define QUANT_STATE ".quant_state.bitsandbytes__"
@@ -207,6 +208,8 @@ enum status weight_checkpoint(const struct safetensors *file, const char *name, 
     struct layer layer;
     *out = (struct quantized){0};
     *owned = NULL;
+    if (weight_is_int4(name))
+        return weight_int4(file, name, out, owned);
     enum status s = read_layer(file, name, &layer);
     if (s != STATUS_OK)
         return s;
@@ -320,16 +323,18 @@ static const char *unusable(const struct safetensors *file, const struct safeten
     enum dtype type;
     if (!checkpoint)
         return dense_fault(t, &type);
-    if (find_part(file, t->name, QUANT_STATE "nf4"))
+    if (find_part(file, t->name, QUANT_STATE "nf4") || weight_is_int4(t->name))
         return NULL;
-    return find_part(file, t->name, QUANT_STATE "fp4") ? "is FP4, not NF4" : "has no NF4 quant_state";
+    return find_part(file, t->name, QUANT_STATE "fp4")
+               ? "is FP4, not NF4"
+               : "has no NF4 quant_state and is no qweight of GPTQ or AWQ";
 }
 
 /* A glob that gave nothing: says what it met, or which usable tensors are called something like it. */
 static enum status glob_fail(const struct safetensors *file, const char *glob, bool checkpoint)
 {
     enum { NEAREST = 3 };
-    const char *kind = checkpoint ? "NF4 layers" : "dense matrices", *nearest[NEAREST] = {NULL};
+    const char *kind = checkpoint ? "quantized layers" : "dense matrices", *nearest[NEAREST] = {NULL};
     size_t distance[NEAREST] = {0};
     for (size_t i = 0; i < file->tensor_count; i++) {
         const struct safetensor *t = &file->tensors[i];
@@ -361,7 +366,11 @@ static enum status describe(const struct safetensors *file, const struct safeten
                             struct weight_info *out)
 {
     struct weight_info info = {.checkpoint = checkpoint};
-    if (checkpoint) {
+    if (checkpoint && weight_is_int4(t->name)) {
+        enum status s = weight_int4_describe(file, t->name, &info);
+        if (s != STATUS_OK)
+            return s;
+    } else if (checkpoint) {
         struct layer layer;
         enum status s = read_layer(file, t->name, &layer);
         if (s != STATUS_OK)

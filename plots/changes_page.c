@@ -72,16 +72,22 @@ static void write_row(FILE *out, const struct change *one)
 
 enum status changes_page(const struct changes *c, FILE *out)
 {
+    const size_t shown = c->count < CHANGES_SHOWN ? c->count : CHANGES_SHOWN;
     html_begin(out, "nf4bench: changes");
     write_head(out, c);
+    if (shown < c->count)
+        fprintf(out,
+                "<p class=\"note\">%zu of %zu rows are shown, those that matter most; "
+                "<code>nf4bench compare --json</code> has all.</p>\n",
+                shown, c->count);
     fputs(
-        "<div class=\"box\"><table class=\"sort\"><caption>Every row that both have<small>ratio: new over "
+        "<div class=\"box\"><table class=\"sort\"><caption>Rows that both have<small>ratio: new over "
         "base, "
         "above 1 is slower</small></caption>\n<thead><tr><th>change</th><th>variant</th><th>case</th>"
         "<th>regime</th><th>base</th><th>new</th><th>base<small>\xc2\xb5s</small></th>"
         "<th>new<small>\xc2\xb5s</small></th><th>ratio</th><th>from</th><th>to</th></tr></thead>\n<tbody>\n",
         out);
-    for (size_t i = 0; i < c->count; i++)
+    for (size_t i = 0; i < shown; i++)
         write_row(out, &c->list[i]);
     fputs("</tbody></table></div>\n", out);
     html_end(out);

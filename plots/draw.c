@@ -7,15 +7,15 @@
 
 enum { SERIES_MAX = 40, SERIES_LABELLED = 14 };
 
-const char *draw_prefix(const struct record *r, char buffer[64])
+const char *draw_prefix(const struct row *r, char buffer[64])
 {
     snprintf(buffer, 64, "nf4_%s_%s_", view_op(r), view_type(r));
     return buffer;
 }
 
-int draw_label(struct figure *f, const struct record *r, int longest, struct drawn *d)
+int draw_label(struct figure *f, const struct row *r, int longest, struct drawn *d)
 {
-    char prefix[64], text[sizeof r->variant + 8];
+    char prefix[64], text[sizeof((struct record *)0)->variant + 8];
     const size_t n = strlen(draw_prefix(r, prefix));
     const bool cut = strncmp(r->variant, prefix, n) == 0 && r->variant[n] && r->variant[n] != '_';
     const char *name = r->variant + (cut ? n : 0);
@@ -77,9 +77,9 @@ struct series {
 static const struct view_row *row_of(const struct view_case *c, const char *variant)
 {
     for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
-        if (strcmp(c->rows[i]->r.variant, variant) == 0)
-            return c->rows[i]->r.weights_per_s > 0 && isfinite(c->rows[i]->r.weights_per_s) ? c->rows[i]
-                                                                                            : NULL;
+        if (strcmp(c->rows[i]->r->variant, variant) == 0)
+            return c->rows[i]->r->weights_per_s > 0 && isfinite(c->rows[i]->r->weights_per_s) ? c->rows[i]
+                                                                                              : NULL;
     return NULL;
 }
 
@@ -96,10 +96,10 @@ static size_t collect_series(const struct view_family *family, const struct view
             if (place >= c->count || !view_is_right(c->rows[place]))
                 continue;
             more = 1;
-            const char *variant = c->rows[place]->r.variant;
+            const char *variant = c->rows[place]->r->variant;
             bool seen = false;
             for (size_t j = 0; j < count && !seen; j++)
-                seen = strcmp(series[j].first->r.variant, variant) == 0;
+                seen = strcmp(series[j].first->r->variant, variant) == 0;
             if (seen)
                 continue;
             ++*total;
@@ -152,13 +152,13 @@ bool draw_speed(struct figure *f, const struct view_family *family, const struct
     for (size_t i = 0; i < count; i++) {
         lines += series[i].points > 1;
         for (size_t j = 0; j < facet->case_count; j++) {
-            const struct view_row *row = row_of(&facet->cases[j], series[i].first->r.variant);
+            const struct view_row *row = row_of(&facet->cases[j], series[i].first->r->variant);
             if (!row)
                 continue;
-            lo = fmin(lo, row->r.weights_per_s);
-            hi = fmax(hi, row->r.weights_per_s);
-            m_lo = row->r.m < m_lo ? row->r.m : m_lo;
-            m_hi = row->r.m > m_hi ? row->r.m : m_hi;
+            lo = fmin(lo, row->r->weights_per_s);
+            hi = fmax(hi, row->r->weights_per_s);
+            m_lo = row->r->m < m_lo ? row->r->m : m_lo;
+            m_hi = row->r->m > m_hi ? row->r->m : m_hi;
         }
     }
     if (lines == 0 || m_lo == 0 || m_lo >= m_hi || !figure_init(f, HEIGHT))
@@ -179,7 +179,7 @@ bool draw_speed(struct figure *f, const struct view_family *family, const struct
     fputs("set xtics (", s);
     uint64_t ticked = 0;
     for (size_t i = 0; i < facet->case_count; i++) {
-        const uint64_t m = facet->cases[i].rows[0]->r.m;
+        const uint64_t m = facet->cases[i].rows[0]->r->m;
         /* Ticks where there are data, but no closer than their digits are wide. */
         if (m < m_lo || m > m_hi ||
             (ticked && log((double)m / (double)ticked) < 0.075 * log((double)m_hi / (double)m_lo)))
@@ -192,7 +192,7 @@ bool draw_speed(struct figure *f, const struct view_family *family, const struct
     const double plot_top = HEIGHT - TOP, plot_height = HEIGHT - TOP - BOTTOM;
     for (size_t i = 0; i < count; i++) {
         series[i].labelled = series[i].ink != INK_OTHER || count <= SERIES_LABELLED;
-        series[i].label_y = BOTTOM + plot_height * log(series[i].last->r.weights_per_s / lo) / log(hi / lo);
+        series[i].label_y = BOTTOM + plot_height * log(series[i].last->r->weights_per_s / lo) / log(hi / lo);
         if (series[i].labelled)
             labels[label_count++] = &series[i];
     }
@@ -203,24 +203,24 @@ bool draw_speed(struct figure *f, const struct view_family *family, const struct
         const struct series *l = labels[i];
         const double y = l->label_y / HEIGHT;
         fprintf(s, "set label '~%d~' at screen %.5f,%.5f left font ',10.5' tc rgb '#%06x'\n",
-                draw_label(f, &l->last->r, 34, d), label_x / FIGURE_WIDTH, y,
+                draw_label(f, l->last->r, 34, d), label_x / FIGURE_WIDTH, y,
                 figure_ink(l->ink == INK_OTHER ? INK_MUTED : INK_TEXT));
-        fprintf(s,
-                "set arrow from first %" PRIu64 ",%.17g to screen %.5f,%.5f nohead lw 0.7 lc rgb '#%06x'\n",
-                l->last->r.m, l->last->r.weights_per_s, (label_x - 4) / FIGURE_WIDTH, y, figure_ink(l->ink));
+        fprintf(
+            s, "set arrow from first %" PRIu64 ",%.17g to screen %.5f,%.5f nohead lw 0.7 lc rgb '#%06x'\n",
+            l->last->r->m, l->last->r->weights_per_s, (label_x - 4) / FIGURE_WIDTH, y, figure_ink(l->ink));
     }
     for (size_t i = 0; i < count; i++) {
         fprintf(s, "$s%zu << EOD\n", i);
         for (size_t j = 0; j < facet->case_count; j++) {
-            const struct view_row *row = row_of(&facet->cases[j], series[i].first->r.variant);
+            const struct view_row *row = row_of(&facet->cases[j], series[i].first->r->variant);
             if (!row)
                 continue;
             /* The interval of the speed is that of the median, inverted. */
-            const double weights = row->r.weights_per_s * row->r.median_us;
-            const double worst = weights / row->r.median_hi_us, best = weights / row->r.median_lo_us;
-            fprintf(s, "%" PRIu64 " %.10g %.10g %.10g\n", row->r.m, row->r.weights_per_s,
-                    worst > 0 && isfinite(worst) ? worst : row->r.weights_per_s,
-                    best > 0 && isfinite(best) ? best : row->r.weights_per_s);
+            const double weights = row->r->weights_per_s * row->r->median_us;
+            const double worst = weights / row->r->median_hi_us, best = weights / row->r->median_lo_us;
+            fprintf(s, "%" PRIu64 " %.10g %.10g %.10g\n", row->r->m, row->r->weights_per_s,
+                    worst > 0 && isfinite(worst) ? worst : row->r->weights_per_s,
+                    best > 0 && isfinite(best) ? best : row->r->weights_per_s);
         }
         fputs("EOD\n", s);
     }
@@ -230,7 +230,7 @@ bool draw_speed(struct figure *f, const struct view_family *family, const struct
         const bool coloured = l->ink != INK_OTHER;
         const int point = (int)l->ink < INK_SERIES ? point_types[l->ink] : 7;
         fprintf(s, "$s%zu using 1:3:(0):($4-$3) with vectors nohead lw 1 lc rgb '#%06x' title '~%d~', ", k,
-                figure_ink(l->ink), figure_text(f, l->first->r.variant, 0));
+                figure_ink(l->ink), figure_text(f, l->first->r->variant, 0));
         fprintf(s, "$s%zu using 1:2 with linespoints lw %s%s pt %d ps %s lc rgb '#%06x' notitle%s", k,
                 coloured ? "2" : "1", l->ink == INK_TEXT ? " dt 2" : "", point, coloured ? "0.55" : "0.25",
                 figure_ink(l->ink), k ? ", " : "\n");

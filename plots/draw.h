@@ -34,13 +34,13 @@ struct tensor_fit {
 bool draw_fits(struct figure *f, const struct tensor_fit *fits, size_t count, struct drawn *d);
 
 /* "nf4_gemm_bf16_": what the names of a family's own variants begin with. Returns buffer. */
-const char *draw_prefix(const struct record *r, char buffer[64]);
+const char *draw_prefix(const struct row *r, char buffer[64]);
 
 /* For the drawings: margins in pixels and the look that all share; a variant's name as a text, without the
  * prefix. */
 void draw_frame(struct figure *f, int left, int right, int top, int bottom);
 /* `title` is ours, no text from a file; x and y in pixels from the lower left. */
 void draw_axis_title(struct figure *f, double x, double y, const char *title);
-int draw_label(struct figure *f, const struct record *r, int longest, struct drawn *d);
+int draw_label(struct figure *f, const struct row *r, int longest, struct drawn *d);
 
 #endif

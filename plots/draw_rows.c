@@ -39,8 +39,8 @@ static void set_value(struct figure *f, const char *value, double y)
 
 static int by_fraction(const void *pa, const void *pb)
 {
-    const struct record *a = &(*(const struct view_row *const *)pa)->r,
-                        *b = &(*(const struct view_row *const *)pb)->r;
+    const struct row *a = (*(const struct view_row *const *)pa)->r,
+                     *b = (*(const struct view_row *const *)pb)->r;
     int c = (a->ceiling_fraction < b->ceiling_fraction) - (a->ceiling_fraction > b->ceiling_fraction);
     return c ? c : strcmp(a->variant, b->variant);
 }
@@ -54,7 +54,7 @@ bool draw_ceiling(struct figure *f, const struct view_family *family, const stru
     double widest = 1;
     /* Rows are in the order of speed, so a limit drops the slow ones. */
     for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++) {
-        const double fraction = c->rows[i]->r.ceiling_fraction;
+        const double fraction = c->rows[i]->r->ceiling_fraction;
         if (!(fraction > 0) || !isfinite(fraction))
             continue;
         d->total++;
@@ -66,7 +66,7 @@ bool draw_ceiling(struct figure *f, const struct view_family *family, const stru
     d->shown = count;
     qsort(rows, count, sizeof rows[0], by_fraction);
     for (size_t i = 0; i < count; i++)
-        widest = fmax(widest, fmax(rows[i]->r.ceiling_fraction, rows[i]->r.ceiling_fraction_hi));
+        widest = fmax(widest, fmax(rows[i]->r->ceiling_fraction, rows[i]->r->ceiling_fraction_hi));
 
     FILE *s = f->script;
     set_rows(f, count, 0, widest * 1.02, 136, "share of the measured ceiling");
@@ -75,7 +75,7 @@ bool draw_ceiling(struct figure *f, const struct view_family *family, const stru
     fprintf(s, "set label 'ceiling' at 1,graph 1 offset 0,0.6 center font ',11' tc rgb '#%06x'\n",
             figure_ink(INK_TEXT));
     for (size_t i = 0; i < count; i++) {
-        const struct record *r = &rows[i]->r;
+        const struct row *r = rows[i]->r;
         char value[64];
         const bool interval = isfinite(r->ceiling_fraction_lo) && isfinite(r->ceiling_fraction_hi);
         snprintf(value, sizeof value, interval ? "%.3f [%.3f, %.3f]" : "%.3f", r->ceiling_fraction,
@@ -85,7 +85,7 @@ bool draw_ceiling(struct figure *f, const struct view_family *family, const stru
     }
     fputs("$bars << EOD\n", s);
     for (size_t i = 0; i < count; i++) {
-        const struct record *r = &rows[i]->r;
+        const struct row *r = rows[i]->r;
         const double fraction = r->ceiling_fraction;
         fprintf(s, "%.2f %.10g %.10g %.10g %u\n", (double)i + 0.68, fraction,
                 isfinite(r->ceiling_fraction_lo) ? r->ceiling_fraction_lo : fraction,
@@ -113,7 +113,7 @@ struct band {
 
 static double deviation(const struct view_row *row, double us)
 {
-    return 100 * (us / row->r.median_us - 1);
+    return 100 * (us / row->r->median_us - 1);
 }
 
 static int by_value(const void *pa, const void *pb)
@@ -125,7 +125,7 @@ static int by_value(const void *pa, const void *pb)
 /* False when the row has too few samples, or some that are not times. */
 static bool make_band(const struct view_row *row, struct band *band)
 {
-    const size_t all = (size_t)row->r.sample_count;
+    const size_t all = (size_t)row->r->sample_count;
     size_t n = 0;
     if (!row->samples || all < BAND_SAMPLES_MIN)
         return false;
@@ -161,7 +161,7 @@ static bool make_band(const struct view_row *row, struct band *band)
 static void write_strokes(FILE *s, const struct band *band, size_t place, double lo, double hi, bool outside,
                           size_t *beyond)
 {
-    const size_t n = (size_t)band->row->r.sample_count;
+    const size_t n = (size_t)band->row->r->sample_count;
     const unsigned ink = figure_ink(outside ? INK_BAD : INK_TEXT);
     size_t written = 0;
     for (size_t i = 0; i < n; i++) {
@@ -217,9 +217,9 @@ bool draw_samples(struct figure *f, const struct view_family *family, const stru
     for (size_t i = 0; i < count; i++)
         write_strokes(s, &bands[i], i, lo, hi, true, &d->beyond);
     fputs("EOD\n", s);
-    const bool ms = bands[0].row->r.median_us >= 10000; /* one unit, as in the tables: the fastest row's */
+    const bool ms = bands[0].row->r->median_us >= 10000; /* one unit, as in the tables: the fastest row's */
     for (size_t i = 0; i < count; i++) {
-        const struct record *r = &bands[i].row->r;
+        const struct row *r = bands[i].row->r;
         const double value = ms ? r->median_us / 1000 : r->median_us;
         char text[64];
         set_name(f, figure_text(f, r->variant, NAME_CHARACTERS), (double)i + 0.22);

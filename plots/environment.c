@@ -45,7 +45,7 @@ const char *environment_find(const struct result_set *set, const char *globs)
 bool environment_is_gpu(const struct view *v, unsigned set)
 {
     for (size_t i = 0; i < v->timed_count; i++) {
-        const char *arch = v->timed[i]->r.arch;
+        const char *arch = v->timed[i]->r->arch;
         if (v->timed[i]->set == set && strncmp(arch, "sm", 2) == 0 && arch[2] >= '0' && arch[2] <= '9')
             return true;
     }
@@ -55,7 +55,7 @@ bool environment_is_gpu(const struct view *v, unsigned set)
 bool environment_is_fake(const struct view *v, unsigned set)
 {
     for (size_t i = 0; i < v->timed_count; i++)
-        if (v->timed[i]->set == set && record_is_fake(&v->timed[i]->r))
+        if (v->timed[i]->set == set && row_is_fake(v->timed[i]->r))
             return true;
     return false;
 }

@@ -18,28 +18,38 @@ struct contest {
     size_t count;
 };
 
-/* The variant that wins most cases; of equals, the one that comes first. */
-static const struct view_row *most_wins(const struct contest *contest, size_t *wins)
+static int by_winner(const void *pa, const void *pb)
 {
-    const struct view_row *best = NULL;
+    const struct view_case *a = *(const struct view_case *const *)pa,
+                           *b = *(const struct view_case *const *)pb;
+    int c = row_text_order(a->fastest->r->variant, b->fastest->r->variant);
+    return c ? c : (a > b) - (a < b);
+}
+
+/* The variant that wins most cases; of equals, the one that comes first. `scratch` has room for the cases. */
+static const struct view_row *most_wins(const struct contest *contest, const struct view_case **scratch,
+                                        size_t *wins)
+{
+    const struct view_case *best = NULL;
     *wins = 0;
-    for (size_t i = 0; i < contest->count; i++) {
-        const struct view_row *row = contest->cases[i]->fastest;
-        size_t count = 0;
-        for (size_t j = 0; j < contest->count; j++)
-            count += strcmp(row->r.variant, contest->cases[j]->fastest->r.variant) == 0;
-        if (count > *wins) {
-            *wins = count;
-            best = row;
+    memcpy(scratch, contest->cases, contest->count * sizeof scratch[0]);
+    qsort(scratch, contest->count, sizeof scratch[0], by_winner);
+    for (size_t i = 0, next; i < contest->count; i = next) {
+        for (next = i + 1; next < contest->count; next++)
+            if (row_text_order(scratch[i]->fastest->r->variant, scratch[next]->fastest->r->variant) != 0)
+                break;
+        if (next - i > *wins || (next - i == *wins && scratch[i] < best)) {
+            *wins = next - i;
+            best = scratch[i];
         }
     }
-    return best;
+    return best->fastest;
 }
 
 static const struct view_row *row_of(const struct view_case *c, const char *variant)
 {
     for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
-        if (strcmp(c->rows[i]->r.variant, variant) == 0)
+        if (row_text_order(c->rows[i]->r->variant, variant) == 0)
             return c->rows[i];
     return NULL;
 }
@@ -89,21 +99,22 @@ static void write_medians(FILE *out, double lo, double hi)
     fputs(ms ? " ms" : " " MICRO "s", out);
 }
 
-static void write_contest(FILE *out, const struct view *v, const struct contest *contest, bool peers)
+static void write_contest(FILE *out, const struct view *v, const struct contest *contest,
+                          const struct view_case **scratch, bool peers)
 {
     size_t wins, tied = 0;
     double median_lo = INFINITY, median_hi = 0;
     struct spread next = {0}, peer = {0}, ceiling = {0};
-    const struct view_row *best = most_wins(contest, &wins);
-    const bool single = contest->count == 1;
+    const struct view_row *best = most_wins(contest, scratch, &wins);
+    const bool single = contest->count == 1, linked = single && contest->cases[0]->shown > 0;
     char anchor[SECTION_ANCHOR];
     for (size_t i = 0; i < contest->count; i++) {
         const struct view_case *c = contest->cases[i];
-        const struct view_row *row = row_of(c, best->r.variant), *rival = NULL;
+        const struct view_row *row = row_of(c, best->r->variant), *rival = NULL;
         if (!row)
             continue;
-        median_lo = fmin(median_lo, row->r.median_us);
-        median_hi = fmax(median_hi, row->r.median_us);
+        median_lo = fmin(median_lo, row->r->median_us);
+        median_hi = fmax(median_hi, row->r->median_us);
         for (size_t j = 0; j < c->count && !rival && view_is_right(c->rows[j]); j++)
             rival = c->rows[j] == row ? NULL : c->rows[j];
         if (rival) {
@@ -113,21 +124,21 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
         }
         if (c->peer && c->peer != row)
             spread_add(&peer, view_ratio(v, c->peer, row));
-        spread_add(&ceiling, (struct paired_ratio){row->r.ceiling_fraction,
-                                                   {row->r.ceiling_fraction_lo, row->r.ceiling_fraction_hi},
-                                                   row->r.sample_count});
+        spread_add(&ceiling, (struct paired_ratio){row->r->ceiling_fraction,
+                                                   {row->r->ceiling_fraction_lo, row->r->ceiling_fraction_hi},
+                                                   row->r->sample_count});
     }
-    fprintf(out, "<tr><td>%s %s%s</td><td>", view_op(&best->r), view_type(&best->r),
-            best->r.nested ? ", nested" : "");
-    if (best->r.m > 0)
-        fprintf(out, "%" PRIu64, best->r.m);
+    fprintf(out, "<tr><td>%s %s%s</td><td>", view_op(best->r), view_type(best->r),
+            best->r->nested ? ", nested" : "");
+    if (best->r->m > 0)
+        fprintf(out, "%" PRIu64, best->r->m);
     else
         fputs(DASH, out);
-    fprintf(out, "</td><td class=\"l\">%s</td><td class=\"v l\">", regime_word(best->r.regime));
-    if (single)
+    fprintf(out, "</td><td class=\"l\">%s</td><td class=\"v l\">", regime_word(best->r->regime));
+    if (linked)
         fprintf(out, "<a href=\"#%s\">", section_anchor(v, contest->cases[0], anchor));
-    html_name(out, best->r.variant);
-    fprintf(out, "%s</td><td>%zu of %zu</td><td>", single ? "</a>" : "", wins, contest->count);
+    html_name(out, best->r->variant);
+    fprintf(out, "%s</td><td>%zu of %zu</td><td>", linked ? "</a>" : "", wins, contest->count);
     write_medians(out, median_lo, median_hi);
     fputs("</td><td>", out);
     write_spread(out, &next, 2);
@@ -146,7 +157,7 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
 
 static int compare_contest(const struct view_case *a, const struct view_case *b)
 {
-    const struct record *ra = &a->rows[0]->r, *rb = &b->rows[0]->r;
+    const struct row *ra = a->rows[0]->r, *rb = b->rows[0]->r;
     int c = (ra->nested > rb->nested) - (ra->nested < rb->nested);
     c = c ? c : (ra->regime > rb->regime) - (ra->regime < rb->regime);
     return c ? c : (ra->m > rb->m) - (ra->m < rb->m);
@@ -160,10 +171,13 @@ static int by_contest(const void *pa, const void *pb)
     return c ? c : (a > b) - (a < b);
 }
 
+enum { CONTESTS_MAX = 2000 }; /* of a family */
+
+/* `cases` has room for all cases, twice. */
 static void write_contests(FILE *out, const struct view *v, const struct view_family *family,
                            const struct view_case **cases, bool peers)
 {
-    size_t count = 0;
+    size_t count = 0, contests = 0;
     for (size_t f = 0; f < family->facet_count; f++)
         for (size_t i = 0; i < family->facets[f].case_count; i++)
             if (family->facets[f].cases[i].fastest)
@@ -172,8 +186,13 @@ static void write_contests(FILE *out, const struct view *v, const struct view_fa
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && compare_contest(cases[i], cases[next]) == 0;)
             next++;
-        write_contest(out, v, &(struct contest){&cases[i], next - i}, peers);
+        if (++contests <= CONTESTS_MAX)
+            write_contest(out, v, &(struct contest){&cases[i], next - i}, cases + count, peers);
     }
+    if (contests > CONTESTS_MAX)
+        fprintf(out,
+                "<tr><td colspan=\"%d\">%d of %zu values of M are shown; nf4bench export has all</td></tr>\n",
+                peers ? 9 : 8, CONTESTS_MAX, contests);
 }
 
 void section_fastest(FILE *out, const struct view *v)
@@ -185,7 +204,7 @@ void section_fastest(FILE *out, const struct view *v)
     }
     if (!any)
         return;
-    const struct view_case **cases = calloc(v->case_count, sizeof cases[0]);
+    const struct view_case **cases = calloc(2 * v->case_count, sizeof cases[0]);
     if (!cases) {
         fputs("<p class=\"note\">No memory for the table of the fastest variants.</p>\n", out);
         return;

@@ -10,6 +10,10 @@
 /* One gnuplot run and about 20 kB each: a report of thousands of rows must stay quick to write and to open.
  */
 enum { FIGURES_MAX = 24 };
+/* A curve of more points than this is none: they are of one m, with other seeds. */
+enum { POINTS_MAX = 256 };
+/* Tensors whose numbers are listed. */
+enum { TENSORS_MAX = 2000 };
 
 enum kind { KIND_SPEED, KIND_CEILING, KIND_SAMPLES };
 static const char *const kind_names[] = {"Speed against M", "Share of the measured ceiling", "Samples"};
@@ -51,7 +55,7 @@ static int compare_kind(const struct candidate *a, const struct candidate *b)
 static int by_information(const void *pa, const void *pb)
 {
     const struct candidate *a = pa, *b = pb;
-    const struct record *ra = &row_of(a)->r, *rb = &row_of(b)->r;
+    const struct row *ra = row_of(a)->r, *rb = row_of(b)->r;
     const double size_a = (double)ra->n * (double)ra->k, size_b = (double)rb->n * (double)rb->k;
     int c = compare_kind(a, b);
     c = c ? c : (row_count_of(a) < row_count_of(b)) - (row_count_of(a) > row_count_of(b));
@@ -82,8 +86,9 @@ static int by_place(const void *pa, const void *pb)
 
 static bool can_draw_facet(const struct view_facet *facet)
 {
-    const struct record *first = &facet->cases[0].rows[0]->r;
-    return first->m > 0 && facet->cases[facet->case_count - 1].rows[0]->r.m > first->m;
+    const struct row *first = facet->cases[0].rows[0]->r;
+    return first->m > 0 && facet->shown > 0 && facet->case_count <= POINTS_MAX &&
+           facet->cases[facet->case_count - 1].rows[0]->r->m > first->m;
 }
 
 /* All that could be drawn, in turn. `candidates` has room for all facets and cases. */
@@ -97,7 +102,7 @@ static size_t collect(const struct view *v, struct candidate *candidates)
             if (can_draw_facet(facet))
                 candidates[count++] = (struct candidate){family, facet, NULL, 0};
             for (size_t k = 0; k < facet->case_count; k++)
-                if (facet->cases[k].fastest)
+                if (facet->cases[k].fastest && facet->cases[k].shown)
                     candidates[count++] = (struct candidate){family, facet, &facet->cases[k], 0};
         }
     }
@@ -119,9 +124,9 @@ static void write_links(FILE *out, const struct view *v, const struct candidate 
         return;
     }
     fputs(" Numbers: M", out);
-    for (size_t i = 0; i < a->facet->case_count; i++)
+    for (size_t i = 0; i < a->facet->case_count && a->facet->cases[i].shown; i++)
         fprintf(out, "%s <a href=\"#%s\">%" PRIu64 "</a>", i ? "," : "",
-                section_anchor(v, &a->facet->cases[i], anchor), a->facet->cases[i].rows[0]->r.m);
+                section_anchor(v, &a->facet->cases[i], anchor), a->facet->cases[i].rows[0]->r->m);
 }
 
 static void write_caption(FILE *out, const struct view *v, const struct candidate *a, enum kind kind,
@@ -134,19 +139,19 @@ static void write_caption(FILE *out, const struct view *v, const struct candidat
     const struct view_row *row = row_of(a);
     char text[VIEW_TEXT], prefix[64];
     fprintf(out, "<figcaption><b>%s</b>", kind_names[kind]);
-    html_text(out, view_describe(&row->r, a->c != NULL, text));
+    html_text(out, view_describe(row->r, a->c != NULL, text));
     if (v->set_count > 1) {
         fputs(", ", out);
         html_text(out, view_file(v, row->set));
     }
     fprintf(out, ". %s", explanations[kind]);
-    if (kind == KIND_CEILING && row->r.ceiling[0]) {
+    if (kind == KIND_CEILING && row->r->ceiling[0]) {
         fputs(" Ceiling: <i>", out);
-        html_text(out, row->r.ceiling);
+        html_text(out, row->r->ceiling);
         fputs("</i>.", out);
     }
     if (d->prefix_cut)
-        fprintf(out, " Names are without <code>%s</code>.", draw_prefix(&row->r, prefix));
+        fprintf(out, " Names are without <code>%s</code>.", draw_prefix(row->r, prefix));
     if (d->beyond > 0)
         fprintf(out, " %zu sample%s outside the axis, marked at its ends.", d->beyond,
                 d->beyond == 1 ? " is" : "s are");
@@ -185,7 +190,7 @@ static void write_figure(FILE *out, const struct view *v, const struct candidate
         return;
     snprintf(prefix, sizeof prefix, "f%d-", ++*number);
     snprintf(label, sizeof label, "%s: %s", kind_names[kind],
-             view_describe(&row_of(a)->r, a->c != NULL, text));
+             view_describe(row_of(a)->r, a->c != NULL, text));
     fputs("<figure>", out);
     write_caption(out, v, a, kind, &d);
     write_plot(out, &f, prefix, label, gnuplot_there);
@@ -203,15 +208,30 @@ static int by_fit(const void *pa, const void *pb)
     return c ? c : (a->blocksize > b->blocksize) - (a->blocksize < b->blocksize);
 }
 
-static size_t collect_fits(const struct view *v, struct tensor_fit *fits)
+static int compare_tensor(const struct view_row *a, const struct view_row *b)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < v->row_count; i++) {
-        const struct record *r = &v->rows[i].r;
-        bool seen = !isfinite(r->weight_sqnr_db);
-        for (size_t j = 0; j < count && !seen; j++)
-            seen = fits[j].blocksize == r->blocksize && strcmp(fits[j].name, r->weights) == 0;
-        if (!seen)
+    int c = row_text_order(a->r->weights, b->r->weights);
+    return c ? c : (a->r->blocksize > b->r->blocksize) - (a->r->blocksize < b->r->blocksize);
+}
+
+static int by_tensor(const void *pa, const void *pb)
+{
+    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
+    int c = compare_tensor(a, b);
+    return c ? c : (a > b) - (a < b);
+}
+
+/* One of each tensor and blocksize: the first row's. `rows` and `fits` have room for all rows. */
+static size_t collect_fits(const struct view *v, const struct view_row **rows, struct tensor_fit *fits)
+{
+    size_t row_count = 0, count = 0;
+    for (size_t i = 0; i < v->row_count; i++)
+        if (isfinite(v->rows[i].r->weight_sqnr_db))
+            rows[row_count++] = &v->rows[i];
+    qsort(rows, row_count, sizeof rows[0], by_tensor);
+    for (size_t i = 0; i < row_count; i++) {
+        const struct row *r = rows[i]->r;
+        if (i == 0 || compare_tensor(rows[i - 1], rows[i]) != 0)
             fits[count++] = (struct tensor_fit){r->weights, r->blocksize, r->weight_sqnr_db, r->int4_sqnr_db};
     }
     qsort(fits, count, sizeof fits[0], by_fit);
@@ -235,14 +255,19 @@ static void write_fits(FILE *out, const struct tensor_fit *fits, size_t count, b
     if (drawn)
         write_plot(out, &f, "fit-", "SQNR of NF4 and int4 per tensor", gnuplot_there);
     figure_release(&f);
+    if (count > TENSORS_MAX)
+        fprintf(out,
+                "<p class=\"note\">The numbers of %d of %zu tensors are shown, of those with the lowest NF4 "
+                "value; <code>nf4bench export</code> has all.</p>\n",
+                TENSORS_MAX, count);
     fprintf(out,
             "<details><summary>Numbers of %zu tensor%s</summary><div class=\"box\"><table "
             "class=\"sort\"><thead><tr>"
             "<th>tensor</th><th>blocksize</th><th>NF4<small>dB</small></th><th>int4<small>dB</small></"
             "th><th>difference"
             "<small>dB</small></th></tr></thead>\n<tbody>\n",
-            count, count == 1 ? "" : "s");
-    for (size_t i = 0; i < count; i++) {
+            count < TENSORS_MAX ? count : TENSORS_MAX, count == 1 ? "" : "s");
+    for (size_t i = 0; i < count && i < TENSORS_MAX; i++) {
         fputs("<tr><td class=\"wrap\">", out);
         html_text(out, fits[i].name);
         fprintf(out, "</td><td>%" PRIu32 "</td><td>", fits[i].blocksize);
@@ -265,8 +290,7 @@ static void write_chosen(FILE *out, const struct view *v, const struct candidate
     for (size_t i = 0; i < count && *gnuplot_there; i++) {
         const struct candidate *a = &chosen[i];
         if (i == 0 || a->family != chosen[i - 1].family) {
-            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", view_op(&row_of(a)->r),
-                    view_type(&row_of(a)->r));
+            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", view_op(row_of(a)->r), view_type(row_of(a)->r));
             if (v->set_count > 1) {
                 fputs(", ", out);
                 html_text(out, view_file(v, row_of(a)->set));
@@ -289,11 +313,12 @@ void section_figures(FILE *out, const struct view *v)
 {
     struct candidate *candidates = calloc(v->facet_count + v->case_count + 1, sizeof candidates[0]);
     struct tensor_fit *fits = calloc(v->row_count + 1, sizeof fits[0]);
-    if (!candidates || !fits) {
+    const struct view_row **rows = calloc(v->row_count + 1, sizeof rows[0]);
+    if (!candidates || !fits || !rows) {
         fputs("<p class=\"note\">No memory for figures.</p>\n", out);
         goto done;
     }
-    const size_t total = collect(v, candidates), fit_count = collect_fits(v, fits);
+    const size_t total = collect(v, candidates), fit_count = collect_fits(v, rows, fits);
     size_t count = 0, figures = 0, facets = 0, facets_left = 0, cases_left = 0;
     while (count < total && figures + figure_count_of(&candidates[count]) <= FIGURES_MAX)
         figures += figure_count_of(&candidates[count++]);
@@ -326,4 +351,5 @@ void section_figures(FILE *out, const struct view *v)
 done:
     free(candidates);
     free(fits);
+    free(rows);
 }

@@ -19,7 +19,7 @@ static void list_suites(const struct view *v, char *text, size_t size)
     size_t count = 0, used = 0;
     text[0] = '\0';
     for (size_t i = 0; i < v->row_count; i++) {
-        const char *suite = v->rows[i].r.suite;
+        const char *suite = v->rows[i].r->suite;
         bool known = suite[0] == '\0';
         for (size_t j = 0; j < count && !known; j++)
             known = strcmp(seen[j], suite) == 0;
@@ -52,9 +52,9 @@ static void write_threads(FILE *out, bool *any, const struct view *v, unsigned s
     for (size_t i = 0; i < v->timed_count; i++) {
         if (v->timed[i]->set != set)
             continue;
-        if (threads && v->timed[i]->r.threads != threads)
+        if (threads && v->timed[i]->r->threads != threads)
             return;
-        threads = v->timed[i]->r.threads;
+        threads = v->timed[i]->r->threads;
     }
     snprintf(text, sizeof text, "%" PRIu32 " thread%s", threads, threads == 1 ? "" : "s");
     write_fact(out, any, "", threads ? text : NULL);
@@ -88,12 +88,12 @@ static void write_summary(FILE *out, const struct view *v)
 {
     size_t variants = 0, problems = 0, faults = 0, skipped = 0;
     for (size_t i = 0; i < v->check_count; i++) {
-        const struct record *r = &v->checks[i].worst->r;
+        const struct row *r = v->checks[i].worst->r;
         const int gravity = view_gravity(r->verdict);
         skipped += r->verdict == VERDICT_SKIPPED;
         faults += gravity > VIEW_GRAVITY_PASS;
         problems += r->verdict != VERDICT_SKIPPED;
-        variants += i == 0 || strcmp(r->variant, v->checks[i - 1].worst->r.variant) != 0;
+        variants += i == 0 || strcmp(r->variant, v->checks[i - 1].worst->r->variant) != 0;
     }
     fputs("<p>", out);
     html_count(out, variants);

@@ -39,7 +39,7 @@ static struct layout layout_of(const struct view_case *c)
     struct layout l = {0};
     double time = 0, bytes = 0, weights = 0;
     for (size_t i = 0; i < c->count; i++) {
-        const struct record *r = &c->rows[i]->r;
+        const struct row *r = c->rows[i]->r;
         l.peer = l.peer || (c->peer && c->rows[i] != c->peer && view_is_right(c->rows[i]));
         l.ceiling = l.ceiling || isfinite(r->ceiling_fraction);
         if (!l.ceiling_word && r->ceiling[0])
@@ -81,7 +81,7 @@ static void write_rate(FILE *out, double per_s, int decimals)
     fputs("</td>", out);
 }
 
-static void write_fraction(FILE *out, const struct record *r)
+static void write_fraction(FILE *out, const struct row *r)
 {
     if (!isfinite(r->ceiling_fraction)) {
         fputs("<td>" DASH "</td>", out);
@@ -109,10 +109,10 @@ static void remark(FILE *out, bool *any, const char *text)
 /* What a reader must know before believing the numbers: below the name, where it is not scrolled away. */
 static void write_remarks(FILE *out, const struct view_row *row, bool tied)
 {
-    const struct record *r = &row->r;
+    const struct row *r = row->r;
     const double sample_us = r->median_us * (double)r->calls_per_sample;
     bool any = false;
-    if (record_is_fake(r))
+    if (row_is_fake(r))
         remark(out, &any, "a model's time, not a GPU's");
     if (view_is_ceiling(row))
         remark(out, &any, "measured ceiling, not a variant");
@@ -147,7 +147,7 @@ static void write_remarks(FILE *out, const struct view_row *row, bool tied)
 static void write_timing_row(FILE *out, const struct view *v, const struct view_case *c,
                              const struct layout *l, const struct view_row *row)
 {
-    const struct record *r = &row->r;
+    const struct row *r = row->r;
     const bool right = view_is_right(row), top = row == c->fastest;
     struct paired_ratio to_fastest = {NAN, {NAN, NAN}, 0};
     if (right)
@@ -199,7 +199,7 @@ static void write_case(FILE *out, const struct view *v, const struct view_case *
     char text[VIEW_TEXT], anchor[SECTION_ANCHOR];
     fprintf(out, "<div class=\"box filter\" id=\"%s\"><table class=\"sort\"><caption>",
             section_anchor(v, c, anchor));
-    const struct record *problem = &c->rows[0]->r;
+    const struct row *problem = c->rows[0]->r;
     if (!folded)
         html_text(out, view_describe(problem, true, text));
     else if (problem->m > 0) /* the rest stands above the fold */
@@ -211,7 +211,7 @@ static void write_case(FILE *out, const struct view *v, const struct view_case *
         fprintf(out, "; %" PRIu64 " samples a row", l.samples);
     if (l.peer) {
         fputs("; bitsandbytes: <code>", out);
-        html_text(out, c->peer->r.variant);
+        html_text(out, c->peer->r->variant);
         fputs("</code>", out);
     }
     fputs("</small></caption>\n<thead><tr><th>variant</th>", out);
@@ -232,7 +232,7 @@ static void write_case(FILE *out, const struct view *v, const struct view_case *
     fputs("<th>GB/s</th><th>weights/s<small>10\xe2\x81\xb9</small></th>", out);
     fputs("<th>bits per<small>weight</small></th>", out);
     fputs(l.samples ? "</tr></thead>\n<tbody>\n" : "<th>samples</th></tr></thead>\n<tbody>\n", out);
-    for (size_t i = 0; i < c->count; i++)
+    for (size_t i = 0; i < c->shown; i++)
         write_timing_row(out, v, c, &l, c->rows[i]);
     fputs("</tbody></table></div>\n", out);
 }
@@ -247,28 +247,30 @@ static void write_facet(FILE *out, const struct view *v, const struct view_facet
     char text[VIEW_TEXT];
     if (folded) {
         fputs("<details class=\"facet\"><summary>", out);
-        html_text(out, view_describe(&row->r, false, text));
+        html_text(out, view_describe(row->r, false, text));
         fputs("<small>", out);
-        if (row->r.m > 0) {
+        if (row->r->m > 0) {
             fputs("M ", out);
             for (size_t i = 0; i < facet->case_count; i++)
-                fprintf(out, "%s%" PRIu64, i ? ", " : "", facet->cases[i].rows[0]->r.m);
+                if (facet->cases[i].shown)
+                    fprintf(out, "%s%" PRIu64, i ? ", " : "", facet->cases[i].rows[0]->r->m);
             fputs("; ", out);
         }
-        fprintf(out, "%zu rows", facet->row_count);
+        fprintf(out, "%zu rows", facet->shown);
         const struct view_row *winner = facet->cases[0].fastest;
         for (size_t i = 1; i < facet->case_count && winner; i++)
-            if (!facet->cases[i].fastest || strcmp(facet->cases[i].fastest->r.variant, winner->r.variant))
+            if (!facet->cases[i].fastest || strcmp(facet->cases[i].fastest->r->variant, winner->r->variant))
                 winner = NULL;
         if (winner) {
             fputs("; fastest <code>", out);
-            html_text(out, winner->r.variant);
+            html_text(out, winner->r->variant);
             fputs("</code>", out);
         }
         fputs("</small></summary>\n", out);
     }
     for (size_t i = 0; i < facet->case_count; i++)
-        write_case(out, v, &facet->cases[i], folded);
+        if (facet->cases[i].shown)
+            write_case(out, v, &facet->cases[i], folded);
     if (folded)
         fputs("</details>\n", out);
 }
@@ -292,18 +294,29 @@ void section_timings(FILE *out, const struct view *v)
         "last-level cache; <i>hot</i>: repeated. The ceiling was measured in the same run. No sample is "
         "missing from the file; those under a slowdown of a GPU are flagged there, and left out here.</p>\n",
         out);
+    if (v->shown_count < v->timed_count) {
+        fputs("<p class=\"note\">", out);
+        html_count(out, v->shown_count);
+        fputs(" of ", out);
+        html_count(out, v->timed_count);
+        fputs(" timed rows are shown: of each operation and type some shapes, evenly picked from the "
+              "smallest to the "
+              "largest. All rows count in the summary; <code>nf4bench export</code> has all.</p>\n",
+              out);
+    }
     const bool folded = v->timed_count > ROWS_OPEN;
     for (size_t i = 0; i < v->family_count; i++) {
         const struct view_family *family = &v->families[i];
         const struct view_row *row = family->facets[0].cases[0].rows[0];
-        fprintf(out, "<h3>%s %s", view_op(&row->r), view_type(&row->r));
+        fprintf(out, "<h3>%s %s", view_op(row->r), view_type(row->r));
         if (v->set_count > 1) {
             fputs(", ", out);
             html_text(out, view_file(v, row->set));
         }
         fputs("</h3>\n", out);
         for (size_t f = 0; f < family->facet_count; f++)
-            write_facet(out, v, &family->facets[f], folded);
+            if (family->facets[f].shown)
+                write_facet(out, v, &family->facets[f], folded);
     }
     fputs("</section>\n", out);
 }

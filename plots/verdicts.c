@@ -19,14 +19,14 @@ static const char *tone(uint8_t verdict)
 
 static bool is_fault(const struct view_check *check)
 {
-    return view_gravity(check->worst->r.verdict) > VIEW_GRAVITY_PASS;
+    return view_gravity(check->worst->r->verdict) > VIEW_GRAVITY_PASS;
 }
 
 void section_tally(FILE *out, const struct view *v)
 {
     size_t counts[256] = {0};
     for (size_t i = 0; i < v->check_count; i++)
-        counts[v->checks[i].worst->r.verdict]++;
+        counts[v->checks[i].worst->r->verdict]++;
     fputs("<ul class=\"tally\">", out);
     for (int gravity = 255; gravity >= 0; gravity--)
         for (int verdict = 0; verdict < 256; verdict++) {
@@ -44,7 +44,7 @@ void section_tally(FILE *out, const struct view *v)
 
 /* ---- failures ---- */
 
-enum { FAULTS_OPEN = 12 };
+enum { FAULTS_OPEN = 12, FAULTS_MAX = 1000 };
 
 /* One word for a POSIX shell, quoted where it must be: a name from a file may hold anything, and a reader
  * pastes this line. */
@@ -70,7 +70,7 @@ static void write_shell_word(FILE *out, const char *text)
 }
 
 /* As the run printed it. */
-static void write_repro(FILE *out, const struct record *r)
+static void write_repro(FILE *out, const struct row *r)
 {
     fputs("<pre>nf4bench verify --case ", out);
     write_shell_word(out, r->case_key);
@@ -83,7 +83,7 @@ static void write_repro(FILE *out, const struct record *r)
 
 static void write_fault(FILE *out, const struct view *v, const struct view_row *row)
 {
-    const struct record *r = &row->r;
+    const struct row *r = row->r;
     char text[VIEW_TEXT];
     fprintf(out, "<div class=\"fault\"><p><span class=\"w %s\">%s</span> <span class=\"v\">",
             tone(r->verdict), verdict_word(r->verdict));
@@ -123,7 +123,7 @@ static int by_gravity(const void *pa, const void *pb)
 {
     const struct view_check *a = *(const struct view_check *const *)pa,
                             *b = *(const struct view_check *const *)pb;
-    int c = view_gravity(b->worst->r.verdict) - view_gravity(a->worst->r.verdict);
+    int c = view_gravity(b->worst->r->verdict) - view_gravity(a->worst->r->verdict);
     return c ? c : (a > b) - (a < b);
 }
 
@@ -133,9 +133,11 @@ void section_failures(FILE *out, const struct view *v)
     const struct view_check **faults = calloc(v->check_count ? v->check_count : 1, sizeof faults[0]);
     if (!faults) { /* never leave failures out: without memory for the order, the file's own */
         fputs("<section class=\"alarm\" id=\"failures\"><h2>Failures, unsorted</h2>\n", out);
-        for (size_t i = 0; i < v->check_count; i++)
-            if (is_fault(&v->checks[i]))
+        for (size_t i = 0; i < v->check_count && count < FAULTS_MAX; i++)
+            if (is_fault(&v->checks[i])) {
                 write_fault(out, v, v->checks[i].worst);
+                count++;
+            }
         fputs("</section>\n", out);
         return;
     }
@@ -145,9 +147,16 @@ void section_failures(FILE *out, const struct view *v)
     if (count > 0) {
         qsort(faults, count, sizeof faults[0], by_gravity);
         fprintf(out, "<section class=\"alarm\" id=\"failures\"><h2>%zu not passed</h2>\n", count);
-        for (size_t i = 0; i < count; i++) {
+        const size_t shown = count < FAULTS_MAX ? count : FAULTS_MAX;
+        if (shown < count)
+            fprintf(out,
+                    "<p class=\"note\">%zu of %zu are shown, the gravest; <code>nf4bench explain</code> "
+                    "lists all, "
+                    "and says of each row why.</p>\n",
+                    shown, count);
+        for (size_t i = 0; i < shown; i++) {
             if (i == FAULTS_OPEN)
-                fprintf(out, "<details><summary>%zu more</summary>\n", count - i);
+                fprintf(out, "<details><summary>%zu more</summary>\n", shown - i);
             write_fault(out, v, faults[i]->worst);
         }
         fputs(count > FAULTS_OPEN ? "</details></section>\n" : "</section>\n", out);
@@ -173,13 +182,13 @@ static double larger(double a, double b)
 
 static void add_check(struct verdict_sum *sum, const struct view_check *check)
 {
-    const struct record *r = &check->verified->r;
+    const struct row *r = check->verified->r;
     sum->cases++;
-    sum->counts[check->worst->r.verdict]++;
-    if (!sum->worst || view_gravity(check->worst->r.verdict) > view_gravity(sum->worst->r.verdict))
+    sum->counts[check->worst->r->verdict]++;
+    if (!sum->worst || view_gravity(check->worst->r->verdict) > view_gravity(sum->worst->r->verdict))
         sum->worst = check->worst;
     sum->compared += r->compared_count;
-    const struct record *worst = &check->worst->r;
+    const struct row *worst = check->worst->r;
     sum->mismatches += worst->mismatch_count > r->mismatch_count ? worst->mismatch_count : r->mismatch_count;
     sum->max_ulp = worst->max_ulp > sum->max_ulp ? worst->max_ulp : sum->max_ulp;
     sum->exact += r->ulp_0;
@@ -192,7 +201,7 @@ static void add_check(struct verdict_sum *sum, const struct view_check *check)
 
 static void write_verdict_row(FILE *out, const struct verdict_sum *sum)
 {
-    const struct record *worst = &sum->worst->r;
+    const struct row *worst = sum->worst->r;
     fputs("<tr><td class=\"v\">", out);
     html_name(out, worst->variant);
     fputs("</td><td class=\"l\">", out);
@@ -234,23 +243,37 @@ static void write_verdict_row(FILE *out, const struct verdict_sum *sum)
 
 static bool same_variant(const struct view_check *a, const struct view_check *b)
 {
-    return a->worst->set == b->worst->set && strcmp(a->worst->r.variant, b->worst->r.variant) == 0;
+    return a->worst->set == b->worst->set && row_text_order(a->worst->r->variant, b->worst->r->variant) == 0;
 }
 
-/* Rows of the variants that have a fault, or of those that have none. */
-static void write_verdict_rows(FILE *out, const struct view *v, unsigned set, bool faulty, bool *bounded)
+enum { VARIANTS_MAX = 2000 }; /* rows of a table */
+
+static void write_left_out(FILE *out, size_t count)
+{
+    if (count > VARIANTS_MAX)
+        fprintf(
+            out,
+            "<p class=\"note\">%d of %zu rows are shown; <code>nf4bench export</code> has all that is in the "
+            "file.</p>\n",
+            VARIANTS_MAX, count);
+}
+
+/* Rows of the variants that have a fault, or of those that have none; *count is of all such rows so far. */
+static void write_verdict_rows(FILE *out, const struct view *v, unsigned set, bool faulty, bool *bounded,
+                               size_t *count)
 {
     for (size_t i = 0; i < v->check_count;) {
         struct verdict_sum sum = {.bound_margin = NAN, .relative_error = NAN, .verify_s = NAN};
         const struct view_check *first = &v->checks[i];
         for (; i < v->check_count && same_variant(first, &v->checks[i]); i++)
-            if (v->checks[i].worst->r.verdict != VERDICT_SKIPPED)
+            if (v->checks[i].worst->r->verdict != VERDICT_SKIPPED)
                 add_check(&sum, &v->checks[i]);
         if (first->worst->set != set || sum.cases == 0 ||
-            (view_gravity(sum.worst->r.verdict) > VIEW_GRAVITY_PASS) != faulty)
+            (view_gravity(sum.worst->r->verdict) > VIEW_GRAVITY_PASS) != faulty)
             continue;
         *bounded = *bounded || isfinite(sum.bound_margin);
-        write_verdict_row(out, &sum);
+        if (++*count <= VARIANTS_MAX)
+            write_verdict_row(out, &sum);
     }
 }
 
@@ -258,8 +281,9 @@ static void write_verdict_table(FILE *out, const struct view *v, unsigned set)
 {
     bool bounded = false;
     bool any = false;
+    size_t rows = 0;
     for (size_t i = 0; i < v->check_count && !any; i++)
-        any = v->checks[i].worst->set == set && v->checks[i].worst->r.verdict != VERDICT_SKIPPED;
+        any = v->checks[i].worst->set == set && v->checks[i].worst->r->verdict != VERDICT_SKIPPED;
     if (!any)
         return;
     fputs("<div class=\"box filter\"><table class=\"sort\"><caption>Verified", out);
@@ -277,9 +301,10 @@ static void write_verdict_table(FILE *out, const struct view *v, unsigned set)
           "error<small>Frobenius</small></th><th>took<small>s</small></th>"
           "</tr></thead>\n<tbody>\n",
           out);
-    write_verdict_rows(out, v, set, true, &bounded);
-    write_verdict_rows(out, v, set, false, &bounded);
+    write_verdict_rows(out, v, set, true, &bounded, &rows);
+    write_verdict_rows(out, v, set, false, &bounded, &rows);
     fputs("</tbody></table></div>\n", out);
+    write_left_out(out, rows);
     if (bounded)
         fputs("<p class=\"muted\">The bound alone cannot see one dropped product in a long sum; the one-hot "
               "and "
@@ -291,8 +316,8 @@ static int by_reason(const void *pa, const void *pb)
 {
     const struct view_row *a = (*(const struct view_check *const *)pa)->worst;
     const struct view_row *b = (*(const struct view_check *const *)pb)->worst;
-    int c = strcmp(a->r.reason, b->r.reason);
-    c = c ? c : strcmp(a->r.variant, b->r.variant);
+    int c = row_text_order(a->r->reason, b->r->reason);
+    c = c ? c : row_text_order(a->r->variant, b->r->variant);
     return c ? c : (a > b) - (a < b);
 }
 
@@ -305,7 +330,7 @@ static void write_skipped(FILE *out, const struct view *v)
         return;
     }
     for (size_t i = 0; i < v->check_count; i++)
-        if (v->checks[i].worst->r.verdict == VERDICT_SKIPPED)
+        if (v->checks[i].worst->r->verdict == VERDICT_SKIPPED)
             skipped[count++] = &v->checks[i];
     if (count > 0) {
         qsort(skipped, count, sizeof skipped[0], by_reason);
@@ -314,19 +339,24 @@ static void write_skipped(FILE *out, const struct view *v)
                 "class=\"sort\"><thead><tr><th>variant</th><th>problems</th><th class=\"l\">reason</th></tr>"
                 "</thead>\n<tbody>\n",
                 count);
+        size_t rows = 0;
         for (size_t i = 0, next; i < count; i = next) {
-            const struct record *r = &skipped[i]->worst->r;
+            const struct row *r = skipped[i]->worst->r;
             for (next = i + 1; next < count; next++)
-                if (strcmp(skipped[next]->worst->r.reason, r->reason) ||
-                    strcmp(skipped[next]->worst->r.variant, r->variant))
+                if (row_text_order(skipped[next]->worst->r->reason, r->reason) ||
+                    row_text_order(skipped[next]->worst->r->variant, r->variant))
                     break;
+            if (++rows > VARIANTS_MAX)
+                continue;
             fputs("<tr><td class=\"v\">", out);
             html_name(out, r->variant);
             fprintf(out, "</td><td>%zu</td><td class=\"l wrap\">", next - i);
             html_text(out, r->reason[0] ? r->reason : "(no reason was recorded)");
             fputs("</td></tr>\n", out);
         }
-        fputs("</tbody></table></div></details>\n", out);
+        fputs("</tbody></table></div>", out);
+        write_left_out(out, rows);
+        fputs("</details>\n", out);
     }
     free(skipped);
 }

@@ -8,7 +8,7 @@
 
 /* ---- words ---- */
 
-const char *view_op(const struct record *r)
+const char *view_op(const struct row *r)
 {
     static const char *const words[] = {
 #define X(value, name, word) [value] = word,
@@ -18,7 +18,7 @@ const char *view_op(const struct record *r)
     return r->op < sizeof words / sizeof words[0] && words[r->op] ? words[r->op] : "?";
 }
 
-const char *view_type(const struct record *r)
+const char *view_type(const struct row *r)
 {
     static const char *const words[] = {
 #define X(value, name, word) [value] = word,
@@ -28,9 +28,9 @@ const char *view_type(const struct record *r)
     return r->out_type < sizeof words / sizeof words[0] && words[r->out_type] ? words[r->out_type] : "?";
 }
 
-const char *view_describe(const struct record *r, bool with_m, char buffer[VIEW_TEXT])
+const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT])
 {
-    char m[40] = "", threads[40] = "", weights[sizeof r->weights + 16] = "";
+    char m[40] = "", threads[40] = "", weights[sizeof((struct record *)0)->weights + 16] = "";
     if (with_m && r->m > 0)
         snprintf(m, sizeof m, ", M %" PRIu64, r->m);
     if (r->threads > 0)
@@ -55,22 +55,22 @@ const char *view_file(const struct view *v, unsigned set)
 
 static bool is_timed(const struct view_row *row)
 {
-    return isfinite(row->r.median_us) && row->r.median_us > 0;
+    return isfinite(row->r->median_us) && row->r->median_us > 0;
 }
 
 bool view_is_right(const struct view_row *row)
 {
-    return row->r.verdict == VERDICT_PASS && is_timed(row);
+    return row->r->verdict == VERDICT_PASS && is_timed(row);
 }
 
 bool view_is_ceiling(const struct view_row *row)
 {
-    return row->r.verdict == VERDICT_NONE;
+    return row->r->verdict == VERDICT_NONE;
 }
 
 bool view_is_peer(const struct view_row *row)
 {
-    return strncmp(row->r.variant, "bitsandbytes_", strlen("bitsandbytes_")) == 0;
+    return strncmp(row->r->variant, "bitsandbytes_", strlen("bitsandbytes_")) == 0;
 }
 
 int view_gravity(uint8_t verdict)
@@ -87,11 +87,11 @@ int view_gravity(uint8_t verdict)
 
 struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, const struct view_row *b)
 {
-    struct paired_ratio ratio = {a->r.median_us / b->r.median_us, {NAN, NAN}, 0};
-    if (a->set == b->set && a->r.group_id == b->r.group_id && a->r.group_id != 0 && a->samples &&
+    struct paired_ratio ratio = {a->r->median_us / b->r->median_us, {NAN, NAN}, 0};
+    if (a->set == b->set && a->r->group_id == b->r->group_id && a->r->group_id != 0 && a->samples &&
         b->samples) {
         /* Behind the rounds, which both have, stand the samples that were taken again, all excluded. */
-        uint64_t count = a->r.sample_count < b->r.sample_count ? a->r.sample_count : b->r.sample_count;
+        uint64_t count = a->r->sample_count < b->r->sample_count ? a->r->sample_count : b->r->sample_count;
         struct paired_ratio paired;
         paired_ratio(a->kept, b->kept, (size_t)count, v->scratch, &paired);
         ratio = paired.count > 0 ? paired : ratio;
@@ -104,7 +104,7 @@ enum ink view_ink(const struct view_family *family, const struct view_row *row)
     if (view_is_peer(row))
         return INK_TEXT;
     for (int i = 0; i < INK_SERIES; i++)
-        if (family->palette[i] && strcmp(family->palette[i], row->r.variant) == 0)
+        if (family->palette[i] && strcmp(family->palette[i], row->r->variant) == 0)
             return (enum ink)(INK_S0 + i);
     return INK_OTHER;
 }
@@ -119,29 +119,29 @@ static int compare_u64(uint64_t a, uint64_t b)
 static int compare_family(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_u64(a->set, b->set);
-    c = c ? c : compare_u64(a->r.op, b->r.op);
-    return c ? c : compare_u64(a->r.out_type, b->r.out_type);
+    c = c ? c : compare_u64(a->r->op, b->r->op);
+    return c ? c : compare_u64(a->r->out_type, b->r->out_type);
 }
 
 /* Everything that a case may differ in, but m. */
 static int compare_facet(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_family(a, b);
-    c = c ? c : compare_u64(a->r.n, b->r.n);
-    c = c ? c : compare_u64(a->r.k, b->r.k);
-    c = c ? c : compare_u64(a->r.blocksize, b->r.blocksize);
-    c = c ? c : compare_u64(a->r.nested, b->r.nested);
-    c = c ? c : compare_u64(a->r.bias, b->r.bias);
-    c = c ? c : compare_u64(a->r.threads, b->r.threads);
-    c = c ? c : strcmp(a->r.weights, b->r.weights);
-    return c ? c : compare_u64(a->r.regime, b->r.regime);
+    c = c ? c : compare_u64(a->r->n, b->r->n);
+    c = c ? c : compare_u64(a->r->k, b->r->k);
+    c = c ? c : compare_u64(a->r->blocksize, b->r->blocksize);
+    c = c ? c : compare_u64(a->r->nested, b->r->nested);
+    c = c ? c : compare_u64(a->r->bias, b->r->bias);
+    c = c ? c : compare_u64(a->r->threads, b->r->threads);
+    c = c ? c : row_text_order(a->r->weights, b->r->weights);
+    return c ? c : compare_u64(a->r->regime, b->r->regime);
 }
 
 static int compare_case(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_facet(a, b);
-    c = c ? c : compare_u64(a->r.m, b->r.m);
-    return c ? c : strcmp(a->r.case_key, b->r.case_key);
+    c = c ? c : compare_u64(a->r->m, b->r->m);
+    return c ? c : row_text_order(a->r->case_key, b->r->case_key);
 }
 
 static int place_in_case(const struct view_row *row)
@@ -155,16 +155,16 @@ static int by_case(const void *pa, const void *pb)
     const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
     int c = compare_case(a, b);
     c = c ? c : place_in_case(a) - place_in_case(b);
-    c = c ? c : (a->r.median_us > b->r.median_us) - (a->r.median_us < b->r.median_us);
+    c = c ? c : (a->r->median_us > b->r->median_us) - (a->r->median_us < b->r->median_us);
     return c ? c : compare_u64((uintptr_t)a, (uintptr_t)b);
 }
 
 static int compare_check(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_u64(a->set, b->set);
-    c = c ? c : strcmp(a->r.variant, b->r.variant);
-    c = c ? c : strcmp(a->r.case_key, b->r.case_key);
-    return c ? c : compare_u64(a->r.threads, b->r.threads);
+    c = c ? c : row_text_order(a->r->variant, b->r->variant);
+    c = c ? c : row_text_order(a->r->case_key, b->r->case_key);
+    return c ? c : compare_u64(a->r->threads, b->r->threads);
 }
 
 static int by_check(const void *pa, const void *pb)
@@ -176,29 +176,20 @@ static int by_check(const void *pa, const void *pb)
 
 /* ---- building ---- */
 
-static void terminate_texts(struct record *r)
-{
-#define TEXT(name, bytes, doc) r->name[(bytes)-1] = '\0';
-#define ENUM(name, map, doc)
-#define NUMBER(ctype, name, h5, unit, doc)
-#include "results/record.inc"
-}
-
 static void *allocate(size_t count, size_t size)
 {
     return calloc(count ? count : 1, size);
 }
 
-static void copy_rows(struct view *v)
+static void point_to_rows(struct view *v)
 {
     struct view_row *row = v->rows;
     for (size_t s = 0; s < v->set_count; s++) {
         const struct result_set *set = &v->sets[s];
         for (size_t i = 0; i < set->row_count; i++, row++) {
-            row->r = set->rows[i];
+            row->r = &set->rows[i];
             row->set = (unsigned)s;
-            terminate_texts(&row->r);
-            const uint64_t start = row->r.sample_start, count = row->r.sample_count;
+            const uint64_t start = row->r->sample_start, count = row->r->sample_count;
             if (set->samples && start <= set->sample_count && count <= set->sample_count - start && count > 0)
                 row->samples = set->samples + start, row->kept = result_set_kept(set) + start;
         }
@@ -243,9 +234,9 @@ static void find_checks(struct view *v, const struct view_row **order)
         if (i == 0 || compare_check(order[i - 1], row))
             v->checks[v->check_count++] = (struct view_check){row, row};
         struct view_check *check = &v->checks[v->check_count - 1];
-        if (view_gravity(row->r.verdict) > view_gravity(check->worst->r.verdict))
+        if (view_gravity(row->r->verdict) > view_gravity(check->worst->r->verdict))
             check->worst = row;
-        if (row->r.compared_count > check->verified->r.compared_count)
+        if (row->r->compared_count > check->verified->r->compared_count)
             check->verified = row;
     }
 }
@@ -266,29 +257,58 @@ static int by_standing(const void *pa, const void *pb)
     return ga != gb ? (ga > gb) - (ga < gb) : strcmp(a->variant, b->variant);
 }
 
+static int by_variant(const void *pa, const void *pb)
+{
+    return row_text_order(((const struct standing *)pa)->variant, ((const struct standing *)pb)->variant);
+}
+
+/* `standings` has room for one of each row. */
 static void choose_palette(struct view_family *family, struct standing *standings)
 {
-    size_t count = 0;
+    size_t rows = 0, count = 0;
     for (size_t f = 0; f < family->facet_count; f++)
         for (size_t i = 0; i < family->facets[f].case_count; i++) {
             const struct view_case *c = &family->facets[f].cases[i];
             for (size_t j = 0; j < c->count && view_is_right(c->rows[j]); j++) {
                 const struct view_row *row = c->rows[j];
-                if (view_is_peer(row))
-                    continue;
-                size_t s = 0;
-                while (s < count && strcmp(standings[s].variant, row->r.variant))
-                    s++;
-                if (s == count)
-                    standings[count++] = (struct standing){row->r.variant, 0, 0, 0};
-                standings[s].wins += row == c->fastest;
-                standings[s].cases++;
-                standings[s].log_gap += log(row->r.median_us / c->fastest->r.median_us);
+                if (!view_is_peer(row))
+                    standings[rows++] = (struct standing){row->r->variant, row == c->fastest, 1,
+                                                          log(row->r->median_us / c->fastest->r->median_us)};
             }
         }
+    qsort(standings, rows, sizeof standings[0], by_variant);
+    for (size_t i = 0; i < rows; i++) {
+        if (count == 0 || by_variant(&standings[count - 1], &standings[i]) != 0) {
+            standings[count++] = standings[i];
+            continue;
+        }
+        standings[count - 1].wins += standings[i].wins;
+        standings[count - 1].cases++;
+        standings[count - 1].log_gap += standings[i].log_gap;
+    }
     qsort(standings, count, sizeof standings[0], by_standing);
     for (size_t i = 0; i < count && i < INK_SERIES; i++)
         family->palette[i] = standings[i].variant;
+}
+
+/* Gives room in tables to rows of a family, `share` of them at most: to facets at even distances, so that
+ * small and large problems have some, and in these to all cases while there is room. */
+static void show_family(struct view *v, const struct view_family *family, size_t share)
+{
+    size_t rows = 0, left = share;
+    for (size_t i = 0; i < family->facet_count; i++)
+        rows += family->facets[i].row_count;
+    const size_t step = rows > share && share > 0 ? (rows + share - 1) / share : 1;
+    for (size_t i = 0; i < family->facet_count; i += step) {
+        struct view_facet *facet = &v->facets[&family->facets[i] - v->facets];
+        struct view_case *cases = &v->cases[facet->cases - v->cases];
+        for (size_t j = 0; j < facet->case_count; j++) {
+            cases[j].shown = cases[j].count < left ? cases[j].count : left;
+            left -= cases[j].shown;
+            facet->shown += cases[j].shown;
+        }
+        v->shown_count += facet->shown;
+    }
 }
 
 enum status view_init(struct view *v, const struct result_set *sets, size_t set_count)
@@ -315,12 +335,12 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
         s = status_fail(STATUS_MEMORY, "out of memory for a report of %zu rows", n);
         goto done;
     }
-    copy_rows(v);
+    point_to_rows(v);
     for (size_t i = 0; i < n; i++) {
         if (is_timed(&v->rows[i]))
             v->timed[v->timed_count++] = &v->rows[i];
-        if (v->rows[i].samples && v->rows[i].r.sample_count > most_samples)
-            most_samples = (size_t)v->rows[i].r.sample_count;
+        if (v->rows[i].samples && v->rows[i].r->sample_count > most_samples)
+            most_samples = (size_t)v->rows[i].r->sample_count;
     }
     v->scratch = allocate(most_samples, sizeof v->scratch[0]);
     if (!v->scratch) {
@@ -330,8 +350,10 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
     qsort(v->timed, v->timed_count, sizeof v->timed[0], by_case);
     find_cases(v);
     find_checks(v, order);
-    for (size_t i = 0; i < v->family_count; i++)
+    for (size_t i = 0; i < v->family_count; i++) {
         choose_palette(&v->families[i], standings);
+        show_family(v, &v->families[i], (VIEW_SHOWN_MAX - v->shown_count) / (v->family_count - i));
+    }
 done:
     free(order);
     free(standings);

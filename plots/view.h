@@ -20,7 +20,7 @@
 #include "results/load.h"
 
 struct view_row {
-    struct record r;       /* a copy whose text columns are terminated, whatever the file held */
+    const struct row *r;   /* in its set */
     const double *samples; /* r.sample_count of them; NULL when none */
     const double *kept;    /* the same, NAN for those that statistics leave out */
     unsigned set;          /* index of the file */
@@ -30,6 +30,7 @@ struct view_case {
     /* Right rows by ascending median, then rows that were timed but are not right, then ceilings. */
     const struct view_row *const *rows;
     size_t count;
+    size_t shown; /* of these, the first so many have room in a table; 0: the case has no table */
     const struct view_row *fastest; /* of the right rows; NULL when none is */
     const struct view_row *peer;    /* fastest right row of a bitsandbytes_* variant; NULL when none */
 };
@@ -38,6 +39,7 @@ struct view_facet {
     const struct view_case *cases; /* by ascending m, distinct unless the problems differ in their seed */
     size_t case_count;
     size_t row_count;
+    size_t shown; /* rows that have room in tables */
 };
 
 struct view_family {
@@ -52,6 +54,10 @@ struct view_check {
     const struct view_row *verified; /* the row with the most elements compared; may be the same */
 };
 
+/* Timed rows that a report has room for: a page of a million would be of use to nobody, and no browser opens
+ * it. */
+enum { VIEW_SHOWN_MAX = 10000 };
+
 struct view {
     const struct result_set *sets;
     size_t set_count;
@@ -59,6 +65,7 @@ struct view {
     size_t row_count;
     const struct view_row **timed; /* the order of cases */
     size_t timed_count;            /* rows with a median, ceilings included */
+    size_t shown_count;            /* of these, rows that have room in tables */
     struct view_case *cases;
     size_t case_count;
     struct view_facet *facets;
@@ -90,13 +97,13 @@ struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, c
 enum ink view_ink(const struct view_family *family, const struct view_row *row);
 
 /* Words for a record's operation and type; "?" for a value this version does not know. */
-const char *view_op(const struct record *r);
-const char *view_type(const struct record *r);
+const char *view_op(const struct row *r);
+const char *view_type(const struct row *r);
 
 /* A problem in words, as UTF-8: "gemm bf16, M 4, 4096 x 4096, blocksize 64, cold", without the m when with_m
  * is false. Returns buffer. */
 enum { VIEW_TEXT = 384 };
-const char *view_describe(const struct record *r, bool with_m, char buffer[VIEW_TEXT]);
+const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT]);
 /* The last part of a file's path. */
 const char *view_file(const struct view *v, unsigned set);
 

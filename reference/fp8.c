@@ -12,8 +12,7 @@ float fp8_to_f32(uint8_t code)
     const int exponent = code >> 3 & 15, fraction = code & 7;
     if (fp8_is_nan(code))
         return NAN;
-    const float size =
-        exponent ? ldexpf((float)(8 + fraction), exponent - 10) : ldexpf((float)fraction, -9);
+    const float size = exponent ? ldexpf((float)(8 + fraction), exponent - 10) : ldexpf((float)fraction, -9);
     return code & 0x80 ? -size : size;
 }
 

@@ -143,8 +143,7 @@ void quantized_span(const struct contract *c, const struct quantized *w, size_t 
         const struct quantized_block b = quantized_block_at(w, block, c->nested);
         float value[16];
         for (unsigned code = 0; code < 16; ++code)
-            value[code] =
-                unscaled ? quantized_decode(c, code, b.zero) : quantized_weight(c, code, b);
+            value[code] = unscaled ? quantized_decode(c, code, b.zero) : quantized_weight(c, code, b);
         for (const size_t end = left < count ? left : count; i < end; ++i)
             out[i] = value[nf4_code_at(w->packed, first + i)];
     }

@@ -5,10 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <jansson.h>
-
 #include "results/markdown.h"
 #include "results/unlike.h"
+#include "results/values.h"
 
 #define SAME_WITHIN 0.01 /* of a ratio: less is not worth a look between two processes */
 
@@ -38,27 +37,27 @@ static int by_number(double a, double b)
 }
 
 /* The regime, which is none for what was not timed, comes last: by_key(). */
-static int compare_keys(const struct record *a, const struct record *b)
+static int compare_keys(const struct row *a, const struct row *b)
 {
-    int order = strcmp(a->case_key, b->case_key);
-    order = order ? order : strcmp(a->variant, b->variant);
+    int order = row_text_order(a->case_key, b->case_key);
+    order = order ? order : row_text_order(a->variant, b->variant);
     order = order ? order : by_number(a->threads, b->threads);
-    order = order ? order : strcmp(a->device, b->device);
+    order = order ? order : row_text_order(a->device, b->device);
     return order ? order : by_number(a->device_number, b->device_number);
 }
 
 static int by_key(const void *a, const void *b)
 {
-    const struct record *x = *(const struct record *const *)a, *y = *(const struct record *const *)b;
+    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
     int order = compare_keys(x, y);
     order = order ? order : by_number(x->regime, y->regime);
     return order ? order : (x > y) - (x < y);
 }
 
 /* Rows of variants, sorted by what they are joined by. The caller's. */
-static const struct record **sorted_rows(const struct result_set *s, size_t *count)
+static const struct row **sorted_rows(const struct result_set *s, size_t *count)
 {
-    const struct record **rows = malloc((s->row_count + 1) * sizeof *rows);
+    const struct row **rows = malloc((s->row_count + 1) * sizeof *rows);
     *count = 0;
     for (size_t i = 0; rows && i < s->row_count; i++)
         if (s->rows[i].verdict != VERDICT_NONE)
@@ -68,18 +67,18 @@ static const struct record **sorted_rows(const struct result_set *s, size_t *cou
     return rows;
 }
 
-static bool is_right(const struct record *r)
+static bool is_right(const struct row *r)
 {
     return r->verdict == VERDICT_PASS;
 }
 
-static bool is_wrong(const struct record *r)
+static bool is_wrong(const struct row *r)
 {
     return r->verdict == VERDICT_FAIL || r->verdict == VERDICT_CRASHED || r->verdict == VERDICT_TIMEOUT ||
            r->verdict == VERDICT_MISTRUSTED;
 }
 
-static struct change change_of(const struct record *base, const struct record *now)
+static struct change change_of(const struct row *base, const struct row *now)
 {
     struct change c = {.kind = CHANGE_UNTIMED, .base = base, .now = now, .ratio = NAN, .lo = NAN, .hi = NAN};
     if (base->sample_count && now->sample_count && base->median_us > 0 && now->median_us > 0) {
@@ -122,7 +121,7 @@ static void add_to_mean(struct changes *c, const struct change *one)
 }
 
 /* How many rows from the first on have its key. */
-static size_t key_length(const struct record *const *rows, size_t count)
+static size_t key_length(const struct row *const *rows, size_t count)
 {
     size_t n = 0;
     while (n < count && compare_keys(rows[0], rows[n]) == 0)
@@ -132,8 +131,8 @@ static size_t key_length(const struct record *const *rows, size_t count)
 
 /* Joins the rows of one key by regime. Where one side was not timed, because it is wrong or nobody asked, its
  * row without a regime stands for all of the other's. */
-static void join_key(struct changes *c, const struct record *const *base, size_t base_count,
-                     const struct record *const *now, size_t now_count)
+static void join_key(struct changes *c, const struct row *const *base, size_t base_count,
+                     const struct row *const *now, size_t now_count)
 {
     bool untimed = base[0]->regime == REGIME_NONE || now[0]->regime == REGIME_NONE;
     if (untimed) {
@@ -154,7 +153,7 @@ static void join_key(struct changes *c, const struct record *const *base, size_t
 static enum status join(struct changes *c)
 {
     size_t base_count, now_count, b = 0, n = 0;
-    const struct record **base = sorted_rows(c->base, &base_count), **now = sorted_rows(c->now, &now_count);
+    const struct row **base = sorted_rows(c->base, &base_count), **now = sorted_rows(c->now, &now_count);
     c->list = malloc(((base_count < now_count ? base_count : now_count) + 1) * sizeof *c->list);
     enum status s = base && now && c->list ? STATUS_OK : status_fail(STATUS_MEMORY, "compare: out of memory");
     while (s == STATUS_OK && (b < base_count || n < now_count)) {
@@ -272,11 +271,13 @@ static enum status put_rows(const struct changes *c, FILE *out)
     static const char *const heads[] = {"change",   "variant", "case",   "regime",
                                         ">base us", ">new us", ">ratio", ">95 %"};
     struct markdown_table t = {.columns = 8, .heads = heads};
-    for (size_t i = 0; i < c->count; i++) {
+    const size_t all = c->count - c->kinds[CHANGE_UNTIMED]; /* which are the last */
+    const size_t shown = all < CHANGES_SHOWN ? all : CHANGES_SHOWN;
+    if (shown < all)
+        fprintf(out, "%zu of %zu rows are shown, those that matter most; `--json` has all.\n\n", shown, all);
+    for (size_t i = 0; i < shown; i++) {
         const struct change *one = &c->list[i];
         bool timed = !isnan(one->ratio);
-        if (one->kind == CHANGE_UNTIMED)
-            continue;
         if (one->kind == CHANGE_BROKEN || one->kind == CHANGE_MENDED)
             markdown_cell(&t, "%s: %s, then %s", change_word(one->kind), verdict_word(one->base->verdict),
                           verdict_word(one->now->verdict));
@@ -317,37 +318,68 @@ enum status changes_markdown(const struct changes *c, FILE *out)
 
 /* ---- for programs ---- */
 
-static json_t *number(double v)
+static void put_text_member(const char *before, const char *text, FILE *out)
 {
-    return isfinite(v) ? json_real(v) : json_null();
+    fputs_unlocked(before, out);
+    value_put_json_text(text, out);
 }
 
-static json_t *change_json(const struct change *one)
+/* A path may hold any bytes, JSON may not. */
+static void put_path_member(const char *before, const char *path, FILE *out)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "change",
-                     change_word(one->kind), "variant", one->base->variant, "case", one->base->case_key,
-                     "regime", regime_word(one->base->regime), "threads", (int)one->base->threads, "device",
-                     one->base->device, "base_verdict", verdict_word(one->base->verdict), "new_verdict",
-                     verdict_word(one->now->verdict), "base_median_us", number(one->base->median_us),
-                     "new_median_us", number(one->now->median_us), "ratio", number(one->ratio), "ratio_lo",
-                     number(one->lo), "ratio_hi", number(one->hi));
+    char *text = strdup(path);
+    if (text)
+        text_repair(text, strlen(text) + 1);
+    put_text_member(before, text ? text : "", out);
+    free(text);
 }
 
+static void put_number_member(const char *before, double value, FILE *out)
+{
+    fputs_unlocked(before, out);
+    value_put_json_double(value, out);
+}
+
+static void put_json_change(const struct change *one, FILE *out)
+{
+    char threads[VALUE_TEXT];
+    put_text_member("{\"change\": ", change_word(one->kind), out);
+    put_text_member(", \"variant\": ", one->base->variant, out);
+    put_text_member(", \"case\": ", one->base->case_key, out);
+    put_text_member(", \"regime\": ", regime_word(one->base->regime), out);
+    fputs_unlocked(", \"threads\": ", out);
+    fputs_unlocked(value_of_uint(one->base->threads, threads), out);
+    put_text_member(", \"device\": ", one->base->device, out);
+    put_text_member(", \"base_verdict\": ", verdict_word(one->base->verdict), out);
+    put_text_member(", \"new_verdict\": ", verdict_word(one->now->verdict), out);
+    put_number_member(", \"base_median_us\": ", one->base->median_us, out);
+    put_number_member(", \"new_median_us\": ", one->now->median_us, out);
+    put_number_member(", \"ratio\": ", one->ratio, out);
+    put_number_member(", \"ratio_lo\": ", one->lo, out);
+    put_number_member(", \"ratio_hi\": ", one->hi, out);
+    fputs_unlocked("}", out);
+}
+
+/* By hand: a tree of all rows would take many times the memory of the rows. */
 enum status changes_json(const struct changes *c, FILE *out)
 {
-    json_t *means = json_array(), *rows = json_array();
-    for (size_t i = 0; i < c->mean_count; i++)
-        json_array_append_new(means,
-                              json_pack("{s:s, s:s, s:I, s:o}", "op", op_name(c->means[i].op), "regime",
-                                        regime_word(c->means[i].regime), "rows",
-                                        (json_int_t)c->means[i].count, "ratio", number(c->means[i].ratio)));
-    for (size_t i = 0; i < c->count; i++)
-        json_array_append_new(rows, change_json(&c->list[i]));
-    json_t *whole = json_pack("{s:s, s:s, s:I, s:I, s:s, s:o, s:o}", "base", c->base->path, "new",
-                              c->now->path, "base_only", (json_int_t)c->base_only, "new_only",
-                              (json_int_t)c->now_only, "unlike", c->unlike, "means", means, "rows", rows);
-    bool written = whole && json_dumpf(whole, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) == 0 &&
-                   fputc('\n', out) != EOF;
-    json_decref(whole);
-    return written ? STATUS_OK : status_fail(STATUS_IO, "compare: cannot write the JSON");
+    put_path_member("{\n \"base\": ", c->base->path, out);
+    put_path_member(",\n \"new\": ", c->now->path, out);
+    fprintf(out, ",\n \"base_only\": %zu,\n \"new_only\": %zu", c->base_only, c->now_only);
+    put_text_member(",\n \"unlike\": ", c->unlike, out);
+    fputs(",\n \"means\": [", out);
+    for (size_t i = 0; i < c->mean_count; i++) {
+        put_text_member(i ? ",\n  {\"op\": " : "\n  {\"op\": ", op_name(c->means[i].op), out);
+        put_text_member(", \"regime\": ", regime_word(c->means[i].regime), out);
+        fprintf(out, ", \"rows\": %zu", c->means[i].count);
+        put_number_member(", \"ratio\": ", c->means[i].ratio, out);
+        fputs("}", out);
+    }
+    fputs("],\n \"rows\": [", out);
+    for (size_t i = 0; i < c->count; i++) {
+        fputs_unlocked(i ? ",\n  " : "\n  ", out);
+        put_json_change(&c->list[i], out);
+    }
+    fputs("]\n}\n", out);
+    return ferror(out) ? status_fail(STATUS_IO, "compare: cannot write the JSON") : STATUS_OK;
 }

@@ -37,8 +37,8 @@ const char *change_meaning(enum change_kind kind);
 
 struct change {
     enum change_kind kind;
-    const struct record *base, *now; /* in the sets */
-    double ratio, lo, hi;            /* NAN where there are no times */
+    const struct row *base, *now; /* in the sets */
+    double ratio, lo, hi;         /* NAN where there are no times */
 };
 
 /* Geometric mean of the ratios of one operation and regime. */
@@ -66,8 +66,12 @@ enum status changes_find(const struct result_set *base, const struct result_set 
                          struct changes *out) WARN_UNUSED_RESULT;
 void changes_release(struct changes *c);
 
+/* For people, here and in plots/changes_page.h: no more rows than these, the first ones, and a sentence that
+ * says so. */
+enum { CHANGES_SHOWN = 10000 };
+
 enum status changes_markdown(const struct changes *c, FILE *out) WARN_UNUSED_RESULT;
-/* An object: base, new, unlike, means, rows. A NAN is null. */
+/* An object: base, new, unlike, means, and all rows. A NAN is null. */
 enum status changes_json(const struct changes *c, FILE *out) WARN_UNUSED_RESULT;
 
 #endif

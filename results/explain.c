@@ -42,7 +42,7 @@ static void put_number(FILE *out, const char *name, double value, const char *un
         fprintf(out, "  %-26s %.6g%s%s\n", name, value, *unit ? " " : "", unit);
 }
 
-static void put_statistics(FILE *out, const struct record *r)
+static void put_statistics(FILE *out, const struct row *r)
 {
     const struct {
         const char *name;
@@ -78,7 +78,7 @@ static void put_statistics(FILE *out, const struct record *r)
 }
 
 /* As --device has what the row ran on; "" for a CPU. */
-static void put_device(FILE *out, const struct record *r)
+static void put_device(FILE *out, const struct row *r)
 {
     if (r->device_sm)
         fprintf(out, " --device cuda:%s", r->device_uuid);
@@ -91,7 +91,7 @@ enum status explain_row(const struct result_set *s, size_t row, FILE *out)
     if (row >= s->row_count)
         return status_fail(STATUS_USAGE, "%s: there is no row %zu: it has rows 0 to %zu", s->path, row,
                            s->row_count - 1);
-    const struct record *r = &s->rows[row];
+    const struct row *r = &s->rows[row];
     bool variant = r->verdict != VERDICT_NONE;
     fprintf(out, "row %zu of %s: %s\n", row, s->path, verdict_word(r->verdict));
     fprintf(out, "  %-12s %s\n  %-12s %s, %u threads\n  %-12s %s\n", "variant", r->variant, "case",
@@ -123,7 +123,7 @@ enum status explain_list(const struct result_set *s, FILE *out)
 {
     size_t wrong = 0, skipped = 0;
     for (size_t i = 0; i < s->row_count; i++) {
-        const struct record *r = &s->rows[i];
+        const struct row *r = &s->rows[i];
         skipped += r->verdict == VERDICT_SKIPPED;
         if (r->verdict == VERDICT_PASS || r->verdict == VERDICT_NONE || r->verdict == VERDICT_SKIPPED)
             continue;

@@ -13,6 +13,7 @@
 
 #include "harness/stats.h"
 #include "results/markdown.h"
+#include "results/values.h"
 
 static enum status finish(const struct result_set *s, FILE *out)
 {
@@ -24,58 +25,46 @@ static enum status finish(const struct result_set *s, FILE *out)
 
 /* ---- values for programs ---- */
 
-enum { NUMBER_SIZE = 32 };
-
-static const char *shortest_double(double value, char text[NUMBER_SIZE])
-{
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, NUMBER_SIZE, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    return text;
-}
-
-static double get_double(const struct record *r, const struct column *c)
+static double get_double(const struct row *r, const struct column *c)
 {
     double value;
-    memcpy(&value, (const char *)r + c->offset, sizeof value);
+    memcpy(&value, (const char *)r + c->row_offset, sizeof value);
     return value;
 }
 
 /* The text of a column that is not a double. */
-static const char *value_text(const struct record *r, const struct column *c, char number[NUMBER_SIZE])
+static const char *value_text(const struct row *r, const struct column *c, char number[VALUE_TEXT])
 {
-    const char *at = (const char *)r + c->offset;
+    const char *at = (const char *)r + c->row_offset, *text;
     uint64_t u64 = 0;
     int64_t i64;
     switch (c->kind) {
     case COLUMN_TEXT:
-        return at;
+        memcpy(&text, at, sizeof text);
+        return text;
     case COLUMN_ENUM: {
         const char *word = c->word(*(const uint8_t *)at);
         return word ? word : "?";
     }
     case COLUMN_I64:
         memcpy(&i64, at, sizeof i64);
-        snprintf(number, NUMBER_SIZE, "%" PRId64, i64);
+        snprintf(number, VALUE_TEXT, "%" PRId64, i64);
         return number;
     case COLUMN_F64:
-        return shortest_double(get_double(r, c), number);
+        return value_of_double(get_double(r, c), number);
     case COLUMN_U8:
     case COLUMN_U32:
     case COLUMN_U64:
         memcpy(&u64, at, c->size); /* little-endian */
-        snprintf(number, NUMBER_SIZE, "%" PRIu64, u64);
-        return number;
+        return value_of_uint(u64, number);
     }
     return "?";
 }
 
 static void put_csv(const char *text, FILE *out)
 {
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
+    if (!text[strcspn(text, ",\"\r\n")]) {
+        fputs_unlocked(text, out);
         return;
     }
     fputc('"', out);
@@ -87,9 +76,14 @@ static void put_csv(const char *text, FILE *out)
     fputc('"', out);
 }
 
+static bool is_number(const struct column *c)
+{
+    return c->kind != COLUMN_TEXT && c->kind != COLUMN_ENUM;
+}
+
 enum status export_csv(const struct result_set *s, FILE *out)
 {
-    char number[NUMBER_SIZE];
+    char number[VALUE_TEXT];
     errno = 0;
     for (unsigned i = 0; i < record_column_count; i++) {
         fputs(i > 0 ? "," : "", out);
@@ -99,56 +93,43 @@ enum status export_csv(const struct result_set *s, FILE *out)
     for (size_t row = 0; row < s->row_count; row++) {
         for (unsigned i = 0; i < record_column_count; i++) {
             const struct column *c = &record_columns[i];
-            fputs(i > 0 ? "," : "", out);
-            if (c->kind != COLUMN_F64 || !isnan(get_double(&s->rows[row], c)))
-                put_csv(value_text(&s->rows[row], c, number), out);
+            if (i > 0)
+                fputc_unlocked(',', out);
+            if (c->kind == COLUMN_F64 && isnan(get_double(&s->rows[row], c)))
+                continue;
+            const char *text = value_text(&s->rows[row], c, number);
+            if (is_number(c))
+                fputs_unlocked(text, out);
+            else
+                put_csv(text, out);
         }
-        fputc('\n', out);
+        fputc_unlocked('\n', out);
     }
     return finish(s, out);
 }
 
-static void put_json_text(const char *text, FILE *out)
-{
-    fputc('"', out);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\u%04x", c);
-        else
-            fputc(c, out);
-    }
-    fputc('"', out);
-}
-
-static void put_json_double(double value, FILE *out)
-{
-    char number[NUMBER_SIZE];
-    fputs(isfinite(value) ? shortest_double(value, number) : "null", out);
-}
-
 enum status export_jsonl(const struct result_set *s, FILE *out)
 {
-    char number[NUMBER_SIZE];
+    char number[VALUE_TEXT];
     errno = 0;
     for (size_t row = 0; row < s->row_count; row++) {
-        const struct record *r = &s->rows[row];
+        const struct row *r = &s->rows[row];
         for (unsigned i = 0; i < record_column_count; i++) {
             const struct column *c = &record_columns[i];
-            fprintf(out, "%s\"%s\": ", i > 0 ? ", " : "{", c->name);
+            fputs_unlocked(i > 0 ? ", \"" : "{\"", out);
+            fputs_unlocked(c->name, out);
+            fputs_unlocked("\": ", out);
             if (c->kind == COLUMN_F64)
-                put_json_double(get_double(r, c), out);
-            else if (c->kind == COLUMN_TEXT || c->kind == COLUMN_ENUM)
-                put_json_text(value_text(r, c, number), out);
+                value_put_json_double(get_double(r, c), out);
+            else if (is_number(c))
+                fputs_unlocked(value_text(r, c, number), out);
             else
-                fputs(value_text(r, c, number), out);
+                value_put_json_text(value_text(r, c, number), out);
         }
         fputs(", \"samples_us\": [", out);
         for (uint64_t i = 0; i < r->sample_count; i++) {
             fputs(i > 0 ? ", " : "", out);
-            put_json_double(s->samples[r->sample_start + i], out);
+            value_put_json_double(s->samples[r->sample_start + i], out);
         }
         bool flagged = false;
         for (uint64_t i = 0; s->flags && i < r->sample_count; i++)
@@ -207,7 +188,7 @@ static enum status failures(const struct result_set *s, FILE *out)
     struct markdown_table t = {.columns = 7, .heads = heads};
     for (size_t v = 0; v < sizeof order / sizeof order[0]; v++) {
         for (size_t i = 0; i < s->row_count; i++) {
-            const struct record *r = &s->rows[i];
+            const struct row *r = &s->rows[i];
             if (r->verdict != order[v])
                 continue;
             markdown_cell(&t, "%s", verdict_word(r->verdict));
@@ -230,7 +211,7 @@ static enum status failures(const struct result_set *s, FILE *out)
 
 /* Rows in some order. */
 struct sorted {
-    const struct record *row;
+    const struct row *row;
     size_t index;
 };
 
@@ -242,7 +223,7 @@ static int compare_index(const struct sorted *x, const struct sorted *y)
 static int by_reason(const void *a, const void *b)
 {
     const struct sorted *x = a, *y = b;
-    int order = strcmp(x->row->reason, y->row->reason);
+    int order = row_text_order(x->row->reason, y->row->reason);
     return order != 0 ? order : compare_index(x, y);
 }
 
@@ -256,7 +237,7 @@ static int by_group(const void *a, const void *b)
 static int by_case(const void *a, const void *b)
 {
     const struct sorted *x = a, *y = b;
-    int order = strcmp(x->row->case_key, y->row->case_key);
+    int order = row_text_order(x->row->case_key, y->row->case_key);
     return order != 0 ? order : compare_index(x, y);
 }
 
@@ -290,7 +271,8 @@ static enum status skips(const struct result_set *s, struct sorted *rows, FILE *
     size_t count = 0;
     for (size_t i = 0; i < s->row_count; i++) {
         count += rows[i].row->verdict == VERDICT_SKIPPED;
-        bool last = i + 1 == s->row_count || strcmp(rows[i].row->reason, rows[i + 1].row->reason) != 0;
+        bool last =
+            i + 1 == s->row_count || row_text_order(rows[i].row->reason, rows[i + 1].row->reason) != 0;
         if (last && count > 0) {
             markdown_cell(&t, "%zu", count);
             markdown_cell(&t, "%s", rows[i].row->reason);
@@ -337,7 +319,7 @@ static void add_time_interval(struct markdown_table *t, double median, double lo
         markdown_cell(t, "-");
 }
 
-static void add_fraction(struct markdown_table *t, const struct record *r)
+static void add_fraction(struct markdown_table *t, const struct row *r)
 {
     if (!isfinite(r->ceiling_fraction))
         markdown_cell(t, "-");
@@ -348,8 +330,8 @@ static void add_fraction(struct markdown_table *t, const struct record *r)
                       100 * r->ceiling_fraction_hi, r->ceiling);
 }
 
-static enum status add_ratio(struct markdown_table *t, const struct result_set *s, const struct record *r,
-                             const struct record *base)
+static enum status add_ratio(struct markdown_table *t, const struct result_set *s, const struct row *r,
+                             const struct row *base)
 {
     struct paired_ratio p;
     if (!base || r->sample_count == 0) {
@@ -372,7 +354,7 @@ static enum status add_ratio(struct markdown_table *t, const struct result_set *
 }
 
 static enum status timing_table(const struct result_set *s, struct sorted *rows, size_t count,
-                                const struct record *const *bases, const char *against, FILE *out)
+                                const struct row *const *bases, const char *against, FILE *out)
 {
     char ratio_head[160];
     snprintf(ratio_head, sizeof ratio_head, ">speed against %.120s", against ? against : "");
@@ -384,7 +366,7 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
     size_t shown = 0;
     qsort(rows, count, sizeof *rows, by_time);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        const struct record *r = rows[i].row;
+        const struct row *r = rows[i].row;
         if (r->verdict == VERDICT_SKIPPED)
             continue;
         if (shown++ == 0)
@@ -414,9 +396,9 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
 
 /* bases[i]: the row that row i is held against, or NULL. */
 static enum status find_bases(const struct result_set *s, struct sorted *rows, const char *against,
-                              const struct record **bases)
+                              const struct row **bases)
 {
-    const struct record *base = NULL;
+    const struct row *base = NULL;
     size_t matches = 0;
     qsort(rows, s->row_count, sizeof *rows, by_group);
     for (size_t start = 0, end; start < s->row_count; start = end) {
@@ -445,7 +427,7 @@ static int by_first(const void *a, const void *b)
 }
 
 /* Cases in the order in which they first appear in the file. */
-static enum status timings(const struct result_set *s, struct sorted *rows, const struct record *const *bases,
+static enum status timings(const struct result_set *s, struct sorted *rows, const struct row *const *bases,
                            const char *against, FILE *out)
 {
     enum status status = STATUS_OK;
@@ -455,14 +437,14 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
         return status_fail(STATUS_MEMORY, "%s: out of memory", s->path);
     qsort(rows, s->row_count, sizeof *rows, by_case);
     for (size_t i = 0; i < s->row_count; i++) {
-        if (i == 0 || strcmp(rows[i].row->case_key, rows[i - 1].row->case_key) != 0)
+        if (i == 0 || row_text_order(rows[i].row->case_key, rows[i - 1].row->case_key) != 0)
             cases[case_count++] = (struct case_run){rows[i].index, i, 0};
         cases[case_count - 1].count++;
     }
     qsort(cases, case_count, sizeof *cases, by_first);
     fputs("## Timings\n\n", out);
     for (size_t i = 0; i < s->row_count; i++)
-        if (record_is_fake(&s->rows[i])) {
+        if (row_is_fake(&s->rows[i])) {
             fputs(
                 "**Not a GPU's times**: made on the fake driver of the tests, they are those of a model.\n\n",
                 out);
@@ -477,7 +459,7 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
 enum status export_markdown(const struct result_set *s, const char *against, FILE *out)
 {
     enum status status = STATUS_OK;
-    const struct record **bases = NULL;
+    const struct row **bases = NULL;
     struct sorted *rows = all_rows(s);
     errno = 0;
     if (!rows || (against && !(bases = calloc(s->row_count + 1, sizeof *bases)))) {

@@ -12,65 +12,128 @@ static const double least_deviation = 0.005, flagged_beyond = 3.5, matters = 0.0
 
 /* ---- files ---- */
 
-static bool is_counted(const struct record *r)
+static bool is_counted(const struct row *r)
 {
     return r->verdict != VERDICT_NONE && r->verdict != VERDICT_SKIPPED &&
            (r->sample_count || r->verdict != VERDICT_PASS);
 }
 
-static void release_sets(struct history *h)
+static bool is_timed(const struct row *r)
 {
-    for (size_t i = 0; i < h->count; i++)
-        result_set_release(&h->earlier[i]);
-    free(h->earlier);
-    result_set_release(&h->now);
+    return r->sample_count && r->median_us > 0;
 }
 
-/* Loads earlier[h->count], or leaves it out. */
-static enum status load_earlier(struct history *h, const char *path)
+/* A row, and its place among the others. */
+struct placed {
+    const struct row *row;
+    size_t place;
+};
+
+static int compare_keys(const struct row *a, const struct row *b)
 {
-    struct result_set *set = &h->earlier[h->count];
-    enum status s = result_set_load(path, set);
+    int order = row_text_order(a->case_key, b->case_key);
+    order = order ? order : row_text_order(a->variant, b->variant);
+    order = order ? order : (a->regime > b->regime) - (a->regime < b->regime);
+    order = order ? order : (a->threads > b->threads) - (a->threads < b->threads);
+    return order ? order : row_text_order(a->device, b->device);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    int order = compare_keys(x->row, y->row);
+    return order ? order : (x->place > y->place) - (x->place < y->place);
+}
+
+/* The timed rows of an earlier file, sorted. The caller's. */
+static struct placed *sorted_rows(const struct result_set *s, size_t *count)
+{
+    struct placed *rows = malloc((s->row_count + 1) * sizeof *rows);
+    *count = 0;
+    for (size_t i = 0; rows && i < s->row_count; i++)
+        if (is_timed(&s->rows[i]))
+            rows[(*count)++] = (struct placed){&s->rows[i], i};
+    if (rows)
+        qsort(rows, *count, sizeof *rows, by_key);
+    return rows;
+}
+
+/* Finds the rows of `now`, sorted, in an earlier file, and keeps their times as those of file h->count. */
+static enum status keep_times(struct history *h, const struct placed *now, const struct result_set *earlier)
+{
+    size_t count, e = 0;
+    struct placed *rows = sorted_rows(earlier, &count);
+    double *times = malloc((h->row_count + 1) * sizeof *times);
+    for (size_t i = 0; rows && times && i < h->row_count; i++) {
+        while (e < count && compare_keys(rows[e].row, now[i].row) < 0)
+            e++;
+        const bool found = e < count && compare_keys(rows[e].row, now[i].row) == 0;
+        times[now[i].place] = found ? log(rows[e].row->median_us) : NAN;
+    }
+    enum status s = rows && times ? STATUS_OK : status_fail(STATUS_MEMORY, "history: out of memory");
+    free(rows);
+    if (s == STATUS_OK)
+        h->times[h->count++] = times;
+    else
+        free(times);
+    return s;
+}
+
+/* Takes the times of an earlier file, or leaves it out. */
+static enum status load_earlier(struct history *h, const struct placed *now, const char *path)
+{
+    struct result_set set;
+    enum status s = result_set_load(path, &set);
     if (s != STATUS_OK)
         return s;
-    const char *device = unlike_timed_device(set, h->device);
-    char *unlike = unlike_text(set, &h->now);
+    const char *device = unlike_timed_device(&set, h->device);
+    char *unlike = unlike_text(&set, &h->now);
     if (!unlike)
         s = status_fail(STATUS_MEMORY, "history: out of memory");
-    if (s == STATUS_OK && device && !*unlike) {
-        h->count++;
-    } else {
-        if (s == STATUS_OK)
-            fprintf(stderr, "left out of the history: %s: %s\n", path,
-                    device ? unlike : "no times on that device");
-        result_set_release(set);
-    }
+    else if (device && !*unlike)
+        s = keep_times(h, now, &set);
+    else
+        fprintf(stderr, "left out of the history: %s: %s\n", path,
+                device ? unlike : "no times on that device");
     free(unlike);
+    result_set_release(&set);
     return s;
 }
 
 enum status history_load(const char *now, const char *const *earlier, size_t count, struct history *out)
 {
     struct history h = {.row_count = 0};
+    struct placed *sorted = NULL;
     enum status s = result_set_load(now, &h.now);
     if (s != STATUS_OK)
         return s;
-    for (size_t i = 0; i < h.now.row_count; i++)
-        h.row_count += is_counted(&h.now.rows[i]);
+    h.rows = malloc((h.now.row_count + 1) * sizeof *h.rows);
+    h.times = calloc(count + 1, sizeof *h.times);
+    sorted = malloc((h.now.row_count + 1) * sizeof *sorted);
     h.device = unlike_timed_device(&h.now, NULL);
     h.suite = h.now.row_count ? h.now.rows[0].suite : "";
-    h.earlier = calloc(count + 1, sizeof *h.earlier);
-    if (!h.earlier)
+    if (!h.rows || !h.times || !sorted)
         s = status_fail(STATUS_MEMORY, "history: out of memory");
     else if (!h.device)
         s = status_fail(STATUS_USAGE, "%s has no timed row", now);
+    if (s != STATUS_OK)
+        goto out;
+    for (size_t i = 0; i < h.now.row_count; i++)
+        if (is_counted(&h.now.rows[i])) {
+            h.rows[h.row_count] = &h.now.rows[i];
+            sorted[h.row_count] = (struct placed){&h.now.rows[i], h.row_count};
+            h.row_count++;
+        }
+    qsort(sorted, h.row_count, sizeof *sorted, by_key);
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
-        s = load_earlier(&h, earlier[i]);
+        s = load_earlier(&h, sorted, earlier[i]);
     if (s == STATUS_OK && h.count == 0)
         s = status_fail(STATUS_USAGE, "no earlier file is of the environment of %s", now);
     snprintf(h.text, sizeof h.text, "the history of %zu file%s", h.count, h.count == 1 ? "" : "s");
+out:
+    free(sorted);
     if (s != STATUS_OK) {
-        release_sets(&h);
+        history_release(&h);
         return s;
     }
     *out = h;
@@ -79,29 +142,25 @@ enum status history_load(const char *now, const char *const *earlier, size_t cou
 
 void history_release(struct history *h)
 {
-    release_sets(h);
+    for (size_t i = 0; i < h->count; i++)
+        free(h->times[i]);
+    free(h->times);
+    free(h->rows);
     free(h->reasons);
+    result_set_release(&h->now);
 }
 
 /* ---- rows ---- */
 
-static bool same_row(const struct record *a, const struct record *b)
-{
-    return a->regime == b->regime && a->threads == b->threads && a->sample_count && b->sample_count &&
-           strcmp(a->case_key, b->case_key) == 0 && strcmp(a->variant, b->variant) == 0 &&
-           strcmp(a->device, b->device) == 0;
-}
-
 /* values: room for the times of all files, twice. */
-static void judge_row(const struct history *h, const struct record *r, double *values, char *reason,
+static void judge_row(const struct history *h, size_t place, double *values, char *reason,
                       struct gate_report_row *out)
 {
+    const struct row *r = h->rows[place];
     size_t count = 0;
-    for (size_t i = 0; i < h->count; i++)
-        for (size_t j = 0; j < h->earlier[i].row_count; j++)
-            if (same_row(r, &h->earlier[i].rows[j]) && h->earlier[i].rows[j].median_us > 0 &&
-                count < h->count)
-                values[count++] = log(h->earlier[i].rows[j].median_us);
+    for (size_t i = 0; i < h->count && r->sample_count; i++)
+        if (!isnan(h->times[i][place]))
+            values[count++] = h->times[i][place];
     *out = (struct gate_report_row){.case_key = r->case_key,
                                     .variant = r->variant,
                                     .regime = r->regime == REGIME_HOT ? "hot" : "cold",
@@ -147,11 +206,9 @@ enum status history_judge(struct history *h, struct gate_report_row **rows)
     enum status s =
         values && list && h->reasons ? STATUS_OK : status_fail(STATUS_MEMORY, "history: out of memory");
     size_t compared = 0;
-    for (size_t i = 0, row = 0; i < h->now.row_count && s == STATUS_OK; i++) {
-        if (!is_counted(&h->now.rows[i]))
-            continue;
-        judge_row(h, &h->now.rows[i], values, h->reasons + row * HISTORY_REASON_MAX, &list[row]);
-        compared += list[row++].outcome != GATE_OUTCOME_SKIPPED;
+    for (size_t i = 0; i < h->row_count && s == STATUS_OK; i++) {
+        judge_row(h, i, values, h->reasons + i * HISTORY_REASON_MAX, &list[i]);
+        compared += list[i].outcome != GATE_OUTCOME_SKIPPED;
     }
     if (s == STATUS_OK && compared == 0)
         s = status_fail(STATUS_USAGE, "%s: no row has %d earlier times in the history", h->now.path,

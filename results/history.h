@@ -5,7 +5,8 @@
  * A row's time is compared with the median of the same row's in the earlier files (case, variant, regime,
  * threads, device), in deviations, of which one is 1.4826 times the median absolute deviation of their
  * logarithms, or 0.5 % where that is more: the robust z-score (Iglewicz and Hoaglin 1993, who flag beyond
- * 3.5). Earlier files from another environment (unlike.h) are left out.
+ * 3.5). Earlier files from another environment (unlike.h) are left out. Of each, one after the other, the
+ * times are kept, one for each row of the new file: its first such row's.
  */
 #ifndef NF4BENCH_RESULTS_HISTORY_H
 #define NF4BENCH_RESULTS_HISTORY_H
@@ -20,9 +21,10 @@ enum { HISTORY_LEAST = 5 /* earlier times that a row needs */ };
 
 struct history {
     struct result_set now;
-    struct result_set *earlier; /* [count] */
+    const struct row **rows; /* [row_count] the timed or wrong ones of `now`, in its order */
+    size_t row_count;
+    double **times; /* [count][row_count] ln of the median in each earlier file, NAN where there is none */
     size_t count;
-    size_t row_count; /* timed or wrong rows of `now` */
     const char *suite, *device;
     char text[160]; /* what is compared with */
     char *reasons;  /* of history_judge(): [row_count][HISTORY_REASON_MAX] */

@@ -6,7 +6,8 @@
  *
  *   COUNTS     u64 rows, u64 samples        first, once
  *   ATTRIBUTE  name NUL value NUL           any number
- *   ROWS       packed rows (record.h)       until there are as many as COUNTS says
+ *   ROWS       u32 rows, u32 texts, as many struct row with numbers in place of texts, then the texts of this
+ *              block, each with its NUL     until there are as many as COUNTS says
  *   SAMPLES    doubles                      likewise
  *   FLAGS      bytes                        likewise, or none at all
  *   END                                     last, once
@@ -61,11 +62,22 @@ enum block_kind {
 enum {
     BLOCK_MAX = 4 << 20,
     ATTRIBUTE_MAX = 4096,
-    ROW_MAX = 1 << 20,      /* 1.6 GB in memory */
-    SAMPLE_MAX = 1 << 28,   /* 2 GB */
-    ROWS_AT_ONCE = 512,     /* under BLOCK_MAX bytes */
+    ROW_MAX = 1 << 20,    /* 700 MB in memory, and their texts */
+    TEXTS_MAX = 1 << 30,  /* bytes of different texts */
+    SAMPLE_MAX = 1 << 28, /* 2 GB */
+    ROWS_AT_ONCE = 1024,  /* under BLOCK_MAX bytes, their texts included */
+    TEXT_COLUMNS = 0
+#define TEXT(name, bytes, doc) +1
+#define ENUM(name, map, doc)
+#define NUMBER(ctype, name, h5, unit, doc)
+#include "results/record.inc"
+    ,
+    TEXTS_AT_ONCE = 1 + ROWS_AT_ONCE * TEXT_COLUMNS,
     SAMPLES_AT_ONCE = 65536 /* 512 KB */
 };
+
+_Static_assert(ROWS_AT_ONCE *(sizeof(struct row) + sizeof(struct record)) < BLOCK_MAX,
+               "a block of rows with all their texts");
 
 /* ---- the child: everything that calls HDF5 ---- */
 
@@ -292,8 +304,9 @@ static bool read_part(hid_t data, hid_t memory_type, hsize_t start, hsize_t coun
     return ok;
 }
 
-/* A column as it is read: `type` at `offset` of a buffer row. Enums are read as signed numbers, so that a
- * value out of range is seen and not clipped into range. */
+/* A column as it is read, at `offset` of a buffer row: that is a struct row, into which numbers are read, and
+ * behind it texts, as wide as in a record, and enums as signed numbers, so that a value out of range is seen
+ * and not clipped into range. */
 struct present_column {
     const struct column *column;
     size_t offset;
@@ -330,31 +343,33 @@ static hid_t reading_type(const struct column *c, hid_t in_file)
     return -1;
 }
 
-/* Room of a column in a buffer row: enums are widened. */
-static size_t buffer_size(const struct column *c)
+/* Room of a column behind the struct row of a buffer row. */
+static size_t room_behind(const struct column *c)
 {
-    return c->kind == COLUMN_ENUM ? sizeof(int64_t) : c->size;
+    return c->kind == COLUMN_TEXT ? c->size : c->kind == COLUMN_ENUM ? sizeof(int64_t) : 0;
 }
 
 /* The columns that both the file and record.inc have, and the compound to read them with. */
 static enum status match_columns(const struct child *c, hid_t in_file, struct present_column *present,
-                                 size_t *count, hid_t *row)
+                                 size_t *count, hid_t *compound)
 {
-    size_t offset = 0, total = 0;
+    size_t behind = sizeof(struct row), total = behind;
     *count = 0;
     for (unsigned i = 0; i < record_column_count; i++)
-        total += buffer_size(&record_columns[i]);
-    *row = H5Tget_class(in_file) == H5T_COMPOUND ? H5Tcreate(H5T_COMPOUND, total) : -1;
-    if (*row < 0)
+        total += room_behind(&record_columns[i]);
+    total = (total + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
+    *compound = H5Tget_class(in_file) == H5T_COMPOUND ? H5Tcreate(H5T_COMPOUND, total) : -1;
+    if (*compound < 0)
         return status_fail(STATUS_INPUT, "%s: /results is not a table", c->path);
     for (unsigned i = 0; i < record_column_count; i++) {
         const struct column *column = &record_columns[i];
         int index = H5Tget_member_index(in_file, column->name);
         if (index < 0)
             continue;
+        size_t offset = room_behind(column) ? behind : column->row_offset;
         hid_t member = H5Tget_member_type(in_file, (unsigned)index);
         hid_t type = member >= 0 ? reading_type(column, member) : -1;
-        bool ok = type >= 0 && H5Tinsert(*row, column->name, offset, type) >= 0;
+        bool ok = type >= 0 && H5Tinsert(*compound, column->name, offset, type) >= 0;
         if (type >= 0)
             H5Tclose(type);
         if (member >= 0)
@@ -363,41 +378,107 @@ static enum status match_columns(const struct child *c, hid_t in_file, struct pr
             return status_fail(STATUS_INPUT, "%s: the column %s of /results has a type that does not fit",
                                c->path, column->name);
         present[(*count)++] = (struct present_column){column, offset};
-        offset += buffer_size(column);
+        behind += room_behind(column);
     }
     if (*count == 0)
         return status_fail(STATUS_INPUT, "%s: /results has no column of nf4bench", c->path);
     return STATUS_OK;
 }
 
-/* One buffer row to the packed form. What record_pack() refuses is packed too: the parent names it. */
-static void pack_row(const uint8_t *buffer, const struct present_column *present, size_t count,
-                     uint8_t *packed)
+/* What a ROWS block is made of. */
+struct outgoing {
+    const struct present_column *present;
+    size_t present_count;
+    struct row unknown; /* record_init()'s values, for columns that the file lacks */
+    uint8_t *buffer;    /* as read: ROWS_AT_ONCE rows */
+    size_t stride;      /* bytes of each */
+    struct row *rows;
+    struct text_pool texts;
+    char *payload;
+};
+
+/* Puts the number of a text where the row has its pointer. Rows that follow each other have most texts in
+ * common: what the row before has is not looked up again. */
+static enum status number_text(const struct child *c, struct outgoing *o, const struct present_column *p,
+                               size_t row, size_t index)
+{
+    const char *text = (const char *)o->buffer + row * o->stride + p->offset;
+    char *to = (char *)&o->rows[row] + p->column->row_offset;
+    const size_t length = strnlen(text, p->column->size);
+    if (length == p->column->size)
+        return status_fail(STATUS_INPUT, "%s: row %zu of /results has no valid %s", c->path, index,
+                           p->column->name);
+    if (row > 0 && memcmp(text - o->stride, text, length + 1) == 0) {
+        memcpy(to, to - sizeof(struct row), sizeof(uintptr_t));
+        return STATUS_OK;
+    }
+    const uintptr_t number = text_pool_add(&o->texts, text, length);
+    if (number == SIZE_MAX)
+        return status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+    memcpy(to, &number, sizeof number);
+    return STATUS_OK;
+}
+
+/* Makes rows of `count` buffer rows, of which the first is row `start` of the file. What no reader would take
+ * for a value of an enum is passed on: the parent names it. */
+static enum status make_rows(const struct child *c, struct outgoing *o, size_t start, size_t count)
+{
+    enum status s = STATUS_OK;
+    for (size_t row = 0; row < count && s == STATUS_OK; row++) {
+        const uint8_t *from = o->buffer + row * o->stride;
+        o->rows[row] = o->unknown;
+        for (size_t i = 0; i < o->present_count && s == STATUS_OK; i++) {
+            const struct present_column *p = &o->present[i];
+            uint8_t *to = (uint8_t *)&o->rows[row] + p->column->row_offset;
+            int64_t value;
+            switch (p->column->kind) {
+            case COLUMN_TEXT:
+                s = number_text(c, o, p, row, start + row);
+                break;
+            case COLUMN_ENUM:
+                memcpy(&value, from + p->offset, sizeof value);
+                *to = value >= 0 && value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
+                break;
+            default:
+                memcpy(to, from + p->offset, p->column->size);
+            }
+        }
+    }
+    return s;
+}
+
+static void send_block_of_rows(const struct child *c, struct outgoing *o, size_t count)
+{
+    const uint32_t counts[2] = {(uint32_t)count, (uint32_t)o->texts.count};
+    char *to = o->payload;
+    memcpy(to, counts, sizeof counts);
+    memcpy(to + sizeof counts, o->rows, count * sizeof *o->rows);
+    to += sizeof counts + count * sizeof *o->rows;
+    for (size_t i = 0; i < o->texts.count; i++) {
+        memcpy(to, o->texts.list[i].bytes, o->texts.list[i].length + 1);
+        to += o->texts.list[i].length + 1;
+    }
+    send_block(c, BLOCK_ROWS, o->payload, (size_t)(to - o->payload));
+}
+
+/* The number 0 is that of "": what columns have that the file lacks. */
+static struct row unknown_row(void)
 {
     struct record r;
     record_init(&r);
-    for (size_t i = 0; i < count; i++) {
-        const struct column *c = present[i].column;
-        char *to = (char *)&r + c->offset;
-        memcpy(to, buffer + present[i].offset, c->size);
-        if (c->kind == COLUMN_ENUM) {
-            int64_t value;
-            memcpy(&value, buffer + present[i].offset, sizeof value);
-            *(uint8_t *)to = value >= 0 && value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
-        }
-    }
-    for (unsigned i = 0; i < record_column_count; i++) {
-        memcpy(packed, (const char *)&r + record_columns[i].offset, record_columns[i].size);
-        packed += record_columns[i].size;
-    }
+    struct row row = row_of_record(&r);
+#define TEXT(name, bytes, doc) row.name = NULL;
+#define ENUM(name, map, doc)
+#define NUMBER(ctype, name, h5, unit, doc)
+#include "results/record.inc"
+    return row;
 }
 
 static enum status send_rows(const struct child *c, hid_t data, hsize_t row_count)
 {
     enum status s = STATUS_OK;
-    size_t packed = record_packed_size(), count = 0;
-    uint8_t *buffer = NULL, *out = NULL;
-    hid_t row = -1, in_file = H5Dget_type(data);
+    struct outgoing o = {.unknown = unknown_row()};
+    hid_t compound = -1, in_file = H5Dget_type(data);
     struct present_column *present = calloc(record_column_count, sizeof *present);
     if (in_file < 0) {
         s = fail_h5(c->path, "/results");
@@ -407,31 +488,37 @@ static enum status send_rows(const struct child *c, hid_t data, hsize_t row_coun
         s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
         goto out;
     }
-    s = match_columns(c, in_file, present, &count, &row);
+    s = match_columns(c, in_file, present, &o.present_count, &compound);
     if (s != STATUS_OK)
         goto out;
-    buffer = calloc(ROWS_AT_ONCE, H5Tget_size(row));
-    out = malloc(ROWS_AT_ONCE * packed);
-    if (!buffer || !out) {
+    o.present = present;
+    o.stride = H5Tget_size(compound);
+    o.buffer = calloc(ROWS_AT_ONCE, o.stride);
+    o.rows = calloc(ROWS_AT_ONCE, sizeof *o.rows);
+    o.payload = malloc(BLOCK_MAX);
+    if (!o.buffer || !o.rows || !o.payload) {
         s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
         goto out;
     }
-    for (hsize_t start = 0; start < row_count; start += ROWS_AT_ONCE) {
+    for (hsize_t start = 0; start < row_count && s == STATUS_OK; start += ROWS_AT_ONCE) {
         hsize_t part = row_count - start < ROWS_AT_ONCE ? row_count - start : ROWS_AT_ONCE;
-        if (!read_part(data, row, start, part, buffer)) {
+        if (!read_part(data, compound, start, part, o.buffer))
             s = fail_h5(c->path, "/results");
-            goto out;
-        }
-        for (size_t i = 0; i < part; i++)
-            pack_row(buffer + i * H5Tget_size(row), present, count, out + i * packed);
-        send_block(c, BLOCK_ROWS, out, part * packed);
+        else if (text_pool_add(&o.texts, "", 0) != 0)
+            s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        else
+            s = make_rows(c, &o, start, part);
+        if (s == STATUS_OK)
+            send_block_of_rows(c, &o, part);
+        text_pool_release(&o.texts);
     }
 out:
-    free(out);
-    free(buffer);
+    free(o.payload);
+    free(o.rows);
+    free(o.buffer);
     free(present);
-    if (row >= 0)
-        H5Tclose(row);
+    if (compound >= 0)
+        H5Tclose(compound);
     if (in_file >= 0)
         H5Tclose(in_file);
     return s;
@@ -594,6 +681,7 @@ struct reader {
     bool counted, timed_out;
     size_t rows_got, samples_got, flags_got, attribute_capacity;
     uint8_t *block;
+    struct pooled_text *texts; /* of the block, by their numbers in it */
 };
 
 static int milliseconds_left(const struct reader *r)
@@ -685,14 +773,66 @@ static enum status take_attribute(struct reader *r, size_t length, struct result
     return STATUS_OK;
 }
 
+/* Adds the texts of a block to the set, and finds out which are meant by its numbers. */
+static enum status take_texts(struct reader *r, char *at, size_t length, size_t count, struct result_set *out)
+{
+    const char *const end = at + length;
+    for (size_t i = 0; i < count; i++) {
+        char *nul = memchr(at, '\0', (size_t)(end - at));
+        if (!nul)
+            return garbled(r);
+        text_repair(at, (size_t)(nul + 1 - at));
+        size_t number = text_pool_add(&out->texts, at, (size_t)(nul - at));
+        if (number == SIZE_MAX)
+            return status_fail(STATUS_MEMORY, "%s: out of memory for texts", r->path);
+        r->texts[i] = out->texts.list[number];
+        at = nul + 1;
+    }
+    if (at != end)
+        return garbled(r);
+    if (out->texts.size > TEXTS_MAX)
+        return status_fail(STATUS_LIMIT, "%s: the texts of /results have more than %d bytes", r->path,
+                           TEXTS_MAX);
+    return STATUS_OK;
+}
+
+/* Texts in place of their numbers. NULL, or the first column that has no valid value. */
+static const struct column *check_row(const struct reader *r, size_t text_count, struct row *row)
+{
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        char *at = (char *)row + c->row_offset;
+        uintptr_t number;
+        if (c->kind == COLUMN_ENUM && !c->word(*(const uint8_t *)at))
+            return c;
+        if (c->kind != COLUMN_TEXT)
+            continue;
+        memcpy(&number, at, sizeof number);
+        if (number >= text_count || r->texts[number].length >= c->size)
+            return c;
+        memcpy(at, &r->texts[number].bytes, sizeof r->texts[number].bytes);
+    }
+    return NULL;
+}
+
 static enum status take_rows(struct reader *r, size_t length, struct result_set *out)
 {
-    size_t packed = record_packed_size(), count = length / packed;
-    if (!r->counted || length % packed != 0 || count > out->row_count - r->rows_got)
+    uint32_t counts[2];
+    if (!r->counted || length < sizeof counts)
         return garbled(r);
-    for (size_t i = 0; i < count; i++) {
-        struct record *row = &out->rows[r->rows_got];
-        const struct column *bad = record_unpack(r->block + i * packed, row);
+    memcpy(counts, r->block, sizeof counts);
+    const size_t rows = counts[0], texts = counts[1];
+    const size_t text_place = sizeof counts + rows * sizeof(struct row);
+    if (rows > ROWS_AT_ONCE || rows > out->row_count - r->rows_got || texts > TEXTS_AT_ONCE ||
+        text_place > length)
+        return garbled(r);
+    enum status s = take_texts(r, (char *)r->block + text_place, length - text_place, texts, out);
+    if (s != STATUS_OK)
+        return s;
+    struct row *row = &out->rows[r->rows_got];
+    memcpy(row, r->block + sizeof counts, rows * sizeof *row);
+    for (size_t i = 0; i < rows; i++, row++) {
+        const struct column *bad = check_row(r, texts, row);
         if (bad)
             return status_fail(STATUS_INPUT, "%s: row %zu of /results has no valid %s", r->path, r->rows_got,
                                bad->name);
@@ -797,6 +937,7 @@ static enum status read_stream(struct reader *r, struct result_set *out, bool *c
                 s = garbled(r);
             else
                 s = mask_samples(r, out);
+            text_pool_close(&out->texts);
             break;
         case BLOCK_ERROR:
             *complete = true;
@@ -858,8 +999,11 @@ static enum status run_child(const char *path, const struct load_limits *limits,
     int ends[2] = {-1, -1}, wait_status = 0;
     pid_t child = -1;
     bool complete = false, waited = false;
-    struct reader r = {.path = path, .fd = -1, .block = malloc(BLOCK_MAX + 1)};
-    if (!r.block) {
+    struct reader r = {.path = path,
+                       .fd = -1,
+                       .block = malloc(BLOCK_MAX + 1),
+                       .texts = malloc(TEXTS_AT_ONCE * sizeof *r.texts)};
+    if (!r.block || !r.texts) {
         s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
         goto out;
     }
@@ -891,6 +1035,7 @@ out:
     if (ends[1] >= 0)
         close(ends[1]);
     free(r.block);
+    free(r.texts);
     return s;
 }
 
@@ -951,6 +1096,7 @@ void result_set_release(struct result_set *s)
     free(s->samples);
     free(s->flags);
     free(s->kept);
+    text_pool_release(&s->texts);
     *s = (struct result_set){0};
 }
 

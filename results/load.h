@@ -10,7 +10,8 @@
 #include <stddef.h>
 
 #include "harness/status.h"
-#include "results/record.h"
+#include "results/row.h"
+#include "results/text_pool.h"
 
 struct attribute {
     char *name, *value; /* UTF-8 */
@@ -22,12 +23,13 @@ struct result_set {
     char *path;
     struct attribute *attributes; /* root attributes, in file order; numbers as decimal text */
     size_t attribute_count;
-    struct record *rows; /* sample_start + sample_count <= sample_count of the set, checked */
+    struct row *rows; /* sample_start + sample_count <= sample_count of the set, checked */
     size_t row_count;
     double *samples; /* microseconds */
     size_t sample_count;
-    uint8_t *flags; /* of each sample, bits of enum sample_flag; NULL: the file has none */
-    double *kept;   /* the samples, NAN for excluded ones; NULL: none is excluded */
+    uint8_t *flags;         /* of each sample, bits of enum sample_flag; NULL: the file has none */
+    double *kept;           /* the samples, NAN for excluded ones; NULL: none is excluded */
+    struct text_pool texts; /* of the rows; each is shorter than its column in struct record */
 };
 
 /* Columns that an older file lacks keep record_init()'s value; columns this version does not know are left
@@ -40,7 +42,7 @@ struct load_limits {
     unsigned cpu_s;   /* seconds of processor time */
     unsigned wall_ms; /* milliseconds until the parent gives up */
 };
-#define LOAD_LIMITS ((struct load_limits){.memory = (size_t)2 << 30, .cpu_s = 60, .wall_ms = 120000})
+#define LOAD_LIMITS ((struct load_limits){.memory = (size_t)512 << 20, .cpu_s = 60, .wall_ms = 120000})
 enum status result_set_load_limited(const char *path, const struct load_limits *limits,
                                     struct result_set *out) WARN_UNUSED_RESULT;
 

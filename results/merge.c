@@ -138,16 +138,19 @@ static enum status append_part(struct journal_writer *w, const struct result_set
     enum { AT_ONCE = 256 };
     const double *samples[AT_ONCE];
     const uint8_t *flags[AT_ONCE];
-    enum status status = STATUS_OK;
+    struct record *records = malloc(AT_ONCE * sizeof *records);
+    enum status status = records ? STATUS_OK : status_fail(STATUS_MEMORY, "merge: out of memory");
     for (size_t first = 0; first < s->row_count && status == STATUS_OK; first += AT_ONCE) {
         size_t count = s->row_count - first < AT_ONCE ? s->row_count - first : AT_ONCE;
         for (size_t i = 0; i < count; i++) {
-            const struct record *r = &s->rows[first + i];
+            const struct row *r = &s->rows[first + i];
+            row_to_record(r, &records[i]);
             samples[i] = r->sample_count ? s->samples + r->sample_start : NULL;
             flags[i] = r->sample_count && s->flags ? s->flags + r->sample_start : NULL;
         }
-        status = journal_append_flagged(w, s->rows + first, samples, flags, count);
+        status = journal_append_flagged(w, records, samples, flags, count);
     }
+    free(records);
     return status;
 }
 

@@ -11,6 +11,8 @@
 
 #include <zlib.h>
 
+#include "results/row.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "the packed form is little-endian: add byte swaps here");
 _Static_assert(sizeof(double) == 8, "the packed form stores doubles as 8 bytes");
@@ -41,10 +43,20 @@ _Static_assert(sizeof(double) == 8, "the packed form stores doubles as 8 bytes")
 /* clang-format on */
 
 const struct column record_columns[] = {
-#define TEXT(name, bytes, doc) {#name, "", doc, COLUMN_TEXT, offsetof(struct record, name), bytes, NULL},
-#define ENUM(name, map, doc)   {#name, "", doc, COLUMN_ENUM, offsetof(struct record, name), 1, word_of_##name},
+#define TEXT(name, bytes, doc)                                                                               \
+    {#name, "", doc, COLUMN_TEXT, offsetof(struct record, name), bytes, offsetof(struct row, name), NULL},
+#define ENUM(name, map, doc)                                                                                 \
+    {#name,         "", doc, COLUMN_ENUM, offsetof(struct record, name), 1, offsetof(struct row, name),      \
+     word_of_##name},
 #define NUMBER(ctype, name, h5, unit, doc)                                                                   \
-    {#name, unit, doc, KIND_OF(ctype), offsetof(struct record, name), sizeof(ctype), NULL},
+    {#name,                                                                                                  \
+     unit,                                                                                                   \
+     doc,                                                                                                    \
+     KIND_OF(ctype),                                                                                         \
+     offsetof(struct record, name),                                                                          \
+     sizeof(ctype),                                                                                          \
+     offsetof(struct row, name),                                                                             \
+     NULL},
 #include "results/record.inc"
 };
 const unsigned record_column_count = sizeof record_columns / sizeof record_columns[0];
@@ -76,11 +88,6 @@ const char *regime_word(uint8_t regime)
 {
     const char *word = word_of_regime(regime);
     return word ? word : "?";
-}
-
-bool record_is_fake(const struct record *r)
-{
-    return strncmp(r->device, RECORD_FAKE_GPU, strlen(RECORD_FAKE_GPU)) == 0;
 }
 
 /* Bytes of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7), or 0. A NUL ends the text. */

@@ -1,10 +1,10 @@
 /*
- * record.h: one row of results, and the words of its enumerations. record.inc is the list of columns.
+ * record.h: one row of results as it is written, and the words of its enumerations. record.inc is the list of
+ * columns. Readers have rows (row.h).
  */
 #ifndef NF4BENCH_RESULTS_RECORD_H
 #define NF4BENCH_RESULTS_RECORD_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -77,16 +77,14 @@ void record_init(struct record *r);
 /* "?" for a value that is not in the map. */
 const char *verdict_word(uint8_t verdict);
 const char *regime_word(uint8_t regime);
-/* Whether the times of a row are a model's: it ran on the driver of the tests, whose GPUs are named so. */
-#define RECORD_FAKE_GPU "fake GPU"
-bool record_is_fake(const struct record *r);
 
 /* Metadata of a column, in the order of record.inc, for whoever writes all columns out. */
 enum column_kind { COLUMN_TEXT, COLUMN_ENUM, COLUMN_U8, COLUMN_U32, COLUMN_U64, COLUMN_I64, COLUMN_F64 };
 struct column {
     const char *name, *unit, *doc;
     enum column_kind kind;
-    unsigned offset, size;
+    unsigned offset, size;              /* in struct record */
+    unsigned row_offset;                /* in struct row, where a text is a pointer */
     const char *(*word)(uint8_t value); /* COLUMN_ENUM only; NULL for a value out of range */
 };
 extern const struct column record_columns[];

@@ -7,13 +7,14 @@
 #include "tests/test.h"
 
 /* A row of variant `name`, timed at median `us` with an interval of +-`half`; us 0: not timed. */
-static struct record row(const char *name, double us, double half)
+static struct row row(const char *name, double us, double half)
 {
-    struct record r;
-    record_init(&r);
-    snprintf(r.variant, sizeof r.variant, "%s", name);
-    snprintf(r.case_key, sizeof r.case_key, "dequant bf16 n=1 k=1");
-    snprintf(r.device, sizeof r.device, "a CPU");
+    static struct record none;
+    record_init(&none);
+    struct row r = row_of_record(&none);
+    r.variant = name;
+    r.case_key = "dequant bf16 n=1 k=1";
+    r.device = "a CPU";
     r.verdict = VERDICT_PASS;
     r.regime = us > 0 ? REGIME_COLD : REGIME_NONE;
     r.threads = 2;
@@ -26,7 +27,7 @@ static struct record row(const char *name, double us, double half)
     return r;
 }
 
-static struct result_set set_of(char *path, struct record *rows, size_t count)
+static struct result_set set_of(char *path, struct row *rows, size_t count)
 {
     return (struct result_set){.path = path, .rows = rows, .row_count = count};
 }
@@ -41,12 +42,12 @@ static const struct change *find(const struct changes *c, const char *name)
 
 TEST(changes, rows_are_joined_and_sorted_by_what_matters)
 {
-    struct record base[] = {row("same", 100, 1),   row("slower", 100, 1), row("faster", 100, 1),
-                            row("unsure", 100, 5), row("broken", 100, 1), row("gone", 100, 1),
-                            row("mended", 0, 0),   row("untimed", 0, 0),  row("much_slower", 10, 0.1)};
-    struct record now[] = {row("untimed", 0, 0),  row("slower", 103, 1), row("faster", 90, 1),
-                           row("unsure", 104, 5), row("broken", 0, 0),   row("came", 1, 0.1),
-                           row("mended", 100, 1), row("same", 100.5, 1), row("much_slower", 20, 0.2)};
+    struct row base[] = {row("same", 100, 1),   row("slower", 100, 1), row("faster", 100, 1),
+                         row("unsure", 100, 5), row("broken", 100, 1), row("gone", 100, 1),
+                         row("mended", 0, 0),   row("untimed", 0, 0),  row("much_slower", 10, 0.1)};
+    struct row now[] = {row("untimed", 0, 0),  row("slower", 103, 1), row("faster", 90, 1),
+                        row("unsure", 104, 5), row("broken", 0, 0),   row("came", 1, 0.1),
+                        row("mended", 100, 1), row("same", 100.5, 1), row("much_slower", 20, 0.2)};
     base[6].verdict = now[4].verdict = VERDICT_FAIL;
     struct result_set b = set_of("base.h5", base, 9), n = set_of("new.h5", now, 9);
     struct changes c;
@@ -78,10 +79,10 @@ TEST(changes, rows_are_joined_and_sorted_by_what_matters)
 
 TEST(changes, other_devices_are_refused)
 {
-    struct record base = row("v", 100, 1), now = row("v", 50, 1);
+    struct row base = row("v", 100, 1), now = row("v", 50, 1);
     struct result_set b = set_of("base.h5", &base, 1), n = set_of("new.h5", &now, 1);
     struct changes c;
-    snprintf(now.device, sizeof now.device, "another CPU");
+    now.device = "another CPU";
     EXPECT_EQ(STATUS_USAGE, changes_find(&b, &n, &c));
     EXPECT_CONTAINS(status_message(), "no verdict is called between devices");
     EXPECT_CONTAINS(status_message(), "another CPU");
@@ -89,7 +90,7 @@ TEST(changes, other_devices_are_refused)
 
 TEST(changes, nothing_in_common_is_an_error)
 {
-    struct record base = row("v", 100, 1), now = row("w", 50, 1);
+    struct row base = row("v", 100, 1), now = row("w", 50, 1);
     struct result_set b = set_of("base.h5", &base, 1), n = set_of("new.h5", &now, 1);
     struct changes c;
     EXPECT_EQ(STATUS_USAGE, changes_find(&b, &n, &c));
@@ -100,7 +101,7 @@ TEST(changes, nothing_in_common_is_an_error)
 
 TEST(changes, unlike_environments_are_told)
 {
-    struct record base = row("v", 100, 1), now = row("v", 100, 1);
+    struct row base = row("v", 100, 1), now = row("v", 100, 1);
     struct result_set b = set_of("base.h5", &base, 1), n = set_of("new.h5", &now, 1);
     struct attribute of_base[] = {
         {.name = "compiler", .value = "gcc 12"},

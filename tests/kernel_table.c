@@ -43,17 +43,17 @@ TEST(kernel_table, constraints_say_why)
     char reason[KERNEL_REASON_MAX];
     struct problem p = {
         .op = OP_GEMM, .out = DTYPE_BF16, .m = 5, .n = 48, .k = 100, .blocksize = 64, .bias = true};
-    struct kernel k = {.k_multiple = 1};
+    struct kernel k = {.name = "nf4_gemm_bf16_acc1__scalar", .k_multiple = 1};
     EXPECT_TRUE(kernel_inapplicable(&k, &p, reason) == NULL);
     k.m_max = 4;
     EXPECT_CONTAINS(kernel_inapplicable(&k, &p, reason), "m up to 4");
-    k = (struct kernel){.k_multiple = 64};
+    k = (struct kernel){.name = "nf4_gemm_bf16_acc1__scalar", .k_multiple = 64};
     EXPECT_CONTAINS(kernel_inapplicable(&k, &p, reason), "k in multiples of 64");
-    k = (struct kernel){.k_multiple = 1, .n_multiple = 32};
+    k = (struct kernel){.name = "nf4_gemm_bf16_acc1__scalar", .k_multiple = 1, .n_multiple = 32};
     EXPECT_CONTAINS(kernel_inapplicable(&k, &p, reason), "n in multiples of 32");
-    k = (struct kernel){.k_multiple = 1, .whole_blocks = true};
+    k = (struct kernel){.name = "nf4_gemm_bf16_acc1__scalar", .k_multiple = 1, .whole_blocks = true};
     EXPECT_CONTAINS(kernel_inapplicable(&k, &p, reason), "multiples of the blocksize");
-    k = (struct kernel){.k_multiple = 1, .no_bias = true};
+    k = (struct kernel){.name = "nf4_gemm_bf16_acc1__scalar", .k_multiple = 1, .no_bias = true};
     EXPECT_CONTAINS(kernel_inapplicable(&k, &p, reason), "no bias");
 }
 

@@ -17,7 +17,10 @@ static void set_up(struct operands *o, struct measure_group *g, const struct ker
     struct problem p;
     ASSERT_EQ(STATUS_OK, problem_parse("dequant bf16 n=64 k=128 blocksize=64", &p));
     ASSERT_EQ(STATUS_OK, operands_init(&p, copies, &device_cpu, o));
-    g->operands = o;
+    static const struct operands *only;
+    only = o;
+    g->problems = &only;
+    g->problem_count = 1;
     g->variant_count = count;
     g->rows = calloc(count + CEILING_COUNT, sizeof *g->rows);
     for (size_t i = 0; i < count; i++) {
@@ -50,7 +53,7 @@ TEST(measure, rows_and_ceiling_are_sampled_in_pairs)
         struct measure_group g = {.regime = hot ? REGIME_HOT : REGIME_COLD};
         set_up(&o, &g, two, 2, hot ? 1 : 3, right_hash(k));
         EXPECT_EQ(STATUS_OK, measure_group(&state, &quick, &g, 1, NULL, NULL));
-        EXPECT_TRUE(g.row_count == 4 && g.against == &g.rows[3] && g.against->ceiling == CEILING_FILL);
+        EXPECT_TRUE(g.row_count == 4 && g.against[0] == &g.rows[3] && g.against[0]->ceiling == CEILING_FILL);
         for (size_t i = 0; i < 4; i++) {
             EXPECT_EQ(9, g.rows[i].sample_count); /* never precise enough: runs to the cap */
             EXPECT_STREQ("", g.rows[i].fault);
@@ -79,7 +82,8 @@ TEST(measure, rows_of_different_contracts_share_a_group)
         .regime = REGIME_COLD, .variant_count = 3, .rows = calloc(3 + CEILING_COUNT, sizeof *g.rows)};
     ASSERT_EQ(STATUS_OK, problem_parse("gemm bf16 m=4 n=256 k=512 blocksize=64", &p));
     ASSERT_EQ(STATUS_OK, operands_init(&p, 2, &device_cpu, &o));
-    g.operands = &o;
+    g.problems = (const struct operands *[]){&o};
+    g.problem_count = 1;
     for (size_t i = 0; i < 3; i++) {
         g.rows[i].kernel = kernel_find(names[i]);
         call_kernel(&o, 0, g.rows[i].kernel, NULL, NULL);
@@ -195,4 +199,50 @@ TEST(measure, a_known_share_can_be_added)
     EXPECT_TRUE(ratio.ratio > 1.4 && ratio.ratio < 1.6);
     measure_group_release(&g);
     operands_release(&o);
+}
+
+/* Rows of two problems: each on its own operands, held to its own ceiling, sample i of one paired with that
+ * of the other. */
+TEST(measure, problems_are_sampled_together)
+{
+    static const char *const texts[] = {"dequant bf16 n=64 k=128 blocksize=64",
+                                        "dequant bf16 n=64 k=256 format=int4 blocksize=128 zeros=1"};
+    static const char *const names[] = {"nf4_dequant_bf16__scalar", "int4_dequant_bf16__scalar",
+                                        "int4_dequant_bf16__scalar_awq"};
+    struct measure_state state = {0};
+    struct operands o[2];
+    const struct operands *problems[2] = {&o[0], &o[1]};
+    struct measure_group g = {.problems = problems,
+                              .problem_count = 2,
+                              .regime = REGIME_COLD,
+                              .variant_count = 3,
+                              .rows = calloc(3 + 2 * CEILING_COUNT, sizeof *g.rows)};
+    ASSERT_TRUE(g.rows != NULL);
+    for (size_t p = 0; p < 2; p++) {
+        struct problem problem;
+        ASSERT_EQ(STATUS_OK, problem_parse(texts[p], &problem));
+        ASSERT_EQ(STATUS_OK, operands_init(&problem, 2 + p, &device_cpu, &o[p]));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        void *prepared;
+        const size_t p = i > 0;
+        g.rows[i].kernel = kernel_find(names[i]);
+        g.rows[i].problem = p;
+        ASSERT_EQ(STATUS_OK, operands_prepare_for(&o[p], 0, g.rows[i].kernel, &prepared));
+        call_kernel(&o[p], 0, g.rows[i].kernel, NULL, NULL);
+        g.rows[i].output_hash = bytes_hash(o[p].sets[0].out.data, o[p].sets[0].out.size);
+    }
+    EXPECT_TRUE(g.rows[1].output_hash != g.rows[2].output_hash); /* awq's is transposed */
+    EXPECT_EQ(STATUS_OK, measure_group(&state, &quick, &g, 1, NULL, NULL));
+    ASSERT_EQ(7, g.row_count);
+    EXPECT_TRUE(g.against[0] == &g.rows[4] && g.against[1] == &g.rows[6]);
+    for (size_t i = 0; i < 7; i++) {
+        EXPECT_STREQ("", g.rows[i].fault);
+        EXPECT_EQ(9, g.rows[i].sample_count);
+        EXPECT_EQ(2 + g.rows[i].problem, g.rows[i].copies);
+    }
+    EXPECT_TRUE(g.rows[5].problem == 1 && g.rows[0].ceiling_fraction.ratio > 0);
+    measure_group_release(&g);
+    for (size_t p = 0; p < 2; p++)
+        operands_release(&o[p]);
 }

@@ -60,3 +60,36 @@ TEST(plan, a_variant_that_runs_only_by_name_is_taken_by_its_name_alone)
     EXPECT_EQ(0, rows_of(name, without, 3, ""));
     EXPECT_EQ(0, rows_of(name, itself, 2, ", variants: [\"nf4_*\"]"));
 }
+
+/* Each format of a case is a group, timed with the others of one product; what cannot be is an error. */
+TEST(plan, formats_are_timed_together)
+{
+    static const char text[] = "suite: t\n"
+                               "cases:\n"
+                               "  - op: gemm\n"
+                               "    m: [1, 2]\n"
+                               "    shapes: [[64, 128]]\n"
+                               "    formats: [\"nf4 blocksize=64\", \"int4 blocksize=128 zeros=1\", "
+                               "\"int8 blocksize=k\", dense]\n"
+                               "    variants: [\"*_f32_acc1__scalar\"]\n"
+                               "  - {op: dequant, shapes: [[64, 128]], blocksize: [32, 64],\n"
+                               "     variants: [nf4_dequant_f32__scalar]}\n";
+    struct suite suite;
+    struct plan plan;
+    struct plan_options options = {.seed = 1, .measure = true, .device = &device_cpu};
+    ASSERT_EQ(STATUS_OK, suite_parse(text, strlen(text), "t", &suite));
+    ASSERT_EQ(STATUS_OK, plan_make(&suite, &options, &plan));
+    static const size_t together[] = {4, 3, 2, 1, 4, 3, 2, 1, 1, 1};
+    ASSERT_EQ(10, plan.group_count);
+    for (size_t g = 0; g < 10; g++)
+        EXPECT_EQ(together[g], plan.groups[g].together);
+    EXPECT_TRUE(plan.groups[1].problem.format == FORMAT_INT4 && plan.groups[1].problem.zeros);
+    EXPECT_EQ(128, plan.groups[2].problem.blocksize); /* k */
+    EXPECT_EQ(2, plan.groups[4].problem.m);
+    EXPECT_STREQ("dense_gemm_f32_acc1__scalar", plan.groups[3].rows[0].kernel->name);
+    plan_release(&plan);
+    EXPECT_EQ(STATUS_OK, suite_override(&suite, "shape=64x96"));
+    EXPECT_EQ(STATUS_INPUT, plan_make(&suite, &options, &plan));
+    EXPECT_CONTAINS(status_message(), "t:3: weights of 64 x 96: format int4 has a blocksize");
+    suite_release(&suite);
+}

@@ -12,6 +12,9 @@ TEST(problem, text_form_round_trips)
         "gemmdx f16 m=7 n=11 k=13 blocksize=4096 nested=0 seed=9223372036854775807 weights=normal",
         "gemm f32 m=1 n=2 k=3 blocksize=32 nested=0 bias=0 seed=0 weights=a "
         "folder/model.safetensors:layer.0.weight",
+        "gemm bf16 m=4 n=64 k=256 format=int4 blocksize=128 zeros=1 actorder=1 bias=0 seed=1 weights=normal",
+        "dequant bf16 n=64 k=97 format=int8 blocksize=97 seed=1 weights=normal",
+        "gemmdx bf16 m=1 n=64 k=97 format=dense seed=1 weights=normal",
         "dequant bf16 n=2 k=3 blocksize=32 nested=1 seed=0 weights=checkpoint:m.safetensors:layer.0.weight",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -43,6 +46,13 @@ TEST(problem, bad_text_is_refused)
         {"gemm bf16 m=1 n=1 k=1 frobnicate=1", "not understood"},
         {"gemm bf16 m=1 n=1 k", "not key=value"},
         {"gemmdx bf16 m=1 n=1 k=1 bias=1", "bias for gemm"},
+        {"gemm bf16 m=1 n=1 k=1 format=int5", "format=int5 is none"},
+        {"gemm bf16 m=1 n=1 k=96 format=int4 blocksize=64", "a power of two from 32 that divides k"},
+        {"gemm bf16 m=1 n=1 k=96 format=int8 blocksize=32 nested=1", "no nested scales"},
+        {"gemm bf16 m=1 n=1 k=96 format=fp8 blocksize=32 zeros=1", "no zeros"},
+        {"gemm bf16 m=1 n=1 k=96 zeros=1", "no zeros"},
+        {"dequant bf16 n=1 k=96 format=dense", "is for products"},
+        {"repack u8 n=1 k=96 format=int4 blocksize=96", "not what is repacked"},
         {"repack bf16 n=1 k=1", "u8 for repack"},
         {"dequant u8 n=1 k=1", "u8 for repack"},
         {"repack u8 m=1 n=1 k=1", "m for products only"},
@@ -70,6 +80,14 @@ TEST(problem, sizes)
     p.op = OP_GEMMDX;
     EXPECT_EQ(400, problem_output_count(&p));
     EXPECT_EQ(24, problem_input_count(&p));
+    ASSERT_EQ(STATUS_OK,
+              problem_parse("gemm f16 m=4 n=6 k=128 format=int4 blocksize=64 zeros=1 actorder=1", &p));
+    EXPECT_EQ(384, problem_packed_bytes(&p));
+    EXPECT_EQ(12 * 3 + 4 * 128, problem_scale_bytes(&p)); /* 12 blocks, and g_idx */
+    ASSERT_EQ(STATUS_OK, problem_parse("gemm f16 m=4 n=6 k=128 format=int8 blocksize=128", &p));
+    EXPECT_EQ(768 + 12, problem_packed_bytes(&p) + problem_scale_bytes(&p));
+    ASSERT_EQ(STATUS_OK, problem_parse("gemm f32 m=4 n=6 k=128 format=dense", &p));
+    EXPECT_EQ(4 * 768, problem_packed_bytes(&p) + problem_scale_bytes(&p));
     ASSERT_EQ(STATUS_OK, problem_parse("repack u8 n=9 k=101", &p)); /* two tiles of 512 bytes */
     EXPECT_EQ(1024, problem_output_count(&p));
     EXPECT_EQ(0, problem_input_count(&p) + problem_scale_bytes(&p));

@@ -373,7 +373,7 @@ TEST(contract, invalid_sentences)
     EXPECT_SENTENCE(mma, splits, 0, "from 1 to 64");
     EXPECT_SENTENCE(mma, splits, 65, "from 1 to 64");
     EXPECT_SENTENCE(gemm, op, (enum op)17, "not in contract.inc");
-    EXPECT_SENTENCE(gemm, format, (enum format)1, "not in contract.inc");
+    EXPECT_SENTENCE(gemm, format, FORMAT_COUNT, "not in contract.inc");
     EXPECT_SENTENCE(gemm, out, (enum dtype)17, "not in contract.inc");
     EXPECT_SENTENCE(gemm, out, DTYPE_U8, "u8 is what repack");
     const struct contract repack = {.op = OP_REPACK, .out = DTYPE_U8};

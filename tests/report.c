@@ -23,7 +23,8 @@ enum { SAMPLES = 40 };
 
 /* A result set that grows. */
 struct fixture {
-    struct result_set set;
+    struct result_set set; /* as fixture_set() left it */
+    struct record *records;
     struct attribute attributes[8];
     size_t row_capacity, sample_capacity;
     uint64_t random;
@@ -38,8 +39,21 @@ static void fixture_init(struct fixture *f)
 
 static void fixture_release(struct fixture *f)
 {
+    free(f->records);
     free(f->set.rows);
     free(f->set.samples);
+}
+
+/* The set of the records as they are now. */
+static const struct result_set *fixture_set(struct fixture *f)
+{
+    free(f->set.rows);
+    f->set.rows = calloc(f->set.row_count + 1, sizeof f->set.rows[0]);
+    if (!f->set.rows)
+        abort();
+    for (size_t i = 0; i < f->set.row_count; i++)
+        f->set.rows[i] = row_of_record(&f->records[i]);
+    return &f->set;
 }
 
 static void add_attribute(struct fixture *f, const char *name, const char *value)
@@ -62,11 +76,11 @@ static struct record *add_row(struct fixture *f, const char *variant, uint64_t m
     struct result_set *set = &f->set;
     if (set->row_count == f->row_capacity) {
         f->row_capacity = f->row_capacity ? 2 * f->row_capacity : 16;
-        set->rows = realloc(set->rows, f->row_capacity * sizeof set->rows[0]);
-        if (!set->rows)
+        f->records = realloc(f->records, f->row_capacity * sizeof f->records[0]);
+        if (!f->records)
             abort();
     }
-    struct record *r = &set->rows[set->row_count++];
+    struct record *r = &f->records[set->row_count++];
     record_init(r);
     snprintf(r->case_key, sizeof r->case_key, "gemm bf16 m=%d n=512 k=512 blocksize=64 seed=1", (int)m);
     snprintf(r->variant, sizeof r->variant, "%s", variant);
@@ -286,7 +300,7 @@ TEST(report, shows_a_run)
 {
     struct fixture f;
     fixture_run(&f);
-    char *text = write_report("run", &f.set, 1);
+    char *text = write_report("run", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_CONTAINS(text, "<h1>nf4bench: made</h1>");
@@ -307,9 +321,9 @@ TEST(report, puts_failures_first_with_reason_and_repro)
 {
     struct fixture f;
     fixture_run(&f);
-    strcpy(f.set.rows[f.set.row_count - 2].weights, "it's");
-    strcpy(f.set.rows[f.set.row_count - 2].case_key, "gemm bf16 m=8 weights=it's");
-    char *text = write_report("failures", &f.set, 1);
+    strcpy(f.records[f.set.row_count - 2].weights, "it's");
+    strcpy(f.records[f.set.row_count - 2].case_key, "gemm bf16 m=8 weights=it's");
+    char *text = write_report("failures", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_CONTAINS(text, "<pre>element [0,7]: expected 0x4228, got 0x0000</pre>");
     EXPECT_CONTAINS(text, "17 of 1\xe2\x80\xaf"
@@ -327,7 +341,7 @@ TEST(report, tables_hold_the_medians_in_order)
 {
     struct fixture f;
     fixture_run(&f);
-    char *text = write_report("medians", &f.set, 1);
+    char *text = write_report("medians", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     const char *timings = strstr(text, "id=\"timings\"");
     ASSERT_TRUE(timings != NULL);
@@ -355,15 +369,15 @@ TEST(report, says_that_a_fake_drivers_times_are_not_a_gpus)
 {
     struct fixture f;
     fixture_run(&f);
-    char *text = write_report("not-fake", &f.set, 1);
+    char *text = write_report("not-fake", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_TRUE(!strstr(text, "Not a GPU's times") && !strstr(text, "a model's time"));
     free(text);
     for (size_t i = 0; i < f.set.row_count; i++) {
-        strcpy(f.set.rows[i].device, RECORD_FAKE_GPU " (executor)");
-        strcpy(f.set.rows[i].arch, "sm75");
+        strcpy(f.records[i].device, RECORD_FAKE_GPU " (executor)");
+        strcpy(f.records[i].arch, "sm75");
     }
-    text = write_report("fake", &f.set, 1);
+    text = write_report("fake", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     const char *note = strstr(text, "Not a GPU's times"), *summary = strstr(text, "id=\"summary\"");
     EXPECT_TRUE(note && summary && note < summary);
@@ -379,11 +393,11 @@ TEST(report, ranks_only_what_is_right)
     struct fixture f;
     fixture_init(&f);
     add_timed(&f, "nf4_gemm_bf16_acc8__fast_but_wrong", 1, REGIME_COLD, 1);
-    f.set.rows[0].verdict = VERDICT_FAIL;
+    f.records[0].verdict = VERDICT_FAIL;
     add_timed(&f, "nf4_gemm_bf16_acc8__too_fast", 1, REGIME_COLD, 2);
-    f.set.rows[1].verdict = VERDICT_SUSPECT;
+    f.records[1].verdict = VERDICT_SUSPECT;
     add_timed(&f, "nf4_gemm_bf16_acc8__right", 1, REGIME_COLD, 30);
-    char *text = write_report("ranks", &f.set, 1);
+    char *text = write_report("ranks", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_CONTAINS(text, "<tr class=\"top\"><td class=\"v\">nf4_gemm_bf16_acc8__<wbr/>right");
@@ -400,8 +414,8 @@ TEST(report, says_when_a_ratio_is_not_paired)
     fixture_init(&f);
     add_timed(&f, "nf4_gemm_bf16_acc8__quick", 1, REGIME_COLD, 10);
     add_timed(&f, "bitsandbytes_gemm_bf16", 1, REGIME_COLD, 25);
-    f.set.rows[1].group_id++;
-    char *text = write_report("unpaired", &f.set, 1);
+    f.records[1].group_id++;
+    char *text = write_report("unpaired", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_CONTAINS(text, "<td>2.50 <small>unpaired</small></td>");
     free(text);
@@ -418,13 +432,13 @@ TEST(report, marks_ties_and_doubts)
                   : i    ? "nf4_gemm_bf16_acc8__tied"
                          : "nf4_gemm_bf16_acc8__first",
                   1, REGIME_COLD, i == 2 ? 20 : 10 + 0.001 * i);
-    struct record *r = &f.set.rows[2];
+    struct record *r = &f.records[2];
     r->bimodal = 1;
     r->precise = 0;
     r->settled = 0;
     r->lag1_autocorrelation = 0.75;
     r->timer_overhead_us = 5;
-    char *text = write_report("doubts", &f.set, 1);
+    char *text = write_report("doubts", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_CONTAINS(text, "<wbr/>tied<small>\xe2\x89\x88 fastest</small></td>");
     EXPECT_CONTAINS(
@@ -437,7 +451,7 @@ TEST(report, marks_ties_and_doubts)
     f.set.row_count = 1;
     add_timed(&f, "nf4_gemm_bf16_acc8__slow", 1, REGIME_COLD, 20);
     free(text);
-    text = write_report("no_tie", &f.set, 1);
+    text = write_report("no_tie", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_EQ(0, count_of(text, "a tie"));
     free(text);
@@ -454,7 +468,7 @@ TEST(report, folds_away_long_attributes)
     add_attribute(&f, "argv", value);
     add_attribute(&f, "compiler", "GNU 12.2.0");
     add_row(&f, "nf4_gemm_bf16_acc8__only", 1);
-    char *text = write_report("attributes", &f.set, 1);
+    char *text = write_report("attributes", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_CONTAINS(text, "<details><summary>999 characters</summary>vvv");
     EXPECT_CONTAINS(text, "<td>GNU 12.2.0</td>");
@@ -468,9 +482,9 @@ TEST(report, folds_the_regimes_of_a_problem_by_the_worst)
     fixture_init(&f);
     add_timed(&f, "nf4_gemm_bf16_acc8__flaky", 1, REGIME_COLD, 10);
     add_timed(&f, "nf4_gemm_bf16_acc8__flaky", 1, REGIME_HOT, 10);
-    f.set.rows[1].verdict = VERDICT_FAIL;
-    strcpy(f.set.rows[1].check, "timed_output");
-    char *text = write_report("folded", &f.set, 1);
+    f.records[1].verdict = VERDICT_FAIL;
+    strcpy(f.records[1].check, "timed_output");
+    char *text = write_report("folded", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_CONTAINS(text, "<b>1</b> FAIL");
     EXPECT_EQ(0, count_of(text, "</b> PASS"));
@@ -485,25 +499,24 @@ TEST(report, hostile_text_stays_text)
     fixture_run(&f);
     add_attribute(&f, hostile, hostile);
     for (size_t i = 0; i < f.set.row_count; i++) {
-        struct record *r = &f.set.rows[i];
-        /* No terminator: a file need not have one. */
-        memset(r->reason, 'x', sizeof r->reason);
+        struct record *r = &f.records[i];
+        memset(r->reason, 'x', sizeof r->reason - 1);
         memcpy(r->reason, hostile, strlen(hostile));
         snprintf(r->variant, sizeof r->variant, "v%zu%.100s", i % 4, hostile);
         snprintf(r->case_key, sizeof r->case_key, "%s", hostile);
         snprintf(r->weights, sizeof r->weights, "%.100s", hostile);
         snprintf(r->suite, sizeof r->suite, "%.60s", hostile);
         snprintf(r->check, sizeof r->check, "%.40s", hostile);
-        memcpy(r->ceiling, "</td><script>!!!", sizeof r->ceiling);
+        memcpy(r->ceiling, "</td><script>!!", sizeof r->ceiling);
         r->weight_sqnr_db = 20;
     }
     f.set.path = (char *)hostile;
     (void)unlink("/tmp/nf4bench_pwned");
-    char *text = write_report("hostile", &f.set, 1);
+    char *text = write_report("hostile", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_EQ(0, count_of(text, "<script>alert"));
-    EXPECT_CONTAINS(text, "xxx</pre>"); /* and not the bytes of the next column */
+    EXPECT_CONTAINS(text, "xxx</pre>");
     EXPECT_EQ(0, count_of(text, "\xff"));
     EXPECT_EQ(0, count_of(text, "\xe2\x80\xae"));
     EXPECT_CONTAINS(text, "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;");
@@ -520,7 +533,7 @@ TEST(report, survives_values_that_are_no_values)
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
         for (uint64_t m = 1; m < 3; m++) {
             add_timed(&f, i % 2 ? "nf4_gemm_bf16_acc8__a" : "nf4_gemm_bf16_acc8__b", m, REGIME_COLD, 10);
-            struct record *r = &f.set.rows[f.set.row_count - 1];
+            struct record *r = &f.records[f.set.row_count - 1];
             r->group_id = 7;
             for (double *d = f.set.samples + r->sample_start; d < f.set.samples + f.set.sample_count; d += 3)
                 *d = odd[i];
@@ -534,9 +547,9 @@ TEST(report, survives_values_that_are_no_values)
             r->op = (uint8_t)(i == 4 ? 77 : 1);
             r->out_type = (uint8_t)(i == 5 ? 255 : 2);
         }
-    f.set.rows[0].sample_start = UINT64_MAX; /* outside the samples: must not be read */
-    f.set.rows[1].sample_count = UINT64_MAX;
-    char *text = write_report("odd", &f.set, 1);
+    f.records[0].sample_start = UINT64_MAX; /* outside the samples: must not be read */
+    f.records[1].sample_count = UINT64_MAX;
+    char *text = write_report("odd", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     free(text);
@@ -548,7 +561,7 @@ TEST(report, stands_without_timings)
     struct fixture f;
     fixture_init(&f);
     add_row(&f, "nf4_gemm_bf16_acc8__only", 1);
-    char *text = write_report("untimed", &f.set, 1);
+    char *text = write_report("untimed", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_CONTAINS(text, "Nothing was timed");
@@ -562,7 +575,7 @@ TEST(report, stands_with_one_row)
     struct fixture f;
     fixture_init(&f);
     add_timed(&f, "nf4_gemm_bf16_acc8__only", 1, REGIME_HOT, 10);
-    char *text = write_report("one", &f.set, 1);
+    char *text = write_report("one", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_CONTAINS(text, "an unnamed machine");
@@ -576,11 +589,11 @@ TEST(report, stands_with_nothing)
     struct fixture f;
     fixture_init(&f);
     f.set.path = NULL;
-    char *text = write_report("nothing", &f.set, 1);
+    char *text = write_report("nothing", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_CONTAINS(text, "variants checked");
-    EXPECT_EQ(STATUS_USAGE, report_write(&f.set, 0, "/nonexistent"));
+    EXPECT_EQ(STATUS_USAGE, report_write(fixture_set(&f), 0, "/nonexistent"));
     free(text);
     fixture_release(&f);
 }
@@ -595,7 +608,7 @@ TEST(report, keeps_files_apart)
     }
     f[1].set.path = (char *)"other/second.h5";
     add_attribute(&f[1], "compiler", "only here");
-    struct result_set sets[2] = {f[0].set, f[1].set};
+    struct result_set sets[2] = {*fixture_set(&f[0]), *fixture_set(&f[1])};
     char *text = write_report("two", sets, 2);
     ASSERT_TRUE(text != NULL);
     check_report(text);
@@ -619,7 +632,7 @@ TEST(report, two_thousand_rows_stay_small)
                 for (int regime = REGIME_COLD; regime <= REGIME_HOT; regime++) {
                     snprintf(variant, sizeof variant, "nf4_gemm_bf16_c16_sblk_dpbf16__avx512bf16_n%d_k64", v);
                     add_timed(&f, variant, m, (enum regime)regime, 10 + 3 * v + 40 * noise(&f));
-                    struct record *r = &f.set.rows[f.set.row_count - 1];
+                    struct record *r = &f.records[f.set.row_count - 1];
                     r->n = 1024 * (uint64_t)(shape + 1);
                     r->verdict = noise(&f) < 0.02 ? VERDICT_FAIL : VERDICT_PASS;
                     snprintf(r->case_key, sizeof r->case_key,
@@ -627,7 +640,7 @@ TEST(report, two_thousand_rows_stay_small)
                              (int)m, (int)r->n);
                 }
     EXPECT_TRUE(f.set.row_count >= 2000);
-    char *text = write_report("large", &f.set, 1);
+    char *text = write_report("large", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_TRUE(strlen(text) < 2000000);
@@ -640,6 +653,60 @@ TEST(report, two_thousand_rows_stay_small)
     fixture_release(&f);
 }
 
+/* Whether every link leads to an id of the page. */
+static bool links_lead_somewhere(const char *text)
+{
+    for (const char *p = strstr(text, "href=\"#"); p; p = strstr(p + 1, "href=\"#")) {
+        char id[64];
+        snprintf(id, sizeof id, " id=\"%.*s\"", (int)strcspn(p + 7, "\""), p + 7);
+        test_note("%s", id);
+        if (!strstr(text, id))
+            return false;
+    }
+    test_note(NULL);
+    return true;
+}
+
+TEST(report, says_how_many_of_too_many_rows_it_shows)
+{
+    enum { SHAPES = 400, VARIANTS = 15, FAULTS = 1100 };
+    struct fixture f;
+    char variant[64];
+    fixture_init(&f);
+    for (int i = 0; i < SHAPES * 3 * VARIANTS; i++) {
+        const int v = i % VARIANTS, shape = i / VARIANTS / 3;
+        const int ms[] = {1, 4, 100 + shape}; /* the last is of one shape alone */
+        snprintf(variant, sizeof variant, "nf4_gemm_bf16_acc8__v%d", v);
+        add_timed(&f, variant, (uint64_t)ms[i / VARIANTS % 3], REGIME_COLD, 10 + v);
+        struct record *r = &f.records[f.set.row_count - 1];
+        r->n = 64 * (uint64_t)(shape + 1);
+        r->out_type = v < 3 ? 1 : 2; /* a small family has room for all */
+        snprintf(r->case_key, sizeof r->case_key, "gemm m=%d n=%d", (int)r->m, (int)r->n);
+    }
+    for (int i = 0; i < FAULTS; i++) {
+        struct record *r = add_row(&f, "nf4_gemm_bf16_acc8__wrong", 8);
+        r->verdict = VERDICT_FAIL;
+        snprintf(r->case_key, sizeof r->case_key, "gemm seed=%d", i);
+    }
+    char *text = write_report("many", fixture_set(&f), 1);
+    ASSERT_TRUE(text != NULL);
+    check_report(text);
+    const char *timings = strstr(text, "id=\"timings\"");
+    ASSERT_TRUE(timings != NULL);
+    EXPECT_EQ(3 * 3 * SHAPES,
+              count_of(timings, "v0</td>") + count_of(timings, "v1</td>") + count_of(timings, "v2</td>"));
+    const size_t shown = count_of(timings, "<td class=\"v\">");
+    EXPECT_TRUE(shown <= 10000 && shown > 5000);
+    EXPECT_CONTAINS(timings, "of 18\xe2\x80\xaf"
+                             "000 timed rows are shown");
+    EXPECT_CONTAINS(timings, "n=64<");
+    EXPECT_CONTAINS(text, "1000 of 1100 are shown, the gravest");
+    EXPECT_CONTAINS(text, "400 of 400</td>"); /* the summary is of all */
+    EXPECT_TRUE(links_lead_somewhere(text));
+    free(text);
+    fixture_release(&f);
+}
+
 /* ---- figures ---- */
 
 static char *report_with_gnuplot(const char *name, const char *program)
@@ -647,7 +714,7 @@ static char *report_with_gnuplot(const char *name, const char *program)
     struct fixture f;
     fixture_run(&f);
     setenv("NF4BENCH_GNUPLOT", program, 1);
-    char *text = write_report(name, &f.set, 1);
+    char *text = write_report(name, fixture_set(&f), 1);
     unsetenv("NF4BENCH_GNUPLOT");
     fixture_release(&f);
     return text;
@@ -659,9 +726,9 @@ TEST(report, draws_each_kind_of_figure)
     if (!gnuplot_runs())
         SKIP("gnuplot is not installed");
     fixture_run(&f);
-    f.set.rows[0].weight_sqnr_db = 20;
-    f.set.rows[0].int4_sqnr_db = 18.5;
-    char *text = write_report("figures", &f.set, 1);
+    f.records[0].weight_sqnr_db = 20;
+    f.records[0].int4_sqnr_db = 18.5;
+    char *text = write_report("figures", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     check_report(text);
     EXPECT_EQ(0, count_of(text, "No figure"));
@@ -832,14 +899,14 @@ TEST(report, failing_to_write_leaves_what_was_there)
     struct fixture f;
     char path[512], temporary[520], line[16] = "";
     fixture_run(&f);
-    EXPECT_EQ(STATUS_IO, report_write(&f.set, 1, "/nonexistent/directory/r.html"));
+    EXPECT_EQ(STATUS_IO, report_write(fixture_set(&f), 1, "/nonexistent/directory/r.html"));
     EXPECT_CONTAINS(status_message(), "/nonexistent/directory/r.html");
 
     /* A directory stands where the report should go: the rename fails, and nothing is left behind. */
     snprintf(path, sizeof path, "%s/taken", test_temporary_directory());
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
     ASSERT_EQ(0, mkdir(path, 0700));
-    EXPECT_EQ(STATUS_IO, report_write(&f.set, 1, path));
+    EXPECT_EQ(STATUS_IO, report_write(fixture_set(&f), 1, path));
     EXPECT_CONTAINS(status_message(), path);
     EXPECT_TRUE(access(temporary, F_OK) != 0);
 
@@ -851,7 +918,7 @@ TEST(report, failing_to_write_leaves_what_was_there)
     fputs("old", old);
     ASSERT_EQ(0, fclose(old));
     if (symlink("/dev/full", temporary) == 0) {
-        EXPECT_EQ(STATUS_IO, report_write(&f.set, 1, path));
+        EXPECT_EQ(STATUS_IO, report_write(fixture_set(&f), 1, path));
         EXPECT_CONTAINS(status_message(), "No space left");
         old = fopen(path, "r");
         ASSERT_TRUE(old != NULL);

@@ -13,20 +13,22 @@
 
 enum { SAMPLES = 40 };
 
-static struct record rows[8];
+static struct row rows[8];
 static double samples[3 * SAMPLES];
 
-static struct record *put_row(size_t i, const char *case_key, const char *variant, uint8_t verdict)
+static struct row *put_row(size_t i, const char *case_key, const char *variant, uint8_t verdict)
 {
-    struct record *r = &rows[i];
-    record_init(r);
-    strcpy(r->case_key, case_key);
-    strcpy(r->variant, variant);
+    static struct record none;
+    struct row *r = &rows[i];
+    record_init(&none);
+    *r = row_of_record(&none);
+    r->case_key = case_key;
+    r->variant = variant;
     r->verdict = verdict;
     return r;
 }
 
-static void time_row(struct record *r, uint64_t group, uint64_t start, double median)
+static void time_row(struct row *r, uint64_t group, uint64_t start, double median)
 {
     r->regime = REGIME_COLD;
     r->group_id = group;
@@ -40,7 +42,7 @@ static void time_row(struct record *r, uint64_t group, uint64_t start, double me
     r->ceiling_fraction = 0.5;
     r->ceiling_fraction_lo = 0.49;
     r->ceiling_fraction_hi = 0.51;
-    strcpy(r->ceiling, "fill");
+    r->ceiling = "fill";
 }
 
 /* Two cases; in the first three timed variants of one group: 100, 50 and 200 us, with a drift they share. */
@@ -60,21 +62,21 @@ static struct result_set make_set(void)
     }
     time_row(put_row(0, "z first", "base__c", VERDICT_PASS), 1, 0, 100);
     time_row(put_row(1, "z first", "fast__avx2", VERDICT_PASS), 1, SAMPLES, 50);
-    struct record *failed = put_row(2, "z first", "wrong__c", VERDICT_FAIL);
+    struct row *failed = put_row(2, "z first", "wrong__c", VERDICT_FAIL);
     time_row(failed, 1, 2 * SAMPLES, 200);
-    strcpy(failed->check, "decode");
-    strcpy(failed->reason, "says \"a|b\", then\r\nmore");
+    failed->check = "decode";
+    failed->reason = "says \"a|b\", then\r\nmore";
     failed->mismatch_count = 3;
     failed->compared_count = 7;
     failed->bimodal = 1;
-    strcpy(put_row(3, "a second", "fast__avx2", VERDICT_SKIPPED)->reason, "needs avx2");
-    strcpy(put_row(4, "z first", "base__avx2", VERDICT_SKIPPED)->reason, "needs avx2");
-    strcpy(put_row(5, "a second", "base__c", VERDICT_SUSPECT)->reason, "too fast");
+    put_row(3, "a second", "fast__avx2", VERDICT_SKIPPED)->reason = "needs avx2";
+    put_row(4, "z first", "base__avx2", VERDICT_SKIPPED)->reason = "needs avx2";
+    put_row(5, "a second", "base__c", VERDICT_SUSPECT)->reason = "too fast";
     rows[5].median_us = 0.1234;
     rows[5].seed = UINT64_MAX;
     put_row(6, "a second", "fill", VERDICT_NONE)->median_us = 1234567.8;
     put_row(7, "a second", "slow", VERDICT_CRASHED);
-    return (struct result_set){"dir/file.h5", attributes, 3, rows, 8, samples, 3 * SAMPLES, NULL, NULL};
+    return (struct result_set){"dir/file.h5", attributes, 3, rows, 8, samples, 3 * SAMPLES, NULL, NULL, {0}};
 }
 
 enum format { CSV, JSONL, MARKDOWN };
@@ -158,12 +160,14 @@ TEST(export, csv_of_random_rows_reads_back)
 {
     enum { ROWS = 200 };
     static struct record many[ROWS];
+    static struct row read[ROWS];
     double ignored[ROW_SAMPLES_MAX];
     for (size_t i = 0; i < ROWS; i++) {
         make_row(i, &many[i], ignored);
         many[i].sample_count = 0;
+        read[i] = row_of_record(&many[i]);
     }
-    struct result_set set = {.path = "x", .rows = many, .row_count = ROWS};
+    struct result_set set = {.path = "x", .rows = read, .row_count = ROWS};
     char *text = export(CSV, &set, NULL, STATUS_OK), field[1024], number[32];
     const char *line, *next;
     csv_field(text, 0, field, &next);

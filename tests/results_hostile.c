@@ -76,13 +76,14 @@ static bool set_is_sound(const struct result_set *set)
     if (!null)
         return false;
     for (size_t i = 0; i < set->row_count; i++) {
-        const struct record *r = &set->rows[i];
+        const struct row *r = &set->rows[i];
         ok = ok && r->sample_start <= set->sample_count &&
              r->sample_count <= set->sample_count - r->sample_start;
         for (unsigned c = 0; c < record_column_count; c++) {
             const struct column *column = &record_columns[c];
-            const char *at = (const char *)r + column->offset;
-            ok = ok && (column->kind != COLUMN_TEXT || memchr(at, '\0', column->size));
+            const char *at = (const char *)r + column->row_offset, *text;
+            memcpy(&text, at, column->kind == COLUMN_TEXT ? sizeof text : 0);
+            ok = ok && (column->kind != COLUMN_TEXT || strlen(text) < column->size);
             ok = ok && (column->kind != COLUMN_ENUM || column->word(*(const uint8_t *)at));
         }
     }
@@ -95,7 +96,7 @@ static bool set_is_sound(const struct result_set *set)
 /* Loads a mutant. False when an expectation does not hold. */
 static bool load_mutant(const uint8_t *bytes, size_t size, struct tally *t)
 {
-    const struct load_limits limits = {.memory = (size_t)512 << 20, .cpu_s = 1, .wall_ms = 400};
+    const struct load_limits limits = {.memory = LOAD_LIMITS.memory, .cpu_s = 1, .wall_ms = 400};
     struct result_set set;
     bool ok;
     spill(path, bytes, size);

@@ -64,9 +64,11 @@ static bool rows_are_right(const struct journal *j, size_t count)
     uint64_t sample = 0;
     if (j->row_count != count)
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (row_difference(i, &j->rows[i], j->samples, j->sample_count, &sample))
+    for (size_t i = 0; i < count; i++) {
+        const struct row row = row_of_record(&j->rows[i]);
+        if (row_difference(i, &row, j->samples, j->sample_count, &sample))
             return false;
+    }
     return sample == j->sample_count;
 }
 

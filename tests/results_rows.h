@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "results/record.h"
+#include "results/row.h"
 
 enum { ROW_SAMPLES_MAX = 5 };
 
@@ -55,7 +55,7 @@ static inline void make_row(uint64_t index, struct record *r, double samples[ROW
         uint64_t v = mix64(index * 1000 + i);
         double d = (double)(int64_t)v * 0x1p-40;
         if (c->kind == COLUMN_TEXT)
-            make_text(v, at, v % 16 == 0 ? c->size - 1 : v % 16); /* empty to full, mostly short */
+            make_text(v, at, v % 16 == 0 || v % 16 >= c->size ? c->size - 1 : v % 16); /* mostly short */
         else if (c->kind == COLUMN_ENUM)
             *(uint8_t *)at = (uint8_t)(v % enum_words(c));
         else if (c->kind != COLUMN_F64)
@@ -73,7 +73,7 @@ static inline void make_row(uint64_t index, struct record *r, double samples[ROW
 
 /* NULL when the row that was read is the one of its index, else what differs. *sample is where its samples
  * must begin, and moves on. */
-static inline const char *row_difference(uint64_t index, const struct record *got, const double *samples,
+static inline const char *row_difference(uint64_t index, const struct row *got, const double *samples,
                                          size_t sample_count, uint64_t *sample)
 {
     struct record want;
@@ -83,7 +83,9 @@ static inline const char *row_difference(uint64_t index, const struct record *go
     *sample += want.sample_count;
     for (unsigned i = 0; i < record_column_count; i++) {
         const struct column *c = &record_columns[i];
-        if (memcmp((const char *)&want + c->offset, (const char *)got + c->offset, c->size) != 0)
+        const char *a = (const char *)&want + c->offset, *b = (const char *)got + c->row_offset, *text;
+        memcpy(&text, b, c->kind == COLUMN_TEXT ? sizeof text : 0);
+        if (c->kind == COLUMN_TEXT ? strcmp(a, text) != 0 : memcmp(a, b, c->size) != 0)
             return c->name;
     }
     if (*sample > sample_count ||

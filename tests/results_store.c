@@ -76,6 +76,37 @@ TEST(store, every_column_of_every_row_comes_back)
     EXPECT_FALSE(exists(temporary_path));
 }
 
+TEST(load, equal_texts_are_one)
+{
+    struct result_set set;
+    struct journal_writer *w;
+    struct record rows[2];
+    ASSERT_TRUE(begin(0));
+    ASSERT_EQ(STATUS_OK, journal_append_open(journal_path, JOURNAL_SYNC_END, &w));
+    record_init(&rows[0]);
+    rows[1] = rows[0];
+    for (unsigned i = 0; i < 3000; i++) { /* blocks of the reader have different ones */
+        snprintf(rows[0].case_key, sizeof rows[0].case_key, "case %u", i % 700);
+        snprintf(rows[0].variant, sizeof rows[0].variant, "variant %u", i % 7);
+        snprintf(rows[1].reason, sizeof rows[1].reason, "case %u", i % 700);
+        EXPECT_EQ(STATUS_OK, journal_append(w, rows, (const double *[]){NULL, NULL}, 2));
+    }
+    EXPECT_EQ(STATUS_OK, journal_close(w));
+    ASSERT_EQ(STATUS_OK, store_build(journal_path, h5_path, false));
+    ASSERT_EQ(STATUS_OK, result_set_load(h5_path, &set));
+    ASSERT_EQ(6000, set.row_count);
+    EXPECT_TRUE(set.rows[0].case_key == set.rows[1].reason &&
+                set.rows[0].case_key == set.rows[1400].case_key);
+    EXPECT_TRUE(set.rows[0].reason == set.rows[5998].diagnosis);
+    EXPECT_STREQ("case 199", set.rows[5998].case_key);
+    EXPECT_STREQ("variant 3", set.rows[5998].variant);
+    size_t bytes = 1 + 7 * sizeof "variant 0";
+    for (unsigned i = 0; i < 700; i++)
+        bytes += (size_t)snprintf(NULL, 0, "case %u", i) + 1;
+    EXPECT_EQ(bytes, set.texts.size);
+    result_set_release(&set);
+}
+
 TEST(store, no_rows)
 {
     ASSERT_TRUE(begin(0));
@@ -87,7 +118,7 @@ TEST(store, extreme_values_come_back)
 {
     struct journal_writer *w;
     struct result_set set;
-    struct record r;
+    struct record r, back;
     double samples[] = {NAN, INFINITY, -INFINITY, -0.0, 4.9e-324, 1.7976931348623157e308, 0.1};
     ASSERT_TRUE(begin(0));
     ASSERT_EQ(STATUS_OK, journal_append_open(journal_path, JOURNAL_SYNC_END, &w));
@@ -107,10 +138,11 @@ TEST(store, extreme_values_come_back)
     ASSERT_EQ(STATUS_OK, store_build(journal_path, h5_path, false));
     ASSERT_EQ(STATUS_OK, result_set_load(h5_path, &set));
     ASSERT_EQ(1, set.row_count);
+    row_to_record(set.rows, &back);
     for (unsigned i = 0; i < record_column_count; i++) {
         const struct column *c = &record_columns[i];
         test_note("%s", c->name);
-        EXPECT_EQ(0, memcmp((char *)&r + c->offset, (char *)set.rows + c->offset, c->size));
+        EXPECT_EQ(0, memcmp((char *)&r + c->offset, (char *)&back + c->offset, c->size));
     }
     EXPECT_EQ(0, memcmp(samples, set.samples, sizeof samples));
     result_set_release(&set);

@@ -66,6 +66,9 @@ TEST(verify, every_variant_passes_a_small_case)
         "dequant %s n=37 k=67 blocksize=64 nested=%d", "gemm %s m=5 n=37 k=67 blocksize=64 nested=%d bias=1",
         "gemmdx %s m=5 n=37 k=67 blocksize=64 nested=%d", "repack %s n=37 k=67 blocksize=64 nested=%d",
         "unrepack %s n=37 k=67 blocksize=64 nested=%d"};
+    static const char *const others[] = {"dequant %s n=64 k=96 blocksize=32 nested=%d",
+                                         "gemm %s m=5 n=64 k=96 blocksize=32 nested=%d bias=1",
+                                         "gemmdx %s m=5 n=64 k=96 blocksize=32 nested=%d"};
     struct verifier *verifier = verifier_new();
     size_t run = 0;
     ASSERT_TRUE(verifier != NULL);
@@ -75,9 +78,14 @@ TEST(verify, every_variant_passes_a_small_case)
         struct problem p;
         struct operands o;
         struct verification v;
-        snprintf(text, sizeof text, cases[k->contract.op], dtype_word(k->contract.out),
+        const bool nf4 = k->contract.format == FORMAT_NF4;
+        snprintf(text, sizeof text, (nf4 ? cases : others)[k->contract.op], dtype_word(k->contract.out),
                  k->contract.nested != NESTED_NONE);
         ASSERT_EQ(STATUS_OK, problem_parse(text, &p));
+        p.format = k->contract.format;
+        p.zeros = p.format == FORMAT_INT4;
+        if (p.format == FORMAT_DENSE)
+            p.blocksize = p.k;
         if (kernel_unavailable(k, &device_cpu, reason) || kernel_inapplicable(k, &p, reason))
             continue;
         test_note("%s on %s", k->name, text);

@@ -555,9 +555,12 @@ TEST(weights, lists_by_globs)
     EXPECT_STREQ("made: no tensor matches \"b.wieght\"; the closest are b.weight, c.weight, d.weight",
                  status_message());
     EXPECT_EQ(STATUS_INPUT, weight_list(&f, all, 1, true, &list, &count));
-    EXPECT_STREQ("made: \"*\" matches no NF4 layers; a.bias has no NF4 quant_state", status_message());
+    EXPECT_STREQ(
+        "made: \"*\" matches no quantized layers; a.bias has no NF4 quant_state and is no qweight of "
+        "GPTQ or AWQ",
+        status_message());
     EXPECT_EQ(STATUS_INPUT, weight_list(&f, typo, 1, true, &list, &count));
-    EXPECT_STREQ("made: no tensor matches \"b.wieght\"; the file has no NF4 layers", status_message());
+    EXPECT_STREQ("made: no tensor matches \"b.wieght\"; the file has no quantized layers", status_message());
     safetensors_release(&f);
     free(file);
 
@@ -568,7 +571,8 @@ TEST(weights, lists_by_globs)
     file = build(fp4, 2, &size);
     ASSERT_EQ(STATUS_OK, safetensors_parse(file, size, "made", &f));
     EXPECT_EQ(STATUS_INPUT, weight_list(&f, p, 1, true, &list, &count));
-    EXPECT_STREQ("made: \"p.weight\" matches no NF4 layers; p.weight is FP4, not NF4", status_message());
+    EXPECT_STREQ("made: \"p.weight\" matches no quantized layers; p.weight is FP4, not NF4",
+                 status_message());
     safetensors_release(&f);
     free(file);
 }

@@ -125,6 +125,7 @@ bool call_cuda(const struct operands *o, const struct kernel *k, struct call_fau
         device_format(o->device, fault->device);
         return false;
     }
+    cuda_server_channel(o->device->server)->slot = 0;
     if (!cuda_bind(o, 1, fault) || !cuda_upload(o, fault))
         return false;
     o->device->launches++;

@@ -45,6 +45,7 @@ enum cuda_request {
         CUDA_REQUEST_COUNT
 };
 
+enum { CUDA_SLOTS = 16 };
 enum { CUDA_WINDOW_BYTES = 8 << 20, CUDA_TEXT = 512, CUDA_KERNEL_TEXT = 128 };
 
 /* A variant, as the server needs it: pointers are to data from before the fork, which both processes have.
@@ -64,6 +65,7 @@ struct cuda_channel {
     /* The request. Arguments that a request does not name are not looked at. */
     enum cuda_request request;
     int ordinal;
+    size_t slot; /* which operands a request means: those of several problems can be bound at once */
     struct problem problem;
     float nested_offset;
     size_t copies, sizes[OPERAND_BUFFERS];

@@ -30,9 +30,11 @@ static struct cuda_sampling *of(struct sampling *s)
     return (struct cuda_sampling *)s;
 }
 
-static const struct operands *operands_of(const struct cuda_sampling *s)
+/* The operands of a row; what is asked next is of them. */
+static const struct operands *operands_of(const struct cuda_sampling *s, size_t row)
 {
-    return s->base.group->operands;
+    s->channel->slot = s->base.group->rows[row].problem;
+    return measure_operands(s->base.group, row);
 }
 
 static bool hot(const struct cuda_sampling *s)
@@ -68,7 +70,7 @@ static void end_all(struct cuda_sampling *s, const char *when, const struct call
  * process is gone. */
 static bool tell_row(struct cuda_sampling *s, size_t row, const char *when)
 {
-    const struct operands *o = operands_of(s);
+    const struct operands *o = operands_of(s, row);
     struct measure_row *r = &s->base.group->rows[row];
     struct call_fault fault;
     struct cuda_channel *c = s->channel;
@@ -116,7 +118,7 @@ static bool repeat_row(struct cuda_sampling *s, size_t row)
     if (!hot(s))
         return true;
     s->channel->row = row;
-    if (!cuda_ask(operands_of(s), CUDA_REQUEST_row_repeat, &fault)) {
+    if (!cuda_ask(operands_of(s, row), CUDA_REQUEST_row_repeat, &fault)) {
         end_row(s, row, "timing", &fault);
         return false;
     }
@@ -130,11 +132,31 @@ static bool same_process(const struct cuda_sampling *s)
     return cuda_server_generation(s->server) == s->generation;
 }
 
+/* Puts the operands of all problems there. */
+static bool bind_all(struct cuda_sampling *s, struct call_fault *fault)
+{
+    struct measure_group *g = s->base.group;
+    s->channel->slot = 0;
+    if (!cuda_ask(g->problems[0], CUDA_REQUEST_end_rows, fault))
+        return false;
+    for (size_t p = 0; p < g->problem_count; p++) {
+        const struct operands *o = g->problems[p];
+        s->channel->slot = p;
+        if (!cuda_bind(o, hot(s) ? 1 : 0, fault))
+            return false;
+        for (size_t row = 0; row < g->row_count; row++)
+            if (g->rows[row].problem == p)
+                g->rows[row].copies = s->channel->count;
+        if (!cuda_upload(o, fault) || !cuda_ask(o, CUDA_REQUEST_replicate, fault))
+            return false;
+    }
+    return true;
+}
+
 /* Makes sure that there is a process which knows all rows that are not out. */
 static enum status ready(struct cuda_sampling *s)
 {
     struct call_fault fault;
-    const struct operands *o = operands_of(s);
     for (;;) {
         bool fresh;
         enum status status = cuda_server_ready(s->server, &fresh);
@@ -146,9 +168,7 @@ static enum status ready(struct cuda_sampling *s)
             end_all(s, "timing", &(struct call_fault){.ours = true, .word = "restarts", .text = "too many"});
             return STATUS_OK;
         }
-        if (!cuda_ask(o, CUDA_REQUEST_end_rows, &fault) || !cuda_bind(o, hot(s) ? 1 : 0, &fault) ||
-            (s->base.group->copies = s->channel->count, !cuda_upload(o, &fault)) ||
-            !cuda_ask(o, CUDA_REQUEST_replicate, &fault)) {
+        if (!bind_all(s, &fault)) {
             end_all(s, "timing", &fault); /* not the doing of any row */
             return STATUS_OK;
         }
@@ -172,7 +192,7 @@ static void end(struct sampling *base)
     struct cuda_sampling *s = of(base);
     struct call_fault fault;
     if (cuda_server_running(s->server) && same_process(s) &&
-        !cuda_ask(operands_of(s), CUDA_REQUEST_end_rows, &fault))
+        !cuda_ask(base->group->problems[0], CUDA_REQUEST_end_rows, &fault))
         cuda_server_stop(s->server); /* the next group starts its own */
     free(s);
 }
@@ -183,13 +203,14 @@ static enum status begin(struct sampling base, struct sampling **out)
     if (!s)
         return status_fail(STATUS_MEMORY, "measure: out of memory");
     s->base = base;
-    s->server = base.group->operands->device->server;
+    s->server = measure_device(base.group)->server;
     s->channel = cuda_server_channel(s->server);
-    s->salt = base.group->operands->problem.seed;
+    s->salt = base.group->problems[0]->problem.seed;
     enum status status = STATUS_OK;
     for (size_t row = 0; row < base.group->variant_count && status == STATUS_OK; row++) {
         void *prepared; /* no peer runs here */
-        status = operands_prepare_for(base.group->operands, 0, base.group->rows[row].kernel, &prepared);
+        status = operands_prepare_for(measure_operands(base.group, row), 0, base.group->rows[row].kernel,
+                                      &prepared);
     }
     if (status == STATUS_OK)
         status = ready(s);
@@ -208,7 +229,7 @@ static enum status calibrate(struct sampling *base)
     enum status status = ready(s);
     base->state->timer_overhead_us = base->state->cold_ratio = base->state->settled_mhz = NAN;
     base->state->gemm_flop_per_s = NAN;
-    if (status != STATUS_OK || !cuda_ask(operands_of(s), CUDA_REQUEST_self_test, &fault))
+    if (status != STATUS_OK || !cuda_ask(base->group->problems[0], CUDA_REQUEST_self_test, &fault))
         return status;
     base->state->timer_overhead_us = s->channel->overhead_us;
     base->state->cold_ratio = s->channel->cold_ratio;
@@ -223,7 +244,7 @@ static bool take(struct cuda_sampling *s, size_t row, double *us)
     s->channel->row = row;
     s->channel->hot = hot(s);
     s->channel->salt = ++s->salt;
-    if (!cuda_ask(operands_of(s), CUDA_REQUEST_sample, &fault)) {
+    if (!cuda_ask(operands_of(s, row), CUDA_REQUEST_sample, &fault)) {
         end_row(s, row, "timing", &fault);
         return false;
     }

@@ -134,7 +134,9 @@ _Noreturn void serve(int fd, struct cuda_channel *channel)
             continue;
         if (n != 1)
             _exit(0); /* the harness is gone, or done */
-        if (channel->request >= CUDA_REQUEST_COUNT)
+        if (channel->slot < CUDA_SLOTS)
+            serve_select(&s, channel->slot);
+        if (channel->request >= CUDA_REQUEST_COUNT || channel->slot >= CUDA_SLOTS)
             serve_fail(&s, STATUS_INTERNAL, "no such request: %d", (int)channel->request);
         else if (!handlers[channel->request](&s) && channel->status == STATUS_OK)
             serve_fail(&s, STATUS_INTERNAL, "request %d failed without saying why", (int)channel->request);

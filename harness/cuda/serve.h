@@ -56,6 +56,13 @@ struct serve_row {
     struct cuda_graph_exec *repeat; /* these calls; NULL: a loop */
 };
 
+/* Dense weights for cuBLAS, in the GPU's memory: made within a call, and made before. */
+struct serve_dense {
+    uint64_t scratch;
+    uint64_t *copies;
+    size_t count;
+};
+
 struct serve {
     struct cuda_channel *channel;
     struct cuda_driver cu;
@@ -74,15 +81,19 @@ struct serve {
     /* The operands as the GPU sees them: `data` of each buffer is an address in its memory, never to be
      * followed here, `allocation` the start of the first canary. Buffers of size 0 have none. */
     struct operands operands;
+    struct serve_dense dense;
+    /* What the other slots have; the present one's is above. */
+    struct {
+        struct operands operands;
+        struct serve_dense dense;
+    } slots[CUDA_SLOTS];
+    size_t slot;
 
     /* Products that cuBLAS computes; the addresses are in the GPU's memory. */
     struct {
         struct cublas library;
         struct cublas_handle *handle; /* NULL: not yet asked for */
         uint64_t workspace;
-        uint64_t scratch; /* dense weights that are made within a call; goes with the operands, as: */
-        uint64_t *dense;  /* [dense_count] dense weights that were made before */
-        size_t dense_count;
     } blas;
 
     /* The bitsandbytes package's CUDA library. */
@@ -101,6 +112,9 @@ struct serve {
     uint64_t gate_address;
     size_t next_set;
 };
+
+/* Makes the operands of a slot the present ones. */
+void serve_select(struct serve *s, size_t slot);
 
 /* Serves requests on `fd` until the other end closes, then ends the process. */
 _Noreturn void serve(int fd, struct cuda_channel *channel);

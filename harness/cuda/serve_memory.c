@@ -53,6 +53,17 @@ bool serve_release(struct serve *s)
     return serve_blas_release(s) && ok;
 }
 
+void serve_select(struct serve *s, size_t slot)
+{
+    if (slot == s->slot)
+        return;
+    s->slots[s->slot].operands = s->operands;
+    s->slots[s->slot].dense = s->dense;
+    s->operands = s->slots[slot].operands;
+    s->dense = s->slots[slot].dense;
+    s->slot = slot;
+}
+
 static bool fits_already(const struct serve *s)
 {
     const struct cuda_channel *c = s->channel;

@@ -201,7 +201,12 @@ bool serve_end_rows(struct serve *s)
     for (size_t i = 0; i < SERVE_ROWS_MAX; i++)
         if (s->rows[i].used && !forget_row(s, &s->rows[i]))
             return false;
-    return serve_release(s);
+    bool ok = true;
+    for (size_t i = CUDA_SLOTS; i-- > 0 && ok;) {
+        serve_select(s, i);
+        ok = serve_release(s);
+    }
+    return ok;
 }
 
 /* Of all kernels of the chain; 0 where the driver compiled one of them. */

@@ -10,6 +10,7 @@
 #include "harness/cpu.h"
 #include "harness/kernel_table.h"
 #include "harness/provider/bitsandbytes_cuda.h"
+#include "harness/provider/openblas.h"
 #include "reference/dtype.h"
 #include "reference/nf4.h"
 
@@ -91,8 +92,9 @@ static void gemv_unprepare(void *prepared)
     free(w);
 }
 
-static enum status gemv_prepare(const struct gemm_args *args, void **prepared)
+static enum status gemv_prepare(const struct kernel *self, const struct gemm_args *args, void **prepared)
 {
+    (void)self;
     size_t n = args->n, k = args->k, blocks = k / args->w.blocksize;
     struct gemv_weights *w = calloc(1, sizeof *w);
     if (w) {
@@ -203,6 +205,19 @@ static enum status add_gemv(void *library, const char *path)
     return kernel_add(&k);
 }
 
+/* Its Python has no fused product in fp32, nor one of gradients in any type: it dequantizes, and multiplies
+ * with what PyTorch has for that. */
+static enum status add_products(void)
+{
+    const struct kernel *dequantize = kernel_find("bitsandbytes_nf4_dequant_f32");
+    if (!dequantize)
+        return STATUS_OK;
+    enum status s = openblas_add("bitsandbytes_nf4_gemm_f32_openblas", OP_GEMM, BLAS_WHOLE, dequantize);
+    return s == STATUS_OK
+               ? openblas_add("bitsandbytes_nf4_gemmdx_f32_openblas", OP_GEMMDX, BLAS_WHOLE, dequantize)
+               : s;
+}
+
 /* The folder of the package that `python3` would import, which is not imported. */
 static enum status find_package(char *folder, size_t size)
 {
@@ -250,6 +265,8 @@ enum status bitsandbytes_load(const char *path)
         s = add_dequantize(library, file, &dequantize_table[i]);
     if (s == STATUS_OK)
         s = add_gemv(library, file);
+    if (s == STATUS_OK)
+        s = add_products();
     /* The CUDA libraries lie beside the CPU's. */
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
     return s == STATUS_OK ? bitsandbytes_cuda_register(folder, option) : s;

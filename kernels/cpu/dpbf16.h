@@ -1,5 +1,6 @@
 /*
- * dpbf16.h: the order of the dpbf16 contracts, and the slow path that is right for every shape.
+ * dpbf16.h: the order of the dpbf16 contracts, the decode of every format into it, and the slow path that is
+ * right for every shape.
  *
  * VDPBF16PS takes 16 lanes of bf16 pairs and does, per lane, acc = fma(odd, odd, acc), acc = fma(even, even,
  * acc), flushing denormals. Lane i of a chunk of 128 k owns k = 8i..8i+7, four bytes of packed weights, and
@@ -7,6 +8,11 @@
  * elements 1, 0, 3, 2 of the lane in bits 0-3, 4-7, 8-11, 12-15, and word 2i+1 elements 5, 4, 7, 6: so
  * shifting all words right by 4, 0, 12, 8 bits and looking their low nibbles up gives the weights of p = 0,
  * 1, 2, 3 with no other shuffle. The activations are brought into the same order once per call.
+ *
+ * The formats share the skeletons (avx512bf16_gemv.c, avx512bf16_tile.c) and differ in dp_load() and
+ * dp_weights(). Of int4 the table has q - zero for all q. Codes of eight bits are split into the two halves
+ * of each lane's eight, and byte p of both halves becomes a pair; dense weights are brought into the order
+ * like the activations.
  */
 #ifndef NF4BENCH_KERNELS_CPU_DPBF16_H
 #define NF4BENCH_KERNELS_CPU_DPBF16_H
@@ -33,23 +39,32 @@ INLINE __m512bh dp_bf16(__m512i words)
     return (__m512bh)words;
 }
 
-/* One chunk of activations, 128 in order -> 4 vectors, one per p. */
-INLINE void dp_permute_chunk(const uint16_t *in, uint16_t *out)
+/* One chunk of numbers, 128 in order, -> one vector per p. */
+INLINE void dp_permute(__m512i v[4])
 {
     /* Within a lane's 8 elements: 0, 4, 1, 5, 2, 6, 3, 7, so that each p is one dword. */
     const __m512i pairs =
         _mm512_broadcast_i32x4(_mm_set_epi8(15, 14, 7, 6, 13, 12, 5, 4, 11, 10, 3, 2, 9, 8, 1, 0));
     const __m512i by_pair = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-    __m512i v[4];
     for (int i = 0; i < 4; i++)
-        v[i] = _mm512_permutexvar_epi32(by_pair, _mm512_shuffle_epi8(_mm512_loadu_si512(in + 32 * i), pairs));
+        v[i] = _mm512_permutexvar_epi32(by_pair, _mm512_shuffle_epi8(v[i], pairs));
     /* v[i] holds lanes 4i..4i+3 of p = 0, 1, 2, 3: transpose the 4 x 4 quarters. */
     __m512i a = _mm512_shuffle_i64x2(v[0], v[1], 0x44), b = _mm512_shuffle_i64x2(v[2], v[3], 0x44);
     __m512i c = _mm512_shuffle_i64x2(v[0], v[1], 0xee), d = _mm512_shuffle_i64x2(v[2], v[3], 0xee);
-    _mm512_store_si512(out, _mm512_shuffle_i64x2(a, b, 0x88));
-    _mm512_store_si512(out + 32, _mm512_shuffle_i64x2(a, b, 0xdd));
-    _mm512_store_si512(out + 64, _mm512_shuffle_i64x2(c, d, 0x88));
-    _mm512_store_si512(out + 96, _mm512_shuffle_i64x2(c, d, 0xdd));
+    v[0] = _mm512_shuffle_i64x2(a, b, 0x88);
+    v[1] = _mm512_shuffle_i64x2(a, b, 0xdd);
+    v[2] = _mm512_shuffle_i64x2(c, d, 0x88);
+    v[3] = _mm512_shuffle_i64x2(c, d, 0xdd);
+}
+
+INLINE void dp_permute_chunk(const uint16_t *in, uint16_t *out)
+{
+    __m512i v[4];
+    for (int i = 0; i < 4; i++)
+        v[i] = _mm512_loadu_si512(in + 32 * i);
+    dp_permute(v);
+    for (int i = 0; i < 4; i++)
+        _mm512_store_si512(out + 32 * i, v[i]);
 }
 
 /* All activations into the workspace, rows dp_stride(k) apart and padded with zero to whole chunks, zero rows
@@ -78,24 +93,30 @@ INLINE const uint16_t *dp_activations(const struct gemm_args *a, size_t rows)
 /* The codebook rounded to bf16, twice (c16 contracts). */
 INLINE __m512i dp_codebook(void)
 {
-    return nf4_table_words(ELEMENT_BF16, 1.0f);
+    return table_words(NF4, ELEMENT_BF16, (struct block){1, 0});
+}
+
+/* -16 to 15: the 16 values q - zero are those from 16 - zero on. */
+static const uint16_t dp_integers[32] __attribute__((aligned(64))) = {
+    0xc180, 0xc170, 0xc160, 0xc150, 0xc140, 0xc130, 0xc120, 0xc110, 0xc100, 0xc0e0, 0xc0c0,
+    0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80, 0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0,
+    0x40c0, 0x40e0, 0x4100, 0x4110, 0x4120, 0x4130, 0x4140, 0x4150, 0x4160, 0x4170,
+};
+INLINE __m256i dp_values(unsigned zero)
+{
+    return _mm256_loadu_si256((const __m256i *)(dp_integers + 16 - zero));
 }
 
 /* The 16 weights of a block as the flushing contract has them: the convert instruction does just that. */
-INLINE __m256i dp_table(float absmax)
+INLINE __m512i dp_table_twice(enum format format, struct block b)
 {
-    return (__m256i)_mm512_cvtneps_pbh(nf4_scaled_512(absmax));
-}
-
-INLINE __m512i dp_table_twice(float absmax)
-{
-    return _mm512_broadcast_i64x4(dp_table(absmax));
+    return _mm512_broadcast_i64x4((__m256i)_mm512_cvtneps_pbh(scaled_512(format, b)));
 }
 
 /* Entries 0-15 of one block, 16-31 of the next. */
-INLINE __m512i dp_table_pair(float absmax, float next)
+INLINE __m512i dp_table_pair(enum format format, struct block b, struct block next)
 {
-    return (__m512i)_mm512_cvtne2ps_pbh(nf4_scaled_512(next), nf4_scaled_512(absmax));
+    return (__m512i)_mm512_cvtne2ps_pbh(scaled_512(format, next), scaled_512(format, b));
 }
 
 /*
@@ -109,16 +130,26 @@ INLINE bool dp_is_fast(const struct gemm_args *a)
     return a->k % 32 == 0 && a->k <= 128 * 1024; /* and scratch holds the absmax of 8 rows */
 }
 
-/* How many elements share an entry of dp_row_scales(): 32, 64, or 128 for 128 and more. */
+/* How many elements share an entry of dp_row_scales(): 32, 64, or 128 for 128 and more, and for one block. */
 INLINE int dp_span(const struct gemm_args *a)
 {
+    if (a->k == a->w.blocksize)
+        return 128;
     return a->k % a->w.blocksize ? 32 : a->w.blocksize < 128 ? (int)a->w.blocksize : 128;
 }
 
 struct dp_scales {
     const float *absmax; /* of the row, one for each 1 << shift elements */
     unsigned shift;
+    const uint8_t *zero; /* int4: the same, for each 1 << zero_shift */
+    unsigned zero_shift;
 };
+
+/* int4: what the lookup needs of the block of element k; other formats: its scale. */
+INLINE struct block dp_block(enum format format, struct dp_scales s, size_t k)
+{
+    return (struct block){s.absmax[k >> s.shift], format == INT4 ? s.zero[k >> s.zero_shift] : 0};
+}
 
 /* Floats of scratch that dp_row_scales() may write for a row; a multiple of 16. */
 INLINE size_t dp_scales_size(size_t k)
@@ -127,7 +158,7 @@ INLINE size_t dp_scales_size(size_t k)
 }
 
 /* absmax of `valid` <= 16 consecutive blocks, nested; the rest is not meant. */
-INLINE __m512 dp_absmax16(const struct weights *w, size_t b, size_t valid, enum recovery nested)
+INLINE __m512 dp_absmax16(const struct weights *w, size_t b, size_t valid, enum format format)
 {
     __mmask16 mask = (__mmask16)((1u << valid) - 1);
     __m512i code = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, w->absmax_code + b));
@@ -138,27 +169,47 @@ INLINE __m512 dp_absmax16(const struct weights *w, size_t b, size_t valid, enum 
     __mmask16 next = (__mmask16)(last != group ? 0xffffu << (256 - b % 256) : 0);
     __m512 scale = _mm512_mask_mov_ps(_mm512_set1_ps(w->nested_absmax[group]), next,
                                       _mm512_set1_ps(w->nested_absmax[last]));
-    if (nested == ABSMAX_FUSED)
+    if (format == NF4_FUSED)
         return _mm512_fmadd_ps(value, scale, offset);
     return _mm512_add_ps(_mm512_mul_ps(value, scale), offset);
 }
 
-INLINE struct dp_scales dp_row_scales(const struct gemm_args *a, enum recovery nested, size_t row,
+/* Scales in fp32, and zero points, where there are any: of symmetric int4 one for the whole row. */
+INLINE struct dp_scales dp_row_scales_f16(const struct gemm_args *a, enum format format, size_t row,
+                                          float *scratch)
+{
+    static const uint8_t symmetric = 8;
+    const unsigned shift = row_block_shift(&a->w, a->k);
+    const size_t count = a->k / a->w.blocksize, b = row * count;
+    for (size_t i = 0; i < count; i += 16) {
+        __mmask16 mask = (__mmask16)((1u << min_size(16, count - i)) - 1);
+        _mm512_store_ps(scratch + i, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, a->w.scale + b + i)));
+    }
+    if (format == INT4 && a->w.zero)
+        return (struct dp_scales){scratch, shift, a->w.zero + b, shift};
+    return (struct dp_scales){scratch, shift, &symmetric, 63};
+}
+
+INLINE struct dp_scales dp_row_scales(const struct gemm_args *a, enum format format, size_t row,
                                       float *scratch)
 {
+    if (format == DENSE)
+        return (struct dp_scales){0};
+    if (!is_nf4(format))
+        return dp_row_scales_f16(a, format, row, scratch);
     unsigned shift = nf4_block_shift(&a->w);
     size_t first = row * a->k;
     if (a->k % a->w.blocksize == 0) {
         size_t b = first >> shift, count = a->k >> shift;
-        if (nested == ABSMAX_PLAIN)
-            return (struct dp_scales){a->w.absmax + b, shift};
+        if (format == NF4)
+            return (struct dp_scales){.absmax = a->w.absmax + b, .shift = shift};
         for (size_t i = 0; i < count; i += 16)
-            _mm512_store_ps(scratch + i, dp_absmax16(&a->w, b + i, min_size(16, count - i), nested));
-        return (struct dp_scales){scratch, shift};
+            _mm512_store_ps(scratch + i, dp_absmax16(&a->w, b + i, min_size(16, count - i), format));
+        return (struct dp_scales){.absmax = scratch, .shift = shift};
     }
     for (size_t i = 0; i < a->k / 32; i++)
-        scratch[i] = nf4_absmax(&a->w, (first + 32 * i) >> shift, nested);
-    return (struct dp_scales){scratch, 5};
+        scratch[i] = nf4_absmax(&a->w, (first + 32 * i) >> shift, format);
+    return (struct dp_scales){.absmax = scratch, .shift = 5};
 }
 
 /* absmax of the 4 chunks from chunk c, of which a row of `k` may hold fewer. `span` is a constant: 32, 64, or
@@ -192,28 +243,134 @@ struct dp_tables {
     __m512i low, high;
 };
 
-/* The codebook, for any chunk of a scale-per-block contract: look up with span 128. */
-INLINE struct dp_tables dp_codebook_tables(void)
+/* The span of the tables: those of NF4 with the scale per block are all the codebook. */
+INLINE int dp_table_span(enum format format, enum scaling scaling, int span)
 {
-    return (struct dp_tables){dp_codebook(), _mm512_setzero_si512()};
+    return is_nf4(format) && scaling == PER_BLOCK ? 128 : span;
 }
 
-/* Scale per weight: the tables of chunk c, of which `lanes` lanes exist. */
-INLINE struct dp_tables dp_scaled_tables(struct dp_scales s, size_t c, int span, size_t lanes)
+/* Entries 0-15 for element k of the row, 16-31 for element `next`. */
+INLINE __m512i dp_pair_of(enum format format, enum scaling scaling, struct dp_scales s, size_t k, size_t next)
 {
-    if (span == 128)
-        return (struct dp_tables){dp_table_twice(s.absmax[(c * DP_CHUNK) >> s.shift]),
-                                  _mm512_setzero_si512()};
-    const float *absmax = s.absmax + c * (DP_CHUNK / (size_t)span);
-    size_t last = (8 * lanes - 1) / (size_t)span; /* the last chunk of a row may end early */
-    struct dp_tables tables = {dp_table_pair(absmax[0], absmax[min_size(1, last)]), _mm512_setzero_si512()};
+    struct block low = dp_block(format, s, k), high = dp_block(format, s, next);
+    if (scaling == PER_BLOCK)
+        return _mm512_inserti64x4(_mm512_castsi256_si512(dp_values(low.zero)), dp_values(high.zero), 1);
+    return dp_table_pair(format, low, high);
+}
+
+/* The tables of chunk c, of which `lanes` lanes exist. */
+INLINE struct dp_tables dp_chunk_tables(enum format format, enum scaling scaling, struct dp_scales s,
+                                        size_t c, int span, size_t lanes)
+{
+    const size_t k = c * DP_CHUNK, each = (size_t)span;
+    struct dp_tables tables = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    if (!is_nibbles(format))
+        return tables;
+    if (dp_table_span(format, scaling, span) == 128) {
+        if (scaling == PER_WEIGHT)
+            tables.low = dp_table_twice(format, dp_block(format, s, k));
+        else
+            tables.low = is_nf4(format) ? dp_codebook()
+                                        : _mm512_broadcast_i64x4(dp_values(dp_block(format, s, k).zero));
+        return tables;
+    }
+    const size_t last = (8 * lanes - 1) / each * each; /* the last chunk of a row may end early */
+    tables.low = dp_pair_of(format, scaling, s, k, k + min_size(each, last));
     if (span == 32)
-        tables.high = dp_table_pair(absmax[min_size(2, last)], absmax[last]);
+        tables.high = dp_pair_of(format, scaling, s, k + min_size(2 * each, last), k + last);
     return tables;
 }
 
-/* The weights of 64 packed bytes for one p. vpermw reads 5 bits of an index: of a table held twice the fifth
- * does not matter. */
+/* The codes of a chunk: of four bits one vector as it lies in memory; of eight the first and the last four of
+ * each lane's; of dense weights those of each p. */
+struct dp_codes {
+    __m512i v[4];
+};
+
+INLINE size_t dp_chunk_bytes(enum format format)
+{
+    return code_bytes(format, ELEMENT_BF16, DP_CHUNK);
+}
+
+/* Only `lanes` lanes exist, 16 as a constant for a whole chunk. */
+INLINE struct dp_codes dp_load(enum format format, const uint8_t *codes, size_t lanes)
+{
+    const bool whole = lanes == 16;
+    const size_t lane_bytes = dp_chunk_bytes(format) / 16, vectors = dp_chunk_bytes(format) / 64;
+    struct dp_codes c;
+    for (size_t i = 0; i < vectors; i++) {
+        size_t left = lanes * lane_bytes / 4;
+        left = left > 16 * i ? min_size(16, left - 16 * i) : 0;
+        c.v[i] = whole ? _mm512_loadu_si512(codes + 64 * i)
+                       : _mm512_maskz_loadu_epi32((__mmask16)((1u << left) - 1), codes + 64 * i);
+    }
+    if (is_nibbles(format)) {
+        __asm__("" : "+v"(c.v[0])); /* or it is loaded again for each p: loads are what is scarce */
+        return c;
+    }
+    if (format == DENSE) {
+        dp_permute(c.v);
+        return c;
+    }
+    for (int i = 0; i < 2; i++) {
+        const __m512i sign = _mm512_set1_epi8((char)0x80);
+        if (format == INT8)
+            c.v[i] = _mm512_xor_si512(c.v[i], sign); /* value + 128 */
+        else /* all but the sign is one more: NaN becomes 0, and what is special 0 to 8 */
+            c.v[i] = _mm512_ternarylogic_epi32(_mm512_add_epi8(c.v[i], _mm512_set1_epi8(1)), c.v[i], sign,
+                                               0xd8); /* sign ? codes : sum */
+    }
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    __m512i first = _mm512_permutex2var_epi32(c.v[0], even, c.v[1]);
+    c.v[1] = _mm512_permutex2var_epi32(c.v[0], odd, c.v[1]);
+    c.v[0] = first;
+    return c;
+}
+
+/* Byte p of each dword, four times. */
+INLINE __m512i dp_byte(int p)
+{
+    const __m512i first =
+        _mm512_broadcast_i32x4(_mm_set_epi8(12, 12, 12, 12, 8, 8, 8, 8, 4, 4, 4, 4, 0, 0, 0, 0));
+    return _mm512_add_epi8(first, _mm512_set1_epi8((char)p));
+}
+
+/* Pairs of int8: as the lowest bits of 2^23 + byte, less what is too much; bf16 are the upper halves. */
+INLINE __m512i dp_int8_pairs(struct dp_codes c, int p)
+{
+    const __m512i power = _mm512_set1_epi32(0x4b000000),
+                  up = _mm512_broadcast_i32x4(
+                      _mm_set_epi8(15, 14, 15, 14, 11, 10, 11, 10, 7, 6, 7, 6, 3, 2, 3, 2));
+    const __mmask64 lowest = 0x1111111111111111, low = 0x3333333333333333;
+    __m512 v[2];
+    for (int i = 0; i < 2; i++)
+        v[i] = _mm512_sub_ps(_mm512_castsi512_ps(_mm512_mask_shuffle_epi8(power, lowest, c.v[i], dp_byte(p))),
+                             _mm512_set1_ps(0x1p23f + 128));
+    return _mm512_mask_shuffle_epi8(_mm512_castps_si512(v[1]), low, _mm512_castps_si512(v[0]), up);
+}
+
+/*
+ * Pairs of fp8: exponent and mantissa moved to where bf16 has them, and the exponent's bias made up for.
+ * Denormals, which are normal in bf16, and NaN are looked up. A code is one more than it was (dp_load()), and
+ * in both bytes of a word, so that its lower bits are the index.
+ */
+INLINE __m512i dp_fp8_pairs(struct dp_codes c, int p)
+{
+    const __m512i special =
+        _mm512_castsi128_si512(_mm_set_epi16(0x3c40, 0x3c20, 0x3c00, 0x3bc0, 0x3b80, 0x3b00, 0, 0x7fc0));
+    const __m512i table = _mm512_mask_set1_epi16(special, 1 << 8, 0x3c60);
+    const __mmask64 high = 0xcccccccccccccccc;
+    __m512i words =
+        _mm512_mask_shuffle_epi8(_mm512_shuffle_epi8(c.v[0], dp_byte(p)), high, c.v[1], dp_byte(p));
+    __m512i moved = _mm512_and_si512(_mm512_srli_epi16(words, 4), _mm512_set1_epi16(0x7f0));
+    __m512i normal = _mm512_add_epi16(moved, _mm512_set1_epi16(0x3bf0));
+    __mmask32 other = _mm512_cmplt_epu16_mask(moved, _mm512_set1_epi16(0x90));
+    __m512i magnitude = _mm512_mask_permutexvar_epi16(normal, other, words, table);
+    return _mm512_ternarylogic_epi32(magnitude, words, _mm512_set1_epi16((short)0x8000), 0xf8);
+}
+
+/* Pairs of four bits. vpermw reads 5 bits of an index: of a table held twice the fifth does not matter. */
 INLINE __m512bh dp_lookup(__m512i packed, struct dp_tables tables, int span, int p)
 {
     __m512i index = _mm512_srli_epi16(packed, p == 0 ? 4 : p == 1 ? 0 : p == 2 ? 12 : 8);
@@ -226,6 +383,21 @@ INLINE __m512bh dp_lookup(__m512i packed, struct dp_tables tables, int span, int
     if (span == 32)
         words = _mm512_mask_permutexvar_epi16(words, 0xffff0000, index, tables.high);
     return dp_bf16(words);
+}
+
+/* The weights of a chunk for one p; span as dp_table_span() gives it. */
+INLINE __m512bh dp_weights(enum format format, struct dp_codes c, struct dp_tables tables, int span, int p)
+{
+    switch (format) {
+    case INT8:
+        return dp_bf16(dp_int8_pairs(c, p));
+    case FP8:
+        return dp_bf16(dp_fp8_pairs(c, p));
+    case DENSE:
+        return dp_bf16(c.v[p]);
+    default:
+        return dp_lookup(c.v[0], tables, span, p);
+    }
 }
 
 /*
@@ -241,7 +413,7 @@ struct dp_chunk {
     float absmax[2][16];
 };
 
-INLINE void dp_decode_chunk(const struct gemm_args *a, enum scaling scaling, enum recovery nested, size_t row,
+INLINE void dp_decode_chunk(const struct gemm_args *a, enum scaling scaling, enum format format, size_t row,
                             size_t k0, struct dp_chunk *c)
 {
     memset(c, 0, sizeof *c);
@@ -250,13 +422,14 @@ INLINE void dp_decode_chunk(const struct gemm_args *a, enum scaling scaling, enu
         size_t i = row * a->k + k, block = i / a->w.blocksize;
         size_t first_block = (row * a->k + k - e) / a->w.blocksize;
         bool second = scaling == PER_BLOCK && block != first_block;
-        float absmax = nf4_absmax(&a->w, block, nested), value = nf4_codebook[nf4_code(a->w.packed, i)];
+        const struct block b = block_at(&a->w, format, block);
+        float value = value_at(&a->w, format, ELEMENT_BF16, i, b.zero);
         if (scaling == PER_WEIGHT) {
-            value *= absmax;
+            value *= b.scale;
             value = fabsf(value) < 0x1p-126f ? copysignf(0.0f, value) : value;
         }
         c->w[32 * p + word] = bf16_of_float(value);
-        c->absmax[second][lane] = absmax;
+        c->absmax[second][lane] = b.scale;
         (second ? c->second : c->first)[p] |= (__mmask32)1 << word;
         *(second ? &c->has_second : &c->has_first) |= (__mmask16)(1 << lane);
     }
@@ -279,7 +452,7 @@ INLINE __m512 dp_chunk_add(const struct dp_chunk *c, enum scaling scaling, int p
 }
 
 /* Column `row` of Y (row of W), all m. */
-INLINE void dp_general_row(const struct gemm_args *a, enum scaling scaling, enum recovery nested,
+INLINE void dp_general_row(const struct gemm_args *a, enum scaling scaling, enum format format,
                            const uint16_t *x, size_t row)
 {
     enum { GROUP = 8 };
@@ -290,7 +463,7 @@ INLINE void dp_general_row(const struct gemm_args *a, enum scaling scaling, enum
             acc[m] = _mm512_setzero_ps();
         for (size_t k0 = 0; k0 < a->k; k0 += DP_CHUNK) {
             struct dp_chunk chunk;
-            dp_decode_chunk(a, scaling, nested, row, k0, &chunk);
+            dp_decode_chunk(a, scaling, format, row, k0, &chunk);
             for (size_t m = 0; m < rows; m++) {
                 const uint16_t *xm = x + (m0 + m) * dp_stride(a->k) + k0;
                 acc[m] = dp_chunk_add(&chunk, scaling, 0, xm, acc[m]);

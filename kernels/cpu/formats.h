@@ -9,7 +9,6 @@
 
 #include "kernels/cpu/nf4.h"
 
-enum format { INT4, INT8, FP8, DENSE };
 enum layout { BY_ROWS, GPTQ, GPTQV2, AWQ, AWQGEMV, MARLIN };
 
 /* W[n,k] of a variant, whatever its operation. */
@@ -119,26 +118,13 @@ INLINE float matrix_scale(const struct matrix *m, enum format format, enum layou
     return float_of_f16(scales[g * m->n + n]);
 }
 
-/* e4m3: with the exponent moved by 2^120 to that of fp32, denormals included. NaN apart. */
-INLINE float float_of_fp8(uint8_t code)
-{
-    if ((code & 0x7f) == 0x7f)
-        return float_of_bits(0x7fc00000);
-    return float_of_bits((uint32_t)(code & 0x80) << 24 | (uint32_t)(code & 0x7f) << 20) * 0x1p+120f;
-}
-
 /* The unscaled value of W[n,k]; `zero` of its block, of int4. */
 INLINE float matrix_value(const struct matrix *m, enum format format, enum layout layout, enum element t,
                           size_t n, size_t k, unsigned zero)
 {
-    const size_t i = n * m->k + k;
-    if (format == INT4)
+    if (layout != BY_ROWS)
         return (float)((int)int4_code(m, layout, n, k) - (int)zero);
-    if (format == INT8)
-        return (float)(int8_t)m->w->packed[i];
-    if (format == FP8)
-        return float_of_fp8(m->w->packed[i]);
-    return load_element(t, m->w->packed, i);
+    return value_at(m->w, format, t, n * m->k + k, zero);
 }
 
 /* RN_T(RN32(value * scale)) of W[n,k], widened to fp32. */
@@ -148,8 +134,7 @@ INLINE float matrix_weight(const struct matrix *m, enum format format, enum layo
     const size_t g = group_of(m, layout, k);
     const unsigned zero = format == INT4 ? int4_zero(m, layout, n, g) : 0;
     const float value = matrix_value(m, format, layout, t, n, k, zero);
-    return format == DENSE ? value
-                           : round_element(t, value * matrix_scale(m, format, layout, n, g));
+    return format == DENSE ? value : round_element(t, value * matrix_scale(m, format, layout, n, g));
 }
 
 #endif

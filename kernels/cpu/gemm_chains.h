@@ -20,6 +20,7 @@ enum {
     DIRECT_COLUMNS = 2,  /* of X, in registers without a panel */
     DIRECT_M_MAX = 4,    /* up to which that is faster */
     DIRECT_PREFETCH = 8192,
+    DIRECT_LINE = 64, /* bytes of W for each prefetch */
 };
 
 /* A thread's scratch. */
@@ -27,37 +28,45 @@ struct chains_scratch {
     float w[CHAINS_ROWS][CHAINS_K_MAX + CHAINS_SLACK];
     float scale[CHAINS_ROWS][CHAINS_K_MAX / 32]; /* scale per block: of each block of the panel */
     float acc[CHAINS_COLUMNS][CHAINS_ROWS][CHAINS];
-    float sum[CHAINS_COLUMNS][CHAINS_ROWS]; /* of the splits so far */
+    float blocks[CHAINS_COLUMNS][CHAINS_ROWS][CHAINS]; /* of the blocks so far, where they are long */
+    float sum[CHAINS_COLUMNS][CHAINS_ROWS];            /* of the splits so far */
 };
 _Static_assert(sizeof(struct chains_scratch) <= GEMM_SCRATCH_BYTES, "scratch");
 
-/* Decodes elements [i, i + count) of W to fp32, of any alignment. PER_WEIGHT: scaled and rounded to T. */
-INLINE void decode_span(const struct weights *w, enum element t, enum scaling scaling, enum recovery nested,
-                        size_t i, size_t count, float *out)
+/* Decodes `count` elements of row n of W from its element k on to fp32, of any alignment. PER_WEIGHT: scaled
+ * and rounded to T. */
+INLINE void decode_span(const struct gemm_args *a, enum element t, enum scaling scaling, enum format format,
+                        size_t n, size_t k, size_t count, float *out)
 {
-    const unsigned shift = nf4_block_shift(w);
+    const struct weights *w = &a->w;
+    /* Blocks run through NF4's rows; other rows begin with one. */
+    const unsigned shift = is_nf4(format) ? nf4_block_shift(w) : row_block_shift(w, a->k);
+    const size_t before = is_nf4(format) ? 0 : n * (a->k / w->blocksize);
+    const bool same = format == DENSE || (is_nf4(format) && scaling == PER_BLOCK);
     while (count) {
-        size_t run = count;
-        v16 table = v16_load(nf4_codebook);
-        if (scaling == PER_WEIGHT) {
-            run = min_size(count, w->blocksize - (i & (w->blocksize - 1)));
-            table = nf4_table_v16(t, nf4_absmax(w, i >> shift, nested));
+        size_t i = n * a->k + k, run = count;
+        struct block b = {1, 0};
+        if (!same) {
+            size_t at = is_nf4(format) ? i : k;
+            run = min_size(count, w->blocksize - (at - (at >> shift << shift)));
+            b = block_at(w, format, before + (at >> shift));
         }
+        v16 decoder = decoder_v16(format, t, scaling, b);
         size_t j = 0;
-        if (i % 2) { /* vectors start with a whole byte */
+        if (is_nibbles(format) && i % 2) { /* vectors start with a whole byte */
             float values[16];
-            v16_store(values, table);
+            v16_store(values, decoder);
             out[j++] = values[nf4_code(w->packed, i)];
         }
-        const uint8_t *packed = w->packed + (i + j) / 2;
-        for (; j + 16 <= run; j += 16, packed += 8)
-            v16_store(out + j, nf4_lookup_v16(table, packed));
+        const uint8_t *codes = w->packed + code_bytes(format, t, i + j);
+        for (; j + 16 <= run; j += 16, codes += code_bytes(format, t, 16))
+            v16_store(out + j, decode_v16(format, t, scaling, decoder, codes));
         if (j < run) {
-            uint8_t last[8] = {0};
-            memcpy(last, packed, (run - j + 1) / 2);
-            v16_store(out + j, nf4_lookup_v16(table, last));
+            uint8_t last[64] = {0};
+            memcpy(last, codes, code_bytes(format, t, run - j + is_nibbles(format)));
+            v16_store(out + j, decode_v16(format, t, scaling, decoder, last));
         }
-        i += run;
+        k += run;
         out += run;
         count -= run;
     }
@@ -171,38 +180,63 @@ INLINE void chains_end_split(struct chains_scratch *s, size_t split, size_t rows
         }
 }
 
+/* Ends a block longer than a panel: the sums of its chains, of which those with k < count have elements, are
+ * scaled and added to the blocks before it. */
+INLINE void chains_end_block(struct chains_scratch *s, const struct weights *w, enum format format,
+                             size_t block, size_t row_blocks, size_t rows, size_t columns, size_t count)
+{
+    const unsigned used = count < CHAINS ? (1u << count) - 1 : 0xffff;
+    for (size_t r = 0; r < rows; r++) {
+        const v16 scale = v16_set1(block_at(w, format, block + r * row_blocks).scale);
+        for (size_t m = 0; m < columns; m++) {
+            v16 before = v16_load(s->blocks[m][r]);
+            v16_store(s->blocks[m][r],
+                      v16_select(used, v16_fma(v16_load(s->acc[m][r]), scale, before), before));
+            v16_store(s->acc[m][r], v16_zero());
+        }
+    }
+}
+
 /* `rows` rows of W from row n against `columns` rows of X. Rows begin with a block, or the scale is per
  * weight. */
-INLINE void chains_rows(const struct gemm_args *a, enum element t, enum scaling scaling, enum recovery nested,
+INLINE void chains_rows(const struct gemm_args *a, enum element t, enum scaling scaling, enum format format,
                         size_t splits, struct chains_scratch *s, const float *x, size_t n, size_t rows,
                         size_t columns)
 {
-    const size_t run = scaling == PER_BLOCK ? a->w.blocksize : CHAINS_K,
-                 panel = run > CHAINS_K ? run : CHAINS_K;
+    const size_t blocksize = a->w.blocksize, row_blocks = a->k / blocksize;
+    const bool long_blocks = scaling == PER_BLOCK && (blocksize > CHAINS_K_MAX || blocksize == a->k),
+               blocks = scaling == PER_BLOCK && !long_blocks;
+    const size_t run = blocks ? blocksize : CHAINS_K, panel = run > CHAINS_K ? run : CHAINS_K;
     const size_t length = round_up((a->k + splits - 1) / splits, CHAINS), stride = chains_stride(a);
     for (size_t split = 0; split < splits; split++) {
         size_t end = min_size(a->k, (split + 1) * length);
         memset(s->acc, 0, columns * sizeof s->acc[0]);
+        if (long_blocks)
+            memset(s->blocks, 0, columns * sizeof s->blocks[0]);
         for (size_t k = split * length; k < end; k += panel) {
             size_t count = min_size(panel, end - k);
             for (size_t r = 0; r < rows; r++) {
-                size_t first = (n + r) * a->k + k;
-                decode_span(&a->w, t, scaling, nested, first, count, s->w[r]);
-                for (size_t i = 0; scaling == PER_BLOCK && i < count; i += run)
-                    s->scale[r][i / run] = nf4_absmax(&a->w, (first + i) / run, nested);
+                decode_span(a, t, scaling, format, n + r, k, count, s->w[r]);
+                for (size_t i = 0; blocks && i < count; i += run)
+                    s->scale[r][i / run] = block_at(&a->w, format, ((n + r) * a->k + k + i) / run).scale;
             }
-            if (scaling == PER_BLOCK)
+            if (blocks)
                 chains_panel_per_block(s, x + k, stride, rows, columns, count, run);
             else
                 chains_panel_per_weight(s, x + k, stride, rows, columns, count, run);
+            if (long_blocks && (k + count == end || (k + count) % blocksize == 0))
+                chains_end_block(s, &a->w, format, n * row_blocks + k / blocksize, row_blocks, rows, columns,
+                                 blocksize);
         }
+        if (long_blocks)
+            memcpy(s->acc, s->blocks, columns * sizeof s->acc[0]);
         chains_end_split(s, split, rows, columns);
     }
 }
 
 /* One row of W with the scale per block, where a row may begin inside a block and end inside a vector: run by
  * run, with only the chains that have an element in the run. */
-INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum recovery nested,
+INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum format format,
                                struct chains_scratch *s, const float *x, size_t n, size_t columns)
 {
     const size_t stride = chains_stride(a), blocksize = a->w.blocksize;
@@ -210,11 +244,11 @@ INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum r
     for (size_t k = 0, next; k < a->k; k = next) {
         size_t first = n * a->k + k;
         next = min_size(a->k, k + blocksize - first % blocksize);
-        v16 scale = v16_set1(nf4_absmax(&a->w, first / blocksize, nested));
+        v16 scale = v16_set1(nf4_absmax(&a->w, first / blocksize, format));
         /* Lane 0 of the first vector is k rounded down; what lies before k or after next is masked. */
         size_t skip = k % CHAINS, lanes = min_size(next - k, CHAINS);
         float *w = s->w[0] + CHAINS;
-        decode_span(&a->w, t, PER_BLOCK, nested, first, next - k, w);
+        decode_span(a, t, PER_BLOCK, format, n, k, next - k, w);
         unsigned used = ((1u << lanes) - 1) << skip;
         used = (used | used >> CHAINS) & 0xffff;
         for (size_t m = 0; m < columns; m++) {
@@ -238,13 +272,14 @@ INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum r
  * `rows` rows of W from row n against `columns` rows of X from row m, without the panel: for so few rows of
  * X, weights are looked up straight into the fma. Rows begin with a block and are whole vectors.
  */
-INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scaling scaling,
-                          enum recovery nested, size_t splits, const float *x, size_t n, int rows, size_t m,
-                          int columns)
+INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scaling scaling, enum format format,
+                          size_t splits, const float *x, size_t n, int rows, size_t m, int columns)
 {
-    const unsigned shift = nf4_block_shift(&a->w);
+    const unsigned shift = row_block_shift(&a->w, a->k);
     const size_t length = round_up((a->k + splits - 1) / splits, CHAINS), stride = chains_stride(a);
-    const uint8_t *packed = a->w.packed + n * a->k / 2;
+    const size_t row_bytes = code_bytes(format, t, a->k), row_blocks = a->k / a->w.blocksize;
+    const size_t line = DIRECT_LINE * 16 / code_bytes(format, t, 16);
+    const uint8_t *codes = a->w.packed + n * row_bytes;
     float sum[CHAINS_ROWS][DIRECT_COLUMNS];
     x += m * stride;
     for (size_t split = 0; split < splits; split++) {
@@ -255,30 +290,37 @@ INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scalin
         const size_t end = min_size(a->k, (split + 1) * length);
         for (size_t k = split * length, next; k < end; k = next) {
             next = min_size(end, ((k >> shift) + 1) << shift);
-            float absmax[CHAINS_ROWS];
-            v16 table[CHAINS_ROWS];
+            struct block block[CHAINS_ROWS];
+            v16 decoder[CHAINS_ROWS];
             for (int r = 0; r < rows; r++) {
-                absmax[r] = nf4_absmax(&a->w, ((n + (size_t)r) * a->k + k) >> shift, nested);
-                table[r] = scaling == PER_WEIGHT ? nf4_table_v16(t, absmax[r]) : v16_load(nf4_codebook);
+                block[r] = block_at(&a->w, format, (n + (size_t)r) * row_blocks + (k >> shift));
+                decoder[r] = decoder_v16(format, t, scaling, block[r]);
                 for (int c = 0; c < columns; c++)
                     into[r][c] = scaling == PER_BLOCK ? v16_zero() : acc[r][c];
-                _mm_prefetch((const char *)packed + ((size_t)r * a->k + k) / 2 + DIRECT_PREFETCH,
-                             _MM_HINT_T1);
             }
-            for (size_t i = k; i < next; i += CHAINS) {
-                v16 xv[DIRECT_COLUMNS];
-                for (int c = 0; c < columns; c++)
-                    xv[c] = v16_load(x + (size_t)c * stride + i);
-                for (int r = 0; r < rows; r++) {
-                    v16 w = nf4_lookup_v16(table[r], packed + ((size_t)r * a->k + i) / 2);
+            for (size_t i = k, stop; i < next; i = stop) {
+                stop = min_size(next, i + line);
+                for (int r = 0; r < rows; r++)
+                    _mm_prefetch((const char *)codes + (size_t)r * row_bytes + code_bytes(format, t, i) +
+                                     DIRECT_PREFETCH,
+                                 _MM_HINT_T1);
+                for (size_t j = i; j < stop; j += CHAINS) {
+                    v16 xv[DIRECT_COLUMNS];
                     for (int c = 0; c < columns; c++)
-                        into[r][c] = v16_fma(xv[c], w, into[r][c]);
+                        xv[c] = v16_load(x + (size_t)c * stride + j);
+                    for (int r = 0; r < rows; r++) {
+                        v16 w = decode_v16(format, t, scaling, decoder[r],
+                                           codes + (size_t)r * row_bytes + code_bytes(format, t, j));
+                        for (int c = 0; c < columns; c++)
+                            into[r][c] = v16_fma(xv[c], w, into[r][c]);
+                    }
                 }
             }
             for (int r = 0; r < rows; r++)
                 for (int c = 0; c < columns; c++)
-                    acc[r][c] = scaling == PER_BLOCK ? v16_fma(into[r][c], v16_set1(absmax[r]), acc[r][c])
-                                                     : into[r][c];
+                    acc[r][c] = scaling == PER_BLOCK
+                                    ? v16_fma(into[r][c], v16_set1(block[r].scale), acc[r][c])
+                                    : into[r][c];
         }
         for (int r = 0; r < rows; r++)
             for (int c = 0; c < columns; c++) {
@@ -292,29 +334,29 @@ INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scalin
 }
 
 INLINE void chains_direct_share(const struct gemm_args *a, enum element t, enum scaling scaling,
-                                enum recovery nested, size_t splits, const float *x)
+                                enum format format, size_t splits, const float *x)
 {
     const struct range mine = thread_range(a->n);
     size_t n = mine.begin;
     for (; n + V16_DIRECT_ROWS <= mine.end; n += V16_DIRECT_ROWS) {
         size_t m = 0;
         for (; m + 2 <= a->m; m += 2)
-            chains_direct(a, t, scaling, nested, splits, x, n, V16_DIRECT_ROWS, m, 2);
+            chains_direct(a, t, scaling, format, splits, x, n, V16_DIRECT_ROWS, m, 2);
         if (m < a->m)
-            chains_direct(a, t, scaling, nested, splits, x, n, V16_DIRECT_ROWS, m, 1);
+            chains_direct(a, t, scaling, format, splits, x, n, V16_DIRECT_ROWS, m, 1);
     }
     for (; n < mine.end; n++)
         for (size_t m = 0; m < a->m; m++)
-            chains_direct(a, t, scaling, nested, splits, x, n, 1, m, 1);
+            chains_direct(a, t, scaling, format, splits, x, n, 1, m, 1);
 }
 
 /* The calling thread's part of Y. */
-INLINE void chains_share(const struct gemm_args *a, enum element t, enum scaling scaling,
-                         enum recovery nested, size_t splits)
+INLINE void chains_share(const struct gemm_args *a, enum element t, enum scaling scaling, enum format format,
+                         size_t splits)
 {
     const float *x = chains_activations(a, t);
-    if (a->m <= DIRECT_M_MAX && a->k % a->w.blocksize == 0) {
-        chains_direct_share(a, t, scaling, nested, splits, x);
+    if (a->m <= DIRECT_M_MAX && a->k % a->w.blocksize == 0 && a->k % CHAINS == 0) {
+        chains_direct_share(a, t, scaling, format, splits, x);
         return;
     }
     struct chains_scratch *s = gemm_scratch(a);
@@ -327,9 +369,9 @@ INLINE void chains_share(const struct gemm_args *a, enum element t, enum scaling
             size_t columns = min_size(CHAINS_COLUMNS, a->m - m0);
             const float *xm = x + m0 * chains_stride(a);
             if (general)
-                chains_row_general(a, t, nested, s, xm, n, columns);
+                chains_row_general(a, t, format, s, xm, n, columns);
             else
-                chains_rows(a, t, scaling, nested, splits, s, xm, n, rows, columns);
+                chains_rows(a, t, scaling, format, splits, s, xm, n, rows, columns);
             for (size_t m = 0; m < columns; m++)
                 for (size_t r = 0; r < rows; r++)
                     gemm_store(a, t, m0 + m, n + r, s->sum[m][r]);

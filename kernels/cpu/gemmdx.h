@@ -90,68 +90,75 @@ INLINE void dx_share(const struct gemm_args *a, enum element t, const struct dx_
 }
 
 /* A chunk of a row that begins anywhere. */
-INLINE void dx_decode_any(const struct gemm_args *a, enum element t, enum recovery nested, size_t n,
+INLINE void dx_decode_any(const struct gemm_args *a, enum element t, enum format format, size_t n,
                           size_t column, size_t lanes, float *out)
 {
-    unsigned shift = nf4_block_shift(&a->w);
     size_t first = n * a->k + column, end = first + min_size(DX_CHUNK, a->k - column);
     memset(out, 0, DX_CHUNK * sizeof *out);
     for (size_t i = first; i < end;) {
-        size_t block = i >> shift, stop = min_size(end, (block + 1) << shift);
-        float absmax = nf4_absmax(&a->w, block, nested), weights[16];
-        for (int c = 0; c < 16; c++)
-            weights[c] = round_element(t, nf4_codebook[c] * absmax);
+        size_t block = i / a->w.blocksize, stop = min_size(end, (block + 1) * a->w.blocksize);
+        struct block b = block_at(&a->w, format, block);
         for (; i < stop; i++)
-            out[dx_position(i - first, lanes)] = weights[nf4_code(a->w.packed, i)];
+            out[dx_position(i - first, lanes)] = weight_at(&a->w, format, t, i, b);
     }
 }
 
-/* The chunk that begins with element i, a multiple of 32, if rows are one of `span` = 64 or 32 elements that
- * lie in one block. `half`: only the first 32 columns exist. */
-typedef void dx_chunk_fn(const struct weights *w, enum element t, enum recovery nested, int span, size_t i,
-                         bool half, float *out);
+/* The chunk whose codes these are, if rows are one of `span` = 64 or 32 elements that lie in one block: all
+ * in `first`, or the others in `second`. `half`: only the first 32 columns exist. */
+typedef void dx_chunk_fn(const uint8_t *packed, enum element t, enum format format, int span,
+                         struct block first, struct block second, bool half, float *out);
 
-INLINE void dx_decode_span(const struct gemm_args *a, enum element t, enum recovery nested, int span,
-                           size_t n, size_t depth, size_t column, float *panel, dx_chunk_fn *decode_chunk)
+INLINE void dx_decode_span(const struct gemm_args *a, enum element t, enum format format, int span, size_t n,
+                           size_t depth, size_t column, float *panel, dx_chunk_fn *decode_chunk)
 {
+    /* Blocks run through NF4's rows; other rows begin with one. */
+    const unsigned shift = is_nf4(format) ? nf4_block_shift(&a->w) : row_block_shift(&a->w, a->k);
+    const bool half = span == 32 && a->k - column < DX_CHUNK;
     for (size_t d = 0; d < depth; d++) {
-        size_t i = (n + d) * a->k + column;
+        size_t row = (n + d) * a->k, i = row + column, at = is_nf4(format) ? i : column;
+        size_t before = is_nf4(format) ? 0 : (n + d) * (a->k / a->w.blocksize);
         /* The next panel of this chunk: the stride is too long for the hardware to see. */
         _mm_prefetch((const char *)a->w.packed + (i + DX_DEPTH * a->k) / 2, _MM_HINT_T1);
-        decode_chunk(&a->w, t, nested, span, i, span == 32 && a->k - column < DX_CHUNK, panel + d * DX_CHUNK);
+        struct block first = block_at(&a->w, format, before + (at >> shift)), second = first;
+        if (span == 32 && !half)
+            second = block_at(&a->w, format, before + ((at + 32) >> shift));
+        decode_chunk(a->w.packed + i / 2, t, format, span, first, second, half, panel + d * DX_CHUNK);
     }
 }
 
-INLINE void dx_decode(const struct gemm_args *a, enum element t, enum recovery nested, size_t n, size_t depth,
+INLINE void dx_decode(const struct gemm_args *a, enum element t, enum format format, size_t n, size_t depth,
                       size_t column, float *panel, size_t lanes, dx_chunk_fn *decode_chunk)
 {
     if (a->k % 64 == 0 && a->w.blocksize >= 64)
-        dx_decode_span(a, t, nested, 64, n, depth, column, panel, decode_chunk);
+        dx_decode_span(a, t, format, 64, n, depth, column, panel, decode_chunk);
     else if (a->k % 32 == 0)
-        dx_decode_span(a, t, nested, 32, n, depth, column, panel, decode_chunk);
+        dx_decode_span(a, t, format, 32, n, depth, column, panel, decode_chunk);
     else
         for (size_t d = 0; d < depth; d++)
-            dx_decode_any(a, t, nested, n + d, column, lanes, panel + d * DX_CHUNK);
+            dx_decode_any(a, t, format, n + d, column, lanes, panel + d * DX_CHUNK);
 }
 
 /* The variants of a source that defines LANES, decode_chunk(), tile() and store(). */
-#define DX_VARIANT(contract, arch, element, nested)                                                          \
-    static void decode_##contract(const struct gemm_args *a, size_t n, size_t depth, size_t column,          \
-                                  float *panel)                                                              \
+#define DX_VARIANT(word, contract, arch, element, format)                                                    \
+    static void decode_##word##_##contract(const struct gemm_args *a, size_t n, size_t depth, size_t column, \
+                                           float *panel)                                                     \
     {                                                                                                        \
-        dx_decode(a, element, nested, n, depth, column, panel, LANES, decode_chunk);                         \
+        dx_decode(a, element, format, n, depth, column, panel, LANES, decode_chunk);                         \
     }                                                                                                        \
-    void nf4_gemmdx_##contract##__##arch(const struct gemm_args *a)                                          \
+    void word##_gemmdx_##contract##__##arch(const struct gemm_args *a)                                       \
     {                                                                                                        \
-        static const struct dx_backend backend = {decode_##contract, tile, store};                           \
+        static const struct dx_backend backend = {decode_##word##_##contract, tile, store};                  \
         _Pragma("omp parallel num_threads(gemm_threads())") dx_share(a, element, &backend);                  \
     }
 #define DX_VARIANTS(arch)                                                                                    \
-    DX_VARIANT(f32_acc1, arch, ELEMENT_F32, ABSMAX_PLAIN)                                                    \
-    DX_VARIANT(f32_acc1_fused, arch, ELEMENT_F32, ABSMAX_FUSED)                                              \
-    DX_VARIANT(f16_acc1, arch, ELEMENT_F16, ABSMAX_PLAIN)                                                    \
-    DX_VARIANT(f16_acc1_fused, arch, ELEMENT_F16, ABSMAX_FUSED)                                              \
-    DX_VARIANT(bf16_acc1, arch, ELEMENT_BF16, ABSMAX_PLAIN)                                                  \
-    DX_VARIANT(bf16_acc1_fused, arch, ELEMENT_BF16, ABSMAX_FUSED)
+    DX_VARIANT(nf4, f32_acc1, arch, ELEMENT_F32, NF4)                                                        \
+    DX_VARIANT(nf4, f32_acc1_fused, arch, ELEMENT_F32, NF4_FUSED)                                            \
+    DX_VARIANT(nf4, f16_acc1, arch, ELEMENT_F16, NF4)                                                        \
+    DX_VARIANT(nf4, f16_acc1_fused, arch, ELEMENT_F16, NF4_FUSED)                                            \
+    DX_VARIANT(nf4, bf16_acc1, arch, ELEMENT_BF16, NF4)                                                      \
+    DX_VARIANT(nf4, bf16_acc1_fused, arch, ELEMENT_BF16, NF4_FUSED)                                          \
+    DX_VARIANT(int4, f32_acc1, arch, ELEMENT_F32, INT4)                                                      \
+    DX_VARIANT(int4, f16_acc1, arch, ELEMENT_F16, INT4)                                                      \
+    DX_VARIANT(int4, bf16_acc1, arch, ELEMENT_BF16, INT4)
 
 #endif

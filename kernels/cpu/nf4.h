@@ -1,9 +1,9 @@
 /*
- * nf4.h: what every CPU variant of NF4 needs and no instruction set does faster: the codebook, the absmax of
- * a block, single elements, the 16-bit types, and how a range is shared among threads.
+ * nf4.h: what every CPU variant needs and no instruction set does faster: NF4's codebook, the scale of a
+ * block of weights by rows, single values, the 16-bit types, and how a range is shared among threads.
  *
- * All functions are inlined with constant `element` and `nested` arguments, so one body serves every
- * contract.
+ * All functions are inlined with constant `element` and `format` arguments, so one body serves every
+ * contract: in the products and in dequantize the formats differ by their decode and by nothing else.
  */
 #ifndef NF4BENCH_KERNELS_CPU_NF4_H
 #define NF4BENCH_KERNELS_CPU_NF4_H
@@ -14,6 +14,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
 #include <omp.h>
 
 #include "kernels/kernel.h"
@@ -22,7 +25,7 @@
 
 /* The contract's words, as constants to inline with. */
 enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16 };
-enum recovery { ABSMAX_PLAIN, ABSMAX_TWOSTEP, ABSMAX_FUSED };
+enum format { NF4, NF4_TWOSTEP, NF4_FUSED, INT4, INT8, FP8, DENSE }; /* of NF4: how absmax is recovered */
 enum scaling { PER_WEIGHT, PER_BLOCK };
 
 static const float nf4_codebook[16] __attribute__((aligned(64))) = {
@@ -89,12 +92,16 @@ INLINE uint16_t f16_of_float(float x)
 
 INLINE float float_of_f16(uint16_t h)
 {
+#ifdef __F16C__
+    return _cvtsh_ss(h);
+#else
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, a = h & 0x7fff;
     if (a >= 0x7c00)
         return float_of_bits(sign | 0x7f800000 | (a & 0x3ff) << 13 | (a > 0x7c00 ? 0x400000 : 0));
     if (a >= 0x400)
         return float_of_bits(sign | ((a << 13) + 0x38000000));
     return float_of_bits(sign | bits_of_float((float)a * 0x1p-24f));
+#endif
 }
 
 INLINE float load_element(enum element t, const void *array, size_t i)
@@ -122,12 +129,12 @@ INLINE float round_element(enum element t, float x)
 }
 
 /* absmax of block b. */
-INLINE float nf4_absmax(const struct weights *w, size_t b, enum recovery nested)
+INLINE float nf4_absmax(const struct weights *w, size_t b, enum format format)
 {
-    if (nested == ABSMAX_PLAIN)
+    if (format == NF4)
         return w->absmax[b];
     float value = w->nested_map[w->absmax_code[b]], scale = w->nested_absmax[b / 256];
-    if (nested == ABSMAX_FUSED)
+    if (format == NF4_FUSED)
         return fmaf(value, scale, w->nested_offset);
     float product = value * scale;
     return product + w->nested_offset;
@@ -139,15 +146,85 @@ INLINE unsigned nf4_code(const uint8_t *packed, size_t i)
 }
 
 /* RN_T(RN32(code * absmax)) of element i, widened to fp32. */
-INLINE float nf4_element(const struct weights *w, size_t i, enum element t, enum recovery nested)
+INLINE float nf4_element(const struct weights *w, size_t i, enum element t, enum format format)
 {
-    return round_element(t, nf4_codebook[nf4_code(w->packed, i)] * nf4_absmax(w, i / w->blocksize, nested));
+    return round_element(t, nf4_codebook[nf4_code(w->packed, i)] * nf4_absmax(w, i / w->blocksize, format));
 }
 
 /* blocksize is a power of two: divide by it without dividing. */
 INLINE unsigned nf4_block_shift(const struct weights *w)
 {
     return (unsigned)__builtin_ctzll(w->blocksize);
+}
+
+/* k of a row to its block within the row, by a shift, where rows of `columns` begin with a block: one block
+ * for the whole row need not be a power of two. */
+INLINE unsigned row_block_shift(const struct weights *w, size_t columns)
+{
+    return w->blocksize == columns ? 63 : nf4_block_shift(w);
+}
+
+INLINE bool is_nf4(enum format format)
+{
+    return format == NF4 || format == NF4_TWOSTEP || format == NF4_FUSED;
+}
+
+/* Four bits a code: a block has 16 different weights. */
+INLINE bool is_nibbles(enum format format)
+{
+    return is_nf4(format) || format == INT4;
+}
+
+/* Bytes of `count` codes, of a format of four bits an even number. */
+INLINE size_t code_bytes(enum format format, enum element t, size_t count)
+{
+    return is_nibbles(format) ? count / 2 : format == DENSE ? count * element_size(t) : count;
+}
+
+/* What the weights of a block share: scale is absmax of NF4 and 1 of dense weights. */
+struct block {
+    float scale;
+    unsigned zero; /* int4 */
+};
+INLINE struct block block_at(const struct weights *w, enum format format, size_t b)
+{
+    if (is_nf4(format))
+        return (struct block){nf4_absmax(w, b, format), 0};
+    if (format == DENSE)
+        return (struct block){1, 0};
+    return (struct block){float_of_f16(w->scale[b]), format == INT4 && w->zero ? w->zero[b] : 8};
+}
+
+/* e4m3: with the exponent moved by 2^120 to that of fp32, denormals included. NaN apart. */
+INLINE float float_of_fp8(uint8_t code)
+{
+    if ((code & 0x7f) == 0x7f)
+        return float_of_bits(0x7fc00000);
+    return float_of_bits((uint32_t)(code & 0x80) << 24 | (uint32_t)(code & 0x7f) << 20) * 0x1p+120f;
+}
+
+/* The value of element i of weights by rows, unscaled. */
+INLINE float value_at(const struct weights *w, enum format format, enum element t, size_t i, unsigned zero)
+{
+    switch (format) {
+    case INT4:
+        return (float)((int)nf4_code(w->packed, i) - (int)zero);
+    case INT8:
+        return (float)(int8_t)w->packed[i];
+    case FP8:
+        return float_of_fp8(w->packed[i]);
+    case DENSE:
+        return load_element(t, w->packed, i);
+    default:
+        return nf4_codebook[nf4_code(w->packed, i)];
+    }
+}
+
+/* RN_T(RN32(value * scale)), widened to fp32. */
+INLINE float weight_at(const struct weights *w, enum format format, enum element t, size_t i, struct block b)
+{
+    const float value = value_at(w, format, t, i, b.zero);
+    return format == DENSE ? value : round_element(t, value * b.scale);
 }
 
 /* The calling thread's share of `count` items: contiguous ranges, sizes at most one apart. */

@@ -1,5 +1,5 @@
 /*
- * nf4_avx2.h: NF4 decode with AVX2, FMA and F16C, and the 16-lane vector of the chain products (v16).
+ * nf4_avx2.h: decode with AVX2, FMA and F16C, and the 16-lane vector of the chain products (v16).
  *
  * AVX2 has no 16-entry lookup wider than a byte. 16-bit weights are looked up as two byte planes of the
  * block's table (vpshufb, 16 entries) and joined again; fp32 weights as two halves of 8 (vpermps), picked by
@@ -17,12 +17,26 @@ typedef struct v16 {
     __m256 lo, hi;
 } v16;
 
-/* RN32(codebook * absmax). */
-INLINE v16 nf4_scaled_v16(float absmax)
+/* The 16 values of a format of four bits. */
+INLINE v16 values_v16(enum format format, unsigned zero)
 {
-    __m256 a = _mm256_set1_ps(absmax);
-    return (v16){_mm256_mul_ps(_mm256_load_ps(nf4_codebook), a),
-                 _mm256_mul_ps(_mm256_load_ps(nf4_codebook + 8), a)};
+    if (format != INT4)
+        return (v16){_mm256_load_ps(nf4_codebook), _mm256_load_ps(nf4_codebook + 8)};
+    const __m256i codes =
+        _mm256_sub_epi32(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32((int)zero));
+    return (v16){_mm256_cvtepi32_ps(codes),
+                 _mm256_cvtepi32_ps(_mm256_add_epi32(codes, _mm256_set1_epi32(8)))};
+}
+
+INLINE v16 v16_mul(v16 a, float b)
+{
+    return (v16){_mm256_mul_ps(a.lo, _mm256_set1_ps(b)), _mm256_mul_ps(a.hi, _mm256_set1_ps(b))};
+}
+
+/* RN32(value * scale) of these. */
+INLINE v16 scaled_v16(enum format format, struct block b)
+{
+    return v16_mul(values_v16(format, b.zero), b.scale);
 }
 
 /* Nearest even to bf16 in the upper halves of 8 dwords (the lower halves are not meant); NaN stays NaN. */
@@ -57,9 +71,9 @@ INLINE __m256 ps_of_half_256(enum element t, __m128i h)
 struct nf4_planes {
     __m256i low, high;
 };
-INLINE struct nf4_planes nf4_planes_256(enum element t, float absmax)
+INLINE struct nf4_planes planes_256(enum format format, enum element t, struct block b)
 {
-    __m256i words = half_of_v16(t, nf4_scaled_v16(absmax));
+    __m256i words = half_of_v16(t, scaled_v16(format, b));
     __m256i bytes =
         _mm256_packus_epi16(_mm256_and_si256(words, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(words, 8));
     bytes = _mm256_permute4x64_epi64(bytes, 0xd8); /* 16 low bytes, 16 high bytes */
@@ -84,18 +98,17 @@ INLINE void nf4_lookup64_words(struct nf4_planes planes, const uint8_t *packed, 
     }
 }
 
-/* The 16 weights of a block, rounded to T and held as fp32. */
-INLINE v16 nf4_table_v16(enum element t, float absmax)
+/* Rounded to T and held as fp32. */
+INLINE v16 rounded_v16(enum element t, v16 x)
 {
-    v16 scaled = nf4_scaled_v16(absmax);
     if (t == ELEMENT_F32)
-        return scaled;
+        return x;
     if (t == ELEMENT_BF16) {
         const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
-        return (v16){_mm256_and_ps(_mm256_castsi256_ps(bf16_upper_256(scaled.lo)), upper),
-                     _mm256_and_ps(_mm256_castsi256_ps(bf16_upper_256(scaled.hi)), upper)};
+        return (v16){_mm256_and_ps(_mm256_castsi256_ps(bf16_upper_256(x.lo)), upper),
+                     _mm256_and_ps(_mm256_castsi256_ps(bf16_upper_256(x.hi)), upper)};
     }
-    __m256i half = half_of_v16(t, scaled);
+    __m256i half = half_of_v16(t, x);
     return (v16){ps_of_half_256(t, _mm256_castsi256_si128(half)),
                  ps_of_half_256(t, _mm256_extracti128_si256(half, 1))};
 }
@@ -178,6 +191,54 @@ INLINE void v16_store_element(enum element t, void *p, v16 v)
         v16_store(p, v);
     else
         _mm256_storeu_si256(p, half_of_v16(t, v));
+}
+
+/* The 16 weights of a block, rounded to T and held as fp32. */
+INLINE v16 table_v16(enum format format, enum element t, struct block b)
+{
+    return rounded_v16(t, scaled_v16(format, b));
+}
+
+/* 16 codes of int8 or fp8 -> their values. */
+INLINE v16 bytes_v16(enum format format, const uint8_t *codes)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)codes);
+    if (format == INT8)
+        return (v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+                     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+    /* As fp16 the bits are 2^-8 times as much; that conversion takes denormals as fast as others. NaN becomes
+     * fp16's: all bits of its exponent are set. */
+    __m256i words = _mm256_cvtepi8_epi16(bytes);
+    __m256i half = _mm256_and_si256(_mm256_slli_epi16(words, 7), _mm256_set1_epi16((short)0xbf80));
+    const __m256i all = _mm256_set1_epi16(0x7f);
+    half = _mm256_or_si256(half, _mm256_and_si256(_mm256_cmpeq_epi16(_mm256_and_si256(words, all), all),
+                                                  _mm256_set1_epi16(0x7e00)));
+    return v16_mul((v16){_mm256_cvtph_ps(_mm256_castsi256_si128(half)),
+                         _mm256_cvtph_ps(_mm256_extracti128_si256(half, 1))},
+                   256);
+}
+
+/* What decode_v16() needs of a block: of four bits the table of its weights (PER_WEIGHT) or values, of eight
+ * the scale. */
+INLINE v16 decoder_v16(enum format format, enum element t, enum scaling scaling, struct block b)
+{
+    if (!is_nibbles(format))
+        return v16_set1(b.scale);
+    return scaling == PER_WEIGHT ? table_v16(format, t, b) : values_v16(format, b.zero);
+}
+
+/* 16 codes -> weights, or values, in order. */
+INLINE v16 decode_v16(enum format format, enum element t, enum scaling scaling, v16 decoder,
+                      const uint8_t *codes)
+{
+    if (is_nibbles(format))
+        return nf4_lookup_v16(decoder, codes);
+    if (format == DENSE)
+        return v16_load_element(t, codes);
+    v16 values = bytes_v16(format, codes);
+    if (scaling == PER_BLOCK)
+        return values;
+    return rounded_v16(t, (v16){_mm256_mul_ps(values.lo, decoder.lo), _mm256_mul_ps(values.hi, decoder.hi)});
 }
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * nf4_avx512.h: NF4 decode with AVX-512 F, BW, DQ and VL.
+ * nf4_avx512.h: decode with AVX-512 F, BW, DQ and VL.
  *
- * The codebook scaled by a block's absmax (and rounded to the output type) fits one register, so a weight
- * costs a table lookup and nothing else: vpermps looks up 16 fp32 entries, vpermw 32 entries of 16 bits. Both
- * ignore the index bits that they do not need, so a nibble needs no mask: vpermps reads 4 bits; vpermw reads
- * 5, and a table that is held twice makes the fifth harmless.
+ * Four bits: the 16 values scaled by a block's scale (and rounded to the output type) fit one register, so a
+ * weight costs a table lookup and nothing else, NF4 or int4: vpermps looks up 16 fp32 entries, vpermw 32
+ * entries of 16 bits. Both ignore the index bits that they do not need, so a nibble needs no mask: vpermps
+ * reads 4 bits; vpermw reads 5, and a table that is held twice makes the fifth harmless. Eight bits: codes
+ * are converted to fp32 and scaled one by one.
  */
 #ifndef NF4BENCH_KERNELS_CPU_NF4_AVX512_H
 #define NF4BENCH_KERNELS_CPU_NF4_AVX512_H
@@ -13,10 +14,19 @@
 
 #include "kernels/cpu/nf4.h"
 
-/* RN32(codebook * absmax). */
-INLINE __m512 nf4_scaled_512(float absmax)
+/* The 16 values of a format of four bits. */
+INLINE __m512 values_512(enum format format, unsigned zero)
 {
-    return _mm512_mul_ps(_mm512_load_ps(nf4_codebook), _mm512_set1_ps(absmax));
+    if (format != INT4)
+        return _mm512_load_ps(nf4_codebook);
+    const __m512i codes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(codes, _mm512_set1_epi32((int)zero)));
+}
+
+/* RN32(value * scale) of these. */
+INLINE __m512 scaled_512(enum format format, struct block b)
+{
+    return _mm512_mul_ps(values_512(format, b.zero), _mm512_set1_ps(b.scale));
 }
 
 /* Nearest even to bf16 in integers: the convert instruction would flush denormals. NaN stays NaN. */
@@ -42,6 +52,13 @@ INLINE __m512 ps_of_half_512(enum element t, __m256i h)
                             : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
 
+/* Index for vpermt2w: the upper halves of the dwords of two vectors. */
+INLINE __m512i upper_halves(void)
+{
+    return _mm512_set_epi32(0x3f003d, 0x3b0039, 0x370035, 0x330031, 0x2f002d, 0x2b0029, 0x270025, 0x230021,
+                            0x1f001d, 0x1b0019, 0x170015, 0x130011, 0xf000d, 0xb0009, 0x70005, 0x30001);
+}
+
 /* Index for vpermw: words 1, 3 .. 31, twice. */
 INLINE __m512i upper_halves_twice(void)
 {
@@ -49,33 +66,47 @@ INLINE __m512i upper_halves_twice(void)
                             0x1f001d, 0x1b0019, 0x170015, 0x130011, 0xf000d, 0xb0009, 0x70005, 0x30001);
 }
 
-/* The 16 weights of a block, rounded to T and held as fp32. */
-INLINE __m512 nf4_table_512(enum element t, float absmax)
+/* Rounded to T and held as fp32. */
+INLINE __m512 rounded_512(enum element t, __m512 x)
 {
-    __m512 scaled = nf4_scaled_512(absmax);
     if (t == ELEMENT_F32)
-        return scaled;
+        return x;
     if (t == ELEMENT_F16)
-        return ps_of_half_512(t, half_of_ps_512(t, scaled));
+        return ps_of_half_512(t, half_of_ps_512(t, x));
     /* bf16 in place; a NaN, which is quiet already, is left alone. */
-    __m512i u = _mm512_castps_si512(scaled);
+    __m512i u = _mm512_castps_si512(x);
     __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
     __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
-    return _mm512_castsi512_ps(_mm512_mask_and_epi32(u, _mm512_cmp_ps_mask(scaled, scaled, _CMP_ORD_Q),
-                                                     rounded, _mm512_set1_epi32((int)0xffff0000u)));
+    return _mm512_castsi512_ps(_mm512_mask_and_epi32(u, _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), rounded,
+                                                     _mm512_set1_epi32((int)0xffff0000u)));
+}
+
+/* The 16 weights of a block, rounded to T and held as fp32. */
+INLINE __m512 table_512(enum format format, enum element t, struct block b)
+{
+    return rounded_512(t, scaled_512(format, b));
+}
+
+/* To bf16 in the upper halves of dwords, where NaN, if any, has room to be added to. */
+INLINE __m512i bf16_upper_512(__m512 x)
+{
+    __m512i u = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+}
+
+INLINE bool scale_is_finite(float scale)
+{
+    return __builtin_expect((bits_of_float(scale) & 0x7f800000) != 0x7f800000, 1);
 }
 
 /* The 16 weights of a block in 16 bits, twice. Finite bf16: round in place, then one vpermw picks the upper
  * halves; a block of NaN takes the long way. */
-INLINE __m512i nf4_table_words(enum element t, float absmax)
+INLINE __m512i table_words(enum format format, enum element t, struct block b)
 {
-    if (t == ELEMENT_BF16 && __builtin_expect((bits_of_float(absmax) & 0x7f800000) != 0x7f800000, 1)) {
-        __m512i u = _mm512_castps_si512(nf4_scaled_512(absmax));
-        __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-        __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
-        return _mm512_permutexvar_epi16(upper_halves_twice(), rounded);
-    }
-    return _mm512_broadcast_i64x4(half_of_ps_512(t, nf4_scaled_512(absmax)));
+    if (t == ELEMENT_BF16 && scale_is_finite(b.scale))
+        return _mm512_permutexvar_epi16(upper_halves_twice(), bf16_upper_512(scaled_512(format, b)));
+    return _mm512_broadcast_i64x4(half_of_ps_512(t, scaled_512(format, b)));
 }
 
 /* 8 packed bytes -> 16 fp32 weights in order. */
@@ -101,20 +132,24 @@ INLINE __m512i nf4_lookup32_words(__m512i table, const uint8_t *packed)
     return _mm512_permutexvar_epi16(index, table);
 }
 
+/* 16 codes of int8 or fp8 -> their values. */
+INLINE __m512 bytes16_ps(enum format format, const uint8_t *codes)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)codes);
+    if (format == INT8)
+        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+    /* As fp16 the bits are 2^-8 times as much; that conversion takes denormals as fast as others. */
+    __m256i half =
+        _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7), _mm256_set1_epi16((short)0xbf80));
+    __mmask16 nan = _mm_cmpeq_epi8_mask(_mm_or_si128(bytes, _mm_set1_epi8((char)0x80)), _mm_set1_epi8(-1));
+    return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_mask_mov_epi16(half, nan, _mm256_set1_epi16(0x7e00))),
+                         _mm512_set1_ps(256));
+}
+
 /* The 16-lane vector of the chain products. */
 typedef struct v16 {
     __m512 v;
 } v16;
-
-INLINE v16 nf4_table_v16(enum element t, float absmax)
-{
-    return (v16){nf4_table_512(t, absmax)};
-}
-
-INLINE v16 nf4_lookup_v16(v16 table, const uint8_t *packed)
-{
-    return (v16){nf4_lookup16_ps(table.v, packed)};
-}
 
 INLINE v16 v16_zero(void)
 {
@@ -168,6 +203,27 @@ INLINE void v16_store_element(enum element t, void *p, v16 v)
         v16_store(p, v);
     else
         _mm256_storeu_si256(p, half_of_ps_512(t, v.v));
+}
+
+/* What decode_v16() needs of a block: of four bits the table of its weights (PER_WEIGHT) or values, of eight
+ * the scale. */
+INLINE v16 decoder_v16(enum format format, enum element t, enum scaling scaling, struct block b)
+{
+    if (!is_nibbles(format))
+        return (v16){_mm512_set1_ps(b.scale)};
+    return (v16){scaling == PER_WEIGHT ? table_512(format, t, b) : values_512(format, b.zero)};
+}
+
+/* 16 codes -> weights, or values, in order. */
+INLINE v16 decode_v16(enum format format, enum element t, enum scaling scaling, v16 decoder,
+                      const uint8_t *codes)
+{
+    if (is_nibbles(format))
+        return (v16){nf4_lookup16_ps(decoder.v, codes)};
+    if (format == DENSE)
+        return v16_load_element(t, codes);
+    __m512 values = bytes16_ps(format, codes);
+    return (v16){scaling == PER_WEIGHT ? rounded_512(t, _mm512_mul_ps(values, decoder.v)) : values};
 }
 
 #endif

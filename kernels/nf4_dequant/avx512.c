@@ -1,11 +1,14 @@
 /*
- * NF4 dequantize with AVX-512: one scaled table per block, one table lookup per 32 (16-bit) or 16 (fp32)
- * weights.
+ * Dequantize of every format with AVX-512: of four bits one scaled table per block, one table lookup per 32
+ * (16-bit) or 16 (fp32) weights.
  *
- * What it changes over the scalar steps: the codebook times absmax is computed and rounded once per block, in
- * one register, so that no weight is multiplied or converted; 16 packed bytes become a 64-byte store with one
- * byte shuffle, one variable shift and one vpermw.
- * Why it should be fast: about 15 vector instructions per 64 weights, which is less than the stores need.
+ * What it changes over the scalar steps: the 16 values times the scale are computed and rounded once per
+ * block, in one register, so that no weight is multiplied or converted; 16 packed bytes become a 64-byte
+ * store with one byte shuffle, one variable shift and one vpermw. NF4 and int4 differ in the table alone. Of
+ * eight bits each weight is converted, multiplied and rounded; the upper halves of two vectors of bf16 are
+ * picked by one vpermt2w.
+ * Why it should be fast: about 15 vector instructions per 64 weights of four bits, 40 of eight, which is less
+ * than the stores need.
  *
  *   stream   non-temporal stores: the output is larger than the caches, and an ordinary store would first
  *            read each line from memory
@@ -20,56 +23,89 @@ INLINE void store_512(__m512i v, void *out, bool stream)
         _mm512_storeu_si512(out, v);
 }
 
-/* `count` elements of one block from element `first`, a multiple of 32. */
-INLINE void dequant_block(const struct dequant_args *a, enum element t, float absmax, size_t first,
-                          size_t count, bool stream)
+/* 32 codes of eight bits -> weights of 16. */
+INLINE __m512i bytes32_words(enum format format, enum element t, float scale, const uint8_t *codes)
 {
-    const uint8_t *packed = a->w.packed + first / 2;
-    char *out = (char *)a->out + first * element_size(t);
-    size_t whole = count / 32 * 32;
-    if (t == ELEMENT_F32) {
-        __m512 table = nf4_scaled_512(absmax);
-        for (size_t i = 0; i < whole; i += 32)
-            for (size_t j = i; j < i + 32; j += 16)
-                store_512(_mm512_castps_si512(nf4_lookup16_ps(table, packed + j / 2)), out + j * 4, stream);
-    } else {
-        __m512i table = nf4_table_words(t, absmax);
-        for (size_t i = 0; i < whole; i += 32)
-            store_512(nf4_lookup32_words(table, packed + i / 2), out + i * 2, stream);
-    }
-    for (size_t i = whole; i < count; i++)
-        store_element(t, out, i, nf4_codebook[nf4_code(packed, i)] * absmax);
+    const __m512 by = _mm512_set1_ps(scale);
+    __m512 low = _mm512_mul_ps(bytes16_ps(format, codes), by),
+           high = _mm512_mul_ps(bytes16_ps(format, codes + 16), by);
+    if (t == ELEMENT_BF16 && scale_is_finite(scale))
+        return _mm512_permutex2var_epi16(bf16_upper_512(low), upper_halves(), bf16_upper_512(high));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(half_of_ps_512(t, low)), half_of_ps_512(t, high), 1);
 }
 
-/* The calling thread's blocks. */
-INLINE void dequant_share(const struct dequant_args *a, enum element t, enum recovery nested, bool stream)
+/* `count` elements of block b from element `first`, a multiple of 32. */
+INLINE void dequant_vectors(const struct dequant_args *a, enum element t, enum format format, struct block b,
+                            size_t first, size_t count, bool stream)
 {
-    size_t blocksize = a->w.blocksize;
-    struct range mine = thread_range((a->count + blocksize - 1) >> nf4_block_shift(&a->w));
-    for (size_t b = mine.begin; b < mine.end; b++) {
-        size_t first = b * blocksize, count = min_size(blocksize, a->count - first);
-        float absmax = nf4_absmax(&a->w, b, nested);
-        if (count == 64)
-            dequant_block(a, t, absmax, first, 64, stream);
-        else
-            dequant_block(a, t, absmax, first, count, stream);
+    const uint8_t *codes = a->w.packed + code_bytes(format, t, first);
+    char *out = (char *)a->out + first * element_size(t);
+    if (t == ELEMENT_F32) {
+        v16 decoder = decoder_v16(format, t, PER_WEIGHT, b);
+        for (size_t i = 0; i + 32 <= count; i += 32)
+            for (size_t j = i; j < i + 32; j += 16)
+                store_512(_mm512_castps_si512(
+                              decode_v16(format, t, PER_WEIGHT, decoder, codes + code_bytes(format, t, j)).v),
+                          out + j * 4, stream);
+    } else if (is_nibbles(format)) {
+        __m512i table = table_words(format, t, b);
+        for (size_t i = 0; i + 32 <= count; i += 32)
+            store_512(nf4_lookup32_words(table, codes + i / 2), out + i * 2, stream);
+    } else {
+        for (size_t i = 0; i + 32 <= count; i += 32)
+            store_512(bytes32_words(format, t, b.scale, codes + i), out + i * 2, stream);
+    }
+}
+
+INLINE void dequant_single(const struct dequant_args *a, enum element t, enum format format, struct block b,
+                           size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++)
+        store_element(t, a->out, i, value_at(&a->w, format, t, i, b.zero) * b.scale);
+}
+
+/* The calling thread's blocks. Only those of NF4, which are powers of two, all begin with a multiple of 32.
+ */
+INLINE void dequant_share(const struct dequant_args *a, enum element t, enum format format, bool stream)
+{
+    enum { USUAL = 64 };
+    const size_t blocksize = a->w.blocksize, usual = is_nf4(format) ? USUAL : 2 * USUAL;
+    const struct range mine = thread_range((a->count + blocksize - 1) / blocksize);
+    for (size_t i = mine.begin; i < mine.end; i++) {
+        size_t first = i * blocksize, count = min_size(blocksize, a->count - first);
+        const struct block b = block_at(&a->w, format, i);
+        if (count == usual) {
+            dequant_vectors(a, t, format, b, first, usual, stream);
+            continue;
+        }
+        const size_t head = is_nf4(format) ? 0 : min_size(count, -first % 32),
+                     whole = (count - head) / 32 * 32;
+        dequant_single(a, t, format, b, first, head);
+        dequant_vectors(a, t, format, b, first + head, whole, stream);
+        dequant_single(a, t, format, b, first + head + whole, count - head - whole);
     }
     if (stream)
         _mm_sfence();
 }
 
-#define DEQUANT(name, element, nested, stream)                                                               \
+#define DEQUANT(name, element, format, stream)                                                               \
     void name(const struct dequant_args *a)                                                                  \
     {                                                                                                        \
-        _Pragma("omp parallel") dequant_share(a, element, nested, stream);                                   \
+        _Pragma("omp parallel") dequant_share(a, element, format, stream);                                   \
     }
 #define DEQUANT_TYPE(type, element)                                                                          \
-    DEQUANT(nf4_dequant_##type##__avx512, element, ABSMAX_PLAIN, false)                                      \
-    DEQUANT(nf4_dequant_##type##__avx512_stream, element, ABSMAX_PLAIN, true)                                \
-    DEQUANT(nf4_dequant_##type##_twostep__avx512, element, ABSMAX_TWOSTEP, false)                            \
-    DEQUANT(nf4_dequant_##type##_twostep__avx512_stream, element, ABSMAX_TWOSTEP, true)                      \
-    DEQUANT(nf4_dequant_##type##_fused__avx512, element, ABSMAX_FUSED, false)                                \
-    DEQUANT(nf4_dequant_##type##_fused__avx512_stream, element, ABSMAX_FUSED, true)
+    DEQUANT(nf4_dequant_##type##__avx512, element, NF4, false)                                               \
+    DEQUANT(nf4_dequant_##type##__avx512_stream, element, NF4, true)                                         \
+    DEQUANT(nf4_dequant_##type##_twostep__avx512, element, NF4_TWOSTEP, false)                               \
+    DEQUANT(nf4_dequant_##type##_twostep__avx512_stream, element, NF4_TWOSTEP, true)                         \
+    DEQUANT(nf4_dequant_##type##_fused__avx512, element, NF4_FUSED, false)                                   \
+    DEQUANT(nf4_dequant_##type##_fused__avx512_stream, element, NF4_FUSED, true)                             \
+    DEQUANT(int4_dequant_##type##__avx512, element, INT4, false)                                             \
+    DEQUANT(int4_dequant_##type##__avx512_stream, element, INT4, true)                                       \
+    DEQUANT(int8_dequant_##type##__avx512, element, INT8, false)                                             \
+    DEQUANT(int8_dequant_##type##__avx512_stream, element, INT8, true)                                       \
+    DEQUANT(fp8_dequant_##type##__avx512, element, FP8, false)                                               \
+    DEQUANT(fp8_dequant_##type##__avx512_stream, element, FP8, true)
 
 DEQUANT_TYPE(f32, ELEMENT_F32)
 DEQUANT_TYPE(f16, ELEMENT_F16)

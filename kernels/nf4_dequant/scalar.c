@@ -8,12 +8,12 @@
  */
 #include "kernels/cpu/nf4.h"
 
-INLINE void dequant_share(const struct dequant_args *a, enum element t, enum recovery nested)
+INLINE void dequant_share(const struct dequant_args *a, enum element t, enum format format)
 {
     unsigned shift = nf4_block_shift(&a->w);
     struct range mine = thread_range((a->count + a->w.blocksize - 1) >> shift);
     for (size_t b = mine.begin; b < mine.end; b++) {
-        float absmax = nf4_absmax(&a->w, b, nested);
+        float absmax = nf4_absmax(&a->w, b, format);
         size_t end = min_size(a->count, (b + 1) << shift);
         for (size_t i = b << shift; i < end; i++)
             store_element(t, a->out, i, nf4_codebook[nf4_code(a->w.packed, i)] * absmax);
@@ -35,14 +35,14 @@ INLINE void dequant_share(const struct dequant_args *a, enum element t, enum rec
             out[count - 1] = table[packed[count / 2] >> 4];                                                  \
     }
 
-INLINE void dequant_table_share(const struct dequant_args *a, enum element t, enum recovery nested)
+INLINE void dequant_table_share(const struct dequant_args *a, enum element t, enum format format)
 {
     size_t blocksize = a->w.blocksize;
     struct range mine = thread_range((a->count + blocksize - 1) >> nf4_block_shift(&a->w));
     for (size_t b = mine.begin; b < mine.end; b++) {
         size_t first = b * blocksize, count = min_size(blocksize, a->count - first);
         const uint8_t *packed = a->w.packed + first / 2;
-        float absmax = nf4_absmax(&a->w, b, nested);
+        float absmax = nf4_absmax(&a->w, b, format);
         if (t == ELEMENT_F32)
             TABLE_COPY(uint32_t, bits_of_float(nf4_codebook[c] * absmax))
         else if (t == ELEMENT_F16)
@@ -59,12 +59,12 @@ INLINE void dequant_table_share(const struct dequant_args *a, enum element t, en
         _Pragma("omp parallel") body(a, __VA_ARGS__);                                                        \
     }
 #define DEQUANT_TYPE(type, element)                                                                          \
-    DEQUANT(nf4_dequant_##type##__scalar, dequant_share, element, ABSMAX_PLAIN)                              \
-    DEQUANT(nf4_dequant_##type##__scalar_table, dequant_table_share, element, ABSMAX_PLAIN)                  \
-    DEQUANT(nf4_dequant_##type##_twostep__scalar, dequant_share, element, ABSMAX_TWOSTEP)                    \
-    DEQUANT(nf4_dequant_##type##_twostep__scalar_table, dequant_table_share, element, ABSMAX_TWOSTEP)        \
-    DEQUANT(nf4_dequant_##type##_fused__scalar, dequant_share, element, ABSMAX_FUSED)                        \
-    DEQUANT(nf4_dequant_##type##_fused__scalar_table, dequant_table_share, element, ABSMAX_FUSED)
+    DEQUANT(nf4_dequant_##type##__scalar, dequant_share, element, NF4)                                       \
+    DEQUANT(nf4_dequant_##type##__scalar_table, dequant_table_share, element, NF4)                           \
+    DEQUANT(nf4_dequant_##type##_twostep__scalar, dequant_share, element, NF4_TWOSTEP)                       \
+    DEQUANT(nf4_dequant_##type##_twostep__scalar_table, dequant_table_share, element, NF4_TWOSTEP)           \
+    DEQUANT(nf4_dequant_##type##_fused__scalar, dequant_share, element, NF4_FUSED)                           \
+    DEQUANT(nf4_dequant_##type##_fused__scalar_table, dequant_table_share, element, NF4_FUSED)
 
 DEQUANT_TYPE(f32, ELEMENT_F32)
 DEQUANT_TYPE(f16, ELEMENT_F16)

@@ -1,5 +1,6 @@
 /*
- * NF4 gemm with AVX2 and FMA in fp32 arithmetic: 16 chains are the lanes of two registers (gemm_chains.h).
+ * gemm of NF4 and int4 with AVX2 and FMA in fp32 arithmetic: 16 chains are the lanes of two registers
+ * (gemm_chains.h).
  *
  * What it changes over the scalar step: 8 weights are decoded by two vpermps and a blend from the block's
  * scaled table and kept in L1 for all rows of X; a tile of 2 x 2 sums (8 registers) takes 8 fma for 8 loads.
@@ -10,17 +11,19 @@
 enum { V16_ROWS = 2, V16_COLUMNS = 2, V16_DIRECT_ROWS = 2 };
 #include "kernels/cpu/gemm_chains.h"
 
-#define GEMM(name, element, scaling, nested, splits)                                                         \
+#define GEMM(name, element, scaling, format, splits)                                                         \
     void name(const struct gemm_args *a)                                                                     \
     {                                                                                                        \
         _Pragma("omp parallel num_threads(gemm_threads())")                                                  \
-            chains_share(a, element, scaling, nested, splits);                                               \
+            chains_share(a, element, scaling, format, splits);                                               \
     }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(nf4_gemm_##type##_acc16__avx2, element, PER_WEIGHT, ABSMAX_PLAIN, 1)                                \
-    GEMM(nf4_gemm_##type##_acc16_fused__avx2, element, PER_WEIGHT, ABSMAX_FUSED, 1)                          \
-    GEMM(nf4_gemm_##type##_sblk_acc16__avx2, element, PER_BLOCK, ABSMAX_PLAIN, 1)                            \
-    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx2, element, PER_BLOCK, ABSMAX_FUSED, 1)
+    GEMM(nf4_gemm_##type##_acc16__avx2, element, PER_WEIGHT, NF4, 1)                                         \
+    GEMM(nf4_gemm_##type##_acc16_fused__avx2, element, PER_WEIGHT, NF4_FUSED, 1)                             \
+    GEMM(nf4_gemm_##type##_sblk_acc16__avx2, element, PER_BLOCK, NF4, 1)                                     \
+    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx2, element, PER_BLOCK, NF4_FUSED, 1)                         \
+    GEMM(int4_gemm_##type##_acc16__avx2, element, PER_WEIGHT, INT4, 1)                                       \
+    GEMM(int4_gemm_##type##_sblk_acc16__avx2, element, PER_BLOCK, INT4, 1)
 
 GEMM_TYPE(f32, ELEMENT_F32)
 GEMM_TYPE(f16, ELEMENT_F16)

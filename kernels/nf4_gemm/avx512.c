@@ -1,28 +1,37 @@
 /*
- * NF4 gemm with AVX-512 in fp32 arithmetic: 16 chains are the 16 lanes of a register (gemm_chains.h).
+ * gemm of every format with AVX-512 in fp32 arithmetic: 16 chains are the 16 lanes of a register
+ * (gemm_chains.h).
  *
- * What it changes over the scalar step: 16 weights are decoded by one vpermps from the block's scaled table
- * and kept in L1 for all rows of X; a tile of 4 x 4 sums takes 16 fma for 8 loads. Why it should be fast: at
- * M >= 8 the fma units limit, not the decode. sblk saves the table of each block.
+ * What it changes over the scalar step: 16 weights of four bits are decoded by one vpermps from the block's
+ * scaled table, those of eight by a conversion and a multiplication, and kept in L1 for all rows of X; a tile
+ * of 4 x 4 sums takes 16 fma for 8 loads. Why it should be fast: at M >= 8 the fma units limit, not the
+ * decode. sblk saves the table of each block, or the multiplication.
  */
 #include "kernels/cpu/nf4_avx512.h"
 
 enum { V16_ROWS = 4, V16_COLUMNS = 4, V16_DIRECT_ROWS = 4 };
 #include "kernels/cpu/gemm_chains.h"
 
-#define GEMM(name, element, scaling, nested, splits)                                                         \
+#define GEMM(name, element, scaling, format, splits)                                                         \
     void name(const struct gemm_args *a)                                                                     \
     {                                                                                                        \
         _Pragma("omp parallel num_threads(gemm_threads())")                                                  \
-            chains_share(a, element, scaling, nested, splits);                                               \
+            chains_share(a, element, scaling, format, splits);                                               \
     }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(nf4_gemm_##type##_acc16__avx512, element, PER_WEIGHT, ABSMAX_PLAIN, 1)                              \
-    GEMM(nf4_gemm_##type##_acc16_fused__avx512, element, PER_WEIGHT, ABSMAX_FUSED, 1)                        \
-    GEMM(nf4_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, ABSMAX_PLAIN, 1)                          \
-    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx512, element, PER_BLOCK, ABSMAX_FUSED, 1)
+    GEMM(nf4_gemm_##type##_acc16__avx512, element, PER_WEIGHT, NF4, 1)                                       \
+    GEMM(nf4_gemm_##type##_acc16_fused__avx512, element, PER_WEIGHT, NF4_FUSED, 1)                           \
+    GEMM(nf4_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, NF4, 1)                                   \
+    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx512, element, PER_BLOCK, NF4_FUSED, 1)                       \
+    GEMM(int4_gemm_##type##_acc16__avx512, element, PER_WEIGHT, INT4, 1)                                     \
+    GEMM(int4_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, INT4, 1)                                 \
+    GEMM(int8_gemm_##type##_acc16__avx512, element, PER_WEIGHT, INT8, 1)                                     \
+    GEMM(int8_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, INT8, 1)                                 \
+    GEMM(fp8_gemm_##type##_acc16__avx512, element, PER_WEIGHT, FP8, 1)                                       \
+    GEMM(fp8_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, FP8, 1)                                   \
+    GEMM(dense_gemm_##type##_acc16__avx512, element, PER_WEIGHT, DENSE, 1)
 
 GEMM_TYPE(f32, ELEMENT_F32)
 GEMM_TYPE(f16, ELEMENT_F16)
 GEMM_TYPE(bf16, ELEMENT_BF16)
-GEMM(nf4_gemm_bf16_acc16x4__avx512, ELEMENT_BF16, PER_WEIGHT, ABSMAX_PLAIN, 4)
+GEMM(nf4_gemm_bf16_acc16x4__avx512, ELEMENT_BF16, PER_WEIGHT, NF4, 4)

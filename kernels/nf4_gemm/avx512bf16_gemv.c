@@ -1,5 +1,5 @@
 /*
- * NF4 gemm for M = 1 to 16 with AVX512_BF16: weights go from memory to the dot unit in registers.
+ * gemm of every format for M = 1 to 16 with AVX512_BF16: weights go from memory to the dot unit in registers.
  *
  * What it changes: 64 packed bytes become four vectors of 32 bf16 weights by three shifts and four vpermw, in
  * the order that VDPBF16PS wants them (dpbf16.h), and are never stored. With the scale per block (c16_sblk)
@@ -9,6 +9,9 @@
  * read in storage order, and prefetched into L2 only: lines on their way from memory then do not occupy the
  * few miss buffers of L1. From M = 4 on the dot unit, one vector per cycle, is what limits; everything else
  * runs beside it, and as much of X as fits L1 is used for 8 rows of W before the next.
+ *
+ * int4 costs what NF4 costs where a chunk has one zero point: its table is a load. Codes of eight bits take
+ * 30 and 40 instructions for 128 bytes, dense weights 16 for 256.
  */
 #include "kernels/cpu/dpbf16.h"
 
@@ -54,22 +57,21 @@ struct gemv_scratch {
  * each p: the scheduler then holds instructions that can start, not ones that wait. A load of X serves all
  * rows.
  */
-INLINE void gemv_chunks(enum scaling scaling, int span, const struct gemv_row *row, size_t c, int chunks,
-                        const __m512 scale[][GROUP], const uint16_t *x, size_t x_stride, int columns,
-                        size_t lanes, __m512 acc[][COLUMNS_MAX])
+INLINE void gemv_chunks(enum format format, enum scaling scaling, int span, const struct gemv_row *row,
+                        size_t c, int chunks, const __m512 scale[][GROUP], const uint16_t *x, size_t x_stride,
+                        int columns, size_t lanes, __m512 acc[][COLUMNS_MAX])
 {
     const bool whole = lanes == 16;
     const __mmask16 mask = (__mmask16)((1u << lanes) - 1);
-    __m512i bytes[ROWS][GROUP];
+    const int table_span = dp_table_span(format, scaling, span);
+    struct dp_codes codes[ROWS][GROUP];
     struct dp_tables tables[ROWS][GROUP];
     __m512 t[ROWS][GROUP][COLUMNS_MAX];
     for (int r = 0; r < ROWS; r++)
         for (int j = 0; j < chunks; j++) {
-            const uint8_t *packed = row[r].packed + (c + (size_t)j) * (DP_CHUNK / 2);
-            bytes[r][j] = whole ? _mm512_loadu_si512(packed) : _mm512_maskz_loadu_epi32(mask, packed);
-            __asm__("" : "+v"(bytes[r][j])); /* or it is loaded again for each p: loads are what is scarce */
-            tables[r][j] = scaling == PER_BLOCK ? dp_codebook_tables()
-                                                : dp_scaled_tables(row[r].scales, c + (size_t)j, span, lanes);
+            const uint8_t *packed = row[r].packed + (c + (size_t)j) * dp_chunk_bytes(format);
+            codes[r][j] = dp_load(format, packed, whole ? 16 : lanes);
+            tables[r][j] = dp_chunk_tables(format, scaling, row[r].scales, c + (size_t)j, span, lanes);
             for (int m = 0; m < columns; m++)
                 t[r][j][m] = scaling == PER_BLOCK ? _mm512_setzero_ps() : acc[r][m];
         }
@@ -78,7 +80,7 @@ INLINE void gemv_chunks(enum scaling scaling, int span, const struct gemv_row *r
             const uint16_t *xp = x + (c + (size_t)j) * DP_CHUNK + 32 * p;
             __m512bh w[ROWS];
             for (int r = 0; r < ROWS; r++)
-                w[r] = dp_lookup(bytes[r][j], tables[r][j], scaling == PER_BLOCK ? 128 : span, p);
+                w[r] = dp_weights(format, codes[r][j], tables[r][j], table_span, p);
             for (int m = 0; m < columns; m++) {
                 __m512bh xv = dp_bf16(_mm512_load_si512(xp + (size_t)m * x_stride));
                 for (int r = 0; r < ROWS; r++)
@@ -100,18 +102,16 @@ INLINE void gemv_chunks(enum scaling scaling, int span, const struct gemv_row *r
  * The same for one whole chunk and so many rows of X that their dots need not be taken in turn: X's rows one
  * after the other, with all weights of the chunk in registers.
  */
-INLINE void gemv_chunk_wide(enum scaling scaling, int span, const struct gemv_row *row, size_t c,
-                            const __m512 scale[][GROUP], const uint16_t *x, size_t x_stride, int columns,
-                            __m512 acc[][COLUMNS_MAX])
+INLINE void gemv_chunk_wide(enum format format, enum scaling scaling, int span, const struct gemv_row *row,
+                            size_t c, const __m512 scale[][GROUP], const uint16_t *x, size_t x_stride,
+                            int columns, __m512 acc[][COLUMNS_MAX])
 {
     __m512bh w[ROWS][4];
     for (int r = 0; r < ROWS; r++) {
-        __m512i bytes = _mm512_loadu_si512(row[r].packed + c * (DP_CHUNK / 2));
-        __asm__("" : "+v"(bytes));
-        struct dp_tables tables =
-            scaling == PER_BLOCK ? dp_codebook_tables() : dp_scaled_tables(row[r].scales, c, span, 16);
+        struct dp_codes codes = dp_load(format, row[r].packed + c * dp_chunk_bytes(format), 16);
+        struct dp_tables tables = dp_chunk_tables(format, scaling, row[r].scales, c, span, 16);
         for (int p = 0; p < 4; p++)
-            w[r][p] = dp_lookup(bytes, tables, scaling == PER_BLOCK ? 128 : span, p);
+            w[r][p] = dp_weights(format, codes, tables, dp_table_span(format, scaling, span), p);
     }
     for (int m = 0; m < columns; m++) {
         const uint16_t *xm = x + (size_t)m * x_stride + c * DP_CHUNK;
@@ -130,7 +130,8 @@ INLINE void gemv_chunk_wide(enum scaling scaling, int span, const struct gemv_ro
 
 /* A job for `columns` rows of X, of which some may be padding. `turn` chunks are taken in turn; one with the
  * scale per weight, where they are one chain. */
-INLINE void gemv(const struct gemv_job *job, enum scaling scaling, int span, int columns, int turn)
+INLINE void gemv(const struct gemv_job *job, enum format format, enum scaling scaling, int span, int columns,
+                 int turn)
 {
     const struct gemv_row *row = job->row;
     const size_t stride = dp_stride(job->k), whole = min_size(job->end, job->k / DP_CHUNK);
@@ -147,14 +148,17 @@ INLINE void gemv(const struct gemv_job *job, enum scaling scaling, int span, int
         for (int j = 0; j < GROUP; j += turn) {
             for (int r = 0; r < ROWS; r++)
                 for (int i = 0; i < turn; i++) {
-                    size_t ahead = (c + (size_t)(j + i)) * (DP_CHUNK / 2) + job->ahead;
-                    _mm_prefetch((const char *)row[r].packed + ahead, _MM_HINT_T1);
+                    size_t ahead = (c + (size_t)(j + i)) * dp_chunk_bytes(format) + job->ahead;
+                    for (size_t line = 0; line < dp_chunk_bytes(format); line += 64)
+                        _mm_prefetch((const char *)row[r].packed + ahead + line, _MM_HINT_T1);
                     scale[r][i] = dp_lane_scales(row[r].scales, loaded[r], c, j + i, span);
                 }
             if (columns >= 4)
-                gemv_chunk_wide(scaling, span, row, c + (size_t)j, scale, job->x, stride, columns, acc);
+                gemv_chunk_wide(format, scaling, span, row, c + (size_t)j, scale, job->x, stride, columns,
+                                acc);
             else
-                gemv_chunks(scaling, span, row, c + (size_t)j, turn, scale, job->x, stride, columns, 16, acc);
+                gemv_chunks(format, scaling, span, row, c + (size_t)j, turn, scale, job->x, stride, columns,
+                            16, acc);
         }
     }
     /* What is left: whole chunks, then a part of one. */
@@ -164,77 +168,95 @@ INLINE void gemv(const struct gemv_job *job, enum scaling scaling, int span, int
             loaded[r] = dp_load_scales(row[r].scales, first, job->k, span);
             scale[r][0] = dp_lane_scales(row[r].scales, loaded[r], first, (int)(c - first), span);
         }
-        gemv_chunks(scaling, span, row, c, 1, scale, job->x, stride, columns, lanes, acc);
+        gemv_chunks(format, scaling, span, row, c, 1, scale, job->x, stride, columns, lanes, acc);
     }
     for (int r = 0; r < ROWS; r++)
         for (int m = 0; m < columns; m++)
             _mm512_store_ps((*job->sums)[r][job->m + (size_t)m], acc[r][m]);
 }
 
-/* One function for each scaling, span and number of rows of X. */
-#define GEMV_FN(scaling, columns, turn, span)                                                                \
-    static void gemv_##scaling##_##columns##_##span(const struct gemv_job *job)                              \
+/* One function for each format, scaling, span and number of rows of X. */
+#define GEMV_FN(format, scaling, columns, turn, span)                                                        \
+    static void gemv_##format##_##scaling##_##columns##_##span(const struct gemv_job *job)                   \
     {                                                                                                        \
-        gemv(job, scaling, span, columns, turn);                                                             \
+        gemv(job, format, scaling, span, columns, turn);                                                     \
     }
-#define GEMV_SPAN(scaling, turn, span)                                                                       \
-    GEMV_FN(scaling, 1, turn, span)                                                                          \
-    GEMV_FN(scaling, 2, 1, span)                                                                             \
-    GEMV_FN(scaling, 4, 1, span)                                                                             \
-    GEMV_FN(scaling, 8, 1, span)                                                                             \
-    static void gemv_##scaling##_##span(const struct gemv_job *job, size_t columns)                          \
+#define GEMV_SPAN(format, scaling, turn, span)                                                               \
+    GEMV_FN(format, scaling, 1, turn, span)                                                                  \
+    GEMV_FN(format, scaling, 2, 1, span)                                                                     \
+    GEMV_FN(format, scaling, 4, 1, span)                                                                     \
+    GEMV_FN(format, scaling, 8, 1, span)                                                                     \
+    static void gemv_##format##_##scaling##_##span(const struct gemv_job *job, size_t columns)               \
     {                                                                                                        \
         if (columns == 1)                                                                                    \
-            gemv_##scaling##_1_##span(job);                                                                  \
+            gemv_##format##_##scaling##_1_##span(job);                                                       \
         else if (columns == 2)                                                                               \
-            gemv_##scaling##_2_##span(job);                                                                  \
+            gemv_##format##_##scaling##_2_##span(job);                                                       \
         else if (columns <= 4)                                                                               \
-            gemv_##scaling##_4_##span(job);                                                                  \
+            gemv_##format##_##scaling##_4_##span(job);                                                       \
         else                                                                                                 \
-            gemv_##scaling##_8_##span(job);                                                                  \
+            gemv_##format##_##scaling##_8_##span(job);                                                       \
     }
-#define GEMV_SCALING(scaling, turn)                                                                          \
-    GEMV_SPAN(scaling, turn, 32)                                                                             \
-    GEMV_SPAN(scaling, turn, 64)                                                                             \
-    GEMV_SPAN(scaling, turn, 128)
-GEMV_SCALING(PER_WEIGHT, 1)
-GEMV_SCALING(PER_BLOCK, 2)
+#define GEMV_FORMAT(format, scaling, turn)                                                                   \
+    GEMV_SPAN(format, scaling, turn, 32)                                                                     \
+    GEMV_SPAN(format, scaling, turn, 64)                                                                     \
+    GEMV_SPAN(format, scaling, turn, 128)                                                                    \
+    static void gemv_##format##_##scaling(const struct gemv_job *job, int span, size_t columns)              \
+    {                                                                                                        \
+        (span == 32   ? gemv_##format##_##scaling##_32                                                       \
+         : span == 64 ? gemv_##format##_##scaling##_64                                                       \
+                      : gemv_##format##_##scaling##_128)(job, columns);                                      \
+    }
+GEMV_FORMAT(NF4, PER_WEIGHT, 1)
+GEMV_FORMAT(NF4, PER_BLOCK, 2)
+GEMV_FORMAT(INT4, PER_WEIGHT, 1)
+GEMV_FORMAT(INT4, PER_BLOCK, 2)
+GEMV_FORMAT(INT8, PER_BLOCK, 2)
+GEMV_FORMAT(FP8, PER_BLOCK, 2)
+GEMV_SPAN(DENSE, PER_WEIGHT, 1, 128)
 
-INLINE void gemv_run(const struct gemv_job *job, enum scaling scaling, int span, size_t columns)
+/* By format and scaling as constants. NF4's scales are found already. */
+INLINE void gemv_run(const struct gemv_job *job, enum format format, enum scaling scaling, int span,
+                     size_t columns)
 {
-    if (scaling == PER_WEIGHT)
-        (span == 32   ? gemv_PER_WEIGHT_32
-         : span == 64 ? gemv_PER_WEIGHT_64
-                      : gemv_PER_WEIGHT_128)(job, columns);
+    if (format == INT4)
+        (scaling == PER_WEIGHT ? gemv_INT4_PER_WEIGHT : gemv_INT4_PER_BLOCK)(job, span, columns);
+    else if (format == INT8)
+        gemv_INT8_PER_BLOCK(job, span, columns);
+    else if (format == FP8)
+        gemv_FP8_PER_BLOCK(job, span, columns);
+    else if (format == DENSE)
+        gemv_DENSE_PER_WEIGHT_128(job, columns);
     else
-        (span == 32 ? gemv_PER_BLOCK_32 : span == 64 ? gemv_PER_BLOCK_64 : gemv_PER_BLOCK_128)(job, columns);
+        (scaling == PER_WEIGHT ? gemv_NF4_PER_WEIGHT : gemv_NF4_PER_BLOCK)(job, span, columns);
 }
 
 /* `pairs` pairs of rows of W against `columns` <= M_MAX rows of X. */
-INLINE void gemv_pairs(const struct gemm_args *a, enum scaling scaling, const struct gemv_row (*row)[ROWS],
-                       size_t pairs, const uint16_t *x, size_t columns, gemv_sums *sums)
+INLINE void gemv_pairs(const struct gemm_args *a, enum format format, enum scaling scaling,
+                       const struct gemv_row (*row)[ROWS], size_t pairs, const uint16_t *x, size_t columns,
+                       gemv_sums *sums)
 {
-    const size_t chunks = dp_chunks(a->k), row_bytes = a->k / 2;
+    const size_t chunks = dp_chunks(a->k), chunk_bytes = dp_chunk_bytes(format);
+    const size_t row_bytes = code_bytes(format, ELEMENT_BF16, a->k);
     const size_t part = min_size(chunks, X_CHUNKS / min_size(columns, COLUMNS_MAX));
     struct gemv_job job = {.k = a->k};
     for (; job.begin < chunks; job.begin = job.end) {
         job.end = min_size(chunks, job.begin + part);
         /* Next are these rows from `end` on, or the rows after these. */
-        job.ahead = part == chunks
-                        ? PREFETCH_BYTES
-                        : (job.end < chunks ? part : 0) * (DP_CHUNK / 2) +
-                              (job.end < chunks ? 0 : pairs * row_bytes - job.begin * (DP_CHUNK / 2));
+        job.ahead = part == chunks ? PREFETCH_BYTES
+                                   : (job.end < chunks ? part : 0) * chunk_bytes +
+                                         (job.end < chunks ? 0 : pairs * row_bytes - job.begin * chunk_bytes);
         for (job.m = 0; job.m < columns; job.m += COLUMNS_MAX)
             for (size_t i = 0; i < pairs; i++) {
                 job.row = row[i];
                 job.x = x + job.m * dp_stride(a->k);
                 job.sums = &sums[i];
-                gemv_run(&job, scaling, dp_span(a), min_size(COLUMNS_MAX, columns - job.m));
+                gemv_run(&job, format, scaling, dp_span(a), min_size(COLUMNS_MAX, columns - job.m));
             }
     }
 }
 
-INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum recovery nested)
+INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum format format)
 {
     /* Rows of X past m are read where 3, 5, 6 or 7 are left: at most 1.6 times as many as there are. */
     const size_t left = a->m % COLUMNS_MAX;
@@ -242,7 +264,7 @@ INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum rec
     const struct range mine = thread_range(a->n);
     if (!dp_is_fast(a)) {
         for (size_t n = mine.begin; n < mine.end; n++)
-            dp_general_row(a, scaling, nested, x, n);
+            dp_general_row(a, scaling, format, x, n);
         return;
     }
     /* The two rows of a pair come from two halves of the thread's range, each read in storage order. */
@@ -255,12 +277,12 @@ INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum rec
         for (size_t i = 0; i < pairs * ROWS; i++) {
             size_t n = min_size(mine.begin + i % ROWS * half + first + i / ROWS, mine.end - 1);
             row[i / ROWS][i % ROWS] =
-                (struct gemv_row){a->w.packed + n * (a->k / 2),
-                                  dp_row_scales(a, nested, n, scratch->absmax + i * dp_scales_size(a->k)), n};
+                (struct gemv_row){a->w.packed + n * code_bytes(format, ELEMENT_BF16, a->k),
+                                  dp_row_scales(a, format, n, scratch->absmax + i * dp_scales_size(a->k)), n};
         }
         for (size_t m0 = 0; m0 < a->m; m0 += M_MAX) {
             size_t columns = min_size(M_MAX, a->m - m0);
-            gemv_pairs(a, scaling, row, pairs, x + m0 * dp_stride(a->k), columns, scratch->sums);
+            gemv_pairs(a, format, scaling, row, pairs, x + m0 * dp_stride(a->k), columns, scratch->sums);
             for (size_t i = 0; i < pairs * ROWS; i++)
                 for (size_t m = 0; m < columns; m++)
                     gemm_store(a, ELEMENT_BF16, m0 + m, row[i / ROWS][i % ROWS].n,
@@ -269,13 +291,18 @@ INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum rec
     }
 }
 
-#define GEMM(name, scaling, nested)                                                                          \
+#define GEMM(name, scaling, format)                                                                          \
     void name(const struct gemm_args *a)                                                                     \
     {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") gemm_share(a, scaling, nested);                  \
+        _Pragma("omp parallel num_threads(gemm_threads())") gemm_share(a, scaling, format);                  \
     }
 
-GEMM(nf4_gemm_bf16_dpbf16_ftz__avx512bf16_gemv, PER_WEIGHT, ABSMAX_PLAIN)
-GEMM(nf4_gemm_bf16_dpbf16_fused_ftz__avx512bf16_gemv, PER_WEIGHT, ABSMAX_FUSED)
-GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, ABSMAX_PLAIN)
-GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_fused_ftz__avx512bf16_gemv, PER_BLOCK, ABSMAX_FUSED)
+GEMM(nf4_gemm_bf16_dpbf16_ftz__avx512bf16_gemv, PER_WEIGHT, NF4)
+GEMM(nf4_gemm_bf16_dpbf16_fused_ftz__avx512bf16_gemv, PER_WEIGHT, NF4_FUSED)
+GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, NF4)
+GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_fused_ftz__avx512bf16_gemv, PER_BLOCK, NF4_FUSED)
+GEMM(int4_gemm_bf16_dpbf16_ftz__avx512bf16_gemv, PER_WEIGHT, INT4)
+GEMM(int4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, INT4)
+GEMM(int8_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, INT8)
+GEMM(fp8_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, FP8)
+GEMM(dense_gemm_bf16_dpbf16_ftz__avx512bf16_gemv, PER_WEIGHT, DENSE)

@@ -1,6 +1,6 @@
 /*
- * NF4 gemm for M = 4 to 64 and more with AVX512_BF16: 8 rows of W are decoded 1024 columns at a time into L1,
- * in the order that VDPBF16PS wants (dpbf16.h), and a block of 8 x 3 sums is kept in registers.
+ * gemm of every format for M = 4 to 64 and more with AVX512_BF16: 8 rows of W are decoded 1024 columns at a
+ * time into L1, in the order that VDPBF16PS wants (dpbf16.h), and a block of 8 x 3 sums is kept in registers.
  *
  * What it changes over the gemv variants: a weight is looked up once for up to 64 rows of X instead of once
  * for 4; a load of W serves 3 dot instructions and a load of X serves 8, so that the dot unit, one per cycle,
@@ -27,11 +27,11 @@ struct panel {
 
 /* Decodes chunks [begin, end) of rows [first, first + rows); rows up to ROWS are zero. `next` bytes ahead lie
  * the rows that come after. */
-INLINE void decode_panel(const struct gemm_args *a, enum scaling scaling, int span,
+INLINE void decode_panel(const struct gemm_args *a, enum format format, enum scaling scaling, int span,
                          const struct dp_scales *scales, size_t first, size_t rows, size_t begin, size_t end,
                          struct panel *panel)
 {
-    const size_t row_bytes = a->k / 2;
+    const size_t row_bytes = code_bytes(format, ELEMENT_BF16, a->k), chunk_bytes = dp_chunk_bytes(format);
     for (size_t r = 0; r < ROWS; r++) {
         const uint8_t *packed = a->w.packed + (first + r) * row_bytes;
         __m512 loaded = _mm512_setzero_ps();
@@ -42,23 +42,21 @@ INLINE void decode_panel(const struct gemm_args *a, enum scaling scaling, int sp
                     _mm512_store_si512(panel->w[4 * j + (size_t)p][r], _mm512_setzero_si512());
                 continue;
             }
-            __m512i bytes = lanes == 16
-                                ? _mm512_loadu_si512(packed + c * 64)
-                                : _mm512_maskz_loadu_epi32((__mmask16)((1u << lanes) - 1), packed + c * 64);
-            _mm_prefetch((const char *)packed + ROWS * row_bytes + c * 64, _MM_HINT_T1);
-            struct dp_tables tables;
+            const uint8_t *chunk = packed + c * chunk_bytes;
+            struct dp_codes codes = lanes == 16 ? dp_load(format, chunk, 16) : dp_load(format, chunk, lanes);
+            for (size_t line = 0; line < chunk_bytes; line += 64)
+                _mm_prefetch((const char *)chunk + ROWS * row_bytes + line, _MM_HINT_T1);
+            struct dp_tables tables = dp_chunk_tables(format, scaling, scales[r], c, span, lanes);
             if (scaling == PER_BLOCK) {
-                tables = dp_codebook_tables();
                 if (j % 4 == 0)
                     loaded = dp_load_scales(scales[r], c, a->k, span);
                 _mm512_store_ps(panel->scale[j][r],
                                 dp_lane_scales(scales[r], loaded, c / 4 * 4, (int)(c % 4), span));
-            } else {
-                tables = dp_scaled_tables(scales[r], c, span, lanes);
             }
             for (int p = 0; p < 4; p++)
-                _mm512_store_si512(panel->w[4 * j + (size_t)p][r],
-                                   (__m512i)dp_lookup(bytes, tables, scaling == PER_BLOCK ? 128 : span, p));
+                _mm512_store_si512(
+                    panel->w[4 * j + (size_t)p][r],
+                    (__m512i)dp_weights(format, codes, tables, dp_table_span(format, scaling, span), p));
         }
     }
 }
@@ -128,14 +126,14 @@ INLINE void tile_rows(const struct gemm_args *a, enum scaling scaling, struct pa
 }
 
 /* 8 rows of W (fewer at the end) against `columns` <= COLUMNS_MAX rows of X from row m0. */
-INLINE void gemm_block(const struct gemm_args *a, enum scaling scaling, int span,
+INLINE void gemm_block(const struct gemm_args *a, enum format format, enum scaling scaling, int span,
                        const struct dp_scales *scales, size_t first, size_t rows, const uint16_t *x,
                        size_t m0, size_t columns, struct panel *panel)
 {
     const size_t stride = dp_stride(a->k), chunks = dp_chunks(a->k);
     for (size_t begin = 0; begin < chunks; begin += PANEL_CHUNKS) {
         size_t end = min_size(chunks, begin + PANEL_CHUNKS);
-        decode_panel(a, scaling, span, scales, first, rows, begin, end, panel);
+        decode_panel(a, format, scaling, span, scales, first, rows, begin, end, panel);
         for (size_t m = 0; m < columns;) {
             size_t left = columns - m;
             const uint16_t *xm = x + (m0 + m) * stride;
@@ -153,7 +151,7 @@ INLINE void gemm_block(const struct gemm_args *a, enum scaling scaling, int span
             gemm_store(a, ELEMENT_BF16, m0 + m, first + r, v16_tree(v16_load(panel->acc[m][r])));
 }
 
-INLINE void gemm_rows(const struct gemm_args *a, enum scaling scaling, enum recovery nested, int span,
+INLINE void gemm_rows(const struct gemm_args *a, enum scaling scaling, enum format format, int span,
                       const uint16_t *x)
 {
     struct panel *panel = gemm_scratch(a);
@@ -162,40 +160,46 @@ INLINE void gemm_rows(const struct gemm_args *a, enum scaling scaling, enum reco
         size_t rows = min_size(ROWS, a->n - n);
         struct dp_scales scales[ROWS];
         for (size_t r = 0; r < rows; r++)
-            scales[r] = dp_row_scales(a, nested, n + r, panel->absmax + r * dp_scales_size(a->k));
+            scales[r] = dp_row_scales(a, format, n + r, panel->absmax + r * dp_scales_size(a->k));
         for (size_t m = 0; m < a->m; m += COLUMNS_MAX)
-            gemm_block(a, scaling, span, scales, n, rows, x, m, min_size(COLUMNS_MAX, a->m - m), panel);
+            gemm_block(a, format, scaling, span, scales, n, rows, x, m, min_size(COLUMNS_MAX, a->m - m),
+                       panel);
     }
 }
 
-INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum recovery nested)
+INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum format format)
 {
     const uint16_t *x = dp_activations(a, a->m);
     if (!dp_is_fast(a)) {
         struct range mine = thread_range(a->n);
         for (size_t n = mine.begin; n < mine.end; n++)
-            dp_general_row(a, scaling, nested, x, n);
+            dp_general_row(a, scaling, format, x, n);
         return;
     }
-    switch (dp_span(a)) {
+    switch (format == DENSE ? 128 : dp_span(a)) {
     case 32:
-        gemm_rows(a, scaling, nested, 32, x);
+        gemm_rows(a, scaling, format, 32, x);
         break;
     case 64:
-        gemm_rows(a, scaling, nested, 64, x);
+        gemm_rows(a, scaling, format, 64, x);
         break;
     default:
-        gemm_rows(a, scaling, nested, 128, x);
+        gemm_rows(a, scaling, format, 128, x);
     }
 }
 
-#define GEMM(name, scaling, nested)                                                                          \
+#define GEMM(name, scaling, format)                                                                          \
     void name(const struct gemm_args *a)                                                                     \
     {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") gemm_share(a, scaling, nested);                  \
+        _Pragma("omp parallel num_threads(gemm_threads())") gemm_share(a, scaling, format);                  \
     }
 
-GEMM(nf4_gemm_bf16_dpbf16_ftz__avx512bf16_tile8x3, PER_WEIGHT, ABSMAX_PLAIN)
-GEMM(nf4_gemm_bf16_dpbf16_fused_ftz__avx512bf16_tile8x3, PER_WEIGHT, ABSMAX_FUSED)
-GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_tile8x3, PER_BLOCK, ABSMAX_PLAIN)
-GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_fused_ftz__avx512bf16_tile8x3, PER_BLOCK, ABSMAX_FUSED)
+GEMM(nf4_gemm_bf16_dpbf16_ftz__avx512bf16_tile8x3, PER_WEIGHT, NF4)
+GEMM(nf4_gemm_bf16_dpbf16_fused_ftz__avx512bf16_tile8x3, PER_WEIGHT, NF4_FUSED)
+GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_tile8x3, PER_BLOCK, NF4)
+GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_fused_ftz__avx512bf16_tile8x3, PER_BLOCK, NF4_FUSED)
+GEMM(int4_gemm_bf16_dpbf16_ftz__avx512bf16_tile8x3, PER_WEIGHT, INT4)
+GEMM(int4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_tile8x3, PER_BLOCK, INT4)
+GEMM(int8_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_tile8x3, PER_BLOCK, INT8)
+GEMM(fp8_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_tile8x3, PER_BLOCK, FP8)
+GEMM(dense_gemm_bf16_dpbf16_ftz__avx512bf16_tile8x3, PER_WEIGHT, DENSE)

@@ -35,8 +35,7 @@ INLINE void add_run(const struct gemm_args *a, enum element t, enum scaling scal
 
 /* Row n of W against `columns` rows of X from row m: s->sum. */
 INLINE void gemm_row(const struct gemm_args *a, enum element t, enum scaling scaling, size_t chains,
-                     size_t splits, enum recovery nested, struct scratch *s, size_t n, size_t m,
-                     size_t columns)
+                     size_t splits, enum format format, struct scratch *s, size_t n, size_t m, size_t columns)
 {
     size_t length = round_up((a->k + splits - 1) / splits, chains);
     for (size_t split = 0; split < splits; split++) {
@@ -44,7 +43,7 @@ INLINE void gemm_row(const struct gemm_args *a, enum element t, enum scaling sca
         memset(s->acc, 0, sizeof s->acc);
         for (size_t k = base, count; k < end; k += count) {
             size_t first = n * a->k + k, b = first / a->w.blocksize;
-            float absmax = nf4_absmax(&a->w, b, nested);
+            float absmax = nf4_absmax(&a->w, b, format);
             count = min_size(end - k, (b + 1) * a->w.blocksize - first);
             for (size_t i = 0; i < count; i++) {
                 float value = nf4_codebook[nf4_code(a->w.packed, first + i)];
@@ -63,14 +62,14 @@ INLINE void gemm_row(const struct gemm_args *a, enum element t, enum scaling sca
 }
 
 INLINE void gemm_share(const struct gemm_args *a, enum element t, enum scaling scaling, size_t chains,
-                       size_t splits, enum recovery nested)
+                       size_t splits, enum format format)
 {
     struct scratch *s = gemm_scratch(a);
     struct range mine = thread_range(a->n);
     for (size_t n = mine.begin; n < mine.end; n++)
         for (size_t m = 0; m < a->m; m += COLUMNS) {
             size_t columns = min_size(COLUMNS, a->m - m);
-            gemm_row(a, t, scaling, chains, splits, nested, s, n, m, columns);
+            gemm_row(a, t, scaling, chains, splits, format, s, n, m, columns);
             for (size_t c = 0; c < columns; c++)
                 gemm_store(a, t, m + c, n, s->sum[c]);
         }
@@ -86,15 +85,15 @@ INLINE void gemm_share(const struct gemm_args *a, enum element t, enum scaling s
         _Pragma("omp parallel num_threads(gemm_threads())") contract##_share(a);                             \
     }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(type##_acc1, element, PER_WEIGHT, 1, 1, ABSMAX_PLAIN)                                               \
-    GEMM(type##_acc1_fused, element, PER_WEIGHT, 1, 1, ABSMAX_FUSED)                                         \
-    GEMM(type##_acc16, element, PER_WEIGHT, 16, 1, ABSMAX_PLAIN)                                             \
-    GEMM(type##_acc16_fused, element, PER_WEIGHT, 16, 1, ABSMAX_FUSED)                                       \
-    GEMM(type##_acc16x4, element, PER_WEIGHT, 16, 4, ABSMAX_PLAIN)                                           \
-    GEMM(type##_sblk_acc16, element, PER_BLOCK, 16, 1, ABSMAX_PLAIN)                                         \
-    GEMM(type##_sblk_acc16_fused, element, PER_BLOCK, 16, 1, ABSMAX_FUSED)
+    GEMM(type##_acc1, element, PER_WEIGHT, 1, 1, NF4)                                                        \
+    GEMM(type##_acc1_fused, element, PER_WEIGHT, 1, 1, NF4_FUSED)                                            \
+    GEMM(type##_acc16, element, PER_WEIGHT, 16, 1, NF4)                                                      \
+    GEMM(type##_acc16_fused, element, PER_WEIGHT, 16, 1, NF4_FUSED)                                          \
+    GEMM(type##_acc16x4, element, PER_WEIGHT, 16, 4, NF4)                                                    \
+    GEMM(type##_sblk_acc16, element, PER_BLOCK, 16, 1, NF4)                                                  \
+    GEMM(type##_sblk_acc16_fused, element, PER_BLOCK, 16, 1, NF4_FUSED)
 
 GEMM_TYPE(f32, ELEMENT_F32)
 GEMM_TYPE(f16, ELEMENT_F16)
 GEMM_TYPE(bf16, ELEMENT_BF16)
-GEMM(bf16_acc16_twostep, ELEMENT_BF16, PER_WEIGHT, 16, 1, ABSMAX_TWOSTEP)
+GEMM(bf16_acc16_twostep, ELEMENT_BF16, PER_WEIGHT, 16, 1, NF4_TWOSTEP)

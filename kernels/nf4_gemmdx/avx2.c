@@ -1,6 +1,6 @@
 /*
- * NF4 gemm backward with AVX2 and FMA: a stripe of columns per thread, tiles of 6 rows by 16 columns in
- * registers.
+ * gemm backward of NF4 and int4 with AVX2 and FMA: a stripe of columns per thread, tiles of 6 rows by 16
+ * columns in registers.
  *
  * What it changes over the scalar steps: 8 columns are summed in one register, each in its own chain, and a
  * chunk of W is decoded once for all rows of dY (the frame is gemmdx.h). 64 weights are 8 words of 32
@@ -13,17 +13,6 @@
 
 enum { LANES = 8, VECTORS = DX_CHUNK / LANES };
 
-/* The 16 weights of a block. */
-INLINE v16 block_table(enum element t, float absmax)
-{
-    if (t != ELEMENT_BF16)
-        return nf4_table_v16(t, absmax);
-    v16 x = nf4_scaled_v16(absmax);
-    __m256i upper = _mm256_set1_epi32((int)0xffff0000u);
-    return (v16){_mm256_castsi256_ps(_mm256_and_si256(bf16_upper_256(x.lo), upper)),
-                 _mm256_castsi256_ps(_mm256_and_si256(bf16_upper_256(x.hi), upper))};
-}
-
 /* The weights of the codes in bits 0-3; `bit3` has bit 3 of the code as its sign. */
 INLINE __m256 lookup(v16 table, __m256i codes, __m256i bit3)
 {
@@ -32,22 +21,18 @@ INLINE __m256 lookup(v16 table, __m256i codes, __m256i bit3)
 }
 
 /* A dx_chunk_fn: vector p takes nibble p of each 32-bit word. */
-INLINE void decode_chunk(const struct weights *w, enum element t, enum recovery nested, int span, size_t i,
-                         bool half, float *out)
+INLINE void decode_chunk(const uint8_t *packed, enum element t, enum format format, int span,
+                         struct block first, struct block second, bool half, float *out)
 {
-    unsigned shift = nf4_block_shift(w);
-    const __m256i *packed = (const __m256i *)(w->packed + i / 2);
-    __m256i words =
-        half ? _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)packed)) : _mm256_loadu_si256(packed);
-    v16 first = block_table(t, nf4_absmax(w, i >> shift, nested)), second = first;
-    if (span == 32 && !half)
-        second = block_table(t, nf4_absmax(w, (i + 32) >> shift, nested));
+    __m256i words = half ? _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)packed))
+                         : _mm256_loadu_si256((const __m256i *)packed);
+    v16 low = table_v16(format, t, first), high = span == 32 ? table_v16(format, t, second) : low;
 #pragma GCC unroll 8
     for (int p = 0; p < VECTORS; p++) {
         __m256i codes = _mm256_srli_epi32(words, 4 * p), bit3 = _mm256_slli_epi32(words, 28 - 4 * p);
-        __m256 weights = lookup(first, codes, bit3);
+        __m256 weights = lookup(low, codes, bit3);
         if (span == 32)
-            weights = _mm256_blend_ps(weights, lookup(second, codes, bit3), 0xf0);
+            weights = _mm256_blend_ps(weights, lookup(high, codes, bit3), 0xf0);
         _mm256_store_ps(out + LANES * p, weights);
     }
 }

@@ -1,5 +1,6 @@
 /*
- * NF4 gemm backward with AVX-512: a stripe of columns per thread, tiles of 6 rows by 64 columns in registers.
+ * gemm backward of NF4 and int4 with AVX-512: a stripe of columns per thread, tiles of 6 rows by 64 columns
+ * in registers.
  *
  * What it changes over the scalar steps: 16 columns are summed in one register, each in its own chain, and a
  * chunk of W is decoded once for all rows of dY (the frame is gemmdx.h). 64 weights of a block are 16
@@ -13,36 +14,19 @@
 
 enum { LANES = 16, VECTORS = DX_CHUNK / LANES };
 
-/* The 16 weights of a block. NaN stays NaN: adding to it could carry into the sign. */
-INLINE __m512 block_table(enum element t, float absmax)
-{
-    if (t != ELEMENT_BF16)
-        return nf4_table_512(t, absmax);
-    __m512 x = nf4_scaled_512(absmax);
-    __m512i u = _mm512_castps_si512(x);
-    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-    __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
-    return _mm512_castsi512_ps(_mm512_mask_and_epi32(u, _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), rounded,
-                                                     _mm512_set1_epi32((int)0xffff0000u)));
-}
-
 /* A dx_chunk_fn: vector p takes nibble p of each word. */
-INLINE void decode_chunk(const struct weights *w, enum element t, enum recovery nested, int span, size_t i,
-                         bool half, float *out)
+INLINE void decode_chunk(const uint8_t *packed, enum element t, enum format format, int span,
+                         struct block first, struct block second, bool half, float *out)
 {
-    unsigned shift = nf4_block_shift(w);
-    const __m256i *packed = (const __m256i *)(w->packed + i / 2);
-    __m256i bytes =
-        half ? _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)packed)) : _mm256_loadu_si256(packed);
+    __m256i bytes = half ? _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)packed))
+                         : _mm256_loadu_si256((const __m256i *)packed);
     __m512i words = _mm512_cvtepu16_epi32(bytes);
-    __m512 first = block_table(t, nf4_absmax(w, i >> shift, nested)), second = first;
-    if (span == 32 && !half)
-        second = block_table(t, nf4_absmax(w, (i + 32) >> shift, nested));
+    __m512 low = table_512(format, t, first), high = span == 32 ? table_512(format, t, second) : low;
     for (unsigned p = 0; p < VECTORS; p++) {
         __m512i codes = _mm512_srli_epi32(words, 4 * p);
-        __m512 weights = _mm512_permutexvar_ps(codes, first);
+        __m512 weights = _mm512_permutexvar_ps(codes, low);
         if (span == 32)
-            weights = _mm512_mask_permutexvar_ps(weights, 0xff00, codes, second);
+            weights = _mm512_mask_permutexvar_ps(weights, 0xff00, codes, high);
         _mm512_store_ps(out + LANES * p, weights);
     }
 }

@@ -12,14 +12,14 @@
 enum { STRIPE = 64, ROWS = 512 }; /* sums of a stripe: 128 KiB */
 
 /* Columns column .. column + width of dX, rows m .. m + rows. */
-INLINE void stripe(const struct gemm_args *a, enum element t, enum recovery nested, size_t m, size_t rows,
+INLINE void stripe(const struct gemm_args *a, enum element t, enum format format, size_t m, size_t rows,
                    size_t column, size_t width)
 {
     float *sums = gemm_scratch(a), weights[STRIPE];
     memset(sums, 0, rows * STRIPE * sizeof *sums);
     for (size_t n = 0; n < a->n; n++) {
         for (size_t c = 0; c < width; c++)
-            weights[c] = nf4_element(&a->w, n * a->k + column + c, t, nested);
+            weights[c] = nf4_element(&a->w, n * a->k + column + c, t, format);
         for (size_t r = 0; r < rows; r++) {
             float dy = load_element(t, a->x, (m + r) * a->n + n);
             for (size_t c = 0; c < width; c++)
@@ -31,28 +31,28 @@ INLINE void stripe(const struct gemm_args *a, enum element t, enum recovery nest
             store_element(t, a->y, (m + r) * a->k + column + c, sums[r * STRIPE + c]);
 }
 
-INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum recovery nested)
+INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum format format)
 {
     struct range mine = thread_range((a->k + STRIPE - 1) / STRIPE);
     for (size_t m = 0; m < a->m; m += ROWS)
         for (size_t s = mine.begin; s < mine.end; s++)
-            stripe(a, t, nested, m, min_size(ROWS, a->m - m), s * STRIPE,
+            stripe(a, t, format, m, min_size(ROWS, a->m - m), s * STRIPE,
                    min_size(STRIPE, a->k - s * STRIPE));
 }
 
-#define GEMMDX(name, element, nested)                                                                        \
+#define GEMMDX(name, element, format)                                                                        \
     FMA_CLONES static void name##_share(const struct gemm_args *a)                                           \
     {                                                                                                        \
-        gemmdx_share(a, element, nested);                                                                    \
+        gemmdx_share(a, element, format);                                                                    \
     }                                                                                                        \
     void name(const struct gemm_args *a)                                                                     \
     {                                                                                                        \
         _Pragma("omp parallel num_threads(gemm_threads())") name##_share(a);                                 \
     }
 
-GEMMDX(nf4_gemmdx_f32_acc1__scalar, ELEMENT_F32, ABSMAX_PLAIN)
-GEMMDX(nf4_gemmdx_f32_acc1_fused__scalar, ELEMENT_F32, ABSMAX_FUSED)
-GEMMDX(nf4_gemmdx_f16_acc1__scalar, ELEMENT_F16, ABSMAX_PLAIN)
-GEMMDX(nf4_gemmdx_f16_acc1_fused__scalar, ELEMENT_F16, ABSMAX_FUSED)
-GEMMDX(nf4_gemmdx_bf16_acc1__scalar, ELEMENT_BF16, ABSMAX_PLAIN)
-GEMMDX(nf4_gemmdx_bf16_acc1_fused__scalar, ELEMENT_BF16, ABSMAX_FUSED)
+GEMMDX(nf4_gemmdx_f32_acc1__scalar, ELEMENT_F32, NF4)
+GEMMDX(nf4_gemmdx_f32_acc1_fused__scalar, ELEMENT_F32, NF4_FUSED)
+GEMMDX(nf4_gemmdx_f16_acc1__scalar, ELEMENT_F16, NF4)
+GEMMDX(nf4_gemmdx_f16_acc1_fused__scalar, ELEMENT_F16, NF4_FUSED)
+GEMMDX(nf4_gemmdx_bf16_acc1__scalar, ELEMENT_BF16, NF4)
+GEMMDX(nf4_gemmdx_bf16_acc1_fused__scalar, ELEMENT_BF16, NF4_FUSED)

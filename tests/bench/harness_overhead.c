@@ -34,7 +34,9 @@ int main(void)
     for (int hot = 0; hot < 2; hot++) {
         const struct measure_settings m = {.min_samples = SAMPLES, .max_samples = SAMPLES, .max_seconds = 60};
         struct measure_state state = {0};
-        struct measure_group g = {.operands = &o,
+        const struct operands *problem = &o;
+        struct measure_group g = {.problems = &problem,
+                                  .problem_count = 1,
                                   .regime = hot ? REGIME_HOT : REGIME_COLD,
                                   .no_ceilings = true,
                                   .variant_count = 1,

@@ -55,7 +55,7 @@ static uint64_t rows_in_entry(uint64_t first, uint64_t row_count)
     return n < row_count - first ? n : row_count - first;
 }
 
-static bool row_is_right(uint64_t index, const struct record *got, const double *samples, size_t sample_count,
+static bool row_is_right(uint64_t index, const struct row *got, const double *samples, size_t sample_count,
                          uint64_t *sample)
 {
     const char *difference = row_difference(index, got, samples, sample_count, sample);
@@ -86,9 +86,11 @@ static int64_t right_rows(const struct journal *j, uint64_t row_count)
     uint64_t sample = 0;
     if (j->row_count > row_count)
         return -1;
-    for (size_t i = 0; i < j->row_count; i++)
-        if (!row_is_right(i, &j->rows[i], j->samples, j->sample_count, &sample))
+    for (size_t i = 0; i < j->row_count; i++) {
+        const struct row row = row_of_record(&j->rows[i]);
+        if (!row_is_right(i, &row, j->samples, j->sample_count, &sample))
             return -1;
+    }
     return sample == j->sample_count ? (int64_t)j->row_count : -1;
 }
 

@@ -41,7 +41,7 @@
 #include "harness/simt/tensor_core.h"
 #include "kernels/kernel.h"
 #include "reference/dtype.h"
-#include "results/record.h"
+#include "results/row.h"
 #include "tests/fake_cuda/host_call.h"
 
 /* ---- faults to order ---- */

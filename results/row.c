@@ -1,0 +1,39 @@
+#include "results/row.h"
+
+#include <string.h>
+
+struct row row_of_record(const struct record *r)
+{
+    return (struct row){
+#define TEXT(name, bytes, doc)             .name = r->name,
+#define ENUM(name, map, doc)               .name = r->name,
+#define NUMBER(ctype, name, h5, unit, doc) .name = r->name,
+#include "results/record.inc"
+    };
+}
+
+static void put_text(char *to, size_t size, const char *from)
+{
+    size_t length = strnlen(from, size - 1);
+    memcpy(to, from, length);
+    text_repair(to, size); /* a cut may be inside a character */
+}
+
+void row_to_record(const struct row *row, struct record *r)
+{
+    memset(r, 0, sizeof *r);
+#define TEXT(name, bytes, doc)             put_text(r->name, bytes, row->name);
+#define ENUM(name, map, doc)               r->name = row->name;
+#define NUMBER(ctype, name, h5, unit, doc) r->name = row->name;
+#include "results/record.inc"
+}
+
+int row_text_order(const char *a, const char *b)
+{
+    return a == b ? 0 : strcmp(a, b);
+}
+
+bool row_is_fake(const struct row *r)
+{
+    return strncmp(r->device, RECORD_FAKE_GPU, strlen(RECORD_FAKE_GPU)) == 0;
+}

@@ -19,8 +19,9 @@
 
 enum format { INT4, INT8, FP8, DENSE };
 
-/* Which nibble of a byte has the even element: by rows the high one, in the words of packages the low one. */
-enum nibbles { HIGH_FIRST, LOW_FIRST };
+/* Which nibble of a byte has the even element: by rows the high one, in the words of packages the low one. In
+ * PAIRS, a word has the nibbles of two elements at the same place of its halves. */
+enum nibbles { HIGH_FIRST, LOW_FIRST, PAIRS };
 
 #define CODE_BITS(f, t) ((f) == INT4 ? 4u : (f) != DENSE ? 8u : (t) == ELEMENT_F32 ? 32u : 16u)
 
@@ -49,7 +50,8 @@ DEVICE struct stored_block stored_block_load(enum format f, const struct weights
 
 /* What decoding to T takes of it. zero: what is added to a code in its power of two, for int4 and int8. fp32,
  * and 16-bit weights that go through it: scale and zero in fp32. Else pairs of T; of bf16 the scale's first
- * bits and, in `rest`, the others. */
+ * bits and, in `rest`, the others; of fp16 PAIRS `rest` is the zero for nibbles that are high in their byte.
+ */
 struct ready_block {
     uint32_t scale, zero, rest;
 };
@@ -72,9 +74,15 @@ DEVICE struct ready_block block_ready(enum format f, enum element t, enum nibble
     } else if (t == ELEMENT_F16) {
         /* A nibble that is high in its byte is used as 64 + code, whose ulp is 1 / 16. */
         b.scale = stored.scale | (uint32_t)stored.scale << 16;
-        b.zero = f == INT8              ? 0xe480e480u
-                 : order == HIGH_FIRST ? 0xe400d400u + stored.zero * 0x00010010u
-                                       : 0xd400e400u + stored.zero * 0x00100001u;
+        if (f == INT8)
+            b.zero = 0xe480e480u;
+        else if (order == HIGH_FIRST)
+            b.zero = 0xe400d400u + stored.zero * 0x00010010u;
+        else if (order == LOW_FIRST)
+            b.zero = 0xd400e400u + stored.zero * 0x00100001u;
+        else
+            b.zero = 0xe400e400u + stored.zero * 0x00010001u;
+        b.rest = 0xd400d400u + stored.zero * 0x00100010u;
     } else {
         /* `rest` has the scale's sign, also where it is 0, so that a product of 0 has the right one. */
         const float scale = f32_of_f16(stored.scale);
@@ -120,7 +128,8 @@ template <unsigned BITS> DEVICE struct codes8<BITS> codes8_load(const uint8_t *p
 }
 
 /* From any element; `count` (up to 8) exist, and the others' bits are 0. */
-template <unsigned BITS> DEVICE struct codes8<BITS> codes8_load_some(const uint8_t *packed, size_t i, size_t count) {
+template <unsigned BITS>
+DEVICE struct codes8<BITS> codes8_load_some(const uint8_t *packed, size_t i, size_t count) {
     struct codes8<BITS> c;
     UNROLL
     for (unsigned j = 0; j < BITS / 4; j++)
@@ -207,17 +216,43 @@ DEVICE uint2 weights4(uint32_t word, unsigned half, struct ready_block b, enum n
          * + 16 code, which the fma divides by 16. */
         const uint32_t keep = order == HIGH_FIRST ? 0x000f00f0u : 0x00f0000fu;
         const uint32_t times = order == HIGH_FIRST ? 0x3c002c00u : 0x2c003c00u;
-        const uint32_t x = fma_f16x2(lop3<0xea>(prmt(word, word, 0x0000 + half * 0x2222), keep, 0x64006400u), times, b.zero);
-        const uint32_t y = fma_f16x2(lop3<0xea>(prmt(word, word, 0x1111 + half * 0x2222), keep, 0x64006400u), times, b.zero);
+        const uint32_t x =
+            fma_f16x2(lop3<0xea>(prmt(word, word, 0x0000 + half * 0x2222), keep, 0x64006400u), times, b.zero);
+        const uint32_t y =
+            fma_f16x2(lop3<0xea>(prmt(word, word, 0x1111 + half * 0x2222), keep, 0x64006400u), times, b.zero);
         return make_uint2(fma_f16x2(x, b.scale, none), fma_f16x2(y, b.scale, none));
     }
     /* 128 + code has room for no other bit in bf16: the high nibbles are moved down. */
     const uint32_t high = word >> 4, one = 0x3f803f80u, keep = 0x000f000fu;
     const uint32_t first = order == HIGH_FIRST ? high : word, second = order == HIGH_FIRST ? word : high;
-    const uint32_t x = fma_bf16x2(lop3<0xea>(prmt(first, second, 0x4400 + half * 0x2222), keep, 0x43004300u), one, b.zero);
-    const uint32_t y = fma_bf16x2(lop3<0xea>(prmt(first, second, 0x5511 + half * 0x2222), keep, 0x43004300u), one, b.zero);
+    const uint32_t x =
+        fma_bf16x2(lop3<0xea>(prmt(first, second, 0x4400 + half * 0x2222), keep, 0x43004300u), one, b.zero);
+    const uint32_t y =
+        fma_bf16x2(lop3<0xea>(prmt(first, second, 0x5511 + half * 0x2222), keep, 0x43004300u), one, b.zero);
     return make_uint2(fma_bf16x2(x, b.scale, fma_bf16x2(x, b.rest, none)),
                       fma_bf16x2(y, b.scale, fma_bf16x2(y, b.rest, none)));
+}
+
+/* Two int4 weights whose codes are bits 0 to 3 of the halves of x, or with `high` bits 4 to 7. b: of PAIRS.
+ */
+template <enum element T> DEVICE uint32_t weights2(uint32_t x, bool high, struct ready_block b)
+{
+    const uint32_t none = 0x80008000u;
+    if (T == ELEMENT_F16) {
+        const uint32_t code = lop3<0xea>(x, high ? 0x00f000f0u : 0x000f000fu, 0x64006400u);
+        return fma_f16x2(fma_f16x2(code, high ? 0x2c002c00u : 0x3c003c00u, high ? b.rest : b.zero), b.scale,
+                         none);
+    }
+    const uint32_t code = lop3<0xea>(high ? x >> 4 : x, 0x000f000fu, 0x43004300u);
+    const uint32_t value = fma_bf16x2(code, 0x3f803f80u, b.zero);
+    return fma_bf16x2(value, b.scale, fma_bf16x2(value, b.rest, none));
+}
+
+/* One int4 weight in fp32, before it is rounded to its type. */
+DEVICE float int4_weight(uint32_t code, struct stored_block b)
+{
+    const float value = value_of_raw<INT4>(__uint_as_float(0x4b000000u | code), zero_f32(INT4, b.zero));
+    return __fmul_rn(value, f32_of_f16(b.scale));
 }
 
 /* ---- one by one, where nothing is aligned ---- */
@@ -232,6 +267,5 @@ template <enum format F, enum element T> DEVICE float weight_at(const struct wei
     const struct stored_block b = stored_block_load(F, w, block_of(w, i, n));
     return __fmul_rn(value_of_raw<F>(v[0], zero_f32(F, b.zero)), f32_of_f16(b.scale));
 }
-
 
 #endif

@@ -2,23 +2,29 @@
  * mma_stages.h: gemm for up to 64 rows on the tensor cores, from a checkpoint's bytes or from repacked
  * weights, with X and W four stages ahead; k whole, or in S ranges whose sums are added in order.
  *
- * A block makes up to 64 rows of 8 columns for each of its warps. A stage is 128 k: of X as much as there are
- * rows, of W 64 bytes a column (of codes of 4 bits), both by cp.async; three stages are under way while one
- * is worked on, with one barrier a stage. Rows are padded in shared memory by 16 bytes, so that the 8 rows
- * that ldmatrix, or a warp's reads of W, touch at once lie in different banks. The four lanes that share a
- * column load the absmax of 32 k each, two stages ahead, and pass them on by shuffle.
+ * A block makes up to 64 rows of 8 or 16 columns for each of its warps. A stage is 128 k: of X as much as
+ * there are rows, of W 64 bytes a column (of codes of 4 bits), both by cp.async; three stages are under way
+ * while one is worked on, with one barrier a stage. Rows are padded in shared memory by 16 bytes, so that the
+ * 8 rows that ldmatrix, or a warp's reads of W, touch at once lie in different banks. The four lanes that
+ * share a column load the absmax of 32 k each, two stages ahead, and pass them on by shuffle.
  *
  * What is particular to a format or a layout is in a class Weights, of which a lane has one:
- *   WARP_BYTES                  of a warp in a stage
- *   stage<WARPS>(to, args, aligned, k, end)     has its part of W copied there, k .. k + DEPTH of the block's
- *                               columns. All threads
- *   stored                      of a piece of 32 k: stored_load(args, n, k)
- *   ready                       what its decoding takes: ready_of(args, stored)
- *   enter(ready, lane)          the next piece is the one whose `ready` is lane's. All lanes
- *   held                        what a lane keeps of a stage: hold(stage, local), of column `local` of the
- * block piece(b, held, p, pair)     the fragments of both steps of piece p. All lanes pair_at(args, held,
- * step, half, n, k, end)  where nothing is aligned: weights k and k + 1 of row n, which are b[half] of a
- * step; 0 where there are none
+ *   TILES        of 8 columns of a warp: a lane has column lane / 4 of each; n below is that of the first
+ *   local(warp, i)
+ *                which column of the block is column i of a warp's first tile; another tile's is 8 further
+ *   WARP_BYTES   of a warp in a stage
+ *   stage<WARPS>(to, args, aligned, k, end)
+ *                has its part of W copied there: k .. k + DEPTH of the block's columns. All threads
+ *   stored       of a piece of 32 k: stored_load(args, n, k)
+ *   ready        what its decoding takes: ready_of(args, stored)
+ *   enter(ready, lane)
+ *                the next piece is the one whose `ready` is lane's. All lanes
+ *   held         what a lane keeps of a stage: hold(stage, local), local its first column in the block
+ *   piece(b, args, held, p, pair, n, k)
+ *                the fragments of both steps of piece p, which begins at k. All lanes
+ *   pair_at(args, held, step, half, n, k, end)
+ *                where nothing is aligned: weights k and k + 1 of row n, which are b[half] of a step; 0 where
+ *                there are none
  *
  * A weight of NF4 is looked up in planes of RN_T(RN32(c * absmax)), which a lane builds when its column
  * enters a block (nf4_dequant/prmt_scaled.cu). Of the 8 bytes of a step (16 k) a lane picks two: k = 2 pair,
@@ -40,7 +46,7 @@
 
 enum {
     ROWS = 64,
-    COLUMNS = 8, /* of a warp */
+    COLUMNS = 8, /* of a tile */
     DEPTH = 128, /* k of a stage */
     PIECE = 32,  /* k with one absmax, 16 bytes of W */
     PIECES = DEPTH / PIECE,
@@ -56,7 +62,7 @@ enum {
 template <class Weights, int WARPS, int SPLITS>
 static inline struct launch launch_stages(const struct gemm_args *a)
 {
-    struct launch l = launch_cover(a->n, WARPS * COLUMNS, WARPS * 32);
+    struct launch l = launch_cover(a->n, WARPS * COLUMNS * Weights::TILES, WARPS * 32);
     l.grid[1] = SPLITS;
     l.shared = STAGES * STAGE_BYTES(a->m, WARPS, +Weights::WARP_BYTES);
     return l;
@@ -80,6 +86,7 @@ DEVICE void stage_rows(uint8_t *to, const struct gemm_args *a, size_t k, size_t 
 
 /* What its two layouts share. */
 template <enum element T> struct nf4_pieces {
+    enum { TILES = 1 };
     typedef struct nf4_stored stored;
     typedef float ready;
     enum recovery nested;
@@ -90,6 +97,10 @@ template <enum element T> struct nf4_pieces {
     METHOD nf4_pieces(enum recovery nested_, const float *codebook_)
         : nested(nested_), codebook(codebook_), planes(nf4_scaled_planes_16(T, 0.0f)), scaled_by(0)
     {
+    }
+    METHOD static unsigned local(unsigned warp, unsigned i)
+    {
+        return warp * COLUMNS + i;
     }
     METHOD struct nf4_stored stored_load(const struct gemm_args *a, size_t n, size_t k) const
     {
@@ -107,11 +118,11 @@ template <enum element T> struct nf4_pieces {
             scaled_by = __float_as_uint(scale);
         }
     }
-    METHOD void fragments(uint32_t (&b)[2][2], uint32_t step, uint32_t next) const
+    METHOD void fragments(uint32_t (&b)[2][1][2], uint32_t step, uint32_t next) const
     {
         const uint2 first = nf4_lookup4(planes, step), second = nf4_lookup4(planes, next);
-        b[0][0] = first.x, b[0][1] = first.y;
-        b[1][0] = second.x, b[1][1] = second.y;
+        b[0][0][0] = first.x, b[0][0][1] = first.y;
+        b[1][0][0] = second.x, b[1][0][1] = second.y;
     }
 };
 
@@ -130,7 +141,8 @@ template <enum element T> struct nf4_rows : nf4_pieces<T> {
     {
         return stage + local * W_PITCH;
     }
-    METHOD void piece(uint32_t (&b)[2][2], const uint8_t *w, unsigned p, unsigned pair) const
+    METHOD void piece(uint32_t (&b)[2][1][2], const struct gemm_args *, const uint8_t *w, unsigned p,
+                      unsigned pair, size_t, size_t) const
     {
         const uint4 codes = load128(w + p * 16);
         const unsigned pick = pair | (pair + 4) << 4;
@@ -173,7 +185,8 @@ template <enum element T> struct nf4_repacked : nf4_pieces<T> {
         const uint4 tile = load128(at);
         return {at, {tile.x, tile.y, tile.z, tile.w}};
     }
-    METHOD void piece(uint32_t (&b)[2][2], const struct held &w, unsigned p, unsigned) const
+    METHOD void piece(uint32_t (&b)[2][1][2], const struct gemm_args *, const struct held &w, unsigned p,
+                      unsigned, size_t, size_t) const
     {
         this->fragments(b, w.word[p], w.word[p] >> REPACKED_STEP_BITS);
     }
@@ -209,10 +222,10 @@ DEVICE void stage_load(unsigned char *stage, const struct gemm_args *a, const We
     weights.template stage<WARPS>(stage + rows * X_PITCH * 2, a, aligned, k, end);
 }
 
-/* d += the 16 rows of each tile * b, for the step that starts at element `x` of a stage's first row. */
-template <enum element T>
-DEVICE void step_mma(float (&d)[ROWS / 16][4], const struct gemm_args *a, const uint16_t *x,
-                     const uint32_t (&b)[2])
+/* d += the 16 rows of each tile of X * b, for the step that starts at element `x` of a stage's first row. */
+template <enum element T, int TILES>
+DEVICE void step_mma(float (&d)[ROWS / 16][TILES][4], const struct gemm_args *a, const uint16_t *x,
+                     const uint32_t (&b)[TILES][2])
 {
     const unsigned lane = threadIdx.x % 32;
     UNROLL
@@ -220,25 +233,30 @@ DEVICE void step_mma(float (&d)[ROWS / 16][4], const struct gemm_args *a, const 
         if (tile * 16 < a->m) {
             uint32_t fragment[4];
             ldmatrix_x4(fragment, x + (tile * 16 + lane % 16) * X_PITCH + lane / 16 * 8);
-            mma(T, d[tile], fragment, b);
+            UNROLL
+            for (unsigned i = 0; i < TILES; i++)
+                mma(T, d[tile][i], fragment, b[i]);
         }
 }
 
 /* sum = X[:, begin .. end) * W[n, begin .. end) for the warp's columns. memory: the stages. All threads. */
 template <enum element T, int WARPS, class Weights>
-DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, Weights &weights,
+DEVICE void range_sum(float (&sum)[ROWS / 16][Weights::TILES][4], const struct gemm_args *a, Weights &weights,
                       unsigned char *memory, bool aligned, size_t begin, size_t end)
 {
+    enum { TILES = Weights::TILES };
     const unsigned lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
-    const unsigned local = threadIdx.x / 32 * COLUMNS + group;
-    const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + local; /* this lane's row of W */
-    const bool busy = n - group < a->n; /* else all of the warp's columns lie past N: it helps to load X */
+    const unsigned warp = threadIdx.x / 32, local = Weights::local(warp, group);
+    const size_t first = (size_t)blockIdx.x * WARPS * COLUMNS * TILES;
+    const size_t n = first + local; /* this lane's first row of W */
+    const bool busy = first + warp * COLUMNS * TILES <
+                      a->n; /* else all of the warp's columns lie past N: it helps to load X */
     const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS, +Weights::WARP_BYTES);
     UNROLL
     for (int tile = 0; tile < ROWS / 16; tile++) {
         UNROLL
-        for (int i = 0; i < 4; i++)
-            sum[tile][i] = 0.0f;
+        for (int i = 0; i < TILES * 4; i++)
+            sum[tile][i / 4][i % 4] = 0.0f;
     }
     UNROLL
     for (unsigned s = 0; s < STAGES - 1; s++) {
@@ -273,8 +291,8 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, Wei
             for (unsigned p = 0; p < PIECES; p++)
                 if (k + p * PIECE < end) {
                     weights.enter(ready, (int)(group * 4 + p));
-                    uint32_t b[2][2];
-                    weights.piece(b, held, p, pair);
+                    uint32_t b[2][TILES][2];
+                    weights.piece(b, a, held, p, pair, n, k + p * PIECE);
                     step_mma<T>(sum, a, x + p * PIECE, b[0]);
                     step_mma<T>(sum, a, x + p * PIECE + STEP, b[1]);
                 }
@@ -282,8 +300,12 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, Wei
             const typename Weights::held held = weights.hold(stage_w, local);
             for (unsigned s = 0; s < DEPTH && k + s < end; s += STEP) {
                 const size_t at = k + s + 2 * pair;
-                const uint32_t b[2] = {weights.pair_at(a, held, s / STEP, 0, n, at, end),
-                                       weights.pair_at(a, held, s / STEP, 1, n, at + 8, end)};
+                uint32_t b[TILES][2];
+                UNROLL
+                for (unsigned i = 0; i < TILES; i++) {
+                    b[i][0] = weights.pair_at(a, held, s / STEP, 0, n + i * COLUMNS, at, end);
+                    b[i][1] = weights.pair_at(a, held, s / STEP, 1, n + i * COLUMNS, at + 8, end);
+                }
                 step_mma<T>(sum, a, x + s, b);
             }
         }
@@ -296,18 +318,20 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, Wei
 }
 
 /* Calls store(row, column, value) for all outputs of the warp that there are. */
-template <int WARPS, class Store>
-DEVICE void tile_outputs(const struct gemm_args *a, const float (&sum)[ROWS / 16][4], Store store)
+template <class Weights, int WARPS, class Store>
+DEVICE void tile_outputs(const struct gemm_args *a, const float (&sum)[ROWS / 16][Weights::TILES][4],
+                         Store store)
 {
+    enum { TILES = Weights::TILES };
     const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const size_t column = ((size_t)blockIdx.x * WARPS + warp) * COLUMNS + lane % 4 * 2;
+    const size_t first = (size_t)blockIdx.x * WARPS * COLUMNS * TILES + Weights::local(warp, lane % 4 * 2);
     UNROLL
     for (unsigned tile = 0; tile < ROWS / 16; tile++) {
         UNROLL
-        for (unsigned i = 0; i < 4; i++) {
-            const size_t row = tile * 16 + lane / 4 + i / 2 * 8;
-            if (row < a->m && column + i % 2 < a->n)
-                store(row, column + i % 2, sum[tile][i]);
+        for (unsigned i = 0; i < TILES * 4; i++) {
+            const size_t row = tile * 16 + lane / 4 + i % 4 / 2 * 8, column = first + i / 4 * COLUMNS + i % 2;
+            if (row < a->m && column < a->n)
+                store(row, column, sum[tile][i / 4][i % 4]);
         }
     }
 }
@@ -320,9 +344,9 @@ DEVICE void gemm_stages(const struct gemm_args *a, Weights weights, unsigned cha
 
     const size_t begin = blockIdx.y * length, end = begin + length < a->k ? begin + length : a->k;
     float *partial = (float *)a->workspace + blockIdx.y * a->m * a->n;
-    float sum[ROWS / 16][4];
+    float sum[ROWS / 16][Weights::TILES][4];
     range_sum<T, WARPS>(sum, a, weights, memory, aligned, begin, end);
-    tile_outputs<WARPS>(a, sum, [=](size_t row, size_t column, float value) {
+    tile_outputs<Weights, WARPS>(a, sum, [=](size_t row, size_t column, float value) {
         if (SPLITS == 1)
             gemm_store(a, T, row, column, value);
         else

@@ -1,9 +1,10 @@
 /*
  * int4, int8 and fp8 dequantize by rows, a tile a warp.
  *
- * nf4_dequant/prmt_scaled.cu with another decode, and nothing else: where that leaves the planes of a block in
- * shared memory, and looks a weight up in two of them, this leaves its scale and zero point, and calculates
- * (kernels/device/formats.h). What NF4 costs over the affine formats is the difference of these two.
+ * nf4_dequant/prmt_scaled.cu with another decode, and nothing else: where that leaves the planes of a block
+ * in shared memory, and looks a weight up in two of them, this leaves its scale and zero point, and
+ * calculates (kernels/device/formats.h). What NF4 costs over the affine formats is the difference of these
+ * two.
  *
  * Where blocks are no multiple of 32 weights, rows then, each weight is found for itself.
  *
@@ -14,7 +15,7 @@
 
 enum { THREADS = 128, WARPS = THREADS / 32 };
 
-template <enum format F, enum element T> struct tiles {
+template <format F, element T> struct tiles {
     enum { BITS = CODE_BITS(F, T), WORDS = GROUP_SIZE(T) * BITS > 32 ? 2 : 1, ROOM = 1 };
     struct codes {
         uint32_t word[WORDS];

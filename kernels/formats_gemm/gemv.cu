@@ -9,7 +9,7 @@
 #include "kernels/device/formats.h"
 #include "kernels/device/gemv.h"
 
-template <enum format F, enum element T> struct row {
+template <format F, element T> struct row {
     enum { BITS = CODE_BITS(F, T), EARLY = F == INT4 };
     typedef struct codes8<BITS> codes;
     typedef struct stored_block stored;

@@ -2,22 +2,31 @@
  * int4, int8, fp8 and dense gemm for up to 64 rows on the tensor cores, by rows, four stages ahead.
  *
  * nf4_gemm/mma_stages.cu with another decode, and nothing else (kernels/device/mma_stages.h): where a lane of
- * that builds the planes of a block, and looks weights up in two of them, a lane of this is passed the block's
- * scale and zero point, ready for its type, and calculates (kernels/device/formats.h). Of codes of 8 bits a
- * lane reads the two bytes of each pair; dense weights come to the lanes by ldmatrix, as X does.
+ * that builds the planes of a block, and looks weights up in two of them, a lane of this is passed the
+ * block's scale and zero point, ready for its type, and calculates (kernels/device/formats.h). Of codes of 8
+ * bits a lane reads the two bytes of each pair; dense weights come to the lanes by ldmatrix, as X does.
  */
 #include "kernels/device/formats.h"
 #include "kernels/device/mma_stages.h"
 
 enum { WARPS = 4 };
 
-template <enum format F, enum element T> struct rows {
-    enum { BITS = CODE_BITS(F, T), ROW_PITCH = DEPTH * BITS / 8 + 16, WARP_BYTES = COLUMNS * ROW_PITCH };
+template <format F, element T> struct rows {
+    enum {
+        TILES = 1,
+        BITS = CODE_BITS(F, T),
+        ROW_PITCH = DEPTH * BITS / 8 + 16,
+        WARP_BYTES = COLUMNS * ROW_PITCH
+    };
     typedef struct stored_block stored;
     typedef struct ready_block ready;
     typedef const uint8_t *held; /* this lane's row; of dense weights what it gives ldmatrix */
     struct ready_block block;
 
+    METHOD static unsigned local(unsigned warp, unsigned i)
+    {
+        return warp * COLUMNS + i;
+    }
     METHOD struct stored_block stored_load(const struct gemm_args *a, size_t n, size_t k) const
     {
         return stored_block_load(F, &a->w, F == DENSE ? 0 : block_of(&a->w, n * a->k + k, n));
@@ -52,14 +61,15 @@ template <enum format F, enum element T> struct rows {
         const unsigned lane = threadIdx.x % 32;
         return stage + (local - lane / 4 + lane % 8) * ROW_PITCH + lane / 8 * 16;
     }
-    METHOD void piece(uint32_t (&b)[2][2], const uint8_t *w, unsigned p, unsigned pair) const
+    METHOD void piece(uint32_t (&b)[2][1][2], const struct gemm_args *, const uint8_t *w, unsigned p,
+                      unsigned pair, size_t, size_t) const
     {
         const uint8_t *at = w + p * (PIECE * BITS / 8);
         if (F == DENSE) {
             uint32_t all[4];
             ldmatrix_x4(all, at);
-            b[0][0] = all[0], b[0][1] = all[1];
-            b[1][0] = all[2], b[1][1] = all[3];
+            b[0][0][0] = all[0], b[0][0][1] = all[1];
+            b[1][0][0] = all[2], b[1][0][1] = all[3];
             return;
         }
         uint32_t step[2];
@@ -76,11 +86,11 @@ template <enum format F, enum element T> struct rows {
         UNROLL
         for (unsigned s = 0; s < 2; s++) {
             const uint2 v = weights4<F, T>(step[s], 0, block, HIGH_FIRST);
-            b[s][0] = v.x, b[s][1] = v.y;
+            b[s][0][0] = v.x, b[s][0][1] = v.y;
         }
     }
-    METHOD uint32_t pair_at(const struct gemm_args *a, const uint8_t *, unsigned, unsigned, size_t n, size_t k,
-                            size_t end) const
+    METHOD uint32_t pair_at(const struct gemm_args *a, const uint8_t *, unsigned, unsigned, size_t n,
+                            size_t k, size_t end) const
     {
         float w[2] = {0.0f, 0.0f};
         UNROLL

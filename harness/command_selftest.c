@@ -34,10 +34,15 @@ struct selftest_arguments {
 /* On these every fault can be seen: rows straddle blocks, counts are odd. Right code must pass on all. The
  * first one of an operation is what faults are held to. */
 static const char *const shapes[] = {
-    "dequant n=65 k=65 blocksize=64",     "dequant n=3 k=257 blocksize=32",
-    "dequant n=1 k=8191 blocksize=4096",  "dequant n=64 k=128 blocksize=128",
-    "gemm m=3 n=48 k=1027 blocksize=64",  "gemm m=1 n=17 k=192 blocksize=32",
+    "dequant n=65 k=65 blocksize=64",
+    "dequant n=3 k=257 blocksize=32",
+    "dequant n=1 k=8191 blocksize=4096",
+    "dequant n=64 k=128 blocksize=128",
+    "gemm m=3 n=48 k=1027 blocksize=64",
+    "gemm m=1 n=17 k=192 blocksize=32",
     "gemm m=17 n=40 k=256 blocksize=128",
+    "dequant n=24 k=128 format=int4 blocksize=32 zeros=1 actorder=1",
+    "dequant n=24 k=104 format=int4 blocksize=104 zeros=1",
 };
 enum { SHAPE_COUNT = sizeof shapes / sizeof shapes[0] };
 
@@ -49,7 +54,7 @@ struct judgement {
     struct verification *verification;
 };
 
-/* Whether k is for the operation of a shape; sets the problem then. */
+/* Whether k is for a shape; sets the problem then. */
 static bool shape_problem(const char *shape, const struct kernel *k, uint64_t seed, struct problem *p)
 {
     char text[128];
@@ -60,7 +65,9 @@ static bool shape_problem(const char *shape, const struct kernel *k, uint64_t se
     bool bias = k->contract.op == OP_GEMM;
     snprintf(text, sizeof text, "%s %s%s%s", op, dtype_word(k->contract.out), shape + length,
              bias ? " bias=1" : "");
-    bool ok = problem_parse(text, p) == STATUS_OK;
+    char reason[KERNEL_REASON_MAX];
+    bool ok =
+        problem_parse(text, p) == STATUS_OK && kernel_matches(k, p) && !kernel_inapplicable(k, p, reason);
     p->seed = seed;
     return ok;
 }

@@ -212,8 +212,11 @@ const char *diagnose_weights(const struct comparison *c, const struct diagnose_w
         const bool nested_only = predict == other_recovery || predict == without_offset;
         const bool int4_only = predict == zero_above || predict == zero_below || predict == zero_ignored ||
                                predict == groups_in_order || predict == awq_order;
+        /* Rows of other formats begin blocks: they are not wrong for that. */
+        const bool nf4_only = predict == blocks_by_row;
         size_t held = 0;
-        if ((nested_only && d->contract->nested == NESTED_NONE) ||
+        if ((nf4_only && d->contract->format != FORMAT_NF4) ||
+            (nested_only && d->contract->nested == NESTED_NONE) ||
             (int4_only && d->contract->format != FORMAT_INT4))
             continue;
         while (held < c->kept_count) {

@@ -15,8 +15,9 @@
  * do.
  *  - All threads of a block reach each __syncthreads (none may have returned), and all lanes named in a mask
  *    reach that collective. mma and ldmatrix are collectives of the full warp.
- *  - Device functions are DEVICE (inlined), with `enum element` and the like as constant arguments. They take
- * arrays by reference, with their lengths: the checker then knows when an index is none.
+ *  - Device functions are DEVICE, those of a class METHOD (both inlined), with `enum element` and the like as
+ * constant arguments. They take arrays by reference, with their lengths: the checker then knows when an index
+ * is none.
  *  - No cooperative groups, textures, dynamic parallelism, printf, malloc, or waiting for another block.
  *  - 16-bit floats are bit patterns in uint16_t, pairs in uint32_t with the first element in the low half.
  *
@@ -34,6 +35,7 @@
 #ifdef __CUDACC__
 
 #define DEVICE   static __device__ __forceinline__
+#define METHOD   __device__ __forceinline__
 #define CONSTANT static __constant__ const
 #define GLOBAL   static __device__ const /* a table in global memory */
 
@@ -64,6 +66,7 @@
 /* ---- the host side: what the executor provides (harness/simt/executor.c) ---- */
 
 #define DEVICE   static inline __attribute__((always_inline))
+#define METHOD   inline __attribute__((always_inline))
 #define CONSTANT static const
 #define GLOBAL   static const
 #define UNROLL
@@ -442,6 +445,73 @@ DEVICE uint32_t f16x2_of_f32(float low, float high)
     return r;
 #else
     return f16_of_f32(low) | (uint32_t)f16_of_f32(high) << 16;
+#endif
+}
+
+/* a * b + c, cut to fp32 so that its last bit tells whether it is exact (rounded to odd): to round that to a
+ * type of up to 22 bits is to round once. */
+DEVICE float fma_odd(float a, float b, float c)
+{
+    const double product = (double)a * b, sum = product + c, part = sum - product;
+    const double lost = (product - (sum - part)) + (c - part);
+    const float r = (float)sum;
+    const double rest = (sum - r) + lost; /* what r lacks; NaN where nothing is finite */
+    const uint32_t bits = __float_as_uint(r);
+    if (!(rest < 0 || rest > 0) || (bits & 1))
+        return r;
+    if (bits << 1 == 0)
+        return __uint_as_float(rest < 0 ? 0x80000001u : 1u);
+    return __uint_as_float((rest < 0) == (bits >> 31) ? bits + 1 : bits - 1);
+}
+
+/* fma.rn of pairs: a * b + c, rounded once to the type. A product alone is what c = -0 gives. That of bf16
+ * needs sm_80. */
+DEVICE uint32_t fma_f16x2(uint32_t a, uint32_t b, uint32_t c)
+{
+#ifdef __CUDACC__
+    uint32_t r;
+    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+    return r;
+#else
+    uint32_t r = 0;
+    for (int i = 0; i < 32; i += 16)
+        r |= (uint32_t)f16_of_f32(fma_odd(f32_of_f16((uint16_t)(a >> i)), f32_of_f16((uint16_t)(b >> i)),
+                                          f32_of_f16((uint16_t)(c >> i))))
+             << i;
+    return r;
+#endif
+}
+DEVICE uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    uint32_t r;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+    return r;
+#else
+    uint32_t r = 0;
+    for (int i = 0; i < 32; i += 16)
+        r |= (uint32_t)bf16_of_f32(fma_odd(f32_of_bf16((uint16_t)(a >> i)), f32_of_bf16((uint16_t)(b >> i)),
+                                           f32_of_bf16((uint16_t)(c >> i))))
+             << i;
+    return r;
+#endif
+}
+
+/* Two numbers of e4m3, the first in the low byte, in fp16, where they are exact; NaN is 0x7fff. One
+ * instruction from sm_89. */
+DEVICE uint32_t f16x2_of_e4m3x2(uint16_t x)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 890
+    uint32_t r;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(r) : "h"(x));
+    return r;
+#else
+    /* The bits in fp16's places are the number / 256, denormals too; + 1 is 0x80 for a NaN only. */
+    const uint32_t both = (x & 0xffu) | (uint32_t)(x & 0xff00u) << 8;
+    const uint32_t value =
+        fma_f16x2((both & 0x007f007f) << 7 | (both & 0x00800080) << 8, 0x5c005c00, 0x80008000);
+    const uint32_t nan = ((both & 0x007f007f) + 0x00010001) >> 7 & 0x00010001;
+    return (value & ~(nan * 0xffff)) | nan * 0x7fff;
 #endif
 }
 

@@ -79,24 +79,34 @@ DEVICE void dequant_by_table(const struct dequant_args *a, enum recovery nested,
         group_scale(T, nf4_table_lookup4(codebook, codes), nf4_table_lookup4(codebook, codes >> 16), absmax));
 }
 
-/* ---- a tile a warp, by scaled planes ----
+/* ---- a tile a warp, by what the weights of a piece share ----
  *
- * A lane makes the planes of RN_T(RN32(c * absmax)) for a piece of 32 elements, which lie in one block, and
- * leaves them in shared memory. The warp then goes through its 32 pieces in memory order, 16 bytes of output
- * a lane, so that each of its loads and stores is one piece of memory; a lane reads the planes of the element
- * it is at (lanes in the same piece read the same address).
+ * A lane makes what a piece of 32 elements, which lie in one block, are decoded by, and leaves it in shared
+ * memory: of NF4 planes of RN_T(RN32(c * absmax)). The warp then goes through its 32 pieces in memory order,
+ * 16 bytes of output a lane, so that each of its loads and stores is one piece of memory; a lane reads what
+ * belongs to the element it is at (lanes in the same piece read the same address).
+ *
+ * A Decode of element type T says what is particular to a format:
+ *   codes                      of a group; load() and load_some() (of the last one, what there is) get them
+ *   stored                     of a piece's block; stored_load(args, element)
+ *   leave(room, piece, stored) makes what decodes a piece, and leaves it in shared memory, ROOM times 16
+ * bytes lookup(room, piece, codes) the outputs of a group
  */
 enum { PIECE = 32, WARP_TILE = 32 * PIECE };
 
+/* 16 bytes of each piece of a warp's tile. */
+typedef uint4 piece_planes[PIECE];
+
 /* What a lane loads of the tile that starts at element `start`: the codes of its groups, which are 32 groups
- * apart, and the absmax of its piece. */
-template <enum element T> struct tile {
+ * apart, and what is stored for its piece. */
+template <enum element T, class Decode> struct tile {
     size_t start;
-    uint32_t codes[PIECE / GROUP_SIZE(T)];
-    struct nf4_stored absmax;
+    typename Decode::codes codes[PIECE / GROUP_SIZE(T)];
+    typename Decode::stored stored;
 };
 
-template <enum element T> DEVICE size_t tile_element(const struct tile<T> &tile, unsigned group)
+template <enum element T, class Decode>
+DEVICE size_t tile_element(const struct tile<T, Decode> &tile, unsigned group)
 {
     return tile.start + (group * 32 + threadIdx.x % 32) * GROUP_SIZE(T);
 }
@@ -107,33 +117,59 @@ DEVICE bool tile_whole(const struct dequant_args *a, size_t start)
     return start + WARP_TILE <= a->count;
 }
 
-template <enum element T>
-DEVICE struct tile<T> tile_load(const struct dequant_args *a, enum recovery nested, size_t start) {
-    struct tile<T> tile = {
-        start, {0},
+template <enum element T, class Decode>
+DEVICE struct tile<T, Decode> tile_load(const struct dequant_args *a, const Decode &decode, size_t start) {
+    struct tile<T, Decode> tile = {
+        start, {},
         {
-            0.0f, 0
         }
     };
     const size_t piece = start + threadIdx.x % 32 * PIECE;
     if (piece < a->count)
-        tile.absmax = nf4_stored_load(&a->w, piece >> nf4_block_shift(&a->w), nested);
+        tile.stored = decode.stored_load(a, piece);
     if (tile_whole(a, start)) {
         UNROLL
         for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
-            tile.codes[g] = whole_group_load(a, T, tile_element(tile, g));
+            tile.codes[g] = decode.load(a, tile_element(tile, g));
     } else {
         UNROLL
         for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
             if (tile_element(tile, g) < a->count)
-                tile.codes[g] = group_load(a, T, tile_element(tile, g));
+                tile.codes[g] = decode.load_some(a, tile_element(tile, g));
     }
     return tile;
 }
 
-/* A plane of each piece of a warp's tile. */
-typedef uint4 piece_planes[PIECE];
+/* The outputs of group g of a tile. */
+template <enum element T, class Decode>
+DEVICE uint4 tile_lookup(const Decode &decode, const piece_planes *room, const struct tile<T, Decode> &tile,
+                         unsigned g)
+{
+    const unsigned piece = (unsigned)(tile_element(tile, g) - tile.start) / PIECE;
+    return decode.lookup(room, piece, tile.codes[g]);
+}
 
+/* Looks the tile's elements up and stores them. room: this warp's in shared memory, which no lane reads any
+ * more. All lanes. */
+template <enum element T, class Decode>
+DEVICE void tile_store(const struct dequant_args *a, const Decode &decode, piece_planes *room,
+                       const struct tile<T, Decode> &tile)
+{
+    decode.leave(a, room, threadIdx.x % 32, tile.stored);
+    __syncwarp();
+    if (tile_whole(a, tile.start)) {
+        UNROLL
+        for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
+            whole_group_store(a, T, tile_element(tile, g), tile_lookup(decode, room, tile, g));
+    } else {
+        UNROLL
+        for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
+            if (tile_element(tile, g) < a->count)
+                group_store(a, T, tile_element(tile, g), tile_lookup(decode, room, tile, g));
+    }
+}
+
+/* NF4 by scaled planes: of fp32 there are four, of a 16-bit type two. */
 template <int PLANES> DEVICE void planes_store(piece_planes *to, unsigned piece, nf4_planes<PLANES> p)
 {
     UNROLL
@@ -154,41 +190,42 @@ template <int PLANES> DEVICE nf4_planes<PLANES> planes_load(const piece_planes *
     return p;
 }
 
-/* The outputs of group g of a tile, by the planes of its piece. */
-template <enum element T>
-DEVICE uint4 tile_lookup(const piece_planes *planes, const struct tile<T> &tile, unsigned g)
-{
-    const unsigned piece = (unsigned)(tile_element(tile, g) - tile.start) / PIECE;
-    if (T == ELEMENT_F32)
-        return nf4_lookup4(planes_load<4>(planes, piece), tile.codes[g]);
-    const nf4_planes<2> p = planes_load<2>(planes, piece);
-    const uint2 low = nf4_lookup4(p, tile.codes[g]), high = nf4_lookup4(p, tile.codes[g] >> 16);
-    return make_uint4(low.x, low.y, high.x, high.y);
-}
+template <enum element T> struct nf4_tiles {
+    enum { ROOM = T == ELEMENT_F32 ? 4 : 2 };
+    typedef uint32_t codes;
+    typedef struct nf4_stored stored;
+    enum recovery nested;
 
-/* Looks the tile's elements up and stores them. planes: this warp's room in shared memory, which no lane
- * reads any more. All lanes. */
-template <enum element T>
-DEVICE void tile_store(const struct dequant_args *a, enum recovery nested, piece_planes *planes,
-                       const struct tile<T> &tile)
-{
-    const float absmax = nf4_stored_absmax(&a->w, tile.absmax, nested);
-    if (T == ELEMENT_F32)
-        planes_store<4>(planes, threadIdx.x % 32, nf4_scaled_planes_f32(absmax));
-    else
-        planes_store<2>(planes, threadIdx.x % 32, nf4_scaled_planes_16(T, absmax));
-    __syncwarp();
-    if (tile_whole(a, tile.start)) {
-        UNROLL
-        for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
-            whole_group_store(a, T, tile_element(tile, g), tile_lookup(planes, tile, g));
-    } else {
-        UNROLL
-        for (unsigned g = 0; g < PIECE / GROUP_SIZE(T); g++)
-            if (tile_element(tile, g) < a->count)
-                group_store(a, T, tile_element(tile, g), tile_lookup(planes, tile, g));
+    METHOD struct nf4_stored stored_load(const struct dequant_args *a, size_t i) const
+    {
+        return nf4_stored_load(&a->w, i >> nf4_block_shift(&a->w), nested);
     }
-}
+    METHOD uint32_t load(const struct dequant_args *a, size_t i) const
+    {
+        return whole_group_load(a, T, i);
+    }
+    METHOD uint32_t load_some(const struct dequant_args *a, size_t i) const
+    {
+        return group_load(a, T, i);
+    }
+    METHOD void leave(const struct dequant_args *a, piece_planes *room, unsigned piece,
+                      struct nf4_stored s) const
+    {
+        const float absmax = nf4_stored_absmax(&a->w, s, nested);
+        if (T == ELEMENT_F32)
+            planes_store<4>(room, piece, nf4_scaled_planes_f32(absmax));
+        else
+            planes_store<2>(room, piece, nf4_scaled_planes_16(T, absmax));
+    }
+    METHOD uint4 lookup(const piece_planes *room, unsigned piece, uint32_t codes) const
+    {
+        if (T == ELEMENT_F32)
+            return nf4_lookup4(planes_load<4>(room, piece), codes);
+        const nf4_planes<2> p = planes_load<2>(room, piece);
+        const uint2 low = nf4_lookup4(p, codes), high = nf4_lookup4(p, codes >> 16);
+        return make_uint4(low.x, low.y, high.x, high.y);
+    }
+};
 
 /* ---- entries ---- */
 

@@ -16,28 +16,39 @@
 
 enum { LANES = 32, WORD = 8, STRIDE = LANES * WORD };
 
+/* A Decode says what is particular to a format:
+ *   codes                       of eight elements; load() and load_some() (from anywhere, what there is) get
+ * them values(v, codes)            their eight values, which adjust(v, stored) makes right by their block
+ *   block(args, n, i)           the block of element i, in row n
+ *   stored                      of it: stored_load(args, block)
+ *   add(args, sum, run, stored) sum + run * the block's scale
+ *   EARLY                       adjust() takes something of the block: it is loaded before the codes are used
+ */
+
 /* A lane's chain: the sum over finished blocks, and over the one that it is in. */
-struct chain {
+template <class Decode> struct chain {
     float sum, run;
-    struct nf4_stored absmax; /* of the block; its loads have until the block's end */
-    size_t block;             /* NO_BLOCK: none yet */
+    typename Decode::stored stored; /* of the block; its loads have until the block's end, but with EARLY */
+    size_t block;                   /* NO_BLOCK: none yet */
 };
 #define NO_BLOCK ((size_t)-1)
 
-DEVICE void chain_end(struct chain *c, const struct gemm_args *a, enum recovery nested)
+template <class Decode>
+DEVICE void chain_end(chain<Decode> *c, const struct gemm_args *a, const Decode &decode)
 {
     if (c->block != NO_BLOCK)
-        c->sum = __fmaf_rn(c->run, nf4_stored_absmax(&a->w, c->absmax, nested), c->sum);
+        c->sum = decode.add(a, c->sum, c->run, c->stored);
 }
 /* The next element lies in `block`. */
-DEVICE void chain_enter(struct chain *c, const struct gemm_args *a, enum recovery nested, size_t block)
+template <class Decode>
+DEVICE void chain_enter(chain<Decode> *c, const struct gemm_args *a, const Decode &decode, size_t block)
 {
     if (block == c->block)
         return;
-    chain_end(c, a, nested);
+    chain_end(c, a, decode);
     c->run = 0.0f;
     c->block = block;
-    c->absmax = nf4_stored_load(&a->w, block, nested);
+    c->stored = decode.stored_load(a, block);
 }
 
 /* x[k .. k + 7], of which `left` exist. k is a multiple of 8. */
@@ -64,25 +75,24 @@ DEVICE void x_load(float (&x)[WORD], const struct gemm_args *a, enum element t, 
     }
 }
 
-/* The products of x with 8 elements of one block, whose values are `low` and `high`. */
-DEVICE void chain_add(struct chain *c, const float (&x)[WORD], float4 low, float4 high)
+/* The products of x with 8 elements of one block. */
+template <class Decode>
+DEVICE void chain_add(chain<Decode> *c, const Decode &decode, const float (&x)[WORD], const float (&w)[WORD])
 {
-    const float w[WORD] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
     UNROLL
     for (unsigned j = 0; j < WORD; j++)
-        c->run = __fmaf_rn(x[j], w[j], c->run);
+        c->run = __fmaf_rn(x[j], decode.adjust(w[j], c->stored), c->run);
 }
-/* The same with the elements from i on, of which `left` exist, whatever their blocks. */
-DEVICE void chain_add_each(struct chain *c, const struct gemm_args *a, enum recovery nested, size_t i,
-                           size_t left, const float (&x)[WORD], float4 low, float4 high)
+/* The same with the elements from i on, of row n, of which `left` exist, whatever their blocks. */
+template <class Decode>
+DEVICE void chain_add_each(chain<Decode> *c, const struct gemm_args *a, const Decode &decode, size_t n,
+                           size_t i, size_t left, const float (&x)[WORD], const float (&w)[WORD])
 {
-    const unsigned shift = nf4_block_shift(&a->w);
-    const float w[WORD] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
     UNROLL
     for (unsigned j = 0; j < WORD; j++)
         if (j < left) {
-            chain_enter(c, a, nested, (i + j) >> shift);
-            c->run = __fmaf_rn(x[j], w[j], c->run);
+            chain_enter(c, a, decode, decode.block(a, n, i + j));
+            c->run = __fmaf_rn(x[j], decode.adjust(w[j], c->stored), c->run);
         }
 }
 
@@ -95,28 +105,30 @@ DEVICE float lanes_sum(float sum)
     return sum;
 }
 
-/* The sum of row n over [begin, end), in lane 0; begin is a multiple of STRIDE. lookup4(codes) gives the
- * values of the four codes in the low half; it may be a collective. All lanes. */
-template <enum element T, class Lookup>
-DEVICE float row_sum(const struct gemm_args *a, enum recovery nested, size_t n, size_t begin, size_t end,
-                     Lookup lookup4)
+/* The sum of row n over [begin, end), in lane 0; begin is a multiple of STRIDE. Decoding may be a collective.
+ * All lanes. */
+template <enum element T, class Decode>
+DEVICE float row_sum(const struct gemm_args *a, const Decode &decode, size_t n, size_t begin, size_t end)
 {
-    struct chain c = {0.0f, 0.0f, {0.0f, 0}, NO_BLOCK};
+    chain<Decode> c = {0.0f, 0.0f, {}, NO_BLOCK};
     for (size_t first = begin; first < end; first += STRIDE) {
         const size_t k = first + threadIdx.x % LANES * WORD, i = n * a->k + k, left = k < end ? end - k : 0;
         const bool word = i % WORD == 0 && left >= WORD;
-        const uint32_t codes = word ? load_stream32(a->w.packed + i / 2) : nf4_codes(a->w.packed, i, left);
-        float x[WORD];
+        const typename Decode::codes codes = word ? decode.load(a, i) : decode.load_some(a, i, left);
+        float x[WORD], w[WORD];
         x_load(x, a, T, k, left);
-        const float4 low = lookup4(codes), high = lookup4(codes >> 16);
+        if (Decode::EARLY && word)
+            chain_enter(&c, a, decode, decode.block(a, n, i));
+        decode.values(w, codes);
         if (word) {
-            chain_enter(&c, a, nested, i >> nf4_block_shift(&a->w));
-            chain_add(&c, x, low, high);
+            if (!Decode::EARLY)
+                chain_enter(&c, a, decode, decode.block(a, n, i));
+            chain_add(&c, decode, x, w);
         } else {
-            chain_add_each(&c, a, nested, i, left, x, low, high);
+            chain_add_each(&c, a, decode, n, i, left, x, w);
         }
     }
-    chain_end(&c, a, nested);
+    chain_end(&c, a, decode);
     return lanes_sum(c.sum);
 }
 
@@ -129,15 +141,60 @@ static inline struct launch launch_rows(const struct gemm_args *a)
     return launch_cover(a->n, ROW_THREADS / LANES, ROW_THREADS);
 }
 
-template <enum element T, class Lookup>
-DEVICE void gemv_row(const struct gemm_args *a, enum recovery nested, Lookup lookup4)
+template <enum element T, class Decode> DEVICE void gemv_row(const struct gemm_args *a, const Decode &decode)
 {
     const size_t n = global_thread() / LANES;
     if (n >= a->n)
         return;
-    const float sum = row_sum<T>(a, nested, n, 0, a->k, lookup4);
+    const float sum = row_sum<T>(a, decode, n, 0, a->k);
     if (threadIdx.x % LANES == 0)
         gemm_store(a, T, 0, n, sum);
+}
+
+/* ---- NF4 ---- */
+
+/* lookup4(codes) gives the values of the four codes in the low half. */
+template <class Lookup> struct nf4_row {
+    enum { EARLY = 0 };
+    typedef uint32_t codes;
+    typedef struct nf4_stored stored;
+    enum recovery nested;
+    Lookup lookup4;
+
+    METHOD uint32_t load(const struct gemm_args *a, size_t i) const
+    {
+        return load_stream32(a->w.packed + i / 2);
+    }
+    METHOD uint32_t load_some(const struct gemm_args *a, size_t i, size_t count) const
+    {
+        return nf4_codes(a->w.packed, i, count);
+    }
+    METHOD void values(float (&v)[WORD], uint32_t codes) const
+    {
+        const float4 low = lookup4(codes), high = lookup4(codes >> 16);
+        v[0] = low.x, v[1] = low.y, v[2] = low.z, v[3] = low.w;
+        v[4] = high.x, v[5] = high.y, v[6] = high.z, v[7] = high.w;
+    }
+    METHOD float adjust(float v, struct nf4_stored) const
+    {
+        return v;
+    }
+    METHOD size_t block(const struct gemm_args *a, size_t, size_t i) const
+    {
+        return i >> nf4_block_shift(&a->w);
+    }
+    METHOD struct nf4_stored stored_load(const struct gemm_args *a, size_t block) const
+    {
+        return nf4_stored_load(&a->w, block, nested);
+    }
+    METHOD float add(const struct gemm_args *a, float sum, float run, struct nf4_stored s) const
+    {
+        return __fmaf_rn(run, nf4_stored_absmax(&a->w, s, nested), sum);
+    }
+};
+template <class Lookup> DEVICE nf4_row<Lookup> nf4_row_by(enum recovery nested, Lookup lookup4)
+{
+    return {nested, lookup4};
 }
 
 /* ---- entries ---- */

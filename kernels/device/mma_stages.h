@@ -2,15 +2,33 @@
  * mma_stages.h: gemm for up to 64 rows on the tensor cores, from a checkpoint's bytes or from repacked
  * weights, with X and W four stages ahead; k whole, or in S ranges whose sums are added in order.
  *
- * A block makes up to 64 rows of 8 columns for each of its warps. A stage is 128 k: of X as much as there are
- * rows, of W 64 bytes a column, both by cp.async; three stages are under way while one is worked on, with
- * one barrier a stage. Rows are padded in shared memory by 16 bytes, so that the 8 rows that ldmatrix, or a
- * warp's reads of W, touch at once lie in different banks. The four lanes that share a column load the absmax
- * of 32 k each, two stages ahead, and pass them on by shuffle.
+ * A block makes up to 64 rows of 8 or 16 columns for each of its warps. A stage is 128 k: of X as much as
+ * there are rows, of W 64 bytes a column (of codes of 4 bits), both by cp.async; three stages are under way
+ * while one is worked on, with one barrier a stage. Rows are padded in shared memory by 16 bytes, so that the
+ * 8 rows that ldmatrix, or a warp's reads of W, touch at once lie in different banks. The four lanes that
+ * share a column load the absmax of 32 k each, two stages ahead, and pass them on by shuffle.
  *
- * A weight is looked up in planes of RN_T(RN32(c * absmax)), which a lane builds when its column enters a
- * block (nf4_dequant/prmt_scaled.cu). Of the 8 bytes of a step (16 k) a lane picks two: k = 2 pair, +1 and k
- * = 2 pair + 8, +9, the pairs of a B fragment.
+ * What is particular to a format or a layout is in a class Weights, of which a lane has one:
+ *   TILES        of 8 columns of a warp: a lane has column lane / 4 of each; n below is that of the first
+ *   local(warp, i)
+ *                which column of the block is column i of a warp's first tile; another tile's is 8 further
+ *   WARP_BYTES   of a warp in a stage
+ *   stage<WARPS>(to, args, aligned, k, end)
+ *                has its part of W copied there: k .. k + DEPTH of the block's columns. All threads
+ *   stored       of a piece of 32 k: stored_load(args, n, k)
+ *   ready        what its decoding takes: ready_of(args, stored)
+ *   enter(ready, lane)
+ *                the next piece is the one whose `ready` is lane's. All lanes
+ *   held         what a lane keeps of a stage: hold(stage, local), local its first column in the block
+ *   piece(b, args, held, p, pair, n, k)
+ *                the fragments of both steps of piece p, which begins at k. All lanes
+ *   pair_at(args, held, step, half, n, k, end)
+ *                where nothing is aligned: weights k and k + 1 of row n, which are b[half] of a step; 0 where
+ *                there are none
+ *
+ * A weight of NF4 is looked up in planes of RN_T(RN32(c * absmax)), which a lane builds when its column
+ * enters a block (nf4_dequant/prmt_scaled.cu). Of the 8 bytes of a step (16 k) a lane picks two: k = 2 pair,
+ * +1 and k = 2 pair + 8, +9, the pairs of a B fragment.
  *
  * Of repacked weights (kernel.h) a stage is a tile for each warp, of which a lane copies and reads its own 16
  * bytes: no padding, and no other lane's copies to wait for. A step's two bytes are what the lookup takes as
@@ -28,7 +46,7 @@
 
 enum {
     ROWS = 64,
-    COLUMNS = 8, /* of a warp */
+    COLUMNS = 8, /* of a tile */
     DEPTH = 128, /* k of a stage */
     PIECE = 32,  /* k with one absmax, 16 bytes of W */
     PIECES = DEPTH / PIECE,
@@ -38,21 +56,104 @@ enum {
     W_PITCH = DEPTH / 2 + 16, /* bytes */
 };
 
-enum layout { LAYOUT_CHECKPOINT, LAYOUT_REPACKED };
+#define STAGE_ROWS(m)               (((m) + 15) / 16 * 16)
+#define STAGE_BYTES(m, warps, each) (STAGE_ROWS(m) * X_PITCH * 2 + (warps) * (each))
 
-#define STAGE_ROWS(m) (((m) + 15) / 16 * 16)
-#define W_BYTES(layout)                                                                                      \
-    ((layout) == LAYOUT_REPACKED ? +REPACKED_TILE_BYTES : COLUMNS * W_PITCH) /* of a warp */
-#define STAGE_BYTES(m, warps, layout) (STAGE_ROWS(m) * X_PITCH * 2 + (warps)*W_BYTES(layout))
-
-template <int WARPS, int SPLITS, enum layout LAYOUT = LAYOUT_CHECKPOINT>
+template <class Weights, int WARPS, int SPLITS>
 static inline struct launch launch_stages(const struct gemm_args *a)
 {
-    struct launch l = launch_cover(a->n, WARPS * COLUMNS, WARPS * 32);
+    struct launch l = launch_cover(a->n, WARPS * COLUMNS * Weights::TILES, WARPS * 32);
     l.grid[1] = SPLITS;
-    l.shared = STAGES * STAGE_BYTES(a->m, WARPS, LAYOUT);
+    l.shared = STAGES * STAGE_BYTES(a->m, WARPS, +Weights::WARP_BYTES);
     return l;
 }
+
+/* Rows of W to a stage: `pieces` of 16 bytes of each of the block's columns, which are k .. k + DEPTH; zero
+ * from `end` on. PITCH: bytes from row to row there. */
+template <int WARPS, unsigned BITS, unsigned PITCH>
+DEVICE void stage_rows(uint8_t *to, const struct gemm_args *a, size_t k, size_t end)
+{
+    const unsigned pieces = BITS * DEPTH / 128, codes = 128 / BITS;
+    for (unsigned i = threadIdx.x; i < WARPS * COLUMNS * pieces; i += WARPS * 32) {
+        const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + i / pieces, piece = k + i % pieces * codes;
+        const bool inside = n < a->n && piece < end;
+        cp_async16(to + i / pieces * PITCH + i % pieces * 16, a->w.packed + (n * a->k + piece) * BITS / 8,
+                   inside ? 16 : 0);
+    }
+}
+
+/* ---- NF4 ---- */
+
+/* What its two layouts share. */
+template <enum element T> struct nf4_pieces {
+    enum { TILES = 1 };
+    typedef struct nf4_stored stored;
+    typedef float ready;
+    enum recovery nested;
+    const float *codebook;
+    nf4_planes<2> planes;
+    uint32_t scaled_by;
+
+    METHOD nf4_pieces(enum recovery nested_, const float *codebook_)
+        : nested(nested_), codebook(codebook_), planes(nf4_scaled_planes_16(T, 0.0f)), scaled_by(0)
+    {
+    }
+    METHOD static unsigned local(unsigned warp, unsigned i)
+    {
+        return warp * COLUMNS + i;
+    }
+    METHOD struct nf4_stored stored_load(const struct gemm_args *a, size_t n, size_t k) const
+    {
+        return nf4_stored_load(&a->w, (n * a->k + k) >> nf4_block_shift(&a->w), nested);
+    }
+    METHOD float ready_of(const struct gemm_args *a, struct nf4_stored s) const
+    {
+        return nf4_stored_absmax(&a->w, s, nested);
+    }
+    METHOD void enter(float absmax, int lane)
+    {
+        const float scale = __shfl_sync(0xffffffffu, absmax, lane);
+        if (__float_as_uint(scale) != scaled_by) {
+            planes = nf4_scaled_planes_16(T, scale);
+            scaled_by = __float_as_uint(scale);
+        }
+    }
+    METHOD void fragments(uint32_t (&b)[2][1][2], uint32_t step, uint32_t next) const
+    {
+        const uint2 first = nf4_lookup4(planes, step), second = nf4_lookup4(planes, next);
+        b[0][0][0] = first.x, b[0][0][1] = first.y;
+        b[1][0][0] = second.x, b[1][0][1] = second.y;
+    }
+};
+
+template <enum element T> struct nf4_rows : nf4_pieces<T> {
+    enum { WARP_BYTES = COLUMNS * W_PITCH };
+    typedef const uint8_t *held;
+    using nf4_pieces<T>::nf4_pieces;
+
+    template <int WARPS>
+    METHOD void stage(uint8_t *to, const struct gemm_args *a, bool aligned, size_t k, size_t end) const
+    {
+        if (aligned)
+            stage_rows<WARPS, 4, W_PITCH>(to, a, k, end);
+    }
+    METHOD const uint8_t *hold(const uint8_t *stage, unsigned local) const
+    {
+        return stage + local * W_PITCH;
+    }
+    METHOD void piece(uint32_t (&b)[2][1][2], const struct gemm_args *, const uint8_t *w, unsigned p,
+                      unsigned pair, size_t, size_t) const
+    {
+        const uint4 codes = load128(w + p * 16);
+        const unsigned pick = pair | (pair + 4) << 4;
+        this->fragments(b, prmt(codes.x, codes.y, pick), prmt(codes.z, codes.w, pick));
+    }
+    METHOD uint32_t pair_at(const struct gemm_args *a, const uint8_t *, unsigned, unsigned, size_t n,
+                            size_t k, size_t end) const
+    {
+        return gather_pair(a, T, this->nested, this->codebook, n, k, end);
+    }
+};
 
 /* This lane's 16 bytes of the tile that holds k of the warp's columns, which are the `across`th eight. */
 DEVICE const uint8_t *repacked_lane(const struct gemm_args *a, size_t across, size_t k)
@@ -61,52 +162,70 @@ DEVICE const uint8_t *repacked_lane(const struct gemm_args *a, size_t across, si
     return (const uint8_t *)a->prepared + tile * REPACKED_TILE_BYTES + threadIdx.x % 32 * REPACKED_LANE_BYTES;
 }
 
-/* Weights k and k + 1 of row n, whose codes are the nibbles of the low byte, the first the high one; 0 where
- * there are none. */
-DEVICE uint32_t repacked_pair(const struct gemm_args *a, enum element t, enum recovery nested,
-                              const float *codebook, uint32_t codes, size_t n, size_t k, size_t end)
-{
-    const unsigned shift = nf4_block_shift(&a->w);
-    float w[2] = {0.0f, 0.0f};
-    UNROLL
-    for (unsigned j = 0; j < 2; j++)
-        if (n < a->n && k + j < end)
-            w[j] = __fmul_rn(codebook[codes >> 4 * (j ^ 1) & 15],
-                             nf4_absmax(&a->w, (n * a->k + k + j) >> shift, nested));
-    return pair_of_f32(t, w[0], w[1]);
-}
+template <enum element T> struct nf4_repacked : nf4_pieces<T> {
+    static_assert(+COLUMNS == +REPACKED_ROWS && +DEPTH == +REPACKED_DEPTH,
+                  "a repacked tile is a warp's part of a stage");
+    enum { WARP_BYTES = REPACKED_TILE_BYTES };
+    struct held {
+        const uint8_t *at;
+        uint32_t word[PIECES];
+    };
+    using nf4_pieces<T>::nf4_pieces;
+
+    template <int WARPS>
+    METHOD void stage(uint8_t *to, const struct gemm_args *a, bool, size_t k, size_t end) const
+    {
+        const size_t across = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
+        const bool inside = across * COLUMNS < a->n && k < end;
+        cp_async16(to + threadIdx.x * REPACKED_LANE_BYTES, repacked_lane(a, across, k), inside ? 16 : 0);
+    }
+    METHOD struct held hold(const uint8_t *stage, unsigned) const
+    {
+        const uint8_t *at = stage + threadIdx.x * REPACKED_LANE_BYTES;
+        const uint4 tile = load128(at);
+        return {at, {tile.x, tile.y, tile.z, tile.w}};
+    }
+    METHOD void piece(uint32_t (&b)[2][1][2], const struct gemm_args *, const struct held &w, unsigned p,
+                      unsigned, size_t, size_t) const
+    {
+        this->fragments(b, w.word[p], w.word[p] >> REPACKED_STEP_BITS);
+    }
+    /* The codes are the nibbles of a byte, the first the high one. */
+    METHOD uint32_t pair_at(const struct gemm_args *a, const struct held &held, unsigned step, unsigned half,
+                            size_t n, size_t k, size_t end) const
+    {
+        const uint32_t codes = (uint32_t)((const uint16_t *)held.at)[step] >> 8 * half;
+        const unsigned shift = nf4_block_shift(&a->w);
+        float w[2] = {0.0f, 0.0f};
+        UNROLL
+        for (unsigned j = 0; j < 2; j++)
+            if (n < a->n && k + j < end)
+                w[j] = __fmul_rn(this->codebook[codes >> 4 * (j ^ 1) & 15],
+                                 nf4_absmax(&a->w, (n * a->k + k + j) >> shift, this->nested));
+        return pair_of_f32(T, w[0], w[1]);
+    }
+};
+
+/* ---- the skeleton ---- */
 
 /* X and W of k .. k + DEPTH to a stage, zero from `end` on. All threads. */
-template <int WARPS, enum layout LAYOUT>
-DEVICE void stage_load(unsigned char *stage, const struct gemm_args *a, bool aligned, size_t k, size_t end)
+template <int WARPS, class Weights>
+DEVICE void stage_load(unsigned char *stage, const struct gemm_args *a, const Weights &weights, bool aligned,
+                       size_t k, size_t end)
 {
     const unsigned rows = STAGE_ROWS((unsigned)a->m);
     uint16_t *x = (uint16_t *)stage;
-    uint8_t *w = stage + rows * X_PITCH * 2;
     for (unsigned i = threadIdx.x; i < rows * (DEPTH / 8); i += WARPS * 32) {
         const unsigned row = i / (DEPTH / 8), column = i % (DEPTH / 8) * 8;
         stage_x8(x + row * X_PITCH + column, a, a->k, row, k + column, end);
     }
-    if (LAYOUT == LAYOUT_REPACKED) {
-        const size_t across = (size_t)blockIdx.x * WARPS + threadIdx.x / 32;
-        const bool inside = across * COLUMNS < a->n && k < end;
-        cp_async16(w + threadIdx.x * REPACKED_LANE_BYTES, repacked_lane(a, across, k), inside ? 16 : 0);
-        return;
-    }
-    if (!aligned)
-        return;
-    for (unsigned i = threadIdx.x; i < WARPS * COLUMNS * PIECES; i += WARPS * 32) {
-        const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + i / PIECES, piece = k + i % PIECES * PIECE;
-        const bool inside = n < a->n && piece < end;
-        cp_async16(w + i / PIECES * W_PITCH + i % PIECES * 16, a->w.packed + (n * a->k + piece) / 2,
-                   inside ? 16 : 0);
-    }
+    weights.template stage<WARPS>(stage + rows * X_PITCH * 2, a, aligned, k, end);
 }
 
-/* d += the 16 rows of each tile * b, for the step that starts at element `x` of a stage's first row. */
-template <enum element T>
-DEVICE void step_mma(float (&d)[ROWS / 16][4], const struct gemm_args *a, const uint16_t *x,
-                     const uint32_t (&b)[2])
+/* d += the 16 rows of each tile of X * b, for the step that starts at element `x` of a stage's first row. */
+template <enum element T, int TILES>
+DEVICE void step_mma(float (&d)[ROWS / 16][TILES][4], const struct gemm_args *a, const uint16_t *x,
+                     const uint32_t (&b)[TILES][2])
 {
     const unsigned lane = threadIdx.x % 32;
     UNROLL
@@ -114,149 +233,136 @@ DEVICE void step_mma(float (&d)[ROWS / 16][4], const struct gemm_args *a, const 
         if (tile * 16 < a->m) {
             uint32_t fragment[4];
             ldmatrix_x4(fragment, x + (tile * 16 + lane % 16) * X_PITCH + lane / 16 * 8);
-            mma(T, d[tile], fragment, b);
+            UNROLL
+            for (unsigned i = 0; i < TILES; i++)
+                mma(T, d[tile][i], fragment, b[i]);
         }
 }
 
 /* sum = X[:, begin .. end) * W[n, begin .. end) for the warp's columns. memory: the stages. All threads. */
-template <enum element T, int WARPS, enum layout LAYOUT>
-DEVICE void range_sum(float (&sum)[ROWS / 16][4], const struct gemm_args *a, enum recovery nested,
-                      unsigned char *memory, const float *codebook, bool aligned, size_t begin, size_t end)
+template <enum element T, int WARPS, class Weights>
+DEVICE void range_sum(float (&sum)[ROWS / 16][Weights::TILES][4], const struct gemm_args *a, Weights &weights,
+                      unsigned char *memory, bool aligned, size_t begin, size_t end)
 {
+    enum { TILES = Weights::TILES };
     const unsigned lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
-    const unsigned local = threadIdx.x / 32 * COLUMNS + group, shift = nf4_block_shift(&a->w);
-    const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + local; /* this lane's row of W */
-    const bool busy = n - group < a->n; /* else all of the warp's columns lie past N: it helps to load X */
-    const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS, LAYOUT);
+    const unsigned warp = threadIdx.x / 32, local = Weights::local(warp, group);
+    const size_t first = (size_t)blockIdx.x * WARPS * COLUMNS * TILES;
+    const size_t n = first + local; /* this lane's first row of W */
+    const bool busy = first + warp * COLUMNS * TILES <
+                      a->n; /* else all of the warp's columns lie past N: it helps to load X */
+    const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS, +Weights::WARP_BYTES);
     UNROLL
     for (int tile = 0; tile < ROWS / 16; tile++) {
         UNROLL
-        for (int i = 0; i < 4; i++)
-            sum[tile][i] = 0.0f;
+        for (int i = 0; i < TILES * 4; i++)
+            sum[tile][i / 4][i % 4] = 0.0f;
     }
     UNROLL
     for (unsigned s = 0; s < STAGES - 1; s++) {
-        stage_load<WARPS, LAYOUT>(memory + s * bytes, a, aligned, begin + s * DEPTH, end);
+        stage_load<WARPS>(memory + s * bytes, a, weights, aligned, begin + s * DEPTH, end);
         cp_async_commit();
     }
 
     /* This lane's piece of the present stage, and what is stored of those of the next two. */
     const size_t mine = n < a->n && aligned ? pair * PIECE : end;
-    struct nf4_stored stored[2] = {{0.0f, 0}, {0.0f, 0}};
-    float absmax = 0.0f;
+    typename Weights::stored stored[2] = {};
+    typename Weights::ready ready = {};
     if (begin + mine < end)
-        absmax = nf4_absmax(&a->w, (n * a->k + begin + mine) >> shift, nested);
+        ready = weights.ready_of(a, weights.stored_load(a, n, begin + mine));
     if (begin + DEPTH + mine < end)
-        stored[0] = nf4_stored_load(&a->w, (n * a->k + begin + DEPTH + mine) >> shift, nested);
-    nf4_planes<2> planes = nf4_scaled_planes_16(T, 0.0f);
-    uint32_t scaled_by = 0;
+        stored[0] = weights.stored_load(a, n, begin + DEPTH + mine);
 
     unsigned slot = 0;
     for (size_t k = begin; k < end; k += DEPTH) {
         cp_async_wait<STAGES - 2>();
         __syncthreads(); /* stage `slot` is there, and no warp reads the one before any more */
-        stage_load<WARPS, LAYOUT>(memory + (slot + STAGES - 1) % STAGES * bytes, a, aligned,
-                                  k + (STAGES - 1) * DEPTH, end);
+        stage_load<WARPS>(memory + (slot + STAGES - 1) % STAGES * bytes, a, weights, aligned,
+                          k + (STAGES - 1) * DEPTH, end);
         cp_async_commit();
         if (k + 2 * DEPTH + mine < end)
-            stored[1] = nf4_stored_load(&a->w, (n * a->k + k + 2 * DEPTH + mine) >> shift, nested);
+            stored[1] = weights.stored_load(a, n, k + 2 * DEPTH + mine);
 
         const uint16_t *x = (const uint16_t *)(memory + slot * bytes);
         const uint8_t *stage_w = (const uint8_t *)(x + STAGE_ROWS((unsigned)a->m) * X_PITCH);
-        const uint8_t *w =
-            stage_w + (LAYOUT == LAYOUT_REPACKED ? threadIdx.x * REPACKED_LANE_BYTES : local * W_PITCH);
         if (busy && aligned) {
-            uint4 tile = make_uint4(0, 0, 0, 0); /* this lane's part: a word for each piece */
-            if (LAYOUT == LAYOUT_REPACKED)
-                tile = load128(w);
-            const uint32_t word[PIECES] = {tile.x, tile.y, tile.z, tile.w};
+            const typename Weights::held held = weights.hold(stage_w, local);
             UNROLL
             for (unsigned p = 0; p < PIECES; p++)
                 if (k + p * PIECE < end) {
-                    const float scale = __shfl_sync(0xffffffffu, absmax, (int)(group * 4 + p));
-                    if (__float_as_uint(scale) != scaled_by) {
-                        planes = nf4_scaled_planes_16(T, scale);
-                        scaled_by = __float_as_uint(scale);
-                    }
-                    uint32_t steps[2];
-                    if (LAYOUT == LAYOUT_REPACKED) {
-                        steps[0] = word[p];
-                        steps[1] = word[p] >> REPACKED_STEP_BITS;
-                    } else {
-                        const uint4 codes = load128(w + p * 16);
-                        const unsigned pick = pair | (pair + 4) << 4;
-                        steps[0] = prmt(codes.x, codes.y, pick);
-                        steps[1] = prmt(codes.z, codes.w, pick);
-                    }
-                    const uint2 first = nf4_lookup4(planes, steps[0]), second = nf4_lookup4(planes, steps[1]);
-                    const uint32_t b[2][2] = {{first.x, first.y}, {second.x, second.y}};
+                    weights.enter(ready, (int)(group * 4 + p));
+                    uint32_t b[2][TILES][2];
+                    weights.piece(b, a, held, p, pair, n, k + p * PIECE);
                     step_mma<T>(sum, a, x + p * PIECE, b[0]);
                     step_mma<T>(sum, a, x + p * PIECE + STEP, b[1]);
                 }
         } else if (busy) {
+            const typename Weights::held held = weights.hold(stage_w, local);
             for (unsigned s = 0; s < DEPTH && k + s < end; s += STEP) {
                 const size_t at = k + s + 2 * pair;
-                uint32_t b[2];
-                if (LAYOUT == LAYOUT_REPACKED) {
-                    const uint32_t codes = ((const uint16_t *)w)[s / STEP];
-                    b[0] = repacked_pair(a, T, nested, codebook, codes, n, at, end);
-                    b[1] = repacked_pair(a, T, nested, codebook, codes >> 8, n, at + 8, end);
-                } else {
-                    b[0] = gather_pair(a, T, nested, codebook, n, at, end);
-                    b[1] = gather_pair(a, T, nested, codebook, n, at + 8, end);
+                uint32_t b[TILES][2];
+                UNROLL
+                for (unsigned i = 0; i < TILES; i++) {
+                    b[i][0] = weights.pair_at(a, held, s / STEP, 0, n + i * COLUMNS, at, end);
+                    b[i][1] = weights.pair_at(a, held, s / STEP, 1, n + i * COLUMNS, at + 8, end);
                 }
                 step_mma<T>(sum, a, x + s, b);
             }
         }
-        absmax = 0.0f;
+        ready = {};
         if (k + DEPTH + mine < end)
-            absmax = nf4_stored_absmax(&a->w, stored[0], nested);
+            ready = weights.ready_of(a, stored[0]);
         stored[0] = stored[1];
         slot = (slot + 1) % STAGES;
     }
 }
 
 /* Calls store(row, column, value) for all outputs of the warp that there are. */
-template <int WARPS, class Store>
-DEVICE void tile_outputs(const struct gemm_args *a, const float (&sum)[ROWS / 16][4], Store store)
+template <class Weights, int WARPS, class Store>
+DEVICE void tile_outputs(const struct gemm_args *a, const float (&sum)[ROWS / 16][Weights::TILES][4],
+                         Store store)
 {
+    enum { TILES = Weights::TILES };
     const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const size_t column = ((size_t)blockIdx.x * WARPS + warp) * COLUMNS + lane % 4 * 2;
+    const size_t first = (size_t)blockIdx.x * WARPS * COLUMNS * TILES + Weights::local(warp, lane % 4 * 2);
     UNROLL
     for (unsigned tile = 0; tile < ROWS / 16; tile++) {
         UNROLL
-        for (unsigned i = 0; i < 4; i++) {
-            const size_t row = tile * 16 + lane / 4 + i / 2 * 8;
-            if (row < a->m && column + i % 2 < a->n)
-                store(row, column + i % 2, sum[tile][i]);
+        for (unsigned i = 0; i < TILES * 4; i++) {
+            const size_t row = tile * 16 + lane / 4 + i % 4 / 2 * 8, column = first + i / 4 * COLUMNS + i % 2;
+            if (row < a->m && column < a->n)
+                store(row, column, sum[tile][i / 4][i % 4]);
         }
     }
 }
 
-template <enum element T, int WARPS, int SPLITS, enum layout LAYOUT = LAYOUT_CHECKPOINT>
-DEVICE void gemm_stages(const struct gemm_args *a, enum recovery nested)
+template <enum element T, int WARPS, int SPLITS, class Weights>
+DEVICE void gemm_stages(const struct gemm_args *a, Weights weights, unsigned char *memory)
 {
-    static_assert(LAYOUT == LAYOUT_CHECKPOINT || SPLITS == 1,
-                  "a range of k may begin inside a repacked tile");
-    static_assert(+COLUMNS == +REPACKED_ROWS && +DEPTH == +REPACKED_DEPTH,
-                  "a repacked tile is a warp's part of a stage");
-    DYNAMIC_SHARED(memory);
-    SHARED(float, codebook, [16]);
-    if (threadIdx.x < 16)
-        codebook[threadIdx.x] = nf4_codebook[threadIdx.x]; /* there after the first stage's barrier */
     const size_t length = ((a->k + SPLITS - 1) / SPLITS + STEP - 1) / STEP * STEP;
     const bool aligned = a->k % PIECE == 0 && (SPLITS == 1 || length % PIECE == 0);
 
     const size_t begin = blockIdx.y * length, end = begin + length < a->k ? begin + length : a->k;
     float *partial = (float *)a->workspace + blockIdx.y * a->m * a->n;
-    float sum[ROWS / 16][4];
-    range_sum<T, WARPS, LAYOUT>(sum, a, nested, memory, codebook, aligned, begin, end);
-    tile_outputs<WARPS>(a, sum, [=](size_t row, size_t column, float value) {
+    float sum[ROWS / 16][Weights::TILES][4];
+    range_sum<T, WARPS>(sum, a, weights, memory, aligned, begin, end);
+    tile_outputs<Weights, WARPS>(a, sum, [=](size_t row, size_t column, float value) {
         if (SPLITS == 1)
             gemm_store(a, T, row, column, value);
         else
             partial[row * a->n + column] = value;
     });
+}
+
+/* Of NF4, in one of its layouts. */
+template <enum element T, int WARPS, int SPLITS, class Weights>
+DEVICE void nf4_gemm_stages(const struct gemm_args *a, enum recovery nested)
+{
+    DYNAMIC_SHARED(memory);
+    SHARED(float, codebook, [16]);
+    if (threadIdx.x < 16)
+        codebook[threadIdx.x] = nf4_codebook[threadIdx.x]; /* there after the first stage's barrier */
+    gemm_stages<T, WARPS, SPLITS>(a, Weights(nested, codebook), memory);
 }
 
 /* ---- the second launch: a thread for each output ---- */

@@ -23,13 +23,14 @@ template <enum element T> static inline struct launch launch_tiles(const struct 
 
 template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
-    SHARED(piece_planes, planes, [WARPS][T == ELEMENT_F32 ? 4 : 2]);
+    SHARED(piece_planes, planes, [WARPS][nf4_tiles<T>::ROOM]);
+    const nf4_tiles<T> decode = {nested};
     const size_t stride = (size_t)gridDim.x * WARPS * WARP_TILE;
-    struct tile<T> next = tile_load<T>(a, nested, global_thread() / 32 * WARP_TILE);
+    struct tile<T, nf4_tiles<T>> next = tile_load<T>(a, decode, global_thread() / 32 * WARP_TILE);
     while (next.start < a->count) {
-        const struct tile<T> tile = next;
-        next = tile_load<T>(a, nested, tile.start + stride);
-        tile_store<T>(a, nested, planes[threadIdx.x / 32], tile);
+        const struct tile<T, nf4_tiles<T>> tile = next;
+        next = tile_load<T>(a, decode, tile.start + stride);
+        tile_store<T>(a, decode, planes[threadIdx.x / 32], tile);
         __syncwarp();
     }
 }

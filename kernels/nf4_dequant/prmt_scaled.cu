@@ -20,9 +20,10 @@ template <enum element T> static inline struct launch launch_tiles(const struct 
 
 template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
-    SHARED(piece_planes, planes, [WARPS][T == ELEMENT_F32 ? 4 : 2]);
-    const struct tile<T> tile = tile_load<T>(a, nested, global_thread() / 32 * WARP_TILE);
-    tile_store<T>(a, nested, planes[threadIdx.x / 32], tile);
+    SHARED(piece_planes, planes, [WARPS][nf4_tiles<T>::ROOM]);
+    const nf4_tiles<T> decode = {nested};
+    const struct tile<T, nf4_tiles<T>> tile = tile_load<T>(a, decode, global_thread() / 32 * WARP_TILE);
+    tile_store<T>(a, decode, planes[threadIdx.x / 32], tile);
 }
 
 DEQUANT_ENTRIES(sm75_prmt_scaled, THREADS, launch_tiles)

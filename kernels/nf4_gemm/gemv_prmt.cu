@@ -9,7 +9,7 @@
 template <enum element T>
 DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery nested)
 {
-    gemv_row<T>(a, nested, [=](uint32_t codes) { return nf4_decode4(T, decode, codes); });
+    gemv_row<T>(a, nf4_row_by(nested, [=](uint32_t codes) { return nf4_decode4(T, decode, codes); }));
 }
 
 GEMV_ENTRIES(sblk_acc32w8, sm75_prmt, ROW_THREADS, 4, launch_rows)

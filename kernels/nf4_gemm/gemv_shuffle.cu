@@ -13,7 +13,7 @@ DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery 
     float mine = nf4_codebook[threadIdx.x % 16];
     if (decode == CODEBOOK_OUT)
         mine = round_element(T, mine);
-    gemv_row<T>(a, nested, [=](uint32_t codes) { return nf4_shuffle_lookup4(mine, codes); });
+    gemv_row<T>(a, nf4_row_by(nested, [=](uint32_t codes) { return nf4_shuffle_lookup4(mine, codes); }));
 }
 
 GEMV_ENTRIES(sblk_acc32w8, sm75_shuffle, ROW_THREADS, 4, launch_rows)

@@ -10,15 +10,15 @@
 
 enum { WARPS = 4 };
 
-static inline struct launch launch(const struct gemm_args *a)
+template <enum element T> static inline struct launch launch(const struct gemm_args *a)
 {
-    return launch_stages<WARPS, 1, LAYOUT_REPACKED>(a);
+    return launch_stages<nf4_repacked<T>, WARPS, 1>(a);
 }
 
 #define GEMM(contract, element, nested)                                                                      \
-    ENTRY_RESIDENT(nf4_gemm_##contract##__sm80_repacked_64x32x128, gemm, WARPS * 32, 4, launch)              \
+    ENTRY_RESIDENT(nf4_gemm_##contract##__sm80_repacked_64x32x128, gemm, WARPS * 32, 4, launch<element>)     \
     {                                                                                                        \
-        gemm_stages<element, WARPS, 1, LAYOUT_REPACKED>(&a, nested);                                         \
+        nf4_gemm_stages<element, WARPS, 1, nf4_repacked<element>>(&a, nested);                               \
     }
 
 MMA_CONTRACTS(GEMM, f16, ELEMENT_F16)

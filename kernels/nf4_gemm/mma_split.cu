@@ -10,15 +10,15 @@
 
 enum { WARPS = 8, SPLITS = 4 };
 
-static inline struct launch launch(const struct gemm_args *a)
+template <enum element T> static inline struct launch launch(const struct gemm_args *a)
 {
-    return launch_stages<WARPS, SPLITS>(a);
+    return launch_stages<nf4_rows<T>, WARPS, SPLITS>(a);
 }
 
 #define GEMM(name, element, nested)                                                                          \
-    ENTRY_RESIDENT(name, gemm, WARPS * 32, 2, launch)                                                        \
+    ENTRY_RESIDENT(name, gemm, WARPS * 32, 2, launch<element>)                                               \
     {                                                                                                        \
-        gemm_stages<element, WARPS, SPLITS>(&a, nested);                                                     \
+        nf4_gemm_stages<element, WARPS, SPLITS, nf4_rows<element>>(&a, nested);                              \
     }                                                                                                        \
     ENTRY_THEN(name, gemm, SUM_THREADS, launch_sums)                                                         \
     {                                                                                                        \

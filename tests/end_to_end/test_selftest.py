@@ -26,6 +26,9 @@ DIAGNOSES = {
     "fault_cuda_divergent_barrier": "device_faults.cu:",
     "fault_cuda_order_of_arrival": "another schedule does not",
     "fault_cuda_does_nothing": "not written",
+    "fault_cuda__gptq_missing_one": "zero points are one too small: version 1 of GPTQ stores them less 1",
+    "fault_cuda__gptq_groups_in_order": "g_idx ignored",
+    "fault_cuda__awq_columns_in_order": "AWQ's order of columns ignored",
 }
 
 

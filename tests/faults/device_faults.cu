@@ -1,7 +1,7 @@
 /*
  * device_faults.cu: a plain kernel for each operation, with a switch for every way of being wrong.
  */
-#include "kernels/device/gemm.h"
+#include "kernels/device/packages.h"
 
 enum fault_id {
     NO_FAULT,
@@ -184,10 +184,40 @@ template <enum fault_id F> DEVICE void mma(const struct gemm_args *a)
     }
 }
 
+/* ---- int4 in the layouts of packages: dequantize, an output a thread, W transposed ---- */
+
+template <enum fault_id F, enum package P> DEVICE void package(const struct dequant_args *a)
+{
+    const size_t i = global_thread(), k = i / a->n, c = i % a->n;
+    if (i >= a->count)
+        return;
+    const tensors<P> w(a->prepared, &a->w, a->n, a->k);
+    const size_t group = F == cuda__gptq_groups_in_order ? group_in_order(&a->w, k) : w.group(&a->w, k);
+    struct stored_block b = w.block(group, c);
+    if (F == cuda__gptq_missing_one)
+        b.zero--;
+    const uint32_t code = F == cuda__awq_columns_in_order ? w.codes[i / 8] >> 4 * (c % 8) & 15 : w.code(c, k);
+    ((uint16_t *)a->out)[i] = bf16_of_f32(int4_weight(code, b));
+}
+template <enum fault_id F> DEVICE void gptq(const struct dequant_args *a)
+{
+    package<F, GPTQ>(a);
+}
+template <enum fault_id F> DEVICE void awq(const struct dequant_args *a)
+{
+    package<F, AWQ>(a);
+}
+static struct launch launch_outputs(const struct dequant_args *a)
+{
+    return launch_cover(a->count, THREADS, THREADS);
+}
+
 /* ---- entries ---- */
 
-#define sum_args gemm_args
-#define mma_args gemm_args
+#define gptq_args dequant_args
+#define awq_args  dequant_args
+#define sum_args  gemm_args
+#define mma_args  gemm_args
 
 ENTRY(right_cuda_dequant, dequant, THREADS, launch_dequant)
 {
@@ -205,6 +235,14 @@ ENTRY(right_cuda_mma, mma, 32, launch_mma)
 {
     mma<NO_FAULT>(&a);
 }
+ENTRY(right_cuda__gptq, dequant, THREADS, launch_outputs)
+{
+    gptq<NO_FAULT>(&a);
+}
+ENTRY(right_cuda__awq, dequant, THREADS, launch_outputs)
+{
+    awq<NO_FAULT>(&a);
+}
 
 DEVICE constexpr bool is_half(enum fault_id f)
 {
@@ -217,6 +255,8 @@ template <enum fault_id F> static struct launch launch_gemm_of(const struct gemm
 }
 #define LAUNCH_dequant(name) launch_dequant
 #define LAUNCH_gemm(name)    launch_gemm_of<name>
+#define LAUNCH_gptq(name)    launch_outputs
+#define LAUNCH_awq(name)     launch_outputs
 #define LAUNCH_sum(name)     launch_sum
 #define LAUNCH_mma(name)     launch_mma
 #define DEVICE_FAULT(name, op, device, verdict, check, word, what)                                           \

@@ -403,6 +403,8 @@ ENTRIES(right_cuda_dequant)
 ENTRIES(right_cuda_gemm)
 ENTRIES(right_cuda_sum)
 ENTRIES(right_cuda_mma)
+ENTRIES(right_cuda__gptq)
+ENTRIES(right_cuda__awq)
 #define AS_DEVICE(name_)                                                                                     \
     COMMON, .source = "tests/faults/device_faults.cu", .backend = BACKEND_CUDA, .name = #name_,              \
             .entries = {&name_##__fast, &name_##__checked}
@@ -410,6 +412,11 @@ ENTRIES(right_cuda_mma)
     {                                                                                                        \
         AS_DEVICE(name), .contract = {.op = OP_DEQUANT, .out = DTYPE_BF16 }                                  \
     }
+#define ON_gptq(name)                                                                                        \
+    {                                                                                                        \
+        AS_DEVICE(name), .contract = {.format = FORMAT_INT4, .op = OP_DEQUANT, .out = DTYPE_BF16 }           \
+    }
+#define ON_awq ON_gptq
 #define ON_gemm(name)                                                                                        \
     {                                                                                                        \
         AS_DEVICE(name), PRODUCT(DTYPE_F32, CHAINS, 1, 1)                                                    \
@@ -443,5 +450,7 @@ const struct kernel right_kernels[] = {
     ON_gemm(right_cuda_gemm),
     ON_sum(right_cuda_sum),
     ON_mma(right_cuda_mma),
+    ON_gptq(right_cuda__gptq),
+    ON_awq(right_cuda__awq),
 };
 const size_t right_kernel_count = sizeof right_kernels / sizeof right_kernels[0];

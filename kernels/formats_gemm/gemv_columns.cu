@@ -1,0 +1,110 @@
+/*
+ * int4 gemm of one row (m = 1), from the tensors of a GPTQ or AWQ (GEMM) checkpoint.
+ *
+ * These have columns side by side, where gemv.h has a row's k, so that a warp's loads go across columns, and
+ * the 32 chains of acc32w8, eight k in turn each, are 32 groups of lanes in place of 32 lanes. A block makes
+ * 32 columns, with 512 threads: of GPTQ a lane has a word of 8 k of two columns, and 16 lanes are 128 bytes;
+ * of AWQ it has 8 columns of a k, so that 4 lanes do, and four ranges of k (x4) are taken at once to have as
+ * many threads. The chains' sums meet in shared memory, where a warp adds a column's as the tree wants them.
+ *
+ * A weight is scaled and rounded before it is multiplied, so that act-order makes no difference to the sum:
+ * g_idx is read, and where eight k are not all of the group that they would be of in order, each has its own
+ * scales and zero points looked for.
+ */
+#include "kernels/device/gemv.h"
+#include "kernels/device/packages.h"
+
+enum { BLOCK_COLUMNS = 32, CHAINS = LANES, THREADS = 512, WARPS = THREADS / 32 };
+
+static inline struct launch launch_blocks(const struct gemm_args *a)
+{
+    return launch_cover(a->n, BLOCK_COLUMNS, THREADS);
+}
+
+/* What decodes a lane's columns from c on, of a group. */
+template <enum package P, enum element T, unsigned PAIRS_>
+DEVICE void blocks_load(struct ready_block (&b)[PAIRS_], const tensors<P> &w, size_t group, size_t c)
+{
+    UNROLL
+    for (unsigned j = 0; j < PAIRS_; j++)
+        b[j] = pair_ready(T, w.block(group, c + 2 * j), w.block(group, c + 2 * j + 1));
+}
+
+template <enum package P, enum element T> DEVICE void gemv(const struct gemm_args *a)
+{
+    enum { LANE_PAIRS = P == AWQ ? 4 : 1, ACROSS = BLOCK_COLUMNS / 2 / LANE_PAIRS };
+    enum { SPLITS = THREADS / CHAINS / ACROSS };
+    SHARED(float, sums, [SPLITS][BLOCK_COLUMNS][CHAINS + 1]);
+    const tensors<P> w(a->prepared, &a->w, a->n, a->k);
+    const unsigned local = threadIdx.x % ACROSS * LANE_PAIRS * 2;
+    const unsigned chain = threadIdx.x / ACROSS % CHAINS, split = threadIdx.x / ACROSS / CHAINS;
+    const size_t c = (size_t)blockIdx.x * BLOCK_COLUMNS + local;
+    const size_t length = ((a->k + SPLITS - 1) / SPLITS + STRIDE - 1) / STRIDE * STRIDE;
+    const size_t begin = split * length, end = begin + length < a->k ? begin + length : a->k;
+
+    float sum[LANE_PAIRS][2];
+    UNROLL
+    for (unsigned j = 0; j < LANE_PAIRS; j++)
+        sum[j][0] = sum[j][1] = 0.0f;
+    for (size_t k = begin + chain * WORD; c < a->n && k < end; k += STRIDE) {
+        const size_t group = group_in_order(&a->w, k);
+        uint32_t word[WORD];
+        bool in_order = true;
+        if (P == AWQ) {
+            UNROLL
+            for (unsigned i = 0; i < WORD; i++)
+                word[i] = k + i < end ? load_stream32(w.codes + ((k + i) * a->n + c) / 8) : 0;
+        } else {
+            const uint2 two = load_stream64(w.codes + k / 8 * a->n + c);
+            const uint4 g = load128(w.g_idx + k), h = load128(w.g_idx + k + 4);
+            word[0] = two.x;
+            word[1] = two.y;
+            in_order = g.x == group && g.y == group && g.z == group && g.w == group && h.x == group &&
+                       h.y == group && h.z == group && h.w == group;
+        }
+        float x[WORD];
+        x_load(x, a, T, k, end - k);
+        struct ready_block blocks[LANE_PAIRS];
+        blocks_load<P, T>(blocks, w, group, c);
+        UNROLL
+        for (unsigned i = 0; i < WORD; i++)
+            if (k + i < end) {
+                if (!in_order)
+                    blocks_load<P, T>(blocks, w, w.group(&a->w, k + i), c);
+                UNROLL
+                for (unsigned j = 0; j < LANE_PAIRS; j++) {
+                    const struct code_pair codes =
+                        P == AWQ ? awq_pair(word[i], j) : gptq_pair(word[0], word[1], i);
+                    const uint32_t pair = weights2<T>(codes.word, codes.high, blocks[j]);
+                    sum[j][0] = __fmaf_rn(x[i], low_of_pair(T, pair), sum[j][0]);
+                    sum[j][1] = __fmaf_rn(x[i], high_of_pair(T, pair), sum[j][1]);
+                }
+            }
+    }
+    UNROLL
+    for (unsigned j = 0; j < LANE_PAIRS * 2; j++)
+        sums[split][local + j][chain] = sum[j / 2][j % 2];
+    __syncthreads();
+    for (unsigned column = threadIdx.x / 32; column < BLOCK_COLUMNS; column += WARPS) {
+        float total = lanes_sum(sums[0][column][threadIdx.x % 32]);
+        UNROLL
+        for (unsigned s = 1; s < SPLITS; s++)
+            total = __fadd_rn(total, lanes_sum(sums[s][column][threadIdx.x % 32]));
+        const size_t n = (size_t)blockIdx.x * BLOCK_COLUMNS + column;
+        if (threadIdx.x % 32 == 0 && n < a->n)
+            gemm_store(a, T, 0, n, total);
+    }
+}
+
+#define GEMV(name, PACKAGE, element)                                                                         \
+    ENTRY_RESIDENT(name, gemm, THREADS, 2, launch_blocks)                                                    \
+    {                                                                                                        \
+        gemv<PACKAGE, element>(&a);                                                                          \
+    }
+
+GEMV(int4_gemm_f16_acc32w8__sm80_gptq, GPTQ, ELEMENT_F16)
+GEMV(int4_gemm_bf16_acc32w8__sm80_gptq, GPTQ, ELEMENT_BF16)
+GEMV(int4_gemm_f16_acc32w8__sm80_gptqv2, GPTQV2, ELEMENT_F16)
+GEMV(int4_gemm_bf16_acc32w8__sm80_gptqv2, GPTQV2, ELEMENT_BF16)
+GEMV(int4_gemm_f16_acc32w8x4__sm80_awq, AWQ, ELEMENT_F16)
+GEMV(int4_gemm_bf16_acc32w8x4__sm80_awq, AWQ, ELEMENT_BF16)

@@ -137,13 +137,13 @@ static void say_exclusions(struct page *p, const struct pairing *h, size_t devic
 
 /* ---- sentences ---- */
 
-/* The line of a use with the most shapes; of equals, the first. */
-static const struct line *widest_line(struct pairing *h, size_t device, enum use use)
+/* The line of a use and attribution with the most shapes; of equals, the first. */
+static const struct line *widest_line(struct pairing *h, size_t device, enum use use, bool isolated)
 {
     const struct line *best = NULL;
     size_t most = 0;
     for (size_t i = 0; i < h->line_count; i++) {
-        if (h->lines[i].use != use || h->lines[i].like->isolated)
+        if (h->lines[i].use != use || h->lines[i].like->isolated != isolated)
             continue;
         const struct line_sum sum = pairing_sum(h, &h->lines[i], device);
         if (sum.mean.shapes > most) {
@@ -154,40 +154,54 @@ static const struct line *widest_line(struct pairing *h, size_t device, enum use
     return best;
 }
 
-static void interval_text(const struct mean *m, char buffer[64])
+static const char *interval_text(const struct mean *m, char buffer[64])
 {
     if (isfinite(m->lo) && isfinite(m->hi))
         snprintf(buffer, 64, "%.3f [%.3f, %.3f]", m->ratio, m->lo, m->hi);
     else
         snprintf(buffer, 64, "%.3f (no interval)", m->ratio);
+    return buffer;
+}
+
+static void say_line(struct page *p, struct pairing *h, size_t device, const struct line *line)
+{
+    const struct pair *like = line->like;
+    const struct line_sum sum = pairing_sum(h, line, device);
+    char subject[400], number[64], bits[32], alone[160] = "", kind[KIND_TEXT], type[64];
+    const char *plural = sum.mean.shapes == 1 ? "" : "s";
+    snprintf(subject, sizeof subject, "%s, %s, %s: %s (%.3f bits a weight)", h->tasks->devices[device].label,
+             use_words(line->use), type_text(like, type), kind_text(kind_of(like->nf4), kind), sum.nf4_bits);
+    interval_text(&sum.mean, number);
+    bits_text(sum.int4_bits_lo, sum.int4_bits_hi, bits);
+    if (like->isolated) {
+        page_say(p,
+                 "%s runs at %s of the speed of int4 (%s bits) in one kernel with nothing but the decode "
+                 "swapped, %zu "
+                 "shape%s. No pair of best kernels is in the headline.",
+                 subject, number, bits, sum.mean.shapes, plural);
+        return;
+    }
+    const struct line *isolated = pairing_isolated(h, line);
+    if (isolated) {
+        const struct line_sum one = pairing_sum(h, isolated, device);
+        char text[64];
+        if (one.mean.shapes > 0)
+            snprintf(alone, sizeof alone, "; with nothing but the decode swapped, at %s",
+                     interval_text(&one.mean, text));
+    }
+    page_say(p, "%s runs at %s of the speed of the best int4 (%s bits), %s bytes, %zu shape%s%s.", subject,
+             number, bits, track_word(like->track), sum.mean.shapes, plural, alone);
 }
 
 static void say_result(struct page *p, struct pairing *h, size_t device)
 {
     bool any = false;
     for (int u = 0; u < USE_COUNT; u++) {
-        const struct line *line = widest_line(h, device, (enum use)u);
-        if (!line)
-            continue;
-        any = true;
-        const struct line_sum sum = pairing_sum(h, line, device);
-        const struct line *isolated = pairing_isolated(h, line);
-        char best[64], alone[64] = "", kind[KIND_TEXT], bits[32], type[64];
-        interval_text(&sum.mean, best);
-        if (isolated) {
-            const struct line_sum one = pairing_sum(h, isolated, device);
-            if (one.mean.shapes > 0)
-                interval_text(&one.mean, alone);
-        }
-        page_say(p,
-                 "%s, %s, %s: %s (%.3f bits a weight) runs at %s of the speed of the best int4 (%s bits), %s "
-                 "bytes, "
-                 "%zu shape%s%s%s.",
-                 h->tasks->devices[device].label, use_words(line->use), type_text(line->like, type),
-                 kind_text(kind_of(line->like->nf4), kind), sum.nf4_bits, best,
-                 bits_text(sum.int4_bits_lo, sum.int4_bits_hi, bits), track_word(line->like->track),
-                 sum.mean.shapes, sum.mean.shapes == 1 ? "" : "s",
-                 alone[0] ? "; with nothing but the decode swapped, at " : "", alone);
+        const struct line *line = widest_line(h, device, (enum use)u, false);
+        line = line ? line : widest_line(h, device, (enum use)u, true);
+        if (line)
+            say_line(p, h, device, line);
+        any = any || line;
     }
     if (!any)
         page_say(p, "%s: no number for the headline; the reasons stand below.",

@@ -21,26 +21,28 @@ struct gains {
     size_t count;
 };
 
-/* Time in which the bytes and the operations of a row could be done at the speeds that were measured beside
- * it. */
-static double least_time(const struct view_row *row, double bytes_per_s)
+/* Time in which the bytes and the operations of a row could be done. */
+static double least_time(const struct view_row *row, double bytes_per_s, double flop_per_s)
 {
     const struct row *r = task_record(row);
     const double flop = 2.0 * (double)r->m * (double)r->n * (double)r->k;
-    const double computes = flop / r->gemm_flop_per_s;
-    return fmax(r->format_bytes / bytes_per_s, isfinite(computes) ? computes : 0);
+    return fmax(r->format_bytes / bytes_per_s, flop_per_s > 0 ? flop / flop_per_s : 0);
 }
 
-/* What the bytes allow; less, where the flops bind both. */
+/* What the bytes allow at the speed of memory that was measured beside the rows; less, where a dense
+ * product's flops bind both. A product in another type may be no ceiling: what the rows themselves reached is
+ * possible. */
 static double ideal_gain(const struct tasks *t, const struct view_row *row, const struct view_row *dense)
 {
+    const struct row *a = task_record(row), *b = task_record(dense);
     const struct view_row *ceiling = task_ceiling(t, row);
-    const double bits = task_record(dense)->bits_per_weight / task_record(row)->bits_per_weight;
     const double speed = ceiling ? task_record(ceiling)->bytes_per_s : NAN;
+    double flop = a->gemm_flop_per_s;
     if (!(speed > 0))
-        return bits;
-    const double ideal = least_time(dense, speed) / least_time(row, speed);
-    return isfinite(ideal) && ideal > 0 ? ideal : bits;
+        return b->bits_per_weight / a->bits_per_weight;
+    if (flop > 0)
+        flop = fmax(flop, fmax(a->flop_per_s, b->flop_per_s));
+    return least_time(dense, speed, flop) / least_time(row, speed, flop);
 }
 
 static struct gains find_gains(const struct tasks *t)

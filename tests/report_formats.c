@@ -402,6 +402,22 @@ TEST(report_formats, who_the_opponents_were)
     fixture_release(&f);
 }
 
+TEST(report_formats, without_rival_kernels_the_decode_alone_is_told)
+{
+    struct fixture f;
+    fixture_init(&f);
+    add_made(&f, gpu, nf4_nested, 100);
+    add_made(&f, gpu, int4_rows, 80);
+    char *text = write_report("alone_decode", fixture_set(&f), 1);
+    ASSERT_TRUE(text != NULL);
+    EXPECT_CONTAINS(
+        text, "NF4 64 nested (4.127 bits a weight) runs at 0.800 [0.800, 0.800] of the speed of int4 (4.125 "
+              "bits) in one kernel with nothing but the decode swapped, 1 shape.");
+    EXPECT_EQ(0, count_of(text, "best int4 ("));
+    free(text);
+    fixture_release(&f);
+}
+
 TEST(report_formats, a_fake_gpu_is_called_one)
 {
     static const struct place fake = {RECORD_FAKE_GPU " (executor)", "GPU-1", 1, 4096, 4096, 5};
@@ -456,7 +472,8 @@ TEST(report_formats, the_ideal_ends_where_flops_bind)
     at.m = 4096;
     for (int i = 0; i < 2; i++) {
         struct record *r = add_made(&f, at, i ? dense_cublas : nf4_nested, 100);
-        r->gemm_flop_per_s = 1e12; /* 137 s of flops, against milliseconds of bytes */
+        r->gemm_flop_per_s = 1e12; /* 137 ms of flops, against fractions of one of bytes */
+        r->flop_per_s = 1e11;
     }
     struct record *ceiling = add_made(&f, at, nf4_nested, 100);
     strcpy(ceiling->variant, "ceiling_read");
@@ -465,6 +482,11 @@ TEST(report_formats, the_ideal_ends_where_flops_bind)
     char *csv = write_report("flops.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
     EXPECT_NEAR(1, CSV("ideal_speedup", "table", "speedup"), 1e-12);
+    free(csv);
+    f.records[0].flop_per_s = 1e18; /* then that product is no ceiling */
+    csv = write_report("no_ceiling.csv", fixture_set(&f), 1);
+    ASSERT_TRUE(csv != NULL);
+    EXPECT_NEAR(16 / 4.127, CSV("ideal_speedup", "table", "speedup"), 1e-12);
     free(csv);
     fixture_release(&f);
 }

@@ -48,6 +48,8 @@
 
 /* Before a loop with a constant number of turns whose body indexes registers. */
 #define UNROLL _Pragma("unroll")
+/* Before one that is off the fast path: unrolled, it would take registers from it. */
+#define NO_UNROLL _Pragma("unroll 1")
 
 #define SHARED(type, name, ...) __shared__ __align__(16) type name __VA_ARGS__
 #define DYNAMIC_SHARED(name)    extern __shared__ __align__(16) unsigned char name[]
@@ -70,6 +72,7 @@
 #define CONSTANT static const
 #define GLOBAL   static const
 #define UNROLL
+#define NO_UNROLL
 #define __device__
 #define __forceinline__ inline
 #define __restrict__ __restrict

@@ -249,8 +249,8 @@ DEVICE void range_sum(float (&sum)[ROWS / 16][Weights::TILES][4], const struct g
     const unsigned warp = threadIdx.x / 32, local = Weights::local(warp, group);
     const size_t first = (size_t)blockIdx.x * WARPS * COLUMNS * TILES;
     const size_t n = first + local; /* this lane's first row of W */
-    const bool busy = first + warp * COLUMNS * TILES <
-                      a->n; /* else all of the warp's columns lie past N: it helps to load X */
+    /* Else all of the warp's columns lie past N: it helps to load X. */
+    const bool busy = first + warp * COLUMNS * TILES < a->n;
     const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS, +Weights::WARP_BYTES);
     UNROLL
     for (int tile = 0; tile < ROWS / 16; tile++) {

@@ -96,15 +96,16 @@ template <enum package P, enum element T> DEVICE void gemv(const struct gemm_arg
     }
 }
 
-#define GEMV(name, PACKAGE, element)                                                                         \
-    ENTRY_RESIDENT(name, gemm, THREADS, 2, launch_blocks)                                                    \
+/* blocks: how many an SM is to hold. */
+#define GEMV(name, PACKAGE, element, blocks)                                                                 \
+    ENTRY_RESIDENT(name, gemm, THREADS, blocks, launch_blocks)                                               \
     {                                                                                                        \
         gemv<PACKAGE, element>(&a);                                                                          \
     }
 
-GEMV(int4_gemm_f16_acc32w8__sm80_gptq, GPTQ, ELEMENT_F16)
-GEMV(int4_gemm_bf16_acc32w8__sm80_gptq, GPTQ, ELEMENT_BF16)
-GEMV(int4_gemm_f16_acc32w8__sm80_gptqv2, GPTQV2, ELEMENT_F16)
-GEMV(int4_gemm_bf16_acc32w8__sm80_gptqv2, GPTQV2, ELEMENT_BF16)
-GEMV(int4_gemm_f16_acc32w8x4__sm80_awq, AWQ, ELEMENT_F16)
-GEMV(int4_gemm_bf16_acc32w8x4__sm80_awq, AWQ, ELEMENT_BF16)
+GEMV(int4_gemm_f16_acc32w8__sm80_gptq, GPTQ, ELEMENT_F16, 2)
+GEMV(int4_gemm_bf16_acc32w8__sm80_gptq, GPTQ, ELEMENT_BF16, 2)
+GEMV(int4_gemm_f16_acc32w8__sm80_gptqv2, GPTQV2, ELEMENT_F16, 2)
+GEMV(int4_gemm_bf16_acc32w8__sm80_gptqv2, GPTQV2, ELEMENT_BF16, 2)
+GEMV(int4_gemm_f16_acc32w8x4__sm80_awq, AWQ, ELEMENT_F16, 1)
+GEMV(int4_gemm_bf16_acc32w8x4__sm80_awq, AWQ, ELEMENT_BF16, 1)

@@ -1,163 +1,60 @@
 /*
  * NF4 gemm backward on the tensor cores.
  *
- * dX[m,k] = sum_n dY[m,n] W[n,k]. As columns, each weight is decoded once for many rows (64 here, not 8), but
- * the products are mma's, 16 n at a time. A block makes 64 x 64 of dX, each of its 4 warps 16 columns. The
- * blocks of W run along the output, so that neighbours in the sum have different absmax, and a fragment wants
- * two rows of W at once: the weights are decoded row by row into shared memory, 32 n at a time, and ldmatrix
- * transposes them. dY goes there by cp.async, and W's bytes to registers, while the stage before is worked
- * on; both have two places, so that a stage needs one barrier. Rows are padded by 16 bytes against bank
- * conflicts.
- *
- * If K is not a multiple of 16, each weight is found for itself; if N is not one of 8, dY is copied by
- * element.
+ * As columns, each weight is decoded once for many rows, 64 here, not 8, but the products are mma's
+ * (kernels/device/gemmdx_mma.h). A weight is looked up in the codebook in shared memory, as in
+ * nf4_dequant/lut_shared.cu.
  */
-#include "kernels/device/mma.h"
+#include "kernels/device/gemmdx_mma.h"
 
-enum {
-    THREADS = 128,
-    ROWS = 64,    /* m of a block */
-    COLUMNS = 64, /* k of a block */
-    DEPTH = 32,   /* n of a stage */
-    OWN = 16,     /* weights that a thread decodes: in one row, in one block */
-    WARP_COLUMNS = 16,
-};
+template <enum element T> struct nf4_own {
+    struct own {
+        uint2 codes;
+        float absmax;
+    };
+    enum recovery nested;
+    const float *codebook;
 
-static inline struct launch launch_tiles(const struct gemm_args *a)
-{
-    const size_t across = (a->k + COLUMNS - 1) / COLUMNS, down = (a->m + ROWS - 1) / ROWS;
-    return launch_cover(across * down, 1, THREADS);
-}
-
-typedef uint16_t dy_stage[ROWS][DEPTH + 8];
-typedef uint16_t w_stage[DEPTH][COLUMNS + 8];
-
-/* dY[row .. row + ROWS, n .. n + DEPTH) to shared memory, zero where there is none. All threads. */
-DEVICE void stage_dy(dy_stage &stage, const struct gemm_args *a, size_t row, size_t n)
-{
-    for (unsigned i = threadIdx.x; i < ROWS * (DEPTH / 8); i += THREADS) {
-        const unsigned r = i / (DEPTH / 8), column = i % (DEPTH / 8) * 8;
-        stage_x8(&stage[r][column], a, a->n, row + r, n + column, a->n);
-    }
-}
-
-/* A thread's 16 weights of a stage: W[n, k .. k + 15]. */
-struct own {
-    uint2 codes;
-    float absmax;
-};
-DEVICE struct own own_load(const struct gemm_args *a, enum recovery nested, size_t n, size_t k)
-{
-    struct own w = {{0, 0}, 0.0f};
-    if (n < a->n && k < a->k && a->k % OWN == 0) {
+    METHOD struct own load(const struct gemm_args *a, size_t n, size_t k) const
+    {
         const size_t i = n * a->k + k;
-        w.codes = load_stream64(a->w.packed + i / 2);
-        w.absmax = nf4_absmax(&a->w, i >> nf4_block_shift(&a->w), nested);
+        return {load_stream64(a->w.packed + i / 2), nf4_absmax(&a->w, i >> nf4_block_shift(&a->w), nested)};
     }
-    return w;
-}
-
-/* RN_T(RN32(c * absmax)) of the four codes in the low half of `codes`. */
-DEVICE uint2 scaled4(enum element t, const float *codebook, uint32_t codes, float absmax)
-{
-    const float4 c = nf4_table_lookup4(codebook, codes);
-    return make_uint2(pair_of_f32(t, __fmul_rn(c.x, absmax), __fmul_rn(c.y, absmax)),
-                      pair_of_f32(t, __fmul_rn(c.z, absmax), __fmul_rn(c.w, absmax)));
-}
-
-/* Decodes them into `to`, zero where there are none. */
-DEVICE void own_store(uint16_t *to, const struct gemm_args *a, enum element t, enum recovery nested,
-                      const float *codebook, struct own w, size_t n, size_t k)
-{
-    if (a->k % OWN == 0) {
-        const uint2 p = scaled4(t, codebook, w.codes.x, w.absmax),
-                    q = scaled4(t, codebook, w.codes.x >> 16, w.absmax),
-                    r = scaled4(t, codebook, w.codes.y, w.absmax),
-                    s = scaled4(t, codebook, w.codes.y >> 16, w.absmax);
+    /* RN_T(RN32(c * absmax)) of the four codes in the low half of `codes`. */
+    METHOD uint2 scaled4(uint32_t codes, float absmax) const
+    {
+        const float4 c = nf4_table_lookup4(codebook, codes);
+        return make_uint2(pair_of_f32(T, __fmul_rn(c.x, absmax), __fmul_rn(c.y, absmax)),
+                          pair_of_f32(T, __fmul_rn(c.z, absmax), __fmul_rn(c.w, absmax)));
+    }
+    METHOD void store(uint16_t *to, const struct gemm_args *, const struct own &w) const
+    {
+        const uint2 p = scaled4(w.codes.x, w.absmax), q = scaled4(w.codes.x >> 16, w.absmax),
+                    r = scaled4(w.codes.y, w.absmax), s = scaled4(w.codes.y >> 16, w.absmax);
         *(uint4 *)to = make_uint4(p.x, p.y, q.x, q.y);
         *(uint4 *)(to + 8) = make_uint4(r.x, r.y, s.x, s.y);
-    } else {
-        for (unsigned j = 0; j < OWN; j++) {
-            float value = 0.0f;
-            if (n < a->n && k + j < a->k) {
-                const size_t i = n * a->k + k + j;
-                value = __fmul_rn(codebook[nf4_code(a->w.packed, i)],
-                                  nf4_absmax(&a->w, i >> nf4_block_shift(&a->w), nested));
-            }
-            store_element(t, to, j, value);
-        }
     }
-}
+    METHOD float weight(const struct gemm_args *a, size_t n, size_t k) const
+    {
+        const size_t i = n * a->k + k;
+        return __fmul_rn(codebook[nf4_code(a->w.packed, i)],
+                         nf4_absmax(&a->w, i >> nf4_block_shift(&a->w), nested));
+    }
+};
 
-DEVICE void gemmdx(const struct gemm_args *a, enum element t, enum recovery nested)
+template <enum element T> DEVICE void nf4_gemmdx(const struct gemm_args *a, enum recovery nested)
 {
-    SHARED(dy_stage, dy, [2]);
-    SHARED(w_stage, w, [2]);
     SHARED(float, codebook, [16]);
     if (threadIdx.x < 16)
         codebook[threadIdx.x] = nf4_codebook[threadIdx.x];
     __syncthreads();
-    const unsigned lane = threadIdx.x % 32, warp_column = threadIdx.x / 32 * WARP_COLUMNS;
-    const size_t across = (a->k + COLUMNS - 1) / COLUMNS;
-    const size_t column = blockIdx.x % across * COLUMNS, row = blockIdx.x / across * ROWS;
-    const unsigned own_row = threadIdx.x / (COLUMNS / OWN), own_column = threadIdx.x % (COLUMNS / OWN) * OWN;
-
-    float sum[ROWS / 16][WARP_COLUMNS / 8][4];
-    UNROLL
-    for (int tile = 0; tile < ROWS / 16; tile++) {
-        UNROLL
-        for (int j = 0; j < WARP_COLUMNS / 8 * 4; j++)
-            sum[tile][j / 4][j % 4] = 0.0f;
-    }
-
-    stage_dy(dy[0], a, row, 0);
-    cp_async_commit();
-    struct own own = own_load(a, nested, own_row, column + own_column);
-    for (size_t n = 0; n < a->n; n += DEPTH) {
-        const unsigned place = n / DEPTH % 2;
-        own_store(&w[place][own_row][own_column], a, t, nested, codebook, own, n + own_row,
-                  column + own_column);
-        cp_async_wait<0>();
-        __syncthreads(); /* this stage is there, and no warp reads the one before any more */
-        if (n + DEPTH < a->n) {
-            stage_dy(dy[1 - place], a, row, n + DEPTH);
-            own = own_load(a, nested, n + DEPTH + own_row, column + own_column);
-        }
-        cp_async_commit();
-
-        UNROLL
-        for (unsigned s = 0; s < DEPTH; s += STEP)
-            if (n + s < a->n) {
-                uint32_t b[4];
-                ldmatrix_x4_trans(b, &w[place][s + lane % 16][warp_column + lane / 16 * 8]);
-                const uint32_t left[2] = {b[0], b[1]}, right[2] = {b[2], b[3]};
-                UNROLL
-                for (unsigned tile = 0; tile < ROWS / 16; tile++)
-                    if (row + tile * 16 < a->m) {
-                        uint32_t fragment[4];
-                        ldmatrix_x4(fragment, &dy[place][tile * 16 + lane % 16][s + lane / 16 * 8]);
-                        mma(t, sum[tile][0], fragment, left);
-                        mma(t, sum[tile][1], fragment, right);
-                    }
-            }
-    }
-
-    UNROLL
-    for (unsigned tile = 0; tile < ROWS / 16; tile++) {
-        UNROLL
-        for (unsigned j = 0; j < WARP_COLUMNS / 8 * 4; j++) {
-            const size_t m = row + tile * 16 + lane / 4 + j % 4 / 2 * 8;
-            const size_t k = column + warp_column + j / 4 * 8 + lane % 4 * 2 + j % 2;
-            if (m < a->m && k < a->k)
-                store_element(t, a->y, m * a->k + k, sum[tile][j / 4][j % 4]);
-        }
-    }
+    gemmdx<T>(a, nf4_own<T>{nested, codebook});
 }
 
 #define GEMMDX(contract, element, nested)                                                                    \
     ENTRY(nf4_gemmdx_##contract##__sm80_mma_64x64x32, gemmdx, THREADS, launch_tiles)                         \
     {                                                                                                        \
-        gemmdx(&a, element, nested);                                                                         \
+        nf4_gemmdx<element>(&a, nested);                                                                     \
     }
 
 MMA_CONTRACTS(GEMMDX, f16, ELEMENT_F16)

@@ -6,8 +6,8 @@
 Reads machine code, so that no GPU is needed: nvcc compiles a kernel, cuobjdump (of the toolkit, or of the package
 nvidia-cuda-cuobjdump, with nvdisasm of nvidia-cuda-nvdisasm on the path) writes it out. Counted is the shortest way through
 the branches that does the whole work: a dequantize from its start to its end with all stores of a lane, a product once
-around its loop with all its multiplications; for NF4 on the tensor cores with the planes of a block built again as often as
-blocks of 64 weights want it. Instructions that are issued and do nothing because of their predicate are counted.
+around its loop with all its multiplications, of up to 16 rows; for NF4 on the tensor cores with the planes of a block built
+again as often as blocks of 64 weights want it. Instructions that are issued and do nothing because of their predicate are counted.
 """
 
 import argparse
@@ -50,6 +50,11 @@ SKELETONS = {
     ]),
     "m up to 16, tensor cores, 16 columns a warp": ([(r"HMMA", 16)], 64, True, [
         ("Marlin", "formats_gemm/marlin", "int4_gemm_{t}_mma90__sm80_marlin_64x128x128", []),
+    ]),
+    "backward, m up to 16, tensor cores": ([(r"HMMA", 4)], 16, True, [
+        ("NF4", "nf4_gemmdx/mma", "nf4_gemmdx_{t}_mma90__sm80_mma_64x64x32", []),
+        ("int4", "formats_gemmdx/mma", "int4_gemmdx_{t}_mma90__sm80_mma_64x64x32", []),
+        ("dense", "formats_gemmdx/mma", "dense_gemmdx_{t}_mma90__sm80_mma_64x64x32", []),
     ]),
 }
 

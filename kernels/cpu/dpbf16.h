@@ -247,10 +247,10 @@ struct dp_tables {
     __m512i low, high;
 };
 
-/* The span of the tables: those of NF4 with the scale per block are all the codebook. */
+/* The span of the tables. With the scale per block all are one where there are no zero points. */
 INLINE int dp_table_span(enum format format, enum scaling scaling, int span)
 {
-    return is_nf4(format) && scaling == PER_BLOCK ? 128 : span;
+    return (is_nf4(format) || format == INT4_SYMMETRIC) && scaling == PER_BLOCK ? 128 : span;
 }
 
 /* Entries 0-15 for element k of the row, 16-31 for element `next`. */
@@ -275,9 +275,9 @@ INLINE struct dp_tables dp_chunk_tables(enum format format, enum scaling scaling
         if (scaling == PER_WEIGHT)
             tables.low = dp_table_twice(format, dp_block(format, s, span, k));
         else
-            tables.low = is_nf4(format)
-                             ? dp_codebook()
-                             : _mm512_broadcast_i64x4(dp_values(dp_block(format, s, span, k).zero));
+            tables.low = is_nf4(format) ? dp_codebook()
+                                        : _mm512_broadcast_i64x4(dp_values(
+                                              format == INT4 ? dp_block(format, s, span, k).zero : 8));
         return tables;
     }
     const size_t last = (8 * lanes - 1) / each * each; /* the last chunk of a row may end early */

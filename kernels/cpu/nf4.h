@@ -25,7 +25,16 @@
 
 /* The contract's words, as constants to inline with. */
 enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16 };
-enum format { NF4, NF4_TWOSTEP, NF4_FUSED, INT4, INT8, FP8, DENSE }; /* of NF4: how absmax is recovered */
+enum format {
+    NF4, /* and how absmax is recovered */
+    NF4_TWOSTEP,
+    NF4_FUSED,
+    INT4,
+    INT4_SYMMETRIC, /* whose zero points are all 8, known as a constant */
+    INT8,
+    FP8,
+    DENSE,
+};
 enum scaling { PER_WEIGHT, PER_BLOCK };
 
 static const float nf4_codebook[16] __attribute__((aligned(64))) = {
@@ -178,7 +187,7 @@ INLINE bool is_nf4(enum format format)
 /* Four bits a code: a block has 16 different weights. */
 INLINE bool is_nibbles(enum format format)
 {
-    return is_nf4(format) || format == INT4;
+    return is_nf4(format) || format == INT4 || format == INT4_SYMMETRIC;
 }
 
 /* Bytes of `count` codes, of a format of four bits an even number. */

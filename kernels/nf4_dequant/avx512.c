@@ -68,14 +68,17 @@ INLINE void dequant_single(const struct dequant_args *a, enum element t, enum fo
  */
 INLINE void dequant_share(const struct dequant_args *a, enum element t, enum format format, bool stream)
 {
-    enum { USUAL = 64 };
-    const size_t blocksize = a->w.blocksize, usual = is_nf4(format) ? USUAL : 2 * USUAL;
+    const size_t blocksize = a->w.blocksize;
     const struct range mine = thread_range((a->count + blocksize - 1) / blocksize);
     for (size_t i = mine.begin; i < mine.end; i++) {
         size_t first = i * blocksize, count = min_size(blocksize, a->count - first);
         const struct block b = block_at(&a->w, format, i);
-        if (count == usual) {
-            dequant_vectors(a, t, format, b, first, usual, stream);
+        if (count == 64) {
+            dequant_vectors(a, t, format, b, first, 64, stream);
+            continue;
+        }
+        if (count == 128) {
+            dequant_vectors(a, t, format, b, first, 128, stream);
             continue;
         }
         const size_t head = is_nf4(format) ? 0 : min_size(count, -first % 32),

@@ -10,7 +10,7 @@
  * few miss buffers of L1. From M = 4 on the dot unit, one vector per cycle, is what limits; everything else
  * runs beside it, and as much of X as fits L1 is used for 8 rows of W before the next.
  *
- * int4 costs what NF4 costs where a chunk has one zero point: its table is a load. Codes of eight bits take
+ * int4 costs what NF4 costs; with zero points its table is a load for each chunk. Codes of eight bits take
  * 30 and 40 instructions for 128 bytes, dense weights 16 for 256.
  */
 #include "kernels/cpu/dpbf16.h"
@@ -201,7 +201,7 @@ INLINE void gemv(const struct gemv_job *job, enum format format, enum scaling sc
     GEMV_SPAN(format, scaling, turn, 32)                                                                     \
     GEMV_SPAN(format, scaling, turn, 64)                                                                     \
     GEMV_SPAN(format, scaling, turn, 128)                                                                    \
-    INLINE void gemv_##format##_##scaling(const struct gemv_job *job, int span, size_t columns)              \
+    static void gemv_##format##_##scaling(const struct gemv_job *job, int span, size_t columns)              \
     {                                                                                                        \
         (span == 32   ? gemv_##format##_##scaling##_32                                                       \
          : span == 64 ? gemv_##format##_##scaling##_64                                                       \
@@ -211,16 +211,19 @@ GEMV_FORMAT(NF4, PER_WEIGHT, 1)
 GEMV_FORMAT(NF4, PER_BLOCK, 2)
 GEMV_FORMAT(INT4, PER_WEIGHT, 1)
 GEMV_FORMAT(INT4, PER_BLOCK, 2)
+GEMV_FORMAT(INT4_SYMMETRIC, PER_BLOCK, 2)
 GEMV_FORMAT(INT8, PER_BLOCK, 2)
 GEMV_FORMAT(FP8, PER_BLOCK, 2)
 GEMV_SPAN(DENSE, PER_WEIGHT, 1, 128)
 
 /* By format and scaling as constants. NF4's scales are found already. */
-INLINE void gemv_run(const struct gemv_job *job, enum format format, enum scaling scaling, int span,
-                     size_t columns)
+INLINE void gemv_run(const struct gemv_job *job, enum format format, enum scaling scaling, bool symmetric,
+                     int span, size_t columns)
 {
-    if (format == INT4)
-        (scaling == PER_WEIGHT ? gemv_INT4_PER_WEIGHT : gemv_INT4_PER_BLOCK)(job, span, columns);
+    if (format == INT4 && scaling == PER_BLOCK)
+        (symmetric ? gemv_INT4_SYMMETRIC_PER_BLOCK : gemv_INT4_PER_BLOCK)(job, span, columns);
+    else if (format == INT4)
+        gemv_INT4_PER_WEIGHT(job, span, columns);
     else if (format == INT8)
         gemv_INT8_PER_BLOCK(job, span, columns);
     else if (format == FP8)
@@ -251,7 +254,8 @@ INLINE void gemv_pairs(const struct gemm_args *a, enum format format, enum scali
                 job.row = row[i];
                 job.x = x + job.m * dp_stride(a->k);
                 job.sums = &sums[i];
-                gemv_run(&job, format, scaling, dp_span(a), min_size(COLUMNS_MAX, columns - job.m));
+                gemv_run(&job, format, scaling, !a->w.zero, dp_span(a),
+                         min_size(COLUMNS_MAX, columns - job.m));
             }
     }
 }

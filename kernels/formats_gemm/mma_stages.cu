@@ -108,7 +108,7 @@ template <enum format F, enum element T> static inline struct launch launch(cons
 
 #define LAUNCH_OF(FORMAT, element) launch<FORMAT, element>
 #define GEMM(name, FORMAT, element)                                                                          \
-    ENTRY(name, gemm, WARPS * 32, (LAUNCH_OF(FORMAT, element)))                                              \
+    ENTRY_RESIDENT(name, gemm, WARPS * 32, 4, (LAUNCH_OF(FORMAT, element)))                                  \
     {                                                                                                        \
         DYNAMIC_SHARED(memory);                                                                              \
         gemm_stages<element, WARPS, 1>(&a, rows<FORMAT, element>{}, memory);                                 \

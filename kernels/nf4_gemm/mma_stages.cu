@@ -16,7 +16,7 @@ template <enum element T> static inline struct launch launch(const struct gemm_a
 }
 
 #define GEMM(contract, element, nested)                                                                      \
-    ENTRY(nf4_gemm_##contract##__sm80_stages_64x32x128, gemm, WARPS * 32, launch<element>)                   \
+    ENTRY_RESIDENT(nf4_gemm_##contract##__sm80_stages_64x32x128, gemm, WARPS * 32, 4, launch<element>)       \
     {                                                                                                        \
         nf4_gemm_stages<element, WARPS, 1, nf4_rows<element>>(&a, nested);                                   \
     }

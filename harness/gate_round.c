@@ -234,8 +234,9 @@ static enum status do_rows(struct round *r, size_t begin, size_t end)
         omp_set_num_threads((int)cpu_available());
     enum status s = problem_parse(first->case_text, &p);
     if (s == STATUS_OK)
-        s = operands_init(&p, cold && r->device->kind == DEVICE_CPU ? operands_cold_copies(&p) : 1, r->device,
-                          &o);
+        s = operands_init(
+            &p, cold && r->device->kind == DEVICE_CPU ? operands_cold_copies(&p, operands_set_bytes(&p)) : 1,
+            r->device, &o);
     for (size_t i = begin; i < end && s == STATUS_OK; i++) {
         const size_t row = r->order[i];
         if (r->done[row])

@@ -60,18 +60,18 @@ size_t operands_set_bytes(const struct problem *p)
 }
 
 /* Of what has `bytes`. */
-static size_t cold_copies(size_t bytes)
+static size_t cold_copies(size_t bytes, size_t bytes_per_call)
 {
     size_t wanted = 4 * cpu_last_level_cache();
-    size_t copies = (wanted + bytes - 1) / bytes, room = cpu_memory_available() / 2 / bytes;
+    size_t copies = (wanted + bytes_per_call - 1) / bytes_per_call, room = cpu_memory_available() / 2 / bytes;
     copies = copies < 2 ? 2 : copies;
     copies = copies > 4096 ? 4096 : copies; /* tiny problems: canaries would outweigh operands */
     return copies > room && room >= 2 ? room : copies;
 }
 
-size_t operands_cold_copies(const struct problem *p)
+size_t operands_cold_copies(const struct problem *p, size_t bytes_per_call)
 {
-    return cold_copies(operands_set_bytes(p));
+    return cold_copies(operands_set_bytes(p), bytes_per_call);
 }
 
 static enum status init_buffer(const struct device *device, struct buffer *b, size_t size, const char *what)
@@ -321,8 +321,9 @@ enum status operands_prepare_for(const struct operands *o, size_t i, const struc
     if (!k->prepare)
         return STATUS_OK;
     /* Dense weights are so much larger that fewer of them will do: sets have them in common. */
+    const size_t dense_bytes = problem_weight_count(&o->problem) * dtype_size(o->problem.out);
     if (k->blas == BLAS_DENSE)
-        i %= cold_copies(problem_weight_count(&o->problem) * dtype_size(o->problem.out));
+        i %= cold_copies(dense_bytes, dense_bytes);
     struct gemm_args args = operands_gemm_args(o, i, LAYOUT_ROWS);
     watch_begin(k, "the preparation of its weights");
     enum status s = k->prepare(k, &args, prepared);

@@ -53,9 +53,11 @@ struct operands {
 
 /* Bytes of one set: what a copy costs. */
 size_t operands_set_bytes(const struct problem *p);
-/* Copies that a cold measurement of p needs: at least 2, and enough for 4 last-level caches, as far as half
- * of the available memory allows. */
-size_t operands_cold_copies(const struct problem *p);
+/* Copies that a cold measurement of p needs: at least 2, and enough for 4 last-level caches to go by before a
+ * set is used again, as far as half of the available memory allows. bytes_per_call: what is touched, by this
+ * problem's rows and by those that are timed with it, for each call on its operands; alone, those of a set.
+ */
+size_t operands_cold_copies(const struct problem *p, size_t bytes_per_call);
 
 /* Makes the operands. STATUS_MEMORY says how much is needed and what there is, before anything is allocated.
  */

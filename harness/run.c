@@ -518,11 +518,14 @@ static void announce(struct runner *run, const struct part *parts, size_t count)
 static enum status verify_parts(struct runner *run, struct part *parts, size_t count)
 {
     enum status s = STATUS_OK;
+    size_t round_bytes = 0; /* that a round touches */
+    for (size_t p = 0; p < count; p++)
+        round_bytes += parts[p].plan->row_count * operands_set_bytes(&parts[p].plan->problem);
     for (size_t p = 0; p < count && s == STATUS_OK; p++) {
         const struct plan_group *g = parts[p].plan;
         const bool rotate = g->cold && run->plan->device->kind == DEVICE_CPU;
-        s = operands_init(&g->problem, rotate ? operands_cold_copies(&g->problem) : 1, run->plan->device,
-                          &parts[p].operands);
+        const size_t copies = rotate ? operands_cold_copies(&g->problem, round_bytes / g->row_count) : 1;
+        s = operands_init(&g->problem, copies, run->plan->device, &parts[p].operands);
         if (s == STATUS_MEMORY) {
             SET_TEXT(parts[p].skip_all, status_message());
             s = STATUS_OK;

@@ -19,16 +19,19 @@
  *       blocksize: [64, 128]          # default 64
  *       nested: [false, true]         # default false
  *       formats: ["nf4 blocksize=64 nested=1", "int4 blocksize=128 zeros=1", dense]
- *                                     # in place of blocksize and nested: weights in these formats, whose
- * rows are # timed together, sample by sample. nf4, int4, int8, fp8 or dense; nested=1 for # nf4, zeros=1 and
- * actorder=1 for int4; blocksize=k: one block a row bias: false                   # gemm only; default false
+ *                                     # weights of several formats, in place of blocksize and nested
+ *       bias: false                   # gemm only; default false
  *       regime: [cold, hot]           # default cold
  *       threads: 2                    # or all, the default: all processors of the process
  *       variants: ["nf4_gemm_*", "!*__scalar*"]   # globs; a leading ! removes; default all of the op
  *       weights: model.safetensors    # relative to the suite; then no shapes, no models
  *       tensors: ["*.weight"]         # globs over tensor names; required with weights
- *       checkpoint: true              # NF4 tensors of bitsandbytes, or GPTQ and AWQ layers by their qweight,
- * which # fix the format; # default: dense tensors, which the reference quantizes
+ *       checkpoint: true              # layers that are quantized already: they fix the format
+ *
+ * A format is nf4, int4, int8, fp8 or dense, with blocksize=N (or k: one block a row; default 64) and, for
+ * nf4, nested=1, for int4, zeros=1 and actorder=1. The rows of all formats of one product are timed together,
+ * sample by sample. Dense tensors of a file (F32, F16, BF16) are quantized by the reference; with checkpoint
+ * they are NF4's of bitsandbytes, or GPTQ's and AWQ's by the name of their qweight.
  *
  * A scalar where a list may stand is a list of one. A default that does not fit a case (m for dequant, bias
  * for gemmdx, blocksize for a checkpoint) is left out there; the same key in the case itself is an error. A

@@ -112,9 +112,9 @@ TEST(prepare, normal_has_mean_0_and_variance_1)
 TEST(prepare, cold_copies_exceed_the_last_level_cache)
 {
     struct problem p = parse("dequant bf16 n=256 k=256");
-    EXPECT_TRUE(operands_cold_copies(&p) >= 2);
-    EXPECT_TRUE(operands_cold_copies(&p) <= 4096);
+    EXPECT_TRUE(operands_cold_copies(&p, operands_set_bytes(&p)) >= 2);
+    EXPECT_TRUE(operands_cold_copies(&p, operands_set_bytes(&p)) <= 4096);
     /* Larger than any cache; server CPUs have some with hundreds of MB. */
     p = parse("dequant bf16 n=32768 k=32768");
-    EXPECT_EQ(2, operands_cold_copies(&p));
+    EXPECT_EQ(2, operands_cold_copies(&p, operands_set_bytes(&p)));
 }

@@ -19,7 +19,7 @@ NAME = "nf4_dequant_bf16__scalar_"
 
 # What a library is refused for, and what the message must say besides the file.
 REFUSED = {
-    "other_abi": "version 3 of the plugin interface, this program has version 2",
+    "other_abi": "version 4 of the plugin interface, this program has version 3",
     "plugin_size": r"struct nf4bench_plugin has \d+ bytes, this program's has \d+",
     "variant_size": r"struct nf4bench_variant has \d+ bytes",
     "args_size": r"struct gemm_args has \d+ bytes",

@@ -501,7 +501,7 @@ static enum status measure_regime(struct runner *run, enum regime regime, const 
 /* What a person is told of the work that begins. */
 static void announce(struct runner *run, const struct part *parts, size_t count)
 {
-    char text[PROBLEM_TEXT_MAX], label[PROBLEM_TEXT_MAX + sizeof run->name + 48], more[40] = "";
+    char text[PROBLEM_TEXT_MAX], label[PROBLEM_TEXT_MAX + sizeof run->name + 64], more[64] = "";
     double expected = 0;
     for (size_t p = 0; p < count; p++)
         expected += parts[p].plan->expected_s;

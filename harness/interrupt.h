@@ -1,6 +1,6 @@
 /*
  * interrupt.h: Ctrl-C and SIGTERM ask the run to end: stages look here between calls, keep what is measured,
- * and return STATUS_INTERRUPTED. A second signal ends the process at once.
+ * and return STATUS_INTERRUPTED. A second signal, a second or more later, ends the process at once.
  */
 #ifndef NF4BENCH_HARNESS_INTERRUPT_H
 #define NF4BENCH_HARNESS_INTERRUPT_H

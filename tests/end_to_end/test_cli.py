@@ -199,7 +199,9 @@ def test_interrupt_keeps_rows_and_resume_completes(nf4bench, suite, tmp_path):
     deadline = time.time() + 60
     while time.time() < deadline and not (journal.exists() and journal.stat().st_size > 8000):
         time.sleep(0.005)
-    run.send_signal(signal.SIGINT)
+    for _ in range(2):  # as timeout(1) does: the process, then its group
+        run.send_signal(signal.SIGINT)
+        time.sleep(0.02)
     _, stderr = run.communicate(timeout=60)
     if run.returncode == 0:
         pytest.skip("the run was over before the signal came")

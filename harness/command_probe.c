@@ -2,6 +2,7 @@
  * command_probe.c: `nf4bench probe [--device cuda:N]`.
  */
 #include <argp.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ enum { TILES = 1024 };
 struct probe_arguments {
     struct device device;
     uint64_t seed;
+    bool verbose;
 };
 
 static error_t parse(int key, char *value, struct argp_state *state)
@@ -27,17 +29,37 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case 's':
         a->seed = cli_seed(state, value);
         return 0;
+    case 'V':
+        a->verbose = true;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
+/* What is not as the model says, of one class of operands. */
+struct told {
+    bool all; /* else the first */
+    struct probe_mismatch first;
+};
+
+static void tell(const struct probe_mismatch *m, void *context)
+{
+    struct told *told = context;
+    if (!told->first.tile)
+        told->first = *m;
+    if (told->all)
+        printf("    tile %zu, row %zu, column %zu: the model has %08x, the GPU %08x\n", m->index, m->row,
+               m->column, f32_bits(m->expected), f32_bits(m->tile->d[m->row][m->column]));
+}
+
 static void print_mismatch(const struct probe_mismatch *m)
 {
     const struct mma_tile *t = m->tile;
-    printf("    row %zu, column %zu: the model has %08x (%g), the GPU %08x (%g); c %08x\n    a", m->row,
-           m->column, f32_bits(m->expected), (double)m->expected, f32_bits(t->d[m->row][m->column]),
-           (double)t->d[m->row][m->column], f32_bits(t->c[m->row][m->column]));
+    printf("    tile %zu, row %zu, column %zu: the model has %08x (%g), the GPU %08x (%g); c %08x\n    a",
+           m->index, m->row, m->column, f32_bits(m->expected), (double)m->expected,
+           f32_bits(t->d[m->row][m->column]), (double)t->d[m->row][m->column],
+           f32_bits(t->c[m->row][m->column]));
     for (size_t k = 0; k < MMA_K; k++)
         printf(" %04x", t->a[m->row][k]);
     printf("\n    b");
@@ -47,14 +69,14 @@ static void print_mismatch(const struct probe_mismatch *m)
 }
 
 /* *different: outputs that are not what the GPU's model says. */
-static enum status probe_gpu(struct device *d, uint64_t seed, size_t *different)
+static enum status probe_gpu(struct device *d, uint64_t seed, bool verbose, size_t *different)
 {
     static struct mma_tile tiles[TILES];
     enum mma_model model = probe_model(d->gpu.sm);
     printf("%s (%u.%u), mma.m16n8k16 against %s: outputs that are equal bit for bit\n", d->gpu.name,
            d->gpu.sm / 10, d->gpu.sm % 10, mma_model_word(model));
-    printf("%-6s %-18s %9s %9s %9s\n", "type", "operands", "outputs", mma_model_word(MMA_80),
-           mma_model_word(MMA_90));
+    printf("%-6s %-18s %9s %9s %9s  %s\n", "type", "operands", "outputs", mma_model_word(MMA_80),
+           mma_model_word(MMA_90), "hash");
     for (int t = DTYPE_F16; t <= DTYPE_BF16; t++)
         for (int c = 0; c < PROBE_CLASS_COUNT; c++) {
             struct probe_result r;
@@ -63,12 +85,14 @@ static enum status probe_gpu(struct device *d, uint64_t seed, size_t *different)
             enum status s = cuda_mma(d, (enum dtype)t, tiles, TILES);
             if (s != STATUS_OK)
                 return s;
-            probe_compare((enum dtype)t, tiles, TILES, &r);
-            printf("%-6s %-18s %9zu %9zu %9zu\n", dtype_word((enum dtype)t),
-                   probe_class_word((enum probe_class)c), r.outputs, r.equal[MMA_80], r.equal[MMA_90]);
+            struct told told = {.all = verbose};
+            probe_compare((enum dtype)t, tiles, TILES, model, tell, &told, &r);
+            printf("%-6s %-18s %9zu %9zu %9zu  %016" PRIx64 "\n", dtype_word((enum dtype)t),
+                   probe_class_word((enum probe_class)c), r.outputs, r.equal[MMA_80], r.equal[MMA_90],
+                   r.hash);
             *different += r.outputs - r.equal[model];
-            if (r.first[model].tile)
-                print_mismatch(&r.first[model]);
+            if (told.first.tile)
+                print_mismatch(&told.first);
         }
     return STATUS_OK;
 }
@@ -78,6 +102,7 @@ int command_probe(int argc, char **argv)
     static const struct argp_option options[] = {
         {"device", 'd', "DEVICE", 0, "cuda (the first GPU, the default), cuda:N, cuda:NAME, or all", 0},
         {"seed", 's', "N", 0, "other operands (default 1)", 0},
+        {"verbose", 'V', 0, 0, "every output that differs, not only the first of a kind", 0},
         {0}};
     static const struct argp argp = {options,
                                      parse,
@@ -103,7 +128,7 @@ int command_probe(int argc, char **argv)
                    list[i].gpu.sm % 10);
             continue;
         }
-        s = probe_gpu(&list[i], a.seed, &different);
+        s = probe_gpu(&list[i], a.seed, a.verbose, &different);
         probed++;
     }
     device_close(list, count);

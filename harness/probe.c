@@ -135,20 +135,24 @@ void probe_fill(enum probe_class c, enum dtype t, uint64_t seed, uint64_t i, str
             tile->c[row][column] = addend(c, t, row % 8 == 0, &d);
 }
 
-void probe_compare(enum dtype t, const struct mma_tile *tiles, size_t count, struct probe_result *out)
+void probe_compare(enum dtype t, const struct mma_tile *tiles, size_t count, enum mma_model model,
+                   void (*tell)(const struct probe_mismatch *m, void *context), void *context,
+                   struct probe_result *out)
 {
     *out = (struct probe_result){.outputs = count * MMA_M * MMA_N};
     for (size_t i = 0; i < count; i++)
         for (size_t row = 0; row < MMA_M; row++)
-            for (size_t column = 0; column < MMA_N; column++)
-                for (int model = 0; model < MMA_MODEL_COUNT; model++) {
-                    const struct mma_tile *tile = &tiles[i];
-                    float want = mma_dot((enum mma_model)model, t, MMA_K, tile->a[row], tile->b[column],
+            for (size_t column = 0; column < MMA_N; column++) {
+                const struct mma_tile *tile = &tiles[i];
+                const float got = tile->d[row][column];
+                out->hash = random_mix(out->hash ^ (got != got ? 0x7fc00000 : f32_bits(got)));
+                for (int by = 0; by < MMA_MODEL_COUNT; by++) {
+                    float want = mma_dot((enum mma_model)by, t, MMA_K, tile->a[row], tile->b[column],
                                          tile->c[row][column]);
-                    float got = tile->d[row][column];
                     if (f32_bits(want) == f32_bits(got) || (want != want && got != got))
-                        out->equal[model]++;
-                    else if (!out->first[model].tile)
-                        out->first[model] = (struct probe_mismatch){tile, row, column, want};
+                        out->equal[by]++;
+                    else if (by == (int)model)
+                        tell(&(struct probe_mismatch){tile, i, row, column, want}, context);
                 }
+            }
 }

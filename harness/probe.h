@@ -34,19 +34,21 @@ const char *probe_class_word(enum probe_class c);
 /* One output that is not what the model says. */
 struct probe_mismatch {
     const struct mma_tile *tile; /* the caller's */
-    size_t row, column;
+    size_t index, row, column;   /* of the tile among the caller's, and of the output in it */
     float expected;
 };
 struct probe_result {
     size_t outputs;
     size_t equal[MMA_MODEL_COUNT]; /* bit for bit; one NaN is as good as another */
-    struct probe_mismatch first[MMA_MODEL_COUNT];
+    uint64_t hash;                 /* of the tiles' outputs, so likewise */
 };
 
 /* Operands of tile `i`: a function of the arguments alone. t: F16 or BF16. */
 void probe_fill(enum probe_class c, enum dtype t, uint64_t seed, uint64_t i, struct mma_tile *tile);
-/* Compares d of `count` tiles with both models. */
-void probe_compare(enum dtype t, const struct mma_tile *tiles, size_t count, struct probe_result *out);
+/* Compares d of `count` tiles with both models, and tells of each output that is not what `model` says. */
+void probe_compare(enum dtype t, const struct mma_tile *tiles, size_t count, enum mma_model model,
+                   void (*tell)(const struct probe_mismatch *m, void *context), void *context,
+                   struct probe_result *out);
 /* The model that a GPU of this compute capability is expected to follow. */
 enum mma_model probe_model(unsigned sm);
 

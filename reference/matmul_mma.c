@@ -15,10 +15,9 @@
 #include "reference/arith.h"
 
 enum {
-    ROWS = 16,             /* activation rows side by side */
-    COLUMNS = 16,          /* weight rows decoded together, so that a panel is read from cache */
-    NO_EXPONENT = -1000,   /* of a zero: below that of any product with another number */
-    LEAST_EXPONENT = -300, /* below every exponent of a product that is not zero, and of c */
+    ROWS = 16,           /* activation rows side by side */
+    COLUMNS = 16,        /* weight rows decoded together, so that a panel is read from cache */
+    NO_EXPONENT = -1000, /* of a zero: below that of any product with another number */
     SHIFT_MAX = 31,
 };
 
@@ -36,8 +35,9 @@ struct rows {
 /* A type and a model, as a block needs them. */
 struct setting {
     size_t block;
-    int fraction_bits;
-    int product_shift; /* from the fraction bits of a product to those of the model; likewise for c */
+    int fraction_bits, least_exponent;
+    uint32_t zero_mask; /* of the bits of a sum that is cut to zero */
+    int product_shift;  /* from the fraction bits of a product to those of the model; likewise for c */
     int c_shift;
 };
 
@@ -52,6 +52,8 @@ static struct setting setting_of(const struct contract *c)
     const int f = mma_fraction_bits(model);
     return (struct setting){.block = mma_block(model),
                             .fraction_bits = f,
+                            .least_exponent = mma_least_exponent(model),
+                            .zero_mask = mma_cut_to_zero_is_positive(model) ? 0 : UINT32_MAX,
                             .product_shift = f - 2 * type_fraction(c->out),
                             .c_shift = f - 23};
 }
@@ -78,7 +80,7 @@ static inline void rows_block(const struct setting *s, size_t count, const struc
     for (unsigned j = 0; j < ROWS; ++j) {
         const int32_t bits = (int32_t)arith_bits(acc[j]), stored = bits >> 23 & 255;
         c_size[j] = (bits & 0x7fffff) | (stored ? 1 << 23 : 0);
-        c_exponent[j] = c_size[j] ? (stored ? stored : 1) - 127 : LEAST_EXPONENT;
+        c_exponent[j] = c_size[j] ? (stored ? stored : 1) - 127 : s->least_exponent;
         largest[j] = c_exponent[j];
         sum[j] = 0;
     }
@@ -119,7 +121,8 @@ static inline void rows_block(const struct setting *s, size_t count, const struc
          * zero. */
         const float near = (float)total;
         const uint32_t away = fabs((double)near) > fabs(total);
-        acc[j] = arith_float(arith_bits(near) - away);
+        const uint32_t cut = arith_bits(near) - away;
+        acc[j] = arith_float(cut << 1 ? cut : cut & s->zero_mask);
         spoiled[j] |= !(fabsf(near) <= FLT_MAX);
     }
 }

@@ -6,14 +6,16 @@
 static const struct model {
     const char *word;
     size_t block;
-    int fraction_bits;
+    int fraction_bits, least_exponent;
+    bool cut_is_positive;
 } models[MMA_MODEL_COUNT] = {
-    [MMA_80] = {"mma80", 8, 24},
-    [MMA_90] = {"mma90", 16, 25},
+    [MMA_80] = {"mma80", 8, 24, -300, false},
+    [MMA_90] = {"mma90", 16, 25, -133, true},
 };
 
 #define OUTPUTS       "outputs in north-numerical-computing/MATLAB-tensor-core, 5,000 rows each: "
 #define PUBLISHED     "arXiv 2511.10909 and 2512.07004; no outputs at hand"
+#define PROBED        "nf4bench probe, 131,072 outputs of either type: H200"
 #define PUBLIC_MODELS "the public models of arXiv 2511.10909 and 2512.07004 agree; no outputs at hand"
 
 const struct mma_evidence mma_evidence[] = {
@@ -26,11 +28,11 @@ const struct mma_evidence mma_evidence[] = {
     {MMA_80, "overflow, infinities, NaN", false, PUBLIC_MODELS " (the NaN's payload is dropped here)"},
     {MMA_80, "sign of a result cut to zero", false, "the public models differ"},
     {MMA_90, "one block of 16, terms of moderate exponent, none zero", true, OUTPUTS "H100, fp16 and bf16"},
-    {MMA_90, "terms that are zero", false, PUBLIC_MODELS},
-    {MMA_90, "denormal operands", false, PUBLIC_MODELS},
-    {MMA_90, "denormal results", false, PUBLIC_MODELS},
-    {MMA_90, "overflow, infinities, NaN", false, PUBLIC_MODELS " (the NaN's payload is dropped here)"},
-    {MMA_90, "sign of a result cut to zero", false, "the public models differ"},
+    {MMA_90, "terms of all exponents", true, PROBED},
+    {MMA_90, "terms that are zero", true, PROBED},
+    {MMA_90, "denormal operands", true, PROBED},
+    {MMA_90, "denormal results, and the sign of one that is cut to zero", true, PROBED},
+    {MMA_90, "overflow, infinities, NaN", true, PROBED " (the NaN's payload is dropped here)"},
     {MMA_90, "sm_100 (B200)", false, PUBLISHED},
     {MMA_90, "sm_120 (RTX Blackwell)", false, "arXiv 2511.10909; no outputs at hand"},
 };
@@ -49,6 +51,16 @@ size_t mma_block(enum mma_model model)
 int mma_fraction_bits(enum mma_model model)
 {
     return models[model].fraction_bits;
+}
+
+int mma_least_exponent(enum mma_model model)
+{
+    return models[model].least_exponent;
+}
+
+bool mma_cut_to_zero_is_positive(enum mma_model model)
+{
+    return models[model].cut_is_positive;
 }
 
 /* A finite number: significand * 2^(exponent - fraction), negated if negative. */
@@ -150,18 +162,16 @@ static float block(const struct model *model, enum dtype t, size_t count, const 
         term[i] = multiply(number16(t, a[i]), number16(t, b[i]));
     term[count] = number_of(f32_bits(c), 8, 23);
 
-    bool any = false;
-    int largest = 0;
+    int largest = model->least_exponent;
     for (size_t i = 0; i <= count; ++i)
-        if (term[i].significand != 0 && (!any || term[i].exponent > largest)) {
+        if (term[i].significand != 0 && term[i].exponent > largest)
             largest = term[i].exponent;
-            any = true;
-        }
     int64_t sum = 0;
     for (size_t i = 0; i <= count; ++i)
         if (term[i].significand != 0)
             sum += align(term[i], largest, model->fraction_bits);
-    return cut_to_f32(sum, largest - model->fraction_bits);
+    result = cut_to_f32(sum, largest - model->fraction_bits);
+    return model->cut_is_positive && result == 0.0f ? 0.0f : result;
 }
 
 float mma_dot(enum mma_model model, enum dtype t, size_t count, const uint16_t *a, const uint16_t *b, float c)

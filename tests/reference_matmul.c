@@ -460,7 +460,7 @@ TEST(matmul, mma_cuts_denormals_by_hand)
         {"2^-134 + 2^-149", 3, {0x1p-70f, 0, 0x1p-85f}, {0x0001, 0x0001}},
         {"2^-134 and what is lost", 3, {0x1p-70f, 0, 0x1.fep-86f}, {0x0000, 0x0000}},
         {"the same, negative", 3, {-0x1p-70f, 0, -0x1.fep-86f}, {0x8000, 0x8000}},
-        {"nothing is left, and a block without elements follows", 1, {-0x1p-90f}, {0x0000, 0x8000}},
+        {"nothing is left, and a block without elements follows", 1, {-0x1p-90f}, {0x0000, 0x0000}},
     };
     static const char *const names[MMA_MODEL_COUNT] = {"nf4_gemm_bf16_mma80", "nf4_gemm_bf16_mma90"};
     const uint8_t packed[2] = {0xff, 0xff}; /* code 15 */

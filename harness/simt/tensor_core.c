@@ -16,7 +16,6 @@ enum {
     /* The exponent of a zero: below that of any product or accumulator (-252), also when another exponent is
      * added to it. */
     ZERO_EXPONENT = -1000,
-    LEAST_EXPONENT = -300, /* so that 2^exponent is always a number */
 };
 
 /* A number is magnitude * 2^(exponent - fraction bits of its type); magnitude has the leading one, but for
@@ -37,6 +36,9 @@ static const struct format format_f32 = {23, 127, 255};
 
 /* Products of a block. */
 static const int core_blocks[] = {[SIMT_TENSOR_CORE_80] = 8, [SIMT_TENSOR_CORE_90] = 16};
+/* The least exponent that terms are aligned to. 90: and a sum that is cut to zero is +0. 80: below all there
+ * are. */
+enum { LEAST_EXPONENT_80 = -300, LEAST_EXPONENT_90 = -133 };
 
 static inline __attribute__((always_inline)) struct decoded decode(uint32_t bits, struct format f,
                                                                    int sign_bit)
@@ -96,7 +98,7 @@ struct decoded_b {
  * there are no branches, so that they become vector instructions. */
 static inline __attribute__((always_inline)) void row_block(const struct decoded *a,
                                                             const struct decoded_b *b, int first, int count,
-                                                            int fraction_bits, int F, float *d)
+                                                            int fraction_bits, int F, int least, float *d)
 {
     int32_t largest[COLUMNS], sum[COLUMNS], c_exponent[COLUMNS], c_magnitude[COLUMNS], c_sign[COLUMNS];
     for (int j = 0; j < COLUMNS; j++) {
@@ -104,7 +106,7 @@ static inline __attribute__((always_inline)) void row_block(const struct decoded
         c_exponent[j] = c.exponent;
         c_magnitude[j] = c.magnitude;
         c_sign[j] = c.sign;
-        largest[j] = c.exponent > LEAST_EXPONENT ? c.exponent : LEAST_EXPONENT;
+        largest[j] = c.exponent > least ? c.exponent : least;
         sum[j] = 0;
     }
     for (int k = first; k < first + count; k++)
@@ -141,6 +143,8 @@ static inline __attribute__((always_inline)) void row_block(const struct decoded
         uint32_t bits;
         memcpy(&bits, &nearest, 4);
         bits -= (__builtin_fabs((double)nearest) > size) & (size < 0x1p128);
+        if (least == LEAST_EXPONENT_90)
+            bits = bits << 1 ? bits : 0;
         memcpy(&d[j], &bits, 4);
     }
 }
@@ -148,13 +152,13 @@ static inline __attribute__((always_inline)) void row_block(const struct decoded
 /* Whether a sum came out infinite. */
 static inline __attribute__((always_inline)) bool rows(const struct decoded (*a)[16],
                                                        const struct decoded_b *b, int row_count, int end,
-                                                       int fraction_bits, int F, int block,
+                                                       int fraction_bits, int F, int least, int block,
                                                        float (*d)[COLUMNS])
 {
     uint32_t largest = 0;
     for (int i = 0; i < row_count; i++)
         for (int first = 0; first < end; first += block) {
-            row_block(a[i], b, first, block, fraction_bits, F, d[i]);
+            row_block(a[i], b, first, block, fraction_bits, F, least, d[i]);
             for (int j = 0; j < COLUMNS; j++) {
                 uint32_t size = float_bits(d[i][j]) & 0x7fffffff;
                 largest = size > largest ? size : largest;
@@ -169,10 +173,10 @@ TENSOR_CORE_CLONES static bool all_rows(enum simt_tensor_core core, enum tensor_
                                         int row_count, int end, float (*d)[COLUMNS])
 {
     if (core == SIMT_TENSOR_CORE_90)
-        return type == TENSOR_CORE_F16 ? rows(a, b, row_count, end, 10, 25, 16, d)
-                                       : rows(a, b, row_count, end, 7, 25, 16, d);
-    return type == TENSOR_CORE_F16 ? rows(a, b, row_count, end, 10, 24, 8, d)
-                                   : rows(a, b, row_count, end, 7, 24, 8, d);
+        return type == TENSOR_CORE_F16 ? rows(a, b, row_count, end, 10, 25, LEAST_EXPONENT_90, 16, d)
+                                       : rows(a, b, row_count, end, 7, 25, LEAST_EXPONENT_90, 16, d);
+    return type == TENSOR_CORE_F16 ? rows(a, b, row_count, end, 10, 24, LEAST_EXPONENT_80, 8, d)
+                                   : rows(a, b, row_count, end, 7, 24, LEAST_EXPONENT_80, 8, d);
 }
 
 /* ---- the two ways in ---- */

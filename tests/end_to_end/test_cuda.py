@@ -423,7 +423,7 @@ def test_a_wrong_product_of_cublas_is_seen(fake, launch):
 def test_probe_finds_the_models_equal(fake, sm, model):
     """The executor's tensor cores and the reference's models are two programs: neither knows of the other."""
     done = fake("probe", environment={"NF4BENCH_FAKE_CUDA_SM": sm})
-    rows = re.findall(r"^(f16|bf16) +([a-z ]+?) +(\d+) +(\d+) +(\d+)$", done.stdout, re.M)
+    rows = re.findall(r"^(f16|bf16) +([a-z ]+?) +(\d+) +(\d+) +(\d+)  [0-9a-f]{16}$", done.stdout, re.M)
     assert len(rows) == 12 and all(int(r[2]) == 1024 * 128 == int(r[3 + model]) for r in rows)
     assert any(r[3] != r[4] for r in rows)  # the models differ, and the operands show it
 

@@ -138,7 +138,7 @@ static void set_problem(struct record *r, const struct runner *run, size_t first
     r->zeros = p->zeros;
     r->act_order = p->act_order;
     r->bias = p->bias;
-    r->threads = g->threads;
+    r->threads = plan->device->kind == DEVICE_CUDA ? 0 : g->threads;
     r->seed = p->seed;
     r->group_id = 4 * (run->first_group + first);
     r->bits_per_weight =
@@ -292,10 +292,14 @@ static void print_row(struct runner *run, const struct plan_group *g, size_t row
         printf("           %.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
-    if (wrong && !run->options->no_repro_line)
-        printf("           reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u%s%s%s%s\n",
-               text, k->name, g->threads, strcmp(device, "cpu") == 0 ? "" : " --device ",
+    if (wrong && !run->options->no_repro_line) {
+        char threads[32] = "";
+        if (run->plan->device->kind != DEVICE_CUDA)
+            snprintf(threads, sizeof threads, " --axis threads=%u", g->threads);
+        printf("           reproduce: nf4bench verify --case '%s' --variant %s%s%s%s%s%s\n", text, k->name,
+               threads, strcmp(device, "cpu") == 0 ? "" : " --device ",
                strcmp(device, "cpu") == 0 ? "" : device, k->option ? " " : "", k->option ? k->option : "");
+    }
     fflush(stdout);
 }
 
@@ -865,7 +869,10 @@ static enum status run_all(const struct plan *plans, size_t count, const struct 
 {
     struct runner *runners = calloc(count, sizeof *runners);
     bool together = count > 1 && !options->one_at_a_time;
-    unsigned threads = cpu_available() / (together ? (unsigned)count : 1);
+    /* A GPU's server process has a processor for itself: beside as many threads as there are processors,
+     * which spin where they wait, it would be put aside for milliseconds at each request. */
+    const unsigned each = cpu_available() / (together ? (unsigned)count : 1),
+                   threads = each > 2 ? each - 1 : each;
     enum status s = runners ? STATUS_OK : no_memory();
     size_t first = 0;
     for (size_t i = 0; i < count && s == STATUS_OK; i++) {

@@ -65,45 +65,65 @@ bool cuda_bind(const struct operands *o, size_t copies, struct call_fault *fault
     return cuda_ask(o, CUDA_REQUEST_bind, fault);
 }
 
-/* The bytes from `begin` to `end` of a buffer, canaries counted. */
-static bool transfer(const struct operands *o, size_t which, size_t begin, size_t end, bool up,
-                     struct call_fault *fault)
-{
-    struct cuda_channel *c = cuda_server_channel(o->device->server);
+/* Pieces that go through the window together: a request costs two process switches, which is most of what a
+ * call on small operands costs. */
+struct transfer {
+    const struct operands *operands;
+    bool up;
     struct buffer *list[OPERAND_BUFFERS];
-    operands_buffers(o, 0, list);
-    for (size_t at = begin; at < end; at += c->size) {
-        c->buffer = which;
-        c->offset = at;
-        c->size = end - at < CUDA_WINDOW_BYTES ? end - at : CUDA_WINDOW_BYTES;
-        if (up)
-            buffer_whole_read(list[which], at, c->window, c->size);
-        if (!cuda_ask(o, up ? CUDA_REQUEST_upload : CUDA_REQUEST_download, fault))
+    size_t used; /* bytes of the window */
+};
+
+/* The pieces that are waiting. */
+static bool transfer_flush(struct transfer *t, struct call_fault *fault)
+{
+    struct cuda_channel *c = cuda_server_channel(t->operands->device->server);
+    if (c->piece_count == 0)
+        return true;
+    size_t at = 0;
+    for (size_t i = 0; t->up && i < c->piece_count; at += c->pieces[i++].size)
+        buffer_whole_read(t->list[c->pieces[i].buffer], c->pieces[i].offset, c->window + at,
+                          c->pieces[i].size);
+    if (!cuda_ask(t->operands, t->up ? CUDA_REQUEST_upload : CUDA_REQUEST_download, fault))
+        return false;
+    for (size_t i = 0; !t->up && i < c->piece_count; at += c->pieces[i++].size)
+        buffer_whole_write(t->list[c->pieces[i].buffer], c->pieces[i].offset, c->window + at,
+                           c->pieces[i].size);
+    c->piece_count = 0;
+    t->used = 0;
+    return true;
+}
+
+/* The bytes from `begin` to `end` of a buffer, canaries counted. */
+static bool transfer_add(struct transfer *t, size_t which, size_t begin, size_t end, struct call_fault *fault)
+{
+    struct cuda_channel *c = cuda_server_channel(t->operands->device->server);
+    for (size_t at = begin, size; at < end; at += size) {
+        if ((t->used == CUDA_WINDOW_BYTES || c->piece_count == CUDA_PIECES) && !transfer_flush(t, fault))
             return false;
-        if (!up)
-            buffer_whole_write(list[which], at, c->window, c->size);
+        const size_t room = CUDA_WINDOW_BYTES - t->used;
+        size = end - at < room ? end - at : room;
+        c->pieces[c->piece_count++] = (struct cuda_piece){which, at, size};
+        t->used += size;
     }
     return true;
 }
 
 static bool transfer_all(const struct operands *o, bool up, struct call_fault *fault)
 {
-    struct buffer *list[OPERAND_BUFFERS];
-    operands_buffers(o, 0, list);
+    struct transfer t = {.operands = o, .up = up};
+    operands_buffers(o, 0, t.list);
+    cuda_server_channel(o->device->server)->piece_count = 0;
     for (size_t i = 0; i < OPERAND_BUFFERS; i++) {
-        size_t whole = buffer_whole_size(list[i]);
-        if (list[i]->size == 0)
+        const size_t whole = buffer_whole_size(t.list[i]);
+        if (t.list[i]->size == 0)
             continue;
-        bool ok = true;
-        if (i == OPERAND_WORKSPACE) /* what is in it means nothing */
-            ok = transfer(o, i, 0, BUFFER_CANARY_BYTES, up, fault) &&
-                 transfer(o, i, whole - BUFFER_CANARY_BYTES, whole, up, fault);
-        else
-            ok = transfer(o, i, 0, whole, up, fault);
-        if (!ok)
+        const bool workspace = i == OPERAND_WORKSPACE; /* what is in it means nothing */
+        if (!transfer_add(&t, i, 0, workspace ? BUFFER_CANARY_BYTES : whole, fault) ||
+            (workspace && !transfer_add(&t, i, whole - BUFFER_CANARY_BYTES, whole, fault)))
             return false;
     }
-    return true;
+    return transfer_flush(&t, fault);
 }
 
 bool cuda_upload(const struct operands *o, struct call_fault *fault)

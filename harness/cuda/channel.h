@@ -25,8 +25,8 @@
     X(list)       /* all GPUs, into the window */                                                            \
     X(start)      /* makes a context on GPU `ordinal` */                                                     \
     X(bind)       /* memory for `copies` sets of operands of `problem` */                                    \
-    X(upload)     /* window -> a buffer of set 0 */                                                          \
-    X(download)   /* a buffer of set 0 -> window */                                                          \
+    X(upload)     /* window -> pieces of the buffers of set 0 */                                             \
+    X(download)   /* pieces of the buffers of set 0 -> window */                                             \
     X(launch)     /* kernel on set 0, to its end */                                                          \
     X(replicate)  /* set 0 to all other sets; makes ready for timing */                                      \
     X(row)        /* kernel, or a ceiling, as row `row` of the group that is timed; called once */           \
@@ -47,6 +47,13 @@ enum cuda_request {
 
 enum { CUDA_SLOTS = 16 };
 enum { CUDA_WINDOW_BYTES = 8 << 20, CUDA_TEXT = 512, CUDA_KERNEL_TEXT = 128 };
+
+/* Part of a buffer of set 0: offset from the start of its first canary. The window holds the pieces of a
+ * transfer one after the other. */
+struct cuda_piece {
+    size_t buffer, offset, size;
+};
+enum { CUDA_PIECES = 2 * OPERAND_BUFFERS };
 
 /* A variant, as the server needs it: pointers are to data from before the fork, which both processes have.
  * With cuBLAS, symbol, source and entry are those of the variant that dequantizes; with bitsandbytes, source
@@ -69,7 +76,8 @@ struct cuda_channel {
     struct problem problem;
     float nested_offset;
     size_t copies, sizes[OPERAND_BUFFERS];
-    size_t buffer, offset, size; /* of a transfer: offset from the start of the first canary */
+    struct cuda_piece pieces[CUDA_PIECES]; /* of a transfer */
+    size_t piece_count;
     struct cuda_kernel kernel;
     enum ceiling ceiling;
     size_t row, calls;

@@ -106,6 +106,9 @@ bool serve_start(struct serve *s)
         !SERVE_CALL(s, cuCtxSetCurrent, s->context) ||
         !SERVE_CALL(s, cuStreamCreate, &s->stream, CUDA_STREAM_DEFAULT))
         return false;
+    /* Copies from and to pageable memory go through memory of the driver's; without this they do. */
+    if (s->cu.cuMemHostRegister)
+        (void)s->cu.cuMemHostRegister(c->window, sizeof c->window, 0);
     nvml_open(&s->nvml, s->gpu.bus_id);
     return true;
 }

@@ -23,6 +23,7 @@
     X(fill)                                                                                                  \
     X(read)                                                                                                  \
     X(copy)                                                                                                  \
+    X(copy_shares)                                                                                           \
     X(poison)                                                                                                \
     X(hash)                                                                                                  \
     X(discard)                                                                                               \

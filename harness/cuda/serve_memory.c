@@ -141,16 +141,23 @@ static bool transfer(struct serve *s, bool up)
 {
     struct cuda_channel *c = s->channel;
     struct buffer *list[OPERAND_BUFFERS];
-    if (s->operands.copies == 0 || c->buffer >= OPERAND_BUFFERS)
-        return serve_fail(s, STATUS_INTERNAL, "transfer: there is no such buffer");
+    if (s->operands.copies == 0 || c->piece_count > CUDA_PIECES)
+        return serve_fail(s, STATUS_INTERNAL, "transfer: nothing is bound, or too many pieces");
     operands_buffers(&s->operands, 0, list);
-    const struct buffer *b = list[c->buffer];
-    if (c->size > CUDA_WINDOW_BYTES || c->offset > b->allocation_bytes ||
-        c->size > b->allocation_bytes - c->offset)
-        return serve_fail(s, STATUS_INTERNAL, "transfer: outside of the buffer");
-    uint64_t address = start_of(b) + c->offset;
-    return up ? SERVE_CALL(s, cuMemcpyHtoD, address, c->window, c->size)
-              : SERVE_CALL(s, cuMemcpyDtoH, c->window, address, c->size);
+    size_t used = 0;
+    for (size_t i = 0; i < c->piece_count; i++) {
+        const struct cuda_piece *p = &c->pieces[i];
+        const struct buffer *b = p->buffer < OPERAND_BUFFERS ? list[p->buffer] : NULL;
+        if (!b || p->size > CUDA_WINDOW_BYTES - used || p->offset > b->allocation_bytes ||
+            p->size > b->allocation_bytes - p->offset)
+            return serve_fail(s, STATUS_INTERNAL, "transfer: outside of the buffer, or of the window");
+        const uint64_t address = start_of(b) + p->offset;
+        if (!(up ? SERVE_CALL(s, cuMemcpyHtoD, address, c->window + used, p->size)
+                 : SERVE_CALL(s, cuMemcpyDtoH, c->window + used, address, p->size)))
+            return false;
+        used += p->size;
+    }
+    return true;
 }
 
 bool serve_upload(struct serve *s)

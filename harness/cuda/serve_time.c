@@ -18,6 +18,8 @@ enum {
     BLOCK_LIMIT_MS = 5000,
     SUPPORT_THREADS = 256,
     SUPPORT_BLOCKS = 8, /* for each SM: enough for full speed, few enough for one wave */
+    SHARE_BYTES = 10 << 10,
+    SHARE_THREADS = 128, /* of a block of a copy by shares */
 };
 
 static bool support(struct serve *s, enum support which, void **parameters)
@@ -25,10 +27,14 @@ static bool support(struct serve *s, enum support which, void **parameters)
     return serve_support(s, which, SUPPORT_BLOCKS * s->gpu.sm_count, SUPPORT_THREADS, parameters);
 }
 
+/* A store for each thread: on an H200, 134 MB are written at 4.2 TB/s so, and at 4.0 by one wave of threads.
+ */
 static bool fill(struct serve *s, uint64_t p, size_t size)
 {
+    enum { BLOCK_BYTES = 16 * SUPPORT_THREADS };
     uint32_t value = 0x5a5a5a5a;
-    return support(s, SUPPORT_fill, (void *[]){&p, &size, &value});
+    return serve_support(s, SUPPORT_fill, (unsigned)(size / BLOCK_BYTES + 1), SUPPORT_THREADS,
+                         (void *[]){&p, &size, &value});
 }
 
 /* Two ranges by one launch, as a variant reads weights and scales. */
@@ -43,11 +49,17 @@ static bool read_all(struct serve *s, uint64_t p, size_t size)
     return read_both(s, p, size, p, 0);
 }
 
-/* Reads as read_both() and writes `to`, as a dequantize does. */
+/* Reads as read_both() and writes `to`, as a dequantize does. On an H200, with 60 MB of L2 cache, shares take
+ * 0.96 of the time of one wave where 172 or 602 MB are moved, and 1.10 of it where 43 are. */
 static bool copy(struct serve *s, uint64_t p, size_t p_size, uint64_t q, size_t q_size, uint64_t to,
                  size_t to_size)
 {
-    return support(s, SUPPORT_copy, (void *[]){&p, &p_size, &q, &q_size, &to, &to_size});
+    void *parameters[] = {&p, &p_size, &q, &q_size, &to, &to_size};
+    const size_t bytes = p_size + q_size + to_size;
+    return bytes < 2 * s->gpu.l2_bytes
+               ? support(s, SUPPORT_copy, parameters)
+               : serve_support(s, SUPPORT_copy_shares, (unsigned)(bytes / SHARE_BYTES + 1), SHARE_THREADS,
+                               parameters);
 }
 
 static uint64_t address(const struct buffer *b)

@@ -54,7 +54,9 @@ KERNEL nf4bench_read(const uint4 *p, size_t p_size, const uint4 *q, size_t q_siz
 }
 
 /* Reads all whole 16 bytes of two ranges while it writes those of a third, at their ratio: what is written
- * depends on what was read. All threads of the grid read, and write, next to each other. */
+ * depends on what was read. Two ways, of which one is faster where most stays in the L2 cache and the other
+ * where nothing does (serve_time.c). This one: all threads of the grid read, and write, next to each other.
+ */
 KERNEL nf4bench_copy(const uint4 *p, size_t p_size, const uint4 *q, size_t q_size, uint4 *to, size_t to_size)
 {
     enum { AT_ONCE = 4 };
@@ -77,6 +79,32 @@ KERNEL nf4bench_copy(const uint4 *p, size_t p_size, const uint4 *q, size_t q_siz
                 to[at] = sum;
         }
     }
+}
+
+/* The other: each block reads its share, then writes its own. */
+KERNEL nf4bench_copy_shares(const uint4 *p, size_t p_size, const uint4 *q, size_t q_size, uint4 *to,
+                            size_t to_size)
+{
+    enum { AT_ONCE = 4 };
+    const size_t p_count = p_size / 16, count = p_count + q_size / 16, to_count = to_size / 16;
+    const size_t begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
+    const size_t to_begin = to_count * blockIdx.x / gridDim.x,
+                 to_end = to_count * (blockIdx.x + 1) / gridDim.x;
+    uint4 sum = make_uint4(0, 0, 0, 0);
+    for (size_t i = begin + threadIdx.x; i < end; i += AT_ONCE * blockDim.x) {
+        uint4 v[AT_ONCE];
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) {
+            const size_t at = i + j * blockDim.x;
+            v[j] = at >= end ? make_uint4(0, 0, 0, 0) : at < p_count ? p[at] : q[at - p_count];
+        }
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++)
+            sum = make_uint4(sum.x ^ v[j].x, sum.y ^ v[j].y, sum.z ^ v[j].z, sum.w ^ v[j].w);
+    }
+#pragma unroll 4
+    for (size_t i = to_begin + threadIdx.x; i < to_end; i += blockDim.x)
+        to[i] = sum;
 }
 
 /* NaN patterns, as fp32, fp16 and bf16, that vary with salt and place; what is over after 8 bytes as well. */

@@ -229,7 +229,7 @@ static bool support(const char *name, const uint64_t *a, double *bytes)
             memcpy(p + 4 * i, &a[2], 4);
     } else if (strcmp(name, "nf4bench_read") == 0) {
         *bytes += (double)a[3];
-    } else if (strcmp(name, "nf4bench_copy") == 0) {
+    } else if (strncmp(name, "nf4bench_copy", 13) == 0) { /* either way */
         memset((void *)(uintptr_t)a[4], 0x5a, a[5] / 16 * 16);
         *bytes += (double)a[3] + (double)a[5];
     } else if (strcmp(name, "nf4bench_poison") == 0) {
@@ -713,6 +713,15 @@ API cuMemHostAlloc(void **memory, size_t size, unsigned flags)
     return *memory ? 0 : CUDA_OUT_OF_MEMORY;
 }
 
+API cuMemHostRegister_v2(void *memory, size_t size, unsigned flags)
+{
+    (void)memory;
+    (void)size;
+    (void)flags;
+    ORDERED();
+    return 0;
+}
+
 API cuMemHostGetDevicePointer_v2(uint64_t *address, void *memory, unsigned flags)
 {
     (void)flags;
@@ -791,7 +800,7 @@ static union arguments copy_arguments(const struct cuda_function *f, void **para
     memcpy(&a.words[1], parameters[1], 8);
     if (!block && !discard)
         memcpy(&a.words[2], parameters[2], word ? 4 : 8);
-    bool copy = strcmp(f->name, "nf4bench_copy") == 0;
+    bool copy = strncmp(f->name, "nf4bench_copy", 13) == 0;
     if (copy || strcmp(f->name, "nf4bench_read") == 0)
         memcpy(&a.words[3], parameters[3], 8);
     for (int i = 4; copy && i < 6; i++)

@@ -16,6 +16,14 @@ DEVICE void mma(enum element t, float (&d)[4], const uint32_t (&a)[4], const uin
         mma_m16n8k16_bf16(d, a, b);
 }
 
+/* Whether this code is for GPUs whose tensor cores are of that model, 80 or 90: an entry of the other one is
+ * never launched there, and is left empty, which halves the device code. */
+#ifdef __CUDA_ARCH__
+#define MMA_HERE(model) ((model) == 90 ? __CUDA_ARCH__ >= 900 : __CUDA_ARCH__ < 900)
+#else
+#define MMA_HERE(model) true
+#endif
+
 /* Weights k and k + 1 of row n, wherever they lie, 0 where there are none. */
 DEVICE uint32_t gather_pair(const struct gemm_args *a, enum element t, enum recovery nested,
                             const float *codebook, size_t n, size_t k, size_t end)
@@ -46,12 +54,12 @@ DEVICE void stage_x8(uint16_t *to, const struct gemm_args *a, size_t length, siz
     }
 }
 
-/* ENTRY_OF(contract, element, recovery) for each model of tensor cores, plain and nested. type: f16 or bf16.
- */
+/* ENTRY_OF(contract, model, element, recovery) for each model of tensor cores, plain and nested. type: f16 or
+ * bf16. */
 #define MMA_CONTRACTS(ENTRY_OF, type, element)                                                               \
-    ENTRY_OF(type##_mma80, element, ABSMAX_PLAIN)                                                            \
-    ENTRY_OF(type##_mma80_fused, element, ABSMAX_FUSED)                                                      \
-    ENTRY_OF(type##_mma90, element, ABSMAX_PLAIN)                                                            \
-    ENTRY_OF(type##_mma90_fused, element, ABSMAX_FUSED)
+    ENTRY_OF(type##_mma80, 80, element, ABSMAX_PLAIN)                                                        \
+    ENTRY_OF(type##_mma80_fused, 80, element, ABSMAX_FUSED)                                                  \
+    ENTRY_OF(type##_mma90, 90, element, ABSMAX_PLAIN)                                                        \
+    ENTRY_OF(type##_mma90_fused, 90, element, ABSMAX_FUSED)
 
 #endif

@@ -56,7 +56,7 @@ enum {
     W_PITCH = DEPTH / 2 + 16, /* bytes */
 };
 
-#define STAGE_ROWS(m)               (((m) + 15) / 16 * 16)
+#define STAGE_ROWS(m)               ((m) <= 16 ? 16 : ROWS)
 #define STAGE_BYTES(m, warps, each) (STAGE_ROWS(m) * X_PITCH * 2 + (warps) * (each))
 
 template <class Weights, int WARPS, int SPLITS>
@@ -73,8 +73,10 @@ static inline struct launch launch_stages(const struct gemm_args *a)
 template <int WARPS, unsigned BITS, unsigned PITCH>
 DEVICE void stage_rows(uint8_t *to, const struct gemm_args *a, size_t k, size_t end)
 {
-    const unsigned pieces = BITS * DEPTH / 128, codes = 128 / BITS;
-    for (unsigned i = threadIdx.x; i < WARPS * COLUMNS * pieces; i += WARPS * 32) {
+    enum { PIECES_OF_ROW = BITS * DEPTH / 128, CODES = 128 / BITS };
+    UNROLL
+    for (unsigned j = 0; j < COLUMNS * PIECES_OF_ROW / 32; j++) {
+        const unsigned i = threadIdx.x + j * WARPS * 32, pieces = PIECES_OF_ROW, codes = CODES;
         const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + i / pieces, piece = k + i % pieces * codes;
         const bool inside = n < a->n && piece < end;
         cp_async16(to + i / pieces * PITCH + i % pieces * 16, a->w.packed + (n * a->k + piece) * BITS / 8,
@@ -208,150 +210,204 @@ template <enum element T> struct nf4_repacked : nf4_pieces<T> {
 
 /* ---- the skeleton ---- */
 
-/* X and W of k .. k + DEPTH to a stage, zero from `end` on. All threads. */
-template <int WARPS, class Weights>
-DEVICE void stage_load(unsigned char *stage, const struct gemm_args *a, const Weights &weights, bool aligned,
-                       size_t k, size_t end)
+/* X of k .. k + DEPTH to a stage: rows that there are, zero from `end` on. K is a multiple of 8. All threads.
+ */
+template <int WARPS, int TALL>
+DEVICE void stage_x(uint16_t *x, const struct gemm_args *a, size_t k, size_t end)
 {
-    const unsigned rows = STAGE_ROWS((unsigned)a->m);
-    uint16_t *x = (uint16_t *)stage;
-    for (unsigned i = threadIdx.x; i < rows * (DEPTH / 8); i += WARPS * 32) {
-        const unsigned row = i / (DEPTH / 8), column = i % (DEPTH / 8) * 8;
-        stage_x8(x + row * X_PITCH + column, a, a->k, row, k + column, end);
+    enum { ACROSS = DEPTH / 8, APART = WARPS * 32 / ACROSS };
+    const unsigned row = threadIdx.x / ACROSS, column = threadIdx.x % ACROSS * 8;
+    const uint16_t *from = (const uint16_t *)a->x + row * a->k + k + column;
+    UNROLL
+    for (unsigned j = 0; j < TALL * 16 / APART; j++)
+        if (row + j * APART < a->m)
+            cp_async16(x + (row + j * APART) * X_PITCH + column, from + j * APART * a->k,
+                       k + column < end ? 16 : 0);
+}
+
+/* The rows of X that there are not, zero in all stages. All threads; they are there after a barrier. */
+template <int WARPS, int TALL>
+DEVICE void stages_clear(unsigned char *memory, const struct gemm_args *a, unsigned bytes)
+{
+    enum { ACROSS = X_PITCH / 8 };
+    const unsigned pieces = (TALL * 16 - (unsigned)a->m) * ACROSS;
+    NO_UNROLL
+    for (unsigned i = threadIdx.x; i < STAGES * pieces; i += WARPS * 32) {
+        uint16_t *x = (uint16_t *)(memory + i / pieces * bytes) + a->m * X_PITCH;
+        *(uint4 *)(x + i % pieces * 8) = make_uint4(0, 0, 0, 0);
     }
-    weights.template stage<WARPS>(stage + rows * X_PITCH * 2, a, aligned, k, end);
 }
 
 /* d += the 16 rows of each tile of X * b, for the step that starts at element `x` of a stage's first row. */
-template <enum element T, int TILES>
-DEVICE void step_mma(float (&d)[ROWS / 16][TILES][4], const struct gemm_args *a, const uint16_t *x,
-                     const uint32_t (&b)[TILES][2])
+template <enum element T, int TALL, int TILES>
+DEVICE void step_mma(float (&d)[TALL][TILES][4], const uint16_t *x, const uint32_t (&b)[TILES][2])
 {
     const unsigned lane = threadIdx.x % 32;
     UNROLL
-    for (unsigned tile = 0; tile < ROWS / 16; tile++)
-        if (tile * 16 < a->m) {
-            uint32_t fragment[4];
-            ldmatrix_x4(fragment, x + (tile * 16 + lane % 16) * X_PITCH + lane / 16 * 8);
-            UNROLL
-            for (unsigned i = 0; i < TILES; i++)
-                mma(T, d[tile][i], fragment, b[i]);
-        }
+    for (unsigned tile = 0; tile < TALL; tile++) {
+        uint32_t fragment[4];
+        ldmatrix_x4(fragment, x + (tile * 16 + lane % 16) * X_PITCH + lane / 16 * 8);
+        UNROLL
+        for (unsigned i = 0; i < TILES; i++)
+            mma(T, d[tile][i], fragment, b[i]);
+    }
 }
 
-/* sum = X[:, begin .. end) * W[n, begin .. end) for the warp's columns. memory: the stages. All threads. */
-template <enum element T, int WARPS, class Weights>
-DEVICE void range_sum(float (&sum)[ROWS / 16][Weights::TILES][4], const struct gemm_args *a, Weights &weights,
-                      unsigned char *memory, bool aligned, size_t begin, size_t end)
+/* sum = X[:, begin .. end) * W[n, begin .. end) for the warp's columns, TALL tiles of 16 rows; K, begin and
+ * end are multiples of PIECE. memory: the stages. All threads. */
+template <enum element T, int WARPS, int TALL, class Weights>
+DEVICE void range_sum(float (&sum)[TALL][Weights::TILES][4], const struct gemm_args *a, Weights &weights,
+                      unsigned char *memory, size_t begin, size_t end)
 {
-    enum { TILES = Weights::TILES };
+    enum { TILES = Weights::TILES, X_BYTES = TALL * 16 * X_PITCH * 2 };
+    const unsigned bytes = X_BYTES + WARPS * Weights::WARP_BYTES;
     const unsigned lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
     const unsigned warp = threadIdx.x / 32, local = Weights::local(warp, group);
     const size_t first = (size_t)blockIdx.x * WARPS * COLUMNS * TILES;
     const size_t n = first + local; /* this lane's first row of W */
     /* Else all of the warp's columns lie past N: it helps to load X. */
     const bool busy = first + warp * COLUMNS * TILES < a->n;
-    const unsigned bytes = STAGE_BYTES((unsigned)a->m, WARPS, +Weights::WARP_BYTES);
-    UNROLL
-    for (int tile = 0; tile < ROWS / 16; tile++) {
-        UNROLL
-        for (int i = 0; i < TILES * 4; i++)
-            sum[tile][i / 4][i % 4] = 0.0f;
-    }
+    stages_clear<WARPS, TALL>(memory, a, bytes);
     UNROLL
     for (unsigned s = 0; s < STAGES - 1; s++) {
-        stage_load<WARPS>(memory + s * bytes, a, weights, aligned, begin + s * DEPTH, end);
+        stage_x<WARPS, TALL>((uint16_t *)(memory + s * bytes), a, begin + s * DEPTH, end);
+        weights.template stage<WARPS>(memory + s * bytes + X_BYTES, a, true, begin + s * DEPTH, end);
         cp_async_commit();
     }
 
-    /* This lane's piece of the present stage, and what is stored of those of the next two. */
-    const size_t mine = n < a->n && aligned ? pair * PIECE : end;
+    /* This lane's piece of the present stage, and what is stored of those of the next two: stored[t % 2] of
+     * stage t, so that no move waits for a load. */
+    const size_t mine = n < a->n ? pair * PIECE : end;
     typename Weights::stored stored[2] = {};
     typename Weights::ready ready = {};
     if (begin + mine < end)
         ready = weights.ready_of(a, weights.stored_load(a, n, begin + mine));
     if (begin + DEPTH + mine < end)
-        stored[0] = weights.stored_load(a, n, begin + DEPTH + mine);
+        stored[1] = weights.stored_load(a, n, begin + DEPTH + mine);
 
     unsigned slot = 0;
-    for (size_t k = begin; k < end; k += DEPTH) {
+    size_t k = begin;
+    const auto piece = [&](const uint16_t *x, const typename Weights::held &held, unsigned p) {
+        weights.enter(ready, (int)(group * 4 + p));
+        uint32_t b[2][TILES][2];
+        weights.piece(b, a, held, p, pair, n, k + p * PIECE);
+        step_mma<T>(sum, x + p * PIECE, b[0]);
+        step_mma<T>(sum, x + p * PIECE + STEP, b[1]);
+    };
+    const auto stage = [&](unsigned t) {
         cp_async_wait<STAGES - 2>();
         __syncthreads(); /* stage `slot` is there, and no warp reads the one before any more */
-        stage_load<WARPS>(memory + (slot + STAGES - 1) % STAGES * bytes, a, weights, aligned,
-                          k + (STAGES - 1) * DEPTH, end);
+        unsigned char *next = memory + (slot + STAGES - 1) % STAGES * bytes;
+        stage_x<WARPS, TALL>((uint16_t *)next, a, k + (STAGES - 1) * DEPTH, end);
+        weights.template stage<WARPS>(next + X_BYTES, a, true, k + (STAGES - 1) * DEPTH, end);
         cp_async_commit();
         if (k + 2 * DEPTH + mine < end)
-            stored[1] = weights.stored_load(a, n, k + 2 * DEPTH + mine);
-
-        const uint16_t *x = (const uint16_t *)(memory + slot * bytes);
-        const uint8_t *stage_w = (const uint8_t *)(x + STAGE_ROWS((unsigned)a->m) * X_PITCH);
-        if (busy && aligned) {
-            const typename Weights::held held = weights.hold(stage_w, local);
-            UNROLL
-            for (unsigned p = 0; p < PIECES; p++)
-                if (k + p * PIECE < end) {
-                    weights.enter(ready, (int)(group * 4 + p));
-                    uint32_t b[2][TILES][2];
-                    weights.piece(b, a, held, p, pair, n, k + p * PIECE);
-                    step_mma<T>(sum, a, x + p * PIECE, b[0]);
-                    step_mma<T>(sum, a, x + p * PIECE + STEP, b[1]);
-                }
-        } else if (busy) {
-            const typename Weights::held held = weights.hold(stage_w, local);
-            for (unsigned s = 0; s < DEPTH && k + s < end; s += STEP) {
-                const size_t at = k + s + 2 * pair;
-                uint32_t b[TILES][2];
+            stored[t] = weights.stored_load(a, n, k + 2 * DEPTH + mine);
+        if (busy) {
+            const uint16_t *x = (const uint16_t *)(memory + slot * bytes);
+            const typename Weights::held held = weights.hold((const uint8_t *)x + X_BYTES, local);
+            if (k + DEPTH <= end) {
                 UNROLL
-                for (unsigned i = 0; i < TILES; i++) {
-                    b[i][0] = weights.pair_at(a, held, s / STEP, 0, n + i * COLUMNS, at, end);
-                    b[i][1] = weights.pair_at(a, held, s / STEP, 1, n + i * COLUMNS, at + 8, end);
-                }
-                step_mma<T>(sum, a, x + s, b);
+                for (unsigned p = 0; p < PIECES; p++)
+                    piece(x, held, p);
+            } else {
+                UNROLL
+                for (unsigned p = 0; p < PIECES; p++)
+                    if (k + p * PIECE < end)
+                        piece(x, held, p);
             }
         }
         ready = {};
         if (k + DEPTH + mine < end)
-            ready = weights.ready_of(a, stored[0]);
-        stored[0] = stored[1];
+            ready = weights.ready_of(a, stored[1 - t]);
         slot = (slot + 1) % STAGES;
+        k += DEPTH;
+    };
+    while (k < end) {
+        stage(0);
+        if (k < end)
+            stage(1);
     }
 }
 
-/* Calls store(row, column, value) for all outputs of the warp that there are. */
-template <class Weights, int WARPS, class Store>
-DEVICE void tile_outputs(const struct gemm_args *a, const float (&sum)[ROWS / 16][Weights::TILES][4],
-                         Store store)
+/* The same where nothing is aligned. */
+template <enum element T, int WARPS, int TALL, class Weights>
+DEVICE void range_sum_anywhere(float (&sum)[TALL][Weights::TILES][4], const struct gemm_args *a,
+                               Weights &weights, unsigned char *memory, size_t begin, size_t end)
 {
     enum { TILES = Weights::TILES };
+    const unsigned lane = threadIdx.x % 32, pair = lane % 4, warp = threadIdx.x / 32;
+    const unsigned local = Weights::local(warp, lane / 4);
+    const size_t first = (size_t)blockIdx.x * WARPS * COLUMNS * TILES, n = first + local;
+    const bool busy = first + warp * COLUMNS * TILES < a->n;
+    uint16_t *x = (uint16_t *)memory;
+    uint8_t *stage_w = memory + TALL * 16 * X_PITCH * 2;
+    NO_UNROLL
+    for (size_t k = begin; k < end; k += DEPTH) {
+        NO_UNROLL
+        for (unsigned i = threadIdx.x; i < TALL * 16 * (DEPTH / 8); i += WARPS * 32) {
+            const unsigned row = i / (DEPTH / 8), column = i % (DEPTH / 8) * 8;
+            stage_x8(x + row * X_PITCH + column, a, a->k, row, k + column, end);
+        }
+        weights.template stage<WARPS>(stage_w, a, false, k, end);
+        cp_async_commit();
+        cp_async_wait<0>();
+        __syncthreads();
+        const typename Weights::held held = weights.hold(stage_w, local);
+        NO_UNROLL
+        for (unsigned s = 0; busy && s < DEPTH && k + s < end; s += STEP) {
+            const size_t at = k + s + 2 * pair;
+            uint32_t b[TILES][2];
+            UNROLL
+            for (unsigned i = 0; i < TILES; i++) {
+                b[i][0] = weights.pair_at(a, held, s / STEP, 0, n + i * COLUMNS, at, end);
+                b[i][1] = weights.pair_at(a, held, s / STEP, 1, n + i * COLUMNS, at + 8, end);
+            }
+            step_mma<T>(sum, x + s, b);
+        }
+        __syncthreads(); /* no warp reads it any more */
+    }
+}
+
+/* The block's outputs, of TALL tiles of rows. */
+template <enum element T, int WARPS, int SPLITS, int TALL, class Weights>
+DEVICE void gemm_tall(const struct gemm_args *a, Weights &weights, unsigned char *memory)
+{
+    enum { TILES = Weights::TILES };
+    const size_t length = ((a->k + SPLITS - 1) / SPLITS + STEP - 1) / STEP * STEP;
+    const size_t begin = blockIdx.y * length, end = begin + length < a->k ? begin + length : a->k;
+    float sum[TALL][TILES][4];
+    UNROLL
+    for (unsigned i = 0; i < TALL * TILES * 4; i++)
+        sum[i / 4 / TILES][i / 4 % TILES][i % 4] = 0.0f;
+    if (a->k % PIECE == 0 && (SPLITS == 1 || length % PIECE == 0))
+        range_sum<T, WARPS, TALL>(sum, a, weights, memory, begin, end);
+    else
+        range_sum_anywhere<T, WARPS, TALL>(sum, a, weights, memory, begin, end);
+
+    float *partial = (float *)a->workspace + blockIdx.y * a->m * a->n;
     const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const size_t first = (size_t)blockIdx.x * WARPS * COLUMNS * TILES + Weights::local(warp, lane % 4 * 2);
     UNROLL
-    for (unsigned tile = 0; tile < ROWS / 16; tile++) {
-        UNROLL
-        for (unsigned i = 0; i < TILES * 4; i++) {
-            const size_t row = tile * 16 + lane / 4 + i % 4 / 2 * 8, column = first + i / 4 * COLUMNS + i % 2;
-            if (row < a->m && column < a->n)
-                store(row, column, sum[tile][i / 4][i % 4]);
-        }
+    for (unsigned i = 0; i < TALL * TILES * 4; i++) {
+        const unsigned tile = i / 4 / TILES, across = i / 4 % TILES;
+        const size_t row = tile * 16 + lane / 4 + i % 4 / 2 * 8, column = first + across * COLUMNS + i % 2;
+        if (row >= a->m || column >= a->n)
+            continue;
+        if (SPLITS == 1)
+            gemm_store(a, T, row, column, sum[tile][across][i % 4]);
+        else
+            partial[row * a->n + column] = sum[tile][across][i % 4];
     }
 }
 
 template <enum element T, int WARPS, int SPLITS, class Weights>
 DEVICE void gemm_stages(const struct gemm_args *a, Weights weights, unsigned char *memory)
 {
-    const size_t length = ((a->k + SPLITS - 1) / SPLITS + STEP - 1) / STEP * STEP;
-    const bool aligned = a->k % PIECE == 0 && (SPLITS == 1 || length % PIECE == 0);
-
-    const size_t begin = blockIdx.y * length, end = begin + length < a->k ? begin + length : a->k;
-    float *partial = (float *)a->workspace + blockIdx.y * a->m * a->n;
-    float sum[ROWS / 16][Weights::TILES][4];
-    range_sum<T, WARPS>(sum, a, weights, memory, aligned, begin, end);
-    tile_outputs<Weights, WARPS>(a, sum, [=](size_t row, size_t column, float value) {
-        if (SPLITS == 1)
-            gemm_store(a, T, row, column, value);
-        else
-            partial[row * a->n + column] = value;
-    });
+    if (STAGE_ROWS(a->m) == 16)
+        gemm_tall<T, WARPS, SPLITS, 1>(a, weights, memory);
+    else
+        gemm_tall<T, WARPS, SPLITS, ROWS / 16>(a, weights, memory);
 }
 
 /* Of NF4, in one of its layouts. */

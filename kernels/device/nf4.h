@@ -258,7 +258,8 @@ DEVICE float4 nf4_shuffle_lookup4(float mine, uint32_t codes)
     float value[4];
     UNROLL
     for (unsigned j = 0; j < 4; j++)
-        value[j] = __shfl_sync(0xffffffffu, mine, (int)(codes >> 4 * (j ^ 1) & 15));
+        value[j] =
+            __shfl_sync(0xffffffffu, mine, (int)(codes >> 4 * (j ^ 1))); /* modulo 32: l and l + 16 agree */
     return make_float4(value[0], value[1], value[2], value[3]);
 }
 

@@ -10,7 +10,7 @@
 #include "kernels/device/gemv.h"
 
 template <format F, element T> struct row {
-    enum { BITS = CODE_BITS(F, T), EARLY = F == INT4 };
+    enum { BITS = CODE_BITS(F, T), EARLY = F == INT4, BLOCKS = F != DENSE };
     typedef struct codes8<BITS> codes;
     typedef struct stored_block stored;
 

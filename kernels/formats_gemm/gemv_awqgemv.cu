@@ -8,7 +8,7 @@
 #include "kernels/device/gemv.h"
 
 struct awq_row {
-    enum { EARLY = 1 };
+    enum { EARLY = 1, BLOCKS = 1 };
     typedef struct codes8<4> codes;
     typedef struct stored_block stored;
     const uint32_t *words, *zeros;

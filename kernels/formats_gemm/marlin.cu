@@ -76,7 +76,9 @@ template <enum element T> struct marlin {
     {
         if (!aligned)
             return;
-        for (unsigned i = threadIdx.x; i < DEPTH / STEP * ACROSS * 32; i += WARPS * 32) {
+        UNROLL
+        for (unsigned j = 0; j < DEPTH / STEP * ACROSS / WARPS; j++) {
+            const unsigned i = threadIdx.x + j * WARPS * 32;
             const size_t across = (size_t)blockIdx.x * ACROSS + i / 32 % ACROSS,
                          at = k + i / 32 / ACROSS * STEP;
             const bool inside = across * TILE_COLUMNS < a->n && at < end;
@@ -123,23 +125,24 @@ template <enum element T, int S> static inline struct launch launch(const struct
 }
 
 #define LAUNCH_OF(element, splits) launch<element, splits>
-#define GEMM(name, element, splits)                                                                          \
+#define GEMM(name, model, element, splits)                                                                   \
     ENTRY_RESIDENT(name, gemm, WARPS * 32, 2, (LAUNCH_OF(element, splits)))                                  \
     {                                                                                                        \
         DYNAMIC_SHARED(memory);                                                                              \
-        gemm_stages<element, WARPS, splits>(&a, marlin<element>(&a), memory);                                \
+        if (MMA_HERE(model))                                                                                 \
+            gemm_stages<element, WARPS, splits>(&a, marlin<element>(&a), memory);                            \
     }
-#define GEMM_SPLIT(name, element)                                                                            \
-    GEMM(name, element, SPLITS)                                                                              \
+#define GEMM_SPLIT(name, model, element)                                                                     \
+    GEMM(name, model, element, SPLITS)                                                                       \
     ENTRY_THEN(name, gemm, SUM_THREADS, launch_sums)                                                         \
     {                                                                                                        \
         gemm_sums<element, SPLITS>(&a);                                                                      \
     }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(int4_gemm_##type##_mma80__sm80_marlin_64x128x128, element, 1)                                       \
-    GEMM(int4_gemm_##type##_mma90__sm80_marlin_64x128x128, element, 1)                                       \
-    GEMM_SPLIT(int4_gemm_##type##_mma80x4__sm80_marlin_64x128x128, element)                                  \
-    GEMM_SPLIT(int4_gemm_##type##_mma90x4__sm80_marlin_64x128x128, element)
+    GEMM(int4_gemm_##type##_mma80__sm80_marlin_64x128x128, 80, element, 1)                                   \
+    GEMM(int4_gemm_##type##_mma90__sm80_marlin_64x128x128, 90, element, 1)                                   \
+    GEMM_SPLIT(int4_gemm_##type##_mma80x4__sm80_marlin_64x128x128, 80, element)                              \
+    GEMM_SPLIT(int4_gemm_##type##_mma90x4__sm80_marlin_64x128x128, 90, element)
 
 GEMM_TYPE(f16, ELEMENT_F16)
 GEMM_TYPE(bf16, ELEMENT_BF16)

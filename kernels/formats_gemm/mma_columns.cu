@@ -84,19 +84,17 @@ template <package P, element T> struct columns {
             return;
         const size_t first = (size_t)blockIdx.x * WARPS; /* of its words of 8 columns */
         if (P != AWQ) {
-            for (unsigned i = threadIdx.x; i < WARPS * 2 * DEPTH / 8; i += WARPS * 32) {
-                const unsigned row = i / (WARPS * 2), half = i % (WARPS * 2);
-                const size_t c = first * 8 + half * 4, at = k + row * 8;
-                cp_async16(to + half / 2 * WARP_BYTES + row * ROW_BYTES + half % 2 * 16,
-                           w.codes + at / 8 * a->n + c, c < a->n && at < end ? 16 : 0);
-            }
+            static_assert(WARPS * 2 * DEPTH / 8 == WARPS * 32, "one copy a thread");
+            const unsigned row = threadIdx.x / (WARPS * 2), half = threadIdx.x % (WARPS * 2);
+            const size_t c = first * 8 + half * 4, at = k + row * 8;
+            cp_async16(to + half / 2 * WARP_BYTES + row * ROW_BYTES + half % 2 * 16,
+                       w.codes + at / 8 * a->n + c, c < a->n && at < end ? 16 : 0);
         } else if (a->n % 32 == 0) {
-            for (unsigned i = threadIdx.x; i < WARPS / 4 * DEPTH; i += WARPS * 32) {
-                const unsigned row = i / (WARPS / 4), word = i % (WARPS / 4) * 4;
-                const size_t at = k + row;
-                cp_async16(to + swizzle(row, word), w.codes + at * (a->n / 8) + first + word,
-                           (first + word) * 8 < a->n && at < end ? 16 : 0);
-            }
+            static_assert(P != AWQ || WARPS / 4 * DEPTH == WARPS * 32, "one copy a thread");
+            const unsigned row = threadIdx.x / (WARPS / 4), word = threadIdx.x % (WARPS / 4) * 4;
+            const size_t at = k + row;
+            cp_async16(to + swizzle(row, word), w.codes + at * (a->n / 8) + first + word,
+                       (first + word) * 8 < a->n && at < end ? 16 : 0);
         } else {
             for (unsigned i = threadIdx.x; i < WARPS * DEPTH; i += WARPS * 32) {
                 const unsigned row = i / WARPS, word = i % WARPS;
@@ -117,13 +115,20 @@ template <package P, element T> struct columns {
     METHOD void piece(uint32_t (&b)[2][1][2], const struct gemm_args *a, const uint8_t *held, unsigned p,
                       unsigned pair, size_t n, size_t k) const
     {
+        if (!in_order) {
+            b[0][0][0] = b[0][0][1] = b[1][0][0] = b[1][0][1] = 0;
+            NO_UNROLL
+            for (unsigned i = 0; i < 4; i++) {
+                const uint32_t both = pair_at(a, held, 0, 0, n, k + 2 * pair + 8 * i, a->k);
+                UNROLL
+                for (unsigned j = 0; j < 4; j++) /* b has no place that is known too late */
+                    b[j / 2][0][j % 2] = j == i ? both : b[j / 2][0][j % 2];
+            }
+            return;
+        }
         UNROLL
         for (unsigned s = 0; s < 2; s++) {
-            if (!in_order) {
-                UNROLL
-                for (unsigned half = 0; half < 2; half++)
-                    b[s][0][half] = pair_at(a, held, 0, half, n, k + s * STEP + 2 * pair + 8 * half, a->k);
-            } else if (P == AWQ) {
+            if (P == AWQ) {
                 const unsigned place = tensors<P>::place(threadIdx.x % 32 / 4),
                                at = p * PIECE + s * STEP + 2 * pair;
                 const unsigned pick = place / 2 | (place / 2 + 4) << 8;
@@ -158,17 +163,18 @@ template <enum package P, enum element T> static inline struct launch launch(con
 }
 
 #define LAUNCH_OF(PACKAGE, element) launch<PACKAGE, element>
-#define GEMM(name, PACKAGE, element)                                                                         \
-    ENTRY(name, gemm, warps<PACKAGE> * 32, (LAUNCH_OF(PACKAGE, element)))                                    \
+#define GEMM(name, model, PACKAGE, element)                                                                  \
+    ENTRY_RESIDENT(name, gemm, warps<PACKAGE> * 32, 16 / warps<PACKAGE>, (LAUNCH_OF(PACKAGE, element)))      \
     {                                                                                                        \
         DYNAMIC_SHARED(memory);                                                                              \
-        gemm_stages<element, warps<PACKAGE>, 1>(&a, columns<PACKAGE, element>(&a), memory);                  \
+        if (MMA_HERE(model))                                                                                 \
+            gemm_stages<element, warps<PACKAGE>, 1>(&a, columns<PACKAGE, element>(&a), memory);              \
     }
 #define GEMM_PACKAGE(knobs, PACKAGE)                                                                         \
-    GEMM(int4_gemm_f16_mma80__sm80_##knobs, PACKAGE, ELEMENT_F16)                                            \
-    GEMM(int4_gemm_f16_mma90__sm80_##knobs, PACKAGE, ELEMENT_F16)                                            \
-    GEMM(int4_gemm_bf16_mma80__sm80_##knobs, PACKAGE, ELEMENT_BF16)                                          \
-    GEMM(int4_gemm_bf16_mma90__sm80_##knobs, PACKAGE, ELEMENT_BF16)
+    GEMM(int4_gemm_f16_mma80__sm80_##knobs, 80, PACKAGE, ELEMENT_F16)                                        \
+    GEMM(int4_gemm_f16_mma90__sm80_##knobs, 90, PACKAGE, ELEMENT_F16)                                        \
+    GEMM(int4_gemm_bf16_mma80__sm80_##knobs, 80, PACKAGE, ELEMENT_BF16)                                      \
+    GEMM(int4_gemm_bf16_mma90__sm80_##knobs, 90, PACKAGE, ELEMENT_BF16)
 
 GEMM_PACKAGE(gptq_64x32x128, GPTQ)
 GEMM_PACKAGE(gptqv2_64x32x128, GPTQV2)

@@ -107,17 +107,18 @@ template <enum format F, enum element T> static inline struct launch launch(cons
 }
 
 #define LAUNCH_OF(FORMAT, element) launch<FORMAT, element>
-#define GEMM(name, FORMAT, element)                                                                          \
+#define GEMM(name, model, FORMAT, element)                                                                   \
     ENTRY_RESIDENT(name, gemm, WARPS * 32, 4, (LAUNCH_OF(FORMAT, element)))                                  \
     {                                                                                                        \
         DYNAMIC_SHARED(memory);                                                                              \
-        gemm_stages<element, WARPS, 1>(&a, rows<FORMAT, element>{}, memory);                                 \
+        if (MMA_HERE(model))                                                                                 \
+            gemm_stages<element, WARPS, 1>(&a, rows<FORMAT, element>{}, memory);                             \
     }
 #define GEMM_FORMAT(format, FORMAT)                                                                          \
-    GEMM(format##_gemm_f16_mma80__sm80_stages_64x32x128, FORMAT, ELEMENT_F16)                                \
-    GEMM(format##_gemm_f16_mma90__sm80_stages_64x32x128, FORMAT, ELEMENT_F16)                                \
-    GEMM(format##_gemm_bf16_mma80__sm80_stages_64x32x128, FORMAT, ELEMENT_BF16)                              \
-    GEMM(format##_gemm_bf16_mma90__sm80_stages_64x32x128, FORMAT, ELEMENT_BF16)
+    GEMM(format##_gemm_f16_mma80__sm80_stages_64x32x128, 80, FORMAT, ELEMENT_F16)                            \
+    GEMM(format##_gemm_f16_mma90__sm80_stages_64x32x128, 90, FORMAT, ELEMENT_F16)                            \
+    GEMM(format##_gemm_bf16_mma80__sm80_stages_64x32x128, 80, FORMAT, ELEMENT_BF16)                          \
+    GEMM(format##_gemm_bf16_mma90__sm80_stages_64x32x128, 90, FORMAT, ELEMENT_BF16)
 
 GEMM_FORMAT(int4, INT4)
 GEMM_FORMAT(int8, INT8)

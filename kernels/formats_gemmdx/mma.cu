@@ -42,16 +42,17 @@ template <format F, element T> struct rows {
     }
 };
 
-#define GEMMDX(name, FORMAT, element)                                                                        \
+#define GEMMDX(name, model, FORMAT, element)                                                                 \
     ENTRY(name, gemmdx, THREADS, launch_tiles)                                                               \
     {                                                                                                        \
-        gemmdx<element>(&a, rows<FORMAT, element>{});                                                        \
+        if (MMA_HERE(model))                                                                                 \
+            gemmdx<element>(&a, rows<FORMAT, element>{});                                                    \
     }
 #define GEMMDX_FORMAT(format, FORMAT)                                                                        \
-    GEMMDX(format##_gemmdx_f16_mma80__sm80_mma_64x64x32, FORMAT, ELEMENT_F16)                                \
-    GEMMDX(format##_gemmdx_f16_mma90__sm80_mma_64x64x32, FORMAT, ELEMENT_F16)                                \
-    GEMMDX(format##_gemmdx_bf16_mma80__sm80_mma_64x64x32, FORMAT, ELEMENT_BF16)                              \
-    GEMMDX(format##_gemmdx_bf16_mma90__sm80_mma_64x64x32, FORMAT, ELEMENT_BF16)
+    GEMMDX(format##_gemmdx_f16_mma80__sm80_mma_64x64x32, 80, FORMAT, ELEMENT_F16)                            \
+    GEMMDX(format##_gemmdx_f16_mma90__sm80_mma_64x64x32, 90, FORMAT, ELEMENT_F16)                            \
+    GEMMDX(format##_gemmdx_bf16_mma80__sm80_mma_64x64x32, 80, FORMAT, ELEMENT_BF16)                          \
+    GEMMDX(format##_gemmdx_bf16_mma90__sm80_mma_64x64x32, 90, FORMAT, ELEMENT_BF16)
 
 GEMMDX_FORMAT(int4, INT4)
 GEMMDX_FORMAT(dense, DENSE)

@@ -37,6 +37,6 @@ static inline struct launch launch_row_splits(const struct gemm_args *a)
     return launch_1d(a->n, SPLIT_THREADS);
 }
 
-GEMV_TYPE(f32, ELEMENT_F32, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 8, launch_row_splits)
-GEMV_TYPE(f16, ELEMENT_F16, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 8, launch_row_splits)
-GEMV_TYPE(bf16, ELEMENT_BF16, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 8, launch_row_splits)
+GEMV_TYPE(f32, ELEMENT_F32, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 6, launch_row_splits)
+GEMV_TYPE(f16, ELEMENT_F16, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 6, launch_row_splits)
+GEMV_TYPE(bf16, ELEMENT_BF16, CODEBOOK_F32, sblk_acc32w8x4, sm75_prmt, SPLIT_THREADS, 6, launch_row_splits)

@@ -141,10 +141,11 @@ DEVICE void gemm(const struct gemm_args *a, enum element t, enum recovery nested
     }
 }
 
-#define GEMM(contract, element, nested)                                                                      \
+#define GEMM(contract, model, element, nested)                                                               \
     ENTRY_RESIDENT(nf4_gemm_##contract##__sm80_mma_64x32x64, gemm, THREADS, 4, launch_columns)               \
     {                                                                                                        \
-        gemm(&a, element, nested);                                                                           \
+        if (MMA_HERE(model))                                                                                 \
+            gemm(&a, element, nested);                                                                       \
     }
 
 MMA_CONTRACTS(GEMM, f16, ELEMENT_F16)

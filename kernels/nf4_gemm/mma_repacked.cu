@@ -15,10 +15,11 @@ template <enum element T> static inline struct launch launch(const struct gemm_a
     return launch_stages<nf4_repacked<T>, WARPS, 1>(a);
 }
 
-#define GEMM(contract, element, nested)                                                                      \
+#define GEMM(contract, model, element, nested)                                                               \
     ENTRY_RESIDENT(nf4_gemm_##contract##__sm80_repacked_64x32x128, gemm, WARPS * 32, 4, launch<element>)     \
     {                                                                                                        \
-        nf4_gemm_stages<element, WARPS, 1, nf4_repacked<element>>(&a, nested);                               \
+        if (MMA_HERE(model))                                                                                 \
+            nf4_gemm_stages<element, WARPS, 1, nf4_repacked<element>>(&a, nested);                           \
     }
 
 MMA_CONTRACTS(GEMM, f16, ELEMENT_F16)

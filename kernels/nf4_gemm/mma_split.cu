@@ -15,20 +15,21 @@ template <enum element T> static inline struct launch launch(const struct gemm_a
     return launch_stages<nf4_rows<T>, WARPS, SPLITS>(a);
 }
 
-#define GEMM(name, element, nested)                                                                          \
+#define GEMM(name, model, element, nested)                                                                   \
     ENTRY_RESIDENT(name, gemm, WARPS * 32, 2, launch<element>)                                               \
     {                                                                                                        \
-        nf4_gemm_stages<element, WARPS, SPLITS, nf4_rows<element>>(&a, nested);                              \
+        if (MMA_HERE(model))                                                                                 \
+            nf4_gemm_stages<element, WARPS, SPLITS, nf4_rows<element>>(&a, nested);                          \
     }                                                                                                        \
     ENTRY_THEN(name, gemm, SUM_THREADS, launch_sums)                                                         \
     {                                                                                                        \
         gemm_sums<element, SPLITS>(&a);                                                                      \
     }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(nf4_gemm_##type##_mma80x4__sm80_stages_64x64x128, element, ABSMAX_PLAIN)                            \
-    GEMM(nf4_gemm_##type##_mma80x4_fused__sm80_stages_64x64x128, element, ABSMAX_FUSED)                      \
-    GEMM(nf4_gemm_##type##_mma90x4__sm80_stages_64x64x128, element, ABSMAX_PLAIN)                            \
-    GEMM(nf4_gemm_##type##_mma90x4_fused__sm80_stages_64x64x128, element, ABSMAX_FUSED)
+    GEMM(nf4_gemm_##type##_mma80x4__sm80_stages_64x64x128, 80, element, ABSMAX_PLAIN)                        \
+    GEMM(nf4_gemm_##type##_mma80x4_fused__sm80_stages_64x64x128, 80, element, ABSMAX_FUSED)                  \
+    GEMM(nf4_gemm_##type##_mma90x4__sm80_stages_64x64x128, 90, element, ABSMAX_PLAIN)                        \
+    GEMM(nf4_gemm_##type##_mma90x4_fused__sm80_stages_64x64x128, 90, element, ABSMAX_FUSED)
 
 GEMM_TYPE(f16, ELEMENT_F16)
 GEMM_TYPE(bf16, ELEMENT_BF16)

@@ -51,10 +51,11 @@ template <enum element T> DEVICE void nf4_gemmdx(const struct gemm_args *a, enum
     gemmdx<T>(a, nf4_own<T>{nested, codebook});
 }
 
-#define GEMMDX(contract, element, nested)                                                                    \
+#define GEMMDX(contract, model, element, nested)                                                             \
     ENTRY(nf4_gemmdx_##contract##__sm80_mma_64x64x32, gemmdx, THREADS, launch_tiles)                         \
     {                                                                                                        \
-        nf4_gemmdx<element>(&a, nested);                                                                     \
+        if (MMA_HERE(model))                                                                                 \
+            nf4_gemmdx<element>(&a, nested);                                                                 \
     }
 
 MMA_CONTRACTS(GEMMDX, f16, ELEMENT_F16)

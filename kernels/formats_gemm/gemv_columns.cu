@@ -63,7 +63,13 @@ template <enum package P, enum element T> DEVICE void gemv(const struct gemm_arg
                        h.y == group && h.z == group && h.w == group;
         }
         float x[WORD];
-        x_load(x, a, T, k, end - k);
+        if (end - k >= WORD) {
+            x_load<true>(x, a, T, 0, k);
+        } else {
+            UNROLL
+            for (unsigned i = 0; i < WORD; i++)
+                x[i] = k + i < end ? load_element(T, a->x, k + i) : 0.0f;
+        }
         struct ready_block blocks[LANE_PAIRS];
         blocks_load<P, T>(blocks, w, group, c);
         UNROLL

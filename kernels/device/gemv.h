@@ -1,5 +1,5 @@
 /*
- * gemv.h: products of up to four rows of X with rows of W, by warps.
+ * gemv.h: products of one row of X (m = 1) with rows of W, by warps.
  *
  * The contract sblk_acc32w8: lane l takes every 32nd word, 8 k, of a row: 4 bytes of weights, of which a warp
  * reads 128 in one piece, and 16 bytes of x (fp32: 32). A lane is a chain, and the codes' values are
@@ -30,72 +30,58 @@ enum { LANES = 32, WORD = 8, STRIDE = LANES * WORD };
  *   BLOCKS                      there are blocks: else add() takes `run` as the sum
  */
 
-/* Words of a lane that are loaded before the first of them is used: as many as there are registers for. */
-DEVICE constexpr unsigned words_ahead(enum element t, int m)
+/* Words of a lane that are loaded before the first of them is used. */
+DEVICE constexpr unsigned words_ahead(enum element t)
 {
-    return t == ELEMENT_F32 || m > 1 ? 2 : 4;
+    return t == ELEMENT_F32 ? 2 : 4; /* whose x takes twice the registers */
 }
 
-enum { ROWS_OF_X = 4 }; /* at most */
-
-/* A lane's chains, one for each of M rows of X: the sums over finished blocks, and over the one that it is
- * in. */
-template <class Decode, int M> struct chain {
-    float sum[M], run[M];
+/* A lane's chain: the sum over finished blocks, and over the one that it is in. */
+template <class Decode> struct chain {
+    float sum, run;
     typename Decode::stored stored; /* of the block; its loads have until the block's end, but with EARLY */
     size_t block;                   /* NO_BLOCK: none yet */
 };
 #define NO_BLOCK ((size_t)-1)
 
-/* The block's sums are complete. */
-template <class Decode, int M>
-DEVICE void chain_add_block(chain<Decode, M> *c, const struct gemm_args *a, const Decode &decode)
-{
-    UNROLL
-    for (int row = 0; row < M; row++) {
-        c->sum[row] = decode.add(a, c->sum[row], c->run[row], c->stored);
-        c->run[row] = 0.0f;
-    }
-}
-template <class Decode, int M>
-DEVICE void chain_end(chain<Decode, M> *c, const struct gemm_args *a, const Decode &decode)
+template <class Decode>
+DEVICE void chain_end(chain<Decode> *c, const struct gemm_args *a, const Decode &decode)
 {
     if (c->block != NO_BLOCK)
-        chain_add_block(c, a, decode);
+        c->sum = decode.add(a, c->sum, c->run, c->stored);
 }
 /* The next element lies in `block`, of which `stored` is stored. */
-template <class Decode, int M>
-DEVICE void chain_enter(chain<Decode, M> *c, const struct gemm_args *a, const Decode &decode, size_t block,
+template <class Decode>
+DEVICE void chain_enter(chain<Decode> *c, const struct gemm_args *a, const Decode &decode, size_t block,
                         const typename Decode::stored &stored)
 {
     chain_end(c, a, decode);
+    c->run = 0.0f;
     c->block = block;
     c->stored = stored;
 }
-template <class Decode, int M>
-DEVICE void chain_enter(chain<Decode, M> *c, const struct gemm_args *a, const Decode &decode, size_t block)
+template <class Decode>
+DEVICE void chain_enter(chain<Decode> *c, const struct gemm_args *a, const Decode &decode, size_t block)
 {
     if (block != c->block)
         chain_enter(c, a, decode, block, decode.stored_load(a, block));
 }
 
-/* x[row, k .. k + 7]. k is a multiple of 8; ALIGNED: K is as well. */
-template <bool ALIGNED>
-DEVICE void x_load(float (&x)[WORD], const struct gemm_args *a, enum element t, size_t row, size_t k)
+/* x[k .. k + 7], of which `left` exist. k is a multiple of 8. */
+DEVICE void x_load(float (&x)[WORD], const struct gemm_args *a, enum element t, size_t k, size_t left)
 {
-    const size_t at = row * a->k + k;
-    if (!ALIGNED && at % WORD != 0) {
+    if (left < WORD) {
         UNROLL
         for (unsigned j = 0; j < WORD; j++)
-            x[j] = load_element(t, a->x, at + j);
+            x[j] = j < left ? load_element(t, a->x, k + j) : 0.0f;
     } else if (t == ELEMENT_F32) {
-        const uint4 low = load128((const float *)a->x + at), high = load128((const float *)a->x + at + 4);
+        const uint4 low = load128((const float *)a->x + k), high = load128((const float *)a->x + k + 4);
         const uint32_t word[WORD] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
         UNROLL
         for (unsigned j = 0; j < WORD; j++)
             x[j] = __uint_as_float(word[j]);
     } else {
-        const uint4 all = load128((const uint16_t *)a->x + at);
+        const uint4 all = load128((const uint16_t *)a->x + k);
         const uint32_t pair[WORD / 2] = {all.x, all.y, all.z, all.w};
         UNROLL
         for (unsigned j = 0; j < WORD; j += 2) {
@@ -104,39 +90,25 @@ DEVICE void x_load(float (&x)[WORD], const struct gemm_args *a, enum element t, 
         }
     }
 }
-/* The row of X that chain `row` takes: where there are fewer than M, the last one again. */
-DEVICE size_t row_of_x(const struct gemm_args *a, int m, int row)
-{
-    return m == 1 || (size_t)row < a->m ? row : a->m - 1;
-}
 
-/* The products of x[k .. k + 7] with 8 elements of one block. */
-template <enum element T, bool ALIGNED, class Decode, int M>
-DEVICE void chain_add(chain<Decode, M> *c, const struct gemm_args *a, const Decode &decode, size_t k,
-                      const float (&w)[WORD])
+/* The products of x with 8 elements of one block. */
+template <class Decode>
+DEVICE void chain_add(chain<Decode> *c, const Decode &decode, const float (&x)[WORD], const float (&w)[WORD])
 {
     UNROLL
-    for (int row = 0; row < M; row++) {
-        float x[WORD];
-        x_load<ALIGNED>(x, a, T, row_of_x(a, M, row), k);
-        UNROLL
-        for (unsigned j = 0; j < WORD; j++)
-            c->run[row] = __fmaf_rn(x[j], decode.adjust(w[j], c->stored), c->run[row]);
-    }
+    for (unsigned j = 0; j < WORD; j++)
+        c->run = __fmaf_rn(x[j], decode.adjust(w[j], c->stored), c->run);
 }
-/* The same with the elements from k on, i in W, of which `left` exist, whatever their blocks. */
-template <enum element T, class Decode, int M>
-DEVICE void chain_add_each(chain<Decode, M> *c, const struct gemm_args *a, const Decode &decode, size_t n,
-                           size_t k, size_t left, const float (&w)[WORD])
+/* The same with the elements from i on, of row n, of which `left` exist, whatever their blocks. */
+template <class Decode>
+DEVICE void chain_add_each(chain<Decode> *c, const struct gemm_args *a, const Decode &decode, size_t n,
+                           size_t i, size_t left, const float (&x)[WORD], const float (&w)[WORD])
 {
     UNROLL
     for (unsigned j = 0; j < WORD; j++)
         if (j < left) {
-            chain_enter(c, a, decode, decode.block(a, n, n * a->k + k + j));
-            UNROLL
-            for (int row = 0; row < M; row++)
-                c->run[row] = __fmaf_rn(load_element(T, a->x, row_of_x(a, M, row) * a->k + k + j),
-                                        decode.adjust(w[j], c->stored), c->run[row]);
+            chain_enter(c, a, decode, decode.block(a, n, i + j));
+            c->run = __fmaf_rn(x[j], decode.adjust(w[j], c->stored), c->run);
         }
 }
 
@@ -152,11 +124,11 @@ DEVICE float lanes_sum(float sum)
 /* Adds turns of AHEAD words of row n, from `first` on, while there are whole ones before `end`; what is left
  * begins at the result. Rows begin on words. ALONE: no two words of a lane lie in one block, so that none is
  * looked for. */
-template <enum element T, bool ALONE, class Decode, int M>
-DEVICE size_t chain_turns(chain<Decode, M> *c, const struct gemm_args *a, const Decode &decode, size_t n,
+template <enum element T, bool ALONE, class Decode>
+DEVICE size_t chain_turns(chain<Decode> *c, const struct gemm_args *a, const Decode &decode, size_t n,
                           size_t first, size_t end)
 {
-    constexpr unsigned AHEAD = words_ahead(T, M);
+    constexpr unsigned AHEAD = words_ahead(T);
     const size_t mine = threadIdx.x % LANES * WORD, row = n * a->k + mine;
     for (; first + AHEAD * STRIDE <= end; first += AHEAD * STRIDE) {
         typename Decode::codes codes[AHEAD];
@@ -169,28 +141,30 @@ DEVICE size_t chain_turns(chain<Decode, M> *c, const struct gemm_args *a, const 
             stored[j] = decode.stored_load(a, decode.block(a, n, row + first + j * STRIDE));
         UNROLL
         for (unsigned j = 0; j < AHEAD; j++) {
-            float w[WORD];
+            float x[WORD], w[WORD];
+            x_load(x, a, T, first + j * STRIDE + mine, WORD);
             decode.values(w, codes[j]);
             const size_t block = ALONE ? 0 : decode.block(a, n, row + first + j * STRIDE);
-            if (ALONE)
+            if (ALONE) {
+                c->run = 0.0f;
                 c->stored = stored[j];
-            else if (block != c->block)
+            } else if (block != c->block) {
                 chain_enter(c, a, decode, block, stored[j]);
-            chain_add<T, true>(c, a, decode, first + j * STRIDE + mine, w);
+            }
+            chain_add(c, decode, x, w);
             if (ALONE)
-                chain_add_block(c, a, decode);
+                c->sum = decode.add(a, c->sum, c->run, c->stored);
         }
     }
     return first;
 }
 
-/* The sums of row n over [begin, end), one for each row of X, in lane 0; begin is a multiple of STRIDE.
- * Decoding may be a collective. All lanes. */
-template <enum element T, class Decode, int M>
-DEVICE void row_sums(float (&sum)[M], const struct gemm_args *a, const Decode &decode, size_t n, size_t begin,
-                     size_t end)
+/* The sum of row n over [begin, end), in lane 0; begin is a multiple of STRIDE. Decoding may be a collective.
+ * All lanes. */
+template <enum element T, class Decode>
+DEVICE float row_sum(const struct gemm_args *a, const Decode &decode, size_t n, size_t begin, size_t end)
 {
-    chain<Decode, M> c = {{}, {}, {}, NO_BLOCK};
+    chain<Decode> c = {0.0f, 0.0f, {}, NO_BLOCK};
     size_t first = begin;
     if (a->k % WORD == 0)
         first = Decode::BLOCKS && a->w.blocksize <= STRIDE
@@ -200,54 +174,40 @@ DEVICE void row_sums(float (&sum)[M], const struct gemm_args *a, const Decode &d
         const size_t k = first + threadIdx.x % LANES * WORD, i = n * a->k + k, left = k < end ? end - k : 0;
         const bool word = i % WORD == 0 && left >= WORD;
         const typename Decode::codes codes = word ? decode.load(a, i) : decode.load_some(a, i, left);
-        float w[WORD];
+        float x[WORD], w[WORD];
+        x_load(x, a, T, k, left);
         if (Decode::EARLY && word)
             chain_enter(&c, a, decode, decode.block(a, n, i));
         decode.values(w, codes);
         if (word) {
             if (!Decode::EARLY)
                 chain_enter(&c, a, decode, decode.block(a, n, i));
-            chain_add<T, false>(&c, a, decode, k, w);
+            chain_add(&c, decode, x, w);
         } else {
-            chain_add_each<T>(&c, a, decode, n, k, left, w);
+            chain_add_each(&c, a, decode, n, i, left, x, w);
         }
     }
     chain_end(&c, a, decode);
-    UNROLL
-    for (int row = 0; row < M; row++)
-        sum[row] = lanes_sum(c.sum[row]);
+    return lanes_sum(c.sum);
 }
 
 /* ---- a row a warp ---- */
 
-enum { ROW_THREADS = 256, ROW_BLOCKS = 3 };
+enum { ROW_THREADS = 256 };
 
 static inline struct launch launch_rows(const struct gemm_args *a)
 {
     return launch_cover(a->n, ROW_THREADS / LANES, ROW_THREADS);
 }
 
-template <enum element T, int M, class Decode>
-DEVICE void gemv_row_by(const struct gemm_args *a, const Decode &decode, size_t n)
-{
-    float sum[M];
-    row_sums<T>(sum, a, decode, n, 0, a->k);
-    UNROLL
-    for (int row = 0; row < M; row++)
-        if (threadIdx.x % LANES == 0 && (M == 1 || (size_t)row < a->m))
-            gemm_store(a, T, row, n, sum[row]);
-}
 template <enum element T, class Decode> DEVICE void gemv_row(const struct gemm_args *a, const Decode &decode)
 {
     const size_t n = global_thread() / LANES;
     if (n >= a->n)
         return;
-    if (T == ELEMENT_F32 || a->m == 1) /* fp32 has no registers for more */
-        gemv_row_by<T, 1>(a, decode, n);
-    else if (a->m == 2)
-        gemv_row_by<T, 2>(a, decode, n);
-    else
-        gemv_row_by<T, ROWS_OF_X>(a, decode, n);
+    const float sum = row_sum<T>(a, decode, n, 0, a->k);
+    if (threadIdx.x % LANES == 0)
+        gemm_store(a, T, 0, n, sum);
 }
 
 /* ---- NF4 ---- */

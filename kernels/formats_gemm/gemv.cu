@@ -45,7 +45,7 @@ template <format F, element T> struct row {
 };
 
 #define GEMV(name, FORMAT, element)                                                                          \
-    ENTRY_RESIDENT(name, gemm, ROW_THREADS, ROW_BLOCKS, launch_rows)                                         \
+    ENTRY_RESIDENT(name, gemm, ROW_THREADS, 4, launch_rows)                                                  \
     {                                                                                                        \
         gemv_row<element>(&a, row<FORMAT, element>{});                                                       \
     }

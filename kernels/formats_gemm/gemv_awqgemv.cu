@@ -57,7 +57,7 @@ struct awq_row {
 };
 
 #define GEMV(name, element)                                                                                  \
-    ENTRY_RESIDENT(name, gemm, ROW_THREADS, ROW_BLOCKS, launch_rows)                                         \
+    ENTRY_RESIDENT(name, gemm, ROW_THREADS, 4, launch_rows)                                                  \
     {                                                                                                        \
         gemv_row<element>(&a, awq_row(&a));                                                                  \
     }

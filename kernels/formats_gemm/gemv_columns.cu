@@ -63,13 +63,7 @@ template <enum package P, enum element T> DEVICE void gemv(const struct gemm_arg
                        h.y == group && h.z == group && h.w == group;
         }
         float x[WORD];
-        if (end - k >= WORD) {
-            x_load<true>(x, a, T, 0, k);
-        } else {
-            UNROLL
-            for (unsigned i = 0; i < WORD; i++)
-                x[i] = k + i < end ? load_element(T, a->x, k + i) : 0.0f;
-        }
+        x_load(x, a, T, k, end - k);
         struct ready_block blocks[LANE_PAIRS];
         blocks_load<P, T>(blocks, w, group, c);
         UNROLL

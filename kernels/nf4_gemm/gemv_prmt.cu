@@ -12,4 +12,4 @@ DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery 
     gemv_row<T>(a, nf4_row_by(nested, [=](uint32_t codes) { return nf4_decode4(T, decode, codes); }));
 }
 
-GEMV_ENTRIES(sblk_acc32w8, sm75_prmt, ROW_THREADS, ROW_BLOCKS, launch_rows)
+GEMV_ENTRIES(sblk_acc32w8, sm75_prmt, ROW_THREADS, 4, launch_rows)

@@ -19,10 +19,9 @@ DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery 
     const size_t n = blockIdx.x, begin = threadIdx.x / LANES * length;
     const size_t end = begin + length < a->k ? begin + length : a->k;
     const auto row = nf4_row_by(nested, [=](uint32_t codes) { return nf4_decode4(T, decode, codes); });
-    float sum[1];
-    row_sums<T>(sum, a, row, n, begin, end);
+    const float sum = row_sum<T>(a, row, n, begin, end);
     if (threadIdx.x % LANES == 0)
-        sums[threadIdx.x / LANES] = sum[0];
+        sums[threadIdx.x / LANES] = sum;
     __syncthreads();
     if (threadIdx.x != 0)
         return;

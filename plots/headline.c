@@ -231,11 +231,11 @@ static void write_lines(struct page *p, struct pairing *h, size_t first, size_t 
     }
     table_init(&t, "headline", columns, FIXED + count);
     table_title(&t, "NF4's speed as a fraction of int4's at equal bits per weight");
-    table_note(&t, "Above 1, NF4 is faster. Geometric mean over shapes with a 95 %% interval: Student's t "
-                   "over shapes, or "
-                   "of the paired samples of one shape. Isolated decode: one skeleton, only the decode "
-                   "swapped; its rows "
-                   "are in NF4's own order. Best in class: the fastest right variant of each format.");
+    table_note(&t,
+               "Above 1, NF4 is faster. Geometric mean over shapes, with a 95 %% interval: Student's t over "
+               "four shapes or more; of fewer, from the lowest to the highest end of those of their paired "
+               "samples. Isolated decode: one skeleton, only the decode swapped; its rows are in NF4's own "
+               "order. Best in class: the fastest right variant of each format.");
     for (size_t i = 0; i < h->line_count; i++) {
         const struct line *line = &h->lines[i];
         table_text(&t, "%s", use_words(line->use));

@@ -1,6 +1,7 @@
 #include "plots/mean.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #include "harness/student.h"
 
@@ -26,13 +27,17 @@ static double shape_mean(const struct mean_part *parts, size_t count, struct sha
 struct mean mean_of(const struct mean_part *parts, size_t count)
 {
     struct mean m = {NAN, NAN, NAN, 0, count};
-    struct shape_sum last = {0};
-    double sum = 0, squares = 0;
+    struct shape_sum shape;
+    double sum = 0, squares = 0, lowest = INFINITY, highest = -INFINITY;
+    bool unpaired = false;
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && parts[next].shape == parts[i].shape;)
             next++;
         /* Welford's: the spread of shapes is small beside their mean. */
-        const double x = shape_mean(parts + i, next - i, &last), before = x - sum;
+        const double x = shape_mean(parts + i, next - i, &shape), before = x - sum;
+        lowest = fmin(lowest, shape.log_lo / (double)shape.count);
+        highest = fmax(highest, shape.log_hi / (double)shape.count);
+        unpaired = unpaired || isnan(shape.log_lo) || isnan(shape.log_hi);
         m.shapes++;
         sum += before / (double)m.shapes;
         squares += before * (x - sum);
@@ -40,9 +45,9 @@ struct mean mean_of(const struct mean_part *parts, size_t count)
     if (m.shapes == 0)
         return m;
     m.ratio = exp(sum);
-    if (m.shapes == 1) {
-        m.lo = exp(last.log_lo / (double)last.count);
-        m.hi = exp(last.log_hi / (double)last.count);
+    if (m.shapes < MEAN_SHAPES) {
+        m.lo = unpaired ? NAN : exp(lowest);
+        m.hi = unpaired ? NAN : exp(highest);
         return m;
     }
     const double n = (double)m.shapes;

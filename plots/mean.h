@@ -21,9 +21,11 @@ struct mean {
 };
 
 /* First over the parts of each shape, then over shapes. 95 % interval: Student's t over the shapes'
- * logarithms. Of one shape, that of its paired ratio (of several, the means of their lower and of their upper
- * ends, as if they erred together); none where a part is unpaired. Parts of one shape are neighbours; ratios
- * are above 0. */
+ * logarithms, where there are MEAN_SHAPES of them. Of fewer, where that would say next to nothing, from the
+ * lowest to the highest of what their paired ratios leave open (of several parts, the means of their lower
+ * and of their upper ends, as if they erred together); none where a part is unpaired. Parts of one shape are
+ * neighbours; ratios are above 0. */
+enum { MEAN_SHAPES = 4 };
 struct mean mean_of(const struct mean_part *parts, size_t count);
 
 #endif

@@ -144,35 +144,43 @@ static const char *behind_nested(const char *p)
     return p;
 }
 
+/* The knobs by which NF4 says how it decodes, where other formats have one way, and what these are called
+ * there: what the variants of one skeleton do not differ in. */
+static const struct {
+    const char *operation, *knob, *others;
+} decodes[] = {
+    {"dequant_", "prmt_scaled", "tiles"}, /* formats_dequant/tiles.cu */
+    {"gemm_", "prmt", "rows"},            /* formats_gemm/gemv.cu */
+    {"gemm_", "shuffle", "rows"},
+};
+
 const char *skeleton_text(const struct view_row *row, char buffer[SKELETON_TEXT])
 {
-    const char *p = skeleton_of(row), *knobs = p ? strstr(p, "__") : NULL;
+    const char *p = skeleton_of(row), *operation = p, *contract_end = p ? strstr(p, "__") : NULL;
+    const char *knobs = contract_end ? strchr(contract_end + 2, '_') : NULL; /* behind the arch */
     size_t used = 0;
     while (p && *p && used < SKELETON_TEXT - 1) {
-        if (knobs && p < knobs)
+        if (contract_end && p < contract_end)
             p = behind_nested(p);
+        if (knobs && p == knobs + 1)
+            break;
         buffer[used++] = *p++;
     }
     buffer[used] = '\0';
+    for (size_t i = 0; knobs && i < sizeof decodes / sizeof decodes[0]; i++)
+        if (strcmp(knobs + 1, decodes[i].knob) == 0 &&
+            strncmp(operation, decodes[i].operation, strlen(decodes[i].operation)) == 0)
+            p = decodes[i].others;
+    if (knobs)
+        snprintf(buffer + used, SKELETON_TEXT - used, "%s", p);
     return buffer;
 }
 
 bool same_skeleton(const struct view_row *a, const struct view_row *b)
 {
-    const char *p = skeleton_of(a), *q = skeleton_of(b);
-    const char *knobs_p = p ? strstr(p, "__") : NULL, *knobs_q = q ? strstr(q, "__") : NULL;
-    if (!p || !q)
-        return false;
-    for (;; p++, q++) {
-        if (knobs_p && p < knobs_p)
-            p = behind_nested(p);
-        if (knobs_q && q < knobs_q)
-            q = behind_nested(q);
-        if (*p != *q)
-            return false;
-        if (*p == '\0')
-            return true;
-    }
+    char text_a[SKELETON_TEXT], text_b[SKELETON_TEXT];
+    return skeleton_of(a) && skeleton_of(b) &&
+           strcmp(skeleton_text(a, text_a), skeleton_text(b, text_b)) == 0;
 }
 
 bool is_package(const struct view_row *row)

@@ -140,10 +140,11 @@ enum { KIND_TEXT = 64 };
 const char *kind_text(struct kind kind, char buffer[KIND_TEXT]);
 /* Where the rest of the name starts, "gemm_bf16_..__avx512_tile"; NULL for the name of a peer. */
 const char *skeleton_of(const struct view_row *row);
-/* The names are equal behind their formats. How NF4's second level of scales is added is a part of its
- * decode. */
+/* The names are equal behind their formats. How NF4's second level of scales is added, and by what it looks
+ * codes up where other formats have one way, is a part of its decode. */
 bool same_skeleton(const struct view_row *a, const struct view_row *b);
-/* "gemm_bf16_c16__avx512_tile", without a word on nested scales. Returns buffer. */
+/* "gemm_bf16_c16__avx512_tile", without a word on nested scales or on how NF4 is looked up. Returns buffer.
+ */
 enum { SKELETON_TEXT = 144 };
 const char *skeleton_text(const struct view_row *row, char buffer[SKELETON_TEXT]);
 /* Somebody else's code: a package's, or a library's product. */

@@ -150,19 +150,22 @@ TEST(report_formats, headline_is_the_geometric_mean_over_shapes_with_a_t_interva
     struct place at = gpu;
     add_made(&f, at, nf4_nested, 100);
     add_made(&f, at, int4_gptq, 90);
-    at.n = 8192, at.group++;
-    add_made(&f, at, nf4_nested, 200);
-    add_made(&f, at, int4_gptq, 190);
+    for (at.n = 8192; at.n <= 32768; at.n *= 2) {
+        at.group++;
+        add_made(&f, at, nf4_nested, 200);
+        add_made(&f, at, int4_gptq, 190);
+    }
     char *csv = write_report("headline.csv", fixture_set(&f), 1);
     ASSERT_TRUE(csv != NULL);
-    const double mean = (log(0.9) + log(0.95)) / 2,
-                 half = 12.706204736174704 * fabs(log(0.9) - log(0.95)) / 2;
+    /* Four logarithms, one of which is d below the others: their deviation is d / 2. */
+    const double mean = (log(0.9) + 3 * log(0.95)) / 4,
+                 half = 3.182446305284263 * fabs(log(0.9) - log(0.95)) / 2 / 2;
     EXPECT_NEAR(exp(mean), CSV("nf4_speed_over_int4", LINE("best in class", "checkpoint", "M = 1")), 1e-12);
     EXPECT_NEAR(exp(mean - half), CSV("nf4_speed_over_int4_lo", LINE("best in class", "checkpoint", "M = 1")),
                 1e-9);
     EXPECT_NEAR(exp(mean + half), CSV("nf4_speed_over_int4_hi", LINE("best in class", "checkpoint", "M = 1")),
                 1e-9);
-    EXPECT_NEAR(2, CSV("shapes", LINE("best in class", "checkpoint", "M = 1")), 0);
+    EXPECT_NEAR(4, CSV("shapes", LINE("best in class", "checkpoint", "M = 1")), 0);
     EXPECT_STREQ("NF4 64 nested", CSV_TEXT("nf4", LINE("best in class", "checkpoint", "M = 1")));
     free(csv);
     fixture_release(&f);
@@ -196,7 +199,7 @@ TEST(report_formats, sizes_of_one_shape_count_once)
     fixture_release(&f);
 }
 
-TEST(report_formats, one_shape_has_the_interval_of_its_paired_samples)
+TEST(report_formats, few_shapes_have_the_interval_of_their_paired_samples)
 {
     const struct mean_part one = {3, {0.9, {0.85, 0.93}, 40}}, unpaired = {3, {0.9, {NAN, NAN}, 0}};
     struct mean m = mean_of(&one, 1);
@@ -209,6 +212,17 @@ TEST(report_formats, one_shape_has_the_interval_of_its_paired_samples)
     EXPECT_NEAR(0.6, m.ratio, 1e-12);
     EXPECT_NEAR(0.4, m.lo, 1e-12);
     EXPECT_NEAR(sqrt(0.5), m.hi, 1e-12);
+    const struct mean_part shapes[] = {{3, {0.8, {0.7, 0.85}, 40}}, {4, {0.9, {0.88, 0.95}, 40}}};
+    m = mean_of(shapes, 2);
+    EXPECT_EQ(2, m.shapes);
+    EXPECT_NEAR(sqrt(0.72), m.ratio, 1e-12);
+    EXPECT_NEAR(0.7, m.lo, 1e-12);
+    EXPECT_NEAR(0.95, m.hi, 1e-12);
+    for (int first = 0; first < 2; first++) { /* whichever of them is unpaired */
+        const struct mean_part half[] = {first ? shapes[0] : unpaired, first ? unpaired : shapes[1]};
+        m = mean_of(half, 2);
+        EXPECT_TRUE(isnan(m.lo) && isnan(m.hi));
+    }
     m = mean_of(&unpaired, 1);
     EXPECT_NEAR(0.9, m.ratio, 1e-12);
     EXPECT_TRUE(isnan(m.lo) && isnan(m.hi));
@@ -826,6 +840,12 @@ TEST(report_formats, skeletons)
         {"nf4_dequant_bf16_twostep__avx512", "fp8_dequant_bf16__avx512", true},
         {"nf4_gemm_bf16__avx2_x", "int4_gemm_bf16__avx2_x_gptq", false},
         {"nf4_gemm_bf16__avx2_fused_x", "int4_gemm_bf16__avx2_x", false}, /* a knob, no contract */
+        {"nf4_gemm_bf16_sblk_acc32w8_twostep__sm75_shuffle", "int4_gemm_bf16_sblk_acc32w8__sm75_rows", true},
+        {"nf4_gemm_bf16_sblk_acc32w8__sm75_prmt", "int4_gemm_bf16_sblk_acc32w8__sm75_rows", true},
+        {"nf4_dequant_bf16__sm75_prmt_scaled", "int4_dequant_bf16__sm75_tiles", true},
+        {"nf4_dequant_bf16__sm75_prmt", "int4_dequant_bf16__sm75_tiles", false},
+        {"nf4_gemm_bf16_sblk_acc32w8__sm75_prmt_x", "int4_gemm_bf16_sblk_acc32w8__sm75_rows", false},
+        {"nf4_gemm_bf16__avx2", "int4_gemm_bf16__avx2", true},
         {"bitsandbytes_gemm_bf16", "cublas_gemm_bf16", false},
         {"nf4", "int4", false},
     };

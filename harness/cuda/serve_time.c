@@ -54,12 +54,13 @@ static bool read_all(struct serve *s, uint64_t p, size_t size)
 static bool copy(struct serve *s, uint64_t p, size_t p_size, uint64_t q, size_t q_size, uint64_t to,
                  size_t to_size)
 {
-    void *parameters[] = {&p, &p_size, &q, &q_size, &to, &to_size};
-    const size_t bytes = p_size + q_size + to_size;
-    return bytes < 2 * s->gpu.l2_bytes
-               ? support(s, SUPPORT_copy, parameters)
-               : serve_support(s, SUPPORT_copy_shares, (unsigned)(bytes / SHARE_BYTES + 1), SHARE_THREADS,
-                               parameters);
+    const size_t bytes = p_size + q_size + to_size, blocks = bytes / SHARE_BYTES + 1;
+    size_t reads = ((p_size + q_size) / 16 + blocks - 1) / blocks,
+           writes = (to_size / 16 + blocks - 1) / blocks;
+    if (bytes < 2 * s->gpu.l2_bytes)
+        return support(s, SUPPORT_copy, (void *[]){&p, &p_size, &q, &q_size, &to, &to_size});
+    return serve_support(s, SUPPORT_copy_shares, (unsigned)blocks, SHARE_THREADS,
+                         (void *[]){&p, &p_size, &q, &q_size, &to, &to_size, &reads, &writes});
 }
 
 static uint64_t address(const struct buffer *b)

@@ -81,15 +81,15 @@ KERNEL nf4bench_copy(const uint4 *p, size_t p_size, const uint4 *q, size_t q_siz
     }
 }
 
-/* The other: each block reads its share, then writes its own. */
+/* The other: each block reads `reads` of the 16 bytes, then writes `writes`. */
 KERNEL nf4bench_copy_shares(const uint4 *p, size_t p_size, const uint4 *q, size_t q_size, uint4 *to,
-                            size_t to_size)
+                            size_t to_size, size_t reads, size_t writes)
 {
     enum { AT_ONCE = 4 };
     const size_t p_count = p_size / 16, count = p_count + q_size / 16, to_count = to_size / 16;
-    const size_t begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
-    const size_t to_begin = to_count * blockIdx.x / gridDim.x,
-                 to_end = to_count * (blockIdx.x + 1) / gridDim.x;
+    const size_t begin = blockIdx.x * reads, to_begin = blockIdx.x * writes;
+    const size_t end = begin + reads < count ? begin + reads : count;
+    const size_t to_end = to_begin + writes < to_count ? to_begin + writes : to_count;
     uint4 sum = make_uint4(0, 0, 0, 0);
     for (size_t i = begin + threadIdx.x; i < end; i += AT_ONCE * blockDim.x) {
         uint4 v[AT_ONCE];

@@ -53,6 +53,7 @@ bool layout_transposed(enum layout l)
 
 const char *layout_inapplicable(enum layout l, const struct problem *p)
 {
+    const struct grouped_int4 w = {.n = p->n, .k = p->k, .group = p->blocksize};
     if (l != LAYOUT_GPTQ && l != LAYOUT_GPTQV2 && p->act_order)
         return "has no act-order";
     switch (l) {
@@ -60,12 +61,10 @@ const char *layout_inapplicable(enum layout l, const struct problem *p)
     case LAYOUT_GPTQV2:
         return gptq_fits(p->n, p->k) ? NULL : "takes n and k in multiples of 8";
     case LAYOUT_AWQ:
-        return p->n % 8 == 0 ? NULL : "takes n in multiples of 8";
+        return awq_gemm_fits(&w) ? NULL : "takes n in multiples of 8";
     case LAYOUT_AWQGEMV:
-        return p->k % 8 ? "takes k in multiples of 8"
-               : p->blocksize == 32 || p->blocksize == 64 || p->blocksize % 128 == 0
-                   ? NULL
-                   : "takes groups of 32, 64 and multiples of 128";
+        return awq_gemv_fits(&w) ? NULL
+                                 : "takes k in multiples of 8, and groups of 32, 64 and multiples of 128";
     case LAYOUT_MARLIN:
         return marlin_fits(p->n, p->k) ? NULL : "takes n in multiples of 64 and k of 16";
     default:

@@ -269,6 +269,25 @@ struct dequant_args operands_dequant_args(const struct operands *o, size_t i, en
                                  .prepared = o->sets[i].stored[layout].data};
 }
 
+struct dequant_args gemm_rows_to_dequantize(const struct gemm_args *a, enum format format, enum dtype t,
+                                            size_t first, size_t rows, void *out)
+{
+    struct dequant_args d = {.count = rows * a->k, .w = a->w, .out = out, .n = rows, .k = a->k};
+    const size_t i = first * a->k, block = a->w.blocksize ? i / a->w.blocksize : 0;
+    d.w.packed += format_packed_bytes(format, t, i);
+    if (d.w.absmax)
+        d.w.absmax += block;
+    if (d.w.scale)
+        d.w.scale += block;
+    if (d.w.zero)
+        d.w.zero += block;
+    if (d.w.absmax_code) {
+        d.w.absmax_code += block;
+        d.w.nested_absmax += block / NESTED_BLOCKSIZE;
+    }
+    return d;
+}
+
 struct repack_args operands_repack_args(const struct operands *o, size_t i)
 {
     const struct operand_set *set = &o->sets[i];

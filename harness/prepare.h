@@ -85,6 +85,10 @@ struct quantized operands_tensor(const struct operands *o, size_t i);
 /* Set i as a kernel of that operation sees it. */
 struct dequant_args operands_dequant_args(const struct operands *o, size_t i, enum layout layout);
 struct gemm_args operands_gemm_args(const struct operands *o, size_t i, enum layout layout);
+/* Rows first .. first + rows of W of a product, whose weights are of that format (dense: of type t), as a
+ * dequantize takes them. The first row starts a byte, a block and a group of nested scales. */
+struct dequant_args gemm_rows_to_dequantize(const struct gemm_args *a, enum format format, enum dtype t,
+                                            size_t first, size_t rows, void *out);
 struct repack_args operands_repack_args(const struct operands *o, size_t i);
 /* The one that the problem's operation has, for a variant that takes this layout; returns its size. What the
  * layout has it does not get by rows as well. */

@@ -79,7 +79,7 @@ static enum status read_piece(const struct operands *o, const struct dense_sourc
 /* Where a piece of the weights goes: arrays that begin with the piece's first element and block. */
 struct piece {
     const float *dense;
-    size_t first, count, blocksize, rows, columns;
+    size_t count, blocksize, rows, columns;
     uint8_t *packed, *zero;
     float *absmax;
     uint16_t *scale;
@@ -204,7 +204,6 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
             break;
         const struct piece q = {
             .dense = piece,
-            .first = first,
             .count = length,
             .blocksize = p->blocksize,
             .rows = length / p->k,

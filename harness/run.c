@@ -271,13 +271,23 @@ static void set_measurement(struct record *r, const struct measure_group *g, con
 
 /* ---- telling a person ---- */
 
-/* `told_row`: the row's place among those that are timed together. */
-static void print_row(struct runner *run, const struct plan_group *g, size_t row, size_t told_row,
-                      enum told kind, enum verdict verdict, const char *reason, const char *detail)
+/* One of the groups that are timed together, in work. */
+struct part {
+    const struct plan_group *plan;
+    size_t index;     /* in the plan */
+    size_t first_row; /* among the rows of all parts */
+    struct operands operands;
+    struct verification *results;     /* [row_count] */
+    char skip_all[KERNEL_REASON_MAX]; /* why none of its rows can run, or "" */
+};
+
+static void print_row(struct runner *run, const struct part *part, size_t row, enum told kind,
+                      enum verdict verdict, const char *reason, const char *detail)
 {
+    const struct plan_group *g = part->plan;
     const struct kernel *k = g->rows[row].kernel;
     bool wrong = verdict != VERDICT_PASS && verdict != VERDICT_SKIPPED;
-    bool *told = &run->done->told[told_row * TOLD_COUNT + kind];
+    bool *told = &run->done->told[(part->first_row + row) * TOLD_COUNT + kind];
     if (*told || (!wrong && !run->options->list_rows))
         return;
     *told = true;
@@ -346,7 +356,8 @@ static void count_row(struct run_summary *s, enum verdict verdict)
     }
 }
 
-/* Whether k was given up; then *out is what that makes of its row in group `index`. */
+/* Whether k was given up; then *out is what that makes of its row in group `index`, the first of those that
+ * are timed together. */
 static bool is_given_up(const struct runner *run, size_t index, const struct kernel *k,
                         struct verification *out)
 {
@@ -363,16 +374,6 @@ static bool is_given_up(const struct runner *run, size_t index, const struct ker
     return false;
 }
 
-/* One of the groups that are timed together, in work. */
-struct part {
-    const struct plan_group *plan;
-    size_t index;     /* in the plan */
-    size_t first_row; /* among the rows of all parts */
-    struct operands operands;
-    struct verification *results;     /* [row_count] */
-    char skip_all[KERNEL_REASON_MAX]; /* why none of its rows can run, or "" */
-};
-
 static enum status verify_rows(struct runner *run, struct part *part)
 {
     const struct plan_group *g = part->plan;
@@ -386,7 +387,7 @@ static enum status verify_rows(struct runner *run, struct part *part)
         if (row->skip || *part->skip_all) {
             results[i] = (struct verification){.verdict = VERDICT_SKIPPED, .first_mismatch = -1};
             SET_TEXT(results[i].reason, row->skip ? row->skip : part->skip_all);
-        } else if (!is_given_up(run, part->index, row->kernel, &results[i])) {
+        } else if (!is_given_up(run, run->done->group, row->kernel, &results[i])) {
             progress_update(&run->progress, 0.3 * (double)i / (double)g->row_count, row->kernel->name);
             s = verify(run->verifier, row->kernel, o, &results[i]);
         }
@@ -401,22 +402,15 @@ static enum status verify_rows(struct runner *run, struct part *part)
             operands_release(o);
             s = operands_init(&p, copies, run->plan->device, o);
         }
-        print_row(run, g, i, part->first_row + i, TOLD_VERDICT, results[i].verdict, results[i].reason,
-                  results[i].detail);
+        print_row(run, part, i, TOLD_VERDICT, results[i].verdict, results[i].reason, results[i].detail);
         count_row(&run->summary, results[i].verdict);
     }
     return s;
 }
 
-/* The parts of a group and the rows of their plans that a measured row stands for. */
-struct timed_row {
-    const struct part *part;
-    size_t row;
-};
-
-/* The record of a measured row. */
+/* The record of a measured row; `row`: of its part's plan, where it is no ceiling. */
 static void set_timed(struct runner *run, struct record *r, const struct measure_group *timed,
-                      const struct measure_row *m, const struct part *parts, const struct timed_row *of)
+                      const struct measure_row *m, const struct part *parts, size_t row)
 {
     const struct part *part = &parts[m->problem];
     const struct plan_group *g = part->plan;
@@ -432,7 +426,7 @@ static void set_timed(struct runner *run, struct record *r, const struct measure
         SET_TEXT(r->arch, gpu ? "gpu" : "cpu");
         return;
     }
-    struct verification v = part->results[of->row];
+    struct verification v = part->results[row];
     struct judge_ceiling against = {ceiling_word(ceiling->ceiling), ceiling->summary.median,
                                     ceiling->summary.min, ceiling_bytes(ceiling->ceiling, &g->problem)};
     if (m->fault[0]) {
@@ -443,12 +437,12 @@ static void set_timed(struct runner *run, struct record *r, const struct measure
         SET_TEXT(v.check, "timed_output");
         SET_TEXT(v.reason, m->fault);
         run->summary.faults++;
-        print_row(run, g, of->row, part->first_row + of->row, told, v.verdict, m->fault, "");
+        print_row(run, part, row, told, v.verdict, m->fault, "");
     } else {
         v.verdict = gpu ? judge_gpu_times(r, &against, v.reason, sizeof v.reason)
                         : judge_cpu_times(r, &against, v.reason, sizeof v.reason);
         if (v.verdict != VERDICT_PASS)
-            print_row(run, g, of->row, part->first_row + of->row, told, v.verdict, v.reason, "");
+            print_row(run, part, row, told, v.verdict, v.reason, "");
     }
     set_verification(r, &v);
 }
@@ -463,7 +457,7 @@ static enum status measure_regime(struct runner *run, enum regime regime, const 
         rows += parts[p].plan->row_count;
     *timed = (struct measure_group){.problems = problems, .problem_count = count, .regime = regime};
     timed->rows = calloc(rows + count * CEILING_COUNT, sizeof *timed->rows);
-    struct timed_row *of = calloc(rows, sizeof *of);
+    size_t *of = calloc(rows, sizeof *of); /* rows of their plans */
     if (!timed->rows || !of) {
         free(of);
         return no_memory();
@@ -472,7 +466,7 @@ static enum status measure_regime(struct runner *run, enum regime regime, const 
         for (size_t i = 0; i < parts[p].plan->row_count; i++) {
             if (parts[p].results[i].verdict != VERDICT_PASS)
                 continue;
-            of[timed->variant_count] = (struct timed_row){&parts[p], i};
+            of[timed->variant_count] = i;
             struct measure_row *m = &timed->rows[timed->variant_count++];
             m->kernel = parts[p].plan->rows[i].kernel;
             m->problem = p;
@@ -494,7 +488,7 @@ static enum status measure_regime(struct runner *run, enum regime regime, const 
             s = no_memory();
             break;
         }
-        set_timed(run, r, timed, m, parts, i < timed->variant_count ? &of[i] : NULL);
+        set_timed(run, r, timed, m, parts, i < timed->variant_count ? of[i] : 0);
         records->samples[records->count - 1] = m->samples;
         records->flags[records->count - 1] = m->flags;
     }

@@ -43,8 +43,6 @@ struct quantized_block {
     float scale, zero;
 };
 
-enum { CODE_BITS_MAX = 32 };
-
 /* Bits of a code; of dense weights those of type t. */
 unsigned format_code_bits(enum format f, enum dtype t);
 /* Bytes of `count` codes. */

@@ -70,22 +70,10 @@ static size_t slab_rows(const struct serve *s)
 static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set, size_t first, size_t rows,
                        uint64_t to)
 {
-    struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
-    struct dequant_args d = {
-        .count = rows * a.k, .w = a.w, .out = (void *)(uintptr_t)to, .n = rows, .k = a.k};
     const struct problem *p = &s->operands.problem;
-    size_t i = first * a.k, block = i / a.w.blocksize;
-    d.w.packed += format_packed_bytes(p->format, p->out, i);
-    if (a.w.absmax)
-        d.w.absmax += block;
-    if (a.w.scale)
-        d.w.scale += block;
-    if (a.w.zero)
-        d.w.zero += block;
-    if (a.w.absmax_code) {
-        d.w.absmax_code += block;
-        d.w.nested_absmax += block / NESTED_BLOCKS;
-    }
+    const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
+    const struct dequant_args d =
+        gemm_rows_to_dequantize(&a, p->format, p->out, first, rows, (void *)(uintptr_t)to);
     return serve_enqueue_with(s, k, &d);
 }
 

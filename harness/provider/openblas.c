@@ -168,20 +168,8 @@ static void multiply(const struct gemm_args *a, enum op op, const float *w)
 /* Rows of W, into `to`. */
 static void dequantize(const struct kernel *k, const struct gemm_args *a, struct range rows, float *to)
 {
-    const size_t first = rows.begin * a->k, block = first / a->w.blocksize;
-    struct dequant_args d = {
-        .count = (rows.end - rows.begin) * a->k, .w = a->w, .out = to, .n = rows.end - rows.begin, .k = a->k};
-    d.w.packed += format_packed_bytes(k->contract.format, DTYPE_F32, first);
-    if (d.w.absmax)
-        d.w.absmax += block;
-    if (d.w.scale)
-        d.w.scale += block;
-    if (d.w.zero)
-        d.w.zero += block;
-    if (d.w.absmax_code) {
-        d.w.absmax_code += block;
-        d.w.nested_absmax += block / NESTED_BLOCKSIZE;
-    }
+    const struct dequant_args d =
+        gemm_rows_to_dequantize(a, k->contract.format, DTYPE_F32, rows.begin, rows.end - rows.begin, to);
     k->dequantize->dequant(&d);
 }
 

@@ -13,6 +13,7 @@
 #include "harness/buffer.h"
 #include "harness/clock.h"
 #include "harness/cpu.h"
+#include "harness/prepare.h"
 #include "reference/quantized.h"
 #include "reference/contract.h"
 

@@ -30,10 +30,15 @@ enum { LANES = 32, WORD = 8, STRIDE = LANES * WORD };
  *   BLOCKS                      there are blocks: else add() takes `run` as the sum
  */
 
-/* Words of a lane that are loaded before the first of them is used. */
+/* Words of a lane that are loaded before the first of them is used: as many as there are registers for. The x
+ * of fp32 takes twice as many; for sm_75 the compiler needs more. */
 DEVICE constexpr unsigned words_ahead(enum element t)
 {
-    return t == ELEMENT_F32 ? 2 : 4; /* whose x takes twice the registers */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+    return 2;
+#else
+    return t == ELEMENT_F32 ? 2 : 4;
+#endif
 }
 
 /* A lane's chain: the sum over finished blocks, and over the one that it is in. */

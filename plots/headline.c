@@ -78,7 +78,7 @@ static void list_names(const struct tasks *t, size_t device, enum weights format
         }
 }
 
-static bool is_marlin_class(const struct tasks *t, size_t device)
+static bool has_marlin_rows(const struct tasks *t, size_t device)
 {
     for (size_t i = 0; i < t->count; i++)
         for (size_t j = 0; t->list[i].device == device && j < t->list[i].count; j++)
@@ -99,8 +99,10 @@ static void say_opponents(struct page *p, const struct tasks *t, size_t device)
              "project or "
              "were loaded into it. %s",
              t->devices[device].label, packages[0] ? packages : "none", nf4[0] ? nf4 : "none",
-             is_marlin_class(t, device) ? "Rows named marlin read Marlin's layout on this GPU."
-                                        : "No Marlin-class opponent ran on this device.");
+             has_marlin_rows(t, device)
+                 ? "No Marlin-class kernel of a package ran on this device: rows named "
+                   "marlin are among these others."
+                 : "No Marlin-class opponent ran on this device.");
 }
 
 /* What stands in no number of the headline, each with its reason. */

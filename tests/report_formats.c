@@ -412,6 +412,7 @@ TEST(report_formats, who_the_opponents_were)
     text = write_report("marlin", fixture_set(&f), 1);
     ASSERT_TRUE(text != NULL);
     EXPECT_EQ(0, count_of(text, "No Marlin-class opponent"));
+    EXPECT_CONTAINS(text, "No Marlin-class kernel of a package ran on this device");
     free(text);
     fixture_release(&f);
 }

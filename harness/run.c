@@ -863,8 +863,7 @@ static enum status run_all(const struct plan *plans, size_t count, const struct 
 {
     struct runner *runners = calloc(count, sizeof *runners);
     bool together = count > 1 && !options->one_at_a_time;
-    /* A GPU's server process has a processor for itself: beside as many threads as there are processors,
-     * which spin where they wait, it would be put aside for milliseconds at each request. */
+    /* A GPU's server process has a processor for itself: threads that wait by spinning would take it away. */
     const unsigned each = cpu_available() / (together ? (unsigned)count : 1),
                    threads = each > 2 ? each - 1 : each;
     enum status s = runners ? STATUS_OK : no_memory();

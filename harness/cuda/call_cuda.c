@@ -65,8 +65,7 @@ bool cuda_bind(const struct operands *o, size_t copies, struct call_fault *fault
     return cuda_ask(o, CUDA_REQUEST_bind, fault);
 }
 
-/* Pieces that go through the window together: a request costs two process switches, which is most of what a
- * call on small operands costs. */
+/* Pieces that go through the window together: a request costs two process switches. */
 struct transfer {
     const struct operands *operands;
     bool up;

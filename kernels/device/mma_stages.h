@@ -79,10 +79,10 @@ static inline struct launch launch_stages(const struct gemm_args *a)
 template <int WARPS, unsigned BITS, unsigned PITCH>
 DEVICE void stage_rows(uint8_t *to, const struct gemm_args *a, size_t k, size_t end)
 {
-    enum { PIECES_OF_ROW = BITS * DEPTH / 128, CODES = 128 / BITS };
+    constexpr unsigned pieces = BITS * DEPTH / 128, codes = 128 / BITS; /* of a row; of a piece */
     UNROLL
-    for (unsigned j = 0; j < COLUMNS * PIECES_OF_ROW / 32; j++) {
-        const unsigned i = threadIdx.x + j * WARPS * 32, pieces = PIECES_OF_ROW, codes = CODES;
+    for (unsigned j = 0; j < COLUMNS * pieces / 32; j++) {
+        const unsigned i = threadIdx.x + j * WARPS * 32;
         const size_t n = (size_t)blockIdx.x * WARPS * COLUMNS + i / pieces, piece = k + i % pieces * codes;
         const bool inside = n < a->n && piece < end;
         cp_async16(to + i / pieces * PITCH + i % pieces * 16, a->w.packed + (n * a->k + piece) * BITS / 8,

@@ -28,7 +28,7 @@ enum { KERNEL_REASON_MAX = 160 };
 /* Host builds of a CUDA variant. */
 enum entry_build { ENTRY_FAST, ENTRY_CHECKED, ENTRY_BUILDS };
 
-/* What of a product a BLAS library does: cuBLAS on a GPU (provider/cublas.h), OpenBLAS on a CPU
+/* What of a product a BLAS library does: cuBLAS or cuBLASLt on a GPU (provider/cublas.h), OpenBLAS on a CPU
  * (provider/openblas.h). */
 enum blas_use {
     BLAS_NONE,
@@ -38,7 +38,7 @@ enum blas_use {
 };
 
 /* Which function of the bitsandbytes package's CUDA library (provider/bitsandbytes_cuda.h). */
-enum bitsandbytes_use { BITSANDBYTES_NONE, BITSANDBYTES_DEQUANT, BITSANDBYTES_GEMV };
+enum bitsandbytes_use { BITSANDBYTES_NONE, BITSANDBYTES_DEQUANT, BITSANDBYTES_GEMV, BITSANDBYTES_GEMM };
 
 struct recipe;
 
@@ -77,6 +77,7 @@ struct kernel {
     const struct entry *entries[ENTRY_BUILDS]; /* BACKEND_CUDA: NULL where this build has none */
     enum bitsandbytes_use bitsandbytes;        /* not BITSANDBYTES_NONE: no entries of its own */
     enum blas_use blas;                        /* not BLAS_NONE: no entries of its own */
+    bool blas_lt;                              /* with blas, on a GPU: by cuBLASLt */
     const struct kernel *dequantize;           /* with blas: what makes the dense weights */
     const struct recipe *recipe; /* device code alone, launched so (cuda/recipe.h): no entries */
     /* Peers with a layout of their own, dense weights, or room for them: makes gemm_args.prepared from the

@@ -185,7 +185,7 @@ bool same_skeleton(const struct view_row *a, const struct view_row *b)
 
 bool is_package(const struct view_row *row)
 {
-    static const char *const libraries[] = {"cublas_", "openblas_"};
+    static const char *const libraries[] = {"cublas_", "cublaslt_", "openblas_"};
     const char *name = task_record(row)->variant;
     if (view_is_peer(row))
         return true;

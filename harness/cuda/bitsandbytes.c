@@ -78,6 +78,8 @@ enum status bitsandbytes_cuda_open(const char *where, int driver, struct bitsand
         *(void **)&out->dequantize[t] = dlsym(out->library, symbol);
         snprintf(symbol, sizeof symbol, "cgemm_4bit_inference_naive_%s", words[t]);
         *(void **)&out->gemv[t] = dlsym(out->library, symbol);
+        snprintf(symbol, sizeof symbol, "cgemm_4bit_%s", words[t]);
+        *(void **)&out->gemm[t] = dlsym(out->library, symbol);
     }
     return s;
 }

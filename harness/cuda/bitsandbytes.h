@@ -4,7 +4,7 @@
  * them.
  *
  * Signatures: the ctypes declarations of the package's backends/cuda/ops.py (0.50.2), and the symbols that
- * `nm -D` shows in its libbitsandbytes_cuda130.so. No GPU has run these calls from here yet.
+ * `nm -D` shows in its libbitsandbytes_cuda130.so. An H200 has run them but for the fused product.
  */
 #ifndef NF4BENCH_HARNESS_CUDA_BITSANDBYTES_H
 #define NF4BENCH_HARNESS_CUDA_BITSANDBYTES_H
@@ -25,6 +25,14 @@ typedef void bitsandbytes_dequantize_fn(uint64_t code, uint64_t packed, uint64_t
 typedef void bitsandbytes_gemv_fn(int32_t m, int32_t n, int32_t k, uint64_t x, uint64_t packed,
                                   uint64_t absmax, uint64_t code, uint64_t y, int32_t lda, int32_t ldb,
                                   int32_t ldc, int32_t blocksize, struct cuda_stream *stream);
+/* y[m,n] of x[m,k], W[n,k] and bias[n] (0: none): one kernel, of CUDA cores or of tensor cores, as m, n, k
+ * and the GPU have it. Nested scales: absmax is those of the second level, absmax_code the first, map
+ * fp32[256], offset fp32[1] in the GPU's memory; else these are 0. */
+typedef void bitsandbytes_gemm_fn(uint64_t x, uint64_t packed, uint64_t absmax, uint64_t absmax_code,
+                                  uint64_t map, uint64_t offset, uint64_t y, uint64_t bias, int32_t m,
+                                  int32_t n, int32_t k, int32_t blocksize, int32_t quant_type,
+                                  struct cuda_stream *stream);
+enum { BITSANDBYTES_QUANT_NF4 = 2 };
 
 struct bitsandbytes_cuda {
     void *library; /* NULL: not open */
@@ -32,6 +40,7 @@ struct bitsandbytes_cuda {
     /* By output type; NULL where the library has none. */
     bitsandbytes_dequantize_fn *dequantize[DTYPE_COUNT];
     bitsandbytes_gemv_fn *gemv[DTYPE_COUNT];
+    bitsandbytes_gemm_fn *gemm[DTYPE_COUNT];
 };
 
 /* Opens `where`: the library, or a folder with libbitsandbytes_cuda<NNN>.so of several versions of CUDA, of

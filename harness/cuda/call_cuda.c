@@ -48,6 +48,7 @@ void cuda_set_kernel(struct cuda_channel *c, const struct kernel *k)
     c->kernel.entry = own->entries[ENTRY_FAST];
     c->kernel.recipe = own->recipe;
     c->kernel.blas = k->blas;
+    c->kernel.blas_lt = k->blas_lt;
     c->kernel.bitsandbytes = k->bitsandbytes;
     c->kernel.layout = kernel_layout(k);
 }

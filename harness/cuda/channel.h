@@ -64,6 +64,7 @@ struct cuda_kernel {
     const struct entry *entry;
     const struct recipe *recipe; /* in place of symbol and entry, or NULL */
     enum blas_use blas;
+    bool blas_lt;
     enum bitsandbytes_use bitsandbytes;
     enum layout layout;
 };

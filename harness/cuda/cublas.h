@@ -1,8 +1,9 @@
 /*
- * cublas.h: cuBLAS, loaded at run time: only a GPU's server process does, when the first row asks for it.
+ * cublas.h: cuBLAS and cuBLASLt, loaded at run time: only a GPU's server process does, when the first row
+ * asks for them.
  *
  * libcublas.so.13, .12 or .11 is looked for where the system looks; NF4BENCH_LIBCUBLAS=PATH names another
- * file.
+ * file. cuBLASLt is the library that cuBLAS itself calls: its functions are found through cuBLAS.
  */
 #ifndef NF4BENCH_HARNESS_CUDA_CUBLAS_H
 #define NF4BENCH_HARNESS_CUDA_CUBLAS_H
@@ -13,7 +14,23 @@
 #include "harness/status.h"
 
 struct cublas_handle;
+struct cublaslt_handle;
+struct cublaslt_operation;
+struct cublaslt_layout;
+struct cublaslt_preference;
 struct cuda_stream;
+
+/* cublasLtMatmulAlgo_t and cublasLtMatmulHeuristicResult_t. */
+struct cublaslt_algorithm {
+    uint64_t data[8];
+};
+struct cublaslt_choice {
+    struct cublaslt_algorithm algorithm;
+    size_t workspace;
+    int state;
+    float waves;
+    int reserved[4];
+};
 
 struct cublas {
     void *library;
@@ -21,7 +38,7 @@ struct cublas {
 #include "harness/cuda/cublas_functions.inc"
 };
 
-/* Numbers of its interface (cublas_api.h, library_types.h). */
+/* Numbers of its interface (cublas_api.h, cublasLt.h, library_types.h). */
 enum {
     CUBLAS_NOT_SUPPORTED = 15,
     CUBLAS_ARCH_MISMATCH = 8,
@@ -34,6 +51,10 @@ enum {
     CUBLAS_TYPE_F32 = 0,
     CUBLAS_TYPE_F16 = 2,
     CUBLAS_TYPE_BF16 = 14,
+    CUBLASLT_TRANSPOSE_A = 3,
+    CUBLASLT_MAX_WORKSPACE = 1, /* uint64_t */
+    CUBLASLT_REDUCTIONS = 3,    /* uint32_t, which of them may be chosen: */
+    CUBLASLT_REDUCTION_FP32 = 2,
 };
 
 /* STATUS_ABSENT where there is no cuBLAS; STATUS_DEVICE for one that lacks a function. */

@@ -38,6 +38,9 @@ enum support {
 
 enum { SERVE_MODULES_MAX = 1024, SERVE_ROWS_MAX = 256, SERVE_CHAIN_MAX = 2 };
 
+/* What cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace). */
+enum { SERVE_BLAS_WORKSPACE_BYTES = 32 << 20 };
+
 /* A variant that can be launched: one kernel, or several that follow each other. */
 struct serve_kernel {
     struct cuda_kernel name;
@@ -55,6 +58,25 @@ struct serve_row {
     bool pinned;                    /* every output must have that hash */
     size_t calls;                   /* of a hot sample */
     struct cuda_graph_exec *repeat; /* these calls; NULL: a loop */
+};
+
+/* A product as cuBLAS has it, matrices by columns: c[m,n] = a[m,k] b[k,n] of one type, a as its transpose
+ * a[k,m] with transpose_a. All of it but where the matrices lie. */
+struct blas_shape {
+    bool transpose_a;
+    int type, m, n, k, lda, ldb, ldc;
+};
+struct blas_product {
+    struct blas_shape shape;
+    uint64_t a, b, c;
+};
+
+/* How cuBLASLt computes products of a shape. */
+struct cublaslt_plan {
+    struct blas_shape shape;
+    struct cublaslt_operation *operation;
+    struct cublaslt_layout *a, *b, *c;
+    struct cublaslt_algorithm algorithm;
 };
 
 /* Dense weights for cuBLAS, in the GPU's memory: made within a call, and made before. */
@@ -95,12 +117,17 @@ struct serve {
         struct cublas library;
         struct cublas_handle *handle; /* NULL: not yet asked for */
         uint64_t workspace;
+        struct cublaslt_handle *lt; /* NULL: not yet asked for */
+        struct cublaslt_preference *preference;
+        struct cublaslt_plan *plans;
+        size_t plan_count;
     } blas;
 
     /* The bitsandbytes package's CUDA library. */
     struct {
         struct bitsandbytes_cuda library;
-        uint64_t code; /* the fp32 codebook, in the GPU's memory */
+        uint64_t code;               /* the fp32 codebook, in the GPU's memory */
+        uint64_t offset[CUDA_SLOTS]; /* nested_offset there; 0: not yet asked for */
         bool context_known;
     } bitsandbytes;
 
@@ -152,9 +179,18 @@ bool serve_blas_release(struct serve *s);
 bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory);
 bool serve_blas_square(struct serve *s, size_t size, uint64_t memory);
 
+/* False, and the answer says so, if `code` is an error of cuBLAS or cuBLASLt. */
+bool serve_blas_ok(struct serve *s, int code, const char *what);
+#define SERVE_BLAS_CALL(s, name, ...) serve_blas_ok(s, (s)->blas.library.name(__VA_ARGS__), #name)
+
+/* serve_cublaslt.c. Needs cuBLAS to be open; looks up how at the first call with a shape. */
+bool serve_cublaslt(struct serve *s, const struct blas_product *p);
+
 /* serve_bitsandbytes.c. The same for the bitsandbytes package's library. */
 bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k);
 bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t set);
+/* Queues its dequantize. */
+bool serve_bitsandbytes_dequantize(struct serve *s, const struct dequant_args *d);
 
 /* One handler for each request: false, with the answer filled in, when it fails. */
 #define X(name) bool serve_##name(struct serve *s);

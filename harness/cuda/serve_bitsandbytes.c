@@ -22,16 +22,30 @@ static bool open_library(struct serve *s, const char *where)
            SERVE_CALL(s, cuMemcpyHtoD, s->bitsandbytes.code, nf4_codebook_bits, sizeof nf4_codebook_bits);
 }
 
+static bool has_function(const struct bitsandbytes_cuda *b, enum bitsandbytes_use use, enum dtype t)
+{
+    return use == BITSANDBYTES_DEQUANT ? b->dequantize[t] != NULL
+           : use == BITSANDBYTES_GEMV  ? b->gemv[t] != NULL
+                                       : b->gemm[t] != NULL;
+}
+
+/* The present operands' nested_offset, in the GPU's memory. */
+static bool upload_offset(struct serve *s)
+{
+    uint64_t *offset = &s->bitsandbytes.offset[s->slot];
+    return (*offset || SERVE_CALL(s, cuMemAlloc, offset, sizeof(float))) &&
+           SERVE_CALL(s, cuMemcpyHtoD, *offset, &s->operands.nested_offset, sizeof(float));
+}
+
 bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k)
 {
-    const struct bitsandbytes_cuda *b = &s->bitsandbytes.library;
-    enum dtype t = s->operands.problem.out;
     if (!open_library(s, k->name.source))
         return false;
     s->bitsandbytes.context_known = false;
-    if (k->name.bitsandbytes == BITSANDBYTES_DEQUANT ? !b->dequantize[t] : !b->gemv[t])
-        return serve_fail(s, STATUS_LIMIT, "%s has no function for %s", b->file, k->name.name);
-    return true;
+    if (!has_function(&s->bitsandbytes.library, k->name.bitsandbytes, s->operands.problem.out))
+        return serve_fail(s, STATUS_LIMIT, "%s has no function for %s", s->bitsandbytes.library.file,
+                          k->name.name);
+    return k->name.bitsandbytes != BITSANDBYTES_GEMM || !s->operands.problem.nested || upload_offset(s);
 }
 
 static bool check_context(struct serve *s)
@@ -47,27 +61,51 @@ static bool check_context(struct serve *s)
                       s->bitsandbytes.library.file);
 }
 
+#define ADDRESS(pointer) (uint64_t)(uintptr_t)(pointer)
+
+bool serve_bitsandbytes_dequantize(struct serve *s, const struct dequant_args *d)
+{
+    s->channel->by_kernel = true;
+    s->bitsandbytes.library.dequantize[s->operands.problem.out](0, ADDRESS(d->w.packed), ADDRESS(d->w.absmax),
+                                                                ADDRESS(d->out), (int32_t)d->w.blocksize,
+                                                                (int32_t)d->count, s->stream);
+    return check_context(s);
+}
+
+static bool gemv(struct serve *s, const struct gemm_args *g)
+{
+    int32_t n = (int32_t)g->n, k = (int32_t)g->k;
+    s->channel->by_kernel = true;
+    s->bitsandbytes.library.gemv[s->operands.problem.out](
+        n, 1, k, ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(g->w.absmax), s->bitsandbytes.code,
+        ADDRESS(g->y), n, (k + 1) / 2, n, (int32_t)g->w.blocksize, s->stream);
+    return check_context(s);
+}
+
+static bool gemm(struct serve *s, const struct gemm_args *g)
+{
+    const struct problem *p = &s->operands.problem;
+    s->channel->by_kernel = true;
+    s->bitsandbytes.library.gemm[p->out](
+        ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(p->nested ? g->w.nested_absmax : g->w.absmax),
+        ADDRESS(p->nested ? g->w.absmax_code : NULL), ADDRESS(p->nested ? g->w.nested_map : NULL),
+        p->nested ? s->bitsandbytes.offset[s->slot] : 0, ADDRESS(g->y), ADDRESS(g->bias), (int32_t)g->m,
+        (int32_t)g->n, (int32_t)g->k, (int32_t)g->w.blocksize, BITSANDBYTES_QUANT_NF4, s->stream);
+    return check_context(s);
+}
+
 bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t set)
 {
-    const struct bitsandbytes_cuda *b = &s->bitsandbytes.library;
     const struct problem *p = &s->operands.problem;
     union kernel_args a;
     if (problem_weight_count(p) > INT32_MAX)
         return serve_fail(s, STATUS_LIMIT, "bitsandbytes counts weights up to %d", INT32_MAX);
     operands_args(&s->operands, set, false, &a);
-    s->channel->by_kernel = true;
-#define ADDRESS(pointer) (uint64_t)(uintptr_t)(pointer)
-    if (k->name.bitsandbytes == BITSANDBYTES_DEQUANT) {
-        const struct dequant_args *d = &a.dequant;
-        b->dequantize[p->out](0, ADDRESS(d->w.packed), ADDRESS(d->w.absmax), ADDRESS(d->out),
-                              (int32_t)d->w.blocksize, (int32_t)d->count, s->stream);
-    } else {
-        const struct gemm_args *g = &a.gemm;
-        int32_t n = (int32_t)g->n, k_ = (int32_t)g->k;
-        b->gemv[p->out](n, 1, k_, ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(g->w.absmax),
-                        s->bitsandbytes.code, ADDRESS(g->y), n, (k_ + 1) / 2, n, (int32_t)g->w.blocksize,
-                        s->stream);
-    }
-#undef ADDRESS
-    return check_context(s);
+    if (k->name.bitsandbytes == BITSANDBYTES_DEQUANT)
+        return serve_bitsandbytes_dequantize(s, &a.dequant);
+    if (k->name.bitsandbytes == BITSANDBYTES_GEMV)
+        return gemv(s, &a.gemm);
+    if (p->m * (p->n > p->k ? p->n : p->k) > INT32_MAX)
+        return serve_fail(s, STATUS_LIMIT, "bitsandbytes counts activations up to %d", INT32_MAX);
+    return gemm(s, &a.gemm);
 }

@@ -1,5 +1,5 @@
 /*
- * serve_blas.c: products that cuBLAS computes, on weights that one of our variants has dequantized.
+ * serve_blas.c: products that cuBLAS or cuBLASLt computes, on weights that another variant has dequantized.
  *
  * cuBLAS has matrices by columns: a row-major Y[m,n] is its n x m matrix with leading dimension n.
  */
@@ -11,13 +11,11 @@
 #include "harness/random.h"
 
 enum {
-    WORKSPACE_BYTES =
-        32 << 20,        /* what cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace) */
     SLAB_ROWS = 128,     /* a slab is a multiple of a tile of cuBLAS's */
     NESTED_BLOCKS = 256, /* blocks that share a scale of the second level */
 };
 
-static bool blas_ok(struct serve *s, int code, const char *what)
+bool serve_blas_ok(struct serve *s, int code, const char *what)
 {
     if (code == 0)
         return true;
@@ -27,7 +25,6 @@ static bool blas_ok(struct serve *s, int code, const char *what)
                                                                                    : STATUS_DEVICE,
                       "%s: %s (%d)", what, cublas_status_name(code), code);
 }
-#define BLAS_CALL(s, name, ...) blas_ok(s, (s)->blas.library.name(__VA_ARGS__), #name)
 
 /* Once per process. */
 static bool open_library(struct serve *s)
@@ -38,11 +35,12 @@ static bool open_library(struct serve *s)
     enum status status = cublas_open(&s->blas.library);
     if (status != STATUS_OK) /* without a library the row is skipped */
         return serve_fail(s, status == STATUS_ABSENT ? STATUS_LIMIT : status, "%s", status_message());
-    if (!BLAS_CALL(s, cublasCreate, &handle) || !BLAS_CALL(s, cublasSetStream, handle, s->stream) ||
-        !BLAS_CALL(s, cublasSetMathMode, handle, CUBLAS_FP32_SUMS_ONLY) ||
-        !SERVE_CALL(s, cuMemAlloc, &s->blas.workspace, WORKSPACE_BYTES) ||
+    if (!SERVE_BLAS_CALL(s, cublasCreate, &handle) ||
+        !SERVE_BLAS_CALL(s, cublasSetStream, handle, s->stream) ||
+        !SERVE_BLAS_CALL(s, cublasSetMathMode, handle, CUBLAS_FP32_SUMS_ONLY) ||
+        !SERVE_CALL(s, cuMemAlloc, &s->blas.workspace, SERVE_BLAS_WORKSPACE_BYTES) ||
         /* Its own workspace would be allocated at a first call, and could not be captured. */
-        !BLAS_CALL(s, cublasSetWorkspace, handle, s->blas.workspace, WORKSPACE_BYTES))
+        !SERVE_BLAS_CALL(s, cublasSetWorkspace, handle, s->blas.workspace, SERVE_BLAS_WORKSPACE_BYTES))
         return false;
     s->blas.handle = handle;
     return true;
@@ -74,26 +72,34 @@ static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set
     const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
     const struct dequant_args d =
         gemm_rows_to_dequantize(&a, p->format, p->out, first, rows, (void *)(uintptr_t)to);
-    return serve_enqueue_with(s, k, &d);
+    return k->name.bitsandbytes ? serve_bitsandbytes_dequantize(s, &d) : serve_enqueue_with(s, k, &d);
+}
+
+static bool call_cublas(struct serve *s, const struct blas_product *p)
+{
+    const struct blas_shape *h = &p->shape;
+    const float one = 1, zero = 0;
+    return SERVE_BLAS_CALL(s, cublasGemmEx, s->blas.handle, h->transpose_a ? CUBLAS_T : CUBLAS_N, CUBLAS_N,
+                           h->m, h->n, h->k, &one, p->a, h->type, h->lda, p->b, h->type, h->ldb, &zero, p->c,
+                           h->type, h->ldc, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
 }
 
 /* Y of rows `first` .. of W, which lie at `w`; for gemmdx all of them. */
-static bool product(struct serve *s, size_t set, uint64_t w, size_t first, size_t rows)
+static bool product(struct serve *s, const struct serve_kernel *kernel, size_t set, uint64_t w, size_t first,
+                    size_t rows)
 {
     const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
-    const float one = 1, zero = 0;
     enum dtype t = s->operands.problem.out;
     int type = t == DTYPE_F16 ? CUBLAS_TYPE_F16 : t == DTYPE_BF16 ? CUBLAS_TYPE_BF16 : CUBLAS_TYPE_F32;
     uint64_t x = (uint64_t)(uintptr_t)a.x, y = (uint64_t)(uintptr_t)a.y + first * dtype_size(t);
     int m = (int)a.m, n = (int)a.n, k = (int)a.k;
     if (a.m > INT_MAX || a.n > INT_MAX || a.k > INT_MAX)
         return serve_fail(s, STATUS_LIMIT, "cuBLAS takes sizes up to %d", INT_MAX);
+    const struct blas_shape forward = {true, type, (int)rows, m, k, k, k, n},
+                            backward = {false, type, k, m, n, k, n, k};
+    const struct blas_product p = {s->operands.problem.op == OP_GEMM ? forward : backward, w, x, y};
     s->channel->by_kernel = true;
-    if (s->operands.problem.op == OP_GEMM)
-        return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_T, CUBLAS_N, (int)rows, m, k, &one, w, type,
-                         k, x, type, k, &zero, y, type, n, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
-    return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_N, CUBLAS_N, k, m, n, &one, w, type, k, x, type,
-                     n, &zero, y, type, k, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
+    return kernel->name.blas_lt ? serve_cublaslt(s, &p) : call_cublas(s, &p);
 }
 
 /* As many dense copies as a cold measurement of dense weights rotates through. */
@@ -136,11 +142,11 @@ bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set)
 {
     size_t n = s->operands.problem.n, slab = k->name.blas == BLAS_SLAB ? slab_rows(s) : n;
     if (k->name.blas == BLAS_DENSE)
-        return product(s, set, s->dense.copies[set % s->dense.count], 0, n);
+        return product(s, k, set, s->dense.copies[set % s->dense.count], 0, n);
     for (size_t first = 0; first < n; first += slab) {
         size_t rows = n - first < slab ? n - first : slab;
         if (!make_dense(s, k, set, first, rows, s->dense.scratch) ||
-            !product(s, set, s->dense.scratch, first, rows))
+            !product(s, k, set, s->dense.scratch, first, rows))
             return false;
     }
     return true;
@@ -179,10 +185,9 @@ bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory)
 
 bool serve_blas_square(struct serve *s, size_t size, uint64_t memory)
 {
-    const float one = 1, zero = 0;
     const uint64_t bytes = 2 * size * size;
     int n = (int)size;
-    return BLAS_CALL(s, cublasGemmEx, s->blas.handle, CUBLAS_T, CUBLAS_N, n, n, n, &one, memory,
-                     CUBLAS_TYPE_BF16, n, memory + bytes, CUBLAS_TYPE_BF16, n, &zero, memory + 2 * bytes,
-                     CUBLAS_TYPE_BF16, n, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
+    const struct blas_product p = {
+        {true, CUBLAS_TYPE_BF16, n, n, n, n, n, n}, memory, memory + bytes, memory + 2 * bytes};
+    return call_cublas(s, &p);
 }

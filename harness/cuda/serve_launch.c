@@ -78,7 +78,7 @@ bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_ke
     struct cuda_module *module;
     *out = (struct serve_kernel){.name = *name};
     if (name->bitsandbytes)
-        return serve_bitsandbytes_prepare(s, out);
+        return serve_bitsandbytes_prepare(s, out) && (!name->blas || serve_blas_prepare(s, out));
     if (!serve_module(s, name->source, &module))
         return false;
     if (name->recipe)

@@ -23,11 +23,109 @@
  * It reads 16 bytes of a row at a time, from an address that it cuts to a multiple of 16: right where k is a
  * multiple of 32. A block has four rows; those that are not there read scales past the end, so n is a
  * multiple of 4 here.
+ *
+ * gemm (csrc/gemm_4bit*.cu): up to 3 rows, in fp32, and for small shapes, on CUDA cores: in 16 bits with the
+ * same three roundings as gemv (HMUL2 of the rounded codebook and absmax, HMUL2 with the activation,
+ * FADD.FTZ), in fp32 FMUL.FTZ and FFMA.FTZ. Else on tensor cores: the fp32 codebook times absmax (FMUL.FTZ),
+ * rounded once, two roundings away from the rounded codebook's product. So gemv's contract and its bound hold
+ * for either; which of them runs is the library's choice. Nested scales: FFMA.FTZ. It takes rows of whole
+ * blocks; the tensor cores' one stores two neighbours of y as one word, so n is even in 16 bits. 1536 is
+ * where its Python (backends/cuda/ops.py) stops calling it, whatever the GPU, for dequantize and a dense
+ * product.
+ *
+ * Below that Python has a rule for each GPU which of the two it takes. Both are variants, and timed: the
+ * faster one is what the rule can be at best. (With nested scales the other one adds the offset by PyTorch,
+ * and cannot be called without it.)
  */
 #define TYPES(X)                                                                                             \
-    X(f32, F32, F32, WEIGHT, 0)                                                                              \
-    X(f16, F16, OUT, BLOCK, 0x3.1p-11)                                                                       \
-    X(bf16, BF16, OUT, BLOCK, 0x3.1p-8)
+    X(f32, F32, F32, WEIGHT, 0, 1)                                                                           \
+    X(f16, F16, OUT, BLOCK, 0x3.1p-11, 2)                                                                    \
+    X(bf16, BF16, OUT, BLOCK, 0x3.1p-8, 2)
+
+#define COMMON                                                                                               \
+    .source = where, .option = option, .arch = "peer", .backend = BACKEND_CUDA, .min_sm = 75, .built = true, \
+    .peer = true
+
+static enum status add_functions(const char *where, const char *option)
+{
+    const struct kernel kernels[] = {
+#define PRODUCT(type, decode_, scale_, nested_)                                                              \
+    .contract = {.op = OP_GEMM,                                                                              \
+                 .out = DTYPE_##type,                                                                        \
+                 .decode = DECODE_##decode_,                                                                 \
+                 .scale = SCALE_##scale_,                                                                    \
+                 .accumulation = ACC_ANY,                                                                    \
+                 .nested = NESTED_##nested_,                                                                 \
+                 .denormals = DENORMALS_FLUSH}
+#define DEQUANT(word, type, decode_, scale_, unit, even)                                                     \
+    {.name = "bitsandbytes_cuda_nf4_dequant_" #word,                                                         \
+     .contract = {.op = OP_DEQUANT, .out = DTYPE_##type, .denormals = DENORMALS_FLUSH},                      \
+     .k_multiple = 1,                                                                                        \
+     .bitsandbytes = BITSANDBYTES_DEQUANT,                                                                   \
+     COMMON},
+#define GEMV(word, type, decode_, scale_, unit, even)                                                        \
+    {.name = "bitsandbytes_cuda_nf4_gemv_" #word,                                                            \
+     PRODUCT(type, decode_, scale_, NONE),                                                                   \
+     .m_max = 1,                                                                                             \
+     .k_multiple = 32,                                                                                       \
+     .n_multiple = 4,                                                                                        \
+     .no_bias = true,                                                                                        \
+     .extra_unit = unit,                                                                                     \
+     .bitsandbytes = BITSANDBYTES_GEMV,                                                                      \
+     COMMON},
+#define GEMM_ROW(end, type, decode_, scale_, nested_, unit, even)                                            \
+    {.name = "bitsandbytes_cuda_nf4_gemm_" end,                                                              \
+     PRODUCT(type, decode_, scale_, nested_),                                                                \
+     .m_max = 1536,                                                                                          \
+     .k_multiple = 1,                                                                                        \
+     .n_multiple = even,                                                                                     \
+     .whole_blocks = true,                                                                                   \
+     .extra_unit = unit,                                                                                     \
+     .bitsandbytes = BITSANDBYTES_GEMM,                                                                      \
+     COMMON},
+#define GEMM(word, type, decode_, scale_, unit, even)                                                        \
+    GEMM_ROW(#word, type, decode_, scale_, NONE, unit, even)                                                 \
+    GEMM_ROW(#word "_nested", type, decode_, scale_, FUSED, unit, even)
+        TYPES(DEQUANT) TYPES(GEMV) TYPES(GEMM)
+#undef DEQUANT
+#undef GEMV
+#undef GEMM
+#undef GEMM_ROW
+#undef PRODUCT
+    };
+    enum status s = STATUS_OK;
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && s == STATUS_OK; i++)
+        s = kernel_add(&kernels[i]);
+    return s;
+}
+
+/* Dequantize, then the dense product, as its Python does for what the fused one is not for. */
+static enum status add_products_of_cublas(const char *where, const char *option)
+{
+    static const struct {
+        const char *name, *dequantize;
+        enum dtype out;
+    } rows[] = {
+        {"bitsandbytes_cuda_nf4_gemm_f16_cublas", "bitsandbytes_cuda_nf4_dequant_f16", DTYPE_F16},
+        {"bitsandbytes_cuda_nf4_gemm_bf16_cublas", "bitsandbytes_cuda_nf4_dequant_bf16", DTYPE_BF16},
+    };
+    enum status s = STATUS_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && s == STATUS_OK; i++) {
+        const struct kernel k = {.name = rows[i].name,
+                                 .contract = {.op = OP_GEMM,
+                                              .out = rows[i].out,
+                                              .accumulation = ACC_ANY,
+                                              .denormals = DENORMALS_FLUSH},
+                                 .k_multiple = 1,
+                                 .no_bias = true,
+                                 .blas = BLAS_WHOLE,
+                                 .bitsandbytes = BITSANDBYTES_DEQUANT,
+                                 .dequantize = kernel_find(rows[i].dequantize),
+                                 COMMON};
+        s = kernel_add(&k);
+    }
+    return s;
+}
 
 enum status bitsandbytes_cuda_register(const char *where, const char *option)
 {
@@ -36,38 +134,6 @@ enum status bitsandbytes_cuda_register(const char *where, const char *option)
         where = file, option = NULL;
     if (!where)
         return STATUS_OK;
-#define COMMON                                                                                               \
-    .source = where, .option = option, .arch = "peer", .backend = BACKEND_CUDA, .min_sm = 75, .built = true, \
-    .peer = true
-    const struct kernel kernels[] = {
-#define DEQUANT(word, type, decode_, scale_, unit)                                                           \
-    {.name = "bitsandbytes_cuda_nf4_dequant_" #word,                                                         \
-     .contract = {.op = OP_DEQUANT, .out = DTYPE_##type, .denormals = DENORMALS_FLUSH},                      \
-     .k_multiple = 1,                                                                                        \
-     .bitsandbytes = BITSANDBYTES_DEQUANT,                                                                   \
-     COMMON},
-#define GEMV(word, type, decode_, scale_, unit)                                                              \
-    {.name = "bitsandbytes_cuda_nf4_gemv_" #word,                                                            \
-     .contract = {.op = OP_GEMM,                                                                             \
-                  .out = DTYPE_##type,                                                                       \
-                  .decode = DECODE_##decode_,                                                                \
-                  .scale = SCALE_##scale_,                                                                   \
-                  .accumulation = ACC_ANY,                                                                   \
-                  .denormals = DENORMALS_FLUSH},                                                             \
-     .m_max = 1,                                                                                             \
-     .k_multiple = 32,                                                                                       \
-     .n_multiple = 4,                                                                                        \
-     .no_bias = true,                                                                                        \
-     .extra_unit = unit,                                                                                     \
-     .bitsandbytes = BITSANDBYTES_GEMV,                                                                      \
-     COMMON},
-        TYPES(DEQUANT) TYPES(GEMV)
-#undef DEQUANT
-#undef GEMV
-#undef COMMON
-    };
-    enum status s = STATUS_OK;
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && s == STATUS_OK; i++)
-        s = kernel_add(&kernels[i]);
-    return s;
+    enum status s = add_functions(where, option);
+    return s == STATUS_OK ? add_products_of_cublas(where, option) : s;
 }

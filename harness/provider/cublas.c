@@ -4,27 +4,31 @@
 
 #include "harness/kernel_table.h"
 
-/* Name, output type, how it recovers absmax, operation, use, and the variant that dequantizes. Which is the
- * one that is expected to be fastest; the report's dequantize rows tell. */
-#define TYPE(X, out, type, sm)                                                                               \
-    X(cublas_gemm_##out, type, sm, GEMM, DENSE, NONE, nf4_dequant_##out##__sm75_prmt_persistent)             \
-    X(cublas_gemm_##out##_nested, type, sm, GEMM, DENSE, FUSED,                                              \
+/* Name, output type, least compute capability, operation, use, by cuBLASLt, how it recovers absmax, and the
+ * variant that dequantizes. Which is the one that is expected to be fastest; the report's dequantize rows
+ * tell. Slabs are cuBLAS's alone: of cuBLASLt the last one would be another shape, with another algorithm. */
+#define LIBRARY(X, lib, lt, out, type, sm)                                                                   \
+    X(lib##_gemm_##out, type, sm, GEMM, DENSE, lt, NONE, nf4_dequant_##out##__sm75_prmt_persistent)          \
+    X(lib##_gemm_##out##_nested, type, sm, GEMM, DENSE, lt, FUSED,                                           \
       nf4_dequant_##out##_fused__sm75_prmt_persistent)                                                       \
-    X(cublas_gemmdx_##out, type, sm, GEMMDX, DENSE, NONE, nf4_dequant_##out##__sm75_prmt_persistent)         \
-    X(cublas_gemmdx_##out##_nested, type, sm, GEMMDX, DENSE, FUSED,                                          \
+    X(lib##_gemmdx_##out, type, sm, GEMMDX, DENSE, lt, NONE, nf4_dequant_##out##__sm75_prmt_persistent)      \
+    X(lib##_gemmdx_##out##_nested, type, sm, GEMMDX, DENSE, lt, FUSED,                                       \
       nf4_dequant_##out##_fused__sm75_prmt_persistent)                                                       \
-    X(nf4_gemm_##out##_any__sm##sm##_cublas_whole, type, sm, GEMM, WHOLE, NONE,                              \
+    X(nf4_gemm_##out##_any__sm##sm##_##lib##_whole, type, sm, GEMM, WHOLE, lt, NONE,                         \
       nf4_dequant_##out##__sm75_prmt_persistent)                                                             \
-    X(nf4_gemm_##out##_any_fused__sm##sm##_cublas_whole, type, sm, GEMM, WHOLE, FUSED,                       \
+    X(nf4_gemm_##out##_any_fused__sm##sm##_##lib##_whole, type, sm, GEMM, WHOLE, lt, FUSED,                  \
       nf4_dequant_##out##_fused__sm75_prmt_persistent)                                                       \
-    X(nf4_gemm_##out##_any__sm##sm##_cublas_slab, type, sm, GEMM, SLAB, NONE,                                \
+    X(nf4_gemmdx_##out##_any__sm##sm##_##lib##_whole, type, sm, GEMMDX, WHOLE, lt, NONE,                     \
       nf4_dequant_##out##__sm75_prmt_persistent)                                                             \
-    X(nf4_gemm_##out##_any_fused__sm##sm##_cublas_slab, type, sm, GEMM, SLAB, FUSED,                         \
-      nf4_dequant_##out##_fused__sm75_prmt_persistent)                                                       \
-    X(nf4_gemmdx_##out##_any__sm##sm##_cublas_whole, type, sm, GEMMDX, WHOLE, NONE,                          \
-      nf4_dequant_##out##__sm75_prmt_persistent)                                                             \
-    X(nf4_gemmdx_##out##_any_fused__sm##sm##_cublas_whole, type, sm, GEMMDX, WHOLE, FUSED,                   \
+    X(nf4_gemmdx_##out##_any_fused__sm##sm##_##lib##_whole, type, sm, GEMMDX, WHOLE, lt, FUSED,              \
       nf4_dequant_##out##_fused__sm75_prmt_persistent)
+#define TYPE(X, out, type, sm)                                                                               \
+    LIBRARY(X, cublas, false, out, type, sm)                                                                 \
+    X(nf4_gemm_##out##_any__sm##sm##_cublas_slab, type, sm, GEMM, SLAB, false, NONE,                         \
+      nf4_dequant_##out##__sm75_prmt_persistent)                                                             \
+    X(nf4_gemm_##out##_any_fused__sm##sm##_cublas_slab, type, sm, GEMM, SLAB, false, FUSED,                  \
+      nf4_dequant_##out##_fused__sm75_prmt_persistent)                                                       \
+    LIBRARY(X, cublaslt, true, out, type, sm)
 
 enum status cublas_register(void)
 {
@@ -35,11 +39,12 @@ enum status cublas_register(void)
         unsigned min_sm;
         enum op op;
         enum blas_use use;
+        bool lt;
         enum nested nested;
         enum kernel_id dequantize;
     } rows[] = {
-#define ROW(name, type, sm, op, use, nested, dequantize)                                                     \
-    {#name, DTYPE_##type, sm, OP_##op, BLAS_##use, NESTED_##nested, KERNEL_##dequantize},
+#define ROW(name, type, sm, op, use, lt, nested, dequantize)                                                 \
+    {#name, DTYPE_##type, sm, OP_##op, BLAS_##use, lt, NESTED_##nested, KERNEL_##dequantize},
         TYPE(ROW, f16, F16, 75) TYPE(ROW, bf16, BF16, 80)
 #undef ROW
     };
@@ -49,7 +54,7 @@ enum status cublas_register(void)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && s == STATUS_OK; i++) {
         const struct row *r = &rows[i];
         const struct kernel k = {.name = r->name,
-                                 .source = "libcublas",
+                                 .source = r->lt ? "libcublasLt" : "libcublas",
                                  .arch = r->min_sm == 75 ? "sm75" : "sm80",
                                  .contract = {.format = FORMAT_NF4,
                                               .op = r->op,
@@ -63,6 +68,7 @@ enum status cublas_register(void)
                                  .peer = r->use == BLAS_DENSE,
                                  .no_bias = true,
                                  .blas = r->use,
+                                 .blas_lt = r->lt,
                                  .dequantize = kernel_at(r->dequantize)};
         s = kernel_add(&k);
     }

@@ -12,6 +12,7 @@ from conftest import Program
 
 DEQUANT = "dequant {} n=48 k=80 blocksize=64 nested=0 bias=0 seed=1 weights=normal"
 GEMV = "gemm {} m={} n={} k={} blocksize=64 nested=0 bias={} seed=1 weights=normal"
+GEMM = "gemm {} m={} n={} k={} blocksize={} nested={} bias={} seed=1 weights=normal"
 TYPES = ("f32", "f16", "bf16")
 
 
@@ -62,6 +63,28 @@ def test_passes(fake, library, out):
         assert re.search(rf"^PASS +bitsandbytes_cuda_nf4_gemv_{out} ", done.stdout, re.M)
 
 
+@pytest.mark.parametrize("nested", [0, 1])
+@pytest.mark.parametrize("out", TYPES)
+def test_fused_products_pass(fake, library, out, nested):
+    name = f"bitsandbytes_cuda_nf4_gemm_{out}" + "_nested" * nested
+    # One to three rows, and 16 bits from four on: two kernels of theirs.
+    for m, n, k, blocksize, bias in ((1, 48, 320, 64, 0), (3, 6, 96, 32, 1), (4, 66, 256, 128, 1), (33, 20, 512, 256, 0)):
+        done = verify(fake, GEMM.format(out, m, n, k, blocksize, nested, bias), file=library, variant=name)
+        assert re.search(rf"^PASS +{name} ", done.stdout, re.M)
+    done = verify(fake, GEMM.format(out, 5, 48, 320, 64, nested, 0), file=library, what="wrong", variant=name, code=1)
+    assert re.search(rf"^FAIL +{name} ", done.stdout, re.M)
+
+
+def test_its_dequantize_and_cublas_are_one_product(fake, library):
+    name = "bitsandbytes_cuda_nf4_gemm_{}_cublas"
+    for out in ("f16", "bf16"):
+        case = GEMM.format(out, 5, 48, 96, 64, 0, 0)  # a row of one and a half blocks
+        assert "1 pass, 0 fail" in verify(fake, case, file=library, variant=name.format(out)).stdout
+        assert "1 fail" in verify(fake, case, file=library, what="wrong", variant=name.format(out), code=1).stdout
+    done = verify(fake, case, file=os.environ["NF4BENCH_LIBNVML"], variant=name.format("bf16"), code=77)
+    assert "has no function for bitsandbytes_cuda_nf4_gemm_bf16_cublas" in done.stdout
+
+
 @pytest.mark.parametrize("out", TYPES)
 def test_a_wrong_one_fails(fake, library, out):
     done = verify(fake, DEQUANT.format(out), file=library, what="wrong", code=1)
@@ -78,7 +101,12 @@ def test_a_wrong_one_fails(fake, library, out):
 def test_what_it_does_not_take_is_skipped(fake, library):
     for n, k, m, bias, reason in ((48, 320, 2, 0, "takes m up to 1"), (48, 48, 1, 0, "takes k in multiples of 32"),
                                   (6, 64, 1, 0, "takes n in multiples of 4"), (48, 320, 1, 1, "has no bias")):
-        assert reason in verify(fake, GEMV.format("bf16", m, n, k, bias), file=library, code=77).stdout
+        assert reason in verify(fake, GEMV.format("bf16", m, n, k, bias), file=library, code=77,
+                                variant="bitsandbytes_cuda_nf4_gemv_*").stdout
+    for out, n, k, m, reason in (("bf16", 48, 320, 1537, "takes m up to 1536"), ("f16", 47, 320, 2, "n in multiples of 2"),
+                                 ("f32", 48, 96, 2, "takes k in multiples of the blocksize")):
+        assert reason in verify(fake, GEMM.format(out, m, n, k, 64, 0, 0), file=library, code=77,
+                                variant=f"bitsandbytes_cuda_nf4_gemm_{out}").stdout
 
 
 def test_another_context_and_an_end_of_the_process_are_noticed(fake, library):
@@ -126,7 +154,9 @@ def test_where_nothing_is_asked_for_there_is_none(fake, library):
     assert "bitsandbytes" not in fake("list").stdout
     done = fake("list", "bitsandbytes_*", environment={"NF4BENCH_BITSANDBYTES_CUDA": library})
     assert len(re.findall(r"^bitsandbytes_cuda_\w+ +peer +skipped: bitsandbytes' CUDA library runs on a GPU", done.stdout,
-                          re.M)) == 6
+                          re.M)) == 12
+    assert len(re.findall(r"^bitsandbytes_cuda_nf4_gemm_b?f16_cublas +peer +skipped: cuBLAS runs on a GPU", done.stdout,
+                          re.M)) == 2
 
 
 def test_run_times_it_beside_ours(fake, library, suite, tmp_path):

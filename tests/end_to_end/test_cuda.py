@@ -353,13 +353,13 @@ def test_without_nvml_nothing_is_missing_but_its_numbers(fake, tmp_path):
     assert row["verdict"] == "PASS" and row["sm_mhz"] != row["sm_mhz"]
 
 
-# ---- cuBLAS ----
+# ---- cuBLAS and cuBLASLt ----
 
 
 @pytest.mark.parametrize("case,expected", [
-    ("gemm bf16 m=3 n=1100 k=512 blocksize=64", 3),  # three slabs: the fake's L2 cache has 1 MiB
-    ("gemm f16 m=5 n=40 k=97 blocksize=64 nested=1", 3),
-    ("gemmdx bf16 m=5 n=70 k=96 blocksize=32", 2),
+    ("gemm bf16 m=3 n=1100 k=512 blocksize=64", 5),  # three slabs: the fake's L2 cache has 1 MiB
+    ("gemm f16 m=5 n=40 k=97 blocksize=64 nested=1", 5),
+    ("gemmdx bf16 m=5 n=70 k=96 blocksize=32", 4),
 ])
 def test_products_of_cublas_are_verified(fake, case, expected):
     done = fake("verify", "--case", case, "-v", "*cublas*", "--device", "cuda")
@@ -371,9 +371,9 @@ def test_products_of_cublas_are_timed(fake, tmp_path):
     fake("run", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "*cublas*", "--device", "cuda", "-o", out, "--axis",
          "regime=cold,hot", "--measure", "settle_seconds=0", "--measure", "max_samples=3", "--measure", "min_samples=3")
     rows = [r for r in rows_of(out) if r["verdict"] != "NONE"]
-    assert len(rows) == 6 and all(r["verdict"] == "PASS" and r["median_us"] > 0 for r in rows)
+    assert len(rows) == 10 and all(r["verdict"] == "PASS" and r["median_us"] > 0 for r in rows)
     for r in rows:  # 64 x 64 weights, activations and output of 3 x 64, bf16: dense, or of 4.5 bits
-        bits = 16 if text(r["variant"]).startswith("cublas_") else 4.5
+        bits = 16 if text(r["variant"]).startswith(("cublas_", "cublaslt_")) else 4.5
         assert text(r["layout"]) == ("dense" if bits == 16 else "checkpoint")
         assert r["bits_per_weight"] == bits and r["format_bytes"] == 64 * 64 * bits / 8 + 2 * 2 * 3 * 64
         assert r["bytes_per_s"] == pytest.approx(r["format_bytes"] / (1e-6 * r["median_us"]))
@@ -383,7 +383,7 @@ def test_products_of_cublas_are_timed(fake, tmp_path):
 def test_without_cublas_its_rows_are_skipped(fake):
     done = fake("verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "*cublas*", "-v", "*_mma90__sm80_mma_*",
                 "--device", "cuda", "-V", environment={"NF4BENCH_LIBCUBLAS": "/nonexistent"})
-    assert "1 pass, 0 fail, 0 mistrusted, 3 skipped" in done.stdout and "there is no cuBLAS" in done.stdout
+    assert "1 pass, 0 fail, 0 mistrusted, 5 skipped" in done.stdout and "there is no cuBLAS" in done.stdout
 
 
 def test_without_cublas_nothing_else_is_missing(fake, tmp_path):
@@ -401,17 +401,19 @@ def test_cublas_is_not_of_the_executor(fake):
 
 @pytest.mark.parametrize("name,function", CUBLAS)
 def test_every_function_of_cublas_may_fail(fake, tmp_path, name, function):
+    variant = "nf4_gemm_bf16_any__sm80_" + ("cublaslt_whole" if name.startswith("cublasLt") else "cublas_slab")
     for i, what in enumerate(("1:13", "1:15", "2:3", "1:crash")):
         out = tmp_path / f"{i}.h5"
-        done = run(fake, "run", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "nf4_gemm_bf16_any__sm80_cublas_slab",
-                   "--device", "cuda", "-o", out, "--measure", "min_samples=2", "--measure", "max_samples=2", "--measure",
-                   "settle_seconds=0", fail=f"{function}:{what}")
+        done = run(fake, "run", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", variant, "--device", "cuda", "-o",
+                   out, "--measure", "min_samples=2", "--measure", "max_samples=2", "--measure", "settle_seconds=0",
+                   fail=f"{function}:{what}")
         check_ended_well(done, out, VARIANT)
 
 
-@pytest.mark.parametrize("launch", ["cuLaunchKernel:1", "cublasGemmEx:2"])
-def test_a_wrong_product_of_cublas_is_seen(fake, launch):
-    done = run(fake, "verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", "cublas_gemm_bf16", "--device",
+@pytest.mark.parametrize("library,launch", [("cublas", "cuLaunchKernel:1"), ("cublas", "cublasGemmEx:2"),
+                                            ("cublaslt", "cublasLtMatmul:2")])
+def test_a_wrong_product_of_cublas_is_seen(fake, library, launch):
+    done = run(fake, "verify", "--case", "gemm bf16 m=3 n=64 k=64 blocksize=64", "-v", f"{library}_gemm_bf16", "--device",
                "cuda", fail=f"{launch}:wrong")
     assert done.returncode == 1 and "1 fail" in done.stdout
 

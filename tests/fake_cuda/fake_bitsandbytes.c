@@ -4,7 +4,7 @@
  * harness/provider/bitsandbytes_cuda.c says they have, on the fake's memory.
  *
  *   NF4BENCH_FAKE_BITSANDBYTES=WHAT
- *       wrong      the first weight of a dequantize, or the last eighth of a gemv's summands, is left out
+ *       wrong      the first weight of a dequantize, or the last eighth of a product's summands, is left out
  *       denormals  denormals are kept
  *       context    makes another context current
  *       exit       says that something is wrong, and ends the process
@@ -166,3 +166,75 @@ static void gemv(const void *args)
 GEMV(fp32, DTYPE_F32)
 GEMV(fp16, DTYPE_F16)
 GEMV(bf16, DTYPE_BF16)
+
+/* ---- gemm ---- */
+
+struct gemm {
+    size_t m, n, k, blocksize;
+    const uint8_t *packed, *absmax_code;
+    const float *absmax, *map, *offset;
+    const void *x, *bias;
+    void *y;
+    enum dtype t;
+};
+
+static float absmax_of(const struct gemm *a, size_t block)
+{
+    if (!a->absmax_code)
+        return flush(a->absmax[block]);
+    return flush(fmaf(a->map[a->absmax_code[block]], a->absmax[block / 256], *a->offset));
+}
+
+static float gemm_sum(const struct gemm *a, size_t row, size_t column)
+{
+    enum { MMA_FROM = 4 }; /* rows: the real one looks at the shape and the GPU as well */
+    size_t k = is("wrong") ? a->k - a->k / 8 : a->k;
+    float sum = 0;
+    for (size_t i = 0; i < k; i++) {
+        size_t at = column * a->k + i;
+        float code = codebook[code_at(a->packed, at)], absmax = absmax_of(a, at / a->blocksize),
+              x = dtype_load(a->t, a->x, row * a->k + i);
+        if (a->t == DTYPE_F32)
+            sum = flush(fmaf(x, flush(code * absmax), sum));
+        else if (a->m < MMA_FROM)
+            sum = flush(sum + dtype_round(a->t, x * dtype_round(a->t, dtype_round(a->t, code) *
+                                                                          dtype_round(a->t, absmax))));
+        else
+            sum += x * dtype_round(a->t, flush(code * absmax));
+    }
+    return a->bias ? sum + dtype_load(a->t, a->bias, column) : sum;
+}
+
+static void gemm(const void *args)
+{
+    const struct gemm *a = args;
+    for (size_t row = 0; row < a->m; row++)
+        for (size_t column = 0; column < a->n; column++)
+            dtype_store(a->t, a->y, row * a->n + column, gemm_sum(a, row, column));
+}
+
+#define GEMM(word, type)                                                                                     \
+    bitsandbytes_gemm_fn cgemm_4bit_##word;                                                                  \
+    API cgemm_4bit_##word(uint64_t x, uint64_t packed, uint64_t absmax, uint64_t absmax_code, uint64_t map,  \
+                          uint64_t offset, uint64_t y, uint64_t bias, int32_t m, int32_t n, int32_t k,       \
+                          int32_t blocksize, int32_t quant_type, struct cuda_stream *stream)                 \
+    {                                                                                                        \
+        const struct gemm a = {(size_t)m,                                                                    \
+                               (size_t)n,                                                                    \
+                               (size_t)k,                                                                    \
+                               (size_t)blocksize,                                                            \
+                               (const uint8_t *)(uintptr_t)packed,                                           \
+                               (const uint8_t *)(uintptr_t)absmax_code,                                      \
+                               (const float *)(uintptr_t)absmax,                                             \
+                               (const float *)(uintptr_t)map,                                                \
+                               (const float *)(uintptr_t)offset,                                             \
+                               (const void *)(uintptr_t)x,                                                   \
+                               (const void *)(uintptr_t)bias,                                                \
+                               (void *)(uintptr_t)y,                                                         \
+                               type};                                                                        \
+        if (quant_type == BITSANDBYTES_QUANT_NF4)                                                            \
+            queue(stream, gemm, &a, sizeof a, 0.5 * n * k);                                                  \
+    }
+GEMM(fp32, DTYPE_F32)
+GEMM(fp16, DTYPE_F16)
+GEMM(bf16, DTYPE_BF16)

@@ -19,8 +19,8 @@
  *   NF4BENCH_FAKE_CUDA_FAIL=FUNCTION:N:WHAT[:FILE]
  *                                the N-th call of FUNCTION in a process fails. WHAT is a number, which is
  * returned, by this call or, from 700 on, by all calls from then on; or "hang", "crash", or, for
- * cuLaunchKernel and cublasGemmEx, "wrong": the launch writes wrong bits. With FILE, which is then made: once
- * only, in whatever process.
+ * cuLaunchKernel, cublasGemmEx and cublasLtMatmul, "wrong": the launch writes wrong bits. With FILE, which is
+ * then made: once only, in whatever process.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -47,7 +47,7 @@
 /* ---- faults to order ---- */
 
 static int sticky;
-static bool wrong_launch, wrong_product; /* the next of a variant; the next of cuBLAS */
+static bool wrong_launch, wrong_product; /* the next of a variant; the next of cuBLAS or cuBLASLt */
 
 /* What the call is to return at once; 0: carry it out. */
 static int ordered(const char *function)
@@ -79,7 +79,7 @@ static int ordered(const char *function)
     if (strcmp(what, "crash") == 0)
         raise(SIGKILL);
     if (strcmp(what, "wrong") == 0) {
-        *(strcmp(function, "cublasGemmEx") == 0 ? &wrong_product : &wrong_launch) = true;
+        *(strncmp(function, "cublas", 6) == 0 ? &wrong_product : &wrong_launch) = true;
         return 0;
     }
     int code = atoi(what);
@@ -314,7 +314,7 @@ static void multiply(const struct product *p)
 }
 
 static struct cuda_function product_function = {.name = "cublasGemmEx"},
-                            host_function = {.name = "a library"};
+                            lt_function = {.name = "cublasLtMatmul"}, host_function = {.name = "a library"};
 
 /* time_only: a repetition whose result the next one would overwrite anyway. */
 static int execute(struct cuda_stream *s, struct launch_record *r, bool time_only)
@@ -328,7 +328,7 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
     if (first && gate && !gate[0])
         gate[1] = 1;
     int code = 0;
-    if (f == &product_function) {
+    if (f == &product_function || f == &lt_function) {
         const struct product *p = &r->arguments.product;
         bytes = 2 * ((double)p->m * p->k + (double)p->k * p->n + (double)p->m * p->n);
         if (!time_only)
@@ -979,6 +979,18 @@ API cublasSetMathMode(struct cublas_handle *handle, int mode)
     return 0;
 }
 
+static enum dtype product_type(int type)
+{
+    return type == CUBLAS_TYPE_F16 ? DTYPE_F16 : type == CUBLAS_TYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
+}
+
+static int enqueue_product(struct cuda_stream *stream, struct cuda_function *f, const struct product *p)
+{
+    struct launch_record r = {.function = f};
+    r.arguments.product = *p;
+    return enqueue(stream, &r) ? 13 : 0;
+}
+
 API cublasGemmEx(struct cublas_handle *handle, int transpose_a, int transpose_b, int m, int n, int k,
                  const void *alpha, uint64_t a, int a_type, int lda, uint64_t b, int b_type, int ldb,
                  const void *beta, uint64_t c, int c_type, int ldc, int compute, int algorithm)
@@ -989,22 +1001,149 @@ API cublasGemmEx(struct cublas_handle *handle, int transpose_a, int transpose_b,
         return CUBLAS_NOT_SUPPORTED;
     if (m <= 0 || n <= 0 || k <= 0 || lda < (transpose_a ? k : m) || ldb < (transpose_b ? n : k) || ldc < m)
         return 7;
-    struct launch_record r = {.function = &product_function};
-    r.arguments.product = (struct product){.transpose_a = transpose_a == CUBLAS_T,
-                                           .transpose_b = transpose_b == CUBLAS_T,
-                                           .m = m,
-                                           .n = n,
-                                           .k = k,
-                                           .lda = lda,
-                                           .ldb = ldb,
-                                           .ldc = ldc,
-                                           .a = (const void *)(uintptr_t)a,
-                                           .b = (const void *)(uintptr_t)b,
-                                           .c = (void *)(uintptr_t)c,
-                                           .type = a_type == CUBLAS_TYPE_F16    ? DTYPE_F16
-                                                   : a_type == CUBLAS_TYPE_BF16 ? DTYPE_BF16
-                                                                                : DTYPE_F32,
-                                           .alpha = *(const float *)alpha,
-                                           .beta = *(const float *)beta};
-    return enqueue(handle->stream, &r) ? 13 : 0;
+    const struct product p = {.transpose_a = transpose_a == CUBLAS_T,
+                              .transpose_b = transpose_b == CUBLAS_T,
+                              .m = m,
+                              .n = n,
+                              .k = k,
+                              .lda = lda,
+                              .ldb = ldb,
+                              .ldc = ldc,
+                              .a = (const void *)(uintptr_t)a,
+                              .b = (const void *)(uintptr_t)b,
+                              .c = (void *)(uintptr_t)c,
+                              .type = product_type(a_type),
+                              .alpha = *(const float *)alpha,
+                              .beta = *(const float *)beta};
+    return enqueue_product(handle->stream, &product_function, &p);
+}
+
+/* ---- cuBLASLt ---- */
+
+struct cublaslt_handle {
+    int unused;
+};
+struct cublaslt_operation {
+    bool transpose_a;
+};
+struct cublaslt_layout {
+    int type;
+    uint64_t rows, columns;
+    int64_t ld;
+};
+struct cublaslt_preference {
+    uint64_t workspace;
+    uint32_t reductions;
+};
+
+/* What the one algorithm is known by. */
+static const uint64_t lt_algorithm = 0x6e663462656e6368;
+
+API cublasLtCreate(struct cublaslt_handle **handle)
+{
+    ORDERED();
+    *handle = calloc(1, sizeof **handle);
+    return *handle ? 0 : CUBLAS_ALLOC_FAILED;
+}
+
+API cublasLtMatmulDescCreate(struct cublaslt_operation **operation, int compute, int scale_type)
+{
+    ORDERED();
+    if (compute != CUBLAS_COMPUTE_FP32 || scale_type != CUBLAS_TYPE_F32)
+        return CUBLAS_NOT_SUPPORTED;
+    *operation = calloc(1, sizeof **operation);
+    return *operation ? 0 : CUBLAS_ALLOC_FAILED;
+}
+
+API cublasLtMatmulDescSetAttribute(struct cublaslt_operation *operation, int attribute, const void *value,
+                                   size_t size)
+{
+    ORDERED();
+    if (attribute != CUBLASLT_TRANSPOSE_A || size != sizeof(int32_t))
+        return 7;
+    operation->transpose_a = *(const int32_t *)value == CUBLAS_T;
+    return 0;
+}
+
+API cublasLtMatrixLayoutCreate(struct cublaslt_layout **layout, int type, uint64_t rows, uint64_t columns,
+                               int64_t ld)
+{
+    ORDERED();
+    if (rows == 0 || columns == 0 || ld < (int64_t)rows)
+        return 7;
+    *layout = calloc(1, sizeof **layout);
+    if (!*layout)
+        return CUBLAS_ALLOC_FAILED;
+    **layout = (struct cublaslt_layout){type, rows, columns, ld};
+    return 0;
+}
+
+API cublasLtMatmulPreferenceCreate(struct cublaslt_preference **preference)
+{
+    ORDERED();
+    *preference = calloc(1, sizeof **preference);
+    return *preference ? 0 : CUBLAS_ALLOC_FAILED;
+}
+
+API cublasLtMatmulPreferenceSetAttribute(struct cublaslt_preference *preference, int attribute,
+                                         const void *value, size_t size)
+{
+    ORDERED();
+    if (attribute == CUBLASLT_MAX_WORKSPACE && size == sizeof preference->workspace)
+        memcpy(&preference->workspace, value, size);
+    else if (attribute == CUBLASLT_REDUCTIONS && size == sizeof preference->reductions)
+        memcpy(&preference->reductions, value, size);
+    else
+        return 7;
+    return 0;
+}
+
+/* Whether the shapes fit each other. */
+static bool lt_fits(const struct cublaslt_operation *o, const struct cublaslt_layout *a,
+                    const struct cublaslt_layout *b, const struct cublaslt_layout *c)
+{
+    return (o->transpose_a ? a->columns : a->rows) == c->rows &&
+           (o->transpose_a ? a->rows : a->columns) == b->rows && b->columns == c->columns &&
+           a->type == b->type && a->type == c->type;
+}
+
+API cublasLtMatmulAlgoGetHeuristic(struct cublaslt_handle *handle, struct cublaslt_operation *operation,
+                                   struct cublaslt_layout *a, struct cublaslt_layout *b,
+                                   struct cublaslt_layout *c, struct cublaslt_layout *d,
+                                   struct cublaslt_preference *preference, int wanted,
+                                   struct cublaslt_choice *choices, int *count)
+{
+    ORDERED();
+    if (!handle || wanted < 1 || c != d || !lt_fits(operation, a, b, c))
+        return 7;
+    /* One that sums in the output's type would be outside of the bound. */
+    *count = preference->workspace > 0 && preference->reductions == CUBLASLT_REDUCTION_FP32;
+    choices[0] = (struct cublaslt_choice){.algorithm = {{lt_algorithm}}, .workspace = 1 << 20};
+    return *count ? 0 : CUBLAS_NOT_SUPPORTED;
+}
+
+API cublasLtMatmul(struct cublaslt_handle *handle, struct cublaslt_operation *operation, const void *alpha,
+                   uint64_t a, struct cublaslt_layout *a_layout, uint64_t b, struct cublaslt_layout *b_layout,
+                   const void *beta, uint64_t c, struct cublaslt_layout *c_layout, uint64_t d,
+                   struct cublaslt_layout *d_layout, const struct cublaslt_algorithm *algorithm,
+                   uint64_t workspace, size_t workspace_size, struct cuda_stream *stream)
+{
+    ORDERED();
+    if (!handle || c != d || c_layout != d_layout || !lt_fits(operation, a_layout, b_layout, c_layout) ||
+        algorithm->data[0] != lt_algorithm || workspace_size < 1 << 20 || !within(workspace, workspace_size))
+        return 7;
+    const struct product p = {.transpose_a = operation->transpose_a,
+                              .m = (int)c_layout->rows,
+                              .n = (int)c_layout->columns,
+                              .k = (int)b_layout->rows,
+                              .lda = (int)a_layout->ld,
+                              .ldb = (int)b_layout->ld,
+                              .ldc = (int)c_layout->ld,
+                              .a = (const void *)(uintptr_t)a,
+                              .b = (const void *)(uintptr_t)b,
+                              .c = (void *)(uintptr_t)d,
+                              .type = product_type(a_layout->type),
+                              .alpha = *(const float *)alpha,
+                              .beta = *(const float *)beta};
+    return enqueue_product(stream, &lt_function, &p);
 }

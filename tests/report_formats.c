@@ -859,6 +859,28 @@ TEST(report_formats, skeletons)
     test_note(NULL);
 }
 
+TEST(report_formats, rows_of_packages_by_name)
+{
+    static const struct {
+        const char *variant;
+        bool package;
+    } rows[] = {
+        {"bitsandbytes_cuda_nf4_gemm_bf16_cublas", true},
+        {"cublas_gemm_bf16", true},
+        {"cublaslt_gemm_bf16_nested", true},
+        {"openblas_gemm_f32", true},
+        {"nf4_gemm_bf16_any__sm80_cublaslt_whole", false}, /* the dequantize is ours */
+        {"dense_gemm_bf16_mma90__sm80_stages_64x32x128", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct row r = {.variant = rows[i].variant};
+        const struct view_row v = {.r = &r};
+        test_note("%s", rows[i].variant);
+        EXPECT_EQ(rows[i].package, is_package(&v));
+    }
+    test_note(NULL);
+}
+
 TEST(report_formats, kinds)
 {
     static const struct {

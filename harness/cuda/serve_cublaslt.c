@@ -66,8 +66,7 @@ static const struct cublaslt_plan *plan_of(struct serve *s, const struct blas_sh
     for (size_t i = 0; i < s->blas.plan_count; i++)
         if (same(&s->blas.plans[i].shape, h))
             return &s->blas.plans[i];
-    struct cublaslt_plan *more =
-        realloc(s->blas.plans, (s->blas.plan_count + 1) * sizeof *s->blas.plans);
+    struct cublaslt_plan *more = realloc(s->blas.plans, (s->blas.plan_count + 1) * sizeof *s->blas.plans);
     if (!more) {
         serve_fail(s, STATUS_MEMORY, "cuBLASLt's plans: out of memory");
         return NULL;

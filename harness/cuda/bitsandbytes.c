@@ -71,6 +71,8 @@ enum status bitsandbytes_cuda_open(const char *where, int driver, struct bitsand
         s = open_newest(where, driver, out);
     else if (!open_file(where, out))
         s = status_fail(STATUS_ABSENT, "bitsandbytes: cannot load %s", dlerror());
+    if (s == STATUS_OK)
+        *(void **)&out->dequantize_bytes = dlsym(out->library, "cdequantize_blockwise_fp32");
     for (int t = 0; t < DTYPE_COUNT && s == STATUS_OK; t++) {
         if (!words[t])
             continue;

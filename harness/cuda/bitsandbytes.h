@@ -16,7 +16,7 @@
 #include "reference/dtype.h"
 
 /* code: not read for NF4. packed, absmax and out are addresses in the GPU's memory, n is the number of
- * weights.
+ * weights. The same of bytes: packed has one for each of n, code is fp32[256].
  */
 typedef void bitsandbytes_dequantize_fn(uint64_t code, uint64_t packed, uint64_t absmax, uint64_t out,
                                         int32_t blocksize, int32_t n, struct cuda_stream *stream);
@@ -39,6 +39,7 @@ struct bitsandbytes_cuda {
     char file[4096 + 8];
     /* By output type; NULL where the library has none. */
     bitsandbytes_dequantize_fn *dequantize[DTYPE_COUNT];
+    bitsandbytes_dequantize_fn *dequantize_bytes; /* to fp32 */
     bitsandbytes_gemv_fn *gemv[DTYPE_COUNT];
     bitsandbytes_gemm_fn *gemm[DTYPE_COUNT];
 };

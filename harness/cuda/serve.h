@@ -27,6 +27,7 @@
     X(poison)                                                                                                \
     X(hash)                                                                                                  \
     X(discard)                                                                                               \
+    X(add)                                                                                                   \
     X(block)                                                                                                 \
     X(mma)
 enum support {
@@ -79,11 +80,14 @@ struct cublaslt_plan {
     struct cublaslt_algorithm algorithm;
 };
 
-/* Dense weights for cuBLAS, in the GPU's memory: made within a call, and made before. */
-struct serve_dense {
-    uint64_t scratch;
-    uint64_t *copies;
+/* What libraries have beside a slot's operands, in the GPU's memory, for as long as these are bound; 0: not
+ * yet asked for. */
+struct serve_extra {
+    uint64_t scratch; /* dense weights for cuBLAS, made within a call */
+    uint64_t *copies; /* and made before */
     size_t count;
+    uint64_t offset; /* nested_offset, fp32 */
+    uint64_t absmax; /* recovered from nested scales within a call, fp32 */
 };
 
 struct serve {
@@ -104,11 +108,11 @@ struct serve {
     /* The operands as the GPU sees them: `data` of each buffer is an address in its memory, never to be
      * followed here, `allocation` the start of the first canary. Buffers of size 0 have none. */
     struct operands operands;
-    struct serve_dense dense;
+    struct serve_extra extra;
     /* What the other slots have; the present one's is above. */
     struct {
         struct operands operands;
-        struct serve_dense dense;
+        struct serve_extra extra;
     } slots[CUDA_SLOTS];
     size_t slot;
 
@@ -126,8 +130,7 @@ struct serve {
     /* The bitsandbytes package's CUDA library. */
     struct {
         struct bitsandbytes_cuda library;
-        uint64_t code;               /* the fp32 codebook, in the GPU's memory */
-        uint64_t offset[CUDA_SLOTS]; /* nested_offset there; 0: not yet asked for */
+        uint64_t code; /* the fp32 codebook, in the GPU's memory */
         bool context_known;
     } bitsandbytes;
 
@@ -154,7 +157,7 @@ bool serve_fail(struct serve *s, enum status status, const char *format, ...) PR
 /* Calls a driver function by name; false, with the answer, when it fails. */
 #define SERVE_CALL(s, name, ...) serve_ok(s, (s)->cu.name(__VA_ARGS__), #name)
 
-/* serve_memory.c. Frees all operands. */
+/* serve_memory.c. Frees all operands, and what lies beside them. */
 bool serve_release(struct serve *s);
 /* How many copies of `bytes` a cold measurement rotates through, were there room for them. */
 size_t serve_cold_copies(const struct serve *s, size_t bytes);
@@ -173,7 +176,6 @@ bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigne
 /* serve_blas.c. Loads cuBLAS and makes what k needs beside the operands. */
 bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k);
 bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set);
-bool serve_blas_release(struct serve *s);
 /* Three square bf16 matrices in *memory, the caller's to free, and the product of two of them into the third.
  */
 bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory);

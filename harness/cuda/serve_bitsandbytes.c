@@ -22,19 +22,25 @@ static bool open_library(struct serve *s, const char *where)
            SERVE_CALL(s, cuMemcpyHtoD, s->bitsandbytes.code, nf4_codebook_bits, sizeof nf4_codebook_bits);
 }
 
-static bool has_function(const struct bitsandbytes_cuda *b, enum bitsandbytes_use use, enum dtype t)
+static bool has_function(const struct bitsandbytes_cuda *b, enum bitsandbytes_use use,
+                         const struct problem *p)
 {
-    return use == BITSANDBYTES_DEQUANT ? b->dequantize[t] != NULL
-           : use == BITSANDBYTES_GEMV  ? b->gemv[t] != NULL
-                                       : b->gemm[t] != NULL;
+    return use == BITSANDBYTES_DEQUANT ? b->dequantize[p->out] && (b->dequantize_bytes || !p->nested)
+           : use == BITSANDBYTES_GEMV  ? b->gemv[p->out] != NULL
+                                       : b->gemm[p->out] != NULL;
 }
 
-/* The present operands' nested_offset, in the GPU's memory. */
-static bool upload_offset(struct serve *s)
+static size_t block_count(const struct problem *p)
 {
-    uint64_t *offset = &s->bitsandbytes.offset[s->slot];
+    return (problem_weight_count(p) + p->blocksize - 1) / p->blocksize;
+}
+
+static bool prepare_nested(struct serve *s)
+{
+    uint64_t *offset = &s->extra.offset, *absmax = &s->extra.absmax;
     return (*offset || SERVE_CALL(s, cuMemAlloc, offset, sizeof(float))) &&
-           SERVE_CALL(s, cuMemcpyHtoD, *offset, &s->operands.nested_offset, sizeof(float));
+           SERVE_CALL(s, cuMemcpyHtoD, *offset, &s->operands.nested_offset, sizeof(float)) &&
+           (*absmax || SERVE_CALL(s, cuMemAlloc, absmax, block_count(&s->operands.problem) * sizeof(float)));
 }
 
 bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k)
@@ -42,10 +48,10 @@ bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k)
     if (!open_library(s, k->name.source))
         return false;
     s->bitsandbytes.context_known = false;
-    if (!has_function(&s->bitsandbytes.library, k->name.bitsandbytes, s->operands.problem.out))
+    if (!has_function(&s->bitsandbytes.library, k->name.bitsandbytes, &s->operands.problem))
         return serve_fail(s, STATUS_LIMIT, "%s has no function for %s", s->bitsandbytes.library.file,
                           k->name.name);
-    return k->name.bitsandbytes != BITSANDBYTES_GEMM || !s->operands.problem.nested || upload_offset(s);
+    return !s->operands.problem.nested || prepare_nested(s);
 }
 
 static bool check_context(struct serve *s)
@@ -63,12 +69,28 @@ static bool check_context(struct serve *s)
 
 #define ADDRESS(pointer) (uint64_t)(uintptr_t)(pointer)
 
+/* As its Python does, but for the addition of the offset, which is PyTorch's there. */
+static bool recover_absmax(struct serve *s, const struct weights *w)
+{
+    enum { NESTED_BLOCKSIZE = 256, THREADS = 256 };
+    size_t blocks = block_count(&s->operands.problem);
+    unsigned grid = (unsigned)((blocks + THREADS - 1) / THREADS);
+    s->bitsandbytes.library.dequantize_bytes(ADDRESS(w->nested_map), ADDRESS(w->absmax_code),
+                                             ADDRESS(w->nested_absmax), s->extra.absmax, NESTED_BLOCKSIZE,
+                                             (int32_t)blocks, s->stream);
+    return serve_support(s, SUPPORT_add, grid, THREADS,
+                         (void *[]){&s->extra.absmax, &blocks, &s->extra.offset});
+}
+
 bool serve_bitsandbytes_dequantize(struct serve *s, const struct dequant_args *d)
 {
+    const bool nested = s->operands.problem.nested;
     s->channel->by_kernel = true;
-    s->bitsandbytes.library.dequantize[s->operands.problem.out](0, ADDRESS(d->w.packed), ADDRESS(d->w.absmax),
-                                                                ADDRESS(d->out), (int32_t)d->w.blocksize,
-                                                                (int32_t)d->count, s->stream);
+    if (nested && !recover_absmax(s, &d->w))
+        return false;
+    s->bitsandbytes.library.dequantize[s->operands.problem.out](
+        0, ADDRESS(d->w.packed), nested ? s->extra.absmax : ADDRESS(d->w.absmax), ADDRESS(d->out),
+        (int32_t)d->w.blocksize, (int32_t)d->count, s->stream);
     return check_context(s);
 }
 
@@ -89,8 +111,8 @@ static bool gemm(struct serve *s, const struct gemm_args *g)
     s->bitsandbytes.library.gemm[p->out](
         ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(p->nested ? g->w.nested_absmax : g->w.absmax),
         ADDRESS(p->nested ? g->w.absmax_code : NULL), ADDRESS(p->nested ? g->w.nested_map : NULL),
-        p->nested ? s->bitsandbytes.offset[s->slot] : 0, ADDRESS(g->y), ADDRESS(g->bias), (int32_t)g->m,
-        (int32_t)g->n, (int32_t)g->k, (int32_t)g->w.blocksize, BITSANDBYTES_QUANT_NF4, s->stream);
+        p->nested ? s->extra.offset : 0, ADDRESS(g->y), ADDRESS(g->bias), (int32_t)g->m, (int32_t)g->n,
+        (int32_t)g->k, (int32_t)g->w.blocksize, BITSANDBYTES_QUANT_NF4, s->stream);
     return check_context(s);
 }
 

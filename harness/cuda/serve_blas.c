@@ -112,16 +112,16 @@ static bool make_all_dense(struct serve *s, const struct serve_kernel *k)
     copies = copies > s->operands.copies ? s->operands.copies : copies;
     copies = copies > room ? room : copies;
     copies = copies < 2 && s->operands.copies > 1 ? 2 : copies < 1 ? 1 : copies;
-    if (!s->dense.copies) {
-        s->dense.copies = calloc(copies, sizeof *s->dense.copies);
-        if (!s->dense.copies)
+    if (!s->extra.copies) {
+        s->extra.copies = calloc(copies, sizeof *s->extra.copies);
+        if (!s->extra.copies)
             return serve_fail(s, STATUS_MEMORY, "dense weights: out of memory");
-        for (; s->dense.count < copies; s->dense.count++)
-            if (!SERVE_CALL(s, cuMemAlloc, &s->dense.copies[s->dense.count], bytes))
+        for (; s->extra.count < copies; s->extra.count++)
+            if (!SERVE_CALL(s, cuMemAlloc, &s->extra.copies[s->extra.count], bytes))
                 return false;
     }
-    for (size_t i = 0; i < s->dense.count; i++)
-        if (!make_dense(s, k, 0, 0, s->operands.problem.n, s->dense.copies[i]))
+    for (size_t i = 0; i < s->extra.count; i++)
+        if (!make_dense(s, k, 0, 0, s->operands.problem.n, s->extra.copies[i]))
             return false;
     return true;
 }
@@ -134,34 +134,22 @@ bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k)
         return false;
     if (k->name.blas == BLAS_DENSE)
         return make_all_dense(s, k);
-    return s->dense.scratch ||
-           SERVE_CALL(s, cuMemAlloc, &s->dense.scratch, dense_bytes(&s->operands.problem));
+    return s->extra.scratch ||
+           SERVE_CALL(s, cuMemAlloc, &s->extra.scratch, dense_bytes(&s->operands.problem));
 }
 
 bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set)
 {
     size_t n = s->operands.problem.n, slab = k->name.blas == BLAS_SLAB ? slab_rows(s) : n;
     if (k->name.blas == BLAS_DENSE)
-        return product(s, k, set, s->dense.copies[set % s->dense.count], 0, n);
+        return product(s, k, set, s->extra.copies[set % s->extra.count], 0, n);
     for (size_t first = 0; first < n; first += slab) {
         size_t rows = n - first < slab ? n - first : slab;
-        if (!make_dense(s, k, set, first, rows, s->dense.scratch) ||
-            !product(s, k, set, s->dense.scratch, first, rows))
+        if (!make_dense(s, k, set, first, rows, s->extra.scratch) ||
+            !product(s, k, set, s->extra.scratch, first, rows))
             return false;
     }
     return true;
-}
-
-bool serve_blas_release(struct serve *s)
-{
-    bool ok = s->dense.scratch == 0 || SERVE_CALL(s, cuMemFree, s->dense.scratch);
-    for (size_t i = 0; i < s->dense.count && ok; i++)
-        ok = SERVE_CALL(s, cuMemFree, s->dense.copies[i]);
-    free(s->dense.copies);
-    s->dense.copies = NULL;
-    s->dense.count = 0;
-    s->dense.scratch = 0;
-    return ok;
 }
 
 /* ---- the product that others are held against ---- */

@@ -37,6 +37,19 @@ static bool free_buffer(struct serve *s, struct buffer *b)
     return address == 0 || SERVE_CALL(s, cuMemFree, address);
 }
 
+static bool free_extra(struct serve *s)
+{
+    const uint64_t single[] = {s->extra.scratch, s->extra.offset, s->extra.absmax};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
+        ok = (single[i] == 0 || SERVE_CALL(s, cuMemFree, single[i])) && ok;
+    for (size_t i = 0; i < s->extra.count; i++)
+        ok = SERVE_CALL(s, cuMemFree, s->extra.copies[i]) && ok;
+    free(s->extra.copies);
+    s->extra = (struct serve_extra){0};
+    return ok;
+}
+
 bool serve_release(struct serve *s)
 {
     struct operands *o = &s->operands;
@@ -50,7 +63,7 @@ bool serve_release(struct serve *s)
     free(o->sets);
     o->sets = NULL;
     o->copies = 0;
-    return serve_blas_release(s) && ok;
+    return free_extra(s) && ok;
 }
 
 void serve_select(struct serve *s, size_t slot)
@@ -58,9 +71,9 @@ void serve_select(struct serve *s, size_t slot)
     if (slot == s->slot)
         return;
     s->slots[s->slot].operands = s->operands;
-    s->slots[s->slot].dense = s->dense;
+    s->slots[s->slot].extra = s->extra;
     s->operands = s->slots[slot].operands;
-    s->dense = s->slots[slot].dense;
+    s->extra = s->slots[slot].extra;
     s->slot = slot;
 }
 
@@ -107,7 +120,7 @@ bool serve_bind(struct serve *s)
 {
     struct cuda_channel *c = s->channel;
     struct operands *o = &s->operands;
-    if (!serve_blas_release(s))
+    if (!free_extra(s))
         return false;
     if (c->copies == 0) {
         if (!serve_release(s) || !choose_copies(s))

@@ -146,6 +146,13 @@ KERNEL nf4bench_discard(uint8_t *p, size_t size)
 #endif
 }
 
+/* Adds *what to each of the values. */
+KERNEL nf4bench_add(float *values, size_t count, const float *what)
+{
+    for (size_t i = THREAD; i < count; i += THREADS)
+        values[i] += *what;
+}
+
 /* One thread: holds the stream until the host writes gate[0], for limit_ns at most; then gate[1] is set. */
 KERNEL nf4bench_block(volatile int *gate, uint64_t limit_ns)
 {

@@ -10,7 +10,8 @@
  * and kgemm_4bit_inference_naive.
  *
  * dequant: one FMUL.FTZ of the fp32 codebook entry and absmax, then one conversion. A checkpoint's own
- * dequantize, with denormals flushed.
+ * dequantize, with denormals flushed. Nested scales: its kernel for bytes (FMUL.FTZ), an addition of the
+ * offset, which in its Python is PyTorch's and here our own, and then the same; three launches, one unit.
  *
  * gemv, fp32: the same weight (FMUL.FTZ), and FFMA.FTZ into one sum for each lane, then over the warp.
  *
@@ -34,8 +35,7 @@
  * product.
  *
  * Below that Python has a rule for each GPU which of the two it takes. Both are variants, and timed: the
- * faster one is what the rule can be at best. (With nested scales the other one adds the offset by PyTorch,
- * and cannot be called without it.)
+ * faster one is what the rule can be at best.
  */
 #define TYPES(X)                                                                                             \
     X(f32, F32, F32, WEIGHT, 0, 1)                                                                           \
@@ -57,12 +57,17 @@ static enum status add_functions(const char *where, const char *option)
                  .accumulation = ACC_ANY,                                                                    \
                  .nested = NESTED_##nested_,                                                                 \
                  .denormals = DENORMALS_FLUSH}
-#define DEQUANT(word, type, decode_, scale_, unit, even)                                                     \
-    {.name = "bitsandbytes_cuda_nf4_dequant_" #word,                                                         \
-     .contract = {.op = OP_DEQUANT, .out = DTYPE_##type, .denormals = DENORMALS_FLUSH},                      \
+#define DEQUANT_ROW(end, type, nested_)                                                                      \
+    {.name = "bitsandbytes_cuda_nf4_dequant_" end,                                                           \
+     .contract = {.op = OP_DEQUANT,                                                                          \
+                  .out = DTYPE_##type,                                                                       \
+                  .nested = NESTED_##nested_,                                                                \
+                  .denormals = DENORMALS_FLUSH},                                                             \
      .k_multiple = 1,                                                                                        \
      .bitsandbytes = BITSANDBYTES_DEQUANT,                                                                   \
      COMMON},
+#define DEQUANT(word, type, decode_, scale_, unit, even)                                                     \
+    DEQUANT_ROW(#word, type, NONE) DEQUANT_ROW(#word "_nested", type, TWOSTEP)
 #define GEMV(word, type, decode_, scale_, unit, even)                                                        \
     {.name = "bitsandbytes_cuda_nf4_gemv_" #word,                                                            \
      PRODUCT(type, decode_, scale_, NONE),                                                                   \
@@ -88,6 +93,7 @@ static enum status add_functions(const char *where, const char *option)
     GEMM_ROW(#word "_nested", type, decode_, scale_, FUSED, unit, even)
         TYPES(DEQUANT) TYPES(GEMV) TYPES(GEMM)
 #undef DEQUANT
+#undef DEQUANT_ROW
 #undef GEMV
 #undef GEMM
 #undef GEMM_ROW
@@ -105,9 +111,14 @@ static enum status add_products_of_cublas(const char *where, const char *option)
     static const struct {
         const char *name, *dequantize;
         enum dtype out;
+        enum nested nested;
     } rows[] = {
-        {"bitsandbytes_cuda_nf4_gemm_f16_cublas", "bitsandbytes_cuda_nf4_dequant_f16", DTYPE_F16},
-        {"bitsandbytes_cuda_nf4_gemm_bf16_cublas", "bitsandbytes_cuda_nf4_dequant_bf16", DTYPE_BF16},
+#define ROW(end, type, nested)                                                                               \
+    {"bitsandbytes_cuda_nf4_gemm_" end "_cublas", "bitsandbytes_cuda_nf4_dequant_" end, DTYPE_##type,        \
+     NESTED_##nested},
+        ROW("f16", F16, NONE) ROW("f16_nested", F16, TWOSTEP) ROW("bf16", BF16, NONE)
+            ROW("bf16_nested", BF16, TWOSTEP)
+#undef ROW
     };
     enum status s = STATUS_OK;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && s == STATUS_OK; i++) {
@@ -115,6 +126,7 @@ static enum status add_products_of_cublas(const char *where, const char *option)
                                  .contract = {.op = OP_GEMM,
                                               .out = rows[i].out,
                                               .accumulation = ACC_ANY,
+                                              .nested = rows[i].nested,
                                               .denormals = DENORMALS_FLUSH},
                                  .k_multiple = 1,
                                  .no_bias = true,

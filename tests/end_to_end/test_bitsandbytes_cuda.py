@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Program
 
-DEQUANT = "dequant {} n=48 k=80 blocksize=64 nested=0 bias=0 seed=1 weights=normal"
+DEQUANT = "dequant {} n=48 k=80 blocksize=64 nested={} bias=0 seed=1 weights=normal"
 GEMV = "gemm {} m={} n={} k={} blocksize=64 nested=0 bias={} seed=1 weights=normal"
 GEMM = "gemm {} m={} n={} k={} blocksize={} nested={} bias={} seed=1 weights=normal"
 TYPES = ("f32", "f16", "bf16")
@@ -56,8 +56,9 @@ def verify(fake, case, *options, code=0, what=None, file=None, variant="bitsandb
 
 @pytest.mark.parametrize("out", TYPES)
 def test_passes(fake, library, out):
-    done = verify(fake, DEQUANT.format(out), file=library)
-    assert re.search(rf"^PASS +bitsandbytes_cuda_nf4_dequant_{out} ", done.stdout, re.M)
+    for nested in (0, 1):
+        done = verify(fake, DEQUANT.format(out, nested), file=library)
+        assert re.search(rf"^PASS +bitsandbytes_cuda_nf4_dequant_{out}{'_nested' * nested} ", done.stdout, re.M)
     for n, k in ((48, 320), (4, 32), (8, 4096)):
         done = verify(fake, GEMV.format(out, 1, n, k, 0), file=library)
         assert re.search(rf"^PASS +bitsandbytes_cuda_nf4_gemv_{out} ", done.stdout, re.M)
@@ -75,26 +76,28 @@ def test_fused_products_pass(fake, library, out, nested):
     assert re.search(rf"^FAIL +{name} ", done.stdout, re.M)
 
 
-def test_its_dequantize_and_cublas_are_one_product(fake, library):
-    name = "bitsandbytes_cuda_nf4_gemm_{}_cublas"
+@pytest.mark.parametrize("nested", [0, 1])
+def test_its_dequantize_and_cublas_are_one_product(fake, library, nested):
     for out in ("f16", "bf16"):
-        case = GEMM.format(out, 5, 48, 96, 64, 0, 0)  # a row of one and a half blocks
-        assert "1 pass, 0 fail" in verify(fake, case, file=library, variant=name.format(out)).stdout
-        assert "1 fail" in verify(fake, case, file=library, what="wrong", variant=name.format(out), code=1).stdout
-    done = verify(fake, case, file=os.environ["NF4BENCH_LIBNVML"], variant=name.format("bf16"), code=77)
-    assert "has no function for bitsandbytes_cuda_nf4_gemm_bf16_cublas" in done.stdout
+        case = GEMM.format(out, 5, 48, 96, 64, nested, 0)  # a row of one and a half blocks
+        name = f"bitsandbytes_cuda_nf4_gemm_{out}" + "_nested" * nested + "_cublas"
+        assert "1 pass, 0 fail" in verify(fake, case, file=library, variant=name).stdout
+        assert "1 fail" in verify(fake, case, file=library, what="wrong", variant=name, code=1).stdout
+    done = verify(fake, case, file=os.environ["NF4BENCH_LIBNVML"], variant=name, code=77)
+    assert f"has no function for {name}" in done.stdout
 
 
 @pytest.mark.parametrize("out", TYPES)
 def test_a_wrong_one_fails(fake, library, out):
-    done = verify(fake, DEQUANT.format(out), file=library, what="wrong", code=1)
-    assert re.search(rf"^FAIL +bitsandbytes_cuda_nf4_dequant_{out} ", done.stdout, re.M)
+    for nested in (0, 1):
+        done = verify(fake, DEQUANT.format(out, nested), file=library, what="wrong", code=1)
+        assert re.search(rf"^FAIL +bitsandbytes_cuda_nf4_dequant_{out}{'_nested' * nested} ", done.stdout, re.M)
     done = verify(fake, GEMV.format(out, 1, 48, 320, 0), file=library, what="wrong", code=1)
     assert re.search(rf"^FAIL +bitsandbytes_cuda_nf4_gemv_{out} ", done.stdout, re.M)
     if out == "f16":
         return  # fp16 has none of fp32's denormals
     # The contract says that denormals are flushed: one that keeps them is another.
-    done = verify(fake, DEQUANT.format(out), file=library, what="denormals", code=1)
+    done = verify(fake, DEQUANT.format(out, 0), file=library, what="denormals", code=1)
     assert re.search(rf"^FAIL +bitsandbytes_cuda_nf4_dequant_{out} ", done.stdout, re.M)
 
 
@@ -110,12 +113,12 @@ def test_what_it_does_not_take_is_skipped(fake, library):
 
 
 def test_another_context_and_an_end_of_the_process_are_noticed(fake, library):
-    done = verify(fake, DEQUANT.format("bf16"), file=library, what="context", code=1)
+    done = verify(fake, DEQUANT.format("bf16", 0), file=library, what="context", code=1)
     assert "works in another context than the GPU's primary one" in done.stdout and "PASS" not in done.stdout
-    done = verify(fake, DEQUANT.format("bf16"), file=library, what="exit", code=1)
+    done = verify(fake, DEQUANT.format("bf16", 0), file=library, what="exit", code=1)
     assert re.search(r"^CRASHED .*\n.*crash", done.stdout, re.M) and "ended with exit code 1" in done.stdout
     # The next variants run all the same.
-    done = verify(fake, DEQUANT.format("bf16"), "-v", "nf4_dequant_bf16__sm75_prmt", file=library, what="exit", code=1)
+    done = verify(fake, DEQUANT.format("bf16", 0), "-v", "nf4_dequant_bf16__sm75_prmt", file=library, what="exit", code=1)
     assert re.search(r"^PASS +nf4_dequant_bf16__sm75_prmt", done.stdout, re.M)
 
 
@@ -124,29 +127,29 @@ def test_the_newest_library_that_the_driver_knows_is_taken(fake, package):
     (folder / "libbitsandbytes_cuda132.so").write_text("for another driver")
     (folder / "libbitsandbytes_cudax.so").write_text("of no version")
     (folder / "libbitsandbytes_rocm64.so").write_text("for other GPUs")
-    assert "1 pass" in verify(fake, DEQUANT.format("bf16"), "--bitsandbytes", folder).stdout
+    assert "1 pass" in verify(fake, DEQUANT.format("bf16", 0), "--bitsandbytes", folder).stdout
     # One that cannot be loaded gives way to the one before it.
     (folder / "libbitsandbytes_cuda130.so").write_text("not a library")
-    assert "1 pass" in verify(fake, DEQUANT.format("bf16"), "--bitsandbytes", folder).stdout
-    done = verify(fake, DEQUANT.format("bf16"), "--bitsandbytes", folder / "libbitsandbytes_cpu.so")
+    assert "1 pass" in verify(fake, DEQUANT.format("bf16", 0), "--bitsandbytes", folder).stdout
+    done = verify(fake, DEQUANT.format("bf16", 0), "--bitsandbytes", folder / "libbitsandbytes_cpu.so")
     assert "1 pass" in done.stdout
     # One for a newer driver is not tried, though it could be loaded.
     (folder / "libbitsandbytes_cuda118.so").rename(folder / "libbitsandbytes_cuda132.so")
-    done = verify(fake, DEQUANT.format("bf16"), "--bitsandbytes", folder, code=77)
+    done = verify(fake, DEQUANT.format("bf16", 0), "--bitsandbytes", folder, code=77)
     assert re.search(r"SKIPPED .*\n(.*\n)*.*no libbitsandbytes_cuda\*\.so for CUDA up to 13\.0 can be loaded from .*"
                      r"cuda130\.so: .*LD_LIBRARY_PATH", done.stdout)
 
 
 def test_without_a_library_it_is_skipped_with_the_reason(fake, package, tmp_path):
     folder = package()
-    done = verify(fake, DEQUANT.format("bf16"), "--bitsandbytes", folder, "-v", "nf4_dequant_bf16__sm75_prmt")
+    done = verify(fake, DEQUANT.format("bf16", 0), "--bitsandbytes", folder, "-v", "nf4_dequant_bf16__sm75_prmt")
     assert re.search(r"^PASS +nf4_dequant_bf16__sm75_prmt", done.stdout, re.M)
     assert re.search(r"^SKIPPED +bitsandbytes_cuda_nf4_dequant_bf16", done.stdout, re.M)
     assert "NF4BENCH_BITSANDBYTES_CUDA=FILE names one" in done.stdout
-    done = verify(fake, DEQUANT.format("bf16"), file=tmp_path / "none.so", code=77)
+    done = verify(fake, DEQUANT.format("bf16", 0), file=tmp_path / "none.so", code=77)
     assert "bitsandbytes: cannot load" in done.stdout and "none.so" in done.stdout
     # A library without the functions.
-    done = verify(fake, DEQUANT.format("bf16"), file=os.environ["NF4BENCH_LIBNVML"], code=77)
+    done = verify(fake, DEQUANT.format("bf16", 0), file=os.environ["NF4BENCH_LIBNVML"], code=77)
     assert "has no function for bitsandbytes_cuda_nf4_dequant_bf16" in done.stdout
 
 
@@ -154,9 +157,9 @@ def test_where_nothing_is_asked_for_there_is_none(fake, library):
     assert "bitsandbytes" not in fake("list").stdout
     done = fake("list", "bitsandbytes_*", environment={"NF4BENCH_BITSANDBYTES_CUDA": library})
     assert len(re.findall(r"^bitsandbytes_cuda_\w+ +peer +skipped: bitsandbytes' CUDA library runs on a GPU", done.stdout,
-                          re.M)) == 12
-    assert len(re.findall(r"^bitsandbytes_cuda_nf4_gemm_b?f16_cublas +peer +skipped: cuBLAS runs on a GPU", done.stdout,
-                          re.M)) == 2
+                          re.M)) == 15
+    assert len(re.findall(r"^bitsandbytes_cuda_nf4_gemm_b?f16(?:_nested)?_cublas +peer +skipped: cuBLAS runs on a GPU", done.stdout,
+                          re.M)) == 4
 
 
 def test_run_times_it_beside_ours(fake, library, suite, tmp_path):

@@ -109,6 +109,33 @@ DEQUANTIZE(fp32, DTYPE_F32)
 DEQUANTIZE(fp16, DTYPE_F16)
 DEQUANTIZE(bf16, DTYPE_BF16)
 
+struct dequantize_bytes {
+    const float *code, *absmax;
+    const uint8_t *bytes;
+    float *out;
+    size_t blocksize, n;
+};
+
+static void dequantize_bytes(const void *args)
+{
+    const struct dequantize_bytes *a = args;
+    for (size_t i = 0; i < a->n; i++)
+        a->out[i] = flush(flush(a->code[a->bytes[i]]) * flush(a->absmax[i / a->blocksize]));
+}
+
+bitsandbytes_dequantize_fn cdequantize_blockwise_fp32;
+API cdequantize_blockwise_fp32(uint64_t code, uint64_t bytes, uint64_t absmax, uint64_t out,
+                               int32_t blocksize, int32_t n, struct cuda_stream *stream)
+{
+    const struct dequantize_bytes a = {(const float *)(uintptr_t)code,
+                                       (const float *)(uintptr_t)absmax,
+                                       (const uint8_t *)(uintptr_t)bytes,
+                                       (float *)(uintptr_t)out,
+                                       (size_t)blocksize,
+                                       (size_t)n};
+    queue(stream, dequantize_bytes, &a, sizeof a, 5.0 * n);
+}
+
 /* ---- gemv ---- */
 
 struct gemv {

@@ -244,6 +244,10 @@ static bool support(const char *name, const uint64_t *a, double *bytes)
         *(uint64_t *)(uintptr_t)a[2] += sum;
     } else if (strcmp(name, "nf4bench_discard") == 0) {
         memset(p, 0xdd, size / 128 * 128);
+    } else if (strcmp(name, "nf4bench_add") == 0) {
+        for (size_t i = 0; i < size; i++)
+            ((float *)p)[i] += *(const float *)(uintptr_t)a[2];
+        *bytes *= 8;
     } else if (strcmp(name, "nf4bench_mma") == 0) {
         multiply_tiles((struct mma_tile *)p, size, (uint32_t)a[2] != 0);
     } else if (strcmp(name, "nf4bench_block") == 0) {

@@ -4,7 +4,9 @@
  * them.
  *
  * Signatures: the ctypes declarations of the package's backends/cuda/ops.py (0.50.2), and the symbols that
- * `nm -D` shows in its libbitsandbytes_cuda130.so. An H200 has run them but for the fused product.
+ * `nm -D` shows in its libbitsandbytes_cuda130.so. An H200 has run those
+ * for weights alone and for one row; the fused product and the bytes' dequantize no GPU has run from here
+ * yet.
  */
 #ifndef NF4BENCH_HARNESS_CUDA_BITSANDBYTES_H
 #define NF4BENCH_HARNESS_CUDA_BITSANDBYTES_H

@@ -81,6 +81,10 @@ static enum status write_dialect(const char *folder)
 
 static const char *const build_words[ENTRY_BUILDS] = {"fast", "checked"};
 
+/* A library's own functions are its own: the program exports the dialect's inline ones too, from other
+ * builds. */
+#define OWN_SYMBOLS "-Wl,-Bsymbolic"
+
 static enum status start_compiler(const struct try_arguments *a, const char *folder, enum entry_build build,
                                   pid_t *child)
 {
@@ -111,6 +115,7 @@ static enum status start_compiler(const struct try_arguments *a, const char *fol
         snprintf(output, sizeof output, "%s/checked.o", folder);
     } else {
         argv[count++] = "-O2";
+        argv[count++] = OWN_SYMBOLS;
     }
     argv[count++] = "-o";
     argv[count++] = output;
@@ -137,7 +142,7 @@ static enum status link_checked(const struct try_arguments *a, const char *folde
     char object[PATH_TEXT_MAX], output[PATH_TEXT_MAX];
     snprintf(object, sizeof object, "%s/checked.o", folder);
     snprintf(output, sizeof output, "%s/checked.so", folder);
-    const char *argv[] = {a->compiler, "-shared", object, "-o", output, NULL};
+    const char *argv[] = {a->compiler, "-shared", OWN_SYMBOLS, object, "-o", output, NULL};
     pid_t child;
     int error = posix_spawnp(&child, a->compiler, NULL, NULL, (char **)argv, environ);
     if (error)

@@ -20,6 +20,11 @@ def test_right(nf4bench):
     assert re.search(r"dequant.cu: PASS", done.stdout)
 
 
+def test_a_file_runs_its_own_functions(nf4bench):
+    """Of an inline one that the compiler left a symbol, the program has another build's."""
+    assert "mma_split.cu: PASS" in nf4bench("try", SOURCE / "kernels/nf4_gemm/mma_split.cu").stdout
+
+
 def test_racy(nf4bench):
     if "no checker" in nf4bench("try", RIGHT).stdout:
         pytest.skip("this build has no checker")

@@ -4,9 +4,8 @@
  * them.
  *
  * Signatures: the ctypes declarations of the package's backends/cuda/ops.py (0.50.2), and the symbols that
- * `nm -D` shows in its libbitsandbytes_cuda130.so. An H200 has run those
- * for weights alone and for one row; the fused product and the bytes' dequantize no GPU has run from here
- * yet.
+ * `nm -D` shows in its libbitsandbytes_cuda130.so. An H200 has run dequantize and gemv; gemm, and dequantize
+ * of bytes, no GPU has run from here yet.
  */
 #ifndef NF4BENCH_HARNESS_CUDA_BITSANDBYTES_H
 #define NF4BENCH_HARNESS_CUDA_BITSANDBYTES_H

@@ -30,9 +30,15 @@ static bool has_function(const struct bitsandbytes_cuda *b, enum bitsandbytes_us
                                        : b->gemm[p->out] != NULL;
 }
 
-static size_t block_count(const struct problem *p)
+/* Its counts are of 32 bits. */
+static bool counts_fit(struct serve *s, enum bitsandbytes_use use)
 {
-    return (problem_weight_count(p) + p->blocksize - 1) / p->blocksize;
+    const struct problem *p = &s->operands.problem;
+    if (problem_weight_count(p) > INT32_MAX)
+        return serve_fail(s, STATUS_LIMIT, "bitsandbytes counts weights up to %d", INT32_MAX);
+    if (use == BITSANDBYTES_GEMM && p->m * (p->n > p->k ? p->n : p->k) > INT32_MAX)
+        return serve_fail(s, STATUS_LIMIT, "bitsandbytes counts activations up to %d", INT32_MAX);
+    return true;
 }
 
 static bool prepare_nested(struct serve *s)
@@ -40,12 +46,13 @@ static bool prepare_nested(struct serve *s)
     uint64_t *offset = &s->extra.offset, *absmax = &s->extra.absmax;
     return (*offset || SERVE_CALL(s, cuMemAlloc, offset, sizeof(float))) &&
            SERVE_CALL(s, cuMemcpyHtoD, *offset, &s->operands.nested_offset, sizeof(float)) &&
-           (*absmax || SERVE_CALL(s, cuMemAlloc, absmax, block_count(&s->operands.problem) * sizeof(float)));
+           (*absmax ||
+            SERVE_CALL(s, cuMemAlloc, absmax, problem_block_count(&s->operands.problem) * sizeof(float)));
 }
 
 bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k)
 {
-    if (!open_library(s, k->name.source))
+    if (!open_library(s, k->name.source) || !counts_fit(s, k->name.bitsandbytes))
         return false;
     s->bitsandbytes.context_known = false;
     if (!has_function(&s->bitsandbytes.library, k->name.bitsandbytes, &s->operands.problem))
@@ -73,7 +80,7 @@ static bool check_context(struct serve *s)
 static bool recover_absmax(struct serve *s, const struct weights *w)
 {
     enum { NESTED_BLOCKSIZE = 256, THREADS = 256 };
-    size_t blocks = block_count(&s->operands.problem);
+    size_t blocks = problem_block_count(&s->operands.problem);
     unsigned grid = (unsigned)((blocks + THREADS - 1) / THREADS);
     s->bitsandbytes.library.dequantize_bytes(ADDRESS(w->nested_map), ADDRESS(w->absmax_code),
                                              ADDRESS(w->nested_absmax), s->extra.absmax, NESTED_BLOCKSIZE,
@@ -110,24 +117,17 @@ static bool gemm(struct serve *s, const struct gemm_args *g)
     s->channel->by_kernel = true;
     s->bitsandbytes.library.gemm[p->out](
         ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(p->nested ? g->w.nested_absmax : g->w.absmax),
-        ADDRESS(p->nested ? g->w.absmax_code : NULL), ADDRESS(p->nested ? g->w.nested_map : NULL),
-        p->nested ? s->extra.offset : 0, ADDRESS(g->y), ADDRESS(g->bias), (int32_t)g->m, (int32_t)g->n,
-        (int32_t)g->k, (int32_t)g->w.blocksize, BITSANDBYTES_QUANT_NF4, s->stream);
+        ADDRESS(g->w.absmax_code), ADDRESS(g->w.nested_map), s->extra.offset, ADDRESS(g->y), ADDRESS(g->bias),
+        (int32_t)g->m, (int32_t)g->n, (int32_t)g->k, (int32_t)g->w.blocksize, BITSANDBYTES_QUANT_NF4,
+        s->stream);
     return check_context(s);
 }
 
 bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t set)
 {
-    const struct problem *p = &s->operands.problem;
     union kernel_args a;
-    if (problem_weight_count(p) > INT32_MAX)
-        return serve_fail(s, STATUS_LIMIT, "bitsandbytes counts weights up to %d", INT32_MAX);
-    operands_args(&s->operands, set, false, &a);
+    operands_args(&s->operands, set, LAYOUT_ROWS, &a);
     if (k->name.bitsandbytes == BITSANDBYTES_DEQUANT)
         return serve_bitsandbytes_dequantize(s, &a.dequant);
-    if (k->name.bitsandbytes == BITSANDBYTES_GEMV)
-        return gemv(s, &a.gemm);
-    if (p->m * (p->n > p->k ? p->n : p->k) > INT32_MAX)
-        return serve_fail(s, STATUS_LIMIT, "bitsandbytes counts activations up to %d", INT32_MAX);
-    return gemm(s, &a.gemm);
+    return k->name.bitsandbytes == BITSANDBYTES_GEMV ? gemv(s, &a.gemm) : gemm(s, &a.gemm);
 }

@@ -52,8 +52,8 @@ static bool wrong_launch, wrong_product; /* the next of a variant; the next of c
 /* What the call is to return at once; 0: carry it out. */
 static int ordered(const char *function)
 {
-    static unsigned long calls[64];
-    static const char *names[64];
+    static unsigned long calls[128]; /* more than functions.inc and cublas_functions.inc have */
+    static const char *names[128];
     size_t i = 0;
     if (sticky)
         return sticky;

@@ -7,6 +7,21 @@ import subprocess
 import pytest
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BITSANDBYTES = os.environ.get("NF4BENCH_BITSANDBYTES")
+
+# What a user, or ./dev, may have set would add rows to every command that a test runs, or change them.
+for name in ("NF4BENCH_BITSANDBYTES", "NF4BENCH_BITSANDBYTES_CUDA", "NF4BENCH_FAKE_BITSANDBYTES", "NF4BENCH_LIBOPENBLAS",
+             "NF4BENCH_FAKE_OPENBLAS", "NF4BENCH_PLUGINS", "OPENBLAS_CORETYPE", "CUDA_VISIBLE_DEVICES"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture
+def peer(monkeypatch):
+    """The bitsandbytes package's folder, or its CPU library, and the environment that names it."""
+    if not BITSANDBYTES:
+        pytest.skip("NF4BENCH_BITSANDBYTES names no library: the package could not be fetched")
+    monkeypatch.setenv("NF4BENCH_BITSANDBYTES", BITSANDBYTES)
+    return pathlib.Path(BITSANDBYTES)
 
 
 class Program:

@@ -21,12 +21,6 @@ def fake():
     return Program(os.environ["NF4BENCH_FAKE"])
 
 
-@pytest.fixture(autouse=True)
-def no_peer(monkeypatch):
-    for name in ("NF4BENCH_BITSANDBYTES", "NF4BENCH_BITSANDBYTES_CUDA", "NF4BENCH_FAKE_BITSANDBYTES"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def library():
     return os.environ["NF4BENCH_FAKE_BITSANDBYTES_LIBRARY"]

@@ -257,15 +257,6 @@ def test_all_suites_plan(nf4bench):
         nf4bench("run", path, "--dry-run", *(("--device", "simt:fast") if path.name in FOR_GPUS else ()))
 
 
-@pytest.fixture
-def peer():
-    """The bitsandbytes package's folder, or its CPU library."""
-    path = os.environ.get("NF4BENCH_BITSANDBYTES")
-    if not path:
-        pytest.skip("NF4BENCH_BITSANDBYTES names no library: the package could not be fetched")
-    return pathlib.Path(path)
-
-
 def test_peer_bitsandbytes(nf4bench, suite, peer):
     path = suite(
         "suite: peer\ncases:\n"

@@ -16,14 +16,7 @@ CASES = {
     "gemmdx f32 m=1 n=70 k=96 blocksize=32": 2,
     "gemmdx f32 m=5 n=70 k=96 blocksize=32 nested=1": 2,
 }
-PEER = os.environ.get("NF4BENCH_BITSANDBYTES")
 SMALL = "gemm f32 m=3 n=64 k=96 blocksize=64"
-
-
-@pytest.fixture(autouse=True)
-def neither_peer_nor_choice(monkeypatch):
-    for name in ("NF4BENCH_BITSANDBYTES", "NF4BENCH_LIBOPENBLAS", "NF4BENCH_FAKE_OPENBLAS", "OPENBLAS_CORETYPE"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -102,11 +95,9 @@ def test_the_choice_of_kernels(nf4bench, fake, monkeypatch):
     assert "libopenblas, Nehalem\n" in nf4bench("list", "openblas_gemm_f32").stdout
 
 
-def test_bitsandbytes_multiplies_with_it(nf4bench):
-    if not PEER:
-        pytest.skip("NF4BENCH_BITSANDBYTES names no package")
+def test_bitsandbytes_multiplies_with_it(nf4bench, peer):
     for op in ("gemm", "gemmdx"):
         case = f"{op} f32 m=3 n=64 k=100 blocksize=64"
-        done = nf4bench("verify", "--case", case, "-V", "-v", "bitsandbytes_*", "--bitsandbytes", PEER)
+        done = nf4bench("verify", "--case", case, "-V", "-v", "bitsandbytes_*")
         assert re.search(rf"^PASS +bitsandbytes_nf4_{op}_f32_openblas", done.stdout, re.M)
 

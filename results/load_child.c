@@ -1,0 +1,620 @@
+/*
+ * load_child.c: the process that reads a results file: everything that calls HDF5 on a file that may be damaged or
+ * made to do harm. It sends what it read to load.c; the blocks are described in load_stream.h.
+ */
+#include "results/load_stream.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "results/h5.h"
+#include "results/store.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(NF4BENCH_SANITIZED)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+struct child {
+    const char *path;
+    FILE *pipe;
+};
+
+static void send_block(const struct child *c, enum block_kind kind, const void *payload, size_t length)
+{
+    uint32_t head[2] = {kind, (uint32_t)length};
+    if (fwrite(head, sizeof head, 1, c->pipe) != 1 ||
+        (length > 0 && fwrite(payload, length, 1, c->pipe) != 1))
+        _exit(1); /* the parent is gone */
+}
+
+static void send_error(const struct child *c, enum status s)
+{
+    uint8_t payload[4 + 4096];
+    uint32_t code = s;
+    size_t length = strlen(status_message());
+    if (length > sizeof payload - 4)
+        length = sizeof payload - 4;
+    memcpy(payload, &code, sizeof code);
+    memcpy(payload + 4, status_message(), length);
+    send_block(c, BLOCK_ERROR, payload, 4 + length);
+}
+
+static enum status fail_h5(const char *path, const char *what)
+{
+    return status_fail(STATUS_INPUT, "%s: cannot read %s: %s", path, what, h5_reason());
+}
+
+/* Value of a scalar text attribute in *text (to be freed). False when it is none or cannot be read. */
+static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
+{
+    bool ok = false;
+    hid_t memory = H5Tcopy(H5T_C_S1);
+    htri_t variable = H5Tis_variable_str(type);
+    size_t size = variable > 0 ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    char *buffer = NULL;
+    *text = NULL;
+    if (memory < 0 || variable < 0 || (variable == 0 && size > BLOCK_MAX))
+        goto out;
+    if (H5Tset_size(memory, size) < 0 || H5Tset_cset(memory, H5Tget_cset(type)) < 0)
+        goto out;
+    if (variable == 0 && !(buffer = calloc(1, size)))
+        goto out;
+    if (H5Aread(attribute, memory, variable > 0 ? (void *)&buffer : (void *)buffer) < 0)
+        goto out;
+    /* A copy of the library's string is made, and never freed by the library: the child ends soon. */
+    *text = strdup(buffer ? buffer : "");
+    ok = *text != NULL;
+out:
+    if (variable == 0)
+        free(buffer);
+    if (memory >= 0)
+        H5Tclose(memory);
+    return ok;
+}
+
+
+/* The value as text, or NULL for forms that nf4bench does not write: those are left out. */
+static char *attribute_text(hid_t attribute, char *kind)
+{
+    char *text = NULL;
+    *kind = KIND_NUMBER;
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    if (type < 0 || space < 0 || H5Sget_simple_extent_npoints(space) != 1)
+        goto out;
+    switch (H5Tget_class(type)) {
+    case H5T_STRING:
+        *kind = KIND_TEXT;
+        if (!read_text_attribute(attribute, type, &text))
+            text = NULL;
+        break;
+    case H5T_INTEGER: {
+        bool is_signed = H5Tget_sign(type) != H5T_SGN_NONE;
+        uint64_t bits = 0;
+        if (H5Aread(attribute, is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, &bits) < 0)
+            break;
+        if ((is_signed ? asprintf(&text, "%lld", (long long)bits)
+                       : asprintf(&text, "%llu", (unsigned long long)bits)) < 0)
+            text = NULL;
+        break;
+    }
+    case H5T_FLOAT: {
+        double value = 0;
+        if (H5Aread(attribute, H5T_NATIVE_DOUBLE, &value) >= 0 && asprintf(&text, "%.17g", value) < 0)
+            text = NULL;
+        break;
+    }
+    default:
+        break;
+    }
+out:
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    return text;
+}
+
+struct attribute_walk {
+    const struct child *c;
+    unsigned count;
+    bool has_version;
+    long long version;
+};
+
+static herr_t send_attribute(hid_t location, const char *name, const H5A_info_t *info, void *data)
+{
+    struct attribute_walk *walk = data;
+    (void)info;
+    hid_t attribute = H5Aopen(location, name, H5P_DEFAULT);
+    if (attribute < 0)
+        return -1;
+    char kind, *value = attribute_text(attribute, &kind);
+    H5Aclose(attribute);
+    if (!value)
+        return 0;
+    if (strcmp(name, "schema_version") == 0) {
+        char *end;
+        walk->version = strtoll(value, &end, 10);
+        walk->has_version = end != value && *end == '\0';
+    }
+    size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
+    char *payload = NULL;
+    if (1 + name_size + value_size <= BLOCK_MAX && walk->count < ATTRIBUTE_MAX &&
+        (payload = malloc(1 + name_size + value_size))) {
+        payload[0] = kind;
+        memcpy(payload + 1, name, name_size);
+        memcpy(payload + 1 + name_size, value, value_size);
+        send_block(walk->c, BLOCK_ATTRIBUTE, payload, 1 + name_size + value_size);
+        walk->count++;
+    }
+    free(payload);
+    free(value);
+    return 0;
+}
+
+static enum status send_attributes(const struct child *c, hid_t file)
+{
+    struct attribute_walk walk = {.c = c};
+    hsize_t at = 0;
+    /* Files of h5py do not track the order of creation. */
+    if (H5Aiterate2(file, H5_INDEX_CRT_ORDER, H5_ITER_INC, &at, send_attribute, &walk) < 0) {
+        walk = (struct attribute_walk){.c = c};
+        at = 0;
+        if (H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_NATIVE, &at, send_attribute, &walk) < 0)
+            return fail_h5(c->path, "the attributes");
+    }
+    if (!walk.has_version)
+        return status_fail(STATUS_INPUT, "%s: not a results file of nf4bench: it has no schema_version",
+                           c->path);
+    if (walk.version > STORE_SCHEMA_VERSION)
+        return status_fail(STATUS_INPUT,
+                           "%s: schema version %lld; this nf4bench reads up to %d: use a newer one", c->path,
+                           walk.version, STORE_SCHEMA_VERSION);
+    if (walk.version < 1)
+        return status_fail(STATUS_INPUT, "%s: schema version %lld does not exist", c->path, walk.version);
+    return STATUS_OK;
+}
+
+/* Opens a dataset that lies in this file as a list of known, bearable length. Links and storage that lead to
+ * other files would let a results file make us read any file of the user. */
+static enum status open_list(const struct child *c, hid_t file, const char *name, hsize_t limit, hid_t *data,
+                             hsize_t *count)
+{
+    enum status s = STATUS_OK;
+    hid_t space = -1, list = -1;
+    H5L_info_t link;
+    *data = -1;
+    *count = 0;
+    if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0)
+        return status_fail(STATUS_INPUT, "%s: an HDF5 file, but not results of nf4bench: it has no %s",
+                           c->path, name);
+    if (link.type != H5L_TYPE_HARD)
+        return status_fail(STATUS_INPUT, "%s: %s is a link to elsewhere, which is not followed", c->path,
+                           name);
+    *data = H5Dopen2(file, name, H5P_DEFAULT);
+    if (*data < 0)
+        return fail_h5(c->path, name);
+    space = H5Dget_space(*data);
+    list = H5Dget_create_plist(*data);
+    if (space < 0 || list < 0) {
+        s = fail_h5(c->path, name);
+        goto out;
+    }
+    H5D_layout_t layout = H5Pget_layout(list);
+    if (H5Pget_external_count(list) != 0 ||
+        (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)) {
+        s = status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path,
+                        name);
+        goto out;
+    }
+    if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1) {
+        s = status_fail(STATUS_INPUT, "%s: %s is not a list", c->path, name);
+        goto out;
+    }
+    if (*count > limit)
+        s = status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
+                        (unsigned long long)*count, (unsigned long long)limit);
+out:
+    if (list >= 0)
+        H5Pclose(list);
+    if (space >= 0)
+        H5Sclose(space);
+    return s;
+}
+
+/* Reads elements start .. start+count-1 into buffer. */
+static bool read_part(hid_t data, hid_t memory_type, hsize_t start, hsize_t count, void *buffer)
+{
+    hid_t in_file = H5Dget_space(data), in_memory = H5Screate_simple(1, &count, NULL);
+    bool ok = in_file >= 0 && in_memory >= 0 &&
+              H5Sselect_hyperslab(in_file, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
+              H5Dread(data, memory_type, in_memory, in_file, H5P_DEFAULT, buffer) >= 0;
+    if (in_memory >= 0)
+        H5Sclose(in_memory);
+    if (in_file >= 0)
+        H5Sclose(in_file);
+    return ok;
+}
+
+/* A column as it is read, at `offset` of a buffer row: that is a struct row, into which numbers are read, and
+ * behind it texts, as wide as in a record, and enums as signed numbers, so that a value out of range is seen
+ * and not clipped into range. */
+struct present_column {
+    const struct column *column;
+    size_t offset;
+};
+
+/* The type to read a column with, or negative when the file's type is no such thing. A new handle. */
+static hid_t reading_type(const struct column *c, hid_t in_file)
+{
+    H5T_class_t class = H5Tget_class(in_file);
+    switch (c->kind) {
+    case COLUMN_TEXT: {
+        if (class != H5T_STRING || H5Tis_variable_str(in_file) != 0)
+            return -1;
+        hid_t type = H5Tcopy(H5T_C_S1);
+        if (type >= 0 && (H5Tset_size(type, c->size) < 0 || H5Tset_cset(type, H5Tget_cset(in_file)) < 0)) {
+            H5Tclose(type);
+            return -1;
+        }
+        return type;
+    }
+    case COLUMN_ENUM:
+        return class == H5T_ENUM || class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_INT64) : -1;
+    case COLUMN_U8:
+        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT8) : -1;
+    case COLUMN_U32:
+        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT32) : -1;
+    case COLUMN_U64:
+        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT64) : -1;
+    case COLUMN_I64:
+        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_INT64) : -1;
+    case COLUMN_F64:
+        return class == H5T_FLOAT ? H5Tcopy(H5T_NATIVE_DOUBLE) : -1;
+    }
+    return -1;
+}
+
+/* Room of a column behind the struct row of a buffer row. */
+static size_t room_behind(const struct column *c)
+{
+    return c->kind == COLUMN_TEXT ? c->size : c->kind == COLUMN_ENUM ? sizeof(int64_t) : 0;
+}
+
+/* The columns that both the file and record.inc have, and the compound to read them with. */
+static enum status match_columns(const struct child *c, hid_t in_file, struct present_column *present,
+                                 size_t *count, hid_t *compound)
+{
+    size_t behind = sizeof(struct row), total = behind;
+    *count = 0;
+    for (unsigned i = 0; i < record_column_count; i++)
+        total += room_behind(&record_columns[i]);
+    total = (total + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
+    *compound = H5Tget_class(in_file) == H5T_COMPOUND ? H5Tcreate(H5T_COMPOUND, total) : -1;
+    if (*compound < 0)
+        return status_fail(STATUS_INPUT, "%s: /results is not a table", c->path);
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *column = &record_columns[i];
+        int index = H5Tget_member_index(in_file, column->name);
+        if (index < 0)
+            continue;
+        size_t offset = room_behind(column) ? behind : column->row_offset;
+        hid_t member = H5Tget_member_type(in_file, (unsigned)index);
+        hid_t type = member >= 0 ? reading_type(column, member) : -1;
+        bool ok = type >= 0 && H5Tinsert(*compound, column->name, offset, type) >= 0;
+        if (type >= 0)
+            H5Tclose(type);
+        if (member >= 0)
+            H5Tclose(member);
+        if (!ok)
+            return status_fail(STATUS_INPUT, "%s: the column %s of /results has a type that does not fit",
+                               c->path, column->name);
+        present[(*count)++] = (struct present_column){column, offset};
+        behind += room_behind(column);
+    }
+    if (*count == 0)
+        return status_fail(STATUS_INPUT, "%s: /results has no column of nf4bench", c->path);
+    return STATUS_OK;
+}
+
+/* What a ROWS block is made of. */
+struct outgoing {
+    const struct present_column *present;
+    size_t present_count;
+    struct row unknown; /* record_init()'s values, for columns that the file lacks */
+    uint8_t *buffer;    /* as read: ROWS_AT_ONCE rows */
+    size_t stride;      /* bytes of each */
+    struct row *rows;
+    struct text_pool texts;
+    char *payload;
+};
+
+/* Puts the number of a text where the row has its pointer. Rows that follow each other have most texts in
+ * common: what the row before has is not looked up again. */
+static enum status number_text(const struct child *c, struct outgoing *o, const struct present_column *p,
+                               size_t row, size_t index)
+{
+    const char *text = (const char *)o->buffer + row * o->stride + p->offset;
+    char *to = (char *)&o->rows[row] + p->column->row_offset;
+    const size_t length = strnlen(text, p->column->size);
+    if (length == p->column->size)
+        return status_fail(STATUS_INPUT, "%s: row %zu of /results has no valid %s", c->path, index,
+                           p->column->name);
+    if (row > 0 && memcmp(text - o->stride, text, length + 1) == 0) {
+        memcpy(to, to - sizeof(struct row), sizeof(uintptr_t));
+        return STATUS_OK;
+    }
+    const uintptr_t number = text_pool_add(&o->texts, text, length);
+    if (number == SIZE_MAX)
+        return status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+    memcpy(to, &number, sizeof number);
+    return STATUS_OK;
+}
+
+/* Makes rows of `count` buffer rows, of which the first is row `start` of the file. What no reader would take
+ * for a value of an enum is passed on: the parent names it. */
+static enum status make_rows(const struct child *c, struct outgoing *o, size_t start, size_t count)
+{
+    enum status s = STATUS_OK;
+    for (size_t row = 0; row < count && s == STATUS_OK; row++) {
+        const uint8_t *from = o->buffer + row * o->stride;
+        o->rows[row] = o->unknown;
+        for (size_t i = 0; i < o->present_count && s == STATUS_OK; i++) {
+            const struct present_column *p = &o->present[i];
+            uint8_t *to = (uint8_t *)&o->rows[row] + p->column->row_offset;
+            int64_t value;
+            switch (p->column->kind) {
+            case COLUMN_TEXT:
+                s = number_text(c, o, p, row, start + row);
+                break;
+            case COLUMN_ENUM:
+                memcpy(&value, from + p->offset, sizeof value);
+                *to = value >= 0 && value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
+                break;
+            default:
+                memcpy(to, from + p->offset, p->column->size);
+            }
+        }
+    }
+    return s;
+}
+
+static void send_block_of_rows(const struct child *c, struct outgoing *o, size_t count)
+{
+    const uint32_t counts[2] = {(uint32_t)count, (uint32_t)o->texts.count};
+    char *to = o->payload;
+    memcpy(to, counts, sizeof counts);
+    memcpy(to + sizeof counts, o->rows, count * sizeof *o->rows);
+    to += sizeof counts + count * sizeof *o->rows;
+    for (size_t i = 0; i < o->texts.count; i++) {
+        memcpy(to, o->texts.list[i].bytes, o->texts.list[i].length + 1);
+        to += o->texts.list[i].length + 1;
+    }
+    send_block(c, BLOCK_ROWS, o->payload, (size_t)(to - o->payload));
+}
+
+/* The number 0 is that of "": what columns have that the file lacks. */
+static struct row unknown_row(void)
+{
+    struct record r;
+    record_init(&r);
+    struct row row = row_of_record(&r);
+#define TEXT(name, bytes, doc) row.name = NULL;
+#define ENUM(name, map, doc)
+#define NUMBER(ctype, name, h5, unit, doc)
+#include "results/record.inc"
+    return row;
+}
+
+static enum status send_rows(const struct child *c, hid_t data, hsize_t row_count)
+{
+    enum status s = STATUS_OK;
+    struct outgoing o = {.unknown = unknown_row()};
+    hid_t compound = -1, in_file = H5Dget_type(data);
+    struct present_column *present = calloc(record_column_count, sizeof *present);
+    if (in_file < 0) {
+        s = fail_h5(c->path, "/results");
+        goto out;
+    }
+    if (!present) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        goto out;
+    }
+    s = match_columns(c, in_file, present, &o.present_count, &compound);
+    if (s != STATUS_OK)
+        goto out;
+    o.present = present;
+    o.stride = H5Tget_size(compound);
+    o.buffer = calloc(ROWS_AT_ONCE, o.stride);
+    o.rows = calloc(ROWS_AT_ONCE, sizeof *o.rows);
+    o.payload = malloc(BLOCK_MAX);
+    if (!o.buffer || !o.rows || !o.payload) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        goto out;
+    }
+    for (hsize_t start = 0; start < row_count && s == STATUS_OK; start += ROWS_AT_ONCE) {
+        hsize_t part = row_count - start < ROWS_AT_ONCE ? row_count - start : ROWS_AT_ONCE;
+        if (!read_part(data, compound, start, part, o.buffer))
+            s = fail_h5(c->path, "/results");
+        else if (text_pool_add(&o.texts, "", 0) != 0)
+            s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        else
+            s = make_rows(c, &o, start, part);
+        if (s == STATUS_OK)
+            send_block_of_rows(c, &o, part);
+        text_pool_release(&o.texts);
+    }
+out:
+    free(o.payload);
+    free(o.rows);
+    free(o.buffer);
+    free(present);
+    if (compound >= 0)
+        H5Tclose(compound);
+    if (in_file >= 0)
+        H5Tclose(in_file);
+    return s;
+}
+
+static enum status send_samples(const struct child *c, hid_t data, hsize_t sample_count)
+{
+    double *buffer = malloc(SAMPLES_AT_ONCE * sizeof *buffer);
+    enum status s = STATUS_OK;
+    if (!buffer)
+        return status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+    for (hsize_t start = 0; s == STATUS_OK && start < sample_count; start += SAMPLES_AT_ONCE) {
+        hsize_t part = sample_count - start < SAMPLES_AT_ONCE ? sample_count - start : SAMPLES_AT_ONCE;
+        if (read_part(data, H5T_NATIVE_DOUBLE, start, part, buffer))
+            send_block(c, BLOCK_SAMPLES, buffer, part * sizeof *buffer);
+        else
+            s = fail_h5(c->path, "/samples/time_us");
+    }
+    free(buffer);
+    return s;
+}
+
+/* Older files have none. */
+static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_count)
+{
+    uint8_t *buffer = NULL;
+    hid_t data = -1;
+    hsize_t count;
+    if (H5Lexists(file, "/samples/flags", H5P_DEFAULT) <= 0)
+        return STATUS_OK;
+    enum status s = open_list(c, file, "/samples/flags", SAMPLE_MAX, &data, &count);
+    if (s == STATUS_OK && count != sample_count)
+        s = status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
+    if (s == STATUS_OK && !(buffer = malloc(SAMPLES_AT_ONCE)))
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+    for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
+        hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
+        if (read_part(data, H5T_NATIVE_UINT8, start, part, buffer))
+            send_block(c, BLOCK_FLAGS, buffer, part);
+        else
+            s = fail_h5(c->path, "/samples/flags");
+    }
+    free(buffer);
+    if (data >= 0)
+        H5Dclose(data);
+    return s;
+}
+
+static enum status send_all(const struct child *c)
+{
+    enum status s = STATUS_OK;
+    hid_t access = -1, file = -1, rows = -1, samples = -1;
+    hsize_t counts[2] = {0, 0};
+    h5_quiet();
+    (void)H5Lunregister(H5L_TYPE_EXTERNAL); /* what leads to other files fails wherever it stands */
+    access = h5_access();
+    if (access >= 0)
+        file = H5Fopen(c->path, H5F_ACC_RDONLY, access);
+    if (file < 0) {
+        s = status_fail(STATUS_INPUT, "%s: not an HDF5 file, or a damaged one: %s", c->path, h5_reason());
+        goto out;
+    }
+    s = open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]);
+    if (s != STATUS_OK)
+        goto out;
+    s = send_attributes(c, file);
+    if (s != STATUS_OK)
+        goto out;
+    s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
+    if (s != STATUS_OK)
+        goto out;
+    uint64_t wire_counts[2] = {counts[0], counts[1]};
+    send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
+    s = send_rows(c, rows, counts[0]);
+    if (s == STATUS_OK)
+        s = send_samples(c, samples, counts[1]);
+    if (s == STATUS_OK)
+        s = send_flags(c, file, counts[1]);
+out:
+    if (samples >= 0)
+        H5Dclose(samples);
+    if (rows >= 0)
+        H5Dclose(rows);
+    if (file >= 0)
+        H5Fclose(file);
+    if (access >= 0)
+        H5Pclose(access);
+    return s;
+}
+
+/* Address space in use, in bytes; 0 when the system does not say. */
+static size_t address_space(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f) {
+        if (fscanf(f, "%lu", &pages) != 1)
+            pages = 0;
+        fclose(f);
+    }
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void limit(int what, rlim_t value)
+{
+    /* Only ever downwards: a stricter limit of the user stays. */
+    struct rlimit old;
+    if (getrlimit(what, &old) != 0 || value >= old.rlim_cur)
+        return;
+    /* One above for the hard limit: with both equal, too much processor time is a SIGKILL without a name. */
+    (void)setrlimit(what, &(struct rlimit){value, value + 1 < old.rlim_max ? value + 1 : old.rlim_max});
+}
+
+/* The program may catch signals (kernels under test crash): a crash here must be one. */
+static void confine(const struct load_limits *limits)
+{
+    sigset_t none;
+    for (int number = 1; number < NSIG; number++)
+        (void)signal(number, SIG_DFL);
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_FSIZE, 0);
+    limit(RLIMIT_CPU, limits->cpu_s);
+    if (!SANITIZED)
+        limit(RLIMIT_AS, address_space() + limits->memory);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        /* glibc and HDF5 write about their deaths; the parent reports. A sanitizer's words are wanted. */
+        (void)dup2(null, STDIN_FILENO);
+        (void)dup2(null, STDOUT_FILENO);
+        if (!SANITIZED)
+            (void)dup2(null, STDERR_FILENO);
+    }
+}
+
+void load_child_main(const char *path, int fd, const struct load_limits *limits)
+{
+    struct child c = {path, NULL};
+    confine(limits);
+    c.pipe = fdopen(fd, "wb");
+    if (!c.pipe)
+        _exit(1);
+    enum status s = send_all(&c);
+    if (s == STATUS_OK)
+        send_block(&c, BLOCK_END, NULL, 0);
+    else
+        send_error(&c, s);
+    _exit(fflush(c.pipe) != 0);
+}

@@ -1,0 +1,60 @@
+/*
+ * load_stream.h: what the child that reads a results file (load_child.c) sends to its parent (load.c) through a
+ * pipe, as blocks:
+ *
+ *   { u32 kind, u32 length of the payload }, payload
+ *
+ *   COUNTS     u64 rows, u64 samples        first, once
+ *   ATTRIBUTE  kind, name NUL value NUL     any number
+ *   ROWS       u32 rows, u32 texts, as many struct row with numbers in place of texts, then the texts of this
+ *              block, each with its NUL     until there are as many as COUNTS says
+ *   SAMPLES    doubles                      likewise
+ *   FLAGS      bytes                        likewise, or none at all
+ *   END                                     last, once
+ *   ERROR      u32 status, message          instead of any of these, and then nothing more
+ */
+#ifndef NF4BENCH_RESULTS_LOAD_STREAM_H
+#define NF4BENCH_RESULTS_LOAD_STREAM_H
+
+#include <stdnoreturn.h>
+
+#include "results/load.h"
+#include "results/record.h"
+
+enum block_kind {
+    BLOCK_COUNTS = 1,
+    BLOCK_ATTRIBUTE,
+    BLOCK_ROWS,
+    BLOCK_SAMPLES,
+    BLOCK_FLAGS,
+    BLOCK_END,
+    BLOCK_ERROR
+};
+
+enum {
+    BLOCK_MAX = 4 << 20,
+    ATTRIBUTE_MAX = 4096,
+    ROW_MAX = 1 << 20,    /* 700 MB in memory, and their texts */
+    TEXTS_MAX = 1 << 30,  /* bytes of different texts */
+    SAMPLE_MAX = 1 << 28, /* 2 GB */
+    ROWS_AT_ONCE = 1024,  /* under BLOCK_MAX bytes, their texts included */
+    TEXT_COLUMNS = 0
+#define TEXT(name, bytes, doc) +1
+#define ENUM(name, map, doc)
+#define NUMBER(ctype, name, h5, unit, doc)
+#include "results/record.inc"
+    ,
+    TEXTS_AT_ONCE = 1 + ROWS_AT_ONCE * TEXT_COLUMNS,
+    SAMPLES_AT_ONCE = 65536 /* 512 KB */
+};
+
+/* The first byte of ATTRIBUTE. */
+enum { KIND_TEXT = 's', KIND_NUMBER = 'n' };
+
+_Static_assert(ROWS_AT_ONCE *(sizeof(struct row) + sizeof(struct record)) < BLOCK_MAX,
+               "a block of rows with all their texts");
+
+/* Confines this process to the limits, reads the file, writes the blocks to fd, and exits. */
+noreturn void load_child_main(const char *path, int fd, const struct load_limits *limits);
+
+#endif

@@ -1,6 +1,6 @@
 /*
- * load_child.c: the process that reads a results file: everything that calls HDF5 on a file that may be damaged or
- * made to do harm. It sends what it read to load.c; the blocks are described in load_stream.h.
+ * load_child.c: the process that reads a results file: everything that calls HDF5 on a file that may be
+ * damaged or made to do harm. It sends what it read to load.c; the blocks are described in load_stream.h.
  */
 #include "results/load_stream.h"
 
@@ -86,7 +86,6 @@ out:
         H5Tclose(memory);
     return ok;
 }
-
 
 /* The value as text, or NULL for forms that nf4bench does not write: those are left out. */
 static char *attribute_text(hid_t attribute, char *kind)

@@ -1,6 +1,6 @@
 /*
- * load_stream.h: what the child that reads a results file (load_child.c) sends to its parent (load.c) through a
- * pipe, as blocks:
+ * load_stream.h: what the child that reads a results file (load_child.c) sends to its parent (load.c) through
+ * a pipe, as blocks:
  *
  *   { u32 kind, u32 length of the payload }, payload
  *

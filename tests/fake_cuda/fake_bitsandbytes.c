@@ -18,7 +18,7 @@
 
 #include "harness/cuda/bitsandbytes.h"
 #include "reference/dtype.h"
-#include "tests/fake_cuda/host_call.h"
+#include "tests/fake_cuda/fake_cuda.h"
 
 #define API __attribute__((visibility("default"))) void
 

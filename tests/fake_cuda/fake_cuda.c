@@ -1,9 +1,8 @@
 /*
- * fake_cuda.c: a libcuda.so.1 and a libcublas.so for machines without a GPU:
- * NF4BENCH_LIBCUDA=.../fake_cuda.so, NF4BENCH_LIBCUBLAS the same. Variants run through the executor of the
- * program that loads it (their fast host builds, found by name), the kernels of support.cu are written again
- * in C below, device memory is memory that child processes share, and events tell the time of a model: bytes
- * over a bandwidth, and an overhead for each launch. Products of cuBLAS are summed in fp64.
+ * fake_cuda.c: a libcuda.so.1 for machines without a GPU: NF4BENCH_LIBCUDA=.../fake_cuda.so. Variants run
+ * through the executor of the program that loads it (their fast host builds, found by name), the kernels of
+ * support.cu are written again in C below, device memory is memory that child processes share, and events
+ * tell the time of a model: bytes over a bandwidth, and an overhead for each launch.
  *
  * An image that was added (a text: PTX) may say which of its symbols are variants that the program has, and
  * what their parameters are, as cuda/recipe.h has them:
@@ -33,7 +32,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "harness/cuda/cublas.h"
 #include "harness/cuda/driver.h"
 #include "harness/cuda/mma_tile.h"
 #include "harness/random.h"
@@ -42,15 +40,15 @@
 #include "kernels/kernel.h"
 #include "reference/dtype.h"
 #include "results/row.h"
-#include "tests/fake_cuda/host_call.h"
+#include "tests/fake_cuda/fake_cuda.h"
 
 /* ---- faults to order ---- */
 
 static int sticky;
-static bool wrong_launch, wrong_product; /* the next of a variant; the next of cuBLAS or cuBLASLt */
+static bool wrong_launch; /* the next of a variant */
+bool fake_cuda_wrong_product;
 
-/* What the call is to return at once; 0: carry it out. */
-static int ordered(const char *function)
+int fake_cuda_ordered(const char *function)
 {
     static unsigned long calls[128]; /* more than functions.inc and cublas_functions.inc have */
     static const char *names[128];
@@ -79,7 +77,7 @@ static int ordered(const char *function)
     if (strcmp(what, "crash") == 0)
         raise(SIGKILL);
     if (strcmp(what, "wrong") == 0) {
-        *(strncmp(function, "cublas", 6) == 0 ? &wrong_product : &wrong_launch) = true;
+        *(strncmp(function, "cublas", 6) == 0 ? &fake_cuda_wrong_product : &wrong_launch) = true;
         return 0;
     }
     int code = atoi(what);
@@ -87,13 +85,6 @@ static int ordered(const char *function)
         sticky = code;
     return code;
 }
-#define ORDERED()                                                                                            \
-    do {                                                                                                     \
-        int code_ = ordered(__func__);                                                                       \
-        if (code_)                                                                                           \
-            return code_;                                                                                    \
-    } while (0)
-
 static int number(const char *variable, int otherwise)
 {
     const char *text = getenv(variable);
@@ -129,21 +120,13 @@ struct cuda_function {
     struct parameter parameters[PARAMETERS_MAX];
     size_t parameter_count; /* 0: the arguments are one struct */
     bool launched;
+    bool is_call; /* of another library: the arguments are a host_call */
     int dynamic_max;
     bool has_entry;
     struct entry entry;
 };
 struct cuda_event {
     double at_us;
-};
-/* c[m,n] = alpha a * b + beta c, by columns, of one 16-bit type. */
-struct product {
-    bool transpose_a, transpose_b;
-    int m, n, k, lda, ldb, ldc;
-    const void *a, *b;
-    void *c;
-    enum dtype type;
-    float alpha, beta;
 };
 /* A library's function, which launches through its own runtime. */
 struct host_call {
@@ -156,7 +139,6 @@ union arguments {
     struct dequant_args dequant;
     struct gemm_args gemm;
     struct repack_args repack;
-    struct product product;
     uint64_t words[8];
 };
 struct launch_record {
@@ -299,27 +281,6 @@ static int run_entry(const struct cuda_function *f, const struct launch *l, cons
     return 0; /* told at the next call, as on a GPU */
 }
 
-static void multiply(const struct product *p)
-{
-    for (int column = 0; column < p->n; column++)
-        for (int row = 0; row < p->m; row++) {
-            double sum = 0;
-            for (int i = 0; i < p->k; i++) {
-                size_t at = p->transpose_a ? (size_t)row * (size_t)p->lda + (size_t)i
-                                           : (size_t)i * (size_t)p->lda + (size_t)row;
-                size_t bt = p->transpose_b ? (size_t)i * (size_t)p->ldb + (size_t)column
-                                           : (size_t)column * (size_t)p->ldb + (size_t)i;
-                sum += (double)dtype_load(p->type, p->a, at) * (double)dtype_load(p->type, p->b, bt);
-            }
-            size_t ct = (size_t)column * (size_t)p->ldc + (size_t)row;
-            double before = p->beta == 0 ? 0 : (double)p->beta * (double)dtype_load(p->type, p->c, ct);
-            dtype_store(p->type, p->c, ct, (float)((double)p->alpha * sum + before));
-        }
-}
-
-static struct cuda_function product_function = {.name = "cublasGemmEx"},
-                            lt_function = {.name = "cublasLtMatmul"}, host_function = {.name = "a library"};
-
 /* time_only: a repetition whose result the next one would overwrite anyway. */
 static int execute(struct cuda_stream *s, struct launch_record *r, bool time_only)
 {
@@ -332,15 +293,7 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
     if (first && gate && !gate[0])
         gate[1] = 1;
     int code = 0;
-    if (f == &product_function || f == &lt_function) {
-        const struct product *p = &r->arguments.product;
-        bytes = 2 * ((double)p->m * p->k + (double)p->k * p->n + (double)p->m * p->n);
-        if (!time_only)
-            multiply(p);
-        if (wrong_product)
-            *(uint8_t *)p->c ^= 0x40;
-        wrong_product = false;
-    } else if (f == &host_function) {
+    if (f->is_call) {
         bytes = r->arguments.host_call.bytes;
         if (!time_only)
             r->arguments.host_call.call(r->arguments.host_call.args);
@@ -734,7 +687,7 @@ API cuMemHostGetDevicePointer_v2(uint64_t *address, void *memory, unsigned flags
     return 0;
 }
 
-static bool within(uint64_t address, size_t size)
+bool fake_cuda_within(uint64_t address, size_t size)
 {
     for (const struct allocation *a = allocations; a; a = a->next)
         if (address >= (uint64_t)(uintptr_t)a->start &&
@@ -746,7 +699,7 @@ static bool within(uint64_t address, size_t size)
 API cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size)
 {
     ORDERED();
-    if (!within(to, size))
+    if (!fake_cuda_within(to, size))
         return CUDA_INVALID_VALUE;
     memcpy((void *)(uintptr_t)to, from, size);
     return 0;
@@ -755,7 +708,7 @@ API cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size)
 API cuMemcpyDtoH_v2(void *to, uint64_t from, size_t size)
 {
     ORDERED();
-    if (!within(from, size))
+    if (!fake_cuda_within(from, size))
         return CUDA_INVALID_VALUE;
     memcpy(to, (const void *)(uintptr_t)from, size);
     return 0;
@@ -764,7 +717,7 @@ API cuMemcpyDtoH_v2(void *to, uint64_t from, size_t size)
 API cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t size)
 {
     ORDERED();
-    if (!within(to, size) || !within(from, size))
+    if (!fake_cuda_within(to, size) || !fake_cuda_within(from, size))
         return CUDA_INVALID_VALUE;
     memcpy((void *)(uintptr_t)to, (const void *)(uintptr_t)from, size);
     return 0;
@@ -926,228 +879,31 @@ API cuGraphDestroy(struct cuda_graph *graph)
 
 /* ---- for other libraries of the tests ---- */
 
+/* What a library calls stands for its kernel. */
+static struct cuda_function *function_of_call(void (*call)(const void *args))
+{
+    static struct {
+        void (*call)(const void *args);
+        struct cuda_function function;
+    } calls[32];
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        if (!calls[i].call) {
+            calls[i].call = call;
+            calls[i].function = (struct cuda_function){.name = "a library", .is_call = true};
+        }
+        if (calls[i].call == call)
+            return &calls[i].function;
+    }
+    return NULL;
+}
+
 API fake_cuda_call(struct cuda_stream *stream, void (*call)(const void *args), const void *args, size_t size,
                    double bytes)
 {
-    struct launch_record r = {.function = &host_function};
+    struct launch_record r = {.function = function_of_call(call)};
     r.arguments.host_call = (struct host_call){.call = call, .bytes = bytes};
-    if (!current || !stream || size > sizeof r.arguments.host_call.args)
+    if (!current || !stream || !r.function || size > sizeof r.arguments.host_call.args)
         return CUDA_INVALID_VALUE;
     memcpy(r.arguments.host_call.args, args, size);
     return enqueue(stream, &r);
-}
-
-/* ---- cuBLAS ---- */
-
-struct cublas_handle {
-    struct cuda_stream *stream;
-};
-
-#define CUBLAS_FUNCTION(name, symbol, parameters) API symbol parameters;
-#include "harness/cuda/cublas_functions.inc"
-
-API cublasCreate_v2(struct cublas_handle **handle)
-{
-    ORDERED();
-    *handle = calloc(1, sizeof **handle);
-    return *handle ? 0 : CUBLAS_ALLOC_FAILED;
-}
-
-API cublasGetVersion_v2(struct cublas_handle *handle, int *version)
-{
-    (void)handle;
-    ORDERED();
-    *version = 130000;
-    return 0;
-}
-
-API cublasSetStream_v2(struct cublas_handle *handle, struct cuda_stream *stream)
-{
-    ORDERED();
-    handle->stream = stream;
-    return 0;
-}
-
-API cublasSetWorkspace_v2(struct cublas_handle *handle, uint64_t address, size_t size)
-{
-    (void)handle;
-    ORDERED();
-    return within(address, size) ? 0 : 7;
-}
-
-API cublasSetMathMode(struct cublas_handle *handle, int mode)
-{
-    (void)handle;
-    (void)mode;
-    ORDERED();
-    return 0;
-}
-
-static enum dtype product_type(int type)
-{
-    return type == CUBLAS_TYPE_F16 ? DTYPE_F16 : type == CUBLAS_TYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
-}
-
-static int enqueue_product(struct cuda_stream *stream, struct cuda_function *f, const struct product *p)
-{
-    struct launch_record r = {.function = f};
-    r.arguments.product = *p;
-    return enqueue(stream, &r) ? 13 : 0;
-}
-
-API cublasGemmEx(struct cublas_handle *handle, int transpose_a, int transpose_b, int m, int n, int k,
-                 const void *alpha, uint64_t a, int a_type, int lda, uint64_t b, int b_type, int ldb,
-                 const void *beta, uint64_t c, int c_type, int ldc, int compute, int algorithm)
-{
-    ORDERED();
-    if (a_type != b_type || a_type != c_type || compute != CUBLAS_COMPUTE_FP32 ||
-        algorithm != CUBLAS_GEMM_DEFAULT)
-        return CUBLAS_NOT_SUPPORTED;
-    if (m <= 0 || n <= 0 || k <= 0 || lda < (transpose_a ? k : m) || ldb < (transpose_b ? n : k) || ldc < m)
-        return 7;
-    const struct product p = {.transpose_a = transpose_a == CUBLAS_T,
-                              .transpose_b = transpose_b == CUBLAS_T,
-                              .m = m,
-                              .n = n,
-                              .k = k,
-                              .lda = lda,
-                              .ldb = ldb,
-                              .ldc = ldc,
-                              .a = (const void *)(uintptr_t)a,
-                              .b = (const void *)(uintptr_t)b,
-                              .c = (void *)(uintptr_t)c,
-                              .type = product_type(a_type),
-                              .alpha = *(const float *)alpha,
-                              .beta = *(const float *)beta};
-    return enqueue_product(handle->stream, &product_function, &p);
-}
-
-/* ---- cuBLASLt ---- */
-
-struct cublaslt_handle {
-    int unused;
-};
-struct cublaslt_operation {
-    bool transpose_a;
-};
-struct cublaslt_layout {
-    int type;
-    uint64_t rows, columns;
-    int64_t ld;
-};
-struct cublaslt_preference {
-    uint64_t workspace;
-    uint32_t reductions;
-};
-
-/* What the one algorithm is known by. */
-static const uint64_t lt_algorithm = 0x6e663462656e6368;
-
-API cublasLtCreate(struct cublaslt_handle **handle)
-{
-    ORDERED();
-    *handle = calloc(1, sizeof **handle);
-    return *handle ? 0 : CUBLAS_ALLOC_FAILED;
-}
-
-API cublasLtMatmulDescCreate(struct cublaslt_operation **operation, int compute, int scale_type)
-{
-    ORDERED();
-    if (compute != CUBLAS_COMPUTE_FP32 || scale_type != CUBLAS_TYPE_F32)
-        return CUBLAS_NOT_SUPPORTED;
-    *operation = calloc(1, sizeof **operation);
-    return *operation ? 0 : CUBLAS_ALLOC_FAILED;
-}
-
-API cublasLtMatmulDescSetAttribute(struct cublaslt_operation *operation, int attribute, const void *value,
-                                   size_t size)
-{
-    ORDERED();
-    if (attribute != CUBLASLT_TRANSPOSE_A || size != sizeof(int32_t))
-        return 7;
-    operation->transpose_a = *(const int32_t *)value == CUBLAS_T;
-    return 0;
-}
-
-API cublasLtMatrixLayoutCreate(struct cublaslt_layout **layout, int type, uint64_t rows, uint64_t columns,
-                               int64_t ld)
-{
-    ORDERED();
-    if (rows == 0 || columns == 0 || ld < (int64_t)rows)
-        return 7;
-    *layout = calloc(1, sizeof **layout);
-    if (!*layout)
-        return CUBLAS_ALLOC_FAILED;
-    **layout = (struct cublaslt_layout){type, rows, columns, ld};
-    return 0;
-}
-
-API cublasLtMatmulPreferenceCreate(struct cublaslt_preference **preference)
-{
-    ORDERED();
-    *preference = calloc(1, sizeof **preference);
-    return *preference ? 0 : CUBLAS_ALLOC_FAILED;
-}
-
-API cublasLtMatmulPreferenceSetAttribute(struct cublaslt_preference *preference, int attribute,
-                                         const void *value, size_t size)
-{
-    ORDERED();
-    if (attribute == CUBLASLT_MAX_WORKSPACE && size == sizeof preference->workspace)
-        memcpy(&preference->workspace, value, size);
-    else if (attribute == CUBLASLT_REDUCTIONS && size == sizeof preference->reductions)
-        memcpy(&preference->reductions, value, size);
-    else
-        return 7;
-    return 0;
-}
-
-/* Whether the shapes fit each other. */
-static bool lt_fits(const struct cublaslt_operation *o, const struct cublaslt_layout *a,
-                    const struct cublaslt_layout *b, const struct cublaslt_layout *c)
-{
-    return (o->transpose_a ? a->columns : a->rows) == c->rows &&
-           (o->transpose_a ? a->rows : a->columns) == b->rows && b->columns == c->columns &&
-           a->type == b->type && a->type == c->type;
-}
-
-API cublasLtMatmulAlgoGetHeuristic(struct cublaslt_handle *handle, struct cublaslt_operation *operation,
-                                   struct cublaslt_layout *a, struct cublaslt_layout *b,
-                                   struct cublaslt_layout *c, struct cublaslt_layout *d,
-                                   struct cublaslt_preference *preference, int wanted,
-                                   struct cublaslt_choice *choices, int *count)
-{
-    ORDERED();
-    if (!handle || wanted < 1 || c != d || !lt_fits(operation, a, b, c))
-        return 7;
-    /* One that sums in the output's type would be outside of the bound. */
-    *count = preference->workspace > 0 && preference->reductions == CUBLASLT_REDUCTION_FP32;
-    choices[0] = (struct cublaslt_choice){.algorithm = {{lt_algorithm}}, .workspace = 1 << 20};
-    return *count ? 0 : CUBLAS_NOT_SUPPORTED;
-}
-
-API cublasLtMatmul(struct cublaslt_handle *handle, struct cublaslt_operation *operation, const void *alpha,
-                   uint64_t a, struct cublaslt_layout *a_layout, uint64_t b, struct cublaslt_layout *b_layout,
-                   const void *beta, uint64_t c, struct cublaslt_layout *c_layout, uint64_t d,
-                   struct cublaslt_layout *d_layout, const struct cublaslt_algorithm *algorithm,
-                   uint64_t workspace, size_t workspace_size, struct cuda_stream *stream)
-{
-    ORDERED();
-    if (!handle || c != d || c_layout != d_layout || !lt_fits(operation, a_layout, b_layout, c_layout) ||
-        algorithm->data[0] != lt_algorithm || workspace_size < 1 << 20 || !within(workspace, workspace_size))
-        return 7;
-    const struct product p = {.transpose_a = operation->transpose_a,
-                              .m = (int)c_layout->rows,
-                              .n = (int)c_layout->columns,
-                              .k = (int)b_layout->rows,
-                              .lda = (int)a_layout->ld,
-                              .ldb = (int)b_layout->ld,
-                              .ldc = (int)c_layout->ld,
-                              .a = (const void *)(uintptr_t)a,
-                              .b = (const void *)(uintptr_t)b,
-                              .c = (void *)(uintptr_t)d,
-                              .type = product_type(a_layout->type),
-                              .alpha = *(const float *)alpha,
-                              .beta = *(const float *)beta};
-    return enqueue_product(stream, &lt_function, &p);
 }

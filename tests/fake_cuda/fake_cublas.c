@@ -28,7 +28,7 @@ struct cublas_handle {
     struct cuda_stream *stream;
 };
 
-#define API __attribute__((visibility("default"))) int
+#define API                                       __attribute__((visibility("default"))) int
 #define CUBLAS_FUNCTION(name, symbol, parameters) API symbol parameters;
 #include "harness/cuda/cublas_functions.inc"
 
@@ -251,7 +251,8 @@ API cublasLtMatmul(struct cublaslt_handle *handle, struct cublaslt_operation *op
 {
     ORDERED();
     if (!handle || c != d || c_layout != d_layout || !lt_fits(operation, a_layout, b_layout, c_layout) ||
-        algorithm->data[0] != lt_algorithm || workspace_size < 1 << 20 || !fake_cuda_within(workspace, workspace_size))
+        algorithm->data[0] != lt_algorithm || workspace_size < 1 << 20 ||
+        !fake_cuda_within(workspace, workspace_size))
         return 7;
     const struct product p = {.transpose_a = operation->transpose_a,
                               .m = (int)c_layout->rows,

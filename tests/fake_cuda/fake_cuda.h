@@ -1,6 +1,6 @@
 /*
- * fake_cuda.h: what fake_cuda.c offers to the tests' other libraries: fake_cublas.c, which is linked to it, and
- * fake_bitsandbytes.c, which finds fake_cuda_call() by name, in place of a CUDA runtime.
+ * fake_cuda.h: what fake_cuda.c offers to the tests' other libraries: fake_cublas.c, which is linked to it,
+ * and fake_bitsandbytes.c, which finds fake_cuda_call() by name, in place of a CUDA runtime.
  */
 #ifndef NF4BENCH_TESTS_FAKE_CUDA_H
 #define NF4BENCH_TESTS_FAKE_CUDA_H

@@ -1,0 +1,22 @@
+/*
+ * gemm of the formats of four bits for few rows of X with AVX-512 in fp32 arithmetic: the words of codes stay
+ * where they are (gemm_words.h).
+ *
+ * What it changes over avx512.c: no code is moved to another lane. Why it should be fast: with one row of X
+ * the lookup's port limits there, and two shuffles for 16 weights are one here.
+ */
+#include "kernels/cpu/gemm_words.h"
+
+#define GEMM(name, element, format)                                                                          \
+    void name(const struct gemm_args *a)                                                                     \
+    {                                                                                                        \
+        _Pragma("omp parallel num_threads(gemm_threads())") words_share(a, element, format);                 \
+    }
+#define GEMM_TYPE(type, element)                                                                             \
+    GEMM(nf4_gemm_##type##_sblk_acc16w8__avx512_words, element, NF4)                                         \
+    GEMM(nf4_gemm_##type##_sblk_acc16w8_fused__avx512_words, element, NF4_FUSED)                             \
+    GEMM(int4_gemm_##type##_sblk_acc16w8__avx512_words, element, INT4)
+
+GEMM_TYPE(f32, ELEMENT_F32)
+GEMM_TYPE(f16, ELEMENT_F16)
+GEMM_TYPE(bf16, ELEMENT_BF16)

@@ -280,30 +280,32 @@ INLINE float words_general(const struct gemm_args *a, enum element t, enum forma
 /* The calling thread's part of Y. */
 INLINE void words_share(const struct gemm_args *a, enum element t, enum format format)
 {
+    const size_t blocks = a->k / a->w.blocksize;
+    const struct range mine = thread_range(a->n);
+    if (a->k % a->w.blocksize != 0 || a->k % WORDS_WIDTH != 0 || blocks > WORDS_BLOCKS) {
+        for (size_t n = mine.begin; n < mine.end; n++)
+            for (size_t m = 0; m < a->m; m++)
+                gemm_store(a, t, m, n, words_general(a, t, format, n, m));
+        return;
+    }
     const bool zeros = format == INT4 && a->w.zero;
     struct words_scratch *s = gemm_scratch(a);
-    const size_t blocks = a->k / a->w.blocksize;
-    const bool general = a->k % a->w.blocksize != 0 || a->k % WORDS_WIDTH != 0 || blocks > WORDS_BLOCKS;
     struct words_call call = {.a = a,
-                              .x = general ? NULL : words_activations(a, t),
+                              .x = words_activations(a, t),
                               .s = s,
                               .values = values_512(format, zeros ? 0 : 8),
                               .shift = row_block_shift(&a->w, a->k)};
-    const struct range mine = thread_range(a->n);
     for (size_t n = mine.begin, rows; n < mine.end; n += rows) {
         rows = mine.end - n >= WORDS_ROWS ? WORDS_ROWS : 1;
-        for (size_t r = 0; r < rows && !general; r++)
+        for (size_t r = 0; r < rows; r++)
             words_row_blocks(a, format, n + r, blocks, s->scale[r], s->zero[r]);
         for (size_t m = 0, columns; m < a->m; m += columns) {
-            columns = general ? 1 : a->m - m >= 4 ? 4 : a->m - m >= 2 ? 2 : 1;
-            const size_t tall = min_size(rows, general ? 1 : columns == 4 ? 2 : 4);
+            columns = a->m - m >= 4 ? 4 : a->m - m >= 2 ? 2 : 1;
+            const size_t tall = min_size(rows, columns == 4 ? 2 : 4);
             for (size_t r0 = 0; r0 < rows; r0 += tall) {
                 float sum[WORDS_ROWS][WORDS_COLUMNS];
                 call.n = n + r0, call.m = m, call.row = r0;
-                if (general)
-                    sum[0][0] = words_general(a, t, format, n + r0, m);
-                else
-                    words_any(&call, zeros, (int)tall, (int)columns, sum);
+                words_any(&call, zeros, (int)tall, (int)columns, sum);
                 for (size_t r = 0; r < tall; r++)
                     for (size_t c = 0; c < columns; c++)
                         gemm_store(a, t, m + c, n + r0 + r, sum[r][c]);

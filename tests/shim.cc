@@ -146,5 +146,11 @@ int main(int argc, char **argv)
     for (const struct test_case *t = first; t; t = t->next)
         ::testing::RegisterTest(t->suite, t->name, nullptr, nullptr, t->file, t->line,
                                 [t]() -> ::testing::Test * { return new CTest(t); });
-    return RUN_ALL_TESTS();
+    int failed = RUN_ALL_TESTS();
+    // A filter or a shard that chooses nothing proves nothing.
+    if (!::testing::GTEST_FLAG(list_tests) && ::testing::UnitTest::GetInstance()->test_to_run_count() == 0) {
+        std::fprintf(stderr, "shim: no test was chosen\n");
+        return 1;
+    }
+    return failed;
 }

@@ -7,9 +7,10 @@
  *   journal_driver check FILE.h5 ROWS
  *       exit 0 if FILE.h5 holds exactly these rows
  *   journal_driver export csv|jsonl|md FILE.h5 [AGAINST]
- *   journal_driver kill DIRECTORY ROWS STRIDE SECOND_STRIDE [each]
- *       needs LD_PRELOAD=killat.so: kill a run at every STRIDE-th call that touches its files, whole and
- *       torn; after each, no appended row may be missing, and a resumed run must finish with all rows right.
+ *   journal_driver kill DIRECTORY ROWS STRIDE SECOND_STRIDE FIRST [each]
+ *       needs LD_PRELOAD=killat.so: kill a run at every STRIDE-th call that touches its files, from call FIRST
+ *       (1 or more) on, whole and torn; after each, no appended row may be missing, and a resumed run must finish
+ *       with all rows right.
  *       SECOND_STRIDE > 0: resumed runs are killed as well, at every SECOND_STRIDE-th call, and resumed again
  *
  * kill ends with a line of counts in JSON.
@@ -353,7 +354,7 @@ static void report(const struct tally *t, unsigned long calls)
 }
 
 static int kill_everywhere(const char *directory, uint64_t row_count, unsigned long stride,
-                           unsigned long second_stride, enum journal_sync sync, const char *self)
+                           unsigned long second_stride, unsigned long first, enum journal_sync sync, const char *self)
 {
     struct run r = {.row_count = row_count, .sync = sync};
     struct tally t = {0};
@@ -377,7 +378,7 @@ static int kill_everywhere(const char *directory, uint64_t row_count, unsigned l
     unsigned long calls = atomic_load(&shared[1]);
     finish(&r, self, real, "not killed", &t);
     for (int torn = 0; torn <= 1; torn++) {
-        for (unsigned long n = 1; n <= calls; n += stride) {
+        for (unsigned long n = first; n <= calls; n += stride) {
             snprintf(where, sizeof where, "killed %s call %lu of %lu", torn ? "in" : "before", n, calls);
             atomic_store(r.confirmed, 0);
             if (!was_killed(killed_run(&r, n, torn, &shared[1]))) {
@@ -431,10 +432,10 @@ int main(int argc, char **argv)
     }
     if (argc >= 4 && strcmp(mode, "export") == 0)
         return export(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
-    if (argc >= 6 && strcmp(mode, "kill") == 0 && strtoul(argv[4], NULL, 10) > 0)
+    if (argc >= 7 && strcmp(mode, "kill") == 0 && strtoul(argv[4], NULL, 10) > 0 && strtoul(argv[6], NULL, 10) > 0)
         return kill_everywhere(argv[2], strtoull(argv[3], NULL, 10), strtoul(argv[4], NULL, 10),
-                               strtoul(argv[5], NULL, 10), each ? JOURNAL_SYNC_EACH : JOURNAL_SYNC_END,
-                               "/proc/self/exe");
+                               strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10),
+                               each ? JOURNAL_SYNC_EACH : JOURNAL_SYNC_END, "/proc/self/exe");
     fputs("usage: see the top of journal_driver.c\n", stderr);
     return 2;
 }

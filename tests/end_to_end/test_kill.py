@@ -6,7 +6,8 @@ Run by ctest, or by hand:
     NF4BENCH_JOURNAL_DRIVER=build/tests/end_to_end/journal_driver \
     python3 -m pytest tests/end_to_end/test_kill.py
 
-The exhaustive test takes two to three minutes. NF4BENCH_KILL_STRIDE=n kills at every n-th call only.
+The long run is killed at every 16th call, from another one on for each commit. NF4BENCH_KILL_STRIDE=1 kills it at every
+call, which takes two to three minutes.
 kill_points() is for any program: it is how the command line itself is to be tested.
 """
 
@@ -17,6 +18,8 @@ import subprocess
 import tempfile
 
 import pytest
+
+from conftest import stride
 
 
 def tool(name):
@@ -53,44 +56,45 @@ def count_calls(command, match, count_file):
     return count
 
 
-def kill_points(command, match, reset, stride=1):
+def kill_points(command, match, reset):
     """Yields (n, torn) after the command was killed at that call; reset() is called before each run."""
     total = count_calls(command, match, match + ".count-of-calls")
     for torn in (False, True):
-        for n in range(1, total + 1, stride):
+        for n in range(1, total + 1):
             reset()
             ended = subprocess.run(command, env=shim(match, n, torn), capture_output=True)
             assert ended.returncode == -signal.SIGKILL, (n, torn, ended)
             yield n, torn
 
 
-def kill_everywhere(directory, rows, stride, second_stride=0, sync=()):
-    command = [tool("NF4BENCH_JOURNAL_DRIVER"), "kill", directory, str(rows), str(stride), str(second_stride), *sync]
+def kill_everywhere(directory, rows, step, second_step=0, first=1, sync=()):
+    numbers = map(str, (rows, step, second_step, first))
+    command = [tool("NF4BENCH_JOURNAL_DRIVER"), "kill", directory, *numbers, *sync]
     env = dict(os.environ, LD_PRELOAD=tool("NF4BENCH_KILLAT"))
     ended = subprocess.run(command, env=env, capture_output=True, text=True)
     assert ended.returncode == 0, (ended.stdout, ended.stderr[-4000:])
     counts = json.loads(ended.stdout)
     print(counts)
     assert counts["rows_lost"] == 0 and counts["wrong"] == 0 and counts["unfinished"] == 0
-    assert counts["kills"] == 2 * len(range(1, counts["calls"] + 1, stride))
+    assert counts["kills"] == 2 * len(range(first, counts["calls"] + 1, step)) > 0
     return counts
 
 
-def test_every_call_of_a_long_run(directory):
-    stride = int(os.environ.get("NF4BENCH_KILL_STRIDE", "1"))
-    counts = kill_everywhere(directory, rows=2000, stride=stride)
+def test_calls_of_a_long_run(directory):
+    step, first = stride("NF4BENCH_KILL_STRIDE", 16)
+    counts = kill_everywhere(directory, rows=2000, step=step, first=first)
     # Half of the kills are torn, and most calls are appends to the journal: the check saw what it is for.
     assert counts["torn_tails"] > counts["kills"] // 4
     assert counts["rows_confirmed"] > 0
 
 
 def test_every_call_when_each_row_is_synced(directory):
-    counts = kill_everywhere(directory, rows=60, stride=1, sync=["each"])
+    counts = kill_everywhere(directory, rows=60, step=1, sync=["each"])
     assert counts["torn_tails"] > 0
 
 
 def test_resumed_runs_are_killed_too(directory):
-    counts = kill_everywhere(directory, rows=40, stride=3, second_stride=2)
+    counts = kill_everywhere(directory, rows=40, step=3, second_step=2)
     assert counts["second_kills"] > counts["kills"]
 
 

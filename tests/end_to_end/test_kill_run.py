@@ -1,7 +1,7 @@
 """The whole program, killed at writes of a 2,000-row run: no recorded row is lost, and --resume completes it.
 
-NF4BENCH_KILL_RUN_STRIDE (default 60) is the distance between the writes to the journal at which it is killed; the writes of
-the final build are all tried. 1 is the exhaustive test, which takes about half an hour.
+NF4BENCH_KILL_RUN_STRIDE (default 60) is the distance between the writes to the journal at which it is killed, from another
+one on for each commit; the writes of the final build are all tried. 1 is the exhaustive test, which takes about half an hour.
 """
 
 import os
@@ -11,10 +11,11 @@ import subprocess
 import h5py
 import pytest
 
+from conftest import stride
+
 GROUPS = 1000
 ROWS = 3 * GROUPS  # the variant, and the ceilings copy and fill
 HEADER_CALLS = 3  # of the journal: made empty, the header's write, fsync of its folder
-STRIDE = int(os.environ.get("NF4BENCH_KILL_RUN_STRIDE", "60"))
 
 
 def suite_text():
@@ -32,7 +33,8 @@ def keys(rows):
     return [(r["case_key"], r["variant"]) for r in rows]
 
 
-def test_killed_at_writes(nf4bench, suite, tmp_path):
+@pytest.mark.parametrize("part", ["journal", "final_build"])
+def test_killed_at_writes(nf4bench, suite, tmp_path, part):
     killat = os.environ["NF4BENCH_KILLAT"]
     path = suite(suite_text())
     out = tmp_path / "run.h5"
@@ -54,7 +56,12 @@ def test_killed_at_writes(nf4bench, suite, tmp_path):
     total = int(count_file.read_text())
     entries = HEADER_CALLS + GROUPS  # and one write for each group
     assert total > entries
-    points = sorted(set(range(1, entries, STRIDE)) | set(range(entries, total + 1)))
+    if part == "journal":
+        step, first = stride("NF4BENCH_KILL_RUN_STRIDE", 60)
+        points = range(first, entries, step)
+    else:
+        points = range(entries, total + 1)
+    assert len(points) > 0
     lost = unresumed = 0
     for n in points:
         for torn in ("0", "1"):

@@ -385,6 +385,8 @@ def main():
         print(f"{len(mutants)} of {total} mutants")
         return 0
 
+    broken = {mutant.source for mutant in mutants}
+    files = [source for source in files if source in broken or broken & set(includes[source])]
     originals, seconds, used = {}, {}, {}
     for source in files:
         start = time.monotonic()

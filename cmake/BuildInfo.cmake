@@ -12,7 +12,7 @@ foreach(row IN LISTS rows)
 endforeach()
 string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type_upper)
 string(STRIP "${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${build_type_upper}} -ffp-contract=off" build_flags)
-# What another revision's kernels are configured with, to be built as these are (harness/baseline.c). Flags also when they
+# What another revision's kernels are configured with, to be built as these are (harness/gate/baseline.c). Flags also when they
 # are empty: CMake would else take those of the environment.
 set(configure_options "")
 foreach(name IN ITEMS CMAKE_C_COMPILER CMAKE_CXX_COMPILER CMAKE_BUILD_TYPE CMAKE_C_FLAGS CMAKE_CXX_FLAGS
@@ -31,4 +31,6 @@ add_custom_target(git_revision
             -P ${PROJECT_SOURCE_DIR}/cmake/GitRevision.cmake
     BYPRODUCTS ${PROJECT_BINARY_DIR}/generated/git_revision.h
     VERBATIM)
-add_dependencies(harness git_revision)
+foreach(part IN ITEMS run cli) # that include it
+    add_dependencies(${part} git_revision)
+endforeach()

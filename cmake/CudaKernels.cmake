@@ -1,7 +1,7 @@
-# CudaKernels.cmake: the .cu files of the table. Host builds for the executor (harness/simt/), with any C++ compiler:
-# kernels_fast, and kernels_checked, instrumented for harness/simt/checker.c. With NF4BENCH_CUDA also a fatbin for
-# each file and for harness/cuda/support.cu, of every listed architecture from what its rows ask for, in
-# <build>/fatbin/, and the objects cuda_images, a table of them for the program (harness/cuda/image.h).
+# CudaKernels.cmake: the .cu files of the table. Host builds for the executor (harness/device/simt/), with any C++ compiler:
+# kernels_fast, and kernels_checked, instrumented for harness/device/simt/checker.c. With NF4BENCH_CUDA also a fatbin for
+# each file and for harness/device/cuda/support.cu, of every listed architecture from what its rows ask for, in
+# <build>/fatbin/, and the objects cuda_images, a table of them for the program (harness/problem/image.h).
 set(NF4BENCH_CUDA_ARCHITECTURES 75 80 86 89 90 90a 100 120 CACHE STRING
     "compute capabilities to compile device code for; those that nvcc does not know are left out")
 
@@ -36,7 +36,7 @@ if(NF4BENCH_SANITIZE)
     add_library(kernels_checked INTERFACE)
 else()
     set(NF4BENCH_SIMT_CHECKED 1)
-    set(checked_options -O1 -fsanitize=thread,alignment,bounds -include ${PROJECT_SOURCE_DIR}/harness/simt/checked.h)
+    set(checked_options -O1 -fsanitize=thread,alignment,bounds -include ${PROJECT_SOURCE_DIR}/harness/device/simt/checked.h)
     if(CMAKE_CXX_COMPILER_ID MATCHES Clang) # which else leaves a read out when a write to the same place follows
         list(APPEND checked_options "SHELL:-mllvm -tsan-instrument-read-before-write")
     endif()
@@ -92,7 +92,7 @@ if(NF4BENCH_CUDA)
     foreach(source IN LISTS NF4BENCH_CUDA_SOURCES ITEMS support.cu)
         set(source_path ${kernel_dir}/${source})
         if(source STREQUAL support.cu)
-            set(source_path ${PROJECT_SOURCE_DIR}/harness/cuda/support.cu)
+            set(source_path ${PROJECT_SOURCE_DIR}/harness/device/cuda/support.cu)
         endif()
         set(gencode)
         foreach(arch IN LISTS architectures)
@@ -107,7 +107,7 @@ if(NF4BENCH_CUDA)
         set(out ${PROJECT_BINARY_DIR}/fatbin/${id}.fatbin)
         add_custom_command(OUTPUT ${out}
             COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/fatbin
-            # Not compressed: the hash of a kernel's machine code is taken of what is embedded (harness/cuda/image.h).
+            # Not compressed: the hash of a kernel's machine code is taken of what is embedded (harness/problem/image.h).
             COMMAND ${CMAKE_COMMAND} -DNVCC=${NF4BENCH_NVCC} -DSOURCE=${source} -DOUT=${out} ${cuda_limits_${source}}
                     -P ${PROJECT_SOURCE_DIR}/cmake/CompileDevice.cmake --
                     -fatbin --no-compress -std=c++17 -fmad=false -O3 -diag-suppress 177

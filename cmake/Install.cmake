@@ -10,7 +10,7 @@ install(DIRECTORY suites/ DESTINATION ${CMAKE_INSTALL_DATADIR}/nf4bench/suites F
 set(NF4BENCH_INCLUDE_DIR ${CMAKE_INSTALL_INCLUDEDIR}/nf4bench)
 install(FILES kernels/kernel.h kernels/plugin.h DESTINATION ${NF4BENCH_INCLUDE_DIR}/kernels)
 install(DIRECTORY kernels/device/ DESTINATION ${NF4BENCH_INCLUDE_DIR}/kernels/device FILES_MATCHING PATTERN "*.h")
-install(FILES harness/simt/checked.h DESTINATION ${NF4BENCH_INCLUDE_DIR}/harness/simt)
+install(FILES harness/device/simt/checked.h DESTINATION ${NF4BENCH_INCLUDE_DIR}/harness/device/simt)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/plugin.h @ONLY CONTENT
 "/* What a library of kernels includes. */
 #include \"kernels/plugin.h\"

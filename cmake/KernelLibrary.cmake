@@ -1,6 +1,6 @@
 # KernelLibrary.cmake: nf4bench_kernels, the kernels of the table as a library that the program can load beside its own
 # (kernels/library.c): libnf4bench_kernels.so, of the same object files as the program's. `nf4bench` of another revision
-# builds this target by its name (harness/baseline.h).
+# builds this target by its name (harness/gate/baseline.h).
 set(library_map ${PROJECT_SOURCE_DIR}/kernels/library.map)
 add_library(nf4bench_kernels MODULE kernels/library.c
     $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:kernel_hashes> $<TARGET_OBJECTS:kernels_fast>

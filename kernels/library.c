@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "build_info.h"
-#include "harness/cuda/image.h"
 #include "kernels/hashes.h"
+#include "kernels/images.h"
 #include "kernels/plugin.h"
 
 /* What a build without nvcc has; the generated table takes its place. */

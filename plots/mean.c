@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "harness/student.h"
+#include "harness/base/student.h"
 
 /* Sums over the parts of one shape. */
 struct shape_sum {

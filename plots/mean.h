@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "harness/stats.h"
+#include "harness/base/stats.h"
 
 /* A ratio of one task. Those of one shape are of one sample: sizes of M on one matrix say little more than
  * one does. */

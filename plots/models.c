@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/embedded.h"
-#include "harness/suite_models.h"
+#include "harness/base/embedded.h"
+#include "harness/base/models.h"
 #include "plots/sections.h"
 
 #define MODELS "suites/models.yaml"
@@ -55,7 +55,7 @@ static const struct view_row *row_at(const struct tasks *t, const struct subject
 
 /* Adds a projection that each token runs `used` times, of `held`. False when it was not measured. */
 static bool add_layer(struct total *sum, const struct tasks *t, const struct subject *s,
-                      const struct suite_layer *layer, double used, double held)
+                      const struct model_layer *layer, double used, double held)
 {
     const struct view_row *row = row_at(t, s, layer->n, layer->k);
     if (!row)
@@ -74,12 +74,12 @@ static bool add_layer(struct total *sum, const struct tasks *t, const struct sub
 
 /* The parts of a fused layer, where all of them were measured. */
 static bool add_parts(struct total *sum, const struct tasks *t, const struct subject *s,
-                      const struct suite_model *m, const struct suite_layer *whole, double used, double held)
+                      const struct model *m, const struct model_layer *whole, double used, double held)
 {
     struct total with = *sum;
     size_t parts = 0;
     for (size_t i = 0; i < m->layer_count; i++) {
-        const char *of = suite_layer_whole(m->layers[i].name);
+        const char *of = model_layer_whole(m->layers[i].name);
         if (!of || strcmp(of, whole->name))
             continue;
         parts++;
@@ -91,17 +91,16 @@ static bool add_parts(struct total *sum, const struct tasks *t, const struct sub
     return parts > 0;
 }
 
-static bool is_expert(const struct suite_model *m, const char *layer)
+static bool is_expert(const struct model *m, const char *layer)
 {
     return m->experts_held > 0 && (strcmp(layer, "gate_up") == 0 || strcmp(layer, "down") == 0);
 }
 
-static void add_up(const struct tasks *t, const struct subject *s, const struct suite_model *m,
-                   struct total *sum)
+static void add_up(const struct tasks *t, const struct subject *s, const struct model *m, struct total *sum)
 {
     *sum = (struct total){0};
     for (size_t i = 0; i < m->layer_count; i++) {
-        const struct suite_layer *layer = &m->layers[i];
+        const struct model_layer *layer = &m->layers[i];
         const bool expert = is_expert(m, layer->name);
         const double used = expert ? (double)m->experts_used : 1, held = expert ? (double)m->experts_held : 1;
         if (layer->part)
@@ -115,7 +114,7 @@ static void add_up(const struct tasks *t, const struct subject *s, const struct 
 }
 
 /* Why a model whose projections were all measured has no total at this m; NULL when it has one. */
-static const char *refusal(const struct suite_model *m, uint64_t rows)
+static const char *refusal(const struct model *m, uint64_t rows)
 {
     for (size_t i = 0; i < m->layer_count; i++)
         if (strncmp(m->layers[i].name, "dense_", 6) == 0)
@@ -154,7 +153,7 @@ static const struct table_column absent_columns[] = {
 };
 
 static void begin_row(struct table *table, const struct tasks *t, const struct subject *s,
-                      const struct suite_model *m)
+                      const struct model *m)
 {
     char kind[KIND_TEXT];
     table_text(table, "%s", t->devices[t->list[s->first].device].label);
@@ -166,7 +165,7 @@ static void begin_row(struct table *table, const struct tasks *t, const struct s
 }
 
 static void add_model(struct table *totals, struct table *absent, const struct tasks *t,
-                      const struct subject *s, const struct suite_model *m)
+                      const struct subject *s, const struct model *m)
 {
     struct total sum;
     add_up(t, s, m, &sum);
@@ -207,7 +206,7 @@ static int by_subject(const void *pa, const void *pb)
 
 /* The tasks first .. first + count of one field. `subjects` has room for all their rows. */
 static void add_field(struct table *totals, struct table *absent, const struct tasks *t,
-                      const struct suite_models *models, size_t first, size_t count, struct subject *subjects)
+                      const struct models *models, size_t first, size_t count, struct subject *subjects)
 {
     size_t subject_count = 0;
     for (size_t i = first; i < first + count; i++)
@@ -225,10 +224,10 @@ static void add_field(struct table *totals, struct table *absent, const struct t
 }
 
 /* The claim of the QLoRA paper, which is one of bytes. */
-static void say_bytes(struct page *p, const struct suite_models *models)
+static void say_bytes(struct page *p, const struct models *models)
 {
     static const double nested_bits = 4 + 8.0 / 64 + 32.0 / (64 * 256);
-    const struct suite_model *m = suite_models_find(models, "LLaMA-65B");
+    const struct model *m = models_find(models, "LLaMA-65B");
     double weights = 0;
     for (size_t i = 0; m && i < m->layer_count; i++)
         weights +=
@@ -246,16 +245,16 @@ static void say_bytes(struct page *p, const struct suite_models *models)
 void section_models(struct page *p, const struct tasks *t)
 {
     const char *text = embedded_text(MODELS);
-    struct suite_models models;
+    struct models models;
     struct table totals, absent;
     struct subject *subjects = calloc(t->v->timed_count + 1, sizeof subjects[0]);
-    enum status s = suite_models_parse(text, strlen(text), MODELS, &models);
+    enum status s = models_parse(text, strlen(text), MODELS, &models);
     if (s == STATUS_OK && !subjects)
         s = status_fail(STATUS_MEMORY, "out of memory for the models");
     if (s != STATUS_OK) {
         p->status = s;
         free(subjects);
-        suite_models_release(&models);
+        models_release(&models);
         return;
     }
     table_init(&totals, "models", total_columns, sizeof total_columns / sizeof total_columns[0]);
@@ -281,6 +280,6 @@ void section_models(struct page *p, const struct tasks *t)
     page_table(p, &totals);
     page_folded_table(p, &absent);
     page_end_section(p);
-    suite_models_release(&models);
+    models_release(&models);
     free(subjects);
 }

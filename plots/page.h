@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "plots/table.h"
 
 enum page_form { PAGE_HTML, PAGE_MARKDOWN, PAGE_CSV };

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "harness/stats.h"
+#include "harness/base/stats.h"
 
 /* The interval of the ratio reaches 1: the two cannot be told apart. */
 bool ratio_is_tied(struct paired_ratio ratio);

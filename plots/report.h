@@ -14,7 +14,7 @@
 
 #include <stddef.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "results/load.h"
 
 /* The suffix of path is the form: .md or .markdown, .csv (one table of all: an empty field where a row of

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "plots/html.h"
 
 enum cell_kind {

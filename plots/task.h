@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "plots/html.h"
 #include "plots/view.h"
 

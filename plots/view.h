@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "harness/stats.h"
-#include "harness/status.h"
+#include "harness/base/stats.h"
+#include "harness/base/status.h"
 #include "plots/html.h"
 #include "results/load.h"
 

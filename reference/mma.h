@@ -23,7 +23,7 @@
  *            0..7, and their result, rounded to fp32, into elements 8..15.
  *   MMA_90   Hopper, Blackwell: one block of 16 products, F = 25. The -133 and the +0 are what an H200
  * computes: with them, and not without, all of 1,572,864 outputs of `nf4bench probe` are as the model says
- *            (tests/reference_mma.c has their hashes).
+ *            (tests/reference/mma.c has their hashes).
  */
 #ifndef NF4BENCH_REFERENCE_MMA_H
 #define NF4BENCH_REFERENCE_MMA_H

@@ -18,7 +18,7 @@
 
 #include <jansson.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 
 enum { CALIBRATION_SCHEMA = 1, CALIBRATION_LEVELS = 5 };
 /* 0, 1, 2, 3 and 5 %. */

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "results/load.h"
 
 /* X(enumerator, word, meaning): the order is that of what matters, the first comes first. */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* What each check looks for. harness/verify.h says more. */
+/* What each check looks for. harness/verify/verify.h says more. */
 static const struct {
     const char *check, *text;
 } checks[] = {

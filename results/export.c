@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/stats.h"
+#include "harness/base/stats.h"
 #include "results/markdown.h"
 #include "results/values.h"
 

@@ -1,6 +1,6 @@
 /*
  * gate_report.h: what a regression gate found, in the forms that people and CI systems read. Of rows that are
- * judged already (harness/gate.h); decides nothing but the exit code.
+ * judged already (harness/gate/judge.h); decides nothing but the exit code.
  */
 #ifndef NF4BENCH_RESULTS_GATE_REPORT_H
 #define NF4BENCH_RESULTS_GATE_REPORT_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 
 /* X(enumerator, word, meaning): the order is that of what matters, the first comes first. */
 #define GATE_OUTCOME_MAP(X)                                                                                  \
@@ -31,7 +31,7 @@ const char *gate_outcome_word(enum gate_outcome o);
 struct gate_estimate {
     size_t rounds; /* 0: there was no such run, and the rest means nothing */
     double ratio, lo, hi;
-    double p_slower, p_sign_flip; /* gate.h */
+    double p_slower, p_sign_flip; /* gate/judge.h */
     const double *differences;    /* [rounds] ln(candidate / baseline) of each; NULL: not kept */
 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/stats.h"
+#include "harness/base/stats.h"
 #include "results/unlike.h"
 
 static const double least_deviation = 0.005, flagged_beyond = 3.5, matters = 0.01;

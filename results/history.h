@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "results/gate_report.h"
 #include "results/load.h"
 

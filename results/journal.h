@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "results/record.h"
 
 struct journal_writer;

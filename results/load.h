@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "results/row.h"
 #include "results/text_pool.h"
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 
 enum { MARKDOWN_COLUMNS_MAX = 24 };
 

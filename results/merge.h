@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 #include "results/load.h"
 
 struct merge_options {

@@ -17,7 +17,7 @@
 
 #include <stdbool.h>
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 
 enum { STORE_SCHEMA_VERSION = 1 };
 

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "harness/cpu.h"
-#include "harness/kernel_table.h"
+#include "harness/base/machine.h"
+#include "harness/problem/variant.h"
 #include "harness/provider/bitsandbytes_cuda.h"
 #include "harness/provider/openblas.h"
 #include "reference/dtype.h"

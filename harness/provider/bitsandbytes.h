@@ -7,7 +7,7 @@
 #ifndef NF4BENCH_HARNESS_PROVIDER_BITSANDBYTES_H
 #define NF4BENCH_HARNESS_PROVIDER_BITSANDBYTES_H
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 
 /* `path`: the shared library, the folder of the Python package that holds libbitsandbytes_cpu.so, or "auto":
  * the folder of the one that python3 would import (./auto is a file). NULL:

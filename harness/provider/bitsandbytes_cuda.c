@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "harness/kernel_table.h"
+#include "harness/problem/variant.h"
 
 /*
  * What their bits are: read from the machine code in libbitsandbytes_cuda130.so of 0.50.2 (cuobjdump -sass,

@@ -2,7 +2,7 @@
 
 #include <stdbool.h>
 
-#include "harness/kernel_table.h"
+#include "harness/problem/variant.h"
 
 /* Name, output type, least compute capability, operation, use, by cuBLASLt, how it recovers absmax, and the
  * variant that dequantizes. Which is the one that is expected to be fastest; the report's dequantize rows

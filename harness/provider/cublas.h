@@ -5,13 +5,13 @@
  * L2 cache until cuBLAS has read it. cuBLAS chooses an algorithm by itself; of cuBLASLt it is the first that
  * its heuristics name for the shape.
  *
- * They exist on GPUs only. The library is loaded when the first of them is called (cuda/cublas.h); where
+ * They exist on GPUs only. The library is loaded when the first of them is called (device/cuda/cublas.h); where
  * there is none they are skipped.
  */
 #ifndef NF4BENCH_HARNESS_PROVIDER_CUBLAS_H
 #define NF4BENCH_HARNESS_PROVIDER_CUBLAS_H
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 
 /* Adds them to the table. Once per process; further calls do nothing. */
 enum status cublas_register(void) WARN_UNUSED_RESULT;

@@ -9,13 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "harness/closest.h"
-#include "harness/cuda/image.h"
-#include "harness/cuda/recipe.h"
-#include "harness/expression.h"
-#include "harness/kernel_table.h"
-#include "harness/suite_models.h"
-#include "harness/suite_yaml.h"
+#include "harness/base/closest.h"
+#include "harness/base/expression.h"
+#include "harness/base/models.h"
+#include "harness/base/yaml.h"
+#include "harness/device/cuda/recipe.h"
+#include "harness/problem/image.h"
+#include "harness/problem/variant.h"
 
 enum { IMAGE_BYTES_MAX = 256 << 20, IMAGE_PATH_MAX = 4096 };
 
@@ -46,7 +46,7 @@ static const char *const key_names[KEY_COUNT] = {
 /* Kept until the process ends: the table's row points into it, as do recipes and images. */
 struct manifest {
     char *text;
-    struct suite_yaml yaml;
+    struct yaml_file yaml;
     yaml_node_t *values[KEY_COUNT];
     char *image_path, *arch, *option;
     unsigned char *image;
@@ -57,12 +57,12 @@ struct manifest {
 
 /* ---- texts with places in them ---- */
 
-/* As suite_yaml_fail(), at a character within a node's text. */
+/* As yaml_file_fail(), at a character within a node's text. */
 static enum status fail_within(const struct manifest *m, const yaml_node_t *node, size_t at, const char *what)
 {
     yaml_node_t here = *node;
     here.start_mark.column += at + (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE); /* the quote */
-    return suite_yaml_fail(&m->yaml, &here, NULL, "%s", what);
+    return yaml_file_fail(&m->yaml, &here, NULL, "%s", what);
 }
 
 static enum status read_expression(const struct manifest *m, const yaml_node_t *node, const char *what,
@@ -70,7 +70,7 @@ static enum status read_expression(const struct manifest *m, const yaml_node_t *
 {
     struct expression_name names[RECIPE_SIZES];
     struct expression_fault fault;
-    enum status s = suite_yaml_string(&m->yaml, node, what, out);
+    enum status s = yaml_file_string(&m->yaml, node, what, out);
     if (s != STATUS_OK)
         return s;
     recipe_sizes(&(struct problem){.op = m->kernel.contract.op, .blocksize = 64}, names);
@@ -93,35 +93,35 @@ static enum status read_name(struct manifest *m)
     struct kernel *k = &m->kernel;
     const char *arch, *knobs;
     char *end;
-    enum status s = suite_yaml_string(&m->yaml, node, "name", &k->name);
+    enum status s = yaml_file_string(&m->yaml, node, "name", &k->name);
     if (s != STATUS_OK)
         return s;
     if (!contract_parse(k->name, &k->contract, &arch) || !*arch)
-        return suite_yaml_fail(&m->yaml, node, NULL,
-                               "name \"%s\" must be <contract>__<arch>[_<knobs>], as "
-                               "nf4_dequant_bf16__sm80_mine; the contract's words, and which go together "
-                               "(a product names an accumulation), are in reference/contract.inc and .h",
-                               k->name);
+        return yaml_file_fail(&m->yaml, node, NULL,
+                              "name \"%s\" must be <contract>__<arch>[_<knobs>], as "
+                              "nf4_dequant_bf16__sm80_mine; the contract's words, and which go together "
+                              "(a product names an accumulation), are in reference/contract.inc and .h",
+                              k->name);
     unsigned long sm =
         strncmp(arch, "sm", 2) == 0 && isdigit((unsigned char)arch[2]) ? strtoul(arch + 2, &end, 10) : 0;
     knobs = sm ? end + (*end == 'a' || *end == 'f') : arch;
     if (sm < 50 || sm > 999 || (*knobs && *knobs != '_'))
-        return suite_yaml_fail(&m->yaml, node, NULL,
-                               "name \"%s\": after \"__\" the architecture must stand, as sm80 for compute "
-                               "capability 8.0",
-                               k->name);
+        return yaml_file_fail(&m->yaml, node, NULL,
+                              "name \"%s\": after \"__\" the architecture must stand, as sm80 for compute "
+                              "capability 8.0",
+                              k->name);
     for (const char *c = k->name; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_')
             return fail_within(m, node, (size_t)(c - k->name),
                                "name: only letters, digits and _ may stand in it");
     if (strlen(k->name) >= VARIANT_NAME_MAX)
-        return suite_yaml_fail(&m->yaml, node, NULL, "name: longer than %d characters", VARIANT_NAME_MAX - 1);
+        return yaml_file_fail(&m->yaml, node, NULL, "name: longer than %d characters", VARIANT_NAME_MAX - 1);
     const struct kernel *taken = kernel_find(k->name);
     if (taken)
-        return suite_yaml_fail(&m->yaml, node, NULL,
-                               "name \"%s\" is taken by a variant from %s; other knobs at its end make it "
-                               "another",
-                               k->name, taken->source);
+        return yaml_file_fail(&m->yaml, node, NULL,
+                              "name \"%s\" is taken by a variant from %s; other knobs at its end make it "
+                              "another",
+                              k->name, taken->source);
     k->min_sm = (unsigned)sm;
     k->arch = m->arch = strndup(arch, (size_t)(knobs - arch));
     return m->arch ? STATUS_OK : status_fail(STATUS_MEMORY, "%s: out of memory", m->yaml.name);
@@ -174,17 +174,17 @@ static enum status read_image_file(struct manifest *m, const yaml_node_t *node)
     FILE *f = fopen(m->image_path, "rb");
     enum status s = STATUS_OK;
     if (!f || fstat(fileno(f), &info) != 0)
-        s = suite_yaml_fail(&m->yaml, node, NULL, "image %s: %s", m->image_path, strerror(errno));
+        s = yaml_file_fail(&m->yaml, node, NULL, "image %s: %s", m->image_path, strerror(errno));
     else if (!S_ISREG(info.st_mode) || info.st_size == 0 || info.st_size > IMAGE_BYTES_MAX)
-        s = suite_yaml_fail(&m->yaml, node, NULL, "image %s: not a file of 1 to %d bytes", m->image_path,
-                            IMAGE_BYTES_MAX);
+        s = yaml_file_fail(&m->yaml, node, NULL, "image %s: not a file of 1 to %d bytes", m->image_path,
+                           IMAGE_BYTES_MAX);
     if (s == STATUS_OK) {
         m->image_size = (size_t)info.st_size;
         m->image = calloc(m->image_size + 1, 1); /* PTX ends with a NUL byte */
         if (!m->image)
             s = status_fail(STATUS_MEMORY, "%s: out of memory", m->image_path);
         else if (fread(m->image, 1, m->image_size, f) != m->image_size)
-            s = suite_yaml_fail(&m->yaml, node, NULL, "image %s: cannot be read to its end", m->image_path);
+            s = yaml_file_fail(&m->yaml, node, NULL, "image %s: cannot be read to its end", m->image_path);
     }
     if (f)
         fclose(f);
@@ -196,27 +196,27 @@ static enum status read_image(struct manifest *m)
     const yaml_node_t *node = m->values[KEY_image];
     const char *image, *slash = strrchr(m->yaml.name, '/');
     char path[IMAGE_PATH_MAX];
-    enum status s = suite_yaml_string(&m->yaml, m->values[KEY_entry], "entry", &m->recipe.entry);
+    enum status s = yaml_file_string(&m->yaml, m->values[KEY_entry], "entry", &m->recipe.entry);
     if (s == STATUS_OK && strlen(m->recipe.entry) > RECIPE_ENTRY_MAX)
-        s = suite_yaml_fail(&m->yaml, m->values[KEY_entry], NULL, "entry: longer than %d characters",
-                            RECIPE_ENTRY_MAX);
+        s = yaml_file_fail(&m->yaml, m->values[KEY_entry], NULL, "entry: longer than %d characters",
+                           RECIPE_ENTRY_MAX);
     if (s == STATUS_OK)
-        s = suite_yaml_string(&m->yaml, node, "image", &image);
+        s = yaml_file_string(&m->yaml, node, "image", &image);
     if (s != STATUS_OK)
         return s;
     int folder = slash && image[0] != '/' ? (int)(slash - m->yaml.name) + 1 : 0;
     if (snprintf(path, sizeof path, "%.*s%s", folder, m->yaml.name, image) >= (int)sizeof path)
-        return suite_yaml_fail(&m->yaml, node, NULL, "image: the path is too long");
+        return yaml_file_fail(&m->yaml, node, NULL, "image: the path is too long");
     m->image_path = realpath(path, NULL);
     if (!m->image_path)
-        return suite_yaml_fail(&m->yaml, node, NULL, "image %s: %s", path, strerror(errno));
+        return yaml_file_fail(&m->yaml, node, NULL, "image %s: %s", path, strerror(errno));
     s = read_image_file(m, node);
     if (s != STATUS_OK)
         return s;
     const char *fault = image_fault(m);
     if (fault)
-        return suite_yaml_fail(&m->yaml, fault == no_entry ? m->values[KEY_entry] : node, NULL, "image %s %s",
-                               m->image_path, fault);
+        return yaml_file_fail(&m->yaml, fault == no_entry ? m->values[KEY_entry] : node, NULL, "image %s %s",
+                              m->image_path, fault);
     m->kernel.source = m->image_path;
     return STATUS_OK;
 }
@@ -228,14 +228,14 @@ static enum status read_grid(struct manifest *m)
     yaml_node_t **nodes;
     size_t count, threads;
     enum status s =
-        suite_yaml_size(&m->yaml, m->values[KEY_threads], "threads", 1, LAUNCH_THREADS_MAX, &threads);
+        yaml_file_size(&m->yaml, m->values[KEY_threads], "threads", 1, LAUNCH_THREADS_MAX, &threads);
     if (s == STATUS_OK)
-        s = suite_yaml_list(&m->yaml, m->values[KEY_grid], "grid", &nodes, &count);
+        s = yaml_file_list(&m->yaml, m->values[KEY_grid], "grid", &nodes, &count);
     if (s != STATUS_OK)
         return s;
     r->threads = (unsigned)threads;
     if (count > 3)
-        s = suite_yaml_fail(&m->yaml, nodes[3], NULL, "grid: it has 3 dimensions, not %zu", count);
+        s = yaml_file_fail(&m->yaml, nodes[3], NULL, "grid: it has 3 dimensions, not %zu", count);
     for (size_t i = 0; i < 3 && s == STATUS_OK; i++) {
         r->grid[i] = "1";
         if (i < count)
@@ -271,11 +271,11 @@ static enum status unknown_word(const struct manifest *m, const yaml_node_t *nod
     const char *names[RECIPE_WORD_COUNT + 1] = {"args"};
     for (size_t i = 0; i < RECIPE_WORD_COUNT; i++)
         names[i + 1] = recipe_word_name((enum recipe_word)i);
-    return suite_yaml_fail(&m->yaml, node, closest(word, names, RECIPE_WORD_COUNT + 1),
-                           "arguments: unknown word \"%s\"; there are packed, absmax, absmax_code, "
-                           "nested_absmax, nested_map, nested_offset, x, bias, y, out, workspace, m, n, k, "
-                           "count, blocks, blocksize, whole numbers, and args alone",
-                           word);
+    return yaml_file_fail(&m->yaml, node, closest(word, names, RECIPE_WORD_COUNT + 1),
+                          "arguments: unknown word \"%s\"; there are packed, absmax, absmax_code, "
+                          "nested_absmax, nested_map, nested_offset, x, bias, y, out, workspace, m, n, k, "
+                          "count, blocks, blocksize, whole numbers, and args alone",
+                          word);
 }
 
 /* "word", "word:type", "123", "123:type". */
@@ -284,7 +284,7 @@ static enum status read_argument(const struct manifest *m, const yaml_node_t *no
 {
     const char *text, *colon;
     char word[48];
-    enum status s = suite_yaml_string(&m->yaml, node, "an argument", &text);
+    enum status s = yaml_file_string(&m->yaml, node, "an argument", &text);
     if (s != STATUS_OK)
         return s;
     colon = strchr(text, ':');
@@ -292,9 +292,9 @@ static enum status read_argument(const struct manifest *m, const yaml_node_t *no
     *out = (struct recipe_parameter){.word = RECIPE_NUMBER, .type = RECIPE_INTEGER};
     size_t number;
     if (isdigit((unsigned char)word[0])) {
-        const char *fault = suite_size_from_text(word, &number);
+        const char *fault = yaml_size_from_text(word, &number);
         if (fault)
-            return suite_yaml_fail(&m->yaml, node, NULL, "arguments: \"%s\" %s", word, fault);
+            return yaml_file_fail(&m->yaml, node, NULL, "arguments: \"%s\" %s", word, fault);
         out->number = number;
     } else {
         int i = 0;
@@ -307,8 +307,8 @@ static enum status read_argument(const struct manifest *m, const yaml_node_t *no
     }
     const char *absent = recipe_word_absent(out->word, &m->kernel.contract);
     if (absent)
-        return suite_yaml_fail(&m->yaml, node, NULL, "arguments: %s has no %s: %s", m->kernel.name, word,
-                               absent);
+        return yaml_file_fail(&m->yaml, node, NULL, "arguments: %s has no %s: %s", m->kernel.name, word,
+                              absent);
     if (colon && out->type != RECIPE_INTEGER)
         return fail_within(m, node, (size_t)(colon - text),
                            "arguments: only sizes and numbers have a choice of types");
@@ -322,8 +322,8 @@ static enum status read_argument(const struct manifest *m, const yaml_node_t *no
                            "arguments: the type of a number is i32, u32, i64 or u64");
     out->type = types[type].type;
     if (out->number > types[type].max)
-        return suite_yaml_fail(&m->yaml, node, NULL, "arguments: %s does not fit into %s", word,
-                               types[type].name);
+        return yaml_file_fail(&m->yaml, node, NULL, "arguments: %s does not fit into %s", word,
+                              types[type].name);
     return STATUS_OK;
 }
 
@@ -336,12 +336,12 @@ static enum status read_arguments(struct manifest *m)
     r->takes_args = node->type == YAML_SCALAR_NODE && strcmp((char *)node->data.scalar.value, "args") == 0;
     if (r->takes_args)
         return STATUS_OK;
-    enum status s = suite_yaml_list(&m->yaml, node, "arguments", &nodes, &count);
+    enum status s = yaml_file_list(&m->yaml, node, "arguments", &nodes, &count);
     if (s != STATUS_OK)
         return s;
     if (count > RECIPE_PARAMETERS_MAX)
-        s = suite_yaml_fail(&m->yaml, nodes[RECIPE_PARAMETERS_MAX], NULL, "arguments: more than %d",
-                            RECIPE_PARAMETERS_MAX);
+        s = yaml_file_fail(&m->yaml, nodes[RECIPE_PARAMETERS_MAX], NULL, "arguments: more than %d",
+                           RECIPE_PARAMETERS_MAX);
     for (size_t i = 0; i < count && s == STATUS_OK; i++) {
         s = read_argument(m, nodes[i], &r->parameters[i]);
         bias = bias || r->parameters[i].word == RECIPE_bias;
@@ -359,11 +359,11 @@ static enum status read_limits(struct manifest *m)
     enum status s = STATUS_OK;
     k->k_multiple = 1;
     if (m->values[KEY_min_sm])
-        s = suite_yaml_size(&m->yaml, m->values[KEY_min_sm], "min_sm", 50, 999, &sm);
+        s = yaml_file_size(&m->yaml, m->values[KEY_min_sm], "min_sm", 50, 999, &sm);
     if (s == STATUS_OK && m->values[KEY_m_max])
-        s = suite_yaml_size(&m->yaml, m->values[KEY_m_max], "m_max", 1, SIZE_MAX, &k->m_max);
+        s = yaml_file_size(&m->yaml, m->values[KEY_m_max], "m_max", 1, SIZE_MAX, &k->m_max);
     if (s == STATUS_OK && m->values[KEY_k_multiple])
-        s = suite_yaml_size(&m->yaml, m->values[KEY_k_multiple], "k_multiple", 1, SIZE_MAX, &k->k_multiple);
+        s = yaml_file_size(&m->yaml, m->values[KEY_k_multiple], "k_multiple", 1, SIZE_MAX, &k->k_multiple);
     k->min_sm = (unsigned)sm;
     return s;
 }
@@ -374,16 +374,16 @@ static enum status read_keys(struct manifest *m, const char *path)
 {
     yaml_node_t *keys[KEY_COUNT];
     size_t size;
-    enum status s = suite_file_read(path, &m->text, &size);
+    enum status s = yaml_file_read(path, &m->text, &size);
     if (s == STATUS_OK)
-        s = suite_yaml_parse(m->text, size, path, &m->yaml);
+        s = yaml_file_parse(m->text, size, path, &m->yaml);
     if (s != STATUS_OK)
         return s;
-    yaml_node_t *root = suite_yaml_root(&m->yaml);
-    s = suite_yaml_keys(&m->yaml, root, "a manifest", key_names, KEY_COUNT, m->values, keys);
+    yaml_node_t *root = yaml_file_root(&m->yaml);
+    s = yaml_file_keys(&m->yaml, root, "a manifest", key_names, KEY_COUNT, m->values, keys);
     for (size_t i = 0; i < KEY_REQUIRED && s == STATUS_OK; i++)
         if (!m->values[i])
-            s = suite_yaml_fail(&m->yaml, root, NULL, "a manifest must have the key \"%s\"", key_names[i]);
+            s = yaml_file_fail(&m->yaml, root, NULL, "a manifest must have the key \"%s\"", key_names[i]);
     return s;
 }
 
@@ -417,7 +417,7 @@ enum status manifest_load(const char *path)
         s = kernel_add(&m->kernel);
     if (s == STATUS_OK)
         return s;
-    suite_yaml_release(&m->yaml);
+    yaml_file_release(&m->yaml);
     if (!m->image_path || !cuda_image_find(m->image_path)) {
         free(m->image_path);
         free(m->image);

@@ -14,7 +14,7 @@
  *   m_max: 1                               # most rows of a product; default: any
  *   k_multiple: 64                         # default: any k
  *
- * arguments are words of cuda/recipe.h in the kernel's order. Sizes and numbers are i32 unless a suffix :i32,
+ * arguments are words of device/cuda/recipe.h in the kernel's order. Sizes and numbers are i32 unless a suffix :i32,
  * :u32, :i64 or :u64 says otherwise; bias is a null pointer where a problem has none, and a kernel of a gemm
  * that is not given it is not asked to add one. `arguments: args` gives the one struct that our own kernels
  * take (kernels/kernel.h), by value.
@@ -22,7 +22,7 @@
 #ifndef NF4BENCH_HARNESS_PROVIDER_MANIFEST_H
 #define NF4BENCH_HARNESS_PROVIDER_MANIFEST_H
 
-#include "harness/status.h"
+#include "harness/base/status.h"
 
 /* Adds the variant of one file to the table and its code to the images. Before the GPU's process is started.
  * The message of an error has the file, line and column; nothing is then added. What was loaded stays, and

@@ -10,12 +10,12 @@
 
 #include <omp.h>
 
-#include "harness/buffer.h"
-#include "harness/clock.h"
-#include "harness/cpu.h"
-#include "harness/prepare.h"
-#include "reference/quantized.h"
+#include "harness/base/clock.h"
+#include "harness/base/machine.h"
+#include "harness/problem/buffer.h"
+#include "harness/problem/operands.h"
 #include "reference/contract.h"
+#include "reference/quantized.h"
 
 /* ---- the library ---- */
 

@@ -16,8 +16,8 @@
 
 #include <stddef.h>
 
-#include "harness/kernel_table.h"
-#include "harness/status.h"
+#include "harness/base/status.h"
+#include "harness/problem/variant.h"
 
 /* Adds its products of the table's dequantize variants, the fastest of each format that this CPU has. Once
  * per process; further calls do nothing. Without OpenBLAS there are none, which is not an error. */

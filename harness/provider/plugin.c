@@ -12,10 +12,10 @@
 
 #include <zlib.h>
 
-#include "harness/cpu.h"
-#include "harness/cuda/image.h"
-#include "harness/kernel_table.h"
-#include "harness/process.h"
+#include "harness/base/child.h"
+#include "harness/base/machine.h"
+#include "harness/problem/image.h"
+#include "harness/problem/variant.h"
 #include "kernels/plugin.h"
 
 enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63, FILE_NAME_MAX = 100, SOURCE_MAX = 127 };

@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-#include "harness/kernel_table.h"
-#include "harness/status.h"
+#include "harness/base/status.h"
+#include "harness/problem/variant.h"
 
 /* Loads the libraries that `paths` names, and then those of NF4BENCH_PLUGINS (separated by colons), and adds
  * their variants to the table, their source the library's file name. A library that cannot be used is refused
@@ -21,7 +21,7 @@ size_t plugins_load(const char *program, const char *const *paths, size_t count)
 /* Loads one library as a side of a comparison: as above, but its variants are not added to the table, and may
  * have the names of those in it. They are *kernels[*count], in the library's order; the array is the
  * caller's to free, what it points to stays until the process ends. Their sources, and the names of their
- * device code (cuda/image.h), begin with `label`, which is kept by pointer. A file that is loaded already,
+ * device code (problem/image.h), begin with `label`, which is kept by pointer. A file that is loaded already,
  * under whatever name, is STATUS_USAGE: the loader would give the same code and data again. */
 enum status plugin_side_load(const char *path, const char *label, struct kernel **kernels,
                              size_t *count) WARN_UNUSED_RESULT;

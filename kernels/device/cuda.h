@@ -1,6 +1,6 @@
 /*
  * cuda.h: the CUDA dialect of this project. The same .cu file compiles with nvcc for GPUs, and with g++ or
- * clang++ for the executor (harness/simt/), without a CUDA toolkit.
+ * clang++ for the executor (harness/device/simt/), without a CUDA toolkit.
  *
  * The dialect is CUDA C with these rules:
  *  - A kernel is ENTRY(name, op, threads, launch) { ... }; its arguments are `a`, a const struct <op>_args.
@@ -65,7 +65,7 @@
 
 #include "kernels/device/host.h"
 
-/* ---- the host side: what the executor provides (harness/simt/executor.c) ---- */
+/* ---- the host side: what the executor provides (harness/device/simt/executor.c) ---- */
 
 #define DEVICE   static inline __attribute__((always_inline))
 #define METHOD   inline __attribute__((always_inline))

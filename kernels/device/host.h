@@ -1,5 +1,5 @@
 /*
- * host.h: what a kernel's host build (cuda.h) calls of the executor (harness/simt/). Plain C and C++: both
+ * host.h: what a kernel's host build (cuda.h) calls of the executor (harness/device/simt/). Plain C and C++: both
  * sides read this, so that they cannot disagree.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_HOST_H

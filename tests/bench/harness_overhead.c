@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "harness/clock.h"
-#include "harness/cpu.h"
-#include "harness/measure.h"
+#include "harness/base/clock.h"
+#include "harness/base/machine.h"
+#include "harness/measure/measure.h"
 
 static void nothing(const struct dequant_args *args)
 {

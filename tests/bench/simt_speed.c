@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "harness/call.h"
-#include "harness/clock.h"
+#include "harness/base/clock.h"
+#include "harness/device/call.h"
 
 static const struct {
     const char *name;

@@ -34,7 +34,7 @@
 #include "results/journal.h"
 #include "results/load.h"
 #include "results/store.h"
-#include "tests/results_rows.h"
+#include "tests/results/rows.h"
 
 enum { PATH_SIZE = 4096, ROWS_PER_ENTRY_MAX = 5 };
 

@@ -14,8 +14,8 @@ from conftest import SOURCE, Program
 
 FAKE = {name: os.environ[name] for name in ("NF4BENCH_LIBCUDA", "NF4BENCH_LIBCUBLAS", "NF4BENCH_LIBNVML")
         if name in os.environ}
-FUNCTIONS = re.findall(r"^CUDA_FUNCTION\((\w+), \w+, (\w+),", (SOURCE / "harness/cuda/functions.inc").read_text(), re.M)
-CUBLAS = re.findall(r"^CUBLAS_FUNCTION\((\w+), (\w+),", (SOURCE / "harness/cuda/cublas_functions.inc").read_text(), re.M)
+FUNCTIONS = re.findall(r"^CUDA_FUNCTION\((\w+), \w+, (\w+),", (SOURCE / "harness/device/cuda/functions.inc").read_text(), re.M)
+CUBLAS = re.findall(r"^CUBLAS_FUNCTION\((\w+), (\w+),", (SOURCE / "harness/device/cuda/cublas_functions.inc").read_text(), re.M)
 CASE = "dequant bf16 n=16 k=64 blocksize=64"
 VARIANT = "nf4_dequant_bf16__sm75_prmt"
 FOUR = (VARIANT, "nf4_dequant_bf16__sm75_lut_shared", "nf4_dequant_bf16__sm75_prmt_scaled", "nf4_dequant_bf16_c16__sm75_prmt")

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/cuda/bitsandbytes.h"
+#include "harness/device/cuda/bitsandbytes.h"
 #include "reference/dtype.h"
 #include "tests/fake_cuda/fake_cuda.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/cuda/cublas.h"
+#include "harness/device/cuda/cublas.h"
 #include "reference/dtype.h"
 #include "tests/fake_cuda/fake_cuda.h"
 
@@ -30,7 +30,7 @@ struct cublas_handle {
 
 #define API                                       __attribute__((visibility("default"))) int
 #define CUBLAS_FUNCTION(name, symbol, parameters) API symbol parameters;
-#include "harness/cuda/cublas_functions.inc"
+#include "harness/device/cuda/cublas_functions.inc"
 
 API cublasCreate_v2(struct cublas_handle **handle)
 {

@@ -5,7 +5,7 @@
  * tell the time of a model: bytes over a bandwidth, and an overhead for each launch.
  *
  * An image that was added (a text: PTX) may say which of its symbols are variants that the program has, and
- * what their parameters are, as cuda/recipe.h has them:
+ * what their parameters are, as device/cuda/recipe.h has them:
  *
  *   // fake_cuda: my_kernel = nf4_dequant_bf16__sm75_prmt(packed, absmax, out, count:u64)
  *
@@ -32,11 +32,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "harness/cuda/driver.h"
-#include "harness/cuda/mma_tile.h"
-#include "harness/random.h"
-#include "harness/simt/simt.h"
-#include "harness/simt/tensor_core.h"
+#include "harness/base/random.h"
+#include "harness/device/cuda/driver.h"
+#include "harness/device/cuda/mma_tile.h"
+#include "harness/device/simt/simt.h"
+#include "harness/device/simt/tensor_core.h"
 #include "kernels/kernel.h"
 #include "reference/dtype.h"
 #include "results/row.h"
@@ -334,7 +334,7 @@ static int execute(struct cuda_stream *s, struct launch_record *r, bool time_onl
 
 #define API                                           __attribute__((visibility("default"))) int
 #define CUDA_FUNCTION(need, name, symbol, parameters) API symbol parameters;
-#include "harness/cuda/functions.inc"
+#include "harness/device/cuda/functions.inc"
 
 API cuInit(unsigned flags)
 {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/cuda/nvml.h"
+#include "harness/device/cuda/nvml.h"
 
 struct nvml_device {
     int unused;
@@ -19,7 +19,7 @@ static struct nvml_device device;
 
 #define API                                     __attribute__((visibility("default"))) int
 #define NVML_FUNCTION(name, symbol, parameters) API symbol parameters;
-#include "harness/cuda/nvml_functions.inc"
+#include "harness/device/cuda/nvml_functions.inc"
 
 /* The next of a variable's numbers. */
 static unsigned long long next_of(const char *variable, unsigned long long otherwise, unsigned long *calls)

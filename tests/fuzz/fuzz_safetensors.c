@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/safetensors.h"
-#include "harness/weights.h"
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/safetensors.h"
 
 static volatile unsigned sink;
 

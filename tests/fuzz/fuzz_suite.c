@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/suite.h"
-#include "harness/suite_models.h"
+#include "harness/base/models.h"
+#include "harness/suite/suite.h"
 #include "reference/nf4.h"
 
 static void require(bool ok)
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *nul = size ? memrchr(data, '\0', size) : NULL;
     size_t text_size = nul ? (size_t)(nul - data) : size;
     struct suite s;
-    struct suite_models m;
+    struct models m;
     enum status status =
         suite_parse((const char *)data, text_size, NF4BENCH_SOURCE_DIR "/suites/fuzz.yaml", &s);
     if (status == STATUS_OK)
@@ -58,8 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(assignment);
     }
     suite_release(&s);
-    if (suite_models_parse((const char *)data, text_size, "models.yaml", &m) == STATUS_OK)
+    if (models_parse((const char *)data, text_size, "models.yaml", &m) == STATUS_OK)
         require(m.model_count > 0);
-    suite_models_release(&m);
+    models_release(&m);
     return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * call_then.cu: variants of two launches, for tests/call.c: Y[0, t] = t + 1 of 32 threads, by way of the
+ * call_then.cu: variants of two launches, for tests/device/call.c: Y[0, t] = t + 1 of 32 threads, by way of the
  * workspace.
  */
 #include "kernels/device/nf4.h"

@@ -1,5 +1,5 @@
 /*
- * checker_args.h: what tests/simt_checker.c gives the kernels checker_*.cu. Each kernel is right when `wrong`
+ * checker_args.h: what tests/device/simt_checker.c gives the kernels checker_*.cu. Each kernel is right when `wrong`
  * is 0; another number leaves something out, at the lines that a comment names.
  */
 #ifndef NF4BENCH_TESTS_SIMT_CHECKER_ARGS_H

@@ -1,5 +1,5 @@
 /*
- * checker_async.cu: kernels for tests/simt_checker.c that use cp.async, right and wrong.
+ * checker_async.cu: kernels for tests/device/simt_checker.c that use cp.async, right and wrong.
  */
 #include "kernels/device/cuda.h"
 #include "tests/simt/checker_args.h"

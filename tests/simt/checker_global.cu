@@ -1,5 +1,5 @@
 /*
- * checker_global.cu: kernels for tests/simt_checker.c that use global memory, right and wrong.
+ * checker_global.cu: kernels for tests/device/simt_checker.c that use global memory, right and wrong.
  */
 #include "kernels/device/cuda.h"
 #include "tests/simt/checker_args.h"

@@ -1,5 +1,5 @@
 /*
- * checker_program.cu: runs lists of accesses and synchronisations that tests/simt_checker.c makes up.
+ * checker_program.cu: runs lists of accesses and synchronisations that tests/device/simt_checker.c makes up.
  */
 #include "kernels/device/cuda.h"
 #include "tests/simt/checker_args.h"

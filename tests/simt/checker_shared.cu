@@ -1,5 +1,5 @@
 /*
- * checker_shared.cu: kernels for tests/simt_checker.c that use shared memory, right and wrong.
+ * checker_shared.cu: kernels for tests/device/simt_checker.c that use shared memory, right and wrong.
  */
 #include "kernels/device/cuda.h"
 #include "tests/simt/checker_args.h"

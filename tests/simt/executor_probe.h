@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "harness/random.h"
-#include "harness/simt/simt.h"
+#include "harness/base/random.h"
+#include "harness/device/simt/simt.h"
 #include "tests/simt/executor_kernels.h"
 #include "tests/test.h"
 

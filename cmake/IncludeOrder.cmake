@@ -1,0 +1,60 @@
+# IncludeOrder.cmake: fails on a file that includes a folder which is not below its own.
+#
+#   cmake -DROOT=<source tree> "-DFOLDERS=harness/base;reference;..." -P IncludeOrder.cmake
+#
+# FOLDERS stand from the ground up (CMakeLists.txt). A file may include its own folder and the folders before it in the
+# list. Three rules are narrower: reference/ and kernels/ do not include each other; results/ and plots/ take
+# harness/base and nothing else of harness/; nothing takes anything of tests/.
+function(folder_of path out)
+    foreach(folder IN LISTS FOLDERS)
+        string(FIND ${path} "${folder}/" at)
+        if(at EQUAL 0)
+            set(${out} ${folder} PARENT_SCOPE)
+            return()
+        endif()
+    endforeach()
+    string(REGEX REPLACE "/.*" "" first ${path})
+    set(${out} ${first} PARENT_SCOPE)
+endfunction()
+
+function(refusal from to out) # why `from` may not include `to`; empty where it may
+    list(FIND FOLDERS ${from} own)
+    list(FIND FOLDERS ${to} rank)
+    set(why "")
+    if(rank LESS 0)
+        set(why "${to}/ is no folder of the program")
+    elseif(rank GREATER own)
+        set(why "${to}/ is above ${from}/")
+    elseif(from STREQUAL kernels AND NOT to STREQUAL kernels)
+        set(why "kernels/ includes its own files only")
+    elseif(from MATCHES "^(results|plots)$" AND to STREQUAL kernels)
+        set(why "${from}/ knows of no kernel")
+    endif()
+    set(${out} "${why}" PARENT_SCOPE)
+endfunction()
+
+set(faults "")
+set(lines_seen 0)
+foreach(folder IN LISTS FOLDERS)
+    file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/${folder}/*.c ${ROOT}/${folder}/*.h ${ROOT}/${folder}/*.cu
+         ${ROOT}/${folder}/*.inc)
+    foreach(file IN LISTS files)
+        file(STRINGS ${ROOT}/${file} includes REGEX "^[ \t]*#[ \t]*include[ \t]*\"[^\"]*/")
+        foreach(line IN LISTS includes)
+            math(EXPR lines_seen "${lines_seen} + 1")
+            string(REGEX REPLACE "^[^\"]*\"([^\"]*)\".*" "\\1" path "${line}")
+            folder_of(${path} to)
+            refusal(${folder} ${to} why)
+            if(why)
+                string(APPEND faults "\n  ${file}: ${line}: ${why}")
+            endif()
+        endforeach()
+    endforeach()
+endforeach()
+if(lines_seen LESS 100)
+    message(FATAL_ERROR "only ${lines_seen} include lines were found under ${ROOT}: the check looks in the wrong place")
+endif()
+if(faults)
+    message(FATAL_ERROR "Includes that go up (the order of folders stands in CMakeLists.txt):${faults}")
+endif()
+message(STATUS "${lines_seen} include lines go down")

@@ -1,0 +1,235 @@
+#include "harness/base/models.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/yaml.h"
+
+static const size_t side_max = (size_t)1 << 31, product_max = (size_t)1 << 40;
+
+const char *model_shape_fault(size_t n, size_t k)
+{
+    if (!n || !k)
+        return "a side is zero";
+    if (n > side_max || k > side_max)
+        return "a side is longer than 2147483648";
+    if (n > product_max / k)
+        return "it has more than 2^40 elements";
+    return NULL;
+}
+
+enum status yaml_file_read(const char *path, char **text, size_t *size)
+{
+    enum status s = STATUS_OK;
+    char *bytes = NULL;
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return status_fail(STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
+    /* Not sized beforehand: a pipe has no size. One byte more than allowed shows that there is too much. */
+    bytes = malloc(YAML_FILE_BYTES_MAX + 1);
+    if (!bytes) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        goto out;
+    }
+    *size = fread(bytes, 1, YAML_FILE_BYTES_MAX + 1, f);
+    if (ferror(f)) {
+        s = status_fail(STATUS_IO, "%s: cannot read: %s", path, strerror(errno));
+        goto out;
+    }
+    if (*size > YAML_FILE_BYTES_MAX) {
+        s = status_fail(STATUS_LIMIT, "%s: more than %d bytes", path, YAML_FILE_BYTES_MAX);
+        goto out;
+    }
+    *text = bytes;
+    bytes = NULL;
+out:
+    free(bytes);
+    fclose(f);
+    return s;
+}
+
+const struct model *models_find(const struct models *m, const char *name)
+{
+    for (size_t i = 0; i < m->model_count; i++)
+        if (strcmp(m->models[i].name, name) == 0)
+            return &m->models[i];
+    return NULL;
+}
+
+const struct model_layer *model_layer_find(const struct model *m, const char *name)
+{
+    for (size_t i = 0; i < m->layer_count; i++)
+        if (strcmp(m->layers[i].name, name) == 0)
+            return &m->layers[i];
+    return NULL;
+}
+
+const char *model_layer_whole(const char *name)
+{
+    static const char *const fused[][2] = {
+        {"q", "qkv"}, {"k", "qkv"}, {"v", "qkv"}, {"gate", "gate_up"}, {"up", "gate_up"}};
+    for (size_t f = 0; f < sizeof fused / sizeof *fused; f++)
+        if (strcmp(name, fused[f][0]) == 0)
+            return fused[f][1];
+    return NULL;
+}
+
+static void mark_parts(struct model *m)
+{
+    for (size_t i = 0; i < m->layer_count; i++) {
+        const char *whole = model_layer_whole(m->layers[i].name);
+        m->layers[i].part = whole && model_layer_find(m, whole);
+    }
+}
+
+static enum status parse_experts(struct yaml_file *y, yaml_node_t *value, struct model *m)
+{
+    yaml_node_t **pair = NULL;
+    size_t count;
+    enum status s = yaml_file_list(y, value, "experts", &pair, &count);
+    if (s == STATUS_OK && count != 2)
+        s = yaml_file_fail(y, value, NULL, "experts are a pair [used by a token, held]");
+    if (s == STATUS_OK)
+        s = yaml_file_size(y, pair[1], "experts held", 1, MODEL_EXPERTS_MAX, &m->experts_held);
+    if (s == STATUS_OK)
+        s = yaml_file_size(y, pair[0], "experts used", 1, m->experts_held, &m->experts_used);
+    free(pair);
+    return s;
+}
+
+static enum status parse_layer(struct yaml_file *y, yaml_node_t *key, yaml_node_t *value, struct model *m)
+{
+    yaml_node_t **pair = NULL;
+    size_t count;
+    const char *name, *fault;
+    enum status s = yaml_file_string(y, key, "a layer's name", &name);
+    if (s != STATUS_OK)
+        return s;
+    if (model_layer_find(m, name))
+        return yaml_file_fail(y, key, NULL, "layer \"%s\" stands twice", name);
+    s = yaml_file_list(y, value, "a shape", &pair, &count);
+    if (s == STATUS_OK && count != 2)
+        s = yaml_file_fail(y, value, NULL, "a shape is a pair [n, k]");
+    struct model_layer layer = {0};
+    if (s == STATUS_OK)
+        s = yaml_file_size(y, pair[0], "n", 1, SIZE_MAX, &layer.n);
+    if (s == STATUS_OK)
+        s = yaml_file_size(y, pair[1], "k", 1, SIZE_MAX, &layer.k);
+    if (s == STATUS_OK && (fault = model_shape_fault(layer.n, layer.k)))
+        s = yaml_file_fail(y, value, NULL, "shape: %s", fault);
+    if (s == STATUS_OK && !(layer.name = strdup(name)))
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", y->name);
+    if (s == STATUS_OK)
+        m->layers[m->layer_count++] = layer;
+    free(pair);
+    return s;
+}
+
+/* What is said of a model beside its layers; *known is false where the key is none of that. */
+static enum status parse_fact(struct yaml_file *y, yaml_node_t *key, yaml_node_t *value, struct model *m,
+                              bool *known)
+{
+    const char *name;
+    enum status s = yaml_file_string(y, key, "a layer's name", &name);
+    *known = false;
+    if (s != STATUS_OK)
+        return s;
+    const bool blocks = strcmp(name, "blocks") == 0;
+    *known = blocks || strcmp(name, "experts") == 0;
+    if (*known && (blocks ? m->blocks : m->experts_held))
+        return yaml_file_fail(y, key, NULL, "\"%s\" stands twice", name);
+    return !*known  ? STATUS_OK
+           : blocks ? yaml_file_size(y, value, "blocks", 1, MODEL_BLOCKS_MAX, &m->blocks)
+                    : parse_experts(y, value, m);
+}
+
+static enum status parse_model(struct yaml_file *y, yaml_node_t *key, yaml_node_t *value, struct models *all)
+{
+    const char *name;
+    enum status s = yaml_file_string(y, key, "a model's name", &name);
+    if (s != STATUS_OK)
+        return s;
+    if (models_find(all, name))
+        return yaml_file_fail(y, key, NULL, "model \"%s\" stands twice", name);
+    if (value->type != YAML_MAPPING_NODE)
+        return yaml_file_fail(y, value, NULL, "a model must be a mapping of layers to shapes");
+    const yaml_node_pair_t *pairs = value->data.mapping.pairs.start;
+    size_t count = (size_t)(value->data.mapping.pairs.top - pairs);
+    if (!count || count > MODEL_LAYERS_MAX)
+        return yaml_file_fail(y, value, NULL, "a model has 1 to %d layers, not %zu", MODEL_LAYERS_MAX, count);
+    /* In the array from here on, so that it is released with the others. */
+    struct model *m = &all->models[all->model_count++];
+    *m = (struct model){.name = strdup(name), .layers = calloc(count, sizeof *m->layers)};
+    if (!m->name || !m->layers)
+        return status_fail(STATUS_MEMORY, "%s: out of memory", y->name);
+    for (size_t i = 0; s == STATUS_OK && i < count; i++) {
+        yaml_node_t *layer = yaml_file_node(y, pairs[i].key), *of = yaml_file_node(y, pairs[i].value);
+        bool known;
+        s = parse_fact(y, layer, of, m, &known);
+        if (s == STATUS_OK && !known)
+            s = parse_layer(y, layer, of, m);
+    }
+    if (s == STATUS_OK && m->layer_count == 0)
+        s = yaml_file_fail(y, value, NULL, "a model has layers");
+    mark_parts(m);
+    return s;
+}
+
+enum status models_parse(const char *text, size_t size, const char *name, struct models *out)
+{
+    struct yaml_file y;
+    *out = (struct models){0};
+    enum status s = yaml_file_parse(text, size, name, &y);
+    if (s != STATUS_OK)
+        goto out;
+    yaml_node_t *root = yaml_file_root(&y);
+    if (root->type != YAML_MAPPING_NODE) {
+        s = yaml_file_fail(&y, root, NULL, "models must be a mapping of names to layers");
+        goto out;
+    }
+    const yaml_node_pair_t *pairs = root->data.mapping.pairs.start;
+    size_t count = (size_t)(root->data.mapping.pairs.top - pairs);
+    if (!count || count > MODELS_MAX) {
+        s = yaml_file_fail(&y, root, NULL, "1 to %d models, not %zu", MODELS_MAX, count);
+        goto out;
+    }
+    out->models = calloc(count, sizeof *out->models);
+    if (!out->models) {
+        s = status_fail(STATUS_MEMORY, "%s: out of memory", name);
+        goto out;
+    }
+    for (size_t i = 0; s == STATUS_OK && i < count; i++)
+        s = parse_model(&y, yaml_file_node(&y, pairs[i].key), yaml_file_node(&y, pairs[i].value), out);
+out:
+    yaml_file_release(&y);
+    if (s != STATUS_OK)
+        models_release(out);
+    return s;
+}
+
+enum status models_load(const char *path, struct models *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    *out = (struct models){0};
+    enum status s = yaml_file_read(path, &text, &size);
+    if (s == STATUS_OK)
+        s = models_parse(text, size, path, out);
+    free(text);
+    return s;
+}
+
+void models_release(struct models *m)
+{
+    for (size_t i = 0; i < m->model_count; i++) {
+        for (size_t j = 0; j < m->models[i].layer_count; j++)
+            free(m->models[i].layers[j].name);
+        free(m->models[i].layers);
+        free(m->models[i].name);
+    }
+    free(m->models);
+    *m = (struct models){0};
+}

@@ -1,0 +1,90 @@
+#include "harness/cli/cli.h"
+
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "build_info.h"
+#include "git_revision.h"
+#include "harness/base/closest.h"
+#include "harness/base/interrupt.h"
+
+static const struct {
+    const char *name, *help;
+    int (*main)(int argc, char **argv);
+} commands[] = {
+#define X(name, help) {#name, help, command_##name},
+    COMMAND_MAP(X)
+#undef X
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "Usage: nf4bench COMMAND [OPTION...] [ARGUMENT...]\n"
+                 "Verify 4-bit weight kernels bit for bit, and time them.\n\n");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\n`nf4bench COMMAND --help` shows a command's options.\n");
+}
+
+uint64_t cli_seed(struct argp_state *state, const char *text)
+{
+    char *end;
+    uint64_t seed = strtoull(text, &end, 10);
+    if (end == text || *end || seed > INT64_MAX)
+        argp_error(state, "--seed takes a number from 0 to 2^63-1, not '%s'", text);
+    return seed;
+}
+
+size_t cli_count(struct argp_state *state, const char *name, const char *text, size_t least, size_t most)
+{
+    char *end;
+    const unsigned long long n = strtoull(text, &end, 10);
+    if (end == text || *end || *text == '-' || n < least || n > most)
+        argp_error(state, "--%s takes a whole number from %zu to %zu, not '%s'", name, least, most, text);
+    return (size_t)n;
+}
+
+int cli_main(int argc, char **argv)
+{
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write(2), which is reported */
+    argp_err_exit_status = EXIT_USAGE;
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-?") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("nf4bench %s (%.12s%s, %s)\n", NF4BENCH_VERSION, NF4BENCH_GIT_REVISION,
+               NF4BENCH_GIT_DIRTY ? ", modified" : "", NF4BENCH_COMPILER);
+        return 0;
+    }
+    const char *names[COMMAND_COUNT];
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        names[i] = commands[i].name;
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        /* The parser's messages then say "nf4bench run: ..." */
+        static char name[64];
+        snprintf(name, sizeof name, "nf4bench %s", commands[i].name);
+        argv[1] = name;
+        interrupt_install();
+        int code = commands[i].main(argc - 1, argv + 1);
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+            perror("nf4bench: standard output");
+            code = code ? code : EXIT_USAGE;
+        }
+        return code;
+    }
+    const char *near = closest(argv[1], names, COMMAND_COUNT);
+    fprintf(stderr, "nf4bench: no command '%s'%s%s%s\n", argv[1], near ? "; did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+    print_usage(stderr);
+    return EXIT_USAGE;
+}

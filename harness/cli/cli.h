@@ -1,0 +1,45 @@
+/*
+ * cli.h: the commands of the program, one argp parser each. The list here is the only one: dispatch, help and
+ * the shell completion are made from it.
+ *
+ * Exit codes: 0 fine, 1 a variant is wrong, 2 usage or environment error, 3 a row became slower, 4 the times
+ * do not say, 77 nothing could run on this machine, 130 interrupted.
+ */
+#ifndef NF4BENCH_HARNESS_CLI_CLI_H
+#define NF4BENCH_HARNESS_CLI_CLI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(name, one line of help) */
+#define COMMAND_MAP(X)                                                                                       \
+    X(list, "list the variants, and why those that cannot run here cannot")                                  \
+    X(verify, "verify variants on a suite or on one case")                                                   \
+    X(try, "verify one .cu file, without building this program")                                             \
+    X(run, "verify and time a suite, and write the results to an HDF5 file")                                 \
+    X(selftest, "verify kernels that are wrong on purpose: is each rejected, and by what?")                  \
+    X(probe, "hold a GPU's tensor cores against the models of mma80 and mma90")                              \
+    X(show, "show a results file as Markdown")                                                               \
+    X(explain, "say why a row of a results file has its verdict")                                            \
+    X(compare, "say what changed from one results file to another")                                          \
+    X(gate, "say whether kernels became slower, from two libraries of them")                                 \
+    X(calibrate, "measure what a gate finds on this machine, and what it cries wolf about")                  \
+    X(merge, "put the files of all shards of a run together")                                                \
+    X(report, "make a self-contained HTML report from results files")                                        \
+    X(export, "write a results file as CSV or JSON Lines")
+
+#define X(name, help) int command_##name(int argc, char **argv);
+COMMAND_MAP(X)
+#undef X
+
+enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_NOTHING_RAN = 77, EXIT_INTERRUPTED = 130 };
+
+int cli_main(int argc, char **argv);
+
+struct argp_state;
+/* Reads the value of --seed; a wrong one ends the program with a usage error. */
+uint64_t cli_seed(struct argp_state *state, const char *text);
+/* The same for the value of --name, a whole number from `least` to `most`. */
+size_t cli_count(struct argp_state *state, const char *name, const char *text, size_t least, size_t most);
+
+#endif

@@ -1,0 +1,484 @@
+/*
+ * command_run.c: `nf4bench verify` and `nf4bench run`, which share their options: both plan a suite, or one
+ * case, and take it through the stages; run times and records as well.
+ */
+#include <argp.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/base/machine.h"
+#include "harness/cli/cli.h"
+#include "harness/cli/provider_options.h"
+#include "harness/device/open.h"
+#include "harness/run/environment.h"
+#include "harness/run/profile.h"
+#include "harness/run/run.h"
+#include "harness/suite/plan.h"
+#include "harness/suite/suite.h"
+#include "results/journal.h"
+
+enum { LIST_MAX = 64, SHARDS_MAX = 100000 };
+
+struct run_arguments {
+    bool measure; /* the command is `run` */
+    const char *suite, *one_case, *output, *resume, *profile;
+    const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
+    size_t variant_count, axis_count, setting_count;
+    struct provider_options providers;
+    struct device device; /* as asked for */
+    uint64_t seed;
+    size_t shard, shards; /* as in struct run_options */
+    bool dry_run, verbose, quiet, force, one_at_a_time;
+};
+
+enum {
+    KEY_CASE = 256,
+    KEY_DRY_RUN,
+    KEY_RESUME,
+    KEY_SEED,
+    KEY_MEASURE,
+    KEY_DEVICE,
+    KEY_FORCE,
+    KEY_ONE_AT_A_TIME,
+    KEY_PROFILE,
+    KEY_SHARD
+};
+
+/* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
+static const struct argp_option all_options[] = {
+    {"resume", KEY_RESUME, "FILE", 0,
+     "complete the run that FILE's journal holds, with the options it was begun with", 0},
+    {"measure", KEY_MEASURE, "KEY=V", 0,
+     "override a measure setting of the suite: min_samples, max_samples, max_seconds, precision, "
+     "settle_seconds",
+     0},
+    {"variant", 'v', "GLOB", 0, "only variants that match; !GLOB leaves out (may be repeated)", 0},
+    {"axis", 'a', "AXIS=V,V", 0,
+     "override an axis of the suite: m, shape (NxK), blocksize, nested, bias, threads, regime", 0},
+    {"case", KEY_CASE, "TEXT", 0, "one case in its text form, instead of a suite", 0},
+    {"seed", KEY_SEED, "N", 0, "seed of the inputs (default 1)", 0},
+    {"dry-run", KEY_DRY_RUN, NULL, 0, "say what would run and about how long, and stop", 0},
+    {"device", KEY_DEVICE, "DEVICE", 0,
+     "cpu (the default), with ,limit=SECONDS for a call; cuda, the first GPU, or cuda:N, cuda:UUID or "
+     "cuda:NAME, with ,limit=SECONDS for a "
+     "launch; "
+     "all, every GPU; or the executor for CUDA variants: simt:fast or simt:checked, with ,schedule=N and "
+     ",async=deferred|eager|random",
+     0},
+    {"shard", KEY_SHARD, "I/N", 0,
+     "only the I-th of N parts of the cases; `nf4bench merge` puts the files of all parts together", 0},
+    {"one-gpu-at-a-time", KEY_ONE_AT_A_TIME, NULL, 0, "with --device all: not at the same time", 0},
+    {"profile", KEY_PROFILE, "VARIANT", 0,
+     "launch the first row of this variant once, in an NVTX range, and say how to start a profiler on it", 0},
+    {"quiet", 'q', NULL, 0, "no line for each case", 0},
+    {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
+    {"output", 'o', "FILE", 0, "write the results to this HDF5 file", 0},
+    {"force", KEY_FORCE, NULL, 0, "replace the output file", 0},
+    {0}};
+enum { RUN_ONLY = 2 };
+
+static void add(struct argp_state *state, const char **list, size_t *count, const char *value)
+{
+    if (*count == LIST_MAX)
+        argp_error(state, "an option is repeated more than %d times", LIST_MAX);
+    list[(*count)++] = value;
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct run_arguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->providers;
+        return 0;
+    case 'v':
+        add(state, a->variants, &a->variant_count, value);
+        return 0;
+    case 'a':
+        add(state, a->axes, &a->axis_count, value);
+        return 0;
+    case KEY_MEASURE:
+        add(state, a->settings, &a->setting_count, value);
+        return 0;
+    case KEY_CASE:
+        a->one_case = value;
+        return 0;
+    case KEY_SEED:
+        a->seed = cli_seed(state, value);
+        return 0;
+    case KEY_DRY_RUN:
+        a->dry_run = true;
+        return 0;
+    case KEY_DEVICE:
+        if (device_parse(value, &a->device) != STATUS_OK)
+            argp_error(state, "%s", status_message());
+        return 0;
+    case KEY_SHARD: {
+        int end = 0;
+        if (sscanf(value, "%zu/%zu%n", &a->shard, &a->shards, &end) != 2 || value[end] || a->shard < 1 ||
+            a->shard > a->shards || a->shards > SHARDS_MAX)
+            argp_error(state, "--shard %s: not I/N with I from 1 to N, N at most %d", value, SHARDS_MAX);
+        a->shard--;
+        return 0;
+    }
+    case KEY_PROFILE:
+        a->profile = value;
+        return 0;
+    case KEY_ONE_AT_A_TIME:
+        a->one_at_a_time = true;
+        return 0;
+    case KEY_FORCE:
+        a->force = true;
+        return 0;
+    case 'V':
+        a->verbose = true;
+        return 0;
+    case 'q':
+        a->quiet = true;
+        return 0;
+    case 'o':
+        a->output = value;
+        return 0;
+    case KEY_RESUME:
+        a->resume = value;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->suite)
+            argp_error(state, "one suite at a time: '%s' and '%s'", a->suite, value);
+        a->suite = value;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->suite + !a->one_case + !a->resume != 2)
+            argp_error(state, "give a suite file, or --case%s", a->measure ? ", or --resume" : "");
+        if (a->measure && !a->output && !a->resume && !a->dry_run && !a->profile)
+            argp_error(state, "say where the results go: -o FILE.h5");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int fail(const char *name, enum status s)
+{
+    fprintf(stderr, "%s: %s\n", name, status_message());
+    return s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);
+}
+
+static enum status override_settings(struct measure_settings *m, const struct run_arguments *a)
+{
+    for (size_t i = 0; i < a->setting_count; i++) {
+        const char *text = a->settings[i], *equals = strchr(text, '=');
+        size_t length = equals ? (size_t)(equals - text) : 0;
+        char *end = NULL;
+        double value = equals ? strtod(equals + 1, &end) : -1;
+        const struct {
+            const char *key;
+            size_t *count;
+            double *number;
+        } keys[] = {{"min_samples", &m->min_samples, NULL},
+                    {"max_samples", &m->max_samples, NULL},
+                    {"max_seconds", NULL, &m->max_seconds},
+                    {"precision", NULL, &m->precision},
+                    {"settle_seconds", NULL, &m->settle_seconds}};
+        bool known = false;
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            if (strlen(keys[k].key) != length || strncmp(text, keys[k].key, length) != 0)
+                continue;
+            bool fits = end && end != equals + 1 && !*end && value >= 0 && value <= 1e6;
+            known = fits && (!keys[k].count || (value >= 1 && value == (double)(size_t)value));
+            if (known && keys[k].count)
+                *keys[k].count = (size_t)value;
+            else if (known)
+                *keys[k].number = value;
+        }
+        if (!known)
+            return status_fail(STATUS_USAGE,
+                               "--measure %s: not KEY=VALUE with a known key and a value that fits", text);
+    }
+    if (m->min_samples > m->max_samples)
+        return status_fail(STATUS_USAGE, "measure: min_samples %zu is more than max_samples %zu",
+                           m->min_samples, m->max_samples);
+    return STATUS_OK;
+}
+
+/* `first`: the number of its first group, over all plans. */
+static void print_plan(const struct plan *plan, const struct run_options *options, size_t first)
+{
+    size_t rows = 0, groups = 0, skipped = 0;
+    double expected_s = 0;
+    for (size_t i = 0, with = 0; i < plan->group_count; i++) {
+        const struct plan_group *g = &plan->groups[i];
+        char text[PROBLEM_TEXT_MAX];
+        if (i == with + plan->groups[with].together)
+            with = i; /* the first of those that are timed together */
+        if (!run_in_shard(options, first + with))
+            continue;
+        problem_format(&g->problem, text, sizeof text);
+        printf("%s%s%s  threads=%u  about %.1f s%s\n", text, g->cold ? "  cold" : "", g->hot ? "  hot" : "",
+               g->threads, g->expected_s, i == with ? "" : "  timed with the one before");
+        for (size_t r = 0; r < g->row_count; r++) {
+            printf("    %-52s %s%s\n", g->rows[r].kernel->name, g->rows[r].skip ? "skipped: " : "",
+                   g->rows[r].skip ? g->rows[r].skip : "");
+            skipped += g->rows[r].skip != NULL;
+        }
+        rows += g->row_count;
+        groups++;
+        expected_s += g->expected_s;
+    }
+    printf("%zu rows in %zu groups, %zu of them skipped; about %.0f s\n", rows, groups, skipped, expected_s);
+}
+
+/* What a run is made of. */
+struct work {
+    struct suite suite;
+    bool has_suite;
+    struct device *devices;
+    struct plan *plans; /* [device_count], of which plan_count are made */
+    size_t device_count, plan_count;
+};
+
+static void work_release(struct work *w)
+{
+    for (size_t i = 0; i < w->plan_count; i++)
+        plan_release(&w->plans[i]);
+    free(w->plans);
+    device_close(w->devices, w->device_count);
+    if (w->has_suite)
+        suite_release(&w->suite);
+    *w = (struct work){0};
+}
+
+/* Reads the suite, or what stands for it beside one case. */
+static enum status read_suite(const struct run_arguments *a, struct work *w)
+{
+    static const char none[] = "suite: case\ncases: [{op: dequant, shapes: [[1, 1]]}]\n";
+    enum status s = a->one_case ? suite_parse(none, sizeof none - 1, "--case", &w->suite)
+                                : suite_load(a->suite, &w->suite);
+    w->has_suite = s == STATUS_OK;
+    for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
+        s = suite_override(&w->suite, a->axes[i]);
+    return s == STATUS_OK ? override_settings(&w->suite.measure, a) : s;
+}
+
+static enum status make_plan(const struct run_arguments *a, const struct suite *suite, struct device *device,
+                             struct plan *plan)
+{
+    /* Times under the executor mean nothing: they are not taken. */
+    struct plan_options options = {.variants = a->variants,
+                                   .variant_count = a->variant_count,
+                                   .seed = a->seed,
+                                   .measure = a->measure && device->kind != DEVICE_SIMT,
+                                   .device = device};
+    if (!a->one_case)
+        return plan_make(suite, &options, plan);
+    struct plan_group g = {.threads = suite->cases[0].threads[0],
+                           .cold = options.measure && suite->cases[0].cold,
+                           .hot = options.measure && suite->cases[0].hot};
+    enum status s = problem_parse(a->one_case, &g.problem);
+    return s == STATUS_OK ? plan_one(suite, &g, &options, plan) : s;
+}
+
+/* Suite, devices, and a plan for each. */
+static enum status prepare_work(const struct run_arguments *a, struct work *w)
+{
+    enum status s = read_suite(a, w);
+    if (s == STATUS_OK)
+        s = device_open(&a->device, &w->devices, &w->device_count);
+    if (s == STATUS_ABSENT && a->dry_run) {
+        /* What would run on a GPU can be said without one. */
+        w->devices = calloc(1, sizeof *w->devices);
+        s = w->devices ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+        if (s == STATUS_OK) {
+            *w->devices = a->device;
+            w->device_count = 1;
+        }
+    }
+    if (s == STATUS_OK) {
+        w->plans = calloc(w->device_count, sizeof *w->plans);
+        s = w->plans ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+    }
+    while (s == STATUS_OK && w->plan_count < w->device_count) {
+        s = make_plan(a, &w->suite, &w->devices[w->plan_count], &w->plans[w->plan_count]);
+        w->plan_count += s == STATUS_OK;
+    }
+    return s;
+}
+
+static enum status check_output(const struct run_arguments *a)
+{
+    char journal[PATH_MAX];
+    snprintf(journal, sizeof journal, "%s.journal", a->output);
+    if (access(journal, F_OK) == 0)
+        return status_fail(STATUS_USAGE,
+                           "%s: a run was broken off; complete it with --resume %s, or remove the journal",
+                           journal, a->output);
+    if (!a->force && access(a->output, F_OK) == 0)
+        return status_fail(STATUS_USAGE, "%s exists; --force replaces it", a->output);
+    return STATUS_OK;
+}
+
+static void print_summary(const struct run_arguments *a, const struct work *w,
+                          const struct run_summary *summary)
+{
+    size_t groups = 0;
+    for (size_t i = 0; i < w->plan_count; i++)
+        groups += w->plans[i].group_count;
+    char text[RUN_SUMMARY_TEXT_MAX];
+    printf("%s", run_summary_text(summary, text));
+    if (summary->groups_kept)
+        printf(" (%zu of %zu groups were already recorded)", summary->groups_kept, groups);
+    if (a->device.kind != DEVICE_CPU)
+        printf("; %llu launches", (unsigned long long)summary->launches);
+    printf("\n");
+}
+
+static int run_arguments(struct run_arguments *a, bool resume, int argc, char **argv)
+{
+    struct work w = {0};
+    struct run_summary summary = {0};
+    json_t *environment = NULL;
+    struct run_options options = {.output = a->output,
+                                  .resume = resume,
+                                  .list_rows = a->verbose,
+                                  .quiet = a->quiet,
+                                  .shard = a->shard,
+                                  .shards = a->shards,
+                                  .one_at_a_time = a->one_at_a_time};
+    size_t refused;
+    enum status s = providers_load(argv[0], &a->providers, &refused);
+    if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
+        s = check_output(a);
+    if (s == STATUS_OK)
+        s = prepare_work(a, &w);
+    if (s != STATUS_OK)
+        goto done;
+    if (a->dry_run) {
+        for (size_t i = 0, first = 0; i < w.plan_count; first += w.plans[i++].group_count)
+            print_plan(&w.plans[i], &options, first);
+        goto done;
+    }
+    if (a->profile) {
+        s = profile_row(&w.plans[0], a->profile);
+        goto done;
+    }
+    environment = environment_json(w.devices, w.device_count, argc, argv);
+    if (!environment) {
+        s = status_fail(STATUS_MEMORY, "out of memory");
+        goto done;
+    }
+    if (a->shards) {
+        char shard[48];
+        snprintf(shard, sizeof shard, "%zu/%zu", a->shard + 1, a->shards);
+        json_object_set_new(environment, "shard", json_string(shard));
+    }
+    options.environment = environment;
+    s = run_plans(w.plans, w.plan_count, &options, &summary);
+    print_summary(a, &w, &summary);
+    if (refused)
+        fprintf(stderr, "%s: %zu of the plugins and manifests that were asked for %s refused, see above\n",
+                argv[0], refused, refused == 1 ? "was" : "were");
+    if (s == STATUS_OK && a->output)
+        printf("results: %s\nreport:  nf4bench report %s -o report.html\n", a->output, a->output);
+
+done:
+    json_decref(environment);
+    work_release(&w);
+    if (s != STATUS_OK)
+        return fail(argv[0], s);
+    bool only_asked = a->dry_run || a->profile;
+    if (!only_asked && run_wrong(&summary))
+        return EXIT_WRONG;
+    if (refused)
+        return EXIT_USAGE;
+    if (only_asked)
+        return 0;
+    bool empty_shard = a->shards && summary.pass + summary.skipped == 0;
+    return summary.pass == 0 && summary.groups_kept == 0 && !empty_shard ? EXIT_NOTHING_RAN : 0;
+}
+
+static struct run_arguments parse_arguments(bool measure, int argc, char **argv)
+{
+    struct run_arguments a = {.measure = measure, .seed = 1, .device = {.kind = DEVICE_CPU}};
+    const struct argp argp = {
+        all_options + (measure ? 0 : RUN_ONLY),
+        parse,
+        "SUITE",
+        measure ? "Verify the variants of a suite, time those that are right, and write every "
+                  "sample to an HDF5 file."
+                : "Verify the variants of a suite, or of one case, bit for bit.",
+        provider_children,
+        NULL,
+        NULL};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    return a;
+}
+
+int command_verify(int argc, char **argv)
+{
+    struct run_arguments a = parse_arguments(false, argc, argv);
+    return run_arguments(&a, false, argc, argv);
+}
+
+/* The command line that a journal's header holds, as an argv whose [0] is ours; NULL if it holds none. */
+static char **stored_arguments(const json_t *header, char *name, int *argc)
+{
+    const json_t *list = json_object_get(header, "argv");
+    size_t count = json_array_size(list);
+    char **argv = count ? calloc(count + 1, sizeof *argv) : NULL;
+    if (!argv)
+        return NULL;
+    argv[0] = name;
+    for (size_t i = 1; i < count; i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        argv[i] = word ? strdup(word) : NULL;
+        if (!argv[i])
+            return NULL; /* the process ends with an error: nothing to tidy */
+    }
+    *argc = (int)count;
+    return argv;
+}
+
+static int resume(const char *path, char **argv)
+{
+    char journal_path[PATH_MAX], output[PATH_MAX], directory[PATH_MAX];
+    struct journal journal;
+    snprintf(journal_path, sizeof journal_path, "%s.journal", path);
+    enum status s = journal_read(journal_path, &journal);
+    if (s != STATUS_OK)
+        return fail(argv[0], s);
+    /* The run's own paths are relative to where it was begun. */
+    if (path[0] == '/' || !getcwd(directory, sizeof directory))
+        snprintf(output, sizeof output, "%s", path);
+    else if (snprintf(output, sizeof output, "%s/%s", directory, path) >= (int)sizeof output)
+        return fail(argv[0], status_fail(STATUS_USAGE, "%s: the path is too long", path));
+    json_t *header = json_loads(journal.header_json, 0, NULL);
+    const char *begun_in = json_string_value(json_object_get(header, "directory"));
+    int argc = 0;
+    char **arguments = stored_arguments(header, argv[0], &argc);
+    if (!arguments || !begun_in || chdir(begun_in) != 0) {
+        s = status_fail(STATUS_INPUT, "%s: %s", journal_path,
+                        arguments && begun_in ? "the folder in which the run was begun is gone"
+                                              : "its header has no command line to go on with");
+        json_decref(header);
+        journal_release(&journal);
+        return fail(argv[0], s);
+    }
+    struct run_arguments a = parse_arguments(true, argc, arguments);
+    a.output = output;
+    int code = run_arguments(&a, true, argc, arguments);
+    json_decref(header);
+    journal_release(&journal);
+    for (int i = 1; i < argc; i++)
+        free(arguments[i]);
+    free(arguments);
+    return code;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_arguments a = parse_arguments(true, argc, argv);
+    return a.resume ? resume(a.resume, argv) : run_arguments(&a, false, argc, argv);
+}

@@ -1,0 +1,316 @@
+/*
+ * command_selftest.c: `nf4bench selftest`: the harness attacks itself. Kernels that are wrong in one way each
+ * (tests/faults/) must be rejected, and by the check that was meant to; the same code without a fault must
+ * not.
+ */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <omp.h>
+
+#include "harness/base/child.h"
+#include "harness/base/clock.h"
+#include "harness/base/interrupt.h"
+#include "harness/base/progress.h"
+#include "harness/cli/cli.h"
+#include "harness/measure/measure.h"
+#include "harness/verify/faults/faults.h"
+#include "harness/verify/verify.h"
+
+enum { SEEDS_MAX = 1000 };
+
+/* Of a launch under the executor: a kernel that never ends costs this once. */
+#define SELFTEST_LIMIT_S 8.0
+#define JUDGE_LIMIT_S    600.0 /* of all checks of one kernel */
+
+struct selftest_arguments {
+    unsigned seeds;
+    bool verbose;
+};
+
+/* On these every fault can be seen: rows straddle blocks, counts are odd. Right code must pass on all. The
+ * first one of an operation is what faults are held to. */
+static const char *const shapes[] = {
+    "dequant n=65 k=65 blocksize=64",
+    "dequant n=3 k=257 blocksize=32",
+    "dequant n=1 k=8191 blocksize=4096",
+    "dequant n=64 k=128 blocksize=128",
+    "gemm m=3 n=48 k=1027 blocksize=64",
+    "gemm m=1 n=17 k=192 blocksize=32",
+    "gemm m=17 n=40 k=256 blocksize=128",
+    "dequant n=24 k=128 format=int4 blocksize=32 zeros=1 actorder=1",
+    "dequant n=24 k=104 format=int4 blocksize=104 zeros=1",
+};
+enum { SHAPE_COUNT = sizeof shapes / sizeof shapes[0] };
+
+/* One judgement: what of, and in memory that both processes share what came of it. */
+struct judgement {
+    const struct kernel *kernel;
+    const char *device, *check;
+    const struct problem *problem;
+    struct verification *verification;
+};
+
+/* Whether k is for a shape; sets the problem then. */
+static bool shape_problem(const char *shape, const struct kernel *k, uint64_t seed, struct problem *p)
+{
+    char text[128];
+    const char *op = op_word(k->contract.op);
+    size_t length = strlen(op);
+    if (strncmp(shape, op, length) != 0 || shape[length] != ' ')
+        return false;
+    bool bias = k->contract.op == OP_GEMM;
+    snprintf(text, sizeof text, "%s %s%s%s", op, dtype_word(k->contract.out), shape + length,
+             bias ? " bias=1" : "");
+    char reason[KERNEL_REASON_MAX];
+    bool ok =
+        problem_parse(text, p) == STATUS_OK && kernel_matches(k, p) && !kernel_inapplicable(k, p, reason);
+    p->seed = seed;
+    return ok;
+}
+
+/* Times it, for what is only wrong when it is timed. */
+static enum status judge_timed(const struct kernel *k, const struct operands *o, struct verification *v)
+{
+    static const struct measure_settings quick = {
+        .min_samples = 40, .max_samples = 40, .max_seconds = 5, .precision = 1e-9, .settle_seconds = 0};
+    struct measure_state state = {0};
+    struct measure_row rows[1 + CEILING_COUNT] = {{.kernel = k, .output_hash = v->output_hash}};
+    struct measure_group g = {.problems = &o, .problem_count = 1, .regime = REGIME_COLD, .variant_count = 1};
+    g.rows = calloc(1 + CEILING_COUNT, sizeof *g.rows);
+    if (!g.rows)
+        return status_fail(STATUS_MEMORY, "out of memory");
+    memcpy(g.rows, rows, sizeof rows);
+    enum status s = measure_group(&state, &quick, &g, 1, NULL, NULL);
+    if (g.rows[0].fault[0]) {
+        v->verdict = VERDICT_FAIL;
+        snprintf(v->check, sizeof v->check, "timed_output");
+        snprintf(v->reason, sizeof v->reason, "%s", g.rows[0].fault);
+    }
+    measure_group_release(&g);
+    return s;
+}
+
+static enum status judge(const struct kernel *k, const char *device_text, const struct problem *p,
+                         const char *check, struct verification *v)
+{
+    struct device device;
+    struct operands o;
+    struct verifier *verifier = verifier_new();
+    enum status s =
+        verifier ? device_parse(device_text, &device) : status_fail(STATUS_MEMORY, "out of memory");
+    device.limit_s = SELFTEST_LIMIT_S;
+    /* One fault shows with one thread only, after more were used. */
+    omp_set_num_threads(device.kind == DEVICE_CPU ? 2 : 1);
+    if (s == STATUS_OK)
+        s = operands_init(p, 1, &device, &o);
+    if (s != STATUS_OK)
+        return s;
+    if (strcmp(check, "vacuous") == 0) { /* nothing but the inputs can make a right output prove nothing */
+        memset(o.sets[0].x.data, 0, o.sets[0].x.size);
+        memset(o.sets[0].bias.data, 0, o.sets[0].bias.size);
+        operands_rehash(&o);
+    }
+    s = verify(verifier, k, &o, v);
+    if (s == STATUS_OK && v->verdict == VERDICT_PASS && strcmp(check, "timed_output") == 0)
+        s = judge_timed(k, &o, v);
+    operands_release(&o);
+    verifier_free(verifier);
+    return s;
+}
+
+static enum status judge_in_process(void *context)
+{
+    const struct judgement *j = context;
+    return judge(j->kernel, j->device, j->problem, j->check, j->verification);
+}
+
+/* In a process of its own: some faults remember calls, and one could end the process. */
+static enum status judge_apart(const struct kernel *k, const char *device, const struct problem *p,
+                               const char *check, struct verification *v)
+{
+    struct verification *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return status_fail(STATUS_MEMORY, "out of memory");
+    struct judgement j = {k, device, check, p, shared};
+    enum status s = process_try(judge_in_process, &j, JUDGE_LIMIT_S);
+    if (s != STATUS_OK)
+        s = status_fail(s, "selftest: judging %s on %s: %s", k->name, device, status_message());
+    *v = *shared;
+    munmap(shared, sizeof *shared);
+    return s;
+}
+
+static void print_detail(const struct verification *v)
+{
+    if (*v->reason)
+        printf("      %s\n", v->reason);
+    for (const char *line = v->detail; *line;) {
+        size_t length = strcspn(line, "\n");
+        printf("      %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
+/* *caught counts those that the intended check caught. */
+static enum status run_faults(const struct selftest_arguments *a, struct progress *progress, size_t *ran,
+                              size_t *caught)
+{
+    for (size_t i = 0; i < fault_count; i++) {
+        const struct fault *f = &faults[i];
+        struct verification v;
+        struct problem p;
+        progress_step(progress, 1, f->kernel.name);
+        if (strcmp(f->device, "simt:checked") == 0 && !f->kernel.entries[ENTRY_CHECKED]) {
+            progress_clear(progress);
+            printf("skipped   %-28s %-13s this program has no checker\n", f->kernel.name, f->device);
+            continue;
+        }
+        size_t shape = 0;
+        while (shape < SHAPE_COUNT && !shape_problem(shapes[shape], &f->kernel, 7, &p))
+            shape++;
+        if (shape == SHAPE_COUNT)
+            return status_fail(STATUS_INTERNAL, "selftest: no shape for %s", f->kernel.name);
+        if (interrupt_pending())
+            return status_fail(STATUS_INTERRUPTED, "interrupted");
+        enum status s = judge_apart(&f->kernel, f->device, &p, f->check, &v);
+        if (s != STATUS_OK)
+            return s;
+        bool right = v.verdict == f->verdict && strcmp(v.check, f->check) == 0 &&
+                     (strstr(v.reason, f->word) || strstr(v.detail, f->word));
+        ++*ran;
+        *caught += right;
+        progress_clear(progress);
+        printf("%-9s %-28s %-13s %-10s by %-18s %s\n", right ? "caught" : "NOT SO", f->kernel.name, f->device,
+               verdict_word((uint8_t)v.verdict), *v.check ? v.check : "nothing", f->what);
+        if (!right)
+            printf("      meant: %s by %s%s%s\n", verdict_word((uint8_t)f->verdict), f->check,
+                   *f->word ? ", naming " : "", f->word);
+        if (!right || a->verbose)
+            print_detail(&v);
+        fflush(stdout);
+    }
+    return STATUS_OK;
+}
+
+/* Each right kernel on each device, shape and seed. */
+static enum status run_right(const struct selftest_arguments *a, struct progress *progress, size_t *ran,
+                             size_t *passed)
+{
+    static const char *const devices[] = {"cpu", "simt:fast", "simt:checked"};
+    for (size_t i = 0; i < right_kernel_count; i++) {
+        const struct kernel *k = &right_kernels[i];
+        progress_step(progress, 1, k->name);
+        for (size_t d = 0; d < sizeof devices / sizeof devices[0]; d++) {
+            if ((d == 0) != (k->backend == BACKEND_CPU) || (d == 2 && !k->entries[ENTRY_CHECKED]))
+                continue;
+            for (size_t shape = 0; shape < SHAPE_COUNT; shape++)
+                for (uint64_t seed = 1; seed <= a->seeds; seed++) {
+                    struct verification v;
+                    struct problem p;
+                    if (!shape_problem(shapes[shape], k, seed, &p))
+                        continue;
+                    if (interrupt_pending())
+                        return status_fail(STATUS_INTERRUPTED, "interrupted");
+                    enum status s = judge_apart(k, devices[d], &p, "", &v);
+                    if (s != STATUS_OK)
+                        return s;
+                    ++*ran;
+                    *passed += v.verdict == VERDICT_PASS;
+                    if (v.verdict == VERDICT_PASS)
+                        continue;
+                    progress_clear(progress);
+                    printf("FALSE     %-28s %-13s %-10s by %s: %s, seed %llu\n", k->name, devices[d],
+                           verdict_word((uint8_t)v.verdict), v.check, shapes[shape],
+                           (unsigned long long)seed);
+                    print_detail(&v);
+                }
+        }
+    }
+    return STATUS_OK;
+}
+
+/* "64 of 64 by exhaustive_decode 30, one_hot 4 ..." */
+static void print_checks(void)
+{
+    const char *separator = "meant for them: ";
+    for (size_t i = 0; i < fault_count; i++) {
+        size_t count = 0;
+        bool first = true;
+        for (size_t j = 0; j < fault_count; j++) {
+            bool same = strcmp(faults[i].check, faults[j].check) == 0;
+            count += same;
+            first = first && !(same && j < i);
+        }
+        if (first) {
+            printf("%s%s %zu", separator, faults[i].check, count);
+            separator = ", ";
+        }
+    }
+    printf("\n");
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct selftest_arguments *a = state->input;
+    char *end;
+    switch (key) {
+    case 's': {
+        unsigned long seeds = strtoul(value, &end, 10);
+        if (end == value || *end || seeds < 1 || seeds > SEEDS_MAX)
+            argp_error(state, "--seeds %s: from 1 to %d", value, SEEDS_MAX);
+        a->seeds = (unsigned)seeds;
+        return 0;
+    }
+    case 'V':
+        a->verbose = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "takes no arguments, but '%s' was given", value);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int command_selftest(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"seeds", 's', "N", 0, "seeds for the code without faults (default 2)", 0},
+        {"verbose", 'V', NULL, 0, "show the diagnosis of each fault", 0},
+        {0}};
+    static const struct argp argp = {
+        options,
+        parse,
+        NULL,
+        "Verify kernels that are wrong in one way each, on the CPU and under the executor, and say whether "
+        "each "
+        "is rejected by the check that was meant to; then the same code without faults, which must pass.",
+        NULL,
+        NULL,
+        NULL};
+    struct selftest_arguments a = {.seeds = 2};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    struct progress progress;
+    size_t ran = 0, caught = 0, right_ran = 0, right_passed = 0;
+    double start = clock_s();
+    progress_init(&progress, (double)(fault_count + right_kernel_count), fault_count + right_kernel_count);
+    enum status s = run_faults(&a, &progress, &ran, &caught);
+    if (s == STATUS_OK)
+        s = run_right(&a, &progress, &right_ran, &right_passed);
+    progress_clear(&progress);
+    if (s != STATUS_OK) {
+        fprintf(stderr, "%s: %s\n", argv[0], status_message());
+        return s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);
+    }
+    printf("%zu of %zu faults caught, each by the check that was meant to; ", caught, ran);
+    print_checks();
+    printf(
+        "%zu of %zu runs of right code passed (variant x device x shape x seed), %zu false alarms; %.0f s\n",
+        right_passed, right_ran, right_ran - right_passed, clock_s() - start);
+    return caught == ran && right_passed == right_ran ? 0 : EXIT_WRONG;
+}

@@ -1,0 +1,436 @@
+/*
+ * command_try.c: `nf4bench try FILE.cu`: compiles one file of the dialect (kernels/device/cuda.h) for the
+ * executor and verifies its entries, first fast, then checked, without a build of this program.
+ */
+#include <argp.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "build_info.h"
+#include "harness/base/clock.h"
+#include "harness/base/embedded.h"
+#include "harness/cli/cli.h"
+#include "harness/run/run.h"
+#include "harness/suite/plan.h"
+#include "harness/suite/suite.h"
+#include "kernels/device/host.h"
+
+extern char **environ;
+
+enum { ENTRIES_MAX = 128, AXES_MAX = 16, FOLDER_MAX = 1024, PATH_TEXT_MAX = FOLDER_MAX + 256 };
+
+/* Of one launch: the suite's take milliseconds. */
+#define TRY_LIMIT_S 10.0
+
+struct try_arguments {
+    const char *file, *suite, *compiler;
+    const char *axes[AXES_MAX];
+    size_t axis_count;
+    uint64_t seed;
+    bool verbose, fast_only, checked_only, first_failure;
+};
+
+/* ---- what the file defines ---- */
+
+static const struct entry *entries[ENTRY_BUILDS][ENTRIES_MAX];
+static size_t entry_count[ENTRY_BUILDS];
+static enum entry_build loading;
+
+/* Called by the constructors of a file that is being loaded. */
+void simt_register(const struct entry *e)
+{
+    if (entry_count[loading] < ENTRIES_MAX)
+        entries[loading][entry_count[loading]++] = e;
+}
+
+/* ---- compiling ---- */
+
+static enum status write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    bool written = f && fputs(text, f) != EOF;
+    if (f && fclose(f) != 0)
+        written = false;
+    return written ? STATUS_OK : status_fail(STATUS_INPUT, "%s: %s", path, strerror(errno));
+}
+
+/* The dialect's headers, into `folder`. */
+static enum status write_dialect(const char *folder)
+{
+    char path[PATH_TEXT_MAX];
+    static const char *const folders[] = {"kernels", "kernels/device", "harness", "harness/simt", "suites"};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, folders[i]);
+        if (mkdir(path, 0700) != 0)
+            return status_fail(STATUS_INPUT, "%s: %s", path, strerror(errno));
+    }
+    enum status s = STATUS_OK;
+    for (const struct embedded_file *f = embedded_files; f->path && s == STATUS_OK; f++) {
+        snprintf(path, sizeof path, "%s/%s", folder, f->path);
+        s = write_file(path, f->text);
+    }
+    return s;
+}
+
+static const char *const build_words[ENTRY_BUILDS] = {"fast", "checked"};
+
+/* A library's own functions are its own: the program exports the dialect's inline ones too, from other
+ * builds. */
+#define OWN_SYMBOLS "-Wl,-Bsymbolic"
+
+static enum status start_compiler(const struct try_arguments *a, const char *folder, enum entry_build build,
+                                  pid_t *child)
+{
+    char include[PATH_TEXT_MAX], output[PATH_TEXT_MAX];
+    snprintf(include, sizeof include, "-I%s", folder);
+    snprintf(output, sizeof output, "%s/%s.so", folder, build_words[build]);
+    const char *argv[32] = {
+        a->compiler,       "-x",    "c++",   "-std=c++17", "-g1",  "-fPIC", "-shared", "-ffp-contract=off",
+        "-fno-math-errno", "-Wall", include, "-DSIMT_TRY", a->file};
+    size_t count = 13;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("ssse3"))
+        argv[count++] = "-mssse3"; /* prmt in one instruction */
+#endif
+    if (build == ENTRY_CHECKED) {
+        argv[count++] = "-O1";
+        argv[count++] = "-fsanitize=thread,alignment,bounds";
+        argv[count++] = "-include";
+        argv[count++] = "harness/device/simt/checked.h";
+        if (strstr(a->compiler,
+                   "clang")) { /* which else leaves a read out when a write to the place follows */
+            argv[count++] = "-mllvm";
+            argv[count++] = "-tsan-instrument-read-before-write";
+        }
+        /* The hooks are this program's: the sanitizer's own library stays out. */
+        argv[count++] = "-c";
+        argv[6] = "-fno-omit-frame-pointer";
+        snprintf(output, sizeof output, "%s/checked.o", folder);
+    } else {
+        argv[count++] = "-O2";
+        argv[count++] = OWN_SYMBOLS;
+    }
+    argv[count++] = "-o";
+    argv[count++] = output;
+    int error = posix_spawnp(child, a->compiler, NULL, NULL, (char **)argv, environ);
+    if (error)
+        return status_fail(STATUS_USAGE, "%s: %s; a C++ compiler is needed (--compiler names one)",
+                           a->compiler, strerror(error));
+    return STATUS_OK;
+}
+
+static enum status wait_compiler(const struct try_arguments *a, pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return status_fail(STATUS_INTERNAL, "waitpid: %s", strerror(errno));
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return status_fail(STATUS_INPUT, "%s does not compile", a->file);
+    return STATUS_OK;
+}
+
+static enum status link_checked(const struct try_arguments *a, const char *folder)
+{
+    char object[PATH_TEXT_MAX], output[PATH_TEXT_MAX];
+    snprintf(object, sizeof object, "%s/checked.o", folder);
+    snprintf(output, sizeof output, "%s/checked.so", folder);
+    const char *argv[] = {a->compiler, "-shared", OWN_SYMBOLS, object, "-o", output, NULL};
+    pid_t child;
+    int error = posix_spawnp(&child, a->compiler, NULL, NULL, (char **)argv, environ);
+    if (error)
+        return status_fail(STATUS_USAGE, "%s: %s", a->compiler, strerror(error));
+    return wait_compiler(a, child);
+}
+
+static enum status load(const struct try_arguments *a, const char *folder, enum entry_build build)
+{
+    char path[PATH_TEXT_MAX];
+    snprintf(path, sizeof path, "%s/%s.so", folder, build_words[build]);
+    loading = build;
+    /* Never closed: the table points into it. */
+    if (!dlopen(path, RTLD_NOW | RTLD_LOCAL))
+        return status_fail(STATUS_INPUT, "%s: %s", a->file, dlerror());
+    if (entry_count[build] == 0)
+        return status_fail(STATUS_INPUT, "%s defines no ENTRY (kernels/device/cuda.h)", a->file);
+    return STATUS_OK;
+}
+
+static enum status compile(const struct try_arguments *a, const char *folder)
+{
+    pid_t child[ENTRY_BUILDS];
+    unsigned builds = NF4BENCH_SIMT_CHECKED && !a->fast_only ? ENTRY_BUILDS : 1, started = 0;
+    enum status s = write_dialect(folder);
+    for (; started < builds && s == STATUS_OK; started++)
+        s = start_compiler(a, folder, (enum entry_build)started, &child[started]);
+    for (unsigned b = 0; b < started; b++) {
+        enum status ended = wait_compiler(a, child[b]);
+        s = s == STATUS_OK ? ended : s;
+    }
+    if (s == STATUS_OK && builds > 1)
+        s = link_checked(a, folder);
+    for (unsigned b = 0; b < builds && s == STATUS_OK; b++)
+        s = load(a, folder, (enum entry_build)b);
+    return s;
+}
+
+/* ---- verifying ---- */
+
+static const struct entry *entry_named(enum entry_build build, const char *name)
+{
+    for (size_t i = 0; i < entry_count[build]; i++)
+        if (strcmp(entries[build][i]->name, name) == 0)
+            return entries[build][i];
+    return NULL;
+}
+
+/* Adds the file's entries to the table, each as NAME_try, with the constraints of a row of the same name. */
+static enum status add_entries(const struct try_arguments *a, const char *names[ENTRIES_MAX])
+{
+    for (size_t i = 0; i < entry_count[ENTRY_FAST]; i++) {
+        const struct entry *e = entries[ENTRY_FAST][i];
+        struct kernel k = {
+            .source = a->file, .arch = "try", .backend = BACKEND_CUDA, .built = true, .k_multiple = 1};
+        const struct kernel *row = kernel_find(e->name);
+        const char *arch;
+        if (!contract_parse(e->name, &k.contract, &arch) || !*arch)
+            return status_fail(STATUS_INPUT,
+                               "%s: ENTRY(%s, ...): the name must be <contract>__<knobs>, as "
+                               "nf4_dequant_bf16__mine; the words are in reference/contract.inc",
+                               a->file, e->name);
+        if (contract_invalid(&k.contract))
+            return status_fail(STATUS_INPUT, "%s: ENTRY(%s, ...): %s", a->file, e->name,
+                               contract_invalid(&k.contract));
+        if (row) {
+            k.m_max = row->m_max;
+            k.k_multiple = row->k_multiple;
+        }
+        char name[VARIANT_NAME_MAX + 8];
+        snprintf(name, sizeof name, "%s_try", e->name);
+        k.name = names[i] = strdup(name);
+        k.entries[ENTRY_FAST] = e;
+        k.entries[ENTRY_CHECKED] = entry_named(ENTRY_CHECKED, e->name);
+        enum status s = k.name ? kernel_add(&k) : status_fail(STATUS_MEMORY, "out of memory");
+        if (s != STATUS_OK)
+            return s;
+    }
+    return STATUS_OK;
+}
+
+static enum status verify_device(const struct try_arguments *a, const char *device_text,
+                                 const char *const *names, struct run_summary *summary)
+{
+    static const char path[] = "suites/try.yaml";
+    struct device device;
+    struct suite suite;
+    struct plan plan;
+    const char *text = embedded_text(path);
+    enum status s = device_parse(device_text, &device);
+    device.limit_s = TRY_LIMIT_S;
+    if (s == STATUS_OK)
+        s = a->suite ? suite_load(a->suite, &suite) : suite_parse(text, strlen(text), path, &suite);
+    if (s != STATUS_OK)
+        return s;
+    for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
+        s = suite_override(&suite, a->axes[i]);
+    struct plan_options options = {
+        .variants = names, .variant_count = entry_count[ENTRY_FAST], .seed = a->seed, .device = &device};
+    if (s == STATUS_OK)
+        s = plan_make(&suite, &options, &plan);
+    if (s == STATUS_OK) {
+        struct run_options run = {
+            .list_rows = a->verbose, .quiet = true, .no_repro_line = true, .first_failure = a->first_failure};
+        char counts[RUN_SUMMARY_TEXT_MAX];
+        double start = clock_s();
+        s = run_plan(&plan, &run, summary);
+        if (s == STATUS_OK)
+            printf("%s: %s, %.1f s\n", device_text, run_summary_text(summary, counts), clock_s() - start);
+        plan_release(&plan);
+    }
+    suite_release(&suite);
+    return s;
+}
+
+/* The checker's run, in a process of its own beside the fast one's. What it says comes after the other's. */
+struct checked_run {
+    pid_t child;
+    FILE *said;
+    int result; /* its end of the pipe that brings the summary */
+};
+
+static enum status start_checked(const struct try_arguments *a, const char *const *names,
+                                 struct checked_run *run)
+{
+    int fd[2];
+    run->child = -1;
+    run->said = tmpfile();
+    if (!run->said || pipe(fd) != 0)
+        return status_fail(STATUS_INPUT, "%s: %s", run->said ? "pipe" : "temporary file", strerror(errno));
+    fflush(NULL);
+    run->result = fd[0];
+    run->child = fork();
+    if (run->child != 0) {
+        close(fd[1]);
+        return run->child > 0 ? STATUS_OK : status_fail(STATUS_INPUT, "fork: %s", strerror(errno));
+    }
+    close(fd[0]);
+    struct run_summary summary = {0};
+    bool told = dup2(fileno(run->said), STDOUT_FILENO) >= 0;
+    enum status s = told ? verify_device(a, "simt:checked", names, &summary) : STATUS_INPUT;
+    if (s != STATUS_OK)
+        fprintf(stderr, "%s\n", status_message());
+    fflush(NULL);
+    _exit(s == STATUS_OK && write(fd[1], &summary, sizeof summary) == sizeof summary ? 0 : 1);
+}
+
+static enum status end_checked(struct checked_run *run, struct run_summary *summary)
+{
+    bool whole = read(run->result, summary, sizeof *summary) == sizeof *summary;
+    int status, c;
+    while (waitpid(run->child, &status, 0) < 0 && errno == EINTR)
+        ;
+    rewind(run->said);
+    while ((c = getc(run->said)) != EOF)
+        putchar(c);
+    return whole ? STATUS_OK : status_fail(STATUS_INTERNAL, "the checked build's run broke off");
+}
+
+static void remove_folder(const char *folder)
+{
+    const char *argv[] = {"rm", "-rf", "--", folder, NULL};
+    pid_t child;
+    if (posix_spawnp(&child, "rm", NULL, NULL, (char **)argv, environ) == 0)
+        waitpid(child, NULL, 0);
+}
+
+/* ---- the command ---- */
+
+enum { KEY_SUITE = 256, KEY_COMPILER, KEY_SEED, KEY_FAST, KEY_CHECKED, KEY_FIRST };
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct try_arguments *a = state->input;
+    switch (key) {
+    case KEY_SUITE:
+        a->suite = value;
+        return 0;
+    case KEY_COMPILER:
+        a->compiler = value;
+        return 0;
+    case KEY_SEED:
+        a->seed = cli_seed(state, value);
+        return 0;
+    case KEY_FIRST:
+        a->first_failure = true;
+        return 0;
+    case KEY_FAST:
+        a->fast_only = true;
+        return 0;
+    case KEY_CHECKED:
+        a->checked_only = true;
+        return 0;
+    case 'a':
+        if (a->axis_count == AXES_MAX)
+            argp_error(state, "--axis is repeated more than %d times", AXES_MAX);
+        a->axes[a->axis_count++] = value;
+        return 0;
+    case 'V':
+        a->verbose = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->file)
+            argp_error(state, "one file at a time: '%s' and '%s'", a->file, value);
+        a->file = value;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->file)
+            argp_error(state, "give a .cu file");
+        if (a->fast_only && a->checked_only)
+            argp_error(state, "--fast and --checked leave nothing to run");
+        if (a->checked_only && !NF4BENCH_SIMT_CHECKED)
+            argp_error(state, "--checked: this program has no checker");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int command_try(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"suite", KEY_SUITE, "FILE", 0, "verify on this suite (default: suites/try.yaml, built in)", 0},
+        {"axis", 'a', "AXIS=V,V", 0, "override an axis of the suite, as `nf4bench verify` does", 0},
+        {"compiler", KEY_COMPILER, "CXX", 0, "g++ or clang++ (default: $CXX, else c++)", 0},
+        {"seed", KEY_SEED, "N", 0, "seed of the inputs (default 1)", 0},
+        {"first", KEY_FIRST, NULL, 0, "stop at the first row that is wrong", 0},
+        {"fast", KEY_FAST, NULL, 0, "leave out the checked build", 0},
+        {"checked", KEY_CHECKED, NULL, 0, "leave out the fast build's run", 0},
+        {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
+        {0}};
+    static const struct argp argp = {
+        options,
+        parse,
+        "FILE.cu",
+        "Compile one file of CUDA kernels for the executor and verify each of its "
+        "entries against the contract in its name: bits first, then races, bounds and "
+        "the like. Needs a C++ compiler, no GPU and no CUDA.",
+        NULL,
+        NULL,
+        NULL};
+    struct try_arguments a = {.seed = 1, .compiler = getenv("CXX")};
+    if (!a.compiler || !*a.compiler)
+        a.compiler = "c++";
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+
+    const char *names[ENTRIES_MAX], *base = getenv("TMPDIR");
+    char folder[FOLDER_MAX];
+    struct run_summary fast = {0}, checked = {0};
+    double start = clock_s();
+    if (snprintf(folder, sizeof folder, "%s/nf4bench-try-XXXXXX", base && *base ? base : "/tmp") >=
+        (int)sizeof folder) {
+        fprintf(stderr, "%s: TMPDIR is longer than %d characters\n", argv[0], FOLDER_MAX);
+        return EXIT_USAGE;
+    }
+    if (access(a.file, R_OK) != 0) {
+        fprintf(stderr, "%s: %s: %s\n", argv[0], a.file, strerror(errno));
+        return EXIT_USAGE;
+    }
+    if (!mkdtemp(folder)) {
+        fprintf(stderr, "%s: %s: %s\n", argv[0], folder, strerror(errno));
+        return EXIT_USAGE;
+    }
+    enum status s = compile(&a, folder);
+    if (s == STATUS_OK)
+        s = add_entries(&a, names);
+    /* What the checker finds in a kernel that is already wrong is worth knowing too. */
+    bool run_checked = s == STATUS_OK && entry_count[ENTRY_CHECKED];
+    struct checked_run run;
+    if (run_checked)
+        s = start_checked(&a, names, &run);
+    if (s == STATUS_OK && !a.checked_only)
+        s = verify_device(&a, "simt:fast", names, &fast);
+    if (run_checked && run.child > 0) {
+        enum status ended = end_checked(&run, &checked);
+        s = s == STATUS_OK ? ended : s;
+    }
+    remove_folder(folder);
+    if (s != STATUS_OK) {
+        fprintf(stderr, "%s: %s\n", argv[0], status_message());
+        return s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);
+    }
+    bool wrong = run_wrong(&fast) + run_wrong(&checked) > 0;
+    printf("%s: %s%s, %zu entries, %.1f s\n", a.file, wrong ? "WRONG" : "PASS",
+           a.checked_only               ? " (checked build only)"
+           : entry_count[ENTRY_CHECKED] ? ""
+           : a.fast_only                ? " (fast build only)"
+                                        : " (fast build only: this program has no checker)",
+           entry_count[ENTRY_FAST], clock_s() - start);
+    return wrong ? EXIT_WRONG : fast.pass + checked.pass ? 0 : EXIT_NOTHING_RAN;
+}

@@ -1,0 +1,37 @@
+/*
+ * call.h: calls a variant on operands, on their device.
+ */
+#ifndef NF4BENCH_HARNESS_DEVICE_CALL_H
+#define NF4BENCH_HARNESS_DEVICE_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "harness/device/simt/simt.h"
+#include "harness/problem/operands.h"
+#include "harness/problem/variant.h"
+
+/* What went wrong in a call, beside the bits it wrote. */
+struct call_fault {
+    bool ours;                    /* the harness failed, not the variant */
+    bool skip;                    /* the variant needs more than this device has */
+    bool endless;                 /* it did not end within the limit */
+    bool crashed;                 /* a signal, or what else ends a process */
+    enum status status;           /* not STATUS_OK: the device cannot be used; no further call will succeed */
+    char word[24];                /* stable: simt_fault_word(), cuda_fault_word(), "hang", "crash" ... */
+    char text[SIMT_REPORT_TEXT];  /* for a person, several lines */
+    char device[DEVICE_TEXT_MAX]; /* gives the same launch again */
+};
+
+/* Calls k on set i (on a GPU, whose copy of the operands is filled from set i first: set 0). `prepared` as
+ * from k->prepare, or NULL. False: the executor or the GPU found a fault, and *fault says which; a CPU
+ * variant has none to report. A kernel that once ran into the launch's time limit is not launched again by
+ * this process: it costs the limit once and not for every case. Memory for operands is the caller's, also
+ * after a fault. */
+bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
+                 struct call_fault *fault);
+
+/* A CPU variant's call and nothing else: who makes it tells watch.h. */
+void call_cpu(const struct operands *o, size_t i, const struct kernel *k, const void *prepared);
+
+#endif

@@ -1,0 +1,149 @@
+/*
+ * serve.c: the main loop of a GPU's server process; GPUs and contexts.
+ */
+#include "harness/device/cuda/serve.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool serve_fail(struct serve *s, enum status status, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(s->channel->text, sizeof s->channel->text, format, ap);
+    va_end(ap);
+    s->channel->status = status;
+    return false;
+}
+
+bool serve_ok(struct serve *s, int code, const char *what)
+{
+    char text[256];
+    if (code == 0)
+        return true;
+    s->channel->error = code;
+    return serve_fail(s, STATUS_DEVICE, "%s: %s", what, cuda_error_text(&s->cu, code, text, sizeof text));
+}
+
+/* ---- GPUs ---- */
+
+static bool attribute(struct serve *s, int device, int which, int *value)
+{
+    *value = 0;
+    return serve_ok(s, s->cu.cuDeviceGetAttribute(value, which, device), "cuDeviceGetAttribute");
+}
+
+static bool describe(struct serve *s, int ordinal, struct gpu *out)
+{
+    int device, value[6], version;
+    *out = (struct gpu){.ordinal = ordinal};
+    const int which[6] = {CUDA_ATTRIBUTE_MAJOR,    CUDA_ATTRIBUTE_MINOR,        CUDA_ATTRIBUTE_SM_COUNT,
+                          CUDA_ATTRIBUTE_L2_BYTES, CUDA_ATTRIBUTE_SHARED_OPTIN, CUDA_ATTRIBUTE_ECC};
+    if (!SERVE_CALL(s, cuDeviceGet, &device, ordinal) ||
+        !SERVE_CALL(s, cuDeviceGetName, out->name, (int)sizeof out->name, device) ||
+        !SERVE_CALL(s, cuDeviceTotalMem, &out->memory_bytes, device) ||
+        !SERVE_CALL(s, cuDriverGetVersion, &version))
+        return false;
+    for (int i = 0; i < 6; i++)
+        if (!attribute(s, device, which[i], &value[i]))
+            return false;
+    out->name[sizeof out->name - 1] = '\0';
+    out->sm = (unsigned)(10 * value[0] + value[1]);
+    out->sm_count = (unsigned)value[2];
+    out->l2_bytes = (size_t)value[3];
+    out->shared_max = (size_t)value[4];
+    out->ecc = value[5] != 0;
+    out->driver = version;
+    unsigned char u[16];
+    if (s->cu.cuDeviceGetUuid && s->cu.cuDeviceGetUuid(u, device) == 0)
+        snprintf(out->uuid, sizeof out->uuid,
+                 "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
+                 u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    if (!s->cu.cuDeviceGetPCIBusId ||
+        s->cu.cuDeviceGetPCIBusId(out->bus_id, (int)sizeof out->bus_id, device) != 0)
+        out->bus_id[0] = '\0';
+    return true;
+}
+
+static bool open_driver(struct serve *s)
+{
+    enum status status = cuda_driver_open(&s->cu);
+    return status == STATUS_OK || serve_fail(s, status, "%s", status_message());
+}
+
+bool serve_list(struct serve *s)
+{
+    int count = 0;
+    if (!open_driver(s) || !SERVE_CALL(s, cuDeviceGetCount, &count))
+        return false;
+    if (count <= 0)
+        return serve_fail(s, STATUS_ABSENT, "no GPU: the CUDA driver sees none");
+    s->channel->count = (size_t)(count < GPU_MAX ? count : GPU_MAX);
+    struct gpu *gpus = (struct gpu *)s->channel->window;
+    for (size_t i = 0; i < s->channel->count; i++) {
+        struct nvml nvml;
+        if (!describe(s, (int)i, &gpus[i]))
+            return false;
+        nvml_open(&nvml, gpus[i].bus_id);
+        nvml_describe(&nvml, &gpus[i].facts);
+    }
+    return true;
+}
+
+bool serve_start(struct serve *s)
+{
+    struct cuda_channel *c = s->channel;
+    int device;
+    /* Nothing is to be loaded at a first launch: behind the blocking kernel that would never end. */
+    setenv("CUDA_MODULE_LOADING", "EAGER", 1);
+    if (!open_driver(s) || !describe(s, c->ordinal, &s->gpu) ||
+        !SERVE_CALL(s, cuDeviceGet, &device, c->ordinal) ||
+        !SERVE_CALL(s, cuDevicePrimaryCtxRetain, &s->context, device) ||
+        !SERVE_CALL(s, cuCtxSetCurrent, s->context) ||
+        !SERVE_CALL(s, cuStreamCreate, &s->stream, CUDA_STREAM_DEFAULT))
+        return false;
+    /* Copies from and to pageable memory go through memory of the driver's; without this they do. */
+    if (s->cu.cuMemHostRegister)
+        (void)s->cu.cuMemHostRegister(c->window, sizeof c->window, 0);
+    nvml_open(&s->nvml, s->gpu.bus_id);
+    return true;
+}
+
+bool serve_sensors(struct serve *s)
+{
+    nvml_read(&s->nvml, &s->channel->sensors);
+    return true;
+}
+
+/* ---- the loop ---- */
+
+_Noreturn void serve(int fd, struct cuda_channel *channel)
+{
+    static bool (*const handlers[CUDA_REQUEST_COUNT])(struct serve *) = {
+#define X(name) serve_##name,
+        CUDA_REQUEST_MAP(X)
+#undef X
+    };
+    static struct serve s;
+    s.channel = channel;
+    for (;;) {
+        char byte;
+        ssize_t n = read(fd, &byte, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n != 1)
+            _exit(0); /* the harness is gone, or done */
+        if (channel->slot < CUDA_SLOTS)
+            serve_select(&s, channel->slot);
+        if (channel->request >= CUDA_REQUEST_COUNT || channel->slot >= CUDA_SLOTS)
+            serve_fail(&s, STATUS_INTERNAL, "no such request: %d", (int)channel->request);
+        else if (!handlers[channel->request](&s) && channel->status == STATUS_OK)
+            serve_fail(&s, STATUS_INTERNAL, "request %d failed without saying why", (int)channel->request);
+        if (write(fd, &byte, 1) != 1)
+            _exit(0);
+    }
+}

@@ -1,0 +1,91 @@
+#include "harness/device/simt/call_simt.h"
+
+#include <stdio.h>
+
+#include "harness/device/simt/simt.h"
+
+enum { BUFFERS_MAX = 12 };
+
+struct buffer_list {
+    struct simt_buffer buffer[BUFFERS_MAX];
+    size_t count;
+};
+
+static void add(struct buffer_list *list, const char *name, const struct buffer *b, bool writable,
+                size_t granule)
+{
+    if (b->size)
+        list->buffer[list->count++] = (struct simt_buffer){.name = name,
+                                                           .data = b->data,
+                                                           .size = b->size,
+                                                           .writable = writable,
+                                                           .granule = (unsigned)granule};
+}
+
+/* All that a kernel may touch, under the names of kernel.h. */
+static void list_buffers(const struct operands *o, size_t i, enum layout layout, struct buffer_list *list)
+{
+    const struct operand_set *set = &o->sets[i];
+    bool product = op_is_product(o->problem.op);
+    add(list, "packed", &set->packed, false, 1);
+    add(list, "absmax", &set->absmax, false, 4);
+    add(list, "absmax_code", &set->absmax_code, false, 1);
+    add(list, "nested_absmax", &set->nested_absmax, false, 4);
+    add(list, "nested_map", &o->nested_map, false, 4);
+    add(list, "scale", &set->scale, false, 2);
+    add(list, "zero", &set->zero, false, 1);
+    if (product) {
+        add(list, "x", &set->x, false, dtype_size(o->problem.out));
+        if (o->problem.bias)
+            add(list, "bias", &set->bias, false, dtype_size(o->problem.out));
+        add(list, "workspace", &o->workspace, true, 1);
+    }
+    add(list, o->problem.op == OP_UNREPACK ? "repacked" : "prepared", &set->stored[layout], false, 1);
+    add(list, product ? "y" : "out", &set->out, true, dtype_size(o->problem.out));
+}
+
+/* Runs entry e, and then those that follow it, each under its own schedule. False: *result says what is wrong
+ * with one of them, and *options how it was run. */
+static bool launch_all(struct device *d, const struct entry *e, const void *args, size_t args_size,
+                       const struct buffer_list *list, struct simt_options *options,
+                       struct simt_result *result)
+{
+    bool ok = true;
+    for (; e && ok; e = e->next) {
+        device_schedule(d, d->launches++, &options->seed, &options->async);
+        ok = simt_launch(e, args, args_size, list->buffer, list->count, options, result);
+    }
+    return ok;
+}
+
+bool call_simt(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault)
+{
+    struct device *d = o->device;
+    struct simt_options options = {
+        .checked = d->checked,
+        .limit_s = d->limit_s,
+        .memory = buffer_shared_generation(),
+        .tensor_core = k->contract.accumulation == ACC_MMA80 ? SIMT_TENSOR_CORE_80 : SIMT_TENSOR_CORE_90};
+    struct buffer_list list = {.count = 0};
+    const enum layout layout = k->contract.op == OP_UNREPACK ? LAYOUT_FRAGMENTS : kernel_layout(k);
+    list_buffers(o, i, layout, &list);
+    const struct entry *entry = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST];
+    static struct simt_result result; /* large */
+    union kernel_args args;
+    size_t size = operands_args(o, i, layout, &args);
+    bool ok = launch_all(d, entry, &args, size, &list, &options, &result);
+    if (!ok) {
+        struct device same = *d;
+        same.fixed_schedule = same.fixed_async = true;
+        same.schedule = options.seed;
+        same.async = options.async;
+        *fault =
+            (struct call_fault){.ours = result.fault == SIMT_BROKEN,
+                                .endless = result.fault == SIMT_TIMEOUT,
+                                .crashed = result.fault == SIMT_CRASH || result.fault == SIMT_STACK_OVERFLOW};
+        snprintf(fault->word, sizeof fault->word, "%s", simt_fault_word(result.fault));
+        snprintf(fault->text, sizeof fault->text, "%s", result.text);
+        device_format(&same, fault->device);
+    }
+    return ok;
+}

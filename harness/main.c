@@ -1,9 +1,0 @@
-/*
- * main.c: the only place that ends the process. Commands: cli.h.
- */
-#include "harness/cli.h"
-
-int main(int argc, char **argv)
-{
-    return cli_main(argc, argv);
-}

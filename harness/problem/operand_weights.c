@@ -1,0 +1,332 @@
+/*
+ * problem/operand_weights.c: the weights of a problem: quantized by the reference from seeded numbers or from a
+ * file's dense tensor, or a checkpoint's as they are.
+ *
+ * They are made in pieces, so that no dense copy of a large matrix is ever held.
+ */
+#include "harness/problem/operands.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/random.h"
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/safetensors.h"
+#include "reference/fp8.h"
+#include "reference/grouped_int4.h"
+#include "reference/int4.h"
+
+enum {
+    PIECE = 4096 * 256 * 4, /* weights, about; a multiple of 256 of NF4's largest blocks */
+};
+
+/* ---- how well they fit ---- */
+
+/* Sums for weight_fit, accumulated over pieces. */
+struct fit_sums {
+    double signal, error, int4_error, max, int4_max;
+};
+
+static void fit_piece(struct fit_sums *sums, const float *dense, const struct quantized *piece,
+                      float *scratch)
+{
+    const struct contract plain = {.format = piece->format, .op = OP_DEQUANT, .out = DTYPE_F32};
+    for (int format = 0; format < 2; format++) {
+        if (format == 0)
+            quantized_dequantize(&plain, piece, scratch);
+        else
+            int4_absmax_roundtrip(dense, piece->count, piece->blocksize, scratch);
+        double error = 0, signal = 0, max = 0;
+#pragma omp parallel for reduction(+ : error, signal) reduction(max : max)
+        for (size_t i = 0; i < piece->count; i++) {
+            double d = (double)dense[i] - (double)scratch[i];
+            error += d * d;
+            signal += (double)dense[i] * (double)dense[i];
+            max = fabs(d) > max ? fabs(d) : max;
+        }
+        if (format == 0) {
+            sums->signal += signal;
+            sums->error += error;
+            sums->max = fmax(sums->max, max);
+        } else {
+            sums->int4_error += error;
+            sums->int4_max = fmax(sums->int4_max, max);
+        }
+    }
+}
+
+/* Dense weights in a file; NULL pointers stand for synthetic ones. */
+struct dense_source {
+    const struct safetensors *file;
+    const char *name;
+};
+
+static enum status read_piece(const struct operands *o, const struct dense_source *dense, size_t first,
+                              size_t length, float *piece)
+{
+    if (dense)
+        return weight_dense_part(dense->file, dense->name, first, length, piece);
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < length; i++)
+        piece[i] = 0.02f * random_normal(o->problem.seed, RANDOM_WEIGHTS, first + i);
+    return STATUS_OK;
+}
+
+/* ---- quantizing a piece ---- */
+
+/* Where a piece of the weights goes: arrays that begin with the piece's first element and block. */
+struct piece {
+    const float *dense;
+    size_t count, blocksize, rows, columns;
+    uint8_t *packed, *zero;
+    float *absmax;
+    uint16_t *scale;
+    const uint32_t *group_of;
+};
+
+static void quantize_nf4(const struct piece *p)
+{
+    nf4_quantize(p->dense, p->count, p->blocksize, p->packed, p->absmax);
+}
+
+/* Symmetric, rounded to the nearest: scale = max|x| / most in fp16, and 1 for a block of zeros. */
+static void quantize_symmetric(const struct piece *p, float most, bool fp8)
+{
+#pragma omp parallel for schedule(static)
+    for (size_t b = 0; b < p->count / p->blocksize; b++) {
+        const float *x = p->dense + b * p->blocksize;
+        uint8_t *code = p->packed + b * p->blocksize;
+        float largest = 0;
+        for (size_t i = 0; i < p->blocksize; i++)
+            largest = fmaxf(largest, fabsf(x[i]));
+        p->scale[b] = f16_from_f32(largest / most);
+        if (f16_to_f32(p->scale[b]) == 0)
+            p->scale[b] = f16_from_f32(1);
+        for (size_t i = 0; i < p->blocksize; i++) {
+            const float y = x[i] / f16_to_f32(p->scale[b]);
+            code[i] = fp8 ? fp8_from_f32(y) : (uint8_t)(int8_t)fminf(fmaxf(rintf(y), -most), most);
+        }
+    }
+}
+
+static bool quantize_int4(const struct piece *p)
+{
+    const size_t blocks = p->count / p->blocksize;
+    struct grouped_int4 w = {.n = p->rows,
+                             .k = p->columns,
+                             .group = p->blocksize,
+                             .q = malloc(p->count),
+                             .zero = malloc(blocks),
+                             .scale = p->scale,
+                             .group_of = p->group_of};
+    const bool ok = w.q && w.zero;
+    if (ok) {
+        int4_quantize(p->dense, !p->zero, &w);
+        /* Not every layout can store a zero point of 0: such blocks, whose weights are all positive, are
+         * moved up by one. */
+        for (size_t i = 0; p->zero && i < p->count; i++)
+            if (w.zero[i / p->columns * (p->columns / p->blocksize) + int4_group_of(&w, i % p->columns)] == 0)
+                w.q[i] = w.q[i] < INT4_MAX ? w.q[i] + 1 : INT4_MAX;
+        for (size_t b = 0; p->zero && b < blocks; b++)
+            p->zero[b] = w.zero[b] ? w.zero[b] : 1;
+        nf4_pack(w.q, p->count, p->packed);
+        if (p->count % 2) /* an odd end: the nibble over is of no weight */
+            p->packed[p->count / 2] &= 0xf0;
+    }
+    free(w.q);
+    free(w.zero);
+    return ok;
+}
+
+static enum status quantize_piece(const struct problem *problem, const struct piece *p)
+{
+    switch (problem->format) {
+    case FORMAT_NF4:
+        quantize_nf4(p);
+        return STATUS_OK;
+    case FORMAT_INT4:
+        return quantize_int4(p) ? STATUS_OK : status_fail(STATUS_MEMORY, "weights: out of memory");
+    case FORMAT_INT8:
+        quantize_symmetric(p, 127, false);
+        return STATUS_OK;
+    case FORMAT_FP8:
+        quantize_symmetric(p, FP8_MAX, true);
+        return STATUS_OK;
+    default:
+        for (size_t i = 0; i < p->count; i++)
+            dtype_store(problem->out, p->packed, i, p->dense[i]);
+        return STATUS_OK;
+    }
+}
+
+/* ---- all of them ---- */
+
+static const uint8_t *at(const struct buffer *b, size_t bytes)
+{
+    return b->size ? (const uint8_t *)b->data + bytes : NULL;
+}
+
+void operands_draw_groups(struct operands *o)
+{
+    const struct problem *p = &o->problem;
+    uint32_t *group_of = o->sets[0].group_of.data;
+    for (size_t k = 0; k < p->k; k++)
+        group_of[k] = (uint32_t)(k / p->blocksize);
+    for (size_t k = p->k; k-- > 1;) {
+        const size_t j = random_u64(p->seed, RANDOM_GROUPS, k) % (k + 1);
+        const uint32_t swap = group_of[k];
+        group_of[k] = group_of[j];
+        group_of[j] = swap;
+    }
+}
+
+/* Quantizes w piece by piece into the first set; NF4's absmax goes to `absmax`. */
+static enum status quantize_weights(struct operands *o, const struct dense_source *dense, float *absmax)
+{
+    const struct problem *p = &o->problem;
+    const struct operand_set *set = &o->sets[0];
+    const size_t count = problem_weight_count(p);
+    /* NF4's blocks go on from row to row; all others' pieces are whole rows, an even number of them. */
+    const size_t rows = p->format == FORMAT_NF4 ? 0 : p->k < PIECE / 2 ? PIECE / p->k / 2 * 2 : 2;
+    const size_t step = rows ? rows * p->k : PIECE, longest = count < step ? count : step;
+    float *piece = malloc(longest * sizeof *piece),
+          *scratch = dense ? malloc(longest * sizeof *scratch) : NULL;
+    enum status s = STATUS_OK;
+    struct fit_sums sums = {0};
+    if (!piece || (dense && !scratch))
+        s = status_fail(STATUS_MEMORY, "weights: out of memory");
+    for (size_t first = 0; s == STATUS_OK && first < count; first += step) {
+        const size_t length = count - first < step ? count - first : step, block = first / p->blocksize;
+        s = read_piece(o, dense, first, length, piece);
+        if (s != STATUS_OK)
+            break;
+        const struct piece q = {
+            .dense = piece,
+            .count = length,
+            .blocksize = p->blocksize,
+            .rows = length / p->k,
+            .columns = p->k,
+            .packed = (uint8_t *)at(&set->packed, format_packed_bytes(p->format, p->out, first)),
+            .zero = (uint8_t *)at(&set->zero, block),
+            .absmax = absmax ? absmax + block : NULL,
+            .scale = (uint16_t *)(void *)at(&set->scale, 2 * block),
+            .group_of = (const uint32_t *)(const void *)at(&set->group_of, 0)};
+        s = quantize_piece(p, &q);
+        if (s == STATUS_OK && dense && p->format != FORMAT_DENSE) {
+            const struct quantized t = {.format = p->format,
+                                        .count = length,
+                                        .columns = p->k,
+                                        .blocksize = p->blocksize,
+                                        .packed = q.packed,
+                                        .absmax = q.absmax,
+                                        .scale = q.scale,
+                                        .zero = q.zero,
+                                        .group_of = q.group_of};
+            fit_piece(&sums, piece, &t, scratch);
+        }
+    }
+    if (dense && s == STATUS_OK && p->format != FORMAT_DENSE)
+        o->fit = (struct weight_fit){.sqnr_db = 10 * log10(sums.signal / sums.error),
+                                     .max_abs_error = sums.max,
+                                     .int4_sqnr_db = 10 * log10(sums.signal / sums.int4_error),
+                                     .int4_max_abs_error = sums.int4_max};
+    free(piece);
+    free(scratch);
+    return s;
+}
+
+/* Quantizes (dense, or synthetic where it is NULL) and, for a nested problem, quantizes the scales. */
+static enum status make_weights(struct operands *o, const struct dense_source *dense)
+{
+    const struct problem *p = &o->problem;
+    struct operand_set *set = &o->sets[0];
+    if (p->act_order)
+        operands_draw_groups(o);
+    if (!p->nested)
+        return quantize_weights(o, dense, set->absmax.size ? set->absmax.data : NULL);
+    size_t blocks = problem_block_count(p);
+    float *absmax = malloc(blocks * sizeof *absmax);
+    if (!absmax)
+        return status_fail(STATUS_MEMORY, "absmax: out of memory");
+    enum status s = quantize_weights(o, dense, absmax);
+    if (s == STATUS_OK)
+        o->nested_offset = nested_quantize(absmax, blocks, o->nested_map.data, set->absmax_code.data,
+                                           set->nested_absmax.data);
+    free(absmax);
+    return s;
+}
+
+static void copy_part(struct buffer *to, const void *from)
+{
+    if (to->size)
+        memcpy(to->data, from, to->size);
+}
+
+/* Copies a stored tensor; sizes were checked by weight_checkpoint against its own shape, here against ours.
+ */
+static enum status copy_checkpoint(struct operands *o, const struct quantized *t)
+{
+    const struct problem *p = &o->problem;
+    struct operand_set *set = &o->sets[0];
+    if (t->format != p->format || t->count != problem_weight_count(p) || t->columns != p->k ||
+        t->blocksize != p->blocksize || (p->format == FORMAT_NF4 && (t->absmax == NULL) != p->nested) ||
+        (t->zero != NULL) != p->zeros || (t->group_of != NULL) != p->act_order)
+        return status_fail(
+            STATUS_INPUT, "%s: the tensor is not the %s of %zu x %zu, blocksize %zu%s%s%s that was asked for",
+            p->weights, format_word(p->format), p->n, p->k, p->blocksize, p->nested ? ", nested" : "",
+            p->zeros ? ", with zero points" : "", p->act_order ? ", with act-order" : "");
+    copy_part(&set->packed, t->packed);
+    copy_part(&set->scale, t->scale);
+    copy_part(&set->zero, t->zero);
+    copy_part(&set->group_of, t->group_of);
+    if (p->nested) {
+        memcpy(set->absmax_code.data, t->nested.codes, set->absmax_code.size);
+        memcpy(set->nested_absmax.data, t->nested.nested_absmax, set->nested_absmax.size);
+        memcpy(o->nested_map.data, t->nested.map, o->nested_map.size);
+        o->nested_offset = t->nested.offset;
+    } else {
+        copy_part(&set->absmax, t->absmax);
+    }
+    return STATUS_OK;
+}
+
+static enum status load_weights(struct operands *o)
+{
+    const struct problem *p = &o->problem;
+    char path[WEIGHTS_TEXT_MAX];
+    snprintf(path, sizeof path, "%s", p->weights);
+    /* The tensor's name is what follows the last colon: tensor names have none, paths may. */
+    char *colon = strrchr(path, ':');
+    if (!colon)
+        return status_fail(STATUS_USAGE, "weights=%s: neither 'normal' nor FILE:TENSOR", p->weights);
+    *colon = '\0';
+    const char *name = colon + 1;
+    struct safetensors file;
+    enum status s = safetensors_open(path, &file);
+    if (s != STATUS_OK)
+        return s;
+    if (p->checkpoint) {
+        struct quantized t;
+        void *owned = NULL;
+        s = weight_checkpoint(&file, name, &t, &owned);
+        if (s == STATUS_OK)
+            s = copy_checkpoint(o, &t);
+        free(owned);
+    } else {
+        const struct safetensor *tensor = safetensors_find(&file, name);
+        if (tensor && tensor->count != problem_weight_count(p))
+            s = status_fail(STATUS_INPUT, "%s: the tensor has %zu elements, not %zu x %zu", p->weights,
+                            tensor->count, p->n, p->k);
+        else
+            s = make_weights(o, &(struct dense_source){&file, name});
+    }
+    safetensors_release(&file);
+    return s;
+}
+
+enum status operands_make_weights(struct operands *o)
+{
+    return strcmp(o->problem.weights, "normal") == 0 ? make_weights(o, NULL) : load_weights(o);
+}

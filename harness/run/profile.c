@@ -1,0 +1,61 @@
+#include "harness/run/profile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/device/call.h"
+#include "harness/problem/operands.h"
+
+/* Launches of the harness's own (the server is forked, not exec'ed) have to be asked for in Nsight Systems.
+ */
+static void print_commands(const struct problem *p, const struct kernel *k, const struct device *d)
+{
+    char text[PROBLEM_TEXT_MAX], device[DEVICE_TEXT_MAX], command[2048];
+    problem_format(p, text, sizeof text);
+    device_format(d, device);
+    snprintf(command, sizeof command,
+             "nf4bench verify --case '%s' --variant %s --device '%s' --profile %s%s%s", text, k->name, device,
+             k->name, k->option ? " " : "", k->option ? k->option : "");
+    printf("nsys profile --trace=cuda,nvtx --trace-fork-before-exec=true -o %s %s\n", k->name, command);
+    printf("ncu --target-processes all --set full --kernel-name 'regex:^%s' -o %s %s\n", k->name, k->name,
+           command);
+}
+
+static enum status launch(const struct problem *p, const struct kernel *k, struct device *d)
+{
+    static struct call_fault fault; /* large */
+    struct operands o;
+    enum status s = operands_init(p, 1, d, &o);
+    if (s != STATUS_OK)
+        return s;
+    void *prepared;
+    s = operands_prepare_for(&o, 0, k, &prepared);
+    if (s == STATUS_OK && !call_kernel(&o, 0, k, prepared, &fault))
+        s = status_fail(fault.ours ? STATUS_DEVICE : STATUS_WRONG, "%s: %s: %s", k->name, fault.word,
+                        fault.text);
+    operands_release(&o);
+    return s;
+}
+
+enum status profile_row(const struct plan *plan, const char *variant)
+{
+    const char *skip = NULL;
+    if (plan->device->kind != DEVICE_CUDA)
+        return status_fail(STATUS_USAGE, "--profile is for a GPU: --device cuda");
+    for (size_t i = 0; i < plan->group_count; i++) {
+        const struct plan_group *g = &plan->groups[i];
+        for (size_t r = 0; r < g->row_count; r++) {
+            if (strcmp(g->rows[r].kernel->name, variant) != 0)
+                continue;
+            if (g->rows[r].skip) {
+                skip = g->rows[r].skip;
+                continue;
+            }
+            enum status s = launch(&g->problem, g->rows[r].kernel, plan->device);
+            if (s == STATUS_OK)
+                print_commands(&g->problem, g->rows[r].kernel, plan->device);
+            return s;
+        }
+    }
+    return status_fail(STATUS_USAGE, "--profile %s: %s", variant, skip ? skip : "no such row is planned");
+}

@@ -1,0 +1,60 @@
+/*
+ * run.h: takes a plan through prepare, verify, measure and record, group by group.
+ */
+#ifndef NF4BENCH_HARNESS_RUN_RUN_H
+#define NF4BENCH_HARNESS_RUN_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "harness/base/status.h"
+#include "harness/suite/plan.h"
+
+struct run_options {
+    const char *output;   /* path of the HDF5 file, or NULL: nothing is recorded */
+    bool resume;          /* continue the journal of `output` */
+    json_t *environment;  /* root attributes; not owned; required with output */
+    bool list_rows;       /* print a line for every row, not only for those that fail */
+    bool no_repro_line;   /* the variants are not in the table of every run */
+    bool first_failure;   /* stop after the first row that is not right */
+    bool quiet;           /* no line for each group; progress on a terminal all the same */
+    bool one_at_a_time;   /* several plans: one after the other */
+    size_t shard, shards; /* shards not 0: only every shards-th group, from the shard-th (from 0) on */
+};
+
+struct run_summary {
+    uint64_t launches;                      /* of variants, on devices that count them */
+    size_t pass, fail, mistrusted, skipped; /* rows (variant x problem) */
+    size_t crashed, hung;                   /* rows as well, none of them a fail */
+    size_t faults;                          /* rows whose timed output was wrong */
+    size_t groups_done, groups_kept;        /* kept: already in the journal */
+};
+
+/* Whether a group is of the run's shard; groups are counted over all plans. */
+bool run_in_shard(const struct run_options *options, size_t group);
+
+/* Rows that are not right: of these there must be none. */
+size_t run_wrong(const struct run_summary *s);
+enum { RUN_SUMMARY_TEXT_MAX = 256 };
+/* "3 pass, 1 fail ..."; returns text. */
+const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_TEXT_MAX]);
+
+/* On the CPU, groups are run in a process of its own (workers.h): a variant that crashes, or whose call takes
+ * longer than the device's limit, ends that and not the run. The group is begun again without it, and its
+ * rows in that and all later groups are CRASHED or TIMEOUT. */
+
+/* Each plan has a device of its own. Several run at the same time, each in a process of its own, into the one
+ * `output`; which device a row ran on is in its columns. As run_plan() otherwise. */
+enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
+                      struct run_summary *summary) WARN_UNUSED_RESULT;
+
+/* A wrong variant is counted, printed with its repro line, and not timed. On STATUS_INTERRUPTED and on
+ * errors, what is recorded so far is in `output` (interrupt) or its journal (error; the message says how to
+ * go on). */
+enum status run_plan(const struct plan *plan, const struct run_options *options,
+                     struct run_summary *summary) WARN_UNUSED_RESULT;
+
+#endif

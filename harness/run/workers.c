@@ -1,0 +1,235 @@
+#include "harness/run/workers.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/base/child.h"
+#include "harness/base/clock.h"
+#include "harness/base/interrupt.h"
+#include "harness/base/watch.h"
+#include "harness/problem/variant.h"
+
+/* What a process says, in memory that it shares with this one. */
+struct channel {
+    struct watch watch;
+    enum status status;
+    bool ended;
+    char message[1024];
+};
+
+/* What is known of it here. */
+struct process {
+    const struct worker *worker;
+    struct channel *channel;
+    pid_t pid; /* 0: none is running */
+    bool told; /* of the interrupt */
+    /* The call that it is in, for how long this process has seen it there, and when it looked last. Time in
+     * which this process did not run (a stopped job, a suspended machine) is nobody's fault: of each look
+     * only a part counts.
+     */
+    uint64_t call;
+    double in_call_s, looked_s;
+    bool killed; /* for that call */
+    enum status status;
+    char message[1200];
+};
+
+enum { LOOK_MS = 100, REASON_MAX = 200 };
+#define INTERRUPTED_LIMIT_S 5.0 /* of a call, once a person wants the run to end */
+
+_Noreturn static void work(const struct worker *w, struct channel *c, pid_t parent, const sigset_t *signals)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    sigprocmask(SIG_SETMASK, signals, NULL);
+    if (w->give_up)
+        watch_share(&c->watch);
+    c->status = w->run(w->context);
+    snprintf(c->message, sizeof c->message, "%s", status_message());
+    c->ended = true;
+    fflush(stdout);
+    fflush(stderr);
+    _exit(0);
+}
+
+/* Ends p with what status_fail() has just returned. */
+static void end(struct process *p, enum status s)
+{
+    p->pid = 0;
+    p->status = s;
+    snprintf(p->message, sizeof p->message, "%s", s == STATUS_OK ? "" : status_message());
+}
+
+static void start(struct process *p, const sigset_t *signals)
+{
+    pid_t parent = getpid();
+    *p->channel = (struct channel){.ended = false};
+    p->call = 0;
+    p->in_call_s = 0;
+    p->looked_s = clock_s();
+    p->killed = p->told = false;
+    fflush(stdout);
+    fflush(stderr);
+    pid_t pid = fork();
+    if (pid == 0)
+        work(p->worker, p->channel, parent, signals);
+    p->pid = pid;
+    if (pid < 0)
+        end(p, status_fail(STATUS_IO,
+                           "%s%sno process: %s: end others, or raise the limit of processes (ulimit -u)",
+                           p->worker->name, *p->worker->name ? ": " : "", strerror(errno)));
+}
+
+static enum status ended_early(const struct process *p, int status)
+{
+    char how[PROCESS_TEXT_MAX];
+    const struct kernel *last = p->channel->watch.last;
+    process_end_text(status, how);
+    return status_fail(STATUS_INTERNAL, "%s%sits process ended early, in no variant's call: %s%s%s%s%s%s",
+                       p->worker->name, *p->worker->name ? ": " : "", how,
+                       last ? "; the last variant called was " : "", last ? last->name : "",
+                       last ? ": if it goes well without (-v '!" : "", last ? last->name : "",
+                       last ? "'), that is what broke it" : "");
+}
+
+/* The process is gone. */
+static void conclude(struct process *p, int status, const sigset_t *signals)
+{
+    const struct worker *w = p->worker;
+    const struct channel *c = p->channel;
+    const struct kernel *k = c->watch.kernel;
+    if (c->ended) {
+        end(p, c->status == STATUS_OK
+                   ? STATUS_OK
+                   : status_fail(c->status, "%s%s%s", w->name, *w->name ? ": " : "", c->message));
+        return;
+    }
+    if (interrupt_pending()) {
+        end(p, status_fail(STATUS_INTERRUPTED, "interrupted"));
+        return;
+    }
+    if (!w->give_up || (!k && !p->killed)) {
+        end(p, ended_early(p, status));
+        return;
+    }
+    /* A call that ended just as its process was killed has no fault: the next process makes it again. */
+    bool hung = p->killed && k && c->watch.begun == p->call;
+    enum status s = STATUS_OK;
+    if (k && (hung || !p->killed)) {
+        char reason[REASON_MAX], how[PROCESS_TEXT_MAX];
+        process_end_text(status, how);
+        if (hung)
+            snprintf(reason, sizeof reason, "%s did not end within %g s", c->watch.what, w->limit_s);
+        else
+            snprintf(reason, sizeof reason, "%.150s in %.40s", how, c->watch.what);
+        s = w->give_up(w->context, k, hung ? VERDICT_TIMEOUT : VERDICT_CRASHED, reason);
+    }
+    end(p, s);
+    if (s == STATUS_OK)
+        start(p, signals);
+}
+
+static void look_at_call(struct process *p)
+{
+    const struct watch *w = &p->channel->watch;
+    bool calling = w->kernel != NULL;
+    uint64_t call = w->begun;
+    double now = clock_s(), passed = now - p->looked_s;
+    p->looked_s = now;
+    if (!calling || call != p->call) {
+        p->call = call;
+        p->in_call_s = 0;
+        return;
+    }
+    p->in_call_s += passed < 5e-3 * LOOK_MS ? passed : 5e-3 * LOOK_MS;
+    double limit_s = p->worker->limit_s;
+    if (p->told && limit_s > INTERRUPTED_LIMIT_S)
+        limit_s = INTERRUPTED_LIMIT_S;
+    if (p->in_call_s <= limit_s || p->killed)
+        return;
+    p->killed = true;
+    kill(p->pid, SIGKILL);
+}
+
+/* Looks at a process that was running. */
+static void look(struct process *p, const sigset_t *signals)
+{
+    int status;
+    pid_t gone = waitpid(p->pid, &status, WNOHANG);
+    if (gone == p->pid) {
+        conclude(p, status, signals);
+        return;
+    }
+    if (gone < 0 && errno != EINTR) {
+        end(p, status_fail(STATUS_INTERNAL, "%s%swaitpid: %s", p->worker->name, *p->worker->name ? ": " : "",
+                           strerror(errno)));
+        return;
+    }
+    /* An interrupt of the terminal reaches it as well; one that was sent to this process does not. */
+    if (interrupt_pending() && !p->told) {
+        kill(p->pid, SIGTERM);
+        p->told = true;
+    }
+    if (p->worker->give_up)
+        look_at_call(p);
+}
+
+/* Of those that failed, one; an error before an interrupt. NULL: none failed. */
+static const struct process *worst(const struct process *list, size_t count)
+{
+    const struct process *found = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (list[i].status != STATUS_OK && (!found || found->status == STATUS_INTERRUPTED))
+            found = &list[i];
+    return found;
+}
+
+enum status workers_run(const struct worker *list, size_t count)
+{
+    struct channel *channels =
+        mmap(NULL, count * sizeof *channels, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct process *processes = calloc(count, sizeof *processes);
+    if (channels == MAP_FAILED || !processes) {
+        if (channels != MAP_FAILED)
+            munmap(channels, count * sizeof *channels);
+        free(processes);
+        return status_fail(STATUS_MEMORY, "workers: out of memory");
+    }
+    /* Blocked, the end of a process is kept until it is waited for: none is missed, and nothing is polled
+     * often, which would disturb what is timed. */
+    sigset_t child, before;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, &before);
+    for (size_t i = 0; i < count; i++) {
+        processes[i] = (struct process){.worker = &list[i], .channel = &channels[i]};
+        start(&processes[i], &before);
+    }
+    const struct timespec patience = {.tv_nsec = 1000000L * LOOK_MS};
+    for (size_t running = count; running > 0;) {
+        sigtimedwait(&child, NULL, &patience);
+        running = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (processes[i].pid)
+                look(&processes[i], &before);
+            running += processes[i].pid != 0;
+        }
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    const struct process *failed = worst(processes, count);
+    enum status status = failed ? status_fail(failed->status, "%s", failed->message) : STATUS_OK;
+    munmap(channels, count * sizeof *channels);
+    free(processes);
+    return status;
+}

@@ -1,0 +1,321 @@
+#include "harness/suite/plan.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/closest.h"
+#include "harness/base/machine.h"
+#include "harness/base/random.h"
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/safetensors.h"
+
+/* True if `name` passes a list of globs: matches one without "!" (or there is none) and none with it. */
+static bool globs_pass(const char *const *globs, size_t count, const char *name)
+{
+    bool any_positive = false, matched = false;
+    for (size_t i = 0; i < count; i++) {
+        if (globs[i][0] == '!') {
+            if (fnmatch(globs[i] + 1, name, 0) == 0)
+                return false;
+        } else {
+            any_positive = true;
+            matched = matched || fnmatch(globs[i], name, 0) == 0;
+        }
+    }
+    return matched || !any_positive;
+}
+
+/* Whether one of a list of globs is `name` itself. */
+static bool globs_name(const char *const *globs, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(globs[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the command line and the case, if there is one, ask for this variant. */
+static bool is_wanted(const struct plan_options *options, const struct suite_case *c, const char *name,
+                      bool only_by_name)
+{
+    const char *const *globs = c ? (const char *const *)c->variants : NULL;
+    size_t count = c ? c->variant_count : 0;
+    return globs_pass(options->variants, options->variant_count, name) && globs_pass(globs, count, name) &&
+           (!only_by_name || globs_name(options->variants, options->variant_count, name) ||
+            globs_name(globs, count, name));
+}
+
+/* A glob from the command line that names nothing is a typing error, not an empty run. */
+static enum status check_globs(const struct plan_options *options)
+{
+    for (size_t g = 0; g < options->variant_count; g++) {
+        const char *glob = options->variants[g] + (options->variants[g][0] == '!');
+        size_t count = kernel_count();
+        bool found = false;
+        const char **names = malloc(count * sizeof *names);
+        if (!names)
+            return status_fail(STATUS_MEMORY, "plan: out of memory");
+        for (size_t i = 0; i < count; i++) {
+            names[i] = kernel_at(i)->name;
+            found = found || fnmatch(glob, names[i], 0) == 0;
+        }
+        const char *near = closest(glob, names, count);
+        free(names);
+        if (!found)
+            return status_fail(STATUS_USAGE, "no variant matches '%s'%s%s%s; `nf4bench list` shows them all",
+                               glob, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    return STATUS_OK;
+}
+
+/* Seconds that a person should expect: orders of magnitude for one core of a plain CPU. */
+static double expected_seconds(const struct plan_group *g, const struct measure_settings *m, size_t runnable)
+{
+    const struct problem *p = &g->problem;
+    double threads = g->threads, weights = (double)problem_weight_count(p);
+    double operations = weights * (double)(p->m ? p->m : 1);
+    double reference = operations * 1.5e-9 / threads + weights * 3e-9 / threads;
+    double call = (weights * 0.3e-9 + operations * 0.15e-9) / threads + 2e-6;
+    double verify = reference + (double)runnable * (0.02 + 4 * call + operations * 0.5e-9 / threads);
+    double sampled = (double)runnable * call * (double)m->min_samples * 2;
+    double measured = sampled > m->max_seconds ? m->max_seconds : sampled;
+    return verify + measured * ((g->cold ? 1 : 0) + (g->hot ? 1 : 0));
+}
+
+struct group_list {
+    struct plan *plan;
+    size_t capacity;
+};
+
+/* Adds the group `proto` with every variant that passes, if there is one. Takes nothing over from proto. */
+static enum status add_group(struct group_list *list, const struct plan_group *proto,
+                             const struct suite_case *c, const struct plan_options *options)
+{
+    struct plan *plan = list->plan;
+    struct plan_group g = *proto;
+    g.together = 1;
+    if (g.threads == 0)
+        g.threads = cpu_available();
+    g.rows = calloc(kernel_count(), sizeof *g.rows);
+    if (!g.rows)
+        return status_fail(STATUS_MEMORY, "plan: out of memory");
+    size_t runnable = 0;
+    for (size_t i = 0; i < kernel_count(); i++) {
+        const struct kernel *k = kernel_at(i);
+        char reason[KERNEL_REASON_MAX];
+        if (!kernel_belongs(k, plan->device) || !kernel_matches(k, &g.problem) ||
+            !is_wanted(options, c, k->name, k->only_by_name))
+            continue;
+        const char *skip = kernel_unavailable(k, plan->device, reason);
+        if (!skip)
+            skip = kernel_inapplicable(k, &g.problem, reason);
+        struct plan_row *row = &g.rows[g.row_count++];
+        row->kernel = k;
+        row->skip = skip ? strdup(skip) : NULL;
+        runnable += !skip;
+        plan->skip_count += !!skip;
+    }
+    if (g.row_count == 0) {
+        free(g.rows);
+        return STATUS_OK;
+    }
+    g.expected_s = expected_seconds(&g, &plan->suite->measure, runnable);
+    if (plan->group_count == list->capacity) {
+        list->capacity = list->capacity ? 2 * list->capacity : 64;
+        struct plan_group *grown = realloc(plan->groups, list->capacity * sizeof *grown);
+        if (!grown) {
+            free(g.rows);
+            return status_fail(STATUS_MEMORY, "plan: out of memory");
+        }
+        plan->groups = grown;
+    }
+    plan->groups[plan->group_count++] = g;
+    plan->row_count += g.row_count;
+    plan->expected_s += g.expected_s;
+    return STATUS_OK;
+}
+
+/* One product, or dequantization, with weights in each of the case's formats: groups that are timed together.
+ */
+static enum status add_formats(struct group_list *list, const struct plan_group *proto,
+                               const struct suite_case *c, const struct plan_options *options)
+{
+    struct plan *plan = list->plan;
+    const size_t first = plan->group_count;
+    enum status s = STATUS_OK;
+    for (size_t i = 0; i < c->format_count && s == STATUS_OK; i++) {
+        const struct suite_format *f = &c->formats[i];
+        struct plan_group g = *proto;
+        g.problem.format = f->format;
+        g.problem.blocksize = f->blocksize ? f->blocksize : g.problem.k;
+        g.problem.nested = f->nested;
+        g.problem.zeros = f->zeros;
+        g.problem.act_order = f->act_order;
+        if (f->format == FORMAT_DENSE && !op_is_product(g.problem.op))
+            continue; /* one list of formats for all operations: there is nothing to dequantize */
+        const char *fault = problem_weights_fault(&g.problem);
+        s = fault ? status_fail(STATUS_INPUT, "%s:%d: weights of %zu x %zu: format %s %s", plan->suite->path,
+                                c->line, g.problem.n, g.problem.k, format_word(f->format), fault)
+                  : add_group(list, &g, c, options);
+    }
+    for (size_t i = first; i < plan->group_count; i++)
+        plan->groups[i].together = plan->group_count - i;
+    return s;
+}
+
+/* The other axes of one case, in that order, over weights whose format is set, or all of the case's. */
+static enum status add_axes(struct group_list *list, const struct plan_group *proto,
+                            const struct suite_case *c, const struct plan_options *options, bool formats)
+{
+    enum status s = STATUS_OK;
+    for (unsigned out = 0; out <= DTYPE_U8 && s == STATUS_OK; out++)
+        for (size_t m = 0; m < c->m_count && s == STATUS_OK; m++)
+            for (size_t bias = 0; bias < c->bias_count && s == STATUS_OK; bias++)
+                for (size_t t = 0; t < c->thread_count && s == STATUS_OK; t++) {
+                    struct plan_group g = *proto;
+                    g.problem.out = (enum dtype)out;
+                    g.problem.m = c->m[m];
+                    g.problem.bias = c->bias[bias];
+                    g.threads = c->threads[t];
+                    s = formats ? add_formats(list, &g, c, options) : add_group(list, &g, c, options);
+                }
+    return s;
+}
+
+/* All axes of one case over one set of weights (proto's n, k and weights are set; `stored`: their format,
+ * blocksize and nesting too). */
+static enum status add_weights(struct group_list *list, const struct plan_group *proto,
+                               const struct suite_case *c, const struct plan_options *options, bool stored)
+{
+    if (stored || c->formats)
+        return add_axes(list, proto, c, options, !stored);
+    enum status s = STATUS_OK;
+    for (size_t b = 0; b < c->blocksize_count && s == STATUS_OK; b++)
+        for (size_t q = 0; q < c->nested_count && s == STATUS_OK; q++) {
+            struct plan_group g = *proto;
+            g.problem.blocksize = c->blocksize[b];
+            g.problem.nested = c->nested[q];
+            s = add_axes(list, &g, c, options, false);
+        }
+    return s;
+}
+
+static enum status add_file(struct group_list *list, struct plan_group proto, const struct suite_case *c,
+                            const struct plan_options *options)
+{
+    struct safetensors file;
+    struct weight_info *weights = NULL;
+    size_t count = 0;
+    enum status s = safetensors_open(c->weights, &file);
+    if (s != STATUS_OK)
+        return s;
+    s = weight_list(&file, c->tensors, c->tensor_count, c->checkpoint, &weights, &count);
+    for (size_t i = 0; i < count && s == STATUS_OK; i++) {
+        const struct weight_info *w = &weights[i];
+        struct problem *p = &proto.problem;
+        p->n = w->n;
+        p->k = w->k;
+        p->checkpoint = w->checkpoint;
+        p->format = w->format;
+        p->blocksize = w->blocksize;
+        p->nested = w->nested;
+        p->zeros = w->zeros;
+        p->act_order = w->act_order;
+        int length = snprintf(p->weights, sizeof p->weights, "%s:%s", c->weights, w->name);
+        if (length < 0 || (size_t)length >= sizeof p->weights)
+            s = status_fail(STATUS_LIMIT,
+                            "%s: path and tensor name %s are longer than %d characters together", c->weights,
+                            w->name, WEIGHTS_TEXT_MAX - 1);
+        else
+            s = add_weights(list, &proto, c, options, w->checkpoint);
+    }
+    weight_list_free(weights, count);
+    safetensors_release(&file);
+    return s;
+}
+
+static enum status finish(struct plan *plan, enum status s)
+{
+    if (s == STATUS_OK && plan->group_count == 0)
+        s = status_fail(STATUS_USAGE,
+                        "%s: no variant for this device takes any of its cases; `nf4bench list` shows what "
+                        "there is and where it runs",
+                        plan->suite->path);
+    if (s != STATUS_OK)
+        plan_release(plan);
+    return s;
+}
+
+enum status plan_make(const struct suite *suite, const struct plan_options *options, struct plan *out)
+{
+    *out = (struct plan){.suite = suite, .device = options->device};
+    struct group_list list = {.plan = out};
+    enum status s = check_globs(options);
+    for (size_t i = 0; i < suite->case_count && s == STATUS_OK; i++) {
+        const struct suite_case *c = &suite->cases[i];
+        struct plan_group proto = {.problem = {.op = c->op, .seed = options->seed, .weights = "normal"},
+                                   .cold = options->measure && c->cold,
+                                   .hot = options->measure && c->hot};
+        if (c->weights)
+            s = add_file(&list, proto, c, options);
+        for (size_t j = 0; j < c->shape_count && s == STATUS_OK; j++) {
+            proto.problem.n = c->shapes[j].n;
+            proto.problem.k = c->shapes[j].k;
+            s = add_weights(&list, &proto, c, options, false);
+        }
+    }
+    return finish(out, s);
+}
+
+enum status plan_one(const struct suite *suite, const struct plan_group *group,
+                     const struct plan_options *options, struct plan *out)
+{
+    *out = (struct plan){.suite = suite, .device = options->device};
+    struct group_list list = {.plan = out};
+    enum status s = check_globs(options);
+    if (s == STATUS_OK)
+        s = add_group(&list, group, NULL, options);
+    return finish(out, s);
+}
+
+static uint64_t hash_text(uint64_t h, const char *text)
+{
+    for (; *text; text++)
+        h = random_mix(h ^ (uint8_t)*text);
+    return random_mix(h ^ 0x100);
+}
+
+uint64_t plan_hash(const struct plan *p)
+{
+    const struct measure_settings *m = &p->suite->measure;
+    char text[PROBLEM_TEXT_MAX + 64], device[DEVICE_TEXT_MAX];
+    snprintf(text, sizeof text, "%zu %zu %.17g %.17g %.17g", m->min_samples, m->max_samples, m->max_seconds,
+             m->precision, m->settle_seconds);
+    uint64_t h = hash_text(p->group_count, text);
+    device_format(p->device, device);
+    h = hash_text(h, device);
+    for (size_t i = 0; i < p->group_count; i++) {
+        const struct plan_group *g = &p->groups[i];
+        problem_format(&g->problem, text, sizeof text);
+        h = hash_text(h, text);
+        h = random_mix(h ^ ((uint64_t)g->together << 32 | (uint64_t)g->threads << 2 | (uint64_t)g->cold << 1 |
+                            (uint64_t)g->hot));
+        for (size_t r = 0; r < g->row_count; r++)
+            h = hash_text(h, g->rows[r].kernel->name);
+    }
+    return h;
+}
+
+void plan_release(struct plan *p)
+{
+    for (size_t i = 0; i < p->group_count; i++) {
+        for (size_t r = 0; r < p->groups[i].row_count; r++)
+            free(p->groups[i].rows[r].skip);
+        free(p->groups[i].rows);
+    }
+    free(p->groups);
+    p->groups = NULL;
+    p->group_count = 0;
+}

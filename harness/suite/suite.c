@@ -1,0 +1,210 @@
+#include "harness/suite/suite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/closest.h"
+#include "harness/base/models.h"
+#include "harness/base/yaml.h"
+#include "harness/suite/axis.h"
+#include "harness/suite/case.h"
+
+enum { SAMPLES_MAX = 1000000, NAME_BYTES_MAX = 64 };
+
+struct measure_settings measure_defaults(void)
+{
+    return (struct measure_settings){
+        .min_samples = 30, .max_samples = 2000, .max_seconds = 15, .precision = 0.005, .settle_seconds = 10};
+}
+
+static enum status parse_measure(struct suite_parser *p, yaml_node_t *node, struct measure_settings *m)
+{
+    enum { MIN, MAX, SECONDS, PRECISION, SETTLE, COUNT };
+    static const char *const names[] = {"min_samples", "max_samples", "max_seconds", "precision",
+                                        "settle_seconds"};
+    yaml_node_t *values[COUNT], *keys[COUNT];
+    struct yaml_file *y = &p->yaml;
+    enum status s = yaml_file_keys(y, node, "measure", names, COUNT, values, keys);
+    if (s == STATUS_OK && values[MIN])
+        s = yaml_file_size(y, values[MIN], names[MIN], 1, SAMPLES_MAX, &m->min_samples);
+    if (s == STATUS_OK && values[MAX])
+        s = yaml_file_size(y, values[MAX], names[MAX], 1, SAMPLES_MAX, &m->max_samples);
+    if (s == STATUS_OK && values[SECONDS])
+        s = yaml_file_number(y, values[SECONDS], names[SECONDS], 0.001, 86400, &m->max_seconds);
+    if (s == STATUS_OK && values[PRECISION])
+        s = yaml_file_number(y, values[PRECISION], names[PRECISION], 1e-6, 1, &m->precision);
+    if (s == STATUS_OK && values[SETTLE])
+        s = yaml_file_number(y, values[SETTLE], names[SETTLE], 0, 3600, &m->settle_seconds);
+    if (s != STATUS_OK || m->max_samples >= m->min_samples)
+        return s;
+    /* One given against the other's default: the default gives way. */
+    if (!values[MAX])
+        m->max_samples = m->min_samples;
+    else if (!values[MIN])
+        m->min_samples = m->max_samples;
+    else
+        s = yaml_file_fail(y, values[MAX], NULL, "max_samples is below min_samples");
+    return s;
+}
+
+static enum status parse_name(struct suite_parser *p, const yaml_node_t *node, char **out)
+{
+    const char *name;
+    enum status s = yaml_file_string(&p->yaml, node, "suite", &name);
+    if (s != STATUS_OK)
+        return s;
+    /* It becomes part of file names. */
+    if (strlen(name) > NAME_BYTES_MAX || name[0] == '.' || name[0] == '-' ||
+        name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")])
+        return yaml_file_fail(&p->yaml, node, NULL,
+                              "a suite's name is made of letters, digits, \".\", \"_\" and \"-\", at most %d",
+                              NAME_BYTES_MAX);
+    *out = strdup(name);
+    return *out ? STATUS_OK : suite_out_of_memory();
+}
+
+static enum status parse_suite(struct suite_parser *p, struct suite *out)
+{
+    enum { NAME, DESCRIPTION, MEASURE, DEFAULTS, CASES, COUNT };
+    static const char *const names[] = {"suite", "description", "measure", "defaults", "cases"};
+    yaml_node_t *values[COUNT], *keys[COUNT], **cases = NULL;
+    size_t count = 0;
+    struct yaml_file *y = &p->yaml;
+    yaml_node_t *root = yaml_file_root(y);
+    enum status s = yaml_file_keys(y, root, "a suite", names, COUNT, values, keys);
+    if (s == STATUS_OK && !values[NAME])
+        s = yaml_file_fail(y, root, NULL, "the suite has no name: suite: NAME");
+    if (s == STATUS_OK)
+        s = parse_name(p, values[NAME], &out->name);
+    if (s == STATUS_OK && values[DESCRIPTION])
+        s = yaml_file_text(y, values[DESCRIPTION], "description", &out->description);
+    if (s == STATUS_OK && values[MEASURE])
+        s = parse_measure(p, values[MEASURE], &out->measure);
+    if (s == STATUS_OK && values[DEFAULTS])
+        s = suite_defaults_parse(p, values[DEFAULTS]);
+    if (s == STATUS_OK && !values[CASES])
+        s = yaml_file_fail(y, root, NULL, "the suite has no cases");
+    if (s == STATUS_OK)
+        s = yaml_file_list(y, values[CASES], "cases", &cases, &count);
+    if (s == STATUS_OK && !(out->cases = calloc(count, sizeof *out->cases)))
+        s = suite_out_of_memory();
+    for (size_t i = 0; s == STATUS_OK && i < count; i++) {
+        out->case_count = i + 1; /* a case that fails half-way is released too */
+        s = suite_case_parse(p, cases[i], &out->cases[i]);
+    }
+    free(cases);
+    return s;
+}
+
+enum status suite_parse(const char *text, size_t size, const char *name, struct suite *out)
+{
+    struct suite_parser p = {0};
+    *out = (struct suite){.measure = measure_defaults()};
+    enum status s = yaml_file_parse(text, size, name, &p.yaml);
+    if (s == STATUS_OK && !(out->path = strdup(name)))
+        s = suite_out_of_memory();
+    if (s == STATUS_OK)
+        s = parse_suite(&p, out);
+    models_release(&p.models);
+    yaml_file_release(&p.yaml);
+    if (s != STATUS_OK)
+        suite_release(out);
+    return s;
+}
+
+enum status suite_load(const char *path, struct suite *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    *out = (struct suite){0};
+    enum status s = yaml_file_read(path, &text, &size);
+    if (s == STATUS_OK)
+        s = suite_parse(text, size, path, out);
+    free(text);
+    return s;
+}
+
+void suite_release(struct suite *s)
+{
+    for (size_t i = 0; i < s->case_count; i++)
+        suite_case_release(&s->cases[i]);
+    free(s->cases);
+    free(s->path);
+    free(s->name);
+    free(s->description);
+    *s = (struct suite){0};
+}
+
+/* ---- --axis ---- */
+
+static enum status override(struct suite *s, const struct suite_axis *axis, const struct suite_values *v)
+{
+    size_t applied = 0;
+    for (size_t i = 0; i < s->case_count; i++) {
+        if (!axis->has(&s->cases[i]))
+            continue;
+        enum status status = axis->set(&s->cases[i], v);
+        if (status != STATUS_OK)
+            return status;
+        applied++;
+    }
+    if (!applied)
+        return status_fail(STATUS_USAGE, "--axis %.256s: no case of suite %s has this axis", v->assignment,
+                           s->name);
+    return STATUS_OK;
+}
+
+enum status suite_override(struct suite *s, const char *assignment)
+{
+    const char *names[SUITE_AXIS_COUNT];
+    size_t name_count = 0;
+    const struct suite_axis *axis = NULL;
+    for (size_t i = 0; i < SUITE_AXIS_COUNT; i++)
+        if (suite_axes[i].override)
+            names[name_count++] = suite_axes[i].name;
+
+    const char *equals = strchr(assignment, '=');
+    if (!equals)
+        return status_fail(STATUS_USAGE, "--axis %.256s: expected NAME=VALUE[,VALUE...], as in m=1,4,16",
+                           assignment);
+    enum status status = STATUS_OK;
+    struct suite_values v = {.assignment = assignment, .count = 1};
+    char *text = strdup(assignment);
+    if (!text)
+        return suite_out_of_memory();
+    char *name = text, *list = text + (equals - assignment);
+    *list++ = '\0';
+    for (size_t i = 0; i < SUITE_AXIS_COUNT; i++)
+        if (suite_axes[i].override && strcmp(suite_axes[i].name, name) == 0)
+            axis = &suite_axes[i];
+    if (!axis) {
+        const char *nearest = closest(name, names, name_count);
+        status = status_fail(STATUS_USAGE, "--axis %.256s: there is no axis \"%.64s\"; did you mean \"%s\"?",
+                             assignment, name,
+                             nearest ? nearest : "m, blocksize, nested, bias, regime, threads, shape");
+        goto out;
+    }
+    for (const char *c = list; *c; c++)
+        v.count += *c == ',';
+    if (v.count > YAML_FILE_LIST_MAX) {
+        status = status_fail(STATUS_LIMIT, "--axis %s: more than %d values", name, YAML_FILE_LIST_MAX);
+        goto out;
+    }
+    v.name = name;
+    v.words = calloc(v.count, sizeof *v.words);
+    if (!v.words) {
+        status = suite_out_of_memory();
+        goto out;
+    }
+    for (size_t i = 0; i < v.count; i++) {
+        v.words[i] = list;
+        list += strcspn(list, ",");
+        if (*list)
+            *list++ = '\0';
+    }
+    status = override(s, axis, &v);
+out:
+    free(v.words);
+    free(text);
+    return status;
+}

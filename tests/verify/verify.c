@@ -1,0 +1,102 @@
+#include "harness/verify/verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/random.h"
+#include "harness/verify/internal.h"
+#include "tests/test.h"
+
+/* one_hot_value() is a shortcut; the pinned reference is the definition. They must agree on every contract of
+ * the table, over scales of every kind that keeps sums finite. */
+TEST(verify, one_hot_value_agrees_with_the_reference)
+{
+    enum { N = 64, K = 64 };
+    static const uint32_t scales[] = {0x3f800000, 0x3dcccccd, 0x00000001, 0x007fffff, 0x00800000,
+                                      0x0b800001, 0x80000000, 0x00000000, 0xbf99999a, 0x33800000,
+                                      0x30000000, 0x01234567, 0x3fffffff, 0x42280000};
+    for (size_t i = 0; i < KERNEL_TABLE_COUNT; i++) {
+        const struct contract *c = &kernel_at(i)->contract;
+        if (c->op != OP_GEMM || c->nested != NESTED_NONE)
+            continue;
+        uint8_t packed[N * K / 2];
+        float absmax[N];
+        uint32_t x[K] = {0};
+        for (size_t j = 0; j < sizeof packed; j++)
+            packed[j] = (uint8_t)random_u64(1, RANDOM_CODES, j);
+        for (size_t j = 0; j < N; j++)
+            absmax[j] = f32_from_bits(scales[j % (sizeof scales / sizeof scales[0])]);
+        struct quantized w = {.count = N * K, .blocksize = K, .packed = packed, .absmax = absmax};
+        struct matmul p = {.m = 1, .n = N, .k = K, .a = x, .w = &w};
+        test_note("%s", kernel_at(i)->name);
+        for (size_t k = 0; k < K; k += 7) {
+            memset(x, 0, sizeof x);
+            dtype_store(c->out, x, k, 1.0f);
+            for (size_t n = 0; n < N; n++)
+                EXPECT_EQ_BITS(f32_bits(matmul_pinned_at(c, &p, 0, n)),
+                               f32_bits(one_hot_value(c, &w, n * K + k, 0)));
+        }
+    }
+    test_note(NULL);
+}
+
+/* With activations of zero, a kernel that writes zeros has the right bits on real data: the output proves
+ * nothing. */
+TEST(verify, a_vacuous_pass_is_mistrusted)
+{
+    struct problem p;
+    struct operands o;
+    struct verification v;
+    struct verifier *verifier = verifier_new();
+    ASSERT_EQ(STATUS_OK, problem_parse("gemm f32 m=8 n=64 k=64 blocksize=64", &p));
+    ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
+    memset(o.sets[0].x.data, 0, o.sets[0].x.size);
+    operands_rehash(&o);
+    EXPECT_EQ(STATUS_OK, verify(verifier, kernel_find("nf4_gemm_f32_acc1__scalar"), &o, &v));
+    EXPECT_EQ(VERDICT_MISTRUSTED, v.verdict);
+    EXPECT_CONTAINS(v.reason, "512 of 512 sampled elements are zero");
+    operands_release(&o);
+    verifier_free(verifier);
+}
+
+TEST(verify, every_variant_passes_a_small_case)
+{
+    static const char *const cases[] = {
+        "dequant %s n=37 k=67 blocksize=64 nested=%d", "gemm %s m=5 n=37 k=67 blocksize=64 nested=%d bias=1",
+        "gemmdx %s m=5 n=37 k=67 blocksize=64 nested=%d", "repack %s n=37 k=67 blocksize=64 nested=%d",
+        "unrepack %s n=37 k=67 blocksize=64 nested=%d"};
+    static const char *const others[] = {"dequant %s n=64 k=96 blocksize=32 nested=%d",
+                                         "gemm %s m=5 n=64 k=96 blocksize=32 nested=%d bias=1",
+                                         "gemmdx %s m=5 n=64 k=96 blocksize=32 nested=%d"};
+    struct verifier *verifier = verifier_new();
+    size_t run = 0;
+    ASSERT_TRUE(verifier != NULL);
+    for (size_t i = 0; i < KERNEL_TABLE_COUNT; i++) {
+        const struct kernel *k = kernel_at(i);
+        char text[128], reason[KERNEL_REASON_MAX];
+        struct problem p;
+        struct operands o;
+        struct verification v;
+        const bool nf4 = k->contract.format == FORMAT_NF4;
+        snprintf(text, sizeof text, (nf4 ? cases : others)[k->contract.op], dtype_word(k->contract.out),
+                 k->contract.nested != NESTED_NONE);
+        ASSERT_EQ(STATUS_OK, problem_parse(text, &p));
+        p.format = k->contract.format;
+        p.zeros = p.format == FORMAT_INT4;
+        if (p.format == FORMAT_DENSE)
+            p.blocksize = p.k;
+        if (kernel_unavailable(k, &device_cpu, reason) || kernel_inapplicable(k, &p, reason))
+            continue;
+        test_note("%s on %s", k->name, text);
+        ASSERT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &o));
+        EXPECT_EQ(STATUS_OK, verify(verifier, k, &o, &v));
+        EXPECT_STREQ("", v.reason);
+        EXPECT_EQ(VERDICT_PASS, v.verdict);
+        EXPECT_EQ(v.real.compared, v.real.ulp[0]);
+        operands_release(&o);
+        run++;
+    }
+    EXPECT_TRUE(run > 0);
+    verifier_free(verifier);
+}

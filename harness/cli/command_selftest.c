@@ -1,6 +1,6 @@
 /*
  * command_selftest.c: `nf4bench selftest`: the harness attacks itself. Kernels that are wrong in one way each
- * (tests/faults/) must be rejected, and by the check that was meant to; the same code without a fault must
+ * (harness/verify/faults/) must be rejected, and by the check that was meant to; the same code without a fault must
  * not.
  */
 #include <argp.h>

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import SOURCE
 
-FOLDERS = ["cmake", "kernels", "reference", "harness", "results", "plots", "tests/faults"]
+FOLDERS = ["cmake", "kernels", "reference", "harness", "results", "plots"]
 ROW = "KERNEL({name}, {source}, dequant, {arch}, NF4, F32, F32, WEIGHT, NONE, 0, 0, 0, NONE, IEEE, 0, 1)\n"
 
 

@@ -89,8 +89,8 @@ DEVICE void dequant_by_table(const struct dequant_args *a, enum recovery nested,
  * A Decode of element type T says what is particular to a format:
  *   codes                      of a group; load() and load_some() (of the last one, what there is) get them
  *   stored                     of a piece's block; stored_load(args, element)
- *   leave(room, piece, stored) makes what decodes a piece, and leaves it in shared memory, ROOM times 16
- * bytes lookup(room, piece, codes) the outputs of a group
+ *   leave(room, piece, stored) makes what decodes a piece, and leaves it in shared memory, ROOM times 16 bytes
+ *   lookup(room, piece, codes) the outputs of a group
  */
 enum { PIECE = 32, WARP_TILE = 32 * PIECE };
 

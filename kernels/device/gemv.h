@@ -21,8 +21,9 @@
 enum { LANES = 32, WORD = 8, STRIDE = LANES * WORD };
 
 /* A Decode says what is particular to a format:
- *   codes                       of eight elements; load() and load_some() (from anywhere, what there is) get
- * them values(v, codes)            their eight values, which adjust(v, stored) makes right by their block
+ *   codes                       of eight elements; load() and load_some() (from anywhere, what there is)
+ *                               get them
+ *   values(v, codes)            their eight values, which adjust(v, stored) makes right by their block
  *   block(args, n, i)           the block of element i, in row n
  *   stored                      of it: stored_load(args, block)
  *   add(args, sum, run, stored) sum + run * the block's scale

@@ -37,7 +37,7 @@
 #include "kernels/device/entry.h"
 #include "kernels/kernel.h"
 
-/* Changes with anything in this file, kernel.h or entry.h that a library compiled against another version
+/* Changes with anything in this file, kernel.h, layouts.h or entry.h that a library compiled against another version
  * would get wrong. Libraries of other versions are refused. */
 #define NF4BENCH_PLUGIN_ABI 3
 

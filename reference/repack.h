@@ -1,6 +1,6 @@
 /*
  * repack.h: the codes of W[n,k] in the order of the B fragments of mma.m16n8k16, and back. One scalar loop
- * each; shares nothing with kernels/, whose kernel.h says the same layout in its own words.
+ * each; shares nothing with kernels/, whose layouts.h has the same layout in its own words.
  *
  * Fragment (PTX ISA, mma.m16n8k16, 16-bit B): lane l of a warp holds, of column g = l / 4 and with p = l % 4,
  * the elements k = 2p, 2p+1 (b0, b1) and 2p+8, 2p+9 (b2, b3). Eight fragments along k are a tile: 8 rows of W

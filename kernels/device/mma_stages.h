@@ -35,7 +35,7 @@
  * enters a block (nf4_dequant/prmt_scaled.cu). Of the 8 bytes of a step (16 k) a lane picks two: k = 2 pair,
  * +1 and k = 2 pair + 8, +9, the pairs of a B fragment.
  *
- * Of repacked weights (kernel.h) a stage is a tile for each warp, of which a lane copies and reads its own 16
+ * Of repacked weights (layouts.h) a stage is a tile for each warp, of which a lane copies and reads its own 16
  * bytes: no padding, and no other lane's copies to wait for. A step's two bytes are what the lookup takes as
  * they are.
  *

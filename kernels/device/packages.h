@@ -1,6 +1,6 @@
 /*
  * packages.h: int4 weights in the layouts that have the columns of W side by side: GPTQ's and AWQ's
- * (kernel.h).
+ * (layouts.h).
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_PACKAGES_H
 #define NF4BENCH_KERNELS_DEVICE_PACKAGES_H

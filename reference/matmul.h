@@ -92,12 +92,14 @@ void matmul_fp64(const struct contract *c, const struct matmul *p, double *value
 /*
  * Largest |error| that a right kernel of contract c may have against matmul_fp64 for this element:
  *   E + u_T*(|ref| + E) + one subnormal quantum of T,   E = gamma*S + d*eta
- * gamma = d*u/(1 - d*u), u = 2^-24, d = depth of the accumulation, the most roundings that one term goes
- * through (ACC_ANY: R + 2; R + 4 with SCALE_BLOCK; a block of the mma models counts as 10). eta = 2^-149, or
- * 2^-126 where results are flushed, is what an underflow may cost; a partial sum that is flushed before it is
- * scaled by a number above 1 is not covered, nor an mma block whose alignment a product with a denormal
- * operand sets. Infinite where a right kernel may overflow T. Source: Higham, Accuracy and Stability of
- * Numerical Algorithms, ch. 2 and 3. It cannot see a dropped product: see verify.h.
+ *   gamma   d*u/(1 - d*u), u = 2^-24
+ *   d       depth of the accumulation: the largest number of roundings of one term. ACC_ANY: R + 2, or R + 4 with
+ *           SCALE_BLOCK; a block of the mma models counts as 10
+ *   eta     the cost of an underflow: 2^-149, or 2^-126 where results are flushed
+ *
+ * Infinite where a right kernel may overflow T. Not covered: a partial sum that is flushed before it is scaled by a number
+ * above 1, and an mma block whose alignment is set by a product with a denormal operand. A dropped product can be within
+ * the bound: see verify.h. Source: Higham, Accuracy and Stability of Numerical Algorithms, ch. 2 and 3.
  */
 double matmul_bound(const struct contract *c, size_t reduced, double ref, double magnitude);
 

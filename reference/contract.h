@@ -54,7 +54,7 @@ bool contract_parse(const char *name, struct contract *c, const char **arch);
  *   dpbf16             forward, bf16, flushes denormals; with sblk also c16, as its operands are bf16
  *   mma80, mma90       a 16-bit output; scales per weight; keep denormals
  *   nested             NF4
- *   dense              products only; no sblk, as there are no scales
+ *   dense              products only; no sblk and no c16, as there are no scales and no codebook
  *   numbers            chains and width are powers of two up to 64, splits 1 to 64 */
 const char *contract_invalid(const struct contract *c);
 

@@ -1,5 +1,5 @@
-"""The documentation is true where a program can tell: commands, options, suites and paths exist, links resolve, the run
-that README.md shows prints what it shows, every command, suite and folder is documented, and pages are short."""
+"""What of the documentation a program can check: commands, options, suites and paths exist, links resolve, the run that
+README.md shows prints what it shows, every command, suite, folder and kernel file is documented, and pages are short."""
 import pathlib
 import re
 
@@ -122,7 +122,7 @@ def test_everything_is_documented(options):
     assert not [suite.name for suite in (SOURCE / "suites").glob("*.yaml")
                 if suite not in of_a_model and f"suites/{suite.name}" not in text]
     readme = (SOURCE / "README.md").read_text()
-    assert not [page.name for page in PAGES if page.parent.name == "docs" and f"docs/{page.name}" not in readme]
+    assert not [page.name for page in PAGES if page.parent == SOURCE / "docs" and f"docs/{page.name}" not in readme]
 
 
 def test_the_run_in_the_readme_prints_what_it_shows(nf4bench):
@@ -137,6 +137,33 @@ def test_the_run_in_the_readme_prints_what_it_shows(nf4bench):
     pattern = r".*?".join(re.sub(r"(\\ )+", r"\\s+", piece) for piece in shown)
     done = nf4bench(*arguments, code=1, cwd=SOURCE)
     assert re.fullmatch(pattern + r"\s*", done.stdout, re.DOTALL), done.stdout
+
+
+def ladders():
+    """The files of each ladder in kernels/README.md, from the first rung on."""
+    sections = (SOURCE / "kernels/README.md").read_text().split("\n## ")[1:]
+    return [re.findall(r"^\d+\. \[(.+?)\]\(\1\): \S", section, re.MULTILINE) for section in sections]
+
+
+def test_the_ladder_has_every_kernel_once():
+    rungs = [file for ladder in ladders() for file in ladder]
+    assert sorted(rungs) == sorted(str(path.relative_to(SOURCE / "kernels")) for path in (SOURCE / "kernels").glob("*/*.c*"))
+
+
+def test_a_kernel_names_its_command_and_its_neighbours(nf4bench):
+    for ladder in ladders():
+        for before, file, after in zip(["none", *ladder], ladder, [*ladder[1:], "none"]):
+            header = (SOURCE / "kernels" / file).read_text().split("*/")[0]
+            folder = file.split("/")[0] + "/"
+            near = [name.removeprefix(folder) for name in (before, after)]
+            assert header.startswith(f"/*\n * {file}: "), file
+            assert f"Ladder (kernels/README.md): before this {near[0]}, after this {near[1]}.\n" in header, file
+            run = re.search(r"^ \* Run: (.*)$", header, re.MULTILINE)[1]
+            if file.endswith(".cu"):
+                assert run == f"nf4bench try kernels/{file}"
+            else:
+                glob = re.fullmatch(r"nf4bench verify suites/smoke.yaml -v '(.*)'", run)[1]
+                assert "__" in nf4bench("list", glob).stdout, run
 
 
 @every_page

@@ -8,7 +8,7 @@ install(DIRECTORY suites/ DESTINATION ${CMAKE_INSTALL_DATADIR}/nf4bench/suites F
 
 # The headers include each other as in the source tree, by paths from include/nf4bench/.
 set(NF4BENCH_INCLUDE_DIR ${CMAKE_INSTALL_INCLUDEDIR}/nf4bench)
-install(FILES kernels/kernel.h kernels/plugin.h DESTINATION ${NF4BENCH_INCLUDE_DIR}/kernels)
+install(FILES kernels/kernel.h kernels/layouts.h kernels/plugin.h DESTINATION ${NF4BENCH_INCLUDE_DIR}/kernels)
 install(DIRECTORY kernels/device/ DESTINATION ${NF4BENCH_INCLUDE_DIR}/kernels/device FILES_MATCHING PATTERN "*.h")
 install(FILES harness/device/simt/checked.h DESTINATION ${NF4BENCH_INCLUDE_DIR}/harness/device/simt)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/plugin.h @ONLY CONTENT

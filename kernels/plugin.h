@@ -1,6 +1,5 @@
 /*
- * plugin.h: kernels of your own, out of tree: the interface between this program and a shared library of
- * variants.
+ * plugin.h: the interface between this program and a shared library of variants that is built out of tree.
  *
  *   #include <nf4bench/plugin.h>
  *
@@ -11,19 +10,20 @@
  *
  *   nf4bench verify suites/smoke.yaml --plugin ./mine.so -v '*_mine'
  *
- * kernel.h says what a variant is given and what it must do. Its name is <contract>__<arch>[_<knobs>]: the
- * contract, in the words of the program's variants, fixes the output bits, and the variant is held to them
- * like any other. An arch that the program knows (scalar, avx2, avx512, avx512bf16; sm75, sm80) also says
- * what it needs; any other word needs what the fields below say.
+ * kernel.h says what a variant is given and what it must do. A variant is called <contract>__<arch>[_<knobs>]. The
+ * contract fixes the output bits (reference/contract.inc), and the program verifies them as those of its own variants.
+ * Of an arch that the program knows (scalar, avx2, avx512, avx512bf16; sm75, sm80) the program also knows the
+ * requirements; of any other word the fields below declare them.
  *
- * A library exports one symbol, nf4bench_plugin(); everything else should be hidden (-fvisibility=hidden): a
- * name that the program exports as well would be the program's. What nf4bench_plugin() returns, and all that
- * it points to, must stay until the process ends; the library is never unloaded. It is loaded before any
- * thread runs; that it is loaded in more than one process must not matter. A library with something wrong in
- * it is refused as a whole.
+ * The library
+ *  - exports one symbol, nf4bench_plugin(). Everything else should be hidden (-fvisibility=hidden): the program's
+ *    function replaces an exported one of the same name.
+ *  - is loaded before any thread runs, perhaps in several processes, and never unloaded. The result of
+ *    nf4bench_plugin(), and all that it points to, must stay until the process ends.
+ *  - is refused as a whole when anything in it is wrong.
  *
- * A CPU variant runs in a process of its own: when it crashes or hangs, its rows are CRASHED or TIMEOUT, and
- * all others are as they would be without it.
+ * CPU variants run in a child process. When one crashes or hangs, its rows are CRASHED or TIMEOUT; the rows of all other
+ * variants are not affected.
  */
 #ifndef NF4BENCH_KERNELS_PLUGIN_H
 #define NF4BENCH_KERNELS_PLUGIN_H
@@ -37,7 +37,7 @@
 #include "kernels/device/entry.h"
 #include "kernels/kernel.h"
 
-/* Changes with anything in this file, kernel.h or entry.h that a library compiled against another version
+/* Changes with anything in this file, kernel.h, layouts.h or entry.h that a library compiled against another version
  * would get wrong. Libraries of other versions are refused. */
 #define NF4BENCH_PLUGIN_ABI 3
 

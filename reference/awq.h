@@ -7,13 +7,13 @@
  *   qzeros  u32 [groups][n / 8]   the zeros, in the same order
  *   scales  f16 [groups][n]
  *
- * GEMV: as W has them, row by row, zeros and scales padded to a width that depends on the group
+ * GEMV: in the order of W, row by row; zeros and scales are padded to a width that depends on the group
  *   qweight u32 [n][k / 8]        nibble i of [n][c] is q[n, 8 c + i]
  *   qzeros  u32 [n][width]        nibble i of [n][c] is the zero of group 8 c + i; what is left over is 0
  *   scales  f16 [n][8 width]      what is left over is 0
  *   width = ceil(ceil(groups / 8) / f) f,  f = 1, 2, 4 for groups of 128 and more, 64, 32
  *
- * Zeros are stored as they are, in four bits: one of 16 cannot be.
+ * Zeros are stored in four bits: a zero of 16 cannot be stored.
  */
 #ifndef NF4BENCH_REFERENCE_AWQ_H
 #define NF4BENCH_REFERENCE_AWQ_H

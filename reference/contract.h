@@ -1,5 +1,5 @@
 /*
- * contract.h: what fixes the output bits of a variant, as declared fields, and the name derived from them.
+ * contract.h: the contract of a variant: the fields that fix its output bits, and the name derived from these fields.
  *
  * A variant is called <contract>__<arch>[_<knobs>]. Two variants with the same <contract> must agree bit for
  * bit on every problem; the part right of "__" may change only speed. contract.inc is the grammar.
@@ -45,13 +45,17 @@ bool contract_format(const struct contract *c, char *buffer, size_t size);
  * do not fit together (contract_valid). */
 bool contract_parse(const char *name, struct contract *c, const char **arch);
 
-/* NULL when the fields fit together, else a sentence that says what does not: dequantize has no accumulation
- * and scales per weight; a product has one; c16 needs a 16-bit output; dpbf16 is forward, needs bf16, flushes
- * denormals, and with sblk needs c16 (its operands are bf16); mma80 and mma90 need a 16-bit
- * output, scale per weight and keep denormals; gemmdx scales per weight; repack and unrepack, and no others,
- * give bytes, and know of nothing else; nested scales and the repacking of codes are NF4's; dense weights
- * have no scales, so that sblk is not for them, and only products have them; chains and width are powers of
- * two up to 64, splits 1 to 64. */
+/* NULL when the fields fit together, else a sentence about what does not:
+ *   dequant            no accumulation; scales per weight
+ *   products           an accumulation
+ *   gemmdx             scales per weight
+ *   repack, unrepack   output in bytes, which no other operation has; NF4; every other field is its default
+ *   c16                a 16-bit output
+ *   dpbf16             forward, bf16, flushes denormals; with sblk also c16, as its operands are bf16
+ *   mma80, mma90       a 16-bit output; scales per weight; keep denormals
+ *   nested             NF4
+ *   dense              products only; no sblk and no c16, as there are no scales and no codebook
+ *   numbers            chains and width are powers of two up to 64, splits 1 to 64 */
 const char *contract_invalid(const struct contract *c);
 
 bool contract_equal(const struct contract *a, const struct contract *b);

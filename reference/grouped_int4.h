@@ -1,11 +1,11 @@
 /*
- * grouped_int4.h: 4-bit integer weights with a scale for each group, as GPTQ and AWQ have them: what they
- * mean, whatever bytes they are stored in (gptq.h, awq.h, marlin.h). One scalar loop each.
+ * grouped_int4.h: 4-bit integer weights with a scale for each group: the meaning that the layouts of GPTQ, AWQ and Marlin
+ * (gptq.h, awq.h, marlin.h) share. One scalar loop each.
  *
  *   W[n,k] = scale[n,g] * (q[n,k] - zero[n,g]),   g = group_of[k], or k / group
  *
- * in fp32, where it is exact: a scale is fp16, and q - zero a whole number from -16 to 15. Rounded once where
- * a type is asked for.
+ * The product is exact in fp32: a scale is fp16, and q - zero a whole number from -16 to 15. It is rounded once, where the
+ * caller asks for a type.
  *
  * Sources: GPTQ (arXiv 2210.17323), AWQ (arXiv 2306.00978), and the packages that write their checkpoints.
  */
@@ -29,7 +29,7 @@ struct grouped_int4 {
     const uint32_t *group_of; /* [k], each below groups (act-order); NULL: k / group */
 };
 
-/* Nibble i of a word, the least significant first: all these layouts count so. */
+/* Nibble i of a word, the least significant first, as in all these layouts. */
 static inline unsigned int4_nibble(uint32_t word, size_t i)
 {
     return word >> (4 * i) & 15;
@@ -41,11 +41,12 @@ float int4_value(const struct grouped_int4 *w, size_t n, size_t k);
 /* out[n * k], row-major, of type t. */
 void int4_dequantize(const struct grouped_int4 *w, enum dtype t, void *out);
 
-/* Rounds dense x[n * k] to the nearest, group by group; w->n, k, group and group_of are set. The quantizer of
- * the GPTQ package without its error feedback: symmetric scale = 2 max|x| / 15 and zero = 8; else scale =
- * (max - min) / 15 with both stretched to hold 0, and zero = round(-min / scale). The scale is rounded to
- * fp16 first, and 1 for a group of zeros. q = clamp(round(x / scale) + zero, 0, 15), ties to even. It is a
- * layout with plausible values, not GPTQ's or AWQ's quality. */
+/* Quantizes dense x[n * k] group by group into w->q, zero and scale; the caller sets w->n, k, group and group_of. This is the
+ * quantizer of the GPTQ package without its error feedback: plausible values, not the quality of GPTQ or AWQ.
+ *   symmetric    scale = 2 max|x| / 15, zero = 8
+ *   else         scale = (max - min) / 15 with [min, max] widened to contain 0, zero = round(-min / scale)
+ *   scale        is rounded to fp16 before it is used, and is 1 for a group of zeros
+ *   q            clamp(round(x / scale) + zero, 0, 15), ties to even */
 void int4_quantize(const float *x, bool symmetric, struct grouped_int4 *w);
 
 #endif

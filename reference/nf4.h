@@ -1,8 +1,8 @@
 /*
  * nf4.h: NF4 codebook, quantize, dequantize, packing and double quantization, one scalar loop each.
  *
- * The scalar truth that every kernel is held against. Nothing here is shared with kernels/.
- * Sources: QLoRA (arXiv 2305.14314) for the format; the layout is the one bitsandbytes writes.
+ * Every kernel is compared with this scalar reference; kernels/ shares no code with it.
+ * Sources: QLoRA (arXiv 2305.14314) for the format, bitsandbytes for the layout.
  *
  * Layout. A tensor of `count` elements is flattened row-major. Block b covers elements
  * [b*blocksize, min(count, (b+1)*blocksize)). Byte j holds element 2j in its HIGH nibble and 2j+1 in its low
@@ -41,13 +41,15 @@ unsigned nf4_code_at(const uint8_t *packed, size_t i);
 void nf4_pack(const uint8_t *codes, size_t count, uint8_t *packed);   /* one code per byte in */
 void nf4_unpack(const uint8_t *packed, size_t count, uint8_t *codes); /* one code per byte out */
 
-/* Quantizes as the CPU peer does: absmax = max|x| ignoring NaN, stored raw; y = x * (1/max(absmax, 1e-38)) in
- * fp32, clamped to [-1, 1] (NaN stays NaN: code 0); code = nf4_encode(y). An all-zero block gives code 7. */
+/* Quantizes as bitsandbytes does on a CPU:
+ *   absmax = max|x|, ignoring NaN, stored as it is
+ *   y = x * (1/max(absmax, 1e-38)) in fp32, clamped to [-1, 1]; NaN stays NaN
+ *   code = nf4_encode(y): 0 for NaN, 7 in an all-zero block */
 void nf4_quantize(const float *x, size_t count, size_t blocksize, uint8_t *packed, float *absmax);
 
 /*
- * Double quantization of absmax. `map` is the 256-entry fp32 dynamic map, ascending; a checkpoint's own map
- * is data and is never regenerated. offset is data too (the mean of absmax when we make it).
+ * Double quantization of absmax. `map` is the ascending fp32 dynamic map. A checkpoint brings its own map and offset, which
+ * are used as they are. The caller owns all arrays.
  */
 struct nested_absmax {
     const uint8_t *codes;       /* [block_count] */
@@ -59,8 +61,8 @@ size_t nested_group_count(size_t block_count);
 /* The published dynamic map (signed, 7 exponent bits): b_j = RN32(0.1 + (0.9/n)*j), mean of neighbours in
  * double, value = RN32(10^(i-6) * mean). For weights that this program quantizes itself. */
 void nested_dynamic_map(float map[NESTED_MAP_SIZE]);
-/* Nearest map entry, a tie goes to the lower index; in blocks of 256 of (absmax - offset). Returns the offset
- * used: the mean of absmax, summed in double, rounded to fp32. */
+/* Quantizes (absmax - offset) in blocks of 256 to the nearest entry of the map; a tie goes to the lower index. Returns the
+ * offset: the mean of absmax, summed in double, rounded to fp32. */
 float nested_quantize(const float *absmax, size_t block_count, const float map[NESTED_MAP_SIZE],
                       uint8_t *codes, float *nested_absmax);
 /* The absmax of block b under contract `how` (NESTED_TWOSTEP or NESTED_FUSED). */

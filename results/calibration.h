@@ -8,7 +8,7 @@
  *   /levels   [sides - 1] shares; the first is 0: the candidate is a copy of the baseline (A/A)
  *   root      the attributes of a results file's environment, and kind, device_name, schema_version,
  *             false_alarms, row_gates, false_alarm_rate, and its 95 % bounds, one-sided each:
- * false_alarm_rate_lower, _upper
+ *             false_alarm_rate_lower, _upper
  */
 #ifndef NF4BENCH_RESULTS_CALIBRATION_H
 #define NF4BENCH_RESULTS_CALIBRATION_H

@@ -1,6 +1,6 @@
 /*
  * layout.h: in which bytes a variant takes the weights: by rows, or in a layout that is made of these once,
- * outside of all timing (kernels/kernel.h says what the bytes are).
+ * outside of all timing (kernels/layouts.h says what the bytes are).
  */
 #ifndef NF4BENCH_HARNESS_PROBLEM_LAYOUT_H
 #define NF4BENCH_HARNESS_PROBLEM_LAYOUT_H

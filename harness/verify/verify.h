@@ -12,8 +12,7 @@
  * of summation. Positions from every lane, vector slot and tile edge: a wrong index is seen. Under the
  * executor, with few rows of activations, a part of them drawn from the seed.
  *
- * exact_sums. Products: every partial sum is exact in fp32 in any order (power-of-two scales, activations 0
- * or
+ * exact_sums. Products: every partial sum is exact in fp32 in any order (power-of-two scales, activations 0 or
  * +-1, at most 2,000 of them, |sum| < 2^24 units), so the whole result must be bitwise right at full size. A
  * dropped or doubled product is seen, which no error bound can promise. The oracle is integer arithmetic.
  *

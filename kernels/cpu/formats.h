@@ -1,5 +1,5 @@
 /*
- * formats.h: single weights of int4, int8, fp8 and dense, wherever a layout has them (kernels/kernel.h).
+ * formats.h: single weights of int4, int8, fp8 and dense, wherever a layout has them (kernels/layouts.h).
  *
  * All functions are inlined with constant `format`, `layout` and `element` arguments, so that one body serves
  * every variant.

@@ -3,8 +3,8 @@
  * four bits.
  *
  * Chain l of 16 takes eight consecutive k in turn: lane l of a chunk of 128 k is the 32-bit word of its eight
- * codes, as they are stored. A shift brings the next code of every word to the bottom, where vpermps looks it
- * up and ignores the rest; no code is moved to another lane. X is arranged once per call to fit, as fp32:
+ * codes, as they are stored. A shift brings the next code of every word to the bottom; vpermps looks it up and
+ * ignores the other bits. No code is moved to another lane. X is arranged once per call to fit, as fp32:
  * [row][chunk][8][16], so that vector i of a chunk has k = 8 * lane + i.
  *
  * Why it should be fast: 16 weights cost half a shift, a lookup and the fma, of which a core does two in a

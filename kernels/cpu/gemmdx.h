@@ -1,9 +1,8 @@
 /*
  * gemmdx.h: the frame of the backward product, dX[m,k] = sum_n dY[m,n] W[n,k], which AVX2 and AVX-512 share.
  *
- * Every output is one chain over n, so lanes lie along k and their order among the columns is free: a chunk
- * of 64 columns is decoded in whatever order costs least, accumulated in it, and put in order when it is
- * stored. A thread owns a stripe of chunks. For a panel of n, a chunk of W is decoded once, into the first
+ * Every output is one chain over n. Lanes lie along k, and their order among the columns is free: a chunk of
+ * 64 columns is decoded in the cheapest order, accumulated in that order, and put in order when it is stored. A thread owns a stripe of chunks. For a panel of n, a chunk of W is decoded once, into the first
  * cache, and all rows of dY take it from there, a tile of rows at a time in registers; between panels the
  * sums wait in the thread's scratch. dY is brought into the tiles' order, as fp32, once per call.
  */

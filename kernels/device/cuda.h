@@ -6,18 +6,17 @@
  *  - A kernel is ENTRY(name, op, threads, launch) { ... }; its arguments are `a`, a const struct <op>_args.
  *    ENTRY_THEN(name, op, threads, launch) { ... } in the same file is launched after it, with the same
  *    arguments, and sees all that it wrote. ENTRY_RESIDENT(name, op, threads, blocks, launch) is an ENTRY
- * that says how many blocks an SM is to hold; of itself nvcc may spill registers to fit more.
+ *    that says how many blocks an SM is to hold; without it nvcc may spill registers to fit more.
  *  - Shared memory is SHARED(type, name, [dims]), or DYNAMIC_SHARED(name); 16-byte aligned. Plain __shared__
  *    does not compile for the host: the executor places, poisons and guards every array, and has to know it.
  *  - fp32 arithmetic only by __fmaf_rn, __fmul_rn, __fadd_rn; no contraction, no fast math, no operators.
  *  - PTX stands only in this file, each instruction beside its meaning for the host.
- *  - Collectives take explicit masks. Shuffles and votes do not order memory; __syncwarp and __syncthreads
- * do.
+ *  - Collectives take explicit masks. __syncwarp and __syncthreads order memory; shuffles and votes do not.
  *  - All threads of a block reach each __syncthreads (none may have returned), and all lanes named in a mask
  *    reach that collective. mma and ldmatrix are collectives of the full warp.
  *  - Device functions are DEVICE, those of a class METHOD (both inlined), with `enum element` and the like as
- * constant arguments. They take arrays by reference, with their lengths: the checker then knows when an index
- * is none.
+ *    constant arguments. They take arrays by reference, with their lengths, so that the checker sees an index
+ *    that is out of range.
  *  - No cooperative groups, textures, dynamic parallelism, printf, malloc, or waiting for another block.
  *  - 16-bit floats are bit patterns in uint16_t, pairs in uint32_t with the first element in the low half.
  *
@@ -524,6 +523,7 @@ DEVICE uint32_t f16x2_of_e4m3x2(uint16_t x)
  *   a[2] = A[group][2 pair + 8, +9]  a[3] = A[group + 8][2 pair + 8, +9]
  *   b[0] = B[2 pair, +1][group]      b[1] = B[2 pair + 8, +9][group]
  *   d[0], d[1] = D[group][2 pair, +1]    d[2], d[3] = D[group + 8][2 pair, +1]      (PTX ISA, mma.m16n8k16)
+ *
  * How it rounds differs between GPUs: reference/mma.h. Needs sm_80. */
 #ifdef __CUDACC__
 #define MMA_M16N8K16(name, type)                                                                             \

@@ -1,11 +1,11 @@
 /*
- * dequant.h: how the dequantize variants divide the output: 16 bytes of it, a group, at a time. A group is 8
- * elements of a 16-bit type or 4 of fp32; it never crosses a block, and its codes lie in one aligned word.
+ * dequant.h: how the dequantize variants divide the output: in groups of 16 bytes. A group is 8 elements of a 16-bit
+ * type or 4 of fp32. It never crosses a block, and its codes lie in one aligned word.
  *
- * The files say how many instructions a weight costs: those of the plain entry's SASS for sm_90 (nvcc 13.0
- * -O3 -std=c++17 -fmad=false -cubin, cuobjdump -sass) on the way that a thread takes through whole groups, or
- * through one turn of its loop, over the weights that it makes on it. An H100 has time for about 20 while it
- * writes a 16-bit weight, of which half may be permutes, shifts and logic.
+ * "Instructions a weight" in a kernel's header: the instructions that a thread executes for whole groups, or in one
+ * turn of its loop, divided by the weights that it makes there. Counted in the SASS of the plain entry for sm_90
+ * (nvcc 13.0 -O3 -std=c++17 -fmad=false -cubin, cuobjdump -sass). An H100 has time for about 20 while it writes a
+ * 16-bit weight, of which half may be permutes, shifts and logic.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_DEQUANT_H
 #define NF4BENCH_KERNELS_DEVICE_DEQUANT_H
@@ -79,18 +79,18 @@ DEVICE void dequant_by_table(const struct dequant_args *a, enum recovery nested,
         group_scale(T, nf4_table_lookup4(codebook, codes), nf4_table_lookup4(codebook, codes >> 16), absmax));
 }
 
-/* ---- a tile a warp, by what the weights of a piece share ----
+/* ---- a tile a warp ----
  *
- * A lane makes what a piece of 32 elements, which lie in one block, are decoded by, and leaves it in shared
- * memory: of NF4 planes of RN_T(RN32(c * absmax)). The warp then goes through its 32 pieces in memory order,
- * 16 bytes of output a lane, so that each of its loads and stores is one piece of memory; a lane reads what
- * belongs to the element it is at (lanes in the same piece read the same address).
+ * A piece is 32 elements of one block. Each lane prepares the decoding of one piece and leaves the result in shared
+ * memory: for NF4 the planes of RN_T(RN32(c * absmax)). The warp then goes through its 32 pieces in memory order, 16
+ * bytes of output a lane, so that each load and store is one piece of memory. A lane reads the result for the piece of
+ * its element; lanes in the same piece read the same address.
  *
  * A Decode of element type T says what is particular to a format:
  *   codes                      of a group; load() and load_some() (of the last one, what there is) get them
  *   stored                     of a piece's block; stored_load(args, element)
- *   leave(room, piece, stored) makes what decodes a piece, and leaves it in shared memory, ROOM times 16
- * bytes lookup(room, piece, codes) the outputs of a group
+ *   leave(room, piece, stored) makes what decodes a piece, and leaves it in shared memory, ROOM times 16 bytes
+ *   lookup(room, piece, codes) the outputs of a group
  */
 enum { PIECE = 32, WARP_TILE = 32 * PIECE };
 

@@ -1,12 +1,12 @@
 /*
- * entry.h: what a .cu file tells the host about a kernel. Plain C and C++; read by the .cu files' host builds
- * and by the harness.
+ * entry.h: the host's description of a CUDA kernel. Plain C and C++; included by the host builds of .cu files and by
+ * the harness.
  *
- * A CUDA variant is one __global__ function with one parameter, the arguments of its operation (kernel.h), by
- * value, and one host function that says how to launch it. The same launch serves the executor and a GPU.
+ * A CUDA variant is one __global__ function with one parameter, the arguments of its operation (kernel.h) by
+ * value, and one host function that returns its launch. The executor and GPUs use the same launch.
  *
- * A variant may have a second __global__ function, NAME_then, which starts when all blocks of the first have
- * ended and sees what they wrote: in the workspace, or in the output. Its arguments are the same.
+ * A variant may have a second __global__ function, NAME_then, with the same arguments. It starts when all blocks of
+ * the first have ended, and sees what they wrote to the workspace and to the output.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_ENTRY_H
 #define NF4BENCH_KERNELS_DEVICE_ENTRY_H

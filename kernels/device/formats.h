@@ -2,15 +2,16 @@
  * formats.h: the codes of int4, int8, fp8 and dense weights, by rows (kernel.h), for the skeletons that NF4
  * goes through as well: eight at a time, as fp32 values, or four at a time as 16-bit weights.
  *
- * A value (int4: code - zero point) is exact in fp32 and in both 16-bit types, but for int8 in bf16. It is
- * had by putting a code into the fraction of a power of two, from which that power and the zero point are
- * subtracted at once: nothing is looked up, and no integer converted.
+ * A value (int4: code - zero point) is exact in fp32 and in both 16-bit types, except int8 in bf16. To get it, a
+ * code is put into the fraction of a power of two, and that power plus the zero point is subtracted: there is no
+ * lookup and no conversion of an integer.
  *
- * A weight is RN_T(RN32(value * scale)). The product is exact in fp32: a scale is fp16, 11 bits, and a value
- * up to 8. So it is rounded once, to T, and for fp16 that is one fp16 multiplication. A bf16 cannot hold a
- * scale; two can: its first 8 bits, and the other 3. The product of the latter and an int4 value is exact in
- * bf16, and an fma that adds the former's product rounds once. Two instructions a pair, in place of five
- * through fp32.
+ * A weight is RN_T(RN32(value * scale)). The product is exact in fp32, as a scale has 11 bits and a value up to 8.
+ * It is rounded once, to T.
+ *   fp16   one fp16 multiplication
+ *   bf16   A scale is split into two bf16: its first 8 bits and its last 3. The product of the last and an int4 value
+ *          is exact in bf16, and an fma that adds the product of the first rounds once: two instructions a pair,
+ *          where the way through fp32 takes five.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_FORMATS_H
 #define NF4BENCH_KERNELS_DEVICE_FORMATS_H

@@ -1,14 +1,14 @@
 /*
  * gemmdx_mma.h: gemm backward on the tensor cores.
  *
- * dX[m,k] = sum_n dY[m,n] W[n,k]. Each weight is decoded once for many rows (64 here), and the products are
- * mma's, 16 n at a time. A block makes 64 x 64 of dX, each of its 4 warps 16 columns. The blocks of W run
- * along the output, so that neighbours in the sum have different scales, and a fragment wants two rows of W
- * at once: the weights are decoded row by row into shared memory, 32 n at a time, and ldmatrix transposes
- * them. dY goes there by cp.async, and W's bytes to registers, while the stage before is worked on; both have
- * two places, so that a stage needs one barrier. Rows are padded by 16 bytes against bank conflicts.
+ * dX[m,k] = sum_n dY[m,n] W[n,k]. Each weight is decoded once for 64 rows, and mma adds the products, 16 n at a time.
+ * A block makes 64 x 64 of dX, each of its 4 warps 16 columns. The blocks of W run along the output: neighbours in the
+ * sum have different scales, and a fragment takes two rows of W at once. The weights are therefore decoded row by row
+ * into shared memory, 32 n at a time, and ldmatrix transposes them. While one stage is worked on, cp.async brings the
+ * next dY to shared memory and loads bring the next bytes of W to registers. Both have two places, so that a stage
+ * needs one barrier. Rows are padded by 16 bytes against bank conflicts.
  *
- * If K is not a multiple of 16, each weight is found for itself; if N is not one of 8, dY is copied by
+ * If K is not a multiple of 16, weights are found one by one. If N is not a multiple of 8, dY is copied element by
  * element.
  *
  * A Decode says what is particular to a format:

@@ -2,16 +2,16 @@
  * gemv.h: products of one row of X (m = 1) with rows of W, by warps.
  *
  * The contract sblk_acc32w8: lane l takes every 32nd word, 8 k, of a row: 4 bytes of weights, of which a warp
- * reads 128 in one piece, and 16 bytes of x (fp32: 32). A lane is a chain, and the codes' values are
- * multiplied unscaled: a block's absmax is applied once, to the lane's sum over the block, so that a weight
- * costs its lookup and one fma, and nothing is rounded on the way. The 32 sums meet in a tree of shuffles.
+ * reads 128 in one piece, and 16 bytes of x (fp32: 32). A lane is a chain. It multiplies the values of the codes
+ * unscaled and applies the scale of a block once, to its sum over the block: a weight costs a lookup and one fma.
+ * The 32 sums meet in a tree of shuffles.
  *
- * Four words of a lane are loaded at a time: one by one, a warp has 128 bytes under way, where an SM of an
- * H100 needs some 25 KiB. On an H200 that took a 4096 x 4096 layer from 16.7 to 10.5 us; eight, or the next
- * four while these are worked on, are slower.
+ * A lane loads four words at a time. With one, a warp has 128 bytes under way, where an SM of an H100 needs some
+ * 25 KiB. On an H200 four took a 4096 x 4096 layer from 16.7 to 10.5 us. Slower: eight, and loading the next four
+ * while these are worked on.
  *
- * Where a row's words do not start on words of memory (k no multiple of 8), and at its end, elements go one
- * by one.
+ * Elements are taken one by one at the end of a row, and where the words of a row do not start on words of
+ * memory (k no multiple of 8).
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_GEMV_H
 #define NF4BENCH_KERNELS_DEVICE_GEMV_H
@@ -21,8 +21,9 @@
 enum { LANES = 32, WORD = 8, STRIDE = LANES * WORD };
 
 /* A Decode says what is particular to a format:
- *   codes                       of eight elements; load() and load_some() (from anywhere, what there is) get
- * them values(v, codes)            their eight values, which adjust(v, stored) makes right by their block
+ *   codes                       of eight elements; load() and load_some() (from anywhere, what there is)
+ *                               get them
+ *   values(v, codes)            their eight values, which adjust(v, stored) makes right by their block
  *   block(args, n, i)           the block of element i, in row n
  *   stored                      of it: stored_load(args, block)
  *   add(args, sum, run, stored) sum + run * the block's scale

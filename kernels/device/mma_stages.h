@@ -8,10 +8,10 @@
  * 8 rows that ldmatrix, or a warp's reads of W, touch at once lie in different banks. The four lanes that
  * share a column load the absmax of 32 k each, two stages ahead, and pass them on by shuffle.
  *
- * Few rows leave an SM few warps, which then wait for each branch and address: so the number of tiles of 16
- * rows (1 for up to 16, else 4), what a thread copies and whether anything is aligned are constants in the
- * loop, rows that X does not have are cleared once, and stages come in pairs, in registers with names. On an
- * H200 that took 4096 x 4096 from 53 to 23 us at one row, and from 95 to 37 at 64.
+ * Few rows leave an SM few warps, which wait for each branch and address. The loop has neither: the number of tiles
+ * of 16 rows (1 for up to 16, else 4), the copies of a thread and the alignment are constants, rows that X does not
+ * have are cleared once, and stages come in pairs, in registers with names. On an H200 that took 4096 x 4096 from 53
+ * to 23 us at one row, and from 95 to 37 at 64.
  *
  * What is particular to a format or a layout is in a class Weights, of which a lane has one:
  *   TILES        of 8 columns of a warp: a lane has column lane / 4 of each; n below is that of the first
@@ -35,12 +35,12 @@
  * enters a block (nf4_dequant/prmt_scaled.cu). Of the 8 bytes of a step (16 k) a lane picks two: k = 2 pair,
  * +1 and k = 2 pair + 8, +9, the pairs of a B fragment.
  *
- * Of repacked weights (kernel.h) a stage is a tile for each warp, of which a lane copies and reads its own 16
+ * Of repacked weights (layouts.h) a stage is a tile for each warp, of which a lane copies and reads its own 16
  * bytes: no padding, and no other lane's copies to wait for. A step's two bytes are what the lookup takes as
  * they are.
  *
- * If K or a range of k is not a multiple of 32, blocks and bytes may start anywhere in a step, each weight is
- * found for itself, one stage after the other; if K is not a multiple of 8, X is copied by element. Slow, and
+ * If K or a range of k is not a multiple of 32, blocks and bytes may start anywhere in a step: weights are found one
+ * by one, and stages do not overlap. If K is not a multiple of 8, X is copied element by element. Both are slow, and
  * right.
  *
  * S ranges are S blocks along y, whose sums wait in the workspace for a second launch.

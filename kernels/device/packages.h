@@ -1,6 +1,5 @@
 /*
- * packages.h: int4 weights in the layouts that have the columns of W side by side: GPTQ's and AWQ's
- * (kernel.h).
+ * packages.h: int4 weights in the layouts of GPTQ and AWQ (layouts.h), which have the columns of W side by side.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_PACKAGES_H
 #define NF4BENCH_KERNELS_DEVICE_PACKAGES_H

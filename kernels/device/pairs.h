@@ -1,8 +1,8 @@
 /*
- * pairs.h: a table in shared memory that looks a byte up, not a code: 256 pairs of fp32 values.
+ * pairs.h: a table in shared memory of 256 pairs of fp32 values, which looks up a byte, two codes, at once.
  *
- * 256 entries of 8 bytes do not lie in different banks, so there are 16 copies, and lane l reads copy l % 16:
- * the 16 lanes that an access of 8 bytes serves at once never meet. 32 KiB, which a block has to fill.
+ * 256 entries of 8 bytes do not fit into different banks. The table has 16 copies, and lane l reads copy l % 16, so that
+ * the 16 lanes that one access of 8 bytes serves never meet. A block has 32 KiB to fill.
  */
 #ifndef NF4BENCH_KERNELS_DEVICE_PAIRS_H
 #define NF4BENCH_KERNELS_DEVICE_PAIRS_H

@@ -1,14 +1,18 @@
 /*
- * int4 dequantize from the tensors of a GPTQ or AWQ (GEMM) checkpoint, to W transposed, as their packages
- * give it.
+ * formats_dequant/columns.cu: int4 dequantize from the tensors of a GPTQ or AWQ (GEMM) checkpoint, to W
+ * transposed, as their packages give it.
  *
- * A lane makes 32 k of 8 columns, a warp 512 bytes (of a 16-bit type) of each of 32 rows, so that its loads
- * and stores are whole pieces of memory, and what decodes a column is made once for 32 weights. Columns lie
- * side by side in the output, and weights of two are decoded at once: AWQ's words have them in both halves,
- * which is what its order is for; of two words of GPTQ a permute puts them there (kernels/device/packages.h).
+ * Run: nf4bench try kernels/formats_dequant/columns.cu
+ * Ladder (kernels/README.md): before this tiles.cu, after this none.
  *
- * Act-order (GPTQ): g_idx of the 32 k is read by the warp; where one is not the group that it would be in
- * order, scales and zero points are found for each row.
+ * Changes over tiles.cu: the bytes (kernels/layouts.h). A lane makes 32 k of 8 columns, a warp 512 bytes (of
+ * a 16-bit type) of each of 32 rows: loads and stores are whole pieces of memory, and what decodes a column
+ * is made once for 32 weights. Columns lie side by side in the output, and the weights of two are decoded at
+ * once. AWQ's words have the two in both halves, which is what AWQ's order is for; of two words of GPTQ a
+ * permute puts them there (kernels/device/packages.h).
+ *
+ * Act-order (GPTQ): the warp reads g_idx of the 32 k. Where one of them is of another group than it would be
+ * in order, scales and zero points are found for each row.
  */
 #include "kernels/device/dequant.h"
 #include "kernels/device/packages.h"

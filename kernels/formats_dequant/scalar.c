@@ -1,8 +1,12 @@
 /*
- * int4, int8 and fp8 dequantize in portable C: the definition, one weight at a time, in every layout.
+ * formats_dequant/scalar.c: int4, int8 and fp8 dequantize in portable C: the definition, one weight at a
+ * time, in every layout.
  *
- * Threads share the output in its own order: rows of W, or of its transpose where the layout's packages give
- * that.
+ * Run: nf4bench verify suites/smoke.yaml -v 'int4_dequant_*__scalar*'
+ * Ladder (kernels/README.md): before this nf4_dequant/scalar.c, after this nf4_dequant/avx2.c.
+ *
+ * Threads share the output in its own order: rows of W, or rows of its transpose where the packages of a
+ * layout give that.
  */
 #include "kernels/cpu/formats.h"
 

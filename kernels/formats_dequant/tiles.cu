@@ -1,12 +1,15 @@
 /*
- * int4, int8 and fp8 dequantize by rows, a tile a warp.
+ * formats_dequant/tiles.cu: int4, int8 and fp8 dequantize by rows, a tile a warp.
  *
- * nf4_dequant/prmt_scaled.cu with another decode, and nothing else: where that leaves the planes of a block
- * in shared memory, and looks a weight up in two of them, this leaves its scale and zero point, and
- * calculates (kernels/device/formats.h). What NF4 costs over the affine formats is the difference of these
- * two.
+ * Run: nf4bench try kernels/formats_dequant/tiles.cu
+ * Ladder (kernels/README.md): before this none, after this columns.cu.
  *
- * Where blocks are no multiple of 32 weights, rows then, each weight is found for itself.
+ * nf4_dequant/prmt_scaled.cu with another decode, and nothing else. There a lane leaves the planes of a
+ * block in shared memory and looks each weight up in two of them; here it leaves the scale and the zero
+ * point of the block and calculates (kernels/device/formats.h). The difference of the two kernels is what
+ * NF4 costs over the affine formats.
+ *
+ * Where the block is no multiple of 32 weights (rows, then), each weight is found for itself.
  *
  * Instructions a weight (tests/bench/decode_cost.py), int4: 6.0 for f16, 7.0 for bf16; NF4 has 7.9.
  */

@@ -1,10 +1,13 @@
 /*
- * int4, int8, fp8 and dense gemm of one row (m = 1), a warp for each output, by rows.
+ * formats_gemm/gemv.cu: int4, int8, fp8 and dense gemm of one row (m = 1), a warp for each output, by rows.
+ *
+ * Run: nf4bench try kernels/formats_gemm/gemv.cu
+ * Ladder (kernels/README.md): before this none, after this gemv_awqgemv.cu.
  *
  * nf4_gemm/gemv_prmt.cu with another decode, and nothing else: a value is a permute and an addition
- * (kernels/device/formats.h) where NF4's is 5 permutes. It cannot be less: the contract multiplies each value
- * by its x. An int4 block's zero point is loaded with the codes, as it is wanted first. Of dense weights
- * there are no blocks, and a lane's chain is one.
+ * (kernels/device/formats.h) where a value of NF4 is 5 permutes. Fewer are not possible: the contract
+ * multiplies each value by its x. The zero point of an int4 block is loaded with the codes, as it is wanted
+ * first. Dense weights have no blocks, and the chain of a lane is one.
  */
 #include "kernels/device/formats.h"
 #include "kernels/device/gemv.h"

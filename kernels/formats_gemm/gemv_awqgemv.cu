@@ -1,8 +1,13 @@
 /*
- * int4 gemm of one row (m = 1), a warp for each output, from the tensors of AWQ's GEMV layout.
+ * formats_gemm/gemv_awqgemv.cu: int4 gemm of one row (m = 1), a warp for each output, from the tensors of
+ * AWQ's GEMV layout.
  *
- * gemv.cu with other bytes: these too have W row by row, a word for 8 k, but the low nibble of a byte first,
- * and scales and zero points in rows that are padded, the latter eight to a word.
+ * Run: nf4bench try kernels/formats_gemm/gemv_awqgemv.cu
+ * Ladder (kernels/README.md): before this gemv.cu, after this gemv_columns.cu.
+ *
+ * Changes over gemv.cu: the bytes (kernels/layouts.h). These tensors have W row by row too, a word for 8 k,
+ * but the low nibble of a byte comes first, scales and zero points lie in padded rows, and a word has eight
+ * zero points.
  */
 #include "kernels/device/formats.h"
 #include "kernels/device/gemv.h"

@@ -1,15 +1,21 @@
 /*
- * int4 gemm of one row (m = 1), from the tensors of a GPTQ or AWQ (GEMM) checkpoint.
+ * formats_gemm/gemv_columns.cu: int4 gemm of one row (m = 1), from the tensors of a GPTQ or AWQ (GEMM)
+ * checkpoint.
  *
- * These have columns side by side, where gemv.h has a row's k, so that a warp's loads go across columns, and
- * the 32 chains of acc32w8, eight k in turn each, are 32 groups of lanes in place of 32 lanes. A block makes
- * 32 columns, with 512 threads: of GPTQ a lane has a word of 8 k of two columns, and 16 lanes are 128 bytes;
- * of AWQ it has 8 columns of a k, so that 4 lanes do, and four ranges of k (x4) are taken at once to have as
- * many threads. The chains' sums meet in shared memory, where a warp adds a column's as the tree wants them.
+ * Run: nf4bench try kernels/formats_gemm/gemv_columns.cu
+ * Ladder (kernels/README.md): before this gemv_awqgemv.cu, after this none.
  *
- * A weight is scaled and rounded before it is multiplied, so that act-order makes no difference to the sum:
- * g_idx is read, and where eight k are not all of the group that they would be of in order, each has its own
- * scales and zero points looked for.
+ * Changes over gemv.cu: the bytes (kernels/layouts.h). They have columns side by side where gemv.h has the k
+ * of a row. The loads of a warp go across columns, and the 32 chains of acc32w8, eight k in turn each, are
+ * 32 groups of lanes and not 32 lanes. A block makes 32 columns with 512 threads.
+ *
+ * GPTQ: a lane has a word of 8 k of two columns, and 16 lanes read 128 bytes. AWQ: a lane has 8 columns of a
+ * k, so that 4 lanes read as much, and four ranges of k (x4) are taken at once to have as many threads. The
+ * sums of the chains meet in shared memory, where a warp adds those of a column in the order of the tree.
+ *
+ * A weight is scaled and rounded before it is multiplied, so that act-order makes no difference to the sum.
+ * g_idx is read; where eight k are not all of the group that they would be of in order, scales and zero
+ * points are found for each.
  */
 #include "kernels/device/gemv.h"
 #include "kernels/device/packages.h"

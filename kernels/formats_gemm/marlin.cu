@@ -1,16 +1,19 @@
 /*
- * int4 gemm for up to 64 rows on the tensor cores, from Marlin's layout (arXiv 2408.11743), k whole or
- * divided among four blocks.
+ * formats_gemm/marlin.cu: int4 gemm for up to 64 rows on the tensor cores, from Marlin's layout (arXiv
+ * 2408.11743), k whole or divided among four blocks.
  *
- * As that paper's kernel: 256 threads, X and W four stages ahead by cp.async, codes in the order of B
- * fragments, two of which a word has, so that a shift and eight cheap instructions a word make them; and a
- * row of X that ldmatrix brings serves 16 columns. Unlike it, k is whole for each output, or in four ranges
- * whose sums are added in order (mma_stages.h): it splits k among warps and stripes among blocks, and what
- * order that adds in depends on the GPU.
+ * Run: nf4bench try kernels/formats_gemm/marlin.cu
+ * Ladder (kernels/README.md): before this mma_columns.cu, after this none.
  *
- * A lane has a word of each of a tile's four parts of 16 columns, side by side, and a warp makes 16 columns.
- * If these were one part's, a quarter of the banks would serve all lanes; a warp takes another part for each
- * two columns instead, which are all the same to the tensor core.
+ * Changes over mma_columns.cu: codes lie in the order of B fragments, two fragments a word, so that a shift
+ * and eight cheap instructions a word make them. As in the kernel of that paper there are 256 threads, X and
+ * W are four stages ahead by cp.async, and a row of X that ldmatrix brings serves 16 columns. Unlike there,
+ * k is whole for each output, or in four ranges whose sums are added in order (mma_stages.h). The paper's
+ * kernel splits k among warps and stripes among blocks, and the order in which it adds depends on the GPU.
+ *
+ * A lane has a word of each of the four parts of 16 columns of a tile, side by side, and a warp makes 16
+ * columns. If all lanes took one part, a quarter of the banks would serve them. A warp takes another part
+ * for each two columns instead; to the tensor core the columns are all the same.
  */
 #include "kernels/device/formats.h"
 #include "kernels/device/mma_stages.h"

@@ -1,13 +1,17 @@
 /*
- * int4 gemm for up to 64 rows on the tensor cores, from the tensors of a GPTQ or AWQ (GEMM) checkpoint.
+ * formats_gemm/mma_columns.cu: int4 gemm for up to 64 rows on the tensor cores, from the tensors of a GPTQ
+ * or AWQ (GEMM) checkpoint.
  *
- * mma_stages.cu with other bytes. GPTQ: a word has 8 k of a column, so that two words have the pairs of a
- * lane's fragment in one byte each, as they are by rows. AWQ: a word has 8 columns of one k, those of a warp;
- * a lane takes its column's nibble out of the words of four k, and those of two k make a pair. Blocks of 8
- * warps there, so that a row of k is a sector of memory, 32 bytes.
+ * Run: nf4bench try kernels/formats_gemm/mma_columns.cu
+ * Ladder (kernels/README.md): before this mma_stages.cu, after this marlin.cu.
  *
- * Act-order (GPTQ): g_idx is read for each k. Where 32 k are of the group that they would be of in order, and
- * that is all that a warp asks, decoding is that of mma_stages.cu; else scale and zero point are found for
+ * Changes over mma_stages.cu: the bytes (kernels/layouts.h). GPTQ: a word has 8 k of a column; two words
+ * have the pairs of the fragment of a lane in one byte each, as rows do. AWQ: a word has 8 columns of one k,
+ * those of a warp; a lane takes the nibble of its column out of the words of four k, and those of two k make
+ * a pair. For AWQ a block has 8 warps, so that a row of k is a sector of memory, 32 bytes.
+ *
+ * Act-order (GPTQ): g_idx is read for each k. Where 32 k are of the group that they would be of in order,
+ * which is all that a warp asks, decoding is that of mma_stages.cu; else scale and zero point are found for
  * each weight. The scales in order are loaded ahead, beside g_idx and not by it.
  *
  * Rows of words that do not begin on 16 bytes (AWQ, n no multiple of 32) are copied word by word.

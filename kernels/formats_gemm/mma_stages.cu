@@ -1,10 +1,14 @@
 /*
- * int4, int8, fp8 and dense gemm for up to 64 rows on the tensor cores, by rows, four stages ahead.
+ * formats_gemm/mma_stages.cu: int4, int8, fp8 and dense gemm for up to 64 rows on the tensor cores, by rows,
+ * four stages ahead.
  *
- * nf4_gemm/mma_stages.cu with another decode, and nothing else (kernels/device/mma_stages.h): where a lane of
- * that builds the planes of a block, and looks weights up in two of them, a lane of this is passed the
- * block's scale and zero point, ready for its type, and calculates (kernels/device/formats.h). Of codes of 8
- * bits a lane reads the two bytes of each pair; dense weights come to the lanes by ldmatrix, as X does.
+ * Run: nf4bench try kernels/formats_gemm/mma_stages.cu
+ * Ladder (kernels/README.md): before this none, after this mma_columns.cu.
+ *
+ * nf4_gemm/mma_stages.cu with another decode, and nothing else (kernels/device/mma_stages.h). There a lane
+ * builds the planes of a block and looks weights up in two of them; here it is passed the scale and the zero
+ * point of the block, ready for its type, and calculates (kernels/device/formats.h). Of codes of 8 bits a
+ * lane reads the two bytes of each pair. Dense weights come to the lanes by ldmatrix, as X does.
  */
 #include "kernels/device/formats.h"
 #include "kernels/device/mma_stages.h"

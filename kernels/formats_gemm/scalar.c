@@ -1,7 +1,12 @@
 /*
- * int4, int8, fp8 and dense gemm and gemmdx in portable C: the first rung, and the plainest form of each
- * chain contract, in every layout. A weight is found anew for each product; everything else is measured
- * against it.
+ * formats_gemm/scalar.c: int4, int8, fp8 and dense gemm and gemmdx in portable C: the plainest form of each
+ * chain contract, in every layout.
+ *
+ * Run: nf4bench verify suites/smoke.yaml -v 'int4_gemm*__scalar*'
+ * Ladder (kernels/README.md): before this nf4_gemm/scalar.c, after this nf4_gemm/avx2.c.
+ *
+ * A weight is found anew for each product. It should not be fast: every other variant is measured against
+ * it.
  */
 #include "kernels/cpu/gemm.h"
 

@@ -1,9 +1,12 @@
 /*
- * int4 and dense gemm backward on the tensor cores, by rows.
+ * formats_gemmdx/mma.cu: int4 and dense gemm backward on the tensor cores, by rows.
  *
- * nf4_gemmdx/mma.cu with another decode, and nothing else (kernels/device/gemmdx_mma.h): a thread's 16
- * weights of a row are calculated (kernels/device/formats.h) and not looked up; dense ones are copied as they
- * are.
+ * Run: nf4bench try kernels/formats_gemmdx/mma.cu
+ * Ladder (kernels/README.md): before this nf4_gemmdx/mma.cu, after this none.
+ *
+ * nf4_gemmdx/mma.cu with another decode, and nothing else (kernels/device/gemmdx_mma.h): the 16 weights that
+ * a thread has of a row are calculated (kernels/device/formats.h) and not looked up. Dense ones are copied
+ * as they are.
  */
 #include "kernels/device/formats.h"
 #include "kernels/device/gemmdx_mma.h"

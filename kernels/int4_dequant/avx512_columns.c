@@ -1,11 +1,15 @@
 /*
- * int4 dequantize of GPTQ's and AWQ's own layouts, to W transposed, with AVX-512.
+ * int4_dequant/avx512_columns.c: int4 dequantize of the layouts of GPTQ and AWQ, to W transposed, with
+ * AVX-512.
  *
- * What it changes over the table of a block: a vector has the columns of W side by side, each with a scale
- * and zero point of its own, so that weights are computed: an or, a subtraction (int4_columns.h), a
- * multiplication and a rounding. 8 k and 32 columns are taken at a time, for which scales and zero points are
- * found once. Why it should be fast: about 20 instructions for a line of 32 weights, 10 cycles, in which
- * memory takes less.
+ * Run: nf4bench verify suites/smoke.yaml -v 'int4_dequant_*__avx512_[ag]*'
+ * Ladder (kernels/README.md): before this nf4_dequant/avx512.c, after this none.
+ *
+ * Changes over avx512.c: a vector has the columns of W side by side, each with a scale and a zero point of
+ * its own, so that weights are computed and not looked up: an or, a subtraction (int4_columns.h), a
+ * multiplication and a rounding. 8 k and 32 columns are taken at a time, for which scales and zero points
+ * are found once. Why it should be fast: about 20 instructions for a line of 32 weights, 10 cycles, less
+ * time than memory takes.
  *
  *   stream   non-temporal stores, where rows of the output begin with a line
  */

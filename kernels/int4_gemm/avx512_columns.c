@@ -1,11 +1,15 @@
 /*
- * int4 gemm for M = 1 and a few more on GPTQ's and AWQ's own layouts, with AVX-512 in fp32 arithmetic.
+ * int4_gemm/avx512_columns.c: int4 gemm for M = 1 and a few more on the layouts of GPTQ and AWQ, with
+ * AVX-512 in fp32 arithmetic.
  *
- * What it changes over the products by rows: nothing is transposed. Lanes are columns, so each output is one
- * chain over k (acc1), x is one number for a whole vector, and there is no tree. A value costs an or and a
- * subtraction (int4_columns.h). A thread owns a stripe of columns and takes a panel of k of all of it before
- * the next, so that W is read in long pieces of few pages; the sums wait in its scratch. Why it should be
- * fast: at M = 1, 25 instructions for 64 bytes of codes.
+ * Run: nf4bench verify suites/smoke.yaml -v 'int4_gemm_*__avx512_[ag]*'
+ * Ladder (kernels/README.md): before this nf4_gemm/avx512bf16_tile.c, after this none.
+ *
+ * Changes over the products by rows: nothing is transposed. Lanes are columns: each output is one chain over
+ * k (acc1), x is one number for a whole vector, and there is no tree. A value costs an or and a subtraction
+ * (int4_columns.h). A thread owns a stripe of columns and takes a panel of k of all of it before the next,
+ * so that W is read in long pieces of few pages; the sums wait in its scratch. Why it should be fast: at M =
+ * 1, 25 instructions for 64 bytes of codes.
  */
 #include "kernels/cpu/gemm.h"
 

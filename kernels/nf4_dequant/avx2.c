@@ -1,9 +1,13 @@
 /*
- * Dequantize of NF4 and int4 with AVX2: the scalar_table step in vectors.
+ * nf4_dequant/avx2.c: dequantize of NF4 and int4 with AVX2: the scalar_table step in vectors.
  *
- * What it changes: a block's 16 outputs are computed once; a 16-bit weight is two byte lookups (vpshufb on
- * the table's low and high bytes) and an unpack, an fp32 weight two vpermps and a blend. Why it should be
- * fast: 16 instructions for 64 16-bit weights, against 64 loads and stores of the scalar step.
+ * Run: nf4bench verify suites/smoke.yaml -v '*_dequant_*__avx2*'
+ * Ladder (kernels/README.md): before this formats_dequant/scalar.c, after this avx512.c.
+ *
+ * Changes over scalar.c: the 16 outputs of a block are computed once; a 16-bit weight is two byte lookups
+ * (vpshufb on the low and the high bytes of the table) and an unpack, an fp32 weight two vpermps and a
+ * blend. Why it should be fast: 16 instructions for 64 16-bit weights, where the scalar step has 64 loads
+ * and stores.
  *
  *   stream   non-temporal stores: the output is larger than the caches, and an ordinary store would first
  *            read each line from memory

@@ -1,14 +1,16 @@
 /*
- * Dequantize of every format with AVX-512: of four bits one scaled table per block, one table lookup per 32
- * (16-bit) or 16 (fp32) weights.
+ * nf4_dequant/avx512.c: dequantize of every format with AVX-512: of four bits one scaled table a block, and
+ * one lookup in it for 32 weights (16-bit) or 16 (fp32).
  *
- * What it changes over the scalar steps: the 16 values times the scale are computed and rounded once per
- * block, in one register, so that no weight is multiplied or converted; 16 packed bytes become a 64-byte
- * store with one byte shuffle, one variable shift and one vpermw. NF4 and int4 differ in the table alone. Of
- * eight bits each weight is converted, multiplied and rounded; the upper halves of two vectors of bf16 are
- * picked by one vpermt2w.
- * Why it should be fast: about 15 vector instructions per 64 weights of four bits, 40 of eight, which is less
- * than the stores need.
+ * Run: nf4bench verify suites/smoke.yaml -v '*_dequant_*__avx512*'
+ * Ladder (kernels/README.md): before this avx2.c, after this int4_dequant/avx512_columns.c.
+ *
+ * Changes over avx2.c: the 16 values times the scale are computed and rounded once a block, in one register,
+ * so that no weight is multiplied or converted. 16 packed bytes become a 64-byte store by one byte shuffle,
+ * one variable shift and one vpermw. NF4 and int4 differ in the table alone. Of eight bits each weight is
+ * converted, multiplied and rounded; one vpermt2w picks the upper halves of two vectors of bf16. Why it
+ * should be fast: about 15 vector instructions for 64 weights of four bits, 40 for 64 of eight, which is
+ * less than the stores need.
  *
  *   stream   non-temporal stores: the output is larger than the caches, and an ordinary store would first
  *            read each line from memory

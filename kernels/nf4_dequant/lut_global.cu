@@ -1,10 +1,13 @@
 /*
- * NF4 dequantize with the codebook in global memory: the first rung of the ladder on a GPU.
+ * nf4_dequant/lut_global.cu: NF4 dequantize with the codebook in global memory.
+ *
+ * Run: nf4bench try kernels/nf4_dequant/lut_global.cu
+ * Ladder (kernels/README.md): before this none, after this lut_constant.cu.
  *
  * A thread makes 16 bytes of output: one load of 4 bytes (fp32: 2), then for each weight one read of the
- * codebook, one multiply, one rounding, and one store. The table's 64 bytes lie in L1, where the lanes'
- * different codes are one access each time; but each goes the whole way of a load from memory, and these
- * loads stand in the queue in which the weights and the output stand too.
+ * codebook, one multiply, one rounding and one store. The 64 bytes of the table lie in L1, where the
+ * different codes of the lanes are one access. Each lookup takes the whole way of a load from memory,
+ * though, and stands in one queue with the loads of the weights and the stores of the output.
  *
  * Instructions a weight (dequant.h): 15.6 for bf16, 20.2 for fp32.
  */

@@ -1,11 +1,15 @@
 /*
- * NF4 dequantize with a table of 256 pairs in shared memory: a byte is looked up, not a code.
+ * nf4_dequant/lut_pair.cu: NF4 dequantize with a table of 256 pairs in shared memory: a byte is looked up,
+ * not a code.
  *
- * As lut_shared, with half the lookups (kernels/device/pairs.h). The 32 KiB of the table are filled by each
- * block, 16 stores a thread; to be worth it, a block makes TURNS tiles at least, and the grid stops growing
- * at BLOCKS, 7 for each of an H100's 132 SMs, which is how many of these tables its shared memory holds. A
- * launch does not know its GPU; with another number of SMs the blocks take a broken number of rounds, as
- * those of any grid do.
+ * Run: nf4bench try kernels/nf4_dequant/lut_pair.cu
+ * Ladder (kernels/README.md): before this lut_shared.cu, after this lut_shuffle.cu.
+ *
+ * Changes over lut_shared.cu: half the lookups (kernels/device/pairs.h). Each block fills the 32 KiB of the
+ * table with 16 stores a thread. To be worth that, a block makes TURNS tiles at least, and the grid stops
+ * growing at BLOCKS: 7 for each of the 132 SMs of an H100, whose shared memory holds 7 of these tables. A
+ * launch does not know its GPU. With another number of SMs the last round of blocks is not full, as with any
+ * grid.
  *
  * Instructions a weight (dequant.h): 8.4 for bf16, 11.8 for fp32.
  */

@@ -1,10 +1,13 @@
 /*
- * NF4 dequantize with the codebook in shared memory.
+ * nf4_dequant/lut_shared.cu: NF4 dequantize with the codebook in shared memory.
  *
- * As lut_global, with the table copied to shared memory first. Against a codebook in global or constant
- * memory, where a warp's different codes cost a trip through L1 or an access each, the 16 entries lie in 16
- * different banks here: lanes with the same code share a read, lanes with different codes do not meet, and
- * any 32 codes are one access. A barrier is the price.
+ * Run: nf4bench try kernels/nf4_dequant/lut_shared.cu
+ * Ladder (kernels/README.md): before this lut_constant.cu, after this lut_pair.cu.
+ *
+ * Changes over lut_global.cu: the table is copied to shared memory first. Its 16 entries lie in 16 different
+ * banks there: lanes with the same code share a read, lanes with different codes do not meet, and any 32
+ * codes are one access. A codebook in global memory costs a trip through L1, one in constant memory an
+ * access for each code. The price is a barrier.
  *
  * Instructions a weight (dequant.h): 15.1 for bf16, 21.0 for fp32.
  */

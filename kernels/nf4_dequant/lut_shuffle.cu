@@ -1,9 +1,13 @@
 /*
- * NF4 dequantize with the codebook in the lanes: lane l holds entry l % 16, and a shuffle looks it up.
+ * nf4_dequant/lut_shuffle.cu: NF4 dequantize with the codebook in the lanes: lane l holds entry l % 16, and
+ * a shuffle looks it up.
  *
- * As lut_shared, without a table to fill and a barrier to wait for. A shuffle goes the way of a read of
- * shared memory, at the same rate, so this is no more than lut_shared without its start; and all lanes have
- * to stay to the end.
+ * Run: nf4bench try kernels/nf4_dequant/lut_shuffle.cu
+ * Ladder (kernels/README.md): before this lut_pair.cu, after this prmt.cu.
+ *
+ * Changes over lut_shared.cu: there is no table to fill and no barrier to wait for. A shuffle takes the way
+ * of a read of shared memory at the same rate, so that this step saves the start and nothing else. All lanes
+ * have to stay to the end.
  *
  * Instructions a weight (dequant.h): 15.0 for bf16, 21.2 for fp32.
  */

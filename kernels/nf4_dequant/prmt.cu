@@ -1,10 +1,13 @@
 /*
- * NF4 dequantize with the codebook in registers, as planes for prmt.
+ * nf4_dequant/prmt.cu: NF4 dequantize with the codebook in registers, as planes for prmt.
  *
- * As lut_shared, with the codebook lookup replaced: four planes of the fp32 codebook (16 registers, for the
- * whole kernel), 20 byte permutes for four weights. It should be fast because nothing but the weights and the
- * output goes through the memory pipe, and there is no barrier to start with. The c16 contract rounds the
- * codebook to the 16-bit type first, so that two planes do, with 8 permutes for four weights.
+ * Run: nf4bench try kernels/nf4_dequant/prmt.cu
+ * Ladder (kernels/README.md): before this lut_shuffle.cu, after this prmt_scaled.cu.
+ *
+ * Changes over lut_shared.cu: four planes of the fp32 codebook stay in 16 registers for the whole kernel,
+ * and 20 byte permutes look up four weights. Only the weights and the output go through the memory pipe, and
+ * there is no barrier at the start. The c16 contract rounds the codebook to the 16-bit type first: two
+ * planes suffice, with 8 permutes for four weights.
  *
  * Instructions a weight (dequant.h): 19.8 for bf16, 25.0 for fp32.
  */

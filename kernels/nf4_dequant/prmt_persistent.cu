@@ -1,14 +1,17 @@
 /*
- * NF4 dequantize with scaled planes and a grid that stays: the last rung.
+ * nf4_dequant/prmt_persistent.cu: NF4 dequantize with scaled planes and a grid that stays.
  *
- * As prmt_scaled, but a warp goes through many tiles and loads the next one's codes and absmax before it
- * looks up the present one's: 4 loads of 4 bytes (fp32: 8 of 2) are under way in each lane at all times, a
- * nested absmax is recovered from what came with them, and no time goes to starting blocks. What is left
- * should be the output's 16-byte stores, which are marked not to stay in the caches.
+ * Run: nf4bench try kernels/nf4_dequant/prmt_persistent.cu
+ * Ladder (kernels/README.md): before this prmt_scaled.cu, after this none.
  *
- * The grid stops growing at BLOCKS: 14 blocks of 64 threads for each of an H100's 132 SMs, which fit with
- * up to 72 registers a thread (fp32), so that all of them run at once. A launch does not know its GPU; with
- * another number of SMs the blocks take a broken number of rounds, as those of any grid do.
+ * Changes over prmt_scaled.cu: a warp goes through many tiles and loads the codes and the absmax of the next
+ * tile before it looks up the present one. Each lane has 4 loads of 4 bytes (fp32: 8 of 2) under way at all
+ * times, a nested absmax is recovered from what came with them, and no time goes to starting blocks. What is
+ * left should be the 16-byte stores of the output, which are marked not to stay in the caches.
+ *
+ * The grid stops growing at BLOCKS: 14 blocks of 64 threads for each of the 132 SMs of an H100. They fit
+ * with up to 72 registers a thread (fp32), so that all of them run at once. A launch does not know its GPU.
+ * With another number of SMs the last round of blocks is not full, as with any grid.
  *
  * Instructions a weight (dequant.h): 8.0 for bf16, 14.4 for fp32.
  */

@@ -1,11 +1,15 @@
 /*
- * NF4 dequantize with scaled planes: the 16 possible outputs of a block, not the codebook, are looked up.
+ * nf4_dequant/prmt_scaled.cu: NF4 dequantize with scaled planes: the 16 possible outputs of a block are
+ * looked up, not the codebook.
  *
- * As prmt, with the multiply and the rounding moved out of the loop over weights: a lane builds the planes of
- * RN_T(RN32(c * absmax)) for 32 weights, which lie in one block, and a warp looks its 1024 weights up in them
+ * Run: nf4bench try kernels/nf4_dequant/prmt_scaled.cu
+ * Ladder (kernels/README.md): before this prmt.cu, after this prmt_persistent.cu.
+ *
+ * Changes over prmt.cu: the multiply and the rounding leave the loop over weights. A lane builds the planes
+ * of RN_T(RN32(c * absmax)) for 32 weights of one block, and a warp looks its 1024 weights up in them
  * (kernels/device/dequant.h, tile). For the 16-bit types that is 16 multiplies, 8 roundings of pairs and 8
- * permutes for 32 weights, then 8 permutes for each four. For fp32 the planes are four, and only the multiply
- * is saved: it is here for the comparison.
+ * permutes for 32 weights, then 8 permutes for each four. For fp32 there are four planes and only the
+ * multiply is saved: that variant is here for the comparison.
  *
  * Instructions a weight (dequant.h): 8.0 for bf16, 13.2 for fp32.
  */

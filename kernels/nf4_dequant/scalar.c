@@ -1,10 +1,13 @@
 /*
- * NF4 dequantize in portable C: the first two rungs of the ladder.
+ * nf4_dequant/scalar.c: NF4 dequantize in portable C: the definition, and a table for each block.
  *
- * nf4_dequant_*__scalar is the definition: look the code up, multiply by absmax, round. Two weights a byte.
- * nf4_dequant_*__scalar_table changes the order: the 16 possible outputs of a block are computed once, and a
- * weight is then one lookup. It should be fast because a block of 64 needs 16 multiplies and roundings, not
- * 64; it is what the SIMD variants do in one register.
+ * Run: nf4bench verify suites/smoke.yaml -v 'nf4_dequant_*__scalar*'
+ * Ladder (kernels/README.md): before this none, after this formats_dequant/scalar.c.
+ *
+ * nf4_dequant_*__scalar is the definition: look the code up, multiply by absmax, round. A byte has two
+ * weights. nf4_dequant_*__scalar_table changes the order: the 16 possible outputs of a block are computed
+ * once, and a weight is then one lookup. It should be fast because a block of 64 needs 16 multiplies and
+ * roundings, not 64. The SIMD variants do the same in one register.
  */
 #include "kernels/cpu/nf4.h"
 

@@ -1,11 +1,14 @@
 /*
- * gemm of every format with AVX-512 in fp32 arithmetic: 16 chains are the 16 lanes of a register
- * (gemm_chains.h).
+ * nf4_gemm/avx512.c: gemm of every format with AVX-512 in fp32 arithmetic: 16 chains are the 16 lanes of a
+ * register (gemm_chains.h).
  *
- * What it changes over the scalar step: 16 weights of four bits are decoded by one vpermps from the block's
- * scaled table, those of eight by a conversion and a multiplication, and kept in L1 for all rows of X; a tile
- * of 4 x 4 sums takes 16 fma for 8 loads. Why it should be fast: at M >= 8 the fma units limit, not the
- * decode. sblk saves the table of each block, or the multiplication.
+ * Run: nf4bench verify suites/smoke.yaml -v '*_gemm_*__avx512'
+ * Ladder (kernels/README.md): before this avx2.c, after this avx512_words.c.
+ *
+ * Changes over avx2.c: one vpermps decodes 16 weights of four bits from the scaled table of the block, a
+ * conversion and a multiplication those of eight, and L1 keeps them for all rows of X; a tile of 4 x 4 sums
+ * takes 16 fma for 8 loads. Why it should be fast: at M >= 8 the fma units limit, not the decode. sblk saves
+ * the table of each block, or the multiplication.
  */
 #include "kernels/cpu/nf4_avx512.h"
 

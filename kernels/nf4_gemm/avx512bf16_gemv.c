@@ -1,13 +1,18 @@
 /*
- * gemm of every format for M = 1 to 16 with AVX512_BF16: weights go from memory to the dot unit in registers.
+ * nf4_gemm/avx512bf16_gemv.c: gemm of every format for M = 1 to 16 with AVX512_BF16: weights go from memory
+ * to the dot unit in registers.
  *
- * What it changes: 64 packed bytes become four vectors of 32 bf16 weights by three shifts and four vpermw, in
- * the order that VDPBF16PS wants them (dpbf16.h), and are never stored. With the scale per block (c16_sblk)
- * the table is a constant and a chunk of 128 weights costs one permute and, per row of X, one fma more; with
- * the scale per weight a table is built for each block, and the dots are all there is per row of X. Why it
- * should be fast: at M = 1, 13 vector instructions per 64 bytes, about 8 cycles, less than memory needs. W is
- * read in storage order, and prefetched into L2 only: lines on their way from memory then do not occupy the
- * few miss buffers of L1. From M = 4 on the dot unit, one vector per cycle, is what limits; everything else
+ * Run: nf4bench verify suites/smoke.yaml -v '*__avx512bf16_gemv'
+ * Ladder (kernels/README.md): before this avx512_words.c, after this avx512bf16_tile.c.
+ *
+ * Changes over avx512.c: three shifts and four vpermw make 64 packed bytes four vectors of 32 bf16 weights,
+ * in the order that VDPBF16PS wants (dpbf16.h). They are never stored. With the scale per block (c16_sblk)
+ * the table is a constant, and a chunk of 128 weights costs one permute and, for each row of X, one fma
+ * more. With the scale per weight a table is built for each block, and a row of X costs the dots alone.
+ *
+ * Why it should be fast: at M = 1, 13 vector instructions for 64 bytes, about 8 cycles, less than memory
+ * needs. W is read in storage order and prefetched into L2 only, so that lines under way from memory do not
+ * occupy the few miss buffers of L1. From M = 4 on the dot unit, one vector a cycle, limits; everything else
  * runs beside it, and as much of X as fits L1 is used for 8 rows of W before the next.
  *
  * int4 costs what NF4 costs; with zero points its table is a load for each chunk. Codes of eight bits take

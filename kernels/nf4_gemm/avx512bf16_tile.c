@@ -1,12 +1,16 @@
 /*
- * gemm of every format for M = 4 to 64 and more with AVX512_BF16: 8 rows of W are decoded 1024 columns at a
- * time into L1, in the order that VDPBF16PS wants (dpbf16.h), and a block of 8 x 3 sums is kept in registers.
+ * nf4_gemm/avx512bf16_tile.c: gemm of every format for M = 4 to 64 and more with AVX512_BF16: 8 rows of W
+ * are decoded 1024 columns at a time into L1.
  *
- * What it changes over the gemv variants: a weight is looked up once for up to 64 rows of X instead of once
- * for 4; a load of W serves 3 dot instructions and a load of X serves 8, so that the dot unit, one per cycle,
- * is what limits. With the scale per block each sum also needs a register for the block's part: 4 x 3 sums.
- * Why it should be fast: at M = 32 the decode is 7 % of the dot instructions, X (512 KiB at k = 8192) streams
- * from L2 at one line in 8 cycles, and the packed weights of the next rows are prefetched meanwhile.
+ * Run: nf4bench verify suites/smoke.yaml -v '*__avx512bf16_tile8x3'
+ * Ladder (kernels/README.md): before this avx512bf16_gemv.c, after this int4_gemm/avx512_columns.c.
+ *
+ * Changes over avx512bf16_gemv.c: a weight is looked up once for up to 64 rows of X, not for 4. Weights lie
+ * in L1 in the order that VDPBF16PS wants (dpbf16.h), and a block of 8 x 3 sums stays in registers: a load
+ * of W serves 3 dot instructions and a load of X serves 8, so that the dot unit, one vector a cycle, limits.
+ * With the scale per block each sum also needs a register for the part of the block: 4 x 3 sums. Why it
+ * should be fast: at M = 32 the decode is 7 % of the dot instructions, X (512 KiB at k = 8192) streams from
+ * L2 at one line in 8 cycles, and the packed weights of the next rows are prefetched meanwhile.
  */
 #include "kernels/cpu/dpbf16.h"
 

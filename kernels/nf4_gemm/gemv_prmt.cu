@@ -1,8 +1,11 @@
 /*
- * NF4 gemm of one row (m = 1), a warp for each output: the first rung for decoding tokens.
+ * nf4_gemm/gemv_prmt.cu: NF4 gemm of one row (m = 1), a warp for each output: decoding of tokens.
  *
- * kernels/device/gemv.h says how k is divided. The codebook is looked up by prmt, in fp32 (20 permutes for
- * four weights), or rounded to the 16-bit type first (c16: 8).
+ * Run: nf4bench try kernels/nf4_gemm/gemv_prmt.cu
+ * Ladder (kernels/README.md): before this none, after this gemv_shuffle.cu.
+ *
+ * kernels/device/gemv.h says how k is divided. prmt looks the codebook up, in fp32 (20 permutes for four
+ * weights), or rounded to the 16-bit type first (c16: 8).
  */
 #include "kernels/device/gemv.h"
 

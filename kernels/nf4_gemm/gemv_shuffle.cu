@@ -1,10 +1,12 @@
 /*
- * NF4 gemm of one row (m = 1), the codebook in the lanes.
+ * nf4_gemm/gemv_shuffle.cu: NF4 gemm of one row (m = 1), the codebook in the lanes.
  *
- * As gemv_prmt, with a shuffle for each weight instead of 5 permutes (c16: 2): lane l holds entry l % 16.
- * Each shuffle goes through the pipe of shared memory, which takes one for a warp every other cycle; fewer
- * instructions weigh more (6 a weight in the loop): on an H200 it is the fastest of the three, by 1.2 over
- * c16's permutes and more over fp32's.
+ * Run: nf4bench try kernels/nf4_gemm/gemv_shuffle.cu
+ * Ladder (kernels/README.md): before this gemv_prmt.cu, after this gemv_split.cu.
+ *
+ * Changes over gemv_prmt.cu: a shuffle looks up each weight, in place of 5 permutes (c16: 2); lane l holds
+ * entry l % 16. Each shuffle goes through the pipe of shared memory, which takes one for a warp every other
+ * cycle. Fewer instructions weigh more (6 a weight in the loop): on an H200 it is the fastest of the three.
  */
 #include "kernels/device/gemv.h"
 

@@ -1,11 +1,15 @@
 /*
- * NF4 gemm of one row (m = 1), four warps for each output, with a quarter of k each.
+ * nf4_gemm/gemv_split.cu: NF4 gemm of one row (m = 1), four warps for each output, with a quarter of k each.
  *
- * Over gemv_prmt.cu: four times as many warps. A warp a row leaves a layer of 4096 rows 31 warps for each of
- * 132 SMs, half of what an SM holds and too few loads under way to cover the time of one; and its k are 16
- * loads of a lane, one after the other, in place of 4. The price is 16 bytes of shared memory and a barrier a
- * row. The quarters' sums are added in order, by one thread, so there is no second launch, and the bits are
- * the same on each run. Since a lane of gemv_prmt.cu loads four words ahead as well, this is the slower one.
+ * Run: nf4bench try kernels/nf4_gemm/gemv_split.cu
+ * Ladder (kernels/README.md): before this gemv_shuffle.cu, after this none.
+ *
+ * Changes over gemv_prmt.cu: four times as many warps. With a warp a row, a layer of 4096 rows has 31 warps
+ * for each of 132 SMs: half of what an SM holds, and too few loads under way to cover the time of one. A
+ * lane then makes 16 loads, one after the other; here it makes 4. The price is 16 bytes of shared memory and
+ * a barrier a row. One thread adds the sums of the quarters in order: there is no second launch, and the
+ * bits are the same on each run. Since a lane of gemv_prmt.cu loads four words ahead as well, this step is
+ * the slower one.
  */
 #include "kernels/device/gemv.h"
 

@@ -1,20 +1,23 @@
 /*
- * NF4 gemm for up to 64 rows on the tensor cores, straight from the bytes of a checkpoint.
+ * nf4_gemm/mma.cu: NF4 gemm for up to 64 rows on the tensor cores, straight from the bytes of a checkpoint.
  *
- * A block makes up to 64 rows of 32 columns of Y, each of its 4 warps 8 columns: W is then read once, by one
- * warp, and each decoded fragment is used for all rows. X comes through shared memory, 64 k at a time, the
- * next 64 under way (cp.async) while these are used; ldmatrix makes its fragments. Rows are padded to 72
- * elements there, so that the 8 rows that ldmatrix reads at once lie in different banks.
+ * Run: nf4bench try kernels/nf4_gemm/mma.cu
+ * Ladder (kernels/README.md): before this none, after this mma_stages.cu.
  *
- * A weight is looked up in planes of RN_T(RN32(c * absmax)) that a lane builds when its row enters a block
- * (see nf4_dequant/prmt_scaled.cu). Lane p of the four that share a row loads the 8 bytes of step p (16 k) of
- * the 64, so that the row's 32 bytes are one piece; at step p two shuffles give all four what it loaded, and
- * each picks its two bytes: k = 2 lane, +1 and k = 2 lane + 8, +9 of the step, the pairs of a B fragment. k
- * stays in its natural order, as the contracts mma80 and mma90 have it: they are this instruction on
- * different GPUs, and one body serves both.
+ * A block makes up to 64 rows of 32 columns of Y, each of its 4 warps 8 columns: one warp reads each part of
+ * W once, and each decoded fragment is used for all rows. X comes through shared memory, 64 k at a time; the
+ * next 64 are under way (cp.async) while these are used, and ldmatrix makes the fragments. Rows are padded
+ * to 72 elements there, so that the 8 rows that ldmatrix reads at once lie in different banks.
+ *
+ * A weight is looked up in planes of RN_T(RN32(c * absmax)), which a lane builds when its row enters a block
+ * (see nf4_dequant/prmt_scaled.cu). Four lanes share a row. Lane p of them loads the 8 bytes of step p (16
+ * k) of the 64, so that the 32 bytes of the row are one piece. At step p two shuffles give those bytes to
+ * all four, and each picks two: k = 2 lane, +1 and k = 2 lane + 8, +9 of the step, the pairs of a B
+ * fragment. k stays in its natural order, as the contracts mma80 and mma90 have it. These are one
+ * instruction on different GPUs, and one body serves both.
  *
  * If K is not a multiple of 32, blocks and bytes may start anywhere in a step, and each weight is found for
- * itself; if not of 8, X is copied by element. Slow, and right.
+ * itself. If K is not a multiple of 8, X is copied element by element. Both are slow, and right.
  */
 #include "kernels/device/mma.h"
 

@@ -1,10 +1,15 @@
 /*
- * NF4 gemm for up to 64 rows on the tensor cores, from repacked weights, with X and W four stages ahead.
+ * nf4_gemm/mma_repacked.cu: NF4 gemm for up to 64 rows on the tensor cores, from repacked weights, with X
+ * and W four stages ahead.
  *
- * Over mma_stages.cu: the weights lie in the order in which the lanes take them (kernels/kernel.h). A warp's
- * part of a stage is 512 bytes in one piece, where a checkpoint has 64 bytes in each of 8 rows; a lane reads
- * what it copied, 128 bits for 128 k in place of four such reads, of which it uses a quarter; and no permute
- * picks its bytes. Where K is no multiple of 32 codes are found the same way, and scales one by one.
+ * Run: nf4bench try kernels/nf4_gemm/mma_repacked.cu
+ * Ladder (kernels/README.md): before this mma_split.cu, after this none.
+ *
+ * Changes over mma_stages.cu: the weights lie in the order in which the lanes take them (kernels/layouts.h).
+ * The part of a stage that a warp needs is 512 bytes in one piece, where a checkpoint has 64 bytes in each
+ * of 8 rows. A lane reads what it copied: 128 bits for 128 k, in place of four such reads of which it uses a
+ * quarter. No permute picks its bytes. Where K is no multiple of 32, codes are found the same way, and
+ * scales one by one.
  */
 #include "kernels/device/mma_stages.h"
 

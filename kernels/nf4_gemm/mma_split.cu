@@ -1,10 +1,13 @@
 /*
- * NF4 gemm for up to 64 rows on the tensor cores, k divided among four blocks.
+ * nf4_gemm/mma_split.cu: NF4 gemm for up to 64 rows on the tensor cores, k divided among four blocks.
  *
- * As mma_stages, for outputs of few columns: 4096 of them are 128 blocks of 4 warps, one for each scheduler
- * of an H100, which has nothing to do while that warp waits. Four blocks share a range of columns here, a
- * quarter of k each, and a second launch adds their sums in order. There are then blocks enough to make them
- * twice as wide, 64 columns, so that X is read half as often.
+ * Run: nf4bench try kernels/nf4_gemm/mma_split.cu
+ * Ladder (kernels/README.md): before this mma_stages.cu, after this mma_repacked.cu.
+ *
+ * Changes over mma_stages.cu, for outputs of few columns: 4096 of them are 128 blocks of 4 warps, one warp
+ * for each scheduler of an H100, which is idle while that warp waits. Four blocks share a range of columns
+ * here, a quarter of k each, and a second launch adds their sums in order. There are then blocks enough to
+ * make them twice as wide, 64 columns, so that X is read half as often.
  */
 #include "kernels/device/mma_stages.h"
 

@@ -1,10 +1,14 @@
 /*
- * NF4 gemm for up to 64 rows on the tensor cores, with X and W four stages ahead.
+ * nf4_gemm/mma_stages.cu: NF4 gemm for up to 64 rows on the tensor cores, with X and W four stages ahead.
  *
- * As mma, which has one stage of X and one of W under way: of W that is 1 KiB for a block of 4 warps, where
- * an SM of an H100 needs some 20 KiB in flight to keep up with memory. Here both go by cp.async, three stages
- * of 128 k ahead (6 KiB of W a block), with one barrier for 128 k instead of two for 64; a weight's bytes are
- * read from shared memory, so no shuffle is needed for them (kernels/device/mma_stages.h).
+ * Run: nf4bench try kernels/nf4_gemm/mma_stages.cu
+ * Ladder (kernels/README.md): before this mma.cu, after this mma_split.cu.
+ *
+ * Changes over mma.cu, which has one stage of X and one of W under way. Of W that is 1 KiB for a block of 4
+ * warps, where an SM of an H100 needs some 20 KiB in flight to keep up with memory. Here both go by
+ * cp.async, three stages of 128 k ahead (6 KiB of W a block), with one barrier for 128 k in place of two for
+ * 64. The bytes of a weight are read from shared memory, so that they need no shuffle
+ * (kernels/device/mma_stages.h).
  */
 #include "kernels/device/mma_stages.h"
 

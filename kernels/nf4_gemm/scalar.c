@@ -1,10 +1,13 @@
 /*
- * NF4 gemm in portable C: the first rung of the ladder, and the plainest form of each chain contract.
+ * nf4_gemm/scalar.c: NF4 gemm in portable C: the plainest form of each chain contract.
+ *
+ * Run: nf4bench verify suites/smoke.yaml -v 'nf4_gemm_*__scalar'
+ * Ladder (kernels/README.md): before this none, after this formats_gemm/scalar.c.
  *
  * One row of W at a time is decoded, block by block, and used for up to 64 rows of X. acc1 is the textbook
- * loop; acc16 keeps 16 chains, which is what lets vectors be used later; acc16x4 adds the split of k; sblk
- * applies the block's absmax to the sum of its products instead of to each weight. Why it should be fast: it
- * is not. Everything else is measured against it.
+ * loop; acc16 keeps 16 chains, which vectors can use; acc16x4 adds the split of k; sblk applies the absmax
+ * of a block to the sum of its products and not to each weight. It should not be fast: every other variant
+ * is measured against it.
  */
 #include "kernels/cpu/gemm.h"
 

@@ -1,12 +1,15 @@
 /*
- * gemm backward of NF4 and int4 with AVX2 and FMA: a stripe of columns per thread, tiles of 6 rows by 16
- * columns in registers.
+ * nf4_gemmdx/avx2.c: gemm backward of NF4 and int4 with AVX2 and FMA: a stripe of columns per thread, tiles
+ * of 6 rows by 16 columns in registers.
  *
- * What it changes over the scalar steps: 8 columns are summed in one register, each in its own chain, and a
- * chunk of W is decoded once for all rows of dY (the frame is gemmdx.h). 64 weights are 8 words of 32
- * bits: shifts by 0, 4 .. 28 bits give all codes, column 8i + 1, 8i, 8i + 3 .. in lane i, with no shuffle;
- * the outputs are put in order once, when they are stored. Why it should be fast: 5 instructions decode 8
- * weights for up to 240 rows of dY, and a tile does 12 fmas for 8 loads.
+ * Run: nf4bench verify suites/smoke.yaml -v '*_gemmdx_*__avx2'
+ * Ladder (kernels/README.md): before this scalar.c, after this avx512.c.
+ *
+ * Changes over scalar.c: 8 columns are summed in one register, each in its own chain, and a chunk of W is
+ * decoded once for all rows of dY (the frame is gemmdx.h). 64 weights are 8 words of 32 bits: shifts by 0, 4
+ * .. 28 bits give all codes, column 8i + 1, 8i, 8i + 3 .. in lane i, with no shuffle; the outputs are put in
+ * order once, when they are stored. Why it should be fast: 5 instructions decode 8 weights for up to 240
+ * rows of dY, and a tile does 12 fmas for 8 loads.
  */
 #include "kernels/cpu/gemmdx.h"
 #include "kernels/cpu/nf4_avx2.h"

@@ -1,13 +1,15 @@
 /*
- * gemm backward of NF4 and int4 with AVX-512: a stripe of columns per thread, tiles of 6 rows by 64 columns
- * in registers.
+ * nf4_gemmdx/avx512.c: gemm backward of NF4 and int4 with AVX-512: a stripe of columns per thread, tiles of
+ * 6 rows by 64 columns in registers.
  *
- * What it changes over the scalar steps: 16 columns are summed in one register, each in its own chain, and a
- * chunk of W is decoded once for all rows of dY (the frame is gemmdx.h). 64 weights of a block are 16
- * words: four shifts by 0, 4, 8, 12 bits and four vpermps in the scaled table give them all, column 4i + 1,
- * 4i, 4i + 3, 4i + 2 in lane i, with no shuffle; the outputs are put in order once, when they are stored.
- * Why it should be fast: a weight costs a quarter of an instruction, a product a sixteenth; a tile does 24
- * fmas for 10 loads.
+ * Run: nf4bench verify suites/smoke.yaml -v '*_gemmdx_*__avx512'
+ * Ladder (kernels/README.md): before this avx2.c, after this none.
+ *
+ * Changes over avx2.c: 16 columns are summed in one register, and 64 weights of a block are 16 words: four
+ * shifts by 0, 4, 8, 12 bits and four vpermps in the scaled table give them all, column 4i + 1, 4i, 4i + 3,
+ * 4i + 2 in lane i, with no shuffle; the outputs are put in order once, when they are stored. Why it should
+ * be fast: a weight costs a quarter of an instruction, a product a sixteenth; a tile does 24 fmas for 10
+ * loads.
  */
 #include "kernels/cpu/gemmdx.h"
 #include "kernels/cpu/nf4_avx512.h"

@@ -1,8 +1,11 @@
 /*
- * NF4 gemm backward, a thread for 8 columns and 8 rows of dX: the first rung of the ladder on a GPU.
+ * nf4_gemmdx/columns.cu: NF4 gemm backward, a thread for 8 columns and 8 rows of dX.
  *
- * dX[m,k] = sum_n dY[m,n] W[n,k]: a thread's 8 consecutive k are 4 bytes of each row of W, so that a warp
- * reads 128 bytes in one piece and no transposition is needed. Each weight is decoded once for 8 rows of dY,
+ * Run: nf4bench try kernels/nf4_gemmdx/columns.cu
+ * Ladder (kernels/README.md): before this none, after this mma.cu.
+ *
+ * dX[m,k] = sum_n dY[m,n] W[n,k]: the 8 consecutive k of a thread are 4 bytes of each row of W, so that a
+ * warp reads 128 bytes in one piece and nothing is transposed. Each weight is decoded once for 8 rows of dY,
  * through the fp32 codebook in shared memory (see nf4_dequant/lut_shared.cu), and the 64 sums stay in
  * registers: 64 fma for 8 decodes. dY goes through shared memory as fp32, 64 n at a time, where all threads
  * read the same 32 bytes for each n.

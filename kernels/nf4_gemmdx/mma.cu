@@ -1,7 +1,10 @@
 /*
- * NF4 gemm backward on the tensor cores.
+ * nf4_gemmdx/mma.cu: NF4 gemm backward on the tensor cores.
  *
- * As columns, each weight is decoded once for many rows, 64 here, not 8, but the products are mma's
+ * Run: nf4bench try kernels/nf4_gemmdx/mma.cu
+ * Ladder (kernels/README.md): before this columns.cu, after this formats_gemmdx/mma.cu.
+ *
+ * Changes over columns.cu: each weight is decoded once for 64 rows, not for 8, and mma makes the products
  * (kernels/device/gemmdx_mma.h). A weight is looked up in the codebook in shared memory, as in
  * nf4_dequant/lut_shared.cu.
  */

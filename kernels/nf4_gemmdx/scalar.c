@@ -1,11 +1,14 @@
 /*
- * NF4 gemm backward in portable C: the first rung of the ladder.
+ * nf4_gemmdx/scalar.c: NF4 gemm backward in portable C: the definition.
  *
- * The definition, dX[m,k] = sum_n dY[m,n] W[n,k] with one ascending chain of fma for each output, in the
- * order of memory: a thread owns stripes of 64 columns; for each n it decodes the stripe's weights once and
- * adds them, times dY[m,n], to the sums of all rows m, which stay in its scratch. Against a loop over outputs
- * that decodes a weight for every product, that is one decode for every m products, and no stride of k in the
- * inner loop.
+ * Run: nf4bench verify suites/smoke.yaml -v 'nf4_gemmdx_*__scalar'
+ * Ladder (kernels/README.md): before this none, after this avx2.c.
+ *
+ * dX[m,k] = sum_n dY[m,n] W[n,k] with one ascending chain of fma for each output, in the order of memory: a
+ * thread owns stripes of 64 columns; for each n it decodes the weights of the stripe once and adds them,
+ * times dY[m,n], to the sums of all rows m, which stay in its scratch. A loop over outputs would decode a
+ * weight for every product and step by k in its inner loop; this one decodes once for m products and takes
+ * neighbours in memory.
  */
 #include "kernels/cpu/gemm.h"
 

@@ -1,10 +1,14 @@
 /*
- * A checkpoint's codes to repacked ones (kernels/kernel.h), a lane of a tile each thread, and back, a byte
- * each thread.
+ * nf4_repack/lanes.cu: the codes of a checkpoint to repacked ones (kernels/layouts.h), a lane of a tile each
+ * thread, and back, a byte each thread.
  *
- * Done once for a model, offline: the plain form. A lane's 16 bytes come from 16 bytes of one row of W, which
- * lie 4 apart; the four lanes of a row, and the next two bytes' loads, find the rest of each line in the L1
- * cache. It writes 16 bytes at once. Back, every thread finds its two codes for itself.
+ * Run: nf4bench try kernels/nf4_repack/lanes.cu
+ * Ladder (kernels/README.md): before this none, after this none.
+ *
+ * Repacking runs once for a model, offline: this is the plain form. The 16 bytes of a lane come from 16
+ * bytes of one row of W, which lie 4 apart; the four lanes of a row, and the loads of the next two bytes,
+ * find the rest of each line in the L1 cache. A lane writes 16 bytes at once. Back, every thread finds its
+ * two codes for itself.
  */
 #include "kernels/device/nf4.h"
 

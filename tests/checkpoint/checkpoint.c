@@ -136,11 +136,10 @@ TEST(weights, dequantizes_the_peers_checkpoint_to_the_peers_bits)
     fixture_close(&f);
 }
 
-/* A difference on record. The peer's CPU library (0.50.2, AVX-512) indexes absmax by row: block (row * (k /
- * blocksize)
- * + column / blocksize) instead of (row * k + column) / blocksize, wrong where k is no multiple of blocksize.
- * The package calls it so for every matrix. What it returned for "straddle" is that mistake, bit for bit; the
- * same layer dequantized as one row is right (the test above). */
+/* A difference on record. The peer's CPU library (0.50.2, AVX-512) indexes absmax by row: it takes block
+ * row * (k / blocksize) + column / blocksize instead of (row * k + column) / blocksize, which is wrong where k is
+ * no multiple of blocksize. The package calls it so for every matrix. What it returned for "straddle" is that
+ * mistake, bit for bit; the same layer dequantized as one row is right (the test above). */
 TEST(weights, the_peers_row_indexing_defect_is_on_record)
 {
     struct fixture f;

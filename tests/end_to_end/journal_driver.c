@@ -354,7 +354,8 @@ static void report(const struct tally *t, unsigned long calls)
 }
 
 static int kill_everywhere(const char *directory, uint64_t row_count, unsigned long stride,
-                           unsigned long second_stride, unsigned long first, enum journal_sync sync, const char *self)
+                           unsigned long second_stride, unsigned long first, enum journal_sync sync,
+                           const char *self)
 {
     struct run r = {.row_count = row_count, .sync = sync};
     struct tally t = {0};
@@ -432,7 +433,8 @@ int main(int argc, char **argv)
     }
     if (argc >= 4 && strcmp(mode, "export") == 0)
         return export(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
-    if (argc >= 7 && strcmp(mode, "kill") == 0 && strtoul(argv[4], NULL, 10) > 0 && strtoul(argv[6], NULL, 10) > 0)
+    if (argc >= 7 && strcmp(mode, "kill") == 0 && strtoul(argv[4], NULL, 10) > 0 &&
+        strtoul(argv[6], NULL, 10) > 0)
         return kill_everywhere(argv[2], strtoull(argv[3], NULL, 10), strtoul(argv[4], NULL, 10),
                                strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10),
                                each ? JOURNAL_SYNC_EACH : JOURNAL_SYNC_END, "/proc/self/exe");

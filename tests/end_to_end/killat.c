@@ -3,12 +3,12 @@
  *
  *   KILLAT_MATCH=/abs/dir/run.h5   count the calls that touch a path that begins so (run.h5, run.h5.tmp),
  *                                  and fsync of its directory; absolute and free of symbolic links
- *   KILLAT_N=17                    SIGKILL just before the 17th of them (none or 0: only count): to the
- * process that makes it and to the program; the calls of processes that it forks are counted too
+ *   KILLAT_N=17                    SIGKILL just before the 17th of them (none or 0: only count), to the process
+ *                                  that makes the call and to the program; calls of forked processes count too
  *   KILLAT_TORN=1                  instead: write half of the bytes and die; other calls are made first
- *   KILLAT_ONCE=/path              only the first process that gets there, and nothing but that process; each
- * counts for itself; the file is then made KILLAT_COUNT_FILE=/path        at exit, the number of calls is
- * written there
+ *   KILLAT_ONCE=/path              kill only the first process that gets there, and no other; each process
+ *                                  counts for itself; the file /path is made then
+ *   KILLAT_COUNT_FILE=/path        at exit, the number of calls is written there
  *
  * A program can also arm it itself, after a fork for instance: see killat_arm().
  */

@@ -9,17 +9,18 @@
  *
  *   // fake_cuda: my_kernel = nf4_dequant_bf16__sm75_prmt(packed, absmax, out, count:u64)
  *
- *   NF4BENCH_FAKE_CUDA_GPUS=N    how many GPUs there are (default 1; 0: CUDA_ERROR_NO_DEVICE)
- *   NF4BENCH_FAKE_CUDA_SM=NN     their compute capability (default 90)
- *   NF4BENCH_FAKE_CUDA_MMA=80|90 tensor cores of another model than these have
+ *   NF4BENCH_FAKE_CUDA_GPUS=N     how many GPUs there are (default 1; 0: CUDA_ERROR_NO_DEVICE)
+ *   NF4BENCH_FAKE_CUDA_SM=NN      their compute capability (default 90)
+ *   NF4BENCH_FAKE_CUDA_MMA=80|90  tensor cores of another model than these have
  *   NF4BENCH_FAKE_CUDA_SPEED=X    variants take X times as long as the model says (default 1)
  *   NF4BENCH_FAKE_CUDA_DRIFT=US   each launch of a variant takes so much longer than the one before it
- *   NF4BENCH_FAKE_CUDA_WARM=1    nothing puts anything out of the cache
+ *   NF4BENCH_FAKE_CUDA_WARM=1     nothing puts anything out of the cache
  *   NF4BENCH_FAKE_CUDA_FAIL=FUNCTION:N:WHAT[:FILE]
- *                                the N-th call of FUNCTION in a process fails. WHAT is a number, which is
- * returned, by this call or, from 700 on, by all calls from then on; or "hang", "crash", or, for
- * cuLaunchKernel, cublasGemmEx and cublasLtMatmul, "wrong": the launch writes wrong bits. With FILE, which is
- * then made: once only, in whatever process.
+ *                                 the N-th call of FUNCTION in a process fails. WHAT is
+ *                                   a number       returned by this call, or, from 700 on, by all later calls too
+ *                                   hang, crash
+ *                                   wrong          cuLaunchKernel, cublasGemmEx and cublasLtMatmul write wrong bits
+ *                                 With FILE, which is then made: once only, in whatever process.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /*
  * fake_nvml.c: a libnvidia-ml.so.1 beside fake_cuda.c: NF4BENCH_LIBNVML=.../fake_nvml.so.
  *
- *   NF4BENCH_FAKE_NVML_REASONS=BITS[,BITS...]   the throttle reasons that are told, one after the other and
- * then from the first again (default 0) NF4BENCH_FAKE_NVML_CLOCKS=MHZ[,MHZ...]      the same for the SM clock
- * (default 1500)
+ *   NF4BENCH_FAKE_NVML_REASONS=BITS[,BITS...]   the throttle reasons that are returned, one after the other and
+ *                                               then from the first again (default 0)
+ *   NF4BENCH_FAKE_NVML_CLOCKS=MHZ[,MHZ...]      the same for the SM clock (default 1500)
  */
 #include <stdio.h>
 #include <stdlib.h>

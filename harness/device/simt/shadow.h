@@ -12,8 +12,9 @@
  *  - Lanes of one warp: a mask and the time of the latest. A synchronisation of the warp comes either before
  *    all of them or after all; SHADOW_TIMES takes over where one came between.
  *  - Threads of several warps, since the last barrier: only a barrier orders warps, so until then a write is
- * a race whoever writes. Two of them, of different warps, are remembered, to be named.
+ *    a race whoever writes. Two of them, of different warps, are remembered, to be named.
  *  - Lanes that syncs of parts of the warp came between: an entry of a table that holds a time for each.
+ *
  * Whatever is older than the last barrier precedes everything and is forgotten at the next access.
  */
 #ifndef NF4BENCH_HARNESS_DEVICE_SIMT_SHADOW_H

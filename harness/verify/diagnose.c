@@ -231,10 +231,10 @@ const char *diagnose_places(const struct comparison *c, size_t blocksize, size_t
         return c->last == count - 1 ? "the last element differs" : "one element differs";
     if (c->mismatches == span && c->last == count - 1 && span < count / 2)
         return "the tail differs";
-    if (c->mismatches > 4 && (c->odd_mismatches == 0 || c->odd_mismatches == c->mismatches))
-        return c->odd_mismatches ? "only odd elements differ" : "only even elements differ";
     if (c->mismatches > 4 && (c->lanes & (c->lanes - 1)) == 0)
         return "one lane of each warp: every 32nd element";
+    if (c->mismatches > 4 && (c->odd_mismatches == 0 || c->odd_mismatches == c->mismatches))
+        return c->odd_mismatches ? "only odd elements differ" : "only even elements differ";
     if (c->mismatches > 1 && c->first / WARP == c->last / WARP)
         return "one warp: all lie within 32 elements that begin at a multiple of 32";
     if (blocksize && c->mismatches == span && c->first % blocksize == 0 && span % blocksize == 0)

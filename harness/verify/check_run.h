@@ -63,6 +63,16 @@ void check_product_failed(struct check_run *c, const struct comparison *cmp, siz
 enum status check_dequantized(struct check_run *c, const struct operands *o, struct comparison *cmp,
                               struct error_sums *errors) WARN_UNUSED_RESULT;
 
+/* What a product must give, in c->out, when the one activation that is not zero is 1 and meets a weight of
+ * this code and block, or weight `element`, and every weight in the sum is finite. Widened to fp32. */
+float one_hot_of(const struct contract *c, uint32_t code, struct quantized_block b, float bias);
+float one_hot_value(const struct contract *c, const struct quantized *w, size_t element, float bias);
+
+/* Calls the kernel on o, weights and bias of which are filled, with activations that have a single 1 a row, for
+ * each m of the positions along the summed dimension, and compares every output; sets FAIL. */
+enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *positions,
+                        size_t position_count) WARN_UNUSED_RESULT;
+
 /* Operands of a smaller problem with the same summed dimension and the same tail: the first weights of the
  * real one, read as a smaller matrix. Activations, and a bias that the real problem lacks, are undefined. */
 enum status first_weights(struct check_run *c, bool with_bias, struct operands *o) WARN_UNUSED_RESULT;

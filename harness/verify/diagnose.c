@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "harness/verify/one_hot_run.h"
+#include "harness/verify/check_run.h"
 #include "reference/dtype.h"
 
 /* ---- bits ---- */

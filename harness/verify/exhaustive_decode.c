@@ -3,14 +3,13 @@
  * denormal, infinite and NaN included; nested: every map entry under scales of every binade; other formats:
  * every code, every fp16 scale and every zero point that the layout can store. A decode error anywhere in the
  * codebook or in the rounding shows: real weights have few of these scales. Products get at single weights
- * with one-hot activations (one_hot_run.h); under the executor, which is slow, with a share of the scales,
+ * with one-hot activations (one_hot_run.c); under the executor, which is slow, with a share of the scales,
  * another one for each seed.
  */
 #include <string.h>
 
 #include "harness/base/random.h"
 #include "harness/verify/check_run.h"
-#include "harness/verify/one_hot_run.h"
 
 enum {
     DECODE_ELEMENTS_MAX = 1 << 24,   /* weights in the exhaustive problem, at most */

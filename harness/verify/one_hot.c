@@ -8,7 +8,6 @@
 
 #include "harness/base/random.h"
 #include "harness/verify/check_run.h"
-#include "harness/verify/one_hot_run.h"
 
 enum {
     POSITIONS_MAX = 512,   /* at most */

@@ -1,5 +1,7 @@
-#include "harness/verify/one_hot_run.h"
-
+/*
+ * one_hot_run.c: products whose outputs are single weights, for one_hot and exhaustive_decode: each row of
+ * activations has a single 1.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

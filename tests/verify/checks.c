@@ -39,6 +39,9 @@ TEST(checks, the_printed_list_is_what_faults_are_caught_by)
     }
     test_note(NULL);
     EXPECT_EQ(check_count, printed);
+    for (size_t i = 0; i < check_count; i++)
+        for (size_t j = 0; j < i; j++)
+            EXPECT_TRUE(strcmp(checks[i].name, checks[j].name) != 0);
     EXPECT_CONTAINS(text, "\ncancelling_sums    gemm  ");
     free(text);
 }

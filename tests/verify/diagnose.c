@@ -215,28 +215,30 @@ static const struct {
     enum kind kind;
     enum dtype out;
     written *kernel;
+    size_t step; /* only every step-th element is wrong */
     const char *text;
 } weight_errors[] = {
-    {PLAIN, DTYPE_BF16, swapped_nibbles, "swapped nibbles"},
-    {PLAIN, DTYPE_BF16, blocks_by_row, "blocks counted by row"},
-    {PLAIN, DTYPE_BF16, next_block, "shifted block: each has the scale of the next block"},
-    {PLAIN, DTYPE_F16, block_before, "shifted block: each has the scale of the block before"},
-    {PLAIN, DTYPE_F32, next_element, "shifted by one: each is what the next element gives"},
-    {PLAIN, DTYPE_BF16, element_before, "shifted by one: each is what the element before gives"},
-    {PLAIN, DTYPE_BF16, without_absmax, "wrong scale: each is the codebook's value without absmax"},
-    {PLAIN, DTYPE_BF16, absmax_twice, "wrong scale: each is multiplied by absmax twice"},
-    {PLAIN, DTYPE_BF16, codebook_rounded, "the codebook is rounded to the output type first"},
-    {PLAIN, DTYPE_BF16, wrong_codebook_entry, "wrong codebook: all are of one code"},
-    {PLAIN, DTYPE_BF16, through_f16, "rounded to fp16 on the way"},
-    {NESTED, DTYPE_F32, one_rounding, "nested scales are recovered with one rounding for two"},
-    {NESTED, DTYPE_F32, without_offset, "nested scales lack their offset"},
-    {NESTED, DTYPE_F32, swapped_nibbles, "swapped nibbles"},
-    {ZEROS_AND_G_IDX, DTYPE_BF16, zero_above, "zero points are one too large"},
-    {ZEROS_AND_G_IDX, DTYPE_BF16, gptq_missing_one, "version 1 of GPTQ stores them less 1"},
-    {ZEROS_AND_G_IDX, DTYPE_BF16, zero_ignored, "zero points ignored"},
-    {ZEROS_AND_G_IDX, DTYPE_BF16, g_idx_ignored, "g_idx ignored"},
-    {ZEROS_AND_G_IDX, DTYPE_BF16, awq_in_order, "AWQ's order of columns ignored"},
-    {ZEROS_AND_G_IDX, DTYPE_F16, swapped_nibbles, "swapped nibbles"},
+    {PLAIN, DTYPE_BF16, swapped_nibbles, 1, "swapped nibbles"},
+    {PLAIN, DTYPE_BF16, blocks_by_row, 1, "blocks counted by row"},
+    {PLAIN, DTYPE_BF16, next_block, 1, "shifted block: each has the scale of the next block"},
+    {PLAIN, DTYPE_F16, block_before, 1, "shifted block: each has the scale of the block before"},
+    {PLAIN, DTYPE_F32, next_element, 1, "shifted by one: each is what the next element gives"},
+    {PLAIN, DTYPE_BF16, element_before, 1, "shifted by one: each is what the element before gives"},
+    {PLAIN, DTYPE_BF16, element_before, BLOCKSIZE, "shifted by one: each is what the element before gives"},
+    {PLAIN, DTYPE_BF16, without_absmax, 1, "wrong scale: each is the codebook's value without absmax"},
+    {PLAIN, DTYPE_BF16, absmax_twice, 1, "wrong scale: each is multiplied by absmax twice"},
+    {PLAIN, DTYPE_BF16, codebook_rounded, 1, "the codebook is rounded to the output type first"},
+    {PLAIN, DTYPE_BF16, wrong_codebook_entry, 1, "wrong codebook: all are of one code"},
+    {PLAIN, DTYPE_BF16, through_f16, 1, "rounded to fp16 on the way"},
+    {NESTED, DTYPE_F32, one_rounding, 1, "nested scales are recovered with one rounding for two"},
+    {NESTED, DTYPE_F32, without_offset, 1, "nested scales lack their offset"},
+    {NESTED, DTYPE_F32, swapped_nibbles, 1, "swapped nibbles"},
+    {ZEROS_AND_G_IDX, DTYPE_BF16, zero_above, 1, "zero points are one too large"},
+    {ZEROS_AND_G_IDX, DTYPE_BF16, gptq_missing_one, 1, "version 1 of GPTQ stores them less 1"},
+    {ZEROS_AND_G_IDX, DTYPE_BF16, zero_ignored, 1, "zero points ignored"},
+    {ZEROS_AND_G_IDX, DTYPE_BF16, g_idx_ignored, 1, "g_idx ignored"},
+    {ZEROS_AND_G_IDX, DTYPE_BF16, awq_in_order, 1, "AWQ's order of columns ignored"},
+    {ZEROS_AND_G_IDX, DTYPE_F16, swapped_nibbles, 1, "swapped nibbles"},
 };
 enum { WEIGHT_ERRORS = sizeof weight_errors / sizeof weight_errors[0] };
 
@@ -247,7 +249,7 @@ TEST(diagnose, each_error_of_weights_has_its_text)
     for (size_t i = 0; i < WEIGHT_ERRORS; i++) {
         test_note("row %zu: %s", i, weight_errors[i].text);
         make_weights(weight_errors[i].kind, weight_errors[i].out, &f);
-        compare_written(&f, weight_errors[i].kernel, 1, false, &c);
+        compare_written(&f, weight_errors[i].kernel, weight_errors[i].step, false, &c);
         ASSERT_EQ(MISMATCHES_KEPT, c.kept_count);
         EXPECT_CONTAINS(diagnosis(&f, &c, false), weight_errors[i].text);
     }
@@ -262,7 +264,7 @@ TEST(diagnose, an_error_must_explain_every_mismatch)
     for (size_t i = 0; i < WEIGHT_ERRORS; i++) {
         test_note("row %zu: %s", i, weight_errors[i].text);
         make_weights(weight_errors[i].kind, weight_errors[i].out, &f);
-        compare_written(&f, weight_errors[i].kernel, 1, false, &c);
+        compare_written(&f, weight_errors[i].kernel, weight_errors[i].step, false, &c);
         for (size_t at = 0; at < MISMATCHES_KEPT; at += MISMATCHES_KEPT - 1) {
             struct comparison other = c;
             struct mismatch *m = &other.kept[at];
@@ -430,6 +432,10 @@ TEST(diagnose, each_error_of_values_has_its_text)
         {DTYPE_F16,
          {{0x3c00, 0x3c01}, {0xbc00, 0xbc01}, {0x03ff, 0x0400}},
          "each is the next number away from zero"},
+        /* The smallest normal numbers are no denormals. */
+        {DTYPE_F16, {{0x0400, 0}, {0x8400, 0}, {0x0400, 0}}, "zero where another number belongs"},
+        {DTYPE_BF16, {{0x0080, 0}, {0x8080, 0}, {0x0080, 0}}, "zero where another number belongs"},
+        {DTYPE_F32, {{0x00800000, 0}, {0x80800000, 0}, {0x00800000, 0}}, "zero where another number belongs"},
         /* The last of each is another error. */
         {DTYPE_F16, {{0x3c00, 0x7e00}, {0x3c00, 0x7e00}, {0x3c00, 0x3c05}}, ""},
         {DTYPE_F16, {{0x8000, 0x0000}, {0x8000, 0x0000}, {0x8000, 0x3c00}}, ""},
@@ -491,6 +497,8 @@ TEST(diagnose, each_pattern_of_places_has_its_text)
         {64, 66, 35, 2, 20, ""},
         {0, 10, 1, 50, 200, ""},
         {0, 130, 35, 3, 127, ""},
+        {0, 200, 1, 5, 255, "only the second half differs"},
+        {64, 80, 1, 64, 0, "a run of elements without a gap"},
         /* Where elements are not weights there are no blocks. */
         {0, 64, 1, 64, 0, "a run of elements without a gap"},
         /* Two fit: the last block is the tail; four of a lane are too few to say. */

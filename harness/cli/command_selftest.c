@@ -243,10 +243,10 @@ static void print_checks(void)
         size_t count = 0;
         for (size_t j = 0; j < fault_count; j++)
             count += strcmp(checks[i].name, faults[j].check) == 0;
-        if (count)
+        if (count) {
             printf("%s%s %zu", separator, checks[i].name, count);
-        if (count)
             separator = ", ";
+        }
     }
     printf("\n");
 }

@@ -3,20 +3,12 @@
 #include <math.h>
 #include <string.h>
 
-/* What each check looks for. harness/verify/verify.h says more. */
 static const struct {
     const char *check, *text;
 } checks[] = {
-    {"exhaustive_decode", "all 16 codes under every fp16 and bf16 absmax and fp32 ones of every binade"},
-    {"one_hot", "activations with a single 1 a row: each output is one weight, in any order of summation"},
-    {"exact_sums", "inputs whose sums are exact in any order: a product that is dropped or doubled shows"},
-    {"cancelling_sums", "a bias that cancels the sum: the order of summation shows in the last bits"},
-    {"real_data", "the problem itself against the reference, bitwise or within the derived bound"},
-    {"reruns", "the problem once more: other poison, schedule, threads and addresses"},
-    {"vacuous", "an output of zeros, or of hardly any distinct values, proves nothing"},
-    {"timed_output", "the output of timed calls, too, has the bits that were found right"},
-    {"crash", "the variant ended the process that called it"},
-    {"hang", "the variant did not return within the limit"},
+#define CHECK(name, operations, applies, sentence) {#name, sentence},
+#define GUARD(name, sentence)                      {#name, sentence},
+#include "results/checks.inc"
 };
 
 static const char *meaning(const char *check)

@@ -18,6 +18,7 @@
 #include "harness/run/run.h"
 #include "harness/suite/plan.h"
 #include "harness/suite/suite.h"
+#include "harness/verify/checks.h"
 #include "results/journal.h"
 
 enum { LIST_MAX = 64, SHARDS_MAX = 100000 };
@@ -31,7 +32,7 @@ struct run_arguments {
     struct device device; /* as asked for */
     uint64_t seed;
     size_t shard, shards; /* as in struct run_options */
-    bool dry_run, verbose, quiet, force, one_at_a_time;
+    bool list_checks, dry_run, verbose, quiet, force, one_at_a_time;
 };
 
 enum {
@@ -44,7 +45,8 @@ enum {
     KEY_FORCE,
     KEY_ONE_AT_A_TIME,
     KEY_PROFILE,
-    KEY_SHARD
+    KEY_SHARD,
+    KEY_LIST_CHECKS
 };
 
 /* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
@@ -73,6 +75,8 @@ static const struct argp_option all_options[] = {
     {"one-gpu-at-a-time", KEY_ONE_AT_A_TIME, NULL, 0, "with --device all: not at the same time", 0},
     {"profile", KEY_PROFILE, "VARIANT", 0,
      "launch the first row of this variant once, in an NVTX range, and say how to start a profiler on it", 0},
+    {"list-checks", KEY_LIST_CHECKS, NULL, 0,
+     "print the checks: name, operations, what each catches, in order; and stop", 0},
     {"quiet", 'q', NULL, 0, "no line for each case", 0},
     {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
     {"output", 'o', "FILE", 0, "write the results to this HDF5 file", 0},
@@ -127,6 +131,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case KEY_PROFILE:
         a->profile = value;
         return 0;
+    case KEY_LIST_CHECKS:
+        a->list_checks = true;
+        return 0;
     case KEY_ONE_AT_A_TIME:
         a->one_at_a_time = true;
         return 0;
@@ -151,6 +158,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
         a->suite = value;
         return 0;
     case ARGP_KEY_END:
+        if (a->list_checks)
+            return 0;
         if (!a->suite + !a->one_case + !a->resume != 2)
             argp_error(state, "give a suite file, or --case%s", a->measure ? ", or --resume" : "");
         if (a->measure && !a->output && !a->resume && !a->dry_run && !a->profile)
@@ -348,6 +357,10 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
                                   .shards = a->shards,
                                   .one_at_a_time = a->one_at_a_time};
     size_t refused;
+    if (a->list_checks) {
+        checks_print(stdout);
+        return 0;
+    }
     enum status s = providers_load(argv[0], &a->providers, &refused);
     if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
         s = check_output(a);

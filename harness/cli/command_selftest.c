@@ -17,6 +17,7 @@
 #include "harness/base/progress.h"
 #include "harness/cli/cli.h"
 #include "harness/measure/measure.h"
+#include "harness/verify/checks.h"
 #include "harness/verify/faults/faults.h"
 #include "harness/verify/verify.h"
 
@@ -234,20 +235,16 @@ static enum status run_right(const struct selftest_arguments *a, struct progress
     return STATUS_OK;
 }
 
-/* "64 of 64 by exhaustive_decode 30, one_hot 4 ..." */
+/* "meant for them: exhaustive_decode 30, one_hot 4 ..." */
 static void print_checks(void)
 {
     const char *separator = "meant for them: ";
-    for (size_t i = 0; i < fault_count; i++) {
+    for (size_t i = 0; i < check_count; i++) {
         size_t count = 0;
-        bool first = true;
-        for (size_t j = 0; j < fault_count; j++) {
-            bool same = strcmp(faults[i].check, faults[j].check) == 0;
-            count += same;
-            first = first && !(same && j < i);
-        }
-        if (first) {
-            printf("%s%s %zu", separator, faults[i].check, count);
+        for (size_t j = 0; j < fault_count; j++)
+            count += strcmp(checks[i].name, faults[j].check) == 0;
+        if (count) {
+            printf("%s%s %zu", separator, checks[i].name, count);
             separator = ", ";
         }
     }

@@ -109,6 +109,25 @@ void compare_bits(struct comparison *c, enum dtype t, const void *got, const voi
     }
 }
 
+void error_sums_add(struct error_sums *e, double got, double want)
+{
+    double d = got - want;
+    if (!isfinite(want) || !isfinite(got))
+        return;
+    e->squared_error += d * d;
+    e->squared_value += want * want;
+    e->error += d;
+    e->max = fabs(d) > e->max ? fabs(d) : e->max;
+    e->count++;
+}
+
+uint32_t value_bits(enum dtype t, float value)
+{
+    uint32_t store = 0;
+    dtype_store(t, &store, 0, value);
+    return dtype_load_bits(t, &store, 0);
+}
+
 static float bits_value(enum dtype t, uint32_t bits)
 {
     uint16_t half = (uint16_t)bits;

@@ -46,6 +46,14 @@ void compare_one(struct comparison *c, enum dtype t, uint32_t got, uint32_t want
 void comparison_merge(struct comparison *into, const struct comparison *from);
 
 bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b); /* same bits, or both NaN */
+uint32_t value_bits(enum dtype t, float value);              /* rounded to the type */
+
+/* Running sums of the error against fp64; all zero: none. Pairs that are not finite are left out. */
+struct error_sums {
+    double squared_error, squared_value, error, max;
+    size_t count;
+};
+void error_sums_add(struct error_sums *e, double got, double want);
 
 /* One line: "element 17: expected 0x3f80 (1), got 0x0000 (0)". */
 void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char *text, size_t size);

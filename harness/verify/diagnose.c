@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "harness/verify/internal.h"
+#include "harness/verify/check_run.h"
 #include "reference/dtype.h"
 
 /* ---- bits ---- */
@@ -57,131 +57,100 @@ static uint32_t code_of(const struct diagnose_weights *d, size_t element)
 static uint32_t bits_of(const struct diagnose_weights *d, const struct contract *c, uint32_t code,
                         struct quantized_block b, size_t index)
 {
-    float v = d->bias ? one_hot_of(c, code, b, d->bias(d->context, index)) : quantized_weight(c, code, b);
-    uint32_t store = 0;
-    dtype_store(c->out, &store, 0, v);
-    return dtype_load_bits(c->out, &store, 0);
+    return value_bits(c->out, d->bias ? one_hot_of(c, code, b, d->bias(d->context, index))
+                                      : quantized_weight(c, code, b));
 }
 
-/* X(name, what a person reads): each has a function below. */
-#define CAUSE_MAP(X)                                                                                         \
-    X(other_nibble, "swapped nibbles: each is what the other nibble of its byte gives")                      \
-    X(blocks_by_row, "blocks counted by row: each has the scale that it would have if rows began blocks")    \
-    X(next_block, "shifted block: each has the scale of the next block")                                     \
-    X(previous_block, "shifted block: each has the scale of the block before")                               \
-    X(next_element, "shifted by one: each is what the next element gives")                                   \
-    X(previous_element, "shifted by one: each is what the element before gives")                             \
-    X(unscaled, "wrong scale: each is the codebook's value without absmax")                                  \
-    X(scaled_twice, "wrong scale: each is multiplied by absmax twice")                                       \
-    X(other_decode, "the codebook is rounded to the output type first, or is not where it should be")        \
-    X(other_recovery, "nested scales are recovered with one rounding for two, or two for one")               \
-    X(without_offset, "nested scales lack their offset")                                                     \
-    X(zero_above, "zero points are one too large: each is what the zero point + 1 gives")                    \
-    X(zero_below, "zero points are one too small: version 1 of GPTQ stores them less 1")                     \
-    X(zero_ignored, "zero points ignored: each is what 8 gives")                                             \
-    X(groups_in_order, "g_idx ignored: each has the scale that it would have if groups were in order")       \
-    X(awq_order, "AWQ's order of columns ignored: each has the code of the column that its nibble's place "  \
-                 "counts")                                                                                   \
-    X(through_f16, "rounded twice: each is rounded to fp16 on the way")
+/* If rows began blocks. */
+static size_t block_by_row(const struct diagnose_weights *d, size_t element)
+{
+    const size_t row = element / d->columns, column = element % d->columns, size = d->w->blocksize;
+    return row * (d->columns / size) + column / size;
+}
 
-/* Each: what the error would have written for `element` as output `index`. */
-#define HEAD(name)           static uint32_t name(const struct diagnose_weights *d, size_t element, size_t index)
-#define PLAIN(code_, block_) bits_of(d, d->contract, code_, block_, index)
-#define PLACE                quantized_block_of(d->w, element)
-#define BLOCK(block)         block_at(d, block, d->contract->nested)
-
-HEAD(other_nibble)
-{
-    return PLAIN(code_of(d, element ^ 1), BLOCK(PLACE));
-}
-HEAD(next_block)
-{
-    return PLAIN(code_of(d, element), BLOCK(PLACE + 1));
-}
-HEAD(previous_block)
-{
-    return PLAIN(code_of(d, element), BLOCK(PLACE - 1));
-}
-HEAD(blocks_by_row)
-{
-    size_t row = element / d->columns, column = element % d->columns, size = d->w->blocksize;
-    return PLAIN(code_of(d, element), BLOCK(row * (d->columns / size) + column / size));
-}
-HEAD(next_element)
-{
-    return PLAIN(code_of(d, element + 1), BLOCK((element + 1) / d->w->blocksize));
-}
-HEAD(previous_element)
-{
-    return PLAIN(code_of(d, element - 1), BLOCK((element - 1) / d->w->blocksize));
-}
-HEAD(unscaled)
-{
-    return PLAIN(code_of(d, element), ((struct quantized_block){1, BLOCK(PLACE).zero}));
-}
-HEAD(scaled_twice)
-{
-    struct quantized_block b = BLOCK(PLACE);
-    b.scale *= b.scale;
-    return PLAIN(code_of(d, element), b);
-}
-HEAD(other_decode)
+static uint32_t other_decode_bits(const struct diagnose_weights *d, size_t element, size_t index)
 {
     struct contract c = *d->contract;
     c.decode = c.decode == DECODE_OUT ? DECODE_F32 : DECODE_OUT;
-    return bits_of(d, &c, code_of(d, element), BLOCK(PLACE), index);
+    return bits_of(d, &c, code_of(d, element), block_at(d, quantized_block_of(d->w, element), c.nested),
+                   index);
 }
-HEAD(other_recovery)
-{
-    enum nested other = d->contract->nested == NESTED_FUSED ? NESTED_TWOSTEP : NESTED_FUSED;
-    return PLAIN(code_of(d, element), block_at(d, PLACE, other));
-}
-HEAD(without_offset)
+
+static struct quantized_block block_without_offset(const struct diagnose_weights *d, size_t block)
 {
     struct quantized w = *d->w;
     struct diagnose_weights same = *d;
     w.nested.offset = 0;
     same.w = &w;
-    return PLAIN(code_of(d, element), block_at(&same, PLACE, d->contract->nested));
+    return block_at(&same, block, d->contract->nested);
 }
-static uint32_t with_zero(const struct diagnose_weights *d, size_t element, size_t index, float zero)
-{
-    struct quantized_block b = BLOCK(PLACE);
-    b.zero = zero;
-    return PLAIN(code_of(d, element), b);
-}
-HEAD(zero_above)
-{
-    return with_zero(d, element, index, BLOCK(PLACE).zero + 1);
-}
-HEAD(zero_below)
-{
-    return with_zero(d, element, index, BLOCK(PLACE).zero - 1);
-}
-HEAD(zero_ignored)
-{
-    return with_zero(d, element, index, 8);
-}
-HEAD(groups_in_order)
-{
-    return PLAIN(code_of(d, element), BLOCK(element / d->w->blocksize));
-}
-HEAD(awq_order)
+
+/* The element whose code AWQ's word holds where the column would be if columns were in order. */
+static size_t awq_in_order(const struct diagnose_weights *d, size_t element)
 {
     static const size_t held[8] = {0, 2, 4, 6, 1, 3, 5, 7};
-    const size_t row = element / d->columns, other = row / 8 * 8 + held[row % 8];
-    return PLAIN(code_of(d, other * d->columns + element % d->columns), BLOCK(PLACE));
+    const size_t row = element / d->columns;
+    return (row / 8 * 8 + held[row % 8]) * d->columns + element % d->columns;
 }
-HEAD(through_f16)
+
+static uint32_t through_f16_bits(const struct diagnose_weights *d, uint32_t code, struct quantized_block b)
 {
     const struct contract plain = {.format = d->contract->format, .op = OP_DEQUANT, .out = d->contract->out};
-    const struct quantized_block b = BLOCK(PLACE);
-    float v = quantized_decode(&plain, code_of(d, element), b.zero) * b.scale;
-    uint32_t store = 0;
-    (void)index;
-    dtype_store(d->contract->out, &store, 0, f16_to_f32(f16_from_f32(v)));
-    return dtype_load_bits(d->contract->out, &store, 0);
+    return value_bits(plain.out, f16_to_f32(f16_from_f32(quantized_decode(&plain, code, b.zero) * b.scale)));
 }
+
+/* X(name, of which contracts, what the error would have written for element e, what a person reads). The first
+ * that explains all mismatches is given. blocks_by_row: rows of other formats begin blocks, and are not wrong
+ * for that. */
+#define CAUSE_MAP(X)                                                                                         \
+    X(other_nibble, ALL, BITS(e ^ 1, OWN),                                                                   \
+      "swapped nibbles: each is what the other nibble of its byte gives")                                    \
+    X(blocks_by_row, FORMAT(NF4), BITS(e, BLOCK(block_by_row(d, e))),                                        \
+      "blocks counted by row: each has the scale that it would have if rows began blocks")                   \
+    X(next_block, ALL, BITS(e, BLOCK(PLACE + 1)), "shifted block: each has the scale of the next block")     \
+    X(previous_block, ALL, BITS(e, BLOCK(PLACE - 1)),                                                        \
+      "shifted block: each has the scale of the block before")                                               \
+    X(next_element, ALL, BITS(e + 1, BLOCK((e + 1) / d->w->blocksize)),                                      \
+      "shifted by one: each is what the next element gives")                                                 \
+    X(previous_element, ALL, BITS(e - 1, BLOCK((e - 1) / d->w->blocksize)),                                  \
+      "shifted by one: each is what the element before gives")                                               \
+    X(unscaled, ALL, BITS(e, WITH(1, OWN.zero)), "wrong scale: each is the codebook's value without absmax") \
+    X(scaled_twice, ALL, BITS(e, WITH((OWN.scale) * (OWN.scale), OWN.zero)),                                 \
+      "wrong scale: each is multiplied by absmax twice")                                                     \
+    X(other_decode, ALL, other_decode_bits(d, e, m->index),                                                  \
+      "the codebook is rounded to the output type first, or is not where it should be")                      \
+    X(other_recovery, NESTED,                                                                                \
+      BITS(e, block_at(d, PLACE, d->contract->nested == NESTED_FUSED ? NESTED_TWOSTEP : NESTED_FUSED)),      \
+      "nested scales are recovered with one rounding for two, or two for one")                               \
+    X(without_offset, NESTED, BITS(e, block_without_offset(d, PLACE)), "nested scales lack their offset")    \
+    X(zero_above, FORMAT(INT4), BITS(e, WITH(OWN.scale, OWN.zero + 1)),                                      \
+      "zero points are one too large: each is what the zero point + 1 gives")                                \
+    X(zero_below, FORMAT(INT4), BITS(e, WITH(OWN.scale, OWN.zero - 1)),                                      \
+      "zero points are one too small: version 1 of GPTQ stores them less 1")                                 \
+    X(zero_ignored, FORMAT(INT4), BITS(e, WITH(OWN.scale, 8)), "zero points ignored: each is what 8 gives")  \
+    X(groups_in_order, FORMAT(INT4), BITS(e, BLOCK(e / d->w->blocksize)),                                    \
+      "g_idx ignored: each has the scale that it would have if groups were in order")                        \
+    X(awq_order, FORMAT(INT4), BITS(awq_in_order(d, e), OWN),                                                \
+      "AWQ's order of columns ignored: each has the code of the column that its nibble's place counts")      \
+    X(through_f16, ALL, through_f16_bits(d, code_of(d, e), OWN),                                             \
+      "rounded twice: each is rounded to fp16 on the way")
+
+#define ALL                  true
+#define FORMAT(name)         d->contract->format == FORMAT_##name
+#define NESTED               d->contract->nested != NESTED_NONE
+#define PLACE                quantized_block_of(d->w, e)
+#define BLOCK(block)         block_at(d, block, d->contract->nested)
+#define OWN                  BLOCK(PLACE)
+#define WITH(scale, zero)    ((struct quantized_block){scale, zero})
+#define BITS(element, block) bits_of(d, d->contract, code_of(d, element), block, m->index)
+#define X(name, applies, bits, text)                                                                         \
+    static bool name(const struct diagnose_weights *d, const struct mismatch *m)                             \
+    {                                                                                                        \
+        const size_t e = d->element(d->context, m->index);                                                   \
+        return applies && bits == m->got;                                                                    \
+    }
+CAUSE_MAP(X)
+#undef X
 
 /* All mismatches are of one code, and other codes are among what was compared: else that says little. */
 static bool one_code(const struct comparison *c, const struct diagnose_weights *d)
@@ -198,36 +167,22 @@ static bool one_code(const struct comparison *c, const struct diagnose_weights *
 const char *diagnose_weights(const struct comparison *c, const struct diagnose_weights *d)
 {
     static const struct {
-        uint32_t (*predict)(const struct diagnose_weights *, size_t element, size_t index);
+        bool (*explains)(const struct diagnose_weights *, const struct mismatch *);
         const char *text;
     } causes[] = {
-#define X(name, text) {name, text},
+#define X(name, applies, bits, text) {name, text},
         CAUSE_MAP(X)
 #undef X
     };
     if (all_flushed(c, d->contract->out)) /* which a scale that is too small would give as well */
         return "";
     for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
-        uint32_t (*predict)(const struct diagnose_weights *, size_t, size_t) = causes[i].predict;
-        const bool nested_only = predict == other_recovery || predict == without_offset;
-        const bool int4_only = predict == zero_above || predict == zero_below || predict == zero_ignored ||
-                               predict == groups_in_order || predict == awq_order;
-        /* Rows of other formats begin blocks: they are not wrong for that. */
-        const bool nf4_only = predict == blocks_by_row;
-        size_t held = 0;
-        if ((nf4_only && d->contract->format != FORMAT_NF4) ||
-            (nested_only && d->contract->nested == NESTED_NONE) ||
-            (int4_only && d->contract->format != FORMAT_INT4))
-            continue;
-        while (held < c->kept_count) {
-            const struct mismatch *m = &c->kept[held];
-            uint32_t would = predict(d, d->element(d->context, m->index), m->index);
-            /* NaN says nothing of where it came from: what was not written is NaN as well. */
-            if (would != m->got || is_nan(d->contract->out, m->got))
-                break;
-            held++;
-        }
-        if (held && held == c->kept_count)
+        size_t explained = 0;
+        /* NaN says nothing of where it came from: what was not written is NaN as well. */
+        while (explained < c->kept_count && !is_nan(d->contract->out, c->kept[explained].got) &&
+               causes[i].explains(d, &c->kept[explained]))
+            explained++;
+        if (explained && explained == c->kept_count)
             return causes[i].text;
     }
     return one_code(c, d) ? "wrong codebook: all are of one code" : "";
@@ -276,10 +231,10 @@ const char *diagnose_places(const struct comparison *c, size_t blocksize, size_t
         return c->last == count - 1 ? "the last element differs" : "one element differs";
     if (c->mismatches == span && c->last == count - 1 && span < count / 2)
         return "the tail differs";
-    if (c->mismatches > 4 && (c->odd_mismatches == 0 || c->odd_mismatches == c->mismatches))
-        return c->odd_mismatches ? "only odd elements differ" : "only even elements differ";
     if (c->mismatches > 4 && (c->lanes & (c->lanes - 1)) == 0)
         return "one lane of each warp: every 32nd element";
+    if (c->mismatches > 4 && (c->odd_mismatches == 0 || c->odd_mismatches == c->mismatches))
+        return c->odd_mismatches ? "only odd elements differ" : "only even elements differ";
     if (c->mismatches > 1 && c->first / WARP == c->last / WARP)
         return "one warp: all lie within 32 elements that begin at a multiple of 32";
     if (blocksize && c->mismatches == span && c->first % blocksize == 0 && span % blocksize == 0)

@@ -56,3 +56,10 @@ def test_the_diagnosis_names_the_error(said, fault):
     part = re.search(rf"^caught +{fault} .*\n((?:      .*\n)*)", said, re.M)
     assert part, f"{fault} is not in the output"
     assert DIAGNOSES[fault] in part[1]
+
+
+def test_the_printed_list_is_what_faults_are_caught_by(nf4bench, said):
+    listed = [line.split()[0] for line in nf4bench("verify", "--list-checks").stdout.splitlines()]
+    caught = re.findall(r"^caught +\S+ +\S+ +\S+ +by (\S+)", said, re.M)
+    # No fault of selftest ends or stops the process of a suite.
+    assert sorted(listed) == sorted({*caught, "crash", "hang"})

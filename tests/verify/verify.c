@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "harness/base/random.h"
-#include "harness/verify/internal.h"
+#include "harness/verify/check_run.h"
 #include "tests/test.h"
 
 /* one_hot_value() is a shortcut; the pinned reference is the definition. They must agree on every contract of

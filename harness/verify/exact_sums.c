@@ -1,6 +1,7 @@
 /*
- * verify/sums.c: exact sums. Inputs for which every partial sum, in any order, is an fp32 number, so that the
- * whole product must have the right bits at any size; the oracle is 32-bit integer arithmetic.
+ * exact_sums: products whose every partial sum, in any order, is an fp32 number, so that the whole result must
+ * have the right bits at full size. A product that is dropped or doubled shows: no error bound can promise
+ * that, and one_hot looks at one weight at a time. The oracle is 32-bit integer arithmetic.
  *
  * Units, NF4. Where weights are rounded to 16 bits before they are summed, the codebook's 16-bit values are
  * multiples of 2^-11 (bf16) or 2^-12 (fp16) and all 16 codes are used. Where they stay fp32, only -1, 0 and 1
@@ -11,12 +12,11 @@
  * block cuts its terms (reference/mma.h) is half a unit or finer.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/base/random.h"
-#include "harness/verify/internal.h"
+#include "harness/verify/check_run.h"
 #include "reference/fp8.h"
 #include "reference/grouped_int4.h"
 
@@ -225,51 +225,43 @@ static enum status make(const struct problem *real, bool all_codes, struct devic
     return STATUS_OK;
 }
 
-enum status check_exact_sums(struct check *c, struct exact_sums *cache[2])
+enum status check_exact_sums(struct check_run *c)
 {
     const struct contract *contract = &c->kernel->contract;
     bool all_codes = contract->format == FORMAT_NF4 && contract->out != DTYPE_F32 &&
                      (contract->scale == SCALE_WEIGHT || contract->decode == DECODE_OUT);
-    if (!cache[all_codes]) {
-        enum status s = make(&c->operands->problem, all_codes, c->operands->device, &cache[all_codes]);
+    struct exact_sums **made = &c->verifier->sums[all_codes];
+    if (!*made) {
+        enum status s = make(&c->operands->problem, all_codes, c->operands->device, made);
         if (s != STATUS_OK)
             return s;
     }
-    struct exact_sums *e = cache[all_codes];
+    struct exact_sums *e = *made;
     struct operands *o = &e->operands;
     const struct problem *p = &o->problem;
-    void *prepared;
-    enum status s = operands_prepare_for(o, 0, c->kernel, &prepared);
+    bool called;
+    enum status s = check_prepared_call(c, o, &called);
     if (s != STATUS_OK)
         return s;
-    if (check_call(c, o, prepared)) {
+    if (called) {
         size_t outputs = p->op == OP_GEMM ? p->n : p->k, count = p->m * outputs;
         struct comparison cmp;
         comparison_init(&cmp);
         for (size_t i = 0; i < count; i++) {
             double sum = ldexp((double)e->want[i], -e->units_log2);
-            uint32_t store = 0;
             if (p->bias)
                 sum += (double)dtype_load(p->out, o->sets[0].bias.data, i % outputs);
-            dtype_store(p->out, &store, 0, (float)sum);
-            uint32_t want = dtype_load_bits(p->out, &store, 0),
+            uint32_t want = value_bits(p->out, (float)sum),
                      got = dtype_load_bits(p->out, o->sets[0].out.data, i);
             compare_one(&cmp, p->out, got, want, dtype_bits_equal(p->out, got, want), i);
         }
         c->out->compared += cmp.compared;
-        if (cmp.mismatches) {
-            char where[256];
-            snprintf(where, sizeof where,
-                     "output row %zu column %zu of %zu x %zu: a sum that is exact in any order",
-                     cmp.first / outputs, cmp.first % outputs, p->m, outputs);
-            check_failed(c, &cmp, where, "", count);
-        }
+        if (cmp.mismatches)
+            check_product_failed(c, &cmp, p->m, outputs, ": a sum that is exact in any order");
     } else {
         /* The next variant must not meet what this one wrote. */
         exact_sums_free(e);
-        cache[all_codes] = NULL;
+        *made = NULL;
     }
-    if (c->kernel->unprepare)
-        c->kernel->unprepare(prepared);
     return STATUS_OK;
 }

@@ -1,0 +1,137 @@
+#include "harness/verify/check_run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/device/call.h"
+
+bool check_call(struct check_run *c, const struct operands *o, const void *prepared)
+{
+    char what[160];
+    buffer_poison(&o->sets[0].out, ++c->verifier->salt);
+    static struct call_fault fault; /* large */
+    fault.status = STATUS_OK;
+    if (!call_kernel(o, 0, c->kernel, prepared, &fault)) {
+        if (fault.status != STATUS_OK)
+            c->verifier->broken = status_fail(fault.status, "%s: %s", fault.device, fault.text);
+        c->out->verdict = fault.skip      ? VERDICT_SKIPPED
+                          : fault.ours    ? VERDICT_MISTRUSTED
+                          : fault.endless ? VERDICT_TIMEOUT
+                          : fault.crashed ? VERDICT_CRASHED
+                                          : VERDICT_FAIL;
+        snprintf(c->out->reason, sizeof c->out->reason, "%s: %s, under --device %s", c->check->name,
+                 fault.word, fault.device);
+        snprintf(c->out->detail, sizeof c->out->detail, "%s", fault.text);
+        return false;
+    }
+    if (operands_intact(o, 0, what, sizeof what))
+        return true;
+    c->out->verdict = VERDICT_FAIL;
+    snprintf(c->out->reason, sizeof c->out->reason, "%s: %s", c->check->name, what);
+    /* Later variants must find whole inputs and canaries; the inputs themselves the caller makes again. */
+    return false;
+}
+
+enum status check_prepared_call(struct check_run *c, const struct operands *o, bool *ok)
+{
+    void *prepared;
+    enum status s = operands_prepare_for(o, 0, c->kernel, &prepared);
+    *ok = s == STATUS_OK && check_call(c, o, prepared);
+    if (s == STATUS_OK && c->kernel->unprepare)
+        c->kernel->unprepare(prepared);
+    return s;
+}
+
+static void flip_codes(struct operands *o)
+{
+    struct operand_set *set = &o->sets[0];
+    struct buffer *codes = o->problem.op == OP_UNREPACK ? &set->stored[LAYOUT_FRAGMENTS] : &set->packed;
+    uint8_t *bytes = codes->data;
+    for (size_t i = 0; i < codes->size; i++)
+        bytes[i] ^= 0xff;
+    operands_rehash(o);
+}
+
+enum status check_calls_on_other_codes(struct check_run *c, struct operands *o, bool *ok)
+{
+    void *prepared; /* no peer that dequantizes prepares anything */
+    const bool stored = o->problem.op != OP_UNREPACK && kernel_layout(c->kernel) != LAYOUT_ROWS;
+    flip_codes(o);
+    enum status s = stored ? operands_prepare_for(o, 0, c->kernel, &prepared) : STATUS_OK;
+    *ok = s == STATUS_OK && check_call(c, o, NULL);
+    flip_codes(o);
+    if (s == STATUS_OK && stored)
+        s = operands_prepare_for(o, 0, c->kernel, &prepared);
+    *ok = *ok && s == STATUS_OK && check_call(c, o, NULL);
+    return s;
+}
+
+void check_failed(struct check_run *c, const struct comparison *cmp, const char *where, const char *cause,
+                  size_t count)
+{
+    struct verification *out = c->out;
+    enum dtype t = op_is_repack(c->kernel->contract.op) ? DTYPE_U8 : c->kernel->contract.out;
+    const bool weights = c->kernel->contract.op == OP_DEQUANT;
+    const char *lines[] = {where, cause, *cause ? "" : diagnose_values(cmp, t),
+                           diagnose_places(cmp, weights ? c->operands->problem.blocksize : 0, count)};
+    char first[160];
+    size_t used = 0;
+    describe_bits(t, cmp->first, cmp->first_want, cmp->first_got, first, sizeof first);
+    out->verdict = VERDICT_FAIL;
+    out->mismatches = cmp->mismatches;
+    out->first_mismatch = (int64_t)cmp->first;
+    snprintf(out->reason, sizeof out->reason, "%s: %zu of %zu differ; %s", c->check->name, cmp->mismatches,
+             cmp->compared, first);
+    out->detail[0] = '\0';
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        if (*lines[i] && used < sizeof out->detail)
+            used += (size_t)snprintf(out->detail + used, sizeof out->detail - used, "%s%s", used ? "\n" : "",
+                                     lines[i]);
+}
+
+void check_product_failed(struct check_run *c, const struct comparison *cmp, size_t rows, size_t columns,
+                          const char *remark)
+{
+    char where[224];
+    snprintf(where, sizeof where, "output row %zu column %zu of %zu x %zu%s", cmp->first / columns,
+             cmp->first % columns, rows, columns, remark);
+    check_failed(c, cmp, where, "", rows * columns);
+}
+
+enum { OTHER = 128 }; /* rows (gemm) or columns (gemmdx) of the smaller problem, and the tail */
+
+enum status first_weights(struct check_run *c, bool with_bias, struct operands *o)
+{
+    const struct operands *real = c->operands;
+    struct problem p = real->problem;
+    p.bias = with_bias;
+    size_t *other = p.op == OP_GEMM ? &p.n : &p.k;
+    const bool blocks_by_row = p.op == OP_GEMMDX && (c->kernel->whole_blocks || p.format != FORMAT_NF4);
+    /* One block a row, or blocks of scattered columns: rows stay whole. */
+    const bool whole_rows = blocks_by_row && (p.act_order || p.blocksize == p.k);
+    if (*other > 2 * OTHER && !whole_rows)
+        *other = OTHER + *other % OTHER;
+    if (blocks_by_row && !whole_rows)
+        *other = (*other + p.blocksize - 1) / p.blocksize * p.blocksize;
+    enum status s = operands_init_blank(&p, c->operands->device, o);
+    if (s != STATUS_OK)
+        return s;
+    struct operand_set *to = &o->sets[0], *from = &real->sets[0];
+    const struct {
+        struct buffer *to;
+        const struct buffer *from;
+    } parts[] = {{&to->packed, &from->packed},
+                 {&to->absmax, &from->absmax},
+                 {&to->absmax_code, &from->absmax_code},
+                 {&to->nested_absmax, &from->nested_absmax},
+                 {&to->scale, &from->scale},
+                 {&to->zero, &from->zero},
+                 {&to->group_of, &from->group_of}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        memcpy(parts[i].to->data, parts[i].from->data, parts[i].to->size);
+    memcpy(o->nested_map.data, real->nested_map.data, o->nested_map.size);
+    o->nested_offset = real->nested_offset;
+    if (with_bias && real->problem.bias)
+        memcpy(to->bias.data, from->bias.data, to->bias.size);
+    return STATUS_OK;
+}

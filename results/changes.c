@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "harness/base/text.h"
 #include "results/markdown.h"
 #include "results/unlike.h"
 #include "results/values.h"
@@ -321,7 +322,7 @@ enum status changes_markdown(const struct changes *c, FILE *out)
 static void put_text_member(const char *before, const char *text, FILE *out)
 {
     fputs_unlocked(before, out);
-    value_put_json_text(text, out);
+    text_put(TEXT_JSON, text, out);
 }
 
 /* A path may hold any bytes, JSON may not. */

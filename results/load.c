@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/base/text.h"
 #include "results/load_stream.h"
 
 struct reader {

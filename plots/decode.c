@@ -241,7 +241,7 @@ void section_decode(struct page *p, const struct tasks *t)
     if (s.list && s.bars)
         find_swaps(&s);
     if (!s.list || !s.bars || !find_bars(&s)) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for the isolated decodes");
+        p->status = status_no_memory("the isolated decodes");
         goto done;
     }
     if (s.bar_count == 0)

@@ -43,7 +43,7 @@ static void write_words(struct page *p, const char *markdown, const char *open, 
     if (p->form == PAGE_CSV)
         return;
     if (vasprintf(&text, format, ap) < 0) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for a sentence");
+        p->status = status_no_memory("a sentence");
         return;
     }
     end_figures(p);
@@ -95,7 +95,7 @@ static void keep(struct page *p, struct table *t)
 {
     struct table *grown = realloc(p->kept, (p->kept_count + 1) * sizeof grown[0]);
     if (!grown) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for table %s", t->id);
+        p->status = status_no_memory("table %s", t->id);
         table_release(t);
         return;
     }

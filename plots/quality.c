@@ -206,7 +206,7 @@ void section_quality(struct page *p, const struct tasks *t)
         return;
     struct grade *grades = calloc(room, sizeof grades[0]);
     if (!grades) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for the quality of %zu tasks", t->count);
+        p->status = status_no_memory("the quality of %zu tasks", t->count);
         return;
     }
     const size_t count = find_grades(t, grades);

@@ -267,7 +267,7 @@ enum status report_write(const struct result_set *sets, size_t set_count, const 
         goto done;
     temporary = malloc(size);
     if (!temporary) {
-        s = status_fail(STATUS_MEMORY, "out of memory for the name of the report");
+        s = status_no_memory("the name of the report");
         goto done;
     }
     snprintf(temporary, size, "%s.tmp", path);

@@ -258,7 +258,7 @@ void section_speedup(struct page *p, const struct tasks *t)
 {
     struct gains g = find_gains(t);
     if (!g.list) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for the speed-ups");
+        p->status = status_no_memory("the speed-ups");
         return;
     }
     if (g.count > 0) {

@@ -274,7 +274,7 @@ enum status table_markdown(FILE *out, const struct table *t)
     for (size_t i = 0; i < t->column_count && s == STATUS_OK; i++) {
         decimals[i] = decimals_of(t, i);
         if (!t->columns[i].apart && !(heads[m.columns++] = markdown_head(&t->columns[i])))
-            s = status_fail(STATUS_MEMORY, "out of memory for a table");
+            s = status_no_memory("a table");
     }
     if (s != STATUS_OK)
         goto done;
@@ -359,11 +359,11 @@ enum status tables_csv(FILE *out, const struct table *tables, size_t count)
     for (size_t t = 0; t < count; t++) {
         room += tables[t].column_count;
         if (tables[t].failed)
-            return status_fail(STATUS_MEMORY, "out of memory for table %s", tables[t].id);
+            return status_no_memory("table %s", tables[t].id);
     }
     struct csv_field *fields = calloc(room, sizeof fields[0]);
     if (!fields)
-        return status_fail(STATUS_MEMORY, "out of memory for the columns of %zu tables", count);
+        return status_no_memory("the columns of %zu tables", count);
     const size_t field_count = csv_fields(tables, count, fields);
     fputs("table", out);
     for (size_t f = 0; f < field_count; f++) {

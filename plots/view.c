@@ -332,7 +332,7 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
     standings = allocate(n, sizeof standings[0]);
     if (!v->rows || !v->timed || !v->cases || !v->facets || !v->families || !v->checks || !order ||
         !standings) {
-        s = status_fail(STATUS_MEMORY, "out of memory for a report of %zu rows", n);
+        s = status_no_memory("a report of %zu rows", n);
         goto done;
     }
     point_to_rows(v);
@@ -344,7 +344,7 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
     }
     v->scratch = allocate(most_samples, sizeof v->scratch[0]);
     if (!v->scratch) {
-        s = status_fail(STATUS_MEMORY, "out of memory for %zu samples", most_samples);
+        s = status_no_memory("%zu samples", most_samples);
         goto done;
     }
     qsort(v->timed, v->timed_count, sizeof v->timed[0], by_case);

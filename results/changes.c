@@ -156,7 +156,7 @@ static enum status join(struct changes *c)
     size_t base_count, now_count, b = 0, n = 0;
     const struct row **base = sorted_rows(c->base, &base_count), **now = sorted_rows(c->now, &now_count);
     c->list = malloc(((base_count < now_count ? base_count : now_count) + 1) * sizeof *c->list);
-    enum status s = base && now && c->list ? STATUS_OK : status_fail(STATUS_MEMORY, "compare: out of memory");
+    enum status s = base && now && c->list ? STATUS_OK : status_no_memory("compare");
     while (s == STATUS_OK && (b < base_count || n < now_count)) {
         int order = b == base_count ? 1 : n == now_count ? -1 : compare_keys(base[b], now[n]);
         size_t base_rows = order <= 0 ? key_length(base + b, base_count - b) : 0;
@@ -218,7 +218,7 @@ enum status changes_find(const struct result_set *base, const struct result_set 
         s = status_fail(STATUS_USAGE, "no row has times in both %s and %s (no samples, or no medians)",
                         base->path, now->path);
     if (s == STATUS_OK && !(out->unlike = unlike_text(base, now)))
-        s = status_fail(STATUS_MEMORY, "compare: out of memory");
+        s = status_no_memory("compare");
     if (s != STATUS_OK)
         changes_release(out);
     return s;

@@ -325,7 +325,7 @@ static enum status add_ratio(struct markdown_table *t, const struct result_set *
     size_t count = r->sample_count < base->sample_count ? r->sample_count : base->sample_count;
     double *scratch = malloc(count * sizeof *scratch);
     if (!scratch)
-        return status_fail(STATUS_MEMORY, "out of memory for %zu paired samples", count);
+        return status_no_memory("%zu paired samples", count);
     paired_ratio(result_set_kept(s) + base->sample_start, result_set_kept(s) + r->sample_start, count,
                  scratch, &p);
     free(scratch);
@@ -417,7 +417,7 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
     struct case_run *cases = malloc((s->row_count + 1) * sizeof *cases);
     size_t case_count = 0;
     if (!cases)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", s->path);
+        return status_no_memory("%s", s->path);
     qsort(rows, s->row_count, sizeof *rows, by_case);
     for (size_t i = 0; i < s->row_count; i++) {
         if (i == 0 || row_text_order(rows[i].row->case_key, rows[i - 1].row->case_key) != 0)
@@ -446,7 +446,7 @@ enum status export_markdown(const struct result_set *s, const char *against, FIL
     struct sorted *rows = all_rows(s);
     errno = 0;
     if (!rows || (against && !(bases = calloc(s->row_count + 1, sizeof *bases)))) {
-        status = status_fail(STATUS_MEMORY, "%s: out of memory for %zu rows", s->path, s->row_count);
+        status = status_no_memory("%s: %zu rows", s->path, s->row_count);
         goto out;
     }
     if (against)

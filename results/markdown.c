@@ -103,5 +103,5 @@ enum status markdown_print(struct markdown_table *t, FILE *out)
     free(t->cells);
     t->cells = NULL;
     t->count = t->capacity = 0;
-    return t->failed ? status_fail(STATUS_MEMORY, "out of memory for a table") : STATUS_OK;
+    return t->failed ? status_no_memory("a table") : STATUS_OK;
 }

@@ -211,7 +211,7 @@ static enum status run_one_hot(struct check *c, struct operands *o, const size_t
     size_t *now = malloc(p->m * sizeof *now);
     bool *finite = finite_sums(contract, p, &w);
     void *prepared = NULL;
-    enum status s = now && finite ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
+    enum status s = now && finite ? STATUS_OK : status_no_memory("verify");
     if (s == STATUS_OK)
         s = operands_prepare_for(o, 0, c->kernel, &prepared);
     for (size_t first = 0; first < position_count && s == STATUS_OK; first += p->m) {
@@ -447,7 +447,7 @@ enum status check_one_hot(struct check *c)
     size_t count = positions ? choose_positions(extent, real->seed, positions) : 0;
     if (real->m && device_slow(c->operands->device))
         count = draw_positions(positions, count, ONE_HOT_LAUNCHES * real->m, real->seed);
-    s = count ? run_one_hot(c, &o, positions, count) : status_fail(STATUS_MEMORY, "verify: out of memory");
+    s = count ? run_one_hot(c, &o, positions, count) : status_no_memory("verify");
     operands_release(&o);
     free(positions);
     return s;

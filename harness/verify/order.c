@@ -38,7 +38,7 @@ enum status check_cancelling_sums(struct check *c)
         memcpy((char *)o.sets[0].x.data + i * row, c->operands->sets[0].x.data, row);
     void *want = malloc(p->n * size), *prepared = NULL;
     if (!want || !make_bias(contract, &o, want))
-        s = status_fail(STATUS_MEMORY, "verify: out of memory");
+        s = status_no_memory("verify");
     operands_rehash(&o);
     if (s == STATUS_OK)
         s = operands_prepare_for(&o, 0, c->kernel, &prepared);

@@ -264,7 +264,7 @@ enum status check_dequantized(struct check *c, const struct operands *o, struct 
     const size_t step = piece_length(&w), longest = w.count < step ? w.count : step;
     void *want = malloc(longest * dtype_size(contract->out)),
          *scratch = malloc(longest * dtype_size(contract->out));
-    enum status s = want && scratch ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
+    enum status s = want && scratch ? STATUS_OK : status_no_memory("verify");
     for (size_t first = 0; s == STATUS_OK && first < w.count; first += step) {
         const size_t count = w.count - first < step ? w.count - first : step;
         const struct quantized piece = tensor_piece(&w, first, count);
@@ -309,8 +309,7 @@ static enum status real_repack(struct check *c)
     size_t count = problem_output_count(p);
     uint8_t *want = malloc(count);
     void *prepared;
-    enum status s = want ? operands_prepare_for(o, 0, c->kernel, &prepared)
-                         : status_fail(STATUS_MEMORY, "verify: out of memory");
+    enum status s = want ? operands_prepare_for(o, 0, c->kernel, &prepared) : status_no_memory("verify");
     struct operands same = *o; /* the buffers are as writable as they were */
     bool called = false;
     if (s == STATUS_OK)
@@ -352,7 +351,7 @@ static enum status pinned_reference(struct verifier *v, const struct contract *c
         return status_fail(STATUS_INTERNAL, "verify: more than %d contracts in one group", CONTRACTS_MAX);
     void *made = malloc(problem_output_count(&o->problem) * dtype_size(contract->out));
     if (!made)
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
+        return status_no_memory("verify");
     if (!matmul_pinned(contract, p, made)) {
         char c_name[CONTRACT_NAME_MAX] = "a contract";
         contract_format(contract, c_name, sizeof c_name);
@@ -402,7 +401,7 @@ static enum status exact_reference(struct verifier *v, const struct contract *co
     if (!value || !magnitude) {
         free(value);
         free(magnitude);
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
+        return status_no_memory("verify");
     }
     matmul_fp64(contract, &part, value, magnitude);
     v->exact[v->exact_count] = (struct exact_result){key, columns, value, magnitude};
@@ -542,7 +541,7 @@ static enum status check_reruns(struct check *c)
     size_t size = o->sets[0].out.size;
     void *first = malloc(size);
     if (!first)
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
+        return status_no_memory("verify");
     memcpy(first, o->sets[0].out.data, size);
     int threads = omp_get_max_threads();
     if (d->kind == DEVICE_CPU)

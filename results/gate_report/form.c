@@ -88,7 +88,7 @@ static enum status tidy_init(struct tidy *t, const struct gate_report *r)
     t->texts = malloc(size);
     if (!t->rows || !t->worst || !t->texts) {
         tidy_release(t);
-        return status_fail(STATUS_MEMORY, "gate: out of memory for a report of %zu rows", r->count);
+        return status_no_memory("gate: a report of %zu rows", r->count);
     }
     char *end = t->texts + copy_texts(&t->report, head_texts, HEAD_TEXTS, t->texts);
     for (size_t i = 0; i < r->count; i++) {

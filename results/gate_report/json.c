@@ -67,7 +67,7 @@ static json_t *append(json_t *array, json_t *item)
 static enum status dump(json_t *v, FILE *out)
 {
     if (!v)
-        return status_fail(STATUS_MEMORY, "gate: out of memory for the JSON");
+        return status_no_memory("gate: the JSON");
     const bool written =
         json_dumpf(v, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) == 0 && fputc('\n', out) != EOF;
     json_decref(v);

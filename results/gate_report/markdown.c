@@ -211,7 +211,7 @@ static enum status put_fitting(const struct tidy *t, FILE *out)
         FILE *memory = open_memstream(&page, &size);
         enum status s = memory ? put_page(t, shown, memory) : STATUS_OK;
         if (!memory || fclose(memory) != 0)
-            s = status_fail(STATUS_MEMORY, "gate: out of memory for the report");
+            s = status_no_memory("gate: the report");
         const bool fits = size < SUMMARY_BYTES || shown == 0;
         if (s == STATUS_OK && fits)
             fwrite(page, 1, size, out);

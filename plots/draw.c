@@ -136,7 +136,7 @@ bool draw_speed(struct drawing *d, const struct view_facet *facet)
     const struct chart c = {.out = d->out,
                             .height = 390,
                             .left = 40,
-                            .right = 258,
+                            .right = 266,
                             .top = 30,
                             .bottom = 46,
                             .x = {x.lo / pad, x.hi * pad, true},

@@ -107,12 +107,6 @@ static double deviation(const struct view_row *row, double us)
     return 100 * (us / row->r->median_us - 1);
 }
 
-static int by_value(const void *pa, const void *pb)
-{
-    const double a = *(const double *)pa, b = *(const double *)pb;
-    return (a > b) - (a < b);
-}
-
 /* False when the row has too few samples, or some that are not times. */
 static bool make_band(const struct view_row *row, struct band *band)
 {
@@ -128,9 +122,9 @@ static bool make_band(const struct view_row *row, struct band *band)
             sorted[n++] = row->kept[i];
     }
     if (times && n >= BAND_SAMPLES_MIN) {
-        qsort(sorted, n, sizeof sorted[0], by_value);
+        const double p10 = quantile(sorted, n, 0.1); /* sorts them */
         *band = (struct band){row,
-                              deviation(row, quantile_sorted(sorted, n, 0.1)),
+                              deviation(row, p10),
                               deviation(row, quantile_sorted(sorted, n, 0.25)),
                               deviation(row, quantile_sorted(sorted, n, 0.75)),
                               deviation(row, quantile_sorted(sorted, n, 0.9)),

@@ -168,10 +168,11 @@ const char *same_code_remark(const struct gate_report_row *row)
 static void put_change(const char *before, const struct gate_estimate *e, enum text_form form, FILE *out)
 {
     char change[CHANGE_SIZE], text[CHANGE_SIZE + 64];
+    if (e->rounds == 0)
+        return;
     snprintf(text, sizeof text, "%s%s in %zu round%s", before, change_text(e, change), e->rounds,
              plural(e->rounds));
-    if (e->rounds)
-        text_put(form, text, out);
+    text_put(form, text, out);
 }
 
 void put_finding(const struct gate_report_row *row, enum text_form form, FILE *out)

@@ -52,6 +52,13 @@ void chart_segment(const struct chart *c, double x1, double y1, double x2, doubl
     fputs("/>", c->out);
 }
 
+void chart_reference(const struct chart *c, double x, const char *word)
+{
+    const double at = chart_x(c, x);
+    chart_segment(c, at, c->top - 6, at, c->height - c->bottom, INK_TEXT, 1.2, "4 3");
+    chart_text(c, at, c->top - 10, "middle", INK_TEXT, word);
+}
+
 void chart_tick_x(const struct chart *c, double value, const char *text)
 {
     const double x = chart_x(c, value), bottom = c->height - c->bottom;
@@ -111,27 +118,26 @@ void chart_titles(const struct chart *c, const char *x, const char *y)
 /* ---- data ---- */
 
 void chart_line(const struct chart *c, const double *x, const double *y, size_t count, enum ink ink,
-                const char *dash)
+                double width, const char *dash)
 {
     if (count < 2)
         return;
     fputs("<path d=\"", c->out);
     for (size_t i = 0; i < count; i++)
         fprintf(c->out, "%c%.1f %.1f", i ? 'L' : 'M', chart_x(c, x[i]), chart_y(c, y[i]));
-    fprintf(c->out, "\" fill=\"none\" stroke=\"var(--%s)\" stroke-width=\"%s\"", ink_variable(ink),
-            dash ? "1.2" : "2");
+    fprintf(c->out, "\" fill=\"none\" stroke=\"var(--%s)\" stroke-width=\"%g\"", ink_variable(ink), width);
     if (dash)
         fprintf(c->out, " stroke-dasharray=\"%s\"", dash);
     fputs("/>", c->out);
 }
 
 /* The number of a row in its file. */
-static size_t row_number(const struct tasks *t, const struct view_row *row)
+static size_t row_number(const struct view *v, const struct view_row *row)
 {
     size_t first = 0;
     for (unsigned s = 0; s < row->set; s++)
-        first += t->v->sets[s].row_count;
-    return (size_t)(row - t->v->rows) - first;
+        first += v->sets[s].row_count;
+    return (size_t)(row - v->rows) - first;
 }
 
 /* As attributes, then the words; the element is left open for them and closed. */
@@ -140,50 +146,73 @@ static void write_data(const struct chart *c, const struct mark *m, const char *
     fprintf(c->out, " data-value=\"%.17g\"", m->value);
     if (m->row)
         fprintf(c->out, " data-file=\"%u\" data-row=\"%zu\" data-us=\"%.17g\"", m->row->set,
-                row_number(m->tasks, m->row), task_record(m->row)->median_us);
+                row_number(m->view, m->row), task_record(m->row)->median_us);
     if (m->over)
-        fprintf(c->out, " data-over=\"%zu\"", row_number(m->tasks, m->over));
+        fprintf(c->out, " data-over=\"%zu\"", row_number(m->view, m->over));
     fputs("><title>", c->out);
     html_text(c->out, m->words);
     fprintf(c->out, "</title></%s>", element);
 }
 
+/* Disc, square, triangle, diamond, ring, cross, small disc: paths around 0,0. */
+static const struct {
+    const char *path;
+    bool hollow;
+} forms[] = {{"M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", false},
+             {"M-3.6-3.6h7.2v7.2h-7.2z", false},
+             {"M0-4.6L4.4 3.4H-4.4z", false},
+             {"M0-5L5 0L0 5L-5 0z", false},
+             {"M-3.6 0a3.6 3.6 0 1 0 7.2 0a3.6 3.6 0 1 0-7.2 0z", true},
+             {"M-4-4L4 4M-4 4L4-4", true},
+             {"M-1.5 0a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0z", false}};
+enum { FORM_DISC = 0, FORM_SMALL = 6 };
+
 /* The tag of a mark at x, y in pixels, left open. */
-static void open_mark(const struct chart *c, double x, double y, enum weights form, const char *class)
+static void open_mark(const struct chart *c, double x, double y, int form, enum ink ink, const char *class)
 {
-    /* Disc, square, triangle, diamond, ring, cross: paths around 0,0. */
-    static const char *const forms[WEIGHTS_COUNT] = {"M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
-                                                     "M-3.6-3.6h7.2v7.2h-7.2z",
-                                                     "M0-4.6L4.4 3.4H-4.4z",
-                                                     "M0-5L5 0L0 5L-5 0z",
-                                                     "M-3.6 0a3.6 3.6 0 1 0 7.2 0a3.6 3.6 0 1 0-7.2 0z",
-                                                     "M-4-4L4 4M-4 4L4-4"};
-    const bool hollow = form == WEIGHTS_DENSE || form == WEIGHTS_OTHER;
-    fprintf(c->out,
-            "<path%s transform=\"translate(%.1f %.1f)\" d=\"%s\" fill=\"var(--%s)\" stroke=\"var(--%s)\"",
-            class, x, y, forms[form], ink_variable(hollow ? INK_BACK : weights_ink(form)),
-            ink_variable(weights_ink(form)));
+    fprintf(
+        c->out, "<path%s transform=\"translate(%.1f %.1f)\" d=\"%s\" fill=\"var(--%s)\" stroke=\"var(--%s)\"",
+        class, x, y, forms[form].path, ink_variable(forms[form].hollow ? INK_BACK : ink), ink_variable(ink));
 }
 
 void chart_mark(const struct chart *c, double x, double y, enum weights form, const struct mark *mark)
 {
-    open_mark(c, chart_x(c, x), chart_y(c, y), form, " class=\"mark\"");
+    open_mark(c, chart_x(c, x), chart_y(c, y), (int)form, weights_ink(form), " class=\"mark\"");
     write_data(c, mark, "path");
 }
 
-void chart_key(const struct chart *c, double x, double y, enum weights form)
+void chart_series_mark(const struct chart *c, double x, double y, enum ink ink, const struct mark *mark)
 {
-    open_mark(c, x, y, form, "");
-    fputs("/>", c->out);
-    chart_text(c, x + 9, y + 4, "start", INK_TEXT, weights_label(form));
+    const int form = ink == INK_OTHER ? FORM_SMALL : ink > INK_S5 ? FORM_DISC : (int)ink;
+    open_mark(c, chart_x(c, x), chart_y(c, y), form, ink, " class=\"mark\"");
+    write_data(c, mark, "path");
 }
 
-void chart_bar(const struct chart *c, double x, double y, double thick, enum ink ink, const struct mark *mark)
+void chart_key(const struct chart *c, double x, double y, enum weights form, const char *name)
+{
+    open_mark(c, x, y, (int)form, weights_ink(form), "");
+    fputs("/>", c->out);
+    chart_text(c, x + 9, y + 4, "start", INK_TEXT, name);
+}
+
+void chart_keys(const struct chart *c, double y, const bool seen[WEIGHTS_COUNT])
+{
+    double x = 46;
+    for (int w = 0; w < WEIGHTS_COUNT; w++)
+        if (seen[w]) {
+            chart_key(c, x, y, (enum weights)w, weights_label((enum weights)w));
+            x += 70;
+        }
+}
+
+void chart_bar(const struct chart *c, double lo, double hi, double y, double thick, enum ink ink,
+               double opacity, const struct mark *mark)
 {
     fprintf(c->out,
             "<rect class=\"mark\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"var(--%s)\" "
-            "fill-opacity=\"0.75\"",
-            c->left, y - thick / 2, chart_x(c, x) - c->left, thick, ink_variable(ink));
+            "fill-opacity=\"%g\"",
+            chart_x(c, lo), y - thick / 2, chart_x(c, hi) - chart_x(c, lo), thick, ink_variable(ink),
+            opacity);
     write_data(c, mark, "rect");
 }
 
@@ -196,6 +225,17 @@ void chart_whisker(const struct chart *c, double lo, double hi, double y)
         c->out,
         "<path d=\"M%.1f %.1fH%.1fM%.1f %.1fv7M%.1f %.1fv7\" stroke=\"var(--text)\" stroke-width=\"1.2\"/>",
         a, y, b, a, y - 3.5, b, y - 3.5);
+}
+
+void chart_dots(const struct chart *c, const double *x, const double *y, size_t count, enum ink ink,
+                double width)
+{
+    if (count == 0)
+        return;
+    fputs("<path d=\"", c->out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(c->out, "M%.1f %.1fv1.6", chart_x(c, x[i]), y[i]);
+    fprintf(c->out, "\" stroke=\"var(--%s)\" stroke-width=\"%g\"/>", ink_variable(ink), width);
 }
 
 /* ---- labels ---- */
@@ -219,7 +259,8 @@ void chart_labels(const struct chart *c, struct chart_label *labels, size_t coun
         at[i] = fmin(at[i], i + 1 < count ? at[i + 1] - gap : c->height - c->bottom);
     for (size_t i = 0; i < count; i++) {
         chart_segment(c, labels[i].x + 5, labels[i].y, x - 3, at[i], labels[i].ink, 0.7, NULL);
-        chart_text(c, x, at[i] + 4, "start", INK_TEXT, labels[i].text);
+        chart_text(c, x, at[i] + 4, "start", labels[i].ink == INK_OTHER ? INK_MUTED : INK_TEXT,
+                   labels[i].text);
     }
     free(at);
 }

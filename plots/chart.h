@@ -1,7 +1,7 @@
 /*
- * chart.h: SVG written by hand: marks, lines and bars on one pair of axes. Every mark carries the row of the
- * results file that it shows and its value, unrounded, as attributes, and in words as a <title>: a reader's
- * tooltip, and what a test holds against the file.
+ * chart.h: every figure of a report, as SVG: marks, lines and bars on one pair of axes. Every mark carries the
+ * row of the results file that it shows and its value, unrounded, as attributes, and in words as a <title>: a
+ * reader's tooltip, and what a test compares with the file.
  */
 #ifndef NF4BENCH_PLOTS_CHART_H
 #define NF4BENCH_PLOTS_CHART_H
@@ -29,7 +29,7 @@ struct chart {
 /* What a mark shows. row NULL: none of a file alone (a mean). over: the row that it is a ratio to, or NULL.
  */
 struct mark {
-    const struct tasks *tasks;
+    const struct view *view;
     const struct view_row *row, *over;
     double value;
     const char *words;
@@ -54,22 +54,31 @@ void chart_text(const struct chart *c, double x, double y, const char *anchor, e
 /* In pixels. dash: of SVG ("4 3"), or NULL. */
 void chart_segment(const struct chart *c, double x1, double y1, double x2, double y2, enum ink ink,
                    double width, const char *dash);
+/* A dashed line at a value of the x axis, from top to bottom, and a word above it. */
+void chart_reference(const struct chart *c, double x, const char *word);
 /* Through values. */
 void chart_line(const struct chart *c, const double *x, const double *y, size_t count, enum ink ink,
-                const char *dash);
+                double width, const char *dash);
 /* A mark at a value, whose form says the format where a colour cannot be seen. */
 void chart_mark(const struct chart *c, double x, double y, enum weights form, const struct mark *mark);
-/* A format's mark and name, in pixels: a key. */
-void chart_key(const struct chart *c, double x, double y, enum weights form);
-/* A bar from the left edge of the frame to x, at y in pixels. */
-void chart_bar(const struct chart *c, double x, double y, double thick, enum ink ink,
-               const struct mark *mark);
+/* A mark of a variant's line: its form follows the ink, and INK_OTHER has a small disc. */
+void chart_series_mark(const struct chart *c, double x, double y, enum ink ink, const struct mark *mark);
+/* A format's mark and a name, in pixels: a key. */
+void chart_key(const struct chart *c, double x, double y, enum weights form, const char *name);
+/* The keys of several formats in a row, y in pixels. */
+void chart_keys(const struct chart *c, double y, const bool seen[WEIGHTS_COUNT]);
+/* A bar from lo to hi, at y in pixels. */
+void chart_bar(const struct chart *c, double lo, double hi, double y, double thick, enum ink ink,
+               double opacity, const struct mark *mark);
 /* An interval along x, at y in pixels. */
 void chart_whisker(const struct chart *c, double lo, double hi, double y);
+/* Dots as high as 1.6 pixels. x: values; y: pixels. */
+void chart_dots(const struct chart *c, const double *x, const double *y, size_t count, enum ink ink,
+                double width);
 
-/* Names at the right end of lines, moved apart. y in pixels, changed. */
+/* Names at the right end of lines, moved apart; those of INK_OTHER muted. */
 struct chart_label {
-    double x, y; /* where the line ends */
+    double x, y; /* where the line ends, in pixels */
     enum ink ink;
     char text[48];
 };

@@ -4,18 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void command_word(FILE *out, const char *text)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,";
-    if (text[0] && text[strspn(text, plain)] == '\0') {
-        fputs(text, out);
-        return;
-    }
-    fputc('\'', out);
-    for (; *text; text++)
-        fputs(*text == '\'' ? "'\\''" : (char[]){*text, '\0'}, out);
-    fputc('\'', out);
-}
+#include "harness/base/text.h"
 
 static const char *without_folder(const char *word)
 {
@@ -40,7 +29,7 @@ char *command_of(const struct result_set *set)
             if (i == 0) /* the program and its command, "nf4bench run", stand in one */
                 fputs(without_folder(w), out);
             else
-                command_word(out, without_folder(w));
+                text_put(TEXT_SHELL, without_folder(w), out);
         }
         if (fclose(out) != 0) {
             free(text);

@@ -180,8 +180,8 @@ static void draw_bar(const struct chart *c, const struct swaps *s, const struct 
     chart_text(c, c->left, y - 6, "start", INK_TEXT, name);
     chart_text(c, CHART_WIDTH - 4, y + 11, "end", INK_TEXT, value);
     chart_bar(
-        c, b->mean.ratio, y + 7, 11, weights_ink(weights_of(b->like->row)),
-        &(struct mark){s->t, one ? b->like->row : NULL, one ? b->like->base : NULL, b->mean.ratio, words});
+        c, 0, b->mean.ratio, y + 7, 11, weights_ink(weights_of(b->like->row)), 0.75,
+        &(struct mark){s->t->v, one ? b->like->row : NULL, one ? b->like->base : NULL, b->mean.ratio, words});
     chart_whisker(c, b->mean.lo, b->mean.hi, y + 7);
 }
 
@@ -219,8 +219,7 @@ static void draw_bars(struct page *p, const struct swaps *s, size_t first, size_
     chart_ticks_x(&c, 1);
     for (size_t i = 0; i < shown; i++)
         draw_bar(&c, s, &bars[i], TOP + ROW * ((double)i + 0.45));
-    chart_segment(&c, chart_x(&c, 1), TOP - 6, chart_x(&c, 1), c.height - BOTTOM, INK_TEXT, 1.2, "4 3");
-    chart_text(&c, chart_x(&c, 1), 13, "middle", INK_TEXT, base);
+    chart_reference(&c, 1, base);
     chart_titles(&c, "time over that of the base", NULL);
     chart_end(&c);
     page_end_figure(p);
@@ -242,7 +241,7 @@ void section_decode(struct page *p, const struct tasks *t)
     if (s.list && s.bars)
         find_swaps(&s);
     if (!s.list || !s.bars || !find_bars(&s)) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for the isolated decodes");
+        p->status = status_no_memory("the isolated decodes");
         goto done;
     }
     if (s.bar_count == 0)

@@ -1,38 +1,45 @@
-/* draw_rows.c: the figures that have a row per variant or tensor: its name above, its numbers at the right.
- */
+/* draw_rows.c: the figures that have a row per variant or tensor: its name above, its numbers at the right. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/base/text.h"
+#include "plots/chart.h"
 #include "plots/draw.h"
 
-enum { BARS_MAX = 16, BANDS_MAX = 8, FITS_MAX = 24, NAME_CHARACTERS = 62 };
-enum { LEFT = 8, BOTTOM = 48, TOP = 26 };
+enum { BARS_MAX = 16, BANDS_MAX = 8, FITS_MAX = 24, NAME_BYTES = 62 };
+enum { TOP = 26, BOTTOM = 46 };
 
 /* Rows from the top down, at y = 0 .. count; only the x axis is drawn. */
-static void set_rows(struct figure *f, size_t count, double x_lo, double x_hi, int right, const char *x_title)
+static struct chart begin_rows(const struct drawing *d, size_t count, double row_height, double right,
+                               double lo, double hi, const char *title)
 {
-    FILE *s = f->script;
-    draw_frame(f, LEFT, right, TOP, BOTTOM);
-    fprintf(
-        s,
-        "set border 1\nunset ytics\nset grid noytics xtics\nset xrange [%.17g:%.17g]\nset yrange [%zu:0]\n",
-        x_lo, x_hi, count);
-    draw_axis_title(f, LEFT, 8, x_title);
+    const struct chart c = {.out = d->out,
+                            .height = TOP + BOTTOM + row_height * (double)count,
+                            .left = 8,
+                            .right = right,
+                            .top = TOP,
+                            .bottom = BOTTOM,
+                            .x = {lo, hi, false},
+                            .y = {(double)count, 0, false}};
+    chart_begin(&c, d->label);
+    chart_ticks_x(&c, 1);
+    chart_titles(&c, title, NULL);
+    return c;
 }
 
-static void set_name(struct figure *f, int text, double y)
+static void draw_name(const struct chart *c, double y, const char *name)
 {
-    fprintf(f->script, "set label '~%d~' at graph 0,first %.4f left front font ',11' tc rgb '#%06x'\n", text,
-            y, figure_ink(INK_TEXT));
+    char text[NAME_BYTES + 4];
+    snprintf(text, sizeof text, "%.*s%s", (int)text_prefix(name, NAME_BYTES), name,
+             strlen(name) > NAME_BYTES ? "\xe2\x80\xa6" : "");
+    chart_text(c, c->left, chart_y(c, y) + 4, "start", INK_TEXT, text);
 }
 
-/* `value` is ours: numbers and units, no text from a file. */
-static void set_value(struct figure *f, const char *value, double y)
+static void draw_value(const struct chart *c, double y, const char *value)
 {
-    fprintf(f->script, "set label '%s' at graph 1,first %.4f offset 1.4,0 left font ',11' tc rgb '#%06x'\n",
-            value, y, figure_ink(INK_TEXT));
+    chart_text(c, CHART_WIDTH - c->right + 10, chart_y(c, y) + 4, "start", INK_TEXT, value);
 }
 
 /* ---- share of the ceiling ---- */
@@ -45,12 +52,9 @@ static int by_fraction(const void *pa, const void *pb)
     return c ? c : strcmp(a->variant, b->variant);
 }
 
-bool draw_ceiling(struct figure *f, const struct view_family *family, const struct view_case *c,
-                  struct drawn *d)
+bool draw_ceiling(struct drawing *d, const struct view_case *c)
 {
-    enum { ROW = 36 };
     const struct view_row *rows[BARS_MAX];
-    size_t count = 0;
     double widest = 1;
     /* Rows are in the order of speed, so a limit drops the slow ones. */
     for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++) {
@@ -58,46 +62,33 @@ bool draw_ceiling(struct figure *f, const struct view_family *family, const stru
         if (!(fraction > 0) || !isfinite(fraction))
             continue;
         d->total++;
-        if (count < BARS_MAX)
-            rows[count++] = c->rows[i];
+        if (d->shown < BARS_MAX)
+            rows[d->shown++] = c->rows[i];
     }
-    if (count == 0 || !figure_init(f, TOP + BOTTOM + ROW * (int)count))
+    if (d->shown == 0)
         return false;
-    d->shown = count;
-    qsort(rows, count, sizeof rows[0], by_fraction);
-    for (size_t i = 0; i < count; i++)
+    qsort(rows, d->shown, sizeof rows[0], by_fraction);
+    for (size_t i = 0; i < d->shown; i++)
         widest = fmax(widest, fmax(rows[i]->r->ceiling_fraction, rows[i]->r->ceiling_fraction_hi));
 
-    FILE *s = f->script;
-    set_rows(f, count, 0, widest * 1.02, 136, "share of the measured ceiling");
-    fprintf(s, "set arrow from 1,graph 0 to 1,graph 1 nohead front lw 1.2 dt 2 lc rgb '#%06x'\n",
-            figure_ink(INK_TEXT));
-    fprintf(s, "set label 'ceiling' at 1,graph 1 offset 0,0.6 center font ',11' tc rgb '#%06x'\n",
-            figure_ink(INK_TEXT));
-    for (size_t i = 0; i < count; i++) {
+    const struct chart chart =
+        begin_rows(d, d->shown, 36, 136, 0, widest * 1.02, "share of the measured ceiling");
+    chart_reference(&chart, 1, "ceiling");
+    for (size_t i = 0; i < d->shown; i++) {
         const struct row *r = rows[i]->r;
-        char value[64];
+        const double at = (double)i + 0.68, y = chart_y(&chart, at);
+        char value[64], words[400];
         const bool interval = isfinite(r->ceiling_fraction_lo) && isfinite(r->ceiling_fraction_hi);
         snprintf(value, sizeof value, interval ? "%.3f [%.3f, %.3f]" : "%.3f", r->ceiling_fraction,
                  r->ceiling_fraction_lo, r->ceiling_fraction_hi);
-        set_name(f, figure_text(f, r->variant, NAME_CHARACTERS), (double)i + 0.28);
-        set_value(f, value, (double)i + 0.68);
+        snprintf(words, sizeof words, "%s: %s of the measured ceiling", r->variant, value);
+        draw_name(&chart, (double)i + 0.28, r->variant);
+        draw_value(&chart, at, value);
+        chart_bar(&chart, 0, r->ceiling_fraction, y, 12, view_ink(d->family, rows[i]), 0.75,
+                  &(struct mark){d->view, rows[i], NULL, r->ceiling_fraction, words});
+        chart_whisker(&chart, r->ceiling_fraction_lo, r->ceiling_fraction_hi, y);
     }
-    fputs("$bars << EOD\n", s);
-    for (size_t i = 0; i < count; i++) {
-        const struct row *r = rows[i]->r;
-        const double fraction = r->ceiling_fraction;
-        fprintf(s, "%.2f %.10g %.10g %.10g %u\n", (double)i + 0.68, fraction,
-                isfinite(r->ceiling_fraction_lo) ? r->ceiling_fraction_lo : fraction,
-                isfinite(r->ceiling_fraction_hi) ? r->ceiling_fraction_hi : fraction,
-                figure_ink(view_ink(family, rows[i])));
-    }
-    fprintf(s,
-            "EOD\nset style fill solid 0.75 noborder\n"
-            "plot $bars using ($2/2):1:($2/2):(0.17):5 with boxxyerror lc rgb variable notitle, "
-            "$bars using 3:1:($4-$3):(0) with vectors heads size screen 0.006,90 fixed lw 1.2 lc rgb '#%06x' "
-            "notitle\n",
-            figure_ink(INK_TEXT));
+    chart_end(&chart);
     return true;
 }
 
@@ -116,12 +107,6 @@ static double deviation(const struct view_row *row, double us)
     return 100 * (us / row->r->median_us - 1);
 }
 
-static int by_value(const void *pa, const void *pb)
-{
-    const double a = *(const double *)pa, b = *(const double *)pb;
-    return (a > b) - (a < b);
-}
-
 /* False when the row has too few samples, or some that are not times. */
 static bool make_band(const struct view_row *row, struct band *band)
 {
@@ -130,71 +115,81 @@ static bool make_band(const struct view_row *row, struct band *band)
     if (!row->samples || all < BAND_SAMPLES_MIN)
         return false;
     double *sorted = malloc(all * sizeof sorted[0]);
-    if (!sorted)
-        return false;
-    for (size_t i = 0; i < all; i++) {
-        if (!isfinite(row->samples[i]) || row->samples[i] <= 0) {
-            free(sorted);
-            return false;
-        }
+    bool times = sorted != NULL;
+    for (size_t i = 0; times && i < all; i++) {
+        times = isfinite(row->samples[i]) && row->samples[i] > 0;
         if (!isnan(row->kept[i]))
             sorted[n++] = row->kept[i];
     }
-    if (n < BAND_SAMPLES_MIN) {
-        free(sorted);
-        return false;
+    if (times && n >= BAND_SAMPLES_MIN) {
+        const double p10 = quantile(sorted, n, 0.1); /* sorts them */
+        *band = (struct band){row,
+                              deviation(row, p10),
+                              deviation(row, quantile_sorted(sorted, n, 0.25)),
+                              deviation(row, quantile_sorted(sorted, n, 0.75)),
+                              deviation(row, quantile_sorted(sorted, n, 0.9)),
+                              deviation(row, sorted[0]),
+                              deviation(row, sorted[n - 1])};
     }
-    qsort(sorted, n, sizeof sorted[0], by_value);
-    *band = (struct band){row,
-                          deviation(row, quantile_sorted(sorted, n, 0.1)),
-                          deviation(row, quantile_sorted(sorted, n, 0.25)),
-                          deviation(row, quantile_sorted(sorted, n, 0.75)),
-                          deviation(row, quantile_sorted(sorted, n, 0.9)),
-                          deviation(row, sorted[0]),
-                          deviation(row, sorted[n - 1])};
     free(sorted);
-    return true;
+    return times && n >= BAND_SAMPLES_MIN;
 }
 
-/* The samples of a band as short strokes, time running downwards; a long run is thinned evenly in time, but
- * what lies outside the axis always stays. */
-static void write_strokes(FILE *s, const struct band *band, size_t place, double lo, double hi, bool outside,
-                          size_t *beyond)
+/* The samples of a band as dots, time running downwards. A long run is thinned evenly in time, but what lies
+ * outside the axis always stays, at its ends. */
+static void draw_dots(struct drawing *d, const struct chart *c, const struct band *band, double place)
 {
+    enum { DOTS = 2 * BAND_SAMPLES };
+    double x[2][DOTS], y[2][DOTS]; /* inside the axis, outside */
+    size_t counts[2] = {0, 0};
     const size_t n = (size_t)band->row->r->sample_count;
-    const unsigned ink = figure_ink(outside ? INK_BAD : INK_TEXT);
-    size_t written = 0;
     for (size_t i = 0; i < n; i++) {
         if (isnan(band->row->kept[i]))
             continue;
-        const double x = deviation(band->row, band->row->kept[i]);
-        const bool is_outside = x < lo || x > hi;
+        const double at = deviation(band->row, band->row->kept[i]);
+        const bool outside = at < c->x.lo || at > c->x.hi;
         const bool thinned = n > BAND_SAMPLES && i * BAND_SAMPLES / n == (i + 1) * BAND_SAMPLES / n;
-        if (outside != is_outside || (!is_outside && thinned))
+        d->beyond += outside;
+        if (counts[outside] == DOTS || (thinned && !outside))
             continue;
-        *beyond += is_outside;
-        if (written++ < 2 * BAND_SAMPLES)
-            fprintf(s, "%.4g %.4f %u\n", fmin(hi, fmax(lo, x)),
-                    (double)place + 0.40 + 0.54 * (double)i / (double)n, ink);
+        x[outside][counts[outside]] = fmin(c->x.hi, fmax(c->x.lo, at));
+        y[outside][counts[outside]++] = chart_y(c, place + 0.40 + 0.54 * (double)i / (double)n);
     }
+    chart_dots(c, x[0], y[0], counts[0], INK_TEXT, 2);
+    chart_dots(c, x[1], y[1], counts[1], INK_BAD, 3);
 }
 
-bool draw_samples(struct figure *f, const struct view_family *family, const struct view_case *c,
-                  struct drawn *d)
+static void draw_band(struct drawing *d, const struct chart *c, const struct band *band, double place,
+                      bool ms)
 {
-    enum { ROW = 54 };
+    const struct row *r = band->row->r;
+    const double us = ms ? r->median_us / 1000 : r->median_us, y = chart_y(c, place + 0.67);
+    const double half = chart_y(c, place + 0.96) - y;
+    char median[48], range[32], words[400];
+    snprintf(median, sizeof median, "%.*f %s", html_decimals(us, 4), us, ms ? "ms" : "\xc2\xb5s");
+    snprintf(range, sizeof range, "IQR %.2g %%", band->q3 - band->q1);
+    snprintf(words, sizeof words, "%s: median %s, %s", r->variant, median, range);
+    draw_name(c, place + 0.22, r->variant);
+    draw_value(c, place + 0.55, median);
+    draw_value(c, place + 0.83, range);
+    chart_bar(c, band->q1, band->q3, y, 2 * half, view_ink(d->family, band->row), 0.45,
+              &(struct mark){d->view, band->row, NULL, r->median_us, words});
+    chart_segment(c, chart_x(c, 0), y - half, chart_x(c, 0), y + half, INK_TEXT, 1.2, NULL);
+    draw_dots(d, c, band, place);
+}
+
+bool draw_samples(struct drawing *d, const struct view_case *c)
+{
     struct band bands[BANDS_MAX];
-    size_t count = 0;
     double lo = 0, hi = 0, least = 0, most = 0;
     for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++) {
         d->total++;
-        if (count < BANDS_MAX && make_band(c->rows[i], &bands[count]))
-            count++;
+        if (d->shown < BANDS_MAX && make_band(c->rows[i], &bands[d->shown]))
+            d->shown++;
     }
-    if (count == 0 || !figure_init(f, TOP + BOTTOM + ROW * (int)count))
+    if (d->shown == 0)
         return false;
-    d->shown = count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < d->shown; i++) {
         lo = fmin(lo, bands[i].lo);
         hi = fmax(hi, bands[i].hi);
         least = fmin(least, bands[i].least);
@@ -203,95 +198,52 @@ bool draw_samples(struct figure *f, const struct view_family *family, const stru
     /* Wide enough for the bulk of the noisiest row; one far outlier must not flatten all others. */
     lo = fmin(-0.5, fmax(least, 2.5 * lo)) * 1.03;
     hi = fmax(0.5, fmin(most, 2.5 * hi)) * 1.03;
-
-    FILE *s = f->script;
-    set_rows(f, count, lo, hi, 106, "deviation from the median of the row, %");
-    fputs("$box << EOD\n", s);
-    for (size_t i = 0; i < count; i++)
-        fprintf(s, "%.4g %.2f %.4g %.4g %u\n", (bands[i].q1 + bands[i].q3) / 2, (double)i + 0.67, bands[i].q1,
-                bands[i].q3, figure_ink(view_ink(family, bands[i].row)));
-    fputs("EOD\n$in << EOD\n", s);
-    for (size_t i = 0; i < count; i++)
-        write_strokes(s, &bands[i], i, lo, hi, false, &d->beyond);
-    fputs("EOD\n$out << EOD\n", s);
-    for (size_t i = 0; i < count; i++)
-        write_strokes(s, &bands[i], i, lo, hi, true, &d->beyond);
-    fputs("EOD\n", s);
+    const struct chart chart =
+        begin_rows(d, d->shown, 54, 106, lo, hi, "deviation from the median of the row, %");
+    chart_text(&chart, chart_x(&chart, 0), TOP - 10, "middle", INK_TEXT, "median");
     const bool ms = bands[0].row->r->median_us >= 10000; /* one unit, as in the tables: the fastest row's */
-    for (size_t i = 0; i < count; i++) {
-        const struct row *r = bands[i].row->r;
-        const double value = ms ? r->median_us / 1000 : r->median_us;
-        char text[64];
-        set_name(f, figure_text(f, r->variant, NAME_CHARACTERS), (double)i + 0.22);
-        snprintf(text, sizeof text, "%.*f %s", html_decimals(value, 4), value, ms ? "ms" : "\xc2\xb5s");
-        set_value(f, text, (double)i + 0.55);
-        snprintf(text, sizeof text, "IQR %.2g %%", bands[i].q3 - bands[i].q1);
-        set_value(f, text, (double)i + 0.83);
-    }
-    fprintf(s, "set label 'median' at 0,graph 1 offset 0,0.6 center font ',11' tc rgb '#%06x'\n",
-            figure_ink(INK_TEXT));
-    fprintf(s,
-            "set style fill solid 0.45 noborder\n"
-            "plot $box using 1:2:3:4:($2-0.29):($2+0.29):5 with boxxyerror lc rgb variable notitle, "
-            "$box using (0):($2-0.29):(0):(0.58) with vectors nohead lw 1.2 lc rgb '#%06x' notitle, "
-            "$in using 1:2:(0):(0.03):3 with vectors nohead lw 2 lc rgb variable notitle",
-            figure_ink(INK_TEXT));
-    fputs(d->beyond ? ", $out using 1:2:(0):(0.03):3 with vectors nohead lw 3 lc rgb variable notitle\n"
-                    : "\n",
-          s);
+    for (size_t i = 0; i < d->shown; i++)
+        draw_band(d, &chart, &bands[i], (double)i, ms);
+    chart_end(&chart);
     return true;
 }
 
 /* ---- NF4 against int4 ---- */
 
-bool draw_fits(struct figure *f, const struct tensor_fit *fits, size_t count, struct drawn *d)
+bool draw_fits(struct drawing *d, const struct view_row *const *rows, size_t count)
 {
-    enum { ROW = 32 };
     double lo = INFINITY, hi = -INFINITY;
     d->total = count;
     d->shown = count < FITS_MAX ? count : FITS_MAX;
-    if (count == 0 || !figure_init(f, TOP + BOTTOM + ROW * (int)d->shown))
+    if (count == 0)
         return false;
     for (size_t i = 0; i < d->shown; i++) {
-        lo = fmin(lo, fmin(fits[i].nf4_db, fits[i].int4_db));
-        hi = fmax(hi, fmax(fits[i].nf4_db, fits[i].int4_db));
+        lo = fmin(lo, fmin(rows[i]->r->weight_sqnr_db, rows[i]->r->int4_sqnr_db));
+        hi = fmax(hi, fmax(rows[i]->r->weight_sqnr_db, rows[i]->r->int4_sqnr_db));
     }
-    FILE *s = f->script;
-    set_rows(f, d->shown, floor(lo - 0.5), ceil(hi + 0.5), 100, "SQNR of the weights, dB (higher is better)");
-    fprintf(s,
-            "set label 'NF4' at screen 0.02,%.5f left point pt 7 ps 0.8 lc rgb '#%06x' offset 1,0 font ',11' "
-            "tc rgb '#%06x'\n",
-            1 - 12.0 / f->height, figure_ink(INK_S0), figure_ink(INK_TEXT));
-    fprintf(s,
-            "set label 'absmax int4' at screen 0.12,%.5f left point pt 5 ps 0.7 lc rgb '#%06x' offset 1,0 "
-            "font ',11' "
-            "tc rgb '#%06x'\n",
-            1 - 12.0 / f->height, figure_ink(INK_S1), figure_ink(INK_TEXT));
+    const struct chart c = begin_rows(d, d->shown, 32, 100, floor(lo - 0.5), ceil(hi + 0.5),
+                                      "SQNR of the weights, dB (higher is better)");
+    chart_key(&c, 14, 11, WEIGHTS_NF4, "NF4");
+    chart_key(&c, 74, 11, WEIGHTS_INT4, "absmax int4");
     for (size_t i = 0; i < d->shown; i++) {
-        char value[64];
-        set_name(f, figure_text(f, fits[i].name, NAME_CHARACTERS), (double)i + 0.30);
-        if (isfinite(fits[i].int4_db))
-            snprintf(value, sizeof value, "%+.2f dB", fits[i].nf4_db - fits[i].int4_db);
-        else
-            snprintf(value, sizeof value, "%.2f dB", fits[i].nf4_db);
-        set_value(f, value, (double)i + 0.72);
+        const struct row *r = rows[i]->r;
+        const double at = (double)i + 0.72, y = chart_y(&c, at), nf4 = r->weight_sqnr_db,
+                     int4 = r->int4_sqnr_db;
+        char value[64], words[400];
+        snprintf(value, sizeof value, isfinite(int4) ? "%+.2f dB" : "%.2f dB",
+                 isfinite(int4) ? nf4 - int4 : nf4);
+        draw_name(&c, (double)i + 0.30, r->weights);
+        draw_value(&c, at, value);
+        if (isfinite(int4)) {
+            chart_segment(&c, chart_x(&c, int4), y, chart_x(&c, nf4), y, INK_OTHER, 1.2, NULL);
+            snprintf(words, sizeof words, "%.300s, blocksize %" PRIu32 ": absmax int4 %.2f dB", r->weights,
+                     r->blocksize, int4);
+            chart_mark(&c, int4, at, WEIGHTS_INT4, &(struct mark){d->view, rows[i], NULL, int4, words});
+        }
+        snprintf(words, sizeof words, "%.300s, blocksize %" PRIu32 ": NF4 %.2f dB", r->weights, r->blocksize,
+                 nf4);
+        chart_mark(&c, nf4, at, WEIGHTS_NF4, &(struct mark){d->view, rows[i], NULL, nf4, words});
     }
-    bool any_int4 = false;
-    fputs("$fits << EOD\n", s);
-    for (size_t i = 0; i < d->shown; i++) {
-        const bool both = isfinite(fits[i].int4_db);
-        any_int4 = any_int4 || both;
-        if (both)
-            fprintf(s, "%.2f %.10g %.10g\n", (double)i + 0.72, fits[i].nf4_db, fits[i].int4_db);
-        else
-            fprintf(s, "%.2f %.10g NaN\n", (double)i + 0.72, fits[i].nf4_db);
-    }
-    fputs("EOD\nplot ", s);
-    if (any_int4) {
-        fprintf(s, "$fits using 2:1:($3-$2):(0) with vectors nohead lw 1.2 lc rgb '#%06x' notitle, ",
-                figure_ink(INK_OTHER));
-        fprintf(s, "$fits using 3:1 with points pt 5 ps 0.7 lc rgb '#%06x' notitle, ", figure_ink(INK_S1));
-    }
-    fprintf(s, "$fits using 2:1 with points pt 7 ps 0.8 lc rgb '#%06x' notitle\n", figure_ink(INK_S0));
+    chart_end(&c);
     return true;
 }

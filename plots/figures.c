@@ -7,11 +7,8 @@
 #include "plots/draw.h"
 #include "plots/sections.h"
 
-/* One gnuplot run and about 20 kB each: a report of thousands of rows must stay quick to write and to open.
- */
+/* About 20 kB each: a report of thousands of rows must stay quick to open. */
 enum { FIGURES_MAX = 24 };
-/* A curve of more points than this is none: they are of one m, with other seeds. */
-enum { POINTS_MAX = 256 };
 /* Tensors whose numbers are listed. */
 enum { TENSORS_MAX = 2000 };
 
@@ -84,10 +81,11 @@ static int by_place(const void *pa, const void *pb)
     return c ? c : (a->rank > b->rank) - (a->rank < b->rank);
 }
 
+/* More points than DRAW_POINTS_MAX are no curve: they are of one m, with other seeds. */
 static bool can_draw_facet(const struct view_facet *facet)
 {
     const struct row *first = facet->cases[0].rows[0]->r;
-    return first->m > 0 && facet->shown > 0 && facet->case_count <= POINTS_MAX &&
+    return first->m > 0 && facet->shown > 0 && facet->case_count <= DRAW_POINTS_MAX &&
            facet->cases[facet->case_count - 1].rows[0]->r->m > first->m;
 }
 
@@ -130,7 +128,7 @@ static void write_links(FILE *out, const struct view *v, const struct candidate 
 }
 
 static void write_caption(FILE *out, const struct view *v, const struct candidate *a, enum figure_kind kind,
-                          const struct drawn *d)
+                          const struct drawing *d)
 {
     static const char *const explanations[] = {
         "Higher is better. Bars: 95 % interval of the median, where wider than the mark.",
@@ -158,103 +156,98 @@ static void write_caption(FILE *out, const struct view *v, const struct candidat
     if (d->shown < d->total)
         fprintf(out, " The fastest %zu of %zu.", d->shown, d->total);
     write_links(out, v, a);
-    fputs("</figcaption>", out);
 }
 
-/* The SVG, or why there is none. *gnuplot_there becomes false when the program could not be started. */
-static void write_plot(FILE *out, struct figure *f, const char *prefix, const char *label,
-                       bool *gnuplot_there)
+static bool draw(struct drawing *d, const struct candidate *a, enum figure_kind kind)
 {
-    char problem[256] = "";
-    bool missing = false;
-    fputs("<div class=\"plot\">", out);
-    if (!figure_render(f, prefix, label, out, problem, &missing)) {
-        fputs("<p class=\"note\">No figure: ", out);
-        html_text(out, problem);
-        fputs("</p>", out);
-    }
-    fputs("</div>", out);
-    *gnuplot_there = *gnuplot_there && !missing;
+    return kind == KIND_SPEED     ? draw_speed(d, a->facet)
+           : kind == KIND_CEILING ? draw_ceiling(d, a->c)
+                                  : draw_samples(d, a->c);
 }
 
-static void write_figure(FILE *out, const struct view *v, const struct candidate *a, enum figure_kind kind,
-                         int *number, bool *gnuplot_there)
+static void write_svg(FILE *out, const char *svg)
 {
-    struct figure f = {0};
-    struct drawn d = {0};
-    char prefix[16], label[VIEW_TEXT + 64], text[VIEW_TEXT];
-    const bool drawn = kind == KIND_SPEED     ? draw_speed(&f, a->family, a->facet, &d)
-                       : kind == KIND_CEILING ? draw_ceiling(&f, a->family, a->c, &d)
-                                              : draw_samples(&f, a->family, a->c, &d);
-    if (!drawn)
-        return;
-    snprintf(prefix, sizeof prefix, "f%d-", ++*number);
+    fprintf(out, "</figcaption><div class=\"plot\">%s</div>", svg);
+}
+
+/* The caption says what the drawing left out, so it is written after it. */
+static void write_figure(FILE *out, const struct view *v, const struct candidate *a, enum figure_kind kind)
+{
+    char label[VIEW_TEXT + 64], text[VIEW_TEXT], *svg = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&svg, &size);
+    struct drawing d = {.out = memory, .label = label, .view = v, .family = a->family};
     snprintf(label, sizeof label, "%s: %s", kind_names[kind],
              view_describe(row_of(a)->r, a->c != NULL, text));
-    fputs("<figure>", out);
-    write_caption(out, v, a, kind, &d);
-    write_plot(out, &f, prefix, label, gnuplot_there);
-    fputs("</figure>\n", out);
-    figure_release(&f);
+    const bool drawn = memory && draw(&d, a, kind);
+    if ((!memory || fclose(memory) != 0 || !svg)) {
+        fputs("<p class=\"note\">No memory for a figure.</p>\n", out);
+    } else if (drawn) {
+        fputs("<figure>", out);
+        write_caption(out, v, a, kind, &d);
+        write_svg(out, svg);
+        fputs("</figure>\n", out);
+    }
+    free(svg);
 }
 
 /* ---- how well NF4 fits the weights ---- */
 
-static int by_fit(const void *pa, const void *pb)
+static int compare_tensor(const struct row *a, const struct row *b)
 {
-    const struct tensor_fit *a = pa, *b = pb;
-    int c = (a->nf4_db > b->nf4_db) - (a->nf4_db < b->nf4_db);
-    c = c ? c : strcmp(a->name, b->name);
+    int c = row_text_order(a->weights, b->weights);
     return c ? c : (a->blocksize > b->blocksize) - (a->blocksize < b->blocksize);
-}
-
-static int compare_tensor(const struct view_row *a, const struct view_row *b)
-{
-    int c = row_text_order(a->r->weights, b->r->weights);
-    return c ? c : (a->r->blocksize > b->r->blocksize) - (a->r->blocksize < b->r->blocksize);
 }
 
 static int by_tensor(const void *pa, const void *pb)
 {
     const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    int c = compare_tensor(a, b);
+    int c = compare_tensor(a->r, b->r);
     return c ? c : (a > b) - (a < b);
 }
 
-/* One of each tensor and blocksize: the first row's. `rows` and `fits` have room for all rows. */
-static size_t collect_fits(const struct view *v, const struct view_row **rows, struct tensor_fit *fits)
+static int by_fit(const void *pa, const void *pb)
+{
+    const struct row *a = (*(const struct view_row *const *)pa)->r,
+                     *b = (*(const struct view_row *const *)pb)->r;
+    int c = (a->weight_sqnr_db > b->weight_sqnr_db) - (a->weight_sqnr_db < b->weight_sqnr_db);
+    c = c ? c : strcmp(a->weights, b->weights);
+    return c ? c : (a->blocksize > b->blocksize) - (a->blocksize < b->blocksize);
+}
+
+/* The first row of each tensor and blocksize, by ascending SQNR. `rows` has room for all rows. */
+static size_t collect_fits(const struct view *v, const struct view_row **rows)
 {
     size_t row_count = 0, count = 0;
     for (size_t i = 0; i < v->row_count; i++)
         if (isfinite(v->rows[i].r->weight_sqnr_db))
             rows[row_count++] = &v->rows[i];
     qsort(rows, row_count, sizeof rows[0], by_tensor);
-    for (size_t i = 0; i < row_count; i++) {
-        const struct row *r = rows[i]->r;
-        if (i == 0 || compare_tensor(rows[i - 1], rows[i]) != 0)
-            fits[count++] = (struct tensor_fit){r->weights, r->blocksize, r->weight_sqnr_db, r->int4_sqnr_db};
-    }
-    qsort(fits, count, sizeof fits[0], by_fit);
+    for (size_t i = 0; i < row_count; i++)
+        if (count == 0 || compare_tensor(rows[count - 1]->r, rows[i]->r) != 0)
+            rows[count++] = rows[i];
+    qsort(rows, count, sizeof rows[0], by_fit);
     return count;
 }
 
-static void write_fits(FILE *out, const struct tensor_fit *fits, size_t count, bool *gnuplot_there)
+static void write_fits(FILE *out, const struct view *v, const struct view_row *const *rows, size_t count)
 {
-    struct figure f = {0};
-    struct drawn d = {0};
+    char *svg = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&svg, &size);
+    struct drawing d = {.out = memory, .label = "SQNR of NF4 and int4 per tensor", .view = v};
+    const bool drawn = memory && draw_fits(&d, rows, count);
+    const bool written = memory && fclose(memory) == 0 && svg;
     fputs("<h3>How well NF4 fits the weights</h3>\n<div class=\"figures\"><figure><figcaption><b>NF4 and "
           "int4 at the "
           "same blocksize</b>Signal over quantization noise of each tensor. The number is NF4 less int4. "
           "Absmax int4 is "
           "round to nearest: it is not what GPTQ or AWQ reach.",
           out);
-    const bool drawn = *gnuplot_there && draw_fits(&f, fits, count, &d);
     if (d.shown < d.total)
         fprintf(out, " The %zu tensors of %zu with the lowest NF4 value.", d.shown, d.total);
-    fputs("</figcaption>", out);
-    if (drawn)
-        write_plot(out, &f, "fit-", "SQNR of NF4 and int4 per tensor", gnuplot_there);
-    figure_release(&f);
+    write_svg(out, drawn && written ? svg : "<p class=\"note\">No memory for a figure.</p>");
+    free(svg);
     if (count > TENSORS_MAX)
         fprintf(out,
                 "<p class=\"note\">The numbers of %d of %zu tensors are shown, of those with the lowest NF4 "
@@ -269,13 +262,14 @@ static void write_fits(FILE *out, const struct tensor_fit *fits, size_t count, b
             count < TENSORS_MAX ? count : TENSORS_MAX, count == 1 ? "" : "s");
     for (size_t i = 0; i < count && i < TENSORS_MAX; i++) {
         fputs("<tr><td class=\"wrap\">", out);
-        html_text(out, fits[i].name);
-        fprintf(out, "</td><td>%" PRIu32 "</td><td>", fits[i].blocksize);
-        html_number(out, fits[i].nf4_db, 3);
+        const struct row *r = rows[i]->r;
+        html_text(out, r->weights);
+        fprintf(out, "</td><td>%" PRIu32 "</td><td>", r->blocksize);
+        html_number(out, r->weight_sqnr_db, 3);
         fputs("</td><td>", out);
-        html_number(out, fits[i].int4_db, 3);
+        html_number(out, r->int4_sqnr_db, 3);
         fputs("</td><td>", out);
-        html_number(out, fits[i].nf4_db - fits[i].int4_db, 3);
+        html_number(out, r->weight_sqnr_db - r->int4_sqnr_db, 3);
         fputs("</td></tr>\n", out);
     }
     fputs("</tbody></table></div></details></figure></div>\n", out);
@@ -283,11 +277,9 @@ static void write_fits(FILE *out, const struct tensor_fit *fits, size_t count, b
 
 /* ---- the section ---- */
 
-static void write_chosen(FILE *out, const struct view *v, const struct candidate *chosen, size_t count,
-                         bool *gnuplot_there)
+static void write_chosen(FILE *out, const struct view *v, const struct candidate *chosen, size_t count)
 {
-    int number = 0;
-    for (size_t i = 0; i < count && *gnuplot_there; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct candidate *a = &chosen[i];
         if (i == 0 || a->family != chosen[i - 1].family) {
             fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", view_op(row_of(a)->r), view_type(row_of(a)->r));
@@ -297,13 +289,9 @@ static void write_chosen(FILE *out, const struct view *v, const struct candidate
             }
             fputs("</h3>\n<div class=\"figures\">\n", out);
         }
-        if (a->c) {
-            write_figure(out, v, a, KIND_CEILING, &number, gnuplot_there);
-            if (*gnuplot_there)
-                write_figure(out, v, a, KIND_SAMPLES, &number, gnuplot_there);
-        } else {
-            write_figure(out, v, a, KIND_SPEED, &number, gnuplot_there);
-        }
+        write_figure(out, v, a, a->c ? KIND_CEILING : KIND_SPEED);
+        if (a->c)
+            write_figure(out, v, a, KIND_SAMPLES);
     }
     if (count > 0)
         fputs("</div>\n", out);
@@ -312,13 +300,12 @@ static void write_chosen(FILE *out, const struct view *v, const struct candidate
 void section_figures(FILE *out, const struct view *v)
 {
     struct candidate *candidates = calloc(v->facet_count + v->case_count + 1, sizeof candidates[0]);
-    struct tensor_fit *fits = calloc(v->row_count + 1, sizeof fits[0]);
     const struct view_row **rows = calloc(v->row_count + 1, sizeof rows[0]);
-    if (!candidates || !fits || !rows) {
+    if (!candidates || !rows) {
         fputs("<p class=\"note\">No memory for figures.</p>\n", out);
         goto done;
     }
-    const size_t total = collect(v, candidates), fit_count = collect_fits(v, rows, fits);
+    const size_t total = collect(v, candidates), fit_count = collect_fits(v, rows);
     size_t count = 0, figures = 0, facets = 0, facets_left = 0, cases_left = 0;
     while (count < total && figures + figure_count_of(&candidates[count]) <= FIGURES_MAX)
         figures += figure_count_of(&candidates[count++]);
@@ -331,17 +318,11 @@ void section_figures(FILE *out, const struct view *v)
         goto done;
     qsort(candidates, count, sizeof candidates[0], by_place);
 
-    bool gnuplot_there = true;
     fputs("<section id=\"figures\"><h2>Figures</h2>\n", out);
-    write_chosen(out, v, candidates, count, &gnuplot_there);
+    write_chosen(out, v, candidates, count);
     if (fit_count > 0)
-        write_fits(out, fits, fit_count, &gnuplot_there);
-    if (!gnuplot_there)
-        fputs("<p class=\"note\">Figures need gnuplot, which could not be started. All their numbers are in "
-              "the tables; "
-              "install gnuplot, or name it in NF4BENCH_GNUPLOT, and write the report again.</p>\n",
-              out);
-    else if (count < total)
+        write_fits(out, v, rows, fit_count);
+    if (count < total)
         fprintf(out,
                 "<p class=\"muted\">Not drawn, to keep this file small: %zu of %zu curves over M, and "
                 "ceiling and samples "
@@ -350,6 +331,5 @@ void section_figures(FILE *out, const struct view *v)
     fputs("</section>\n", out);
 done:
     free(candidates);
-    free(fits);
     free(rows);
 }

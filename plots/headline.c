@@ -475,8 +475,7 @@ static void draw_device(struct page *p, struct pairing *h, size_t device)
     size_t at = 0;
     chart_begin(&c, "NF4's speed as a fraction of int4's, per regime of use");
     chart_ticks_x(&c, 1);
-    chart_segment(&c, chart_x(&c, 1), TOP - 6, chart_x(&c, 1), c.height - BOTTOM, INK_TEXT, 1.2, "4 3");
-    chart_text(&c, chart_x(&c, 1), 12, "middle", INK_TEXT, "equal");
+    chart_reference(&c, 1, "equal");
     chart_titles(&c, "NF4's speed / int4's speed; disc: best in class, triangle: isolated decode", NULL);
     for (size_t i = 0; i < h->line_count && at < shown; i++) {
         const struct line_sum sum = pairing_sum(h, &h->lines[i], device);

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "harness/base/text.h"
+
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 const char *ink_variable(enum ink ink)
@@ -17,73 +19,23 @@ const char *ink_variable(enum ink ink)
     return names[ink];
 }
 
-/* Length of the UTF-8 sequence at s and its code point; 0 when it is none (overlong, surrogate, out of
- * range). */
-static int utf8_decode(const unsigned char *s, uint32_t *code)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (s[0] < 0x80) {
-        *code = s[0];
-        return 1;
-    }
-    int length = s[0] >= 0xf0 && s[0] < 0xf8   ? 4
-                 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-                 : s[0] >= 0xc0 && s[0] < 0xe0 ? 2
-                                               : 0;
-    if (!length)
-        return 0;
-    uint32_t c = s[0] & (0x7fu >> length);
-    for (int i = 1; i < length; i++) { /* stops at the terminator: NUL is no continuation byte */
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    if (c < smallest[length] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-        return 0;
-    *code = c;
-    return length;
-}
-
 static bool is_unsafe(uint32_t c)
 {
-    return (c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7f && c < 0xa0) || /* C0, C1 */
-           (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || /* bidi overrides and isolates */
-           c == 0xfffe || c == 0xffff;                                     /* not characters in XML */
+    return text_is_control(c) || c == '\r' || (c >= 0x202a && c <= 0x202e) ||
+           (c >= 0x2066 && c <= 0x2069); /* bidi overrides and isolates */
 }
 
 static void write_text(FILE *out, const char *s, bool breaks)
 {
-    const unsigned char *p = (const unsigned char *)s;
-    while (*p) {
+    for (unsigned length, after = 0; *s; s += length, after = s[-1] == '_') {
         uint32_t c = 0;
-        int length = utf8_decode(p, &c);
-        if (length == 0 || is_unsafe(c)) {
-            fputs(REPLACEMENT, out);
-            p += length ? length : 1;
-            continue;
-        }
-        switch (c) {
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        case '\'':
-            fputs("&#39;", out);
-            break;
-        default:
-            fwrite(p, 1, (size_t)length, out);
-            if (breaks && c == '_' && p > (const unsigned char *)s && p[-1] == '_')
-                fputs("<wbr/>", out);
-        }
-        p += length;
+        char one[5] = "";
+        length = text_sequence(s, &c);
+        memcpy(one, s, length);
+        text_put(TEXT_HTML, length == 0 || is_unsafe(c) ? REPLACEMENT : one, out);
+        length = length ? length : 1;
+        if (breaks && c == '_' && after)
+            fputs("<wbr/>", out);
     }
 }
 

@@ -12,7 +12,7 @@
 /*
  * The inks of figures and badges: X(enumerator, CSS variable, colour on white, colour on black). Series are
  * Okabe and Ito's palette without its yellow and black (invisible on one of the two grounds), lightened for
- * the dark one. gnuplot gets a stand-in colour for each, which becomes the variable when the SVG is inlined.
+ * the dark one.
  */
 #define INK_MAP(X)                                                                                           \
     X(S0, "s0", "#0072b2", "#4aa8e8")                                                                        \

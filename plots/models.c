@@ -250,7 +250,7 @@ void section_models(struct page *p, const struct tasks *t)
     struct subject *subjects = calloc(t->v->timed_count + 1, sizeof subjects[0]);
     enum status s = models_parse(text, strlen(text), MODELS, &models);
     if (s == STATUS_OK && !subjects)
-        s = status_fail(STATUS_MEMORY, "out of memory for the models");
+        s = status_no_memory("the models");
     if (s != STATUS_OK) {
         p->status = s;
         free(subjects);

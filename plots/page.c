@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "harness/base/text.h"
 #include "plots/html.h"
 
 static void end_figures(struct page *p)
@@ -33,16 +34,6 @@ void page_end_section(struct page *p)
     p->open = false;
 }
 
-/* Names from files must end no line and start no tag. */
-static void markdown_text(FILE *out, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '<')
-            fputc('\\', out);
-        fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
-    }
-}
-
 /* Text of ours, and names from files in it. `markdown` and `open` stand before it, `close` behind it in HTML.
  */
 static void write_words(struct page *p, const char *markdown, const char *open, const char *close,
@@ -52,7 +43,7 @@ static void write_words(struct page *p, const char *markdown, const char *open, 
     if (p->form == PAGE_CSV)
         return;
     if (vasprintf(&text, format, ap) < 0) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for a sentence");
+        p->status = status_no_memory("a sentence");
         return;
     }
     end_figures(p);
@@ -62,7 +53,7 @@ static void write_words(struct page *p, const char *markdown, const char *open, 
         fputs(close, p->out);
     } else {
         fputs(markdown, p->out);
-        markdown_text(p->out, text);
+        text_put(TEXT_MARKDOWN_LINE, text, p->out);
         fputs("\n\n", p->out);
     }
     free(text);
@@ -104,7 +95,7 @@ static void keep(struct page *p, struct table *t)
 {
     struct table *grown = realloc(p->kept, (p->kept_count + 1) * sizeof grown[0]);
     if (!grown) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for table %s", t->id);
+        p->status = status_no_memory("table %s", t->id);
         table_release(t);
         return;
     }

@@ -134,7 +134,7 @@ enum status pairing_init(struct pairing *h, const struct tasks *tasks)
     h->parts = calloc(room, sizeof h->parts[0]);
     if (!h->pairs || !h->lines || !h->parts) {
         pairing_release(h);
-        return status_fail(STATUS_MEMORY, "out of memory for the pairs of %zu tasks", tasks->count);
+        return status_no_memory("the pairs of %zu tasks", tasks->count);
     }
     for (size_t d = 0; d < tasks->device_count && !h->both; d++) {
         bool nf4 = false, int4 = false;

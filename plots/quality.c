@@ -145,7 +145,6 @@ static void draw(struct page *p, const struct tasks *t, const struct grade *grad
     bool seen[WEIGHTS_COUNT] = {false};
     size_t marks = 0;
     char caption[500], field[FIELD_TEXT], m[40] = "";
-    double at = 46;
     for (int pass = 0; pass < 2; pass++) {
         struct chart c = {.height = HEIGHT, .left = 50, .right = 14, .top = 54, .bottom = 46};
         if (pass) {
@@ -183,15 +182,12 @@ static void draw(struct page *p, const struct tasks *t, const struct grade *grad
                      kind_text(kind_of(g->like), kind), track_word(track_of(g->like)), g->sqnr_db,
                      exp(g->log_us), task_record(g->like)->bits_per_weight, g->tensors);
             chart_mark(&c, exp(g->log_us), g->sqnr_db, weights_of(g->like),
-                       &(struct mark){t, g->tensors == 1 ? g->like : NULL, NULL, g->sqnr_db, words});
+                       &(struct mark){t->v, g->tensors == 1 ? g->like : NULL, NULL, g->sqnr_db, words});
         }
-        for (int w = 0; pass && w < WEIGHTS_COUNT; w++)
-            if (seen[w]) {
-                chart_key(&c, at, 34, (enum weights)w);
-                at += 70;
-            }
-        if (pass)
+        if (pass) {
+            chart_keys(&c, 34, seen);
             chart_end(&c);
+        }
     }
     page_end_figure(p);
 }
@@ -210,7 +206,7 @@ void section_quality(struct page *p, const struct tasks *t)
         return;
     struct grade *grades = calloc(room, sizeof grades[0]);
     if (!grades) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for the quality of %zu tasks", t->count);
+        p->status = status_no_memory("the quality of %zu tasks", t->count);
         return;
     }
     const size_t count = find_grades(t, grades);

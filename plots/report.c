@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/base/text.h"
 #include "plots/command.h"
 #include "plots/html.h"
 #include "plots/page.h"
@@ -152,10 +153,10 @@ static char *list_commands(const struct view *v, const char *path)
     fputs("nf4bench report", out);
     for (unsigned s = 0; s < v->set_count; s++) {
         fputc(' ', out);
-        command_word(out, view_file(v, s));
+        text_put(TEXT_SHELL, view_file(v, s), out);
     }
     fputs(" -o ", out);
-    command_word(out, strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
+    text_put(TEXT_SHELL, strrchr(path, '/') ? strrchr(path, '/') + 1 : path, out);
     if (fclose(out) != 0 || !known) {
         free(text);
         return NULL;
@@ -266,7 +267,7 @@ enum status report_write(const struct result_set *sets, size_t set_count, const 
         goto done;
     temporary = malloc(size);
     if (!temporary) {
-        s = status_fail(STATUS_MEMORY, "out of memory for the name of the report");
+        s = status_no_memory("the name of the report");
         goto done;
     }
     snprintf(temporary, size, "%s.tmp", path);

@@ -4,9 +4,8 @@
  *
  * First NF4 against the other formats, where there are others (plots/sections.h); then what each run found:
  * failures, the fastest variants, the environment, figures (speed against M, share of the measured ceiling,
- * samples, how well NF4 fits the weights), the verdict table and a timing table per problem. Figures are SVG,
- * by hand or by gnuplot, inlined; without gnuplot (NF4BENCH_GNUPLOT names another one) the tables stand alone
- * and the report says so. No request leaves the file. Files are never compared with each other: they are
+ * samples, how well NF4 fits the weights), the verdict table and a timing table per problem. Figures are
+ * SVG, inlined. No request leaves the file. Files are never compared with each other: they are
  * different runs.
  */
 #ifndef NF4BENCH_PLOTS_REPORT_H
@@ -19,8 +18,7 @@
 
 /* The suffix of path is the form: .md or .markdown, .csv (one table of all: an empty field where a row of
  * that kind has no such column; values unrounded), else HTML. Written to PATH.tmp and renamed. STATUS_IO with
- * the path when that fails: what stood at path is then untouched. STATUS_USAGE without a set. A failing
- * gnuplot is no error of the report. */
+ * the path when that fails: what stood at path is then untouched. STATUS_USAGE without a set. */
 enum status report_write(const struct result_set *sets, size_t set_count,
                          const char *path) WARN_UNUSED_RESULT;
 

@@ -170,7 +170,8 @@ static void draw_points(const struct chart *c, const struct tasks *t, const stru
                  "ceiling; %s",
                  kind_text(kind_of(row), kind), (double)r->m, (double)r->n, (double)r->k, r->flop_per_s / 1e9,
                  x, ceiling_share(row), r->variant);
-        chart_mark(c, x, r->flop_per_s, weights_of(row), &(struct mark){t, row, NULL, r->flop_per_s, words});
+        chart_mark(c, x, r->flop_per_s, weights_of(row),
+                   &(struct mark){t->v, row, NULL, r->flop_per_s, words});
     }
 }
 
@@ -184,7 +185,6 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
     struct axis x = {INFINITY, 0, true}, y = {INFINITY, 0, true};
     bool seen[WEIGHTS_COUNT] = {false};
     char caption[500], field[FIELD_TEXT], thinned[48] = "";
-    double at = 46;
     for (size_t i = first; i < first + count; i += step)
         for (size_t j = 0; j < t->list[i].count; j++) {
             const struct view_row *row = t->list[i].rows[j];
@@ -233,11 +233,7 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
     }
     for (size_t i = first; i < first + count; i += step)
         draw_points(&c, t, &t->list[i]);
-    for (int w = 0; w < WEIGHTS_COUNT; w++) /* the key */
-        if (seen[w]) {
-            chart_key(&c, at, 28, (enum weights)w);
-            at += 70;
-        }
+    chart_keys(&c, 28, seen);
     chart_end(&c);
     page_end_figure(p);
 }

@@ -54,7 +54,7 @@ const char *environment_device(const struct view *v, unsigned set);
 /* The first root attribute whose name matches one of the |-separated globs; NULL when none does. */
 const char *environment_find(const struct result_set *set, const char *globs);
 
-/* Figures by gnuplot; a note in their place where that fails. */
+/* Curves over m, shares of the ceiling, samples, and how well NF4 fits the weights. */
 void section_figures(FILE *out, const struct view *v);
 
 #endif

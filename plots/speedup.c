@@ -159,15 +159,15 @@ static void draw_gain_line(const struct chart *c, const struct tasks *t, const s
     const char *layout =
         track_of(gains[first].row) == TRACK_CHECKPOINT ? "" : track_word(track_of(gains[first].row));
     kind_text(kind_of(gains[first].row), kind);
-    chart_line(c, x, ideal, n, ink, "2 4");
-    chart_line(c, x, y, n, ink, NULL);
+    chart_line(c, x, ideal, n, ink, 1.2, "2 4");
+    chart_line(c, x, y, n, ink, 2, NULL);
     for (size_t i = 0; i < n; i++) {
         const struct row *r = task_record(points[i]->row);
         const struct paired_ratio *q = &points[i]->ratio;
         snprintf(words, sizeof words, "%s %s, M %.0f: %.3g times dense%s, ideal %.3g; %s", kind, layout, x[i],
                  q->ratio, q->count > 0 ? "" : " (unpaired)", ideal[i], r->variant);
         chart_mark(c, x[i], y[i], format,
-                   &(struct mark){t, points[i]->row, points[i]->dense, q->ratio, words});
+                   &(struct mark){t->v, points[i]->row, points[i]->dense, q->ratio, words});
     }
     *label = (struct chart_label){.x = chart_x(c, x[n - 1]), .y = chart_y(c, y[n - 1]), .ink = ink};
     snprintf(label->text, sizeof label->text, "%.28s%s%s", kind, layout[0] ? ", " : "", layout);
@@ -258,7 +258,7 @@ void section_speedup(struct page *p, const struct tasks *t)
 {
     struct gains g = find_gains(t);
     if (!g.list) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for the speed-ups");
+        p->status = status_no_memory("the speed-ups");
         return;
     }
     if (g.count > 0) {

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/base/text.h"
 #include "results/markdown.h"
+#include "results/values.h"
 
 /* ---- filling ---- */
 
@@ -221,29 +223,10 @@ void table_html(FILE *out, const struct table *t)
     free(decimals);
 }
 
-/* A text that ends no cell and no line, and starts no tag and no link; a name as code, in which nothing is
- * markup. Caller frees. */
-static char *markdown_words(const char *text, bool name)
-{
-    char *clean = malloc(2 * strlen(text) + 3), *to = clean;
-    if (!clean)
-        return NULL;
-    if (name)
-        *to++ = '`';
-    for (const char *p = text; *p; p++) {
-        if (!name && strchr("<[`*_", *p))
-            *to++ = '\\';
-        *to++ = name && *p == '`' ? '\'' : (unsigned char)*p < 0x20 ? ' ' : *p;
-    }
-    if (name)
-        *to++ = '`';
-    *to = '\0';
-    return clean;
-}
-
 static void markdown_add_words(struct markdown_table *m, const char *text, bool name)
 {
-    char *clean = text ? markdown_words(text, name) : NULL;
+    char *clean =
+        text ? text_escaped(name ? TEXT_MARKDOWN_CODE : TEXT_MARKDOWN_STRICT, text, SIZE_MAX) : NULL;
     m->failed = m->failed || (text && !clean);
     markdown_cell(m, "%s", clean ? clean : "");
     free(clean);
@@ -252,7 +235,7 @@ static void markdown_add_words(struct markdown_table *m, const char *text, bool 
 /* markdown_print() takes heads as they are. */
 static char *markdown_head(const struct table_column *c)
 {
-    char *head = NULL, *words = markdown_words(c->head, false);
+    char *head = NULL, *words = text_escaped(TEXT_MARKDOWN_STRICT, c->head, SIZE_MAX);
     for (char *bar = words; bar && (bar = strchr(bar, '|')) != NULL; bar++)
         *bar = '/';
     if (words && asprintf(&head, "%s%s%s%s", is_words(c) ? "" : ">", words, c->unit ? ", " : "",
@@ -291,7 +274,7 @@ enum status table_markdown(FILE *out, const struct table *t)
     for (size_t i = 0; i < t->column_count && s == STATUS_OK; i++) {
         decimals[i] = decimals_of(t, i);
         if (!t->columns[i].apart && !(heads[m.columns++] = markdown_head(&t->columns[i])))
-            s = status_fail(STATUS_MEMORY, "out of memory for a table");
+            s = status_no_memory("a table");
     }
     if (s != STATUS_OK)
         goto done;
@@ -319,35 +302,11 @@ done:
 
 /* ---- CSV ---- */
 
-static void csv_text(FILE *out, const char *text)
-{
-    if (!text)
-        return;
-    if (text[strcspn(text, ",\"\r\n")] == '\0') {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
-/* The fewest digits that read back to the same double; nothing for what is no number. */
+/* Nothing for what is no number. */
 static void csv_number(FILE *out, double v)
 {
-    char text[32];
-    if (!isfinite(v))
-        return;
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    fputs(text, out);
+    char text[VALUE_TEXT];
+    fputs(isfinite(v) ? value_of_double(v, text) : "", out);
 }
 
 struct csv_field {
@@ -373,7 +332,7 @@ static size_t csv_fields(const struct table *tables, size_t count, struct csv_fi
 static void csv_row(FILE *out, const struct table *t, size_t row, const struct csv_field *fields,
                     size_t count)
 {
-    csv_text(out, t->id);
+    text_put(TEXT_CSV, t->id, out);
     for (size_t f = 0; f < count; f++) {
         const struct table_cell *cell = NULL;
         for (size_t c = 0; c < t->column_count && !cell; c++)
@@ -381,7 +340,7 @@ static void csv_row(FILE *out, const struct table *t, size_t row, const struct c
                 cell = &t->cells[row * t->column_count + c];
         fputc(',', out);
         if (cell && cell->text && fields[f].kind != CELL_NUMBER && fields[f].kind != CELL_RATIO)
-            csv_text(out, cell->text);
+            text_put(TEXT_CSV, cell->text, out);
         else if (cell)
             csv_number(out, cell->value);
         if (fields[f].kind != CELL_RATIO)
@@ -400,11 +359,11 @@ enum status tables_csv(FILE *out, const struct table *tables, size_t count)
     for (size_t t = 0; t < count; t++) {
         room += tables[t].column_count;
         if (tables[t].failed)
-            return status_fail(STATUS_MEMORY, "out of memory for table %s", tables[t].id);
+            return status_no_memory("table %s", tables[t].id);
     }
     struct csv_field *fields = calloc(room, sizeof fields[0]);
     if (!fields)
-        return status_fail(STATUS_MEMORY, "out of memory for the columns of %zu tables", count);
+        return status_no_memory("the columns of %zu tables", count);
     const size_t field_count = csv_fields(tables, count, fields);
     fputs("table", out);
     for (size_t f = 0; f < field_count; f++) {

@@ -389,7 +389,7 @@ enum status tasks_init(struct tasks *t, const struct view *v)
     t->ceilings = calloc(room, sizeof t->ceilings[0]);
     if (!t->rows || !t->list || !t->devices || !t->ceilings) {
         tasks_release(t);
-        return status_fail(STATUS_MEMORY, "out of memory for a report of %zu timed rows", v->timed_count);
+        return status_no_memory("a report of %zu timed rows", v->timed_count);
     }
     for (size_t i = 0; i < v->timed_count; i++) {
         const struct view_row *row = v->timed[i];
@@ -415,7 +415,7 @@ enum status tasks_init(struct tasks *t, const struct view *v)
     for (size_t i = 0; i < t->device_count; i++)
         if (!(t->devices[i].label = device_label(t, i))) {
             tasks_release(t);
-            return status_fail(STATUS_MEMORY, "out of memory for the name of a device");
+            return status_no_memory("the name of a device");
         }
     return STATUS_OK;
 }

@@ -118,11 +118,6 @@ struct tasks {
     size_t ceiling_count;
 };
 
-static inline int compare_numbers(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 /* The columns of a row. */
 const struct row *task_record(const struct view_row *row);
 

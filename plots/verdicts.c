@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plots/command.h"
+#include "harness/base/text.h"
 #include "plots/sections.h"
 
 /* Class of a verdict's badge. */
@@ -56,9 +56,9 @@ static void write_repro(FILE *out, const struct row *r)
     if (!words)
         return;
     fputs("nf4bench verify --case ", words);
-    command_word(words, r->case_key);
+    text_put(TEXT_SHELL, r->case_key, words);
     fputs(" --variant ", words);
-    command_word(words, r->variant);
+    text_put(TEXT_SHELL, r->variant, words);
     if (r->threads > 0)
         fprintf(words, " --axis threads=%" PRIu32, r->threads);
     if (fclose(words) == 0) {

@@ -111,36 +111,31 @@ enum ink view_ink(const struct view_family *family, const struct view_row *row)
 
 /* ---- order ---- */
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 static int compare_family(const struct view_row *a, const struct view_row *b)
 {
-    int c = compare_u64(a->set, b->set);
-    c = c ? c : compare_u64(a->r->op, b->r->op);
-    return c ? c : compare_u64(a->r->out_type, b->r->out_type);
+    int c = compare_numbers(a->set, b->set);
+    c = c ? c : compare_numbers(a->r->op, b->r->op);
+    return c ? c : compare_numbers(a->r->out_type, b->r->out_type);
 }
 
 /* Everything that a case may differ in, but m. */
 static int compare_facet(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_family(a, b);
-    c = c ? c : compare_u64(a->r->n, b->r->n);
-    c = c ? c : compare_u64(a->r->k, b->r->k);
-    c = c ? c : compare_u64(a->r->blocksize, b->r->blocksize);
-    c = c ? c : compare_u64(a->r->nested, b->r->nested);
-    c = c ? c : compare_u64(a->r->bias, b->r->bias);
-    c = c ? c : compare_u64(a->r->threads, b->r->threads);
+    c = c ? c : compare_numbers(a->r->n, b->r->n);
+    c = c ? c : compare_numbers(a->r->k, b->r->k);
+    c = c ? c : compare_numbers(a->r->blocksize, b->r->blocksize);
+    c = c ? c : compare_numbers(a->r->nested, b->r->nested);
+    c = c ? c : compare_numbers(a->r->bias, b->r->bias);
+    c = c ? c : compare_numbers(a->r->threads, b->r->threads);
     c = c ? c : row_text_order(a->r->weights, b->r->weights);
-    return c ? c : compare_u64(a->r->regime, b->r->regime);
+    return c ? c : compare_numbers(a->r->regime, b->r->regime);
 }
 
 static int compare_case(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_facet(a, b);
-    c = c ? c : compare_u64(a->r->m, b->r->m);
+    c = c ? c : compare_numbers(a->r->m, b->r->m);
     return c ? c : row_text_order(a->r->case_key, b->r->case_key);
 }
 
@@ -156,22 +151,22 @@ static int by_case(const void *pa, const void *pb)
     int c = compare_case(a, b);
     c = c ? c : place_in_case(a) - place_in_case(b);
     c = c ? c : (a->r->median_us > b->r->median_us) - (a->r->median_us < b->r->median_us);
-    return c ? c : compare_u64((uintptr_t)a, (uintptr_t)b);
+    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
 }
 
 static int compare_check(const struct view_row *a, const struct view_row *b)
 {
-    int c = compare_u64(a->set, b->set);
+    int c = compare_numbers(a->set, b->set);
     c = c ? c : row_text_order(a->r->variant, b->r->variant);
     c = c ? c : row_text_order(a->r->case_key, b->r->case_key);
-    return c ? c : compare_u64(a->r->threads, b->r->threads);
+    return c ? c : compare_numbers(a->r->threads, b->r->threads);
 }
 
 static int by_check(const void *pa, const void *pb)
 {
     const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
     int c = compare_check(a, b);
-    return c ? c : compare_u64((uintptr_t)a, (uintptr_t)b);
+    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
 }
 
 /* ---- building ---- */
@@ -332,7 +327,7 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
     standings = allocate(n, sizeof standings[0]);
     if (!v->rows || !v->timed || !v->cases || !v->facets || !v->families || !v->checks || !order ||
         !standings) {
-        s = status_fail(STATUS_MEMORY, "out of memory for a report of %zu rows", n);
+        s = status_no_memory("a report of %zu rows", n);
         goto done;
     }
     point_to_rows(v);
@@ -344,7 +339,7 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
     }
     v->scratch = allocate(most_samples, sizeof v->scratch[0]);
     if (!v->scratch) {
-        s = status_fail(STATUS_MEMORY, "out of memory for %zu samples", most_samples);
+        s = status_no_memory("%zu samples", most_samples);
         goto done;
     }
     qsort(v->timed, v->timed_count, sizeof v->timed[0], by_case);

@@ -19,6 +19,11 @@
 #include "plots/html.h"
 #include "results/load.h"
 
+static inline int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
 struct view_row {
     const struct row *r;   /* in its set */
     const double *samples; /* r.sample_count of them; NULL when none */

@@ -148,7 +148,7 @@ static void write_field(struct page *p, const struct tasks *t, size_t first, siz
 {
     uint64_t *sizes = calloc(count, sizeof sizes[0]);
     if (!sizes) {
-        p->status = status_fail(STATUS_MEMORY, "out of memory for a map of %zu sizes", count);
+        p->status = status_no_memory("a map of %zu sizes", count);
         return;
     }
     const size_t size_count = sizes_of(t, first, count, sizes);

@@ -165,7 +165,7 @@ static enum status read_rows(hid_t file, const char *path, struct calibration *c
         c->rows = calloc((size_t)count, sizeof *c->rows);
         c->row_count = (size_t)count;
         if (!c->rows)
-            s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+            s = status_no_memory("%s", path);
         else if (type < 0 || H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, c->rows) < 0)
             s = status_fail(STATUS_INPUT, "%s: its rows cannot be read: %s", path, h5_reason());
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "harness/base/text.h"
 #include "results/markdown.h"
 #include "results/unlike.h"
 #include "results/values.h"
@@ -155,7 +156,7 @@ static enum status join(struct changes *c)
     size_t base_count, now_count, b = 0, n = 0;
     const struct row **base = sorted_rows(c->base, &base_count), **now = sorted_rows(c->now, &now_count);
     c->list = malloc(((base_count < now_count ? base_count : now_count) + 1) * sizeof *c->list);
-    enum status s = base && now && c->list ? STATUS_OK : status_fail(STATUS_MEMORY, "compare: out of memory");
+    enum status s = base && now && c->list ? STATUS_OK : status_no_memory("compare");
     while (s == STATUS_OK && (b < base_count || n < now_count)) {
         int order = b == base_count ? 1 : n == now_count ? -1 : compare_keys(base[b], now[n]);
         size_t base_rows = order <= 0 ? key_length(base + b, base_count - b) : 0;
@@ -217,7 +218,7 @@ enum status changes_find(const struct result_set *base, const struct result_set 
         s = status_fail(STATUS_USAGE, "no row has times in both %s and %s (no samples, or no medians)",
                         base->path, now->path);
     if (s == STATUS_OK && !(out->unlike = unlike_text(base, now)))
-        s = status_fail(STATUS_MEMORY, "compare: out of memory");
+        s = status_no_memory("compare");
     if (s != STATUS_OK)
         changes_release(out);
     return s;
@@ -321,7 +322,7 @@ enum status changes_markdown(const struct changes *c, FILE *out)
 static void put_text_member(const char *before, const char *text, FILE *out)
 {
     fputs_unlocked(before, out);
-    value_put_json_text(text, out);
+    text_put(TEXT_JSON, text, out);
 }
 
 /* A path may hold any bytes, JSON may not. */

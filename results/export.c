@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "harness/base/stats.h"
+#include "harness/base/text.h"
 #include "results/markdown.h"
 #include "results/values.h"
 
@@ -61,21 +62,6 @@ static const char *value_text(const struct row *r, const struct column *c, char 
     return "?";
 }
 
-static void put_csv(const char *text, FILE *out)
-{
-    if (!text[strcspn(text, ",\"\r\n")]) {
-        fputs_unlocked(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 static bool is_number(const struct column *c)
 {
     return c->kind != COLUMN_TEXT && c->kind != COLUMN_ENUM;
@@ -101,7 +87,7 @@ enum status export_csv(const struct result_set *s, FILE *out)
             if (is_number(c))
                 fputs_unlocked(text, out);
             else
-                put_csv(text, out);
+                text_put(TEXT_CSV, text, out);
         }
         fputc_unlocked('\n', out);
     }
@@ -124,7 +110,7 @@ enum status export_jsonl(const struct result_set *s, FILE *out)
             else if (is_number(c))
                 fputs_unlocked(value_text(r, c, number), out);
             else
-                value_put_json_text(value_text(r, c, number), out);
+                text_put(TEXT_JSON, value_text(r, c, number), out);
         }
         fputs(", \"samples_us\": [", out);
         for (uint64_t i = 0; i < r->sample_count; i++) {
@@ -150,12 +136,9 @@ static enum status environment(const struct result_set *s, FILE *out)
     struct markdown_table t = {.columns = 2, .heads = heads};
     for (size_t i = 0; i < s->attribute_count; i++) {
         const char *value = s->attributes[i].value;
-        size_t end = strlen(value);
-        bool cut = end > SHOWN;
-        for (end = cut ? SHOWN : end; cut && end > 0 && ((unsigned char)value[end] & 0xc0) == 0x80; end--)
-            ; /* back to the start of a character */
+        const size_t end = text_prefix(value, SHOWN);
         markdown_cell(&t, "%s", s->attributes[i].name);
-        markdown_cell(&t, "%.*s%s", (int)end, value, cut ? "..." : "");
+        markdown_cell(&t, "%.*s%s", (int)end, value, value[end] ? "..." : "");
     }
     fputs("## Environment\n\n", out);
     return markdown_print(&t, out);
@@ -342,7 +325,7 @@ static enum status add_ratio(struct markdown_table *t, const struct result_set *
     size_t count = r->sample_count < base->sample_count ? r->sample_count : base->sample_count;
     double *scratch = malloc(count * sizeof *scratch);
     if (!scratch)
-        return status_fail(STATUS_MEMORY, "out of memory for %zu paired samples", count);
+        return status_no_memory("%zu paired samples", count);
     paired_ratio(result_set_kept(s) + base->sample_start, result_set_kept(s) + r->sample_start, count,
                  scratch, &p);
     free(scratch);
@@ -434,7 +417,7 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
     struct case_run *cases = malloc((s->row_count + 1) * sizeof *cases);
     size_t case_count = 0;
     if (!cases)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", s->path);
+        return status_no_memory("%s", s->path);
     qsort(rows, s->row_count, sizeof *rows, by_case);
     for (size_t i = 0; i < s->row_count; i++) {
         if (i == 0 || row_text_order(rows[i].row->case_key, rows[i - 1].row->case_key) != 0)
@@ -463,7 +446,7 @@ enum status export_markdown(const struct result_set *s, const char *against, FIL
     struct sorted *rows = all_rows(s);
     errno = 0;
     if (!rows || (against && !(bases = calloc(s->row_count + 1, sizeof *bases)))) {
-        status = status_fail(STATUS_MEMORY, "%s: out of memory for %zu rows", s->path, s->row_count);
+        status = status_no_memory("%s: %zu rows", s->path, s->row_count);
         goto out;
     }
     if (against)

@@ -70,7 +70,7 @@ static enum status keep_times(struct history *h, const struct placed *now, const
         const bool found = e < count && compare_keys(rows[e].row, now[i].row) == 0;
         times[now[i].place] = found ? log(rows[e].row->median_us) : NAN;
     }
-    enum status s = rows && times ? STATUS_OK : status_fail(STATUS_MEMORY, "history: out of memory");
+    enum status s = rows && times ? STATUS_OK : status_no_memory("history");
     free(rows);
     if (s == STATUS_OK)
         h->times[h->count++] = times;
@@ -89,7 +89,7 @@ static enum status load_earlier(struct history *h, const struct placed *now, con
     const char *device = unlike_timed_device(&set, h->device);
     char *unlike = unlike_text(&set, &h->now);
     if (!unlike)
-        s = status_fail(STATUS_MEMORY, "history: out of memory");
+        s = status_no_memory("history");
     else if (device && !*unlike)
         s = keep_times(h, now, &set);
     else
@@ -113,7 +113,7 @@ enum status history_load(const char *now, const char *const *earlier, size_t cou
     h.device = unlike_timed_device(&h.now, NULL);
     h.suite = h.now.row_count ? h.now.rows[0].suite : "";
     if (!h.rows || !h.times || !sorted)
-        s = status_fail(STATUS_MEMORY, "history: out of memory");
+        s = status_no_memory("history");
     else if (!h.device)
         s = status_fail(STATUS_USAGE, "%s has no timed row", now);
     if (s != STATUS_OK)
@@ -203,8 +203,7 @@ enum status history_judge(struct history *h, struct gate_report_row **rows)
     double *values = calloc(2 * h->count + 1, sizeof *values);
     struct gate_report_row *list = calloc(h->row_count + 1, sizeof *list);
     h->reasons = calloc(h->row_count + 1, HISTORY_REASON_MAX);
-    enum status s =
-        values && list && h->reasons ? STATUS_OK : status_fail(STATUS_MEMORY, "history: out of memory");
+    enum status s = values && list && h->reasons ? STATUS_OK : status_no_memory("history");
     size_t compared = 0;
     for (size_t i = 0; i < h->row_count && s == STATUS_OK; i++) {
         judge_row(h, i, values, h->reasons + i * HISTORY_REASON_MAX, &list[i]);

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "harness/base/status.h"
-#include "results/gate_report.h"
+#include "results/gate_report/gate_report.h"
 #include "results/load.h"
 
 enum { HISTORY_LEAST = 5 /* earlier times that a row needs */ };

@@ -152,7 +152,7 @@ static enum status parse_header(const uint8_t *bytes, size_t size, const char *n
         return status_fail(STATUS_INPUT, "%s: the header has a NUL in its JSON", name);
     out->header_json = malloc(json_size + 1);
     if (!out->header_json)
-        return status_fail(STATUS_MEMORY, "%s: out of memory for a header of %zu bytes", name, json_size);
+        return status_no_memory("%s: a header of %zu bytes", name, json_size);
     memcpy(out->header_json, e.payload + HEADER_HEAD, json_size);
     out->header_json[json_size] = '\0';
     out->whole_size = MAGIC_SIZE + ENTRY_HEAD + e.length;
@@ -228,8 +228,7 @@ enum status journal_parse(const uint8_t *bytes, size_t size, const char *name, s
         out->samples = malloc((out->sample_count + 1) * sizeof *out->samples);
         out->flags = malloc(out->sample_count + 1);
         if (!out->rows || !out->samples || !out->flags)
-            s = status_fail(STATUS_MEMORY, "%s: out of memory for %zu rows and %zu samples", name,
-                            out->row_count, out->sample_count);
+            s = status_no_memory("%s: %zu rows and %zu samples", name, out->row_count, out->sample_count);
     }
     if (s == STATUS_OK)
         s = fill_rows(bytes, name, out);
@@ -262,7 +261,7 @@ static enum status read_file(int fd, const char *path, uint8_t **bytes, size_t *
     size_t expected = (size_t)st.st_size;
     *bytes = malloc(expected + 1);
     if (!*bytes)
-        return status_fail(STATUS_MEMORY, "%s: out of memory for a journal of %zu bytes", path, expected);
+        return status_no_memory("%s: a journal of %zu bytes", path, expected);
     while (*size < expected) {
         ssize_t n = pread(fd, *bytes + *size, expected - *size, (off_t)*size);
         if (n < 0 && errno == EINTR)
@@ -325,18 +324,18 @@ static enum status writer_new(const char *path, int flags, enum journal_sync syn
     enum status s = STATUS_OK;
     struct journal_writer *w = calloc(1, sizeof *w);
     if (!w)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        return status_no_memory("%s", path);
     w->sync = sync;
     w->fd = -1;
     w->path = strdup(path);
     if (!w->path) {
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        s = status_no_memory("%s", path);
         goto out;
     }
     w->end = mmap(NULL, sizeof *w->end, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (w->end == MAP_FAILED) {
         w->end = NULL;
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        s = status_no_memory("%s", path);
         goto out;
     }
     w->fd = open(path, flags | O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
@@ -368,7 +367,7 @@ static enum status writer_reserve(struct journal_writer *w, size_t length)
         return STATUS_OK;
     uint8_t *grown = realloc(w->buffer, need);
     if (!grown)
-        return status_fail(STATUS_MEMORY, "%s: out of memory for an entry of %zu bytes", w->path, length);
+        return status_no_memory("%s: an entry of %zu bytes", w->path, length);
     w->buffer = grown;
     w->capacity = need;
     return STATUS_OK;
@@ -455,7 +454,7 @@ static enum status sync_directory(const char *path)
     int fd = -1;
     char *copy = strdup(path);
     if (!copy)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        return status_no_memory("%s", path);
     fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* A directory that may be written but not read cannot be synced; the data itself is safe. */
     if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL)

@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/base/text.h"
 #include "results/load_stream.h"
 
 struct reader {
@@ -86,8 +87,8 @@ static enum status take_counts(struct reader *r, size_t length, struct result_se
     out->rows = malloc((counts[0] + 1) * sizeof *out->rows);
     out->samples = malloc((counts[1] + 1) * sizeof *out->samples);
     if (!out->rows || !out->samples)
-        return status_fail(STATUS_MEMORY, "%s: out of memory for %llu rows and %llu samples", r->path,
-                           (unsigned long long)counts[0], (unsigned long long)counts[1]);
+        return status_no_memory("%s: %llu rows and %llu samples", r->path, (unsigned long long)counts[0],
+                                (unsigned long long)counts[1]);
     out->row_count = counts[0];
     out->sample_count = counts[1];
     r->counted = true;
@@ -109,7 +110,7 @@ static enum status take_attribute(struct reader *r, size_t length, struct result
         size_t capacity = r->attribute_capacity > 0 ? 2 * r->attribute_capacity : 32;
         struct attribute *grown = realloc(out->attributes, capacity * sizeof *grown);
         if (!grown)
-            return status_fail(STATUS_MEMORY, "%s: out of memory for attributes", r->path);
+            return status_no_memory("%s: attributes", r->path);
         out->attributes = grown;
         r->attribute_capacity = capacity;
     }
@@ -117,7 +118,7 @@ static enum status take_attribute(struct reader *r, size_t length, struct result
     *a = (struct attribute){strdup(name), strdup(value), *kind == KIND_NUMBER};
     out->attribute_count++; /* counted at once: half a pair is released too */
     if (!a->name || !a->value)
-        return status_fail(STATUS_MEMORY, "%s: out of memory for attributes", r->path);
+        return status_no_memory("%s: attributes", r->path);
     text_repair(a->name, strlen(a->name) + 1);
     text_repair(a->value, strlen(a->value) + 1);
     return STATUS_OK;
@@ -134,7 +135,7 @@ static enum status take_texts(struct reader *r, char *at, size_t length, size_t 
         text_repair(at, (size_t)(nul + 1 - at));
         size_t number = text_pool_add(&out->texts, at, (size_t)(nul - at));
         if (number == SIZE_MAX)
-            return status_fail(STATUS_MEMORY, "%s: out of memory for texts", r->path);
+            return status_no_memory("%s: texts", r->path);
         r->texts[i] = out->texts.list[number];
         at = nul + 1;
     }
@@ -210,7 +211,7 @@ static enum status take_flags(struct reader *r, size_t length, struct result_set
     if (!r->counted || length > out->sample_count - r->flags_got)
         return garbled(r);
     if (!out->flags && !(out->flags = malloc(out->sample_count + 1)))
-        return status_fail(STATUS_MEMORY, "%s: out of memory for flags", r->path);
+        return status_no_memory("%s: flags", r->path);
     memcpy(out->flags + r->flags_got, r->block, length);
     r->flags_got += length;
     return STATUS_OK;
@@ -226,7 +227,7 @@ static enum status mask_samples(const struct reader *r, struct result_set *out)
         return STATUS_OK;
     out->kept = malloc(out->sample_count * sizeof *out->kept);
     if (!out->kept)
-        return status_fail(STATUS_MEMORY, "%s: out of memory for %zu samples", r->path, out->sample_count);
+        return status_no_memory("%s: %zu samples", r->path, out->sample_count);
     for (size_t i = 0; i < out->sample_count; i++)
         out->kept[i] = out->flags[i] & SAMPLE_EXCLUDED ? NAN : out->samples[i];
     return STATUS_OK;
@@ -354,7 +355,7 @@ static enum status run_child(const char *path, const struct load_limits *limits,
                        .block = malloc(BLOCK_MAX + 1),
                        .texts = malloc(TEXTS_AT_ONCE * sizeof *r.texts)};
     if (!r.block || !r.texts) {
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        s = status_no_memory("%s", path);
         goto out;
     }
     if (pipe2(ends, O_CLOEXEC) != 0 || clock_gettime(CLOCK_MONOTONIC, &r.deadline) != 0) {
@@ -423,7 +424,7 @@ enum status result_set_load_limited(const char *path, const struct load_limits *
     if (s != STATUS_OK)
         return s;
     out->path = strdup(path);
-    s = out->path ? run_child(path, limits, out) : status_fail(STATUS_MEMORY, "%s: out of memory", path);
+    s = out->path ? run_child(path, limits, out) : status_no_memory("%s", path);
     if (s != STATUS_OK)
         result_set_release(out);
     return s;

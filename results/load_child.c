@@ -360,7 +360,7 @@ static enum status number_text(const struct child *c, struct outgoing *o, const 
     }
     const uintptr_t number = text_pool_add(&o->texts, text, length);
     if (number == SIZE_MAX)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        return status_no_memory("%s", c->path);
     memcpy(to, &number, sizeof number);
     return STATUS_OK;
 }
@@ -431,7 +431,7 @@ static enum status send_rows(const struct child *c, hid_t data, hsize_t row_coun
         goto out;
     }
     if (!present) {
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        s = status_no_memory("%s", c->path);
         goto out;
     }
     s = match_columns(c, in_file, present, &o.present_count, &compound);
@@ -443,7 +443,7 @@ static enum status send_rows(const struct child *c, hid_t data, hsize_t row_coun
     o.rows = calloc(ROWS_AT_ONCE, sizeof *o.rows);
     o.payload = malloc(BLOCK_MAX);
     if (!o.buffer || !o.rows || !o.payload) {
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        s = status_no_memory("%s", c->path);
         goto out;
     }
     for (hsize_t start = 0; start < row_count && s == STATUS_OK; start += ROWS_AT_ONCE) {
@@ -451,7 +451,7 @@ static enum status send_rows(const struct child *c, hid_t data, hsize_t row_coun
         if (!read_part(data, compound, start, part, o.buffer))
             s = fail_h5(c->path, "/results");
         else if (text_pool_add(&o.texts, "", 0) != 0)
-            s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+            s = status_no_memory("%s", c->path);
         else
             s = make_rows(c, &o, start, part);
         if (s == STATUS_OK)
@@ -475,7 +475,7 @@ static enum status send_samples(const struct child *c, hid_t data, hsize_t sampl
     double *buffer = malloc(SAMPLES_AT_ONCE * sizeof *buffer);
     enum status s = STATUS_OK;
     if (!buffer)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        return status_no_memory("%s", c->path);
     for (hsize_t start = 0; s == STATUS_OK && start < sample_count; start += SAMPLES_AT_ONCE) {
         hsize_t part = sample_count - start < SAMPLES_AT_ONCE ? sample_count - start : SAMPLES_AT_ONCE;
         if (read_part(data, H5T_NATIVE_DOUBLE, start, part, buffer))
@@ -499,7 +499,7 @@ static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_
     if (s == STATUS_OK && count != sample_count)
         s = status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
     if (s == STATUS_OK && !(buffer = malloc(SAMPLES_AT_ONCE)))
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", c->path);
+        s = status_no_memory("%s", c->path);
     for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
         hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
         if (read_part(data, H5T_NATIVE_UINT8, start, part, buffer))

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/base/text.h"
+
 static bool is_right(const struct markdown_table *t, unsigned column)
 {
     return t->heads[column][0] == '>';
@@ -31,21 +33,13 @@ void markdown_cell(struct markdown_table *t, const char *format, ...)
         }
     }
     if (text)
-        cell = malloc(2 * strlen(text) + 1);
+        cell = text_escaped(TEXT_MARKDOWN_CELL, text, SIZE_MAX);
+    free(text);
     if (!cell || t->count == t->capacity) {
         t->failed = true;
         free(cell);
-        free(text);
         return;
     }
-    char *to = cell;
-    for (const char *from = text; *from; from++) {
-        if (*from == '|')
-            *to++ = '\\';
-        *to++ = (unsigned char)*from < 0x20 || *from == 0x7f ? ' ' : *from;
-    }
-    *to = '\0';
-    free(text);
     t->cells[t->count++] = cell;
 }
 
@@ -109,5 +103,5 @@ enum status markdown_print(struct markdown_table *t, FILE *out)
     free(t->cells);
     t->cells = NULL;
     t->count = t->capacity = 0;
-    return t->failed ? status_fail(STATUS_MEMORY, "out of memory for a table") : STATUS_OK;
+    return t->failed ? status_no_memory("a table") : STATUS_OK;
 }

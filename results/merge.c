@@ -59,7 +59,7 @@ static enum status check_pair(const struct part *first, const struct part *p,
                            first->set->path, device, p->set->path, other);
     char *unlike = unlike_text(first->set, p->set);
     if (!unlike)
-        return status_fail(STATUS_MEMORY, "merge: out of memory");
+        return status_no_memory("merge");
     for (const char *line = unlike; *line;) {
         size_t length = strcspn(line, "\n");
         fprintf(stderr, "%s: %s differs from %s: %.*s\n", program, p->set->path, first->set->path,
@@ -139,7 +139,7 @@ static enum status append_part(struct journal_writer *w, const struct result_set
     const double *samples[AT_ONCE];
     const uint8_t *flags[AT_ONCE];
     struct record *records = malloc(AT_ONCE * sizeof *records);
-    enum status status = records ? STATUS_OK : status_fail(STATUS_MEMORY, "merge: out of memory");
+    enum status status = records ? STATUS_OK : status_no_memory("merge");
     for (size_t first = 0; first < s->row_count && status == STATUS_OK; first += AT_ONCE) {
         size_t count = s->row_count - first < AT_ONCE ? s->row_count - first : AT_ONCE;
         for (size_t i = 0; i < count; i++) {
@@ -161,7 +161,7 @@ static enum status write_whole(const struct part *parts, size_t count, const cha
     enum status s = STATUS_OK;
     if (!header || asprintf(&journal_path, "%s.journal", path) < 0) {
         free(header);
-        return status_fail(STATUS_MEMORY, "merge: out of memory");
+        return status_no_memory("merge");
     }
     s = journal_create(journal_path, header, JOURNAL_SYNC_END, &w);
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
@@ -181,7 +181,7 @@ enum status merge_parts(const struct result_set *sets, size_t count, const char 
                         const struct merge_options *options, const char *program)
 {
     struct part *parts = calloc(count, sizeof *parts);
-    enum status s = parts ? STATUS_OK : status_fail(STATUS_MEMORY, "merge: out of memory");
+    enum status s = parts ? STATUS_OK : status_no_memory("merge");
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
         s = read_shard(&sets[i], &parts[i]);
     if (s == STATUS_OK)

@@ -11,6 +11,7 @@
 
 #include <zlib.h>
 
+#include "harness/base/text.h"
 #include "results/row.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -88,43 +89,6 @@ const char *regime_word(uint8_t regime)
 {
     const char *word = word_of_regime(regime);
     return word ? word : "?";
-}
-
-/* Bytes of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7), or 0. A NUL ends the text. */
-static unsigned utf8_sequence(const unsigned char *s, size_t left)
-{
-    unsigned length = s[0] < 0x80   ? 1
-                      : s[0] < 0xc2 ? 0
-                      : s[0] < 0xe0 ? 2
-                      : s[0] < 0xf0 ? 3
-                      : s[0] < 0xf5 ? 4
-                                    : 0;
-    if (length == 0 || length > left)
-        return 0;
-    for (unsigned i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool surrogate = s[0] == 0xed && s[1] >= 0xa0;
-    bool too_large = s[0] == 0xf4 && s[1] >= 0x90;
-    return overlong || surrogate || too_large ? 0 : length;
-}
-
-void text_repair(char *text, size_t size)
-{
-    if (size == 0)
-        return;
-    text[size - 1] = '\0';
-    size_t length = strlen(text);
-    for (size_t i = 0; i < length;) {
-        unsigned step = utf8_sequence((const unsigned char *)text + i, length - i);
-        if (step == 0) {
-            text[i] = '?';
-            step = 1;
-        }
-        i += step;
-    }
-    memset(text + length, 0, size - length);
 }
 
 size_t record_packed_size(void)

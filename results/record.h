@@ -100,8 +100,4 @@ const struct column *record_unpack(const uint8_t *in, struct record *r);
 /* Changes with the name, kind, size or order of any column. */
 uint32_t record_layout_hash(void);
 
-/* Ends the text with a NUL in its `size` bytes, zeroes what follows it, and writes '?' over every byte that
- * is not part of well-formed UTF-8. */
-void text_repair(char *text, size_t size);
-
 #endif

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "harness/base/text.h"
+
 struct row row_of_record(const struct record *r)
 {
     return (struct row){

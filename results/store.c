@@ -302,7 +302,7 @@ static enum status build_image(const char *path, const struct journal *j, void *
         (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 || (length = H5Fget_file_image(file, NULL, 0)) <= 0))
         s = fail_h5(path, "the file");
     if (s == STATUS_OK && !(*image = malloc((size_t)length)))
-        s = status_fail(STATUS_MEMORY, "%s: out of memory for a file of %zd bytes", path, length);
+        s = status_no_memory("%s: a file of %zd bytes", path, length);
     if (s == STATUS_OK && H5Fget_file_image(file, *image, (size_t)length) != length)
         s = fail_h5(path, "the file");
     if (H5Fclose(file) < 0 && s == STATUS_OK)
@@ -346,7 +346,7 @@ static enum status put_in_place(const char *temporary, const char *h5_path)
     int fd = -1;
     char *copy = strdup(h5_path);
     if (!copy)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", h5_path);
+        return status_no_memory("%s", h5_path);
     if (rename(temporary, h5_path) != 0) {
         s = status_fail(STATUS_IO, "%s: cannot rename %s to it: %s", h5_path, temporary, strerror(errno));
         goto out;
@@ -373,7 +373,7 @@ enum status store_build(const char *journal_path, const char *h5_path, bool keep
         return s;
     if (asprintf(&temporary, "%s.tmp", h5_path) < 0) {
         temporary = NULL;
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", h5_path);
+        s = status_no_memory("%s", h5_path);
         goto out;
     }
     s = build_image(h5_path, &j, &image, &size);

@@ -119,21 +119,6 @@ const char *value_of_uint(uint64_t value, char text[VALUE_TEXT])
     return at;
 }
 
-void value_put_json_text(const char *text, FILE *out)
-{
-    fputc_unlocked('"', out);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\u%04x", c);
-        else
-            fputc_unlocked(c, out);
-    }
-    fputc_unlocked('"', out);
-}
-
 void value_put_json_double(double value, FILE *out)
 {
     char text[VALUE_TEXT];

@@ -1,5 +1,5 @@
 /*
- * values.h: numbers and texts as exports write them. A file of a million rows has a hundred million of them:
+ * values.h: numbers as exports write them. A file of a million rows has a hundred million of them:
  * what is done here for each is what an export takes.
  */
 #ifndef NF4BENCH_RESULTS_VALUES_H
@@ -15,8 +15,7 @@ enum { VALUE_TEXT = 32 };
 const char *value_of_double(double value, char text[VALUE_TEXT]);
 const char *value_of_uint(uint64_t value, char text[VALUE_TEXT]);
 
-/* A JSON string, and a JSON number or null. */
-void value_put_json_text(const char *text, FILE *out);
+/* A JSON number, or null. */
 void value_put_json_double(double value, FILE *out);
 
 #endif

@@ -59,7 +59,7 @@ enum status process_try(enum status (*f)(void *), void *context, double limit_s)
 {
     struct outcome *o = mmap(NULL, sizeof *o, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (o == MAP_FAILED)
-        return status_fail(STATUS_MEMORY, "out of memory");
+        return status_no_memory("a child process");
     fflush(stdout);
     fflush(stderr);
     pid_t parent = getpid(), pid = fork();

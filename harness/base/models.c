@@ -31,7 +31,7 @@ enum status yaml_file_read(const char *path, char **text, size_t *size)
     /* Not sized beforehand: a pipe has no size. One byte more than allowed shows that there is too much. */
     bytes = malloc(YAML_FILE_BYTES_MAX + 1);
     if (!bytes) {
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        s = status_no_memory("%s", path);
         goto out;
     }
     *size = fread(bytes, 1, YAML_FILE_BYTES_MAX + 1, f);
@@ -121,7 +121,7 @@ static enum status parse_layer(struct yaml_file *y, yaml_node_t *key, yaml_node_
     if (s == STATUS_OK && (fault = model_shape_fault(layer.n, layer.k)))
         s = yaml_file_fail(y, value, NULL, "shape: %s", fault);
     if (s == STATUS_OK && !(layer.name = strdup(name)))
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", y->name);
+        s = status_no_memory("%s", y->name);
     if (s == STATUS_OK)
         m->layers[m->layer_count++] = layer;
     free(pair);
@@ -164,7 +164,7 @@ static enum status parse_model(struct yaml_file *y, yaml_node_t *key, yaml_node_
     struct model *m = &all->models[all->model_count++];
     *m = (struct model){.name = strdup(name), .layers = calloc(count, sizeof *m->layers)};
     if (!m->name || !m->layers)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", y->name);
+        return status_no_memory("%s", y->name);
     for (size_t i = 0; s == STATUS_OK && i < count; i++) {
         yaml_node_t *layer = yaml_file_node(y, pairs[i].key), *of = yaml_file_node(y, pairs[i].value);
         bool known;
@@ -198,7 +198,7 @@ enum status models_parse(const char *text, size_t size, const char *name, struct
     }
     out->models = calloc(count, sizeof *out->models);
     if (!out->models) {
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", name);
+        s = status_no_memory("%s", name);
         goto out;
     }
     for (size_t i = 0; s == STATUS_OK && i < count; i++)

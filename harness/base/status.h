@@ -30,6 +30,8 @@ enum status {
 
 /* Stores the message for this thread and returns s. */
 enum status status_fail(enum status s, const char *format, ...) PRINTF_LIKE(2, 3) WARN_UNUSED_RESULT;
+/* "WHAT: out of memory", STATUS_MEMORY. The format says what the memory is for, or for whom. */
+enum status status_no_memory(const char *what, ...) PRINTF_LIKE(1, 2) WARN_UNUSED_RESULT;
 /* The last message stored by this thread; "" when there is none. Valid until the next status_fail(). */
 const char *status_message(void);
 const char *status_name(enum status s);

@@ -124,7 +124,7 @@ static enum status parser_fail(const struct yaml_file *y, const yaml_parser_t *p
 {
     const char *problem = parser->problem ? parser->problem : "cannot be read";
     if (parser->error == YAML_MEMORY_ERROR)
-        return status_fail(STATUS_MEMORY, "%.1024s: out of memory", y->name);
+        return status_no_memory("%.1024s", y->name);
     if (parser->error == YAML_READER_ERROR) {
         size_t line = 0, column = 0;
         for (size_t i = 0; i < y->size && i < parser->problem_offset;) {
@@ -188,7 +188,7 @@ static enum status check_events(const struct yaml_file *y)
     enum status s = STATUS_OK;
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser))
-        return status_fail(STATUS_MEMORY, "%.1024s: out of memory", y->name);
+        return status_no_memory("%.1024s", y->name);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, (const unsigned char *)y->text, y->size);
     bool end = false;
@@ -224,7 +224,7 @@ enum status yaml_file_parse(const char *text, size_t size, const char *name, str
         return s;
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser))
-        return status_fail(STATUS_MEMORY, "%.1024s: out of memory", name);
+        return status_no_memory("%.1024s", name);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
     if (!yaml_parser_load(&parser, &out->document)) {
@@ -313,7 +313,7 @@ enum status yaml_file_list(struct yaml_file *y, yaml_node_t *node, const char *w
         return yaml_file_fail(y, node, NULL, "%s: more than %d entries", what, YAML_FILE_LIST_MAX);
     yaml_node_t **nodes = malloc(n * sizeof *nodes);
     if (!nodes)
-        return status_fail(STATUS_MEMORY, "%.1024s: out of memory", y->name);
+        return status_no_memory("%.1024s", y->name);
     for (size_t i = 0; i < n; i++)
         nodes[i] = list ? yaml_file_node(y, items[i]) : node;
     *out = nodes;
@@ -354,7 +354,7 @@ enum status yaml_file_text(const struct yaml_file *y, const yaml_node_t *node, c
         return s;
     char *text = strdup((const char *)node->data.scalar.value);
     if (!text)
-        return status_fail(STATUS_MEMORY, "%.1024s: out of memory", y->name);
+        return status_no_memory("%.1024s", y->name);
     for (size_t n = strlen(text); n && text[n - 1] == '\n'; n--)
         text[n - 1] = '\0';
     for (char *c = text; (c = strchr(c, '\n'));)

@@ -220,7 +220,7 @@ enum status weight_checkpoint(const struct safetensors *file, const char *name, 
             bytes += floats[i]->bytes;
     float *spare = NULL;
     if (bytes && !(*owned = spare = malloc(bytes)))
-        return status_fail(STATUS_MEMORY, "%s: %s: out of memory", file->path, name);
+        return status_no_memory("%s: %s", file->path, name);
     out->count = layer.n * layer.k;
     out->columns = layer.k;
     out->blocksize = layer.blocksize;
@@ -385,7 +385,7 @@ static enum status describe(const struct safetensors *file, const struct safeten
     }
     info.name = strdup(t->name);
     if (!info.name)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", file->path);
+        return status_no_memory("%s", file->path);
     *out = info;
     return STATUS_OK;
 }
@@ -400,7 +400,7 @@ enum status weight_list(const struct safetensors *file, char *const *globs, size
     struct weight_info *list = calloc(file->tensor_count + 1, sizeof *list);
     bool *useful = calloc(glob_count + 1, sizeof *useful);
     if (!list || !useful) {
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", file->path);
+        s = status_no_memory("%s", file->path);
         goto out;
     }
     for (size_t i = 0; s == STATUS_OK && i < file->tensor_count; i++) {

@@ -213,7 +213,7 @@ static enum status read_rows(const struct safetensors *file, const char *name, c
         free(memory);
         free(q);
         *owned = NULL;
-        return status_fail(STATUS_MEMORY, "%s: %s: out of memory", file->path, name);
+        return status_no_memory("%s: %s", file->path, name);
     }
     nf4_pack(q, count, w.zero - packed);
     free(q);

@@ -30,7 +30,7 @@ struct header {
 
 static enum status out_of_memory(const char *file)
 {
-    return status_fail(STATUS_MEMORY, "%s: out of memory", file);
+    return status_no_memory("%s", file);
 }
 
 static bool size_from_json(const json_t *value, size_t *out)

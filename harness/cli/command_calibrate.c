@@ -206,8 +206,7 @@ static enum status analyze(const struct measured *m, struct calibration *c)
     double *values = calloc(m->gates * (m->set_rounds + 2), sizeof *values);
     c->rows = calloc(m->row_count + 1, sizeof *c->rows);
     c->row_count = m->row_count;
-    enum status s =
-        rows && d && values && c->rows ? STATUS_OK : status_fail(STATUS_MEMORY, "calibrate: out of memory");
+    enum status s = rows && d && values && c->rows ? STATUS_OK : status_no_memory("calibrate");
     for (size_t i = 0; i < m->row_count && s == STATUS_OK; i++) {
         const struct gate_case *from = &m->sides->rows[m->rows[i]];
         struct calibration_row *r = &c->rows[i];
@@ -292,7 +291,7 @@ static enum status take_timed_rows(struct measured *m)
     const struct gate_sides *s = m->sides;
     m->rows = calloc(s->row_count + 1, sizeof *m->rows);
     if (!m->rows)
-        return status_fail(STATUS_MEMORY, "calibrate: out of memory");
+        return status_no_memory("calibrate");
     for (size_t i = 0; i < s->row_count; i++) {
         const struct gate_case *c = &s->rows[i];
         if (gate_case_timed(c))
@@ -304,7 +303,7 @@ static enum status take_timed_rows(struct measured *m)
         return status_fail(STATUS_USAGE, "no row of the suite can be timed on this device");
     m->us = malloc(m->row_count * m->gates * m->set_rounds * SIDES * sizeof *m->us);
     if (!m->us)
-        return status_fail(STATUS_MEMORY, "calibrate: out of memory");
+        return status_no_memory("calibrate");
     for (size_t i = 0; i < m->row_count * m->gates * m->set_rounds * SIDES; i++)
         m->us[i] = NAN; /* what an interrupt leaves out */
     return STATUS_OK;
@@ -330,7 +329,7 @@ static enum status measure_all(struct measured *m, const char *output, const str
         return s;
     json_t *environment = environment_json(device, 1, argc, argv);
     snprintf(c.device, sizeof c.device, "%s", device_model(device));
-    s = environment ? analyze(m, &c) : status_fail(STATUS_MEMORY, "calibrate: out of memory");
+    s = environment ? analyze(m, &c) : status_no_memory("calibrate");
     if (s == STATUS_OK)
         s = calibration_write(output, &c, m->us, m->gates, m->set_rounds, environment);
     if (s == STATUS_OK)

@@ -352,7 +352,7 @@ int command_gate(int argc, char **argv)
         return gate_round_main();
     }
     int code = 0;
-    enum status s = !t.command        ? status_fail(STATUS_MEMORY, "out of memory")
+    enum status s = !t.command        ? status_no_memory("gate")
                     : a.history_count ? compare_history(&a, &t, &code)
                                       : compare_libraries(&a, &t, &code);
     if (s != STATUS_OK) {

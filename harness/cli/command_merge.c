@@ -67,7 +67,7 @@ int command_merge(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     struct result_set *sets = calloc(a.file_count, sizeof *sets);
     size_t loaded = 0;
-    enum status s = sets ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+    enum status s = sets ? STATUS_OK : status_no_memory("merge");
     if (s == STATUS_OK && !a.force && access(a.output, F_OK) == 0)
         s = status_fail(STATUS_USAGE, "%s exists; --force replaces it", a.output);
     while (s == STATUS_OK && loaded < a.file_count) {

@@ -170,7 +170,7 @@ int command_report(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     struct result_set *sets = calloc(a.file_count, sizeof *sets);
     size_t loaded = 0, written = 0;
-    enum status s = sets ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+    enum status s = sets ? STATUS_OK : status_no_memory("results files");
     while (s == STATUS_OK && loaded < a.file_count) {
         s = result_set_load(a.files[loaded], &sets[loaded]);
         loaded += s == STATUS_OK;

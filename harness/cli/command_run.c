@@ -299,7 +299,7 @@ static enum status prepare_work(const struct run_arguments *a, struct work *w)
     if (s == STATUS_ABSENT && a->dry_run) {
         /* What would run on a GPU can be said without one. */
         w->devices = calloc(1, sizeof *w->devices);
-        s = w->devices ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+        s = w->devices ? STATUS_OK : status_no_memory("run");
         if (s == STATUS_OK) {
             *w->devices = a->device;
             w->device_count = 1;
@@ -307,7 +307,7 @@ static enum status prepare_work(const struct run_arguments *a, struct work *w)
     }
     if (s == STATUS_OK) {
         w->plans = calloc(w->device_count, sizeof *w->plans);
-        s = w->plans ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+        s = w->plans ? STATUS_OK : status_no_memory("run");
     }
     while (s == STATUS_OK && w->plan_count < w->device_count) {
         s = make_plan(a, &w->suite, &w->devices[w->plan_count], &w->plans[w->plan_count]);
@@ -379,7 +379,7 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
     }
     environment = environment_json(w.devices, w.device_count, argc, argv);
     if (!environment) {
-        s = status_fail(STATUS_MEMORY, "out of memory");
+        s = status_no_memory("run");
         goto done;
     }
     if (a->shards) {

@@ -83,7 +83,7 @@ static enum status judge_timed(const struct kernel *k, const struct operands *o,
     struct measure_group g = {.problems = &o, .problem_count = 1, .regime = REGIME_COLD, .variant_count = 1};
     g.rows = calloc(1 + CEILING_COUNT, sizeof *g.rows);
     if (!g.rows)
-        return status_fail(STATUS_MEMORY, "out of memory");
+        return status_no_memory("selftest");
     memcpy(g.rows, rows, sizeof rows);
     enum status s = measure_group(&state, &quick, &g, 1, NULL, NULL);
     if (g.rows[0].fault[0]) {
@@ -101,8 +101,7 @@ static enum status judge(const struct kernel *k, const char *device_text, const 
     struct device device;
     struct operands o;
     struct verifier *verifier = verifier_new();
-    enum status s =
-        verifier ? device_parse(device_text, &device) : status_fail(STATUS_MEMORY, "out of memory");
+    enum status s = verifier ? device_parse(device_text, &device) : status_no_memory("selftest");
     device.limit_s = SELFTEST_LIMIT_S;
     /* One fault shows with one thread only, after more were used. */
     omp_set_num_threads(device.kind == DEVICE_CPU ? 2 : 1);
@@ -136,7 +135,7 @@ static enum status judge_apart(const struct kernel *k, const char *device, const
     struct verification *shared =
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
-        return status_fail(STATUS_MEMORY, "out of memory");
+        return status_no_memory("selftest");
     struct judgement j = {k, device, check, p, shared};
     enum status s = process_try(judge_in_process, &j, JUDGE_LIMIT_S);
     if (s != STATUS_OK)

@@ -216,7 +216,7 @@ static enum status add_entries(const struct try_arguments *a, const char *names[
         k.name = names[i] = strdup(name);
         k.entries[ENTRY_FAST] = e;
         k.entries[ENTRY_CHECKED] = entry_named(ENTRY_CHECKED, e->name);
-        enum status s = k.name ? kernel_add(&k) : status_fail(STATUS_MEMORY, "out of memory");
+        enum status s = k.name ? kernel_add(&k) : status_no_memory("try");
         if (s != STATUS_OK)
             return s;
     }

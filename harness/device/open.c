@@ -37,7 +37,7 @@ static enum status open_gpu(const struct device *asked, const struct gpu *gpu, s
     /* The number is what another run can ask for; what it stands for is recorded beside it. */
     snprintf(out->which, sizeof out->which, "%d", gpu->ordinal);
     out->server = cuda_server_new(gpu);
-    return out->server ? STATUS_OK : status_fail(STATUS_MEMORY, "GPU: out of memory");
+    return out->server ? STATUS_OK : status_no_memory("GPU");
 }
 
 enum status device_open(const struct device *asked, struct device **list, size_t *count)
@@ -57,7 +57,7 @@ enum status device_open(const struct device *asked, struct device **list, size_t
                            "this build has no device code: build it with nvcc, as ./dev cuda does");
     *list = calloc(gpu_count, sizeof **list);
     if (!*list)
-        return status_fail(STATUS_MEMORY, "devices: out of memory");
+        return status_no_memory("devices");
     if (asked->kind != DEVICE_CUDA) {
         (*list)[(*count)++] = *asked;
         return STATUS_OK;

@@ -71,7 +71,7 @@ static enum status run(const char *const argv[], int out, int error, int *code)
     if (interrupt_pending())
         return status_fail(STATUS_INTERRUPTED, "interrupted");
     if (posix_spawn_file_actions_init(&files))
-        return status_fail(STATUS_MEMORY, "out of memory");
+        return status_no_memory("baseline");
     int failed = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     failed = failed ? failed : posix_spawn_file_actions_adddup2(&files, out, 1);
     failed = failed ? failed : posix_spawn_file_actions_adddup2(&files, error, 2);
@@ -441,7 +441,7 @@ enum status baseline_build(const char *revision, const char *cache, char *librar
 {
     struct baseline *b = calloc(1, sizeof *b);
     if (!b)
-        return status_fail(STATUS_MEMORY, "out of memory");
+        return status_no_memory("baseline");
     b->lock = -1;
     enum status s = resolve(b, revision);
     if (s == STATUS_OK)

@@ -10,7 +10,7 @@
 
 static enum status no_memory(void)
 {
-    return status_fail(STATUS_MEMORY, "gate: out of memory");
+    return status_no_memory("gate");
 }
 
 static enum status rounds_init(struct gate_run *r, size_t rows, size_t count)

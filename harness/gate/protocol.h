@@ -11,7 +11,7 @@
 #include "harness/gate/judge.h"
 #include "harness/gate/rounds.h"
 #include "results/calibration.h"
-#include "results/gate_report.h"
+#include "results/gate_report/gate_report.h"
 
 /* The protocol's numbers, in this one place. */
 enum {

@@ -89,7 +89,7 @@ static enum status read_rows(const json_t *list, const struct kernel *const side
     r->order = calloc(r->row_count + 1, sizeof *r->order);
     r->done = mmap(NULL, r->row_count + 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!r->rows || !r->order || r->done == MAP_FAILED)
-        return status_fail(STATUS_MEMORY, "a round: out of memory");
+        return status_no_memory("a round");
     for (size_t i = 0; i < r->row_count; i++) {
         const json_t *o = json_array_get(list, i);
         const char *regime = json_string_value(json_object_get(o, "regime"));
@@ -178,7 +178,7 @@ static enum status time_row(struct round *r, size_t i, const struct operands *o)
                               .variant_count = sides};
     g.rows = calloc(sides + CEILING_COUNT, sizeof *g.rows);
     if (!g.rows)
-        return status_fail(STATUS_MEMORY, "a round: out of memory");
+        return status_no_memory("a round");
     for (size_t side = 0; side < sides; side++) {
         g.rows[side].kernel = side ? row->candidate : row->base;
         g.rows[side].output_hash = row->hash;
@@ -275,7 +275,7 @@ static enum status work(void *context)
 {
     struct round *r = context;
     r->verifier = verifier_new();
-    enum status s = r->verifier ? STATUS_OK : status_fail(STATUS_MEMORY, "a round: out of memory");
+    enum status s = r->verifier ? STATUS_OK : status_no_memory("a round");
     for (size_t begin = 0, end; begin < r->row_count && s == STATUS_OK; begin = end) {
         end = group_end(r, begin);
         s = do_rows(r, begin, end);

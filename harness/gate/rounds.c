@@ -25,7 +25,7 @@ static const double settle_seconds_max = 1;
 
 static enum status no_memory(void)
 {
-    return status_fail(STATUS_MEMORY, "gate: out of memory");
+    return status_no_memory("gate");
 }
 
 /* ---- rows ---- */

@@ -34,7 +34,7 @@ static enum status settle_device(struct sampling *s)
     if (cap_s <= 0)
         return STATUS_OK;
     if (!settle_init(&settle, clock_s(), cap_s))
-        return status_fail(STATUS_MEMORY, "measure: out of memory");
+        return status_no_memory("measure");
     do
         status = s->sampler->settle_call(s, &us, &mhz);
     while (status == STATUS_OK && !interrupt_pending() && any_left(s->group) &&
@@ -96,7 +96,7 @@ static enum status run_rounds(struct sampling *s, uint64_t order_seed, double *s
     struct measure_group *g = s->group;
     size_t *order = malloc(g->row_count * sizeof *order);
     if (!order)
-        return status_fail(STATUS_MEMORY, "measure: out of memory");
+        return status_no_memory("measure");
     for (size_t i = 0; i < g->row_count; i++)
         order[i] = i;
     double start = clock_s();
@@ -202,11 +202,11 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
     const struct sampler *sampler = gpu ? &sampler_cuda : &sampler_cpu;
     size_t max = settings->max_samples;
     double *scratch = malloc(3 * max * sizeof *scratch);
-    enum status status = scratch ? STATUS_OK : status_fail(STATUS_MEMORY, "measure: out of memory");
+    enum status status = scratch ? STATUS_OK : status_no_memory("measure");
     add_ceilings(group, gpu);
     for (size_t i = 0; i < group->row_count && status == STATUS_OK; i++)
         if (!make_room(&group->rows[i], max))
-            status = status_fail(STATUS_MEMORY, "measure: out of memory");
+            status = status_no_memory("measure");
     if (status == STATUS_OK)
         status = sampler->begin((struct sampling){sampler, settings, group, state}, &s);
     if (status == STATUS_OK && !state->settled_asked) {

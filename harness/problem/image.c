@@ -32,7 +32,7 @@ enum status cuda_image_add(const char *source, const void *data, size_t size)
         return status_fail(STATUS_INPUT, "device code %s: there is already some of that name", source);
     struct added *a = malloc(sizeof *a);
     if (!a)
-        return status_fail(STATUS_MEMORY, "device code %s: out of memory", source);
+        return status_no_memory("device code %s", source);
     *a = (struct added){{source, data, (const unsigned char *)data + size}, added};
     added = a;
     return STATUS_OK;

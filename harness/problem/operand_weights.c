@@ -147,7 +147,7 @@ static enum status quantize_piece(const struct problem *problem, const struct pi
         quantize_nf4(p);
         return STATUS_OK;
     case FORMAT_INT4:
-        return quantize_int4(p) ? STATUS_OK : status_fail(STATUS_MEMORY, "weights: out of memory");
+        return quantize_int4(p) ? STATUS_OK : status_no_memory("weights");
     case FORMAT_INT8:
         quantize_symmetric(p, 127, false);
         return STATUS_OK;
@@ -196,7 +196,7 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
     enum status s = STATUS_OK;
     struct fit_sums sums = {0};
     if (!piece || (dense && !scratch))
-        s = status_fail(STATUS_MEMORY, "weights: out of memory");
+        s = status_no_memory("weights");
     for (size_t first = 0; s == STATUS_OK && first < count; first += step) {
         const size_t length = count - first < step ? count - first : step, block = first / p->blocksize;
         s = read_piece(o, dense, first, length, piece);
@@ -249,7 +249,7 @@ static enum status make_weights(struct operands *o, const struct dense_source *d
     size_t blocks = problem_block_count(p);
     float *absmax = malloc(blocks * sizeof *absmax);
     if (!absmax)
-        return status_fail(STATUS_MEMORY, "absmax: out of memory");
+        return status_no_memory("absmax");
     enum status s = quantize_weights(o, dense, absmax);
     if (s == STATUS_OK)
         o->nested_offset = nested_quantize(absmax, blocks, o->nested_map.data, set->absmax_code.data,

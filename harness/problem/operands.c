@@ -94,7 +94,7 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
             p->k, (double)bytes * (double)copies / (1 << 30), copies, (double)available / (1 << 30));
     out->sets = calloc(copies, sizeof *out->sets);
     if (!out->sets)
-        return status_fail(STATUS_MEMORY, "operands: out of memory");
+        return status_no_memory("operands");
     out->copies = copies;
     size_t size[PART_COUNT];
     part_sizes(p, size);
@@ -326,7 +326,7 @@ static enum status store_set(const struct operands *o, size_t i, enum layout lay
             return s;
     }
     if (!layout_make(layout, &o->problem, &w, b->data))
-        return status_fail(STATUS_MEMORY, "weights in another layout: out of memory");
+        return status_no_memory("weights in another layout");
     o->sets[i].stored_hash[layout] = bytes_hash(b->data, b->size);
     return STATUS_OK;
 }

@@ -124,7 +124,7 @@ static enum status read_name(struct manifest *m)
                               k->name, taken->source);
     k->min_sm = (unsigned)sm;
     k->arch = m->arch = strndup(arch, (size_t)(knobs - arch));
-    return m->arch ? STATUS_OK : status_fail(STATUS_MEMORY, "%s: out of memory", m->yaml.name);
+    return m->arch ? STATUS_OK : status_no_memory("%s", m->yaml.name);
 }
 
 static const char no_entry[] = "has no such entry";
@@ -182,7 +182,7 @@ static enum status read_image_file(struct manifest *m, const yaml_node_t *node)
         m->image_size = (size_t)info.st_size;
         m->image = calloc(m->image_size + 1, 1); /* PTX ends with a NUL byte */
         if (!m->image)
-            s = status_fail(STATUS_MEMORY, "%s: out of memory", m->image_path);
+            s = status_no_memory("%s", m->image_path);
         else if (fread(m->image, 1, m->image_size, f) != m->image_size)
             s = yaml_file_fail(&m->yaml, node, NULL, "image %s: cannot be read to its end", m->image_path);
     }
@@ -402,12 +402,12 @@ enum status manifest_load(const char *path)
 {
     struct manifest *m = calloc(1, sizeof *m);
     if (!m)
-        return status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        return status_no_memory("%s", path);
     m->kernel = (struct kernel){.backend = BACKEND_CUDA, .built = true, .recipe = &m->recipe};
     enum status s = read_manifest(m, path);
     if (s == STATUS_OK && asprintf(&m->option, "--manifest '%s'", path) < 0) {
         m->option = NULL;
-        s = status_fail(STATUS_MEMORY, "%s: out of memory", path);
+        s = status_no_memory("%s", path);
     }
     m->kernel.option = m->option;
     /* Several entries of one image share it. */

@@ -241,8 +241,7 @@ static enum status prepare(const struct kernel *k, const struct gemm_args *a, vo
             return STATUS_OK;
         }
     struct dense *d = calloc(1, sizeof *d);
-    enum status s = d ? buffer_init(&d->w, bytes, "dense weights")
-                      : status_fail(STATUS_MEMORY, "dense weights: out of memory");
+    enum status s = d ? buffer_init(&d->w, bytes, "dense weights") : status_no_memory("dense weights");
     if (s != STATUS_OK) {
         free(d);
         return s;

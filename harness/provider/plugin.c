@@ -214,7 +214,7 @@ static enum status set_arch(const char *arch, struct kernel *k)
 {
     k->arch = strndup(arch, strcspn(arch, "_"));
     if (!k->arch)
-        return status_fail(STATUS_MEMORY, "out of memory");
+        return status_no_memory("plugin");
     for (size_t i = 0; i < sizeof arches / sizeof arches[0]; i++) {
         if (strcmp(arches[i].word, k->arch) != 0)
             continue;
@@ -250,11 +250,11 @@ static enum status set_source(const struct nf4bench_variant *v, const struct lib
     k->source = file;
     if (l->label) { /* no command line has it */
         if (asprintf(&text, "%s:%s", l->label, v->source ? v->source : file) < 0)
-            return status_fail(STATUS_MEMORY, "out of memory");
+            return status_no_memory("plugin");
         k->source = text;
     } else {
         if (asprintf(&text, "--plugin '%s'", l->path) < 0)
-            return status_fail(STATUS_MEMORY, "out of memory");
+            return status_no_memory("plugin");
         k->option = text;
     }
     return STATUS_OK;
@@ -271,7 +271,7 @@ static enum status make_kernel(const struct nf4bench_variant *v, const struct li
         return s;
     k->name = strdup(v->name);
     if (!k->name)
-        return status_fail(STATUS_MEMORY, "out of memory");
+        return status_no_memory("plugin");
     if (v->backend != NF4BENCH_CPU && v->backend != NF4BENCH_CUDA)
         return status_fail(STATUS_INPUT, "its backend is %u, neither NF4BENCH_CPU nor NF4BENCH_CUDA",
                            v->backend);
@@ -321,8 +321,7 @@ static enum status load(void *context)
     if (s != STATUS_OK)
         return s;
     a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
-    return a->kernels ? make_kernels(a->plugin, a->library, a->kernels)
-                      : status_fail(STATUS_MEMORY, "out of memory");
+    return a->kernels ? make_kernels(a->plugin, a->library, a->kernels) : status_no_memory("plugin");
 }
 
 /* Device code is known by the source of its variants, which has the image's number behind it. */
@@ -343,7 +342,7 @@ static enum status add_images(const struct attempt *a)
         }
         char *source;
         if (asprintf(&source, "%s:%zu", a->kernels[i].source, ++images) < 0)
-            return status_fail(STATUS_MEMORY, "out of memory");
+            return status_no_memory("plugin");
         a->kernels[i].source = source;
         s = cuda_image_add(source, v->image, v->image_size);
     }
@@ -439,7 +438,7 @@ enum status plugin_side_load(const char *path, const char *label, struct kernel 
     s = load_file(l, &a);
     struct kernel *copy = s == STATUS_OK ? calloc(a.plugin->variant_count, sizeof *copy) : NULL;
     if (s == STATUS_OK && !copy)
-        s = status_fail(STATUS_MEMORY, "out of memory");
+        s = status_no_memory("plugin");
     if (s != STATUS_OK) {
         free(a.kernels);
         return status_fail(s, "%s: %s", path, status_message());

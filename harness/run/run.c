@@ -152,7 +152,7 @@ static void on_measure(void *context, size_t round, double share)
 
 static enum status no_memory(void)
 {
-    return status_fail(STATUS_MEMORY, "run: out of memory");
+    return status_no_memory("run");
 }
 
 static bool stop_early(const struct runner *run)

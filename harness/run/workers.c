@@ -204,7 +204,7 @@ enum status workers_run(const struct worker *list, size_t count)
         if (channels != MAP_FAILED)
             munmap(channels, count * sizeof *channels);
         free(processes);
-        return status_fail(STATUS_MEMORY, "workers: out of memory");
+        return status_no_memory("workers");
     }
     /* Blocked, the end of a process is kept until it is waited for: none is missed, and nothing is polled
      * often, which would disturb what is timed. */

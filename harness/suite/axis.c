@@ -13,7 +13,7 @@ enum { M_MAX = 1 << 20, THREADS_MAX = 1024, GLOB_MAX = 256, FORMAT_TEXT_MAX = 96
 
 enum status suite_out_of_memory(void)
 {
-    return status_fail(STATUS_MEMORY, "suite: out of memory");
+    return status_no_memory("suite");
 }
 
 PRINTF_LIKE(4, 5)

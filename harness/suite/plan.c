@@ -56,7 +56,7 @@ static enum status check_globs(const struct plan_options *options)
         bool found = false;
         const char **names = malloc(count * sizeof *names);
         if (!names)
-            return status_fail(STATUS_MEMORY, "plan: out of memory");
+            return status_no_memory("plan");
         for (size_t i = 0; i < count; i++) {
             names[i] = kernel_at(i)->name;
             found = found || fnmatch(glob, names[i], 0) == 0;
@@ -100,7 +100,7 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
         g.threads = cpu_available();
     g.rows = calloc(kernel_count(), sizeof *g.rows);
     if (!g.rows)
-        return status_fail(STATUS_MEMORY, "plan: out of memory");
+        return status_no_memory("plan");
     size_t runnable = 0;
     for (size_t i = 0; i < kernel_count(); i++) {
         const struct kernel *k = kernel_at(i);
@@ -127,7 +127,7 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
         struct plan_group *grown = realloc(plan->groups, list->capacity * sizeof *grown);
         if (!grown) {
             free(g.rows);
-            return status_fail(STATUS_MEMORY, "plan: out of memory");
+            return status_no_memory("plan");
         }
         plan->groups = grown;
     }

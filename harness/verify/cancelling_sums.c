@@ -38,7 +38,7 @@ enum status check_cancelling_sums(struct check_run *c)
     void *want = malloc(p->n * size);
     bool called = false;
     if (!want || !make_bias(contract, &o, want))
-        s = status_fail(STATUS_MEMORY, "verify: out of memory");
+        s = status_no_memory("verify");
     operands_rehash(&o);
     if (s == STATUS_OK)
         s = check_prepared_call(c, &o, &called);

@@ -70,7 +70,7 @@ enum status check_dequantized(struct check_run *c, const struct operands *o, str
     const size_t step = piece_length(&w), longest = w.count < step ? w.count : step;
     void *want = malloc(longest * dtype_size(contract->out)),
          *scratch = malloc(longest * dtype_size(contract->out));
-    enum status s = want && scratch ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
+    enum status s = want && scratch ? STATUS_OK : status_no_memory("verify");
     for (size_t first = 0; s == STATUS_OK && first < w.count; first += step) {
         const size_t count = w.count - first < step ? w.count - first : step;
         const struct quantized piece = tensor_piece(&w, first, count);

@@ -180,7 +180,7 @@ static enum status integer_products(struct exact_sums *e)
         }
     }
     free(x);
-    return ok ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
+    return ok ? STATUS_OK : status_no_memory("verify");
 }
 
 static enum status make(const struct problem *real, bool all_codes, struct device *device,
@@ -197,7 +197,7 @@ static enum status make(const struct problem *real, bool all_codes, struct devic
     }
     struct exact_sums *e = calloc(1, sizeof *e);
     if (!e)
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
+        return status_no_memory("verify");
     enum status s = operands_init_blank(&p, device, &e->operands);
     if (s != STATUS_OK) {
         free(e);

@@ -74,7 +74,7 @@ enum status check_one_hot(struct check_run *c)
     size_t count = positions ? choose_positions(extent, real->seed, positions) : 0;
     if (real->m && device_slow(c->operands->device))
         count = draw_positions(positions, count, ONE_HOT_LAUNCHES * real->m, real->seed);
-    s = count ? one_hot_run(c, &o, positions, count) : status_fail(STATUS_MEMORY, "verify: out of memory");
+    s = count ? one_hot_run(c, &o, positions, count) : status_no_memory("verify");
     operands_release(&o);
     free(positions);
     return s;

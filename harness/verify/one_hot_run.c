@@ -108,7 +108,7 @@ enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *p
     size_t *now = malloc(p->m * sizeof *now);
     bool *finite = finite_sums(contract, p, &w);
     void *prepared = NULL;
-    enum status s = now && finite ? STATUS_OK : status_fail(STATUS_MEMORY, "verify: out of memory");
+    enum status s = now && finite ? STATUS_OK : status_no_memory("verify");
     if (s == STATUS_OK)
         s = operands_prepare_for(o, 0, c->kernel, &prepared);
     for (size_t first = 0; first < position_count && s == STATUS_OK; first += p->m) {

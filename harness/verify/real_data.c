@@ -79,8 +79,7 @@ static enum status real_repack(struct check_run *c)
     size_t count = problem_output_count(p);
     uint8_t *want = malloc(count);
     void *prepared;
-    enum status s = want ? operands_prepare_for(o, 0, c->kernel, &prepared)
-                         : status_fail(STATUS_MEMORY, "verify: out of memory");
+    enum status s = want ? operands_prepare_for(o, 0, c->kernel, &prepared) : status_no_memory("verify");
     struct operands same = *o; /* the buffers are as writable as they were */
     bool called = false;
     if (s == STATUS_OK)
@@ -122,7 +121,7 @@ static enum status references_pinned(struct references *r, const struct contract
         return status_fail(STATUS_INTERNAL, "verify: more than %d contracts in one group", PINNED_MAX);
     void *made = malloc(problem_output_count(&o->problem) * dtype_size(contract->out));
     if (!made)
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
+        return status_no_memory("verify");
     if (!matmul_pinned(contract, p, made)) {
         char c_name[CONTRACT_NAME_MAX] = "a contract";
         contract_format(contract, c_name, sizeof c_name);
@@ -172,7 +171,7 @@ static enum status references_exact(struct references *r, const struct contract 
     if (!value || !magnitude) {
         free(value);
         free(magnitude);
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
+        return status_no_memory("verify");
     }
     matmul_fp64(contract, &part, value, magnitude);
     r->exact[r->exact_count] = (struct exact_result){key, columns, value, magnitude};
@@ -198,7 +197,7 @@ static enum status real_product(struct check_run *c)
     const struct exact_result *exact = NULL;
     struct references **references = &c->verifier->references;
     if (!*references && !(*references = calloc(1, sizeof **references)))
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
+        return status_no_memory("verify");
     enum status s = STATUS_OK;
     if (contract->accumulation != ACC_ANY)
         s = references_pinned(*references, contract, o, &product, &want);

@@ -40,7 +40,7 @@ enum status check_reruns(struct check_run *c)
     size_t size = o->sets[0].out.size;
     void *first = malloc(size);
     if (!first)
-        return status_fail(STATUS_MEMORY, "verify: out of memory");
+        return status_no_memory("verify");
     memcpy(first, o->sets[0].out.data, size);
     int threads = omp_get_max_threads();
     if (d->kind == DEVICE_CPU)

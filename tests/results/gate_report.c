@@ -1,4 +1,4 @@
-#include "results/gate_report.h"
+#include "results/gate_report/gate_report.h"
 
 #include <ctype.h>
 #include <math.h>

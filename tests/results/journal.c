@@ -595,34 +595,6 @@ TEST(journal, a_header_that_the_store_could_not_take_is_refused_at_once)
     }
 }
 
-TEST(record, text_is_repaired_in_place)
-{
-    static const struct {
-        const char *in, *out;
-    } rows[] = {{"plain", "plain"},
-                {"caf\xc3\xa9", "caf\xc3\xa9"},
-                {"cut \xe2\x82", "cut ??"},
-                {"\xff\xfe", "??"},
-                {"overlong \xc0\xaf \xe0\x80\xaf", "overlong ?? ???"},
-                {"surrogate \xed\xa0\x80", "surrogate ???"},
-                {"beyond \xf4\x90\x80\x80", "beyond ????"},
-                {"last \xf4\x8f\xbf\xbf", "last \xf4\x8f\xbf\xbf"},
-                {"lonely \x80 end", "lonely ? end"},
-                {"\xe2\x82z", "??z"}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char text[32];
-        memset(text, 'Z', sizeof text);
-        strcpy(text, rows[i].in);
-        text_repair(text, sizeof text);
-        EXPECT_STREQ(rows[i].out, text);
-        for (size_t at = strlen(text); at < sizeof text; at++)
-            EXPECT_EQ(0, text[at]);
-    }
-    char full[4] = {'a', 'b', 'c', 'd'};
-    text_repair(full, sizeof full);
-    EXPECT_STREQ("abc", full);
-}
-
 TEST(record, columns_describe_the_struct)
 {
     struct record r;

@@ -205,7 +205,7 @@ static enum status prepare_row(struct cpu_sampling *s, size_t row)
     enum status status = STATUS_OK;
     s->prepared[row] = calloc(o->copies, sizeof **s->prepared);
     if (!s->prepared[row])
-        return status_fail(STATUS_MEMORY, "measure: out of memory");
+        return status_no_memory("measure");
     for (size_t set = 0; set < o->copies && status == STATUS_OK; set++)
         status = operands_prepare_for(o, set, s->base.group->rows[row].kernel, &s->prepared[row][set]);
     return status;
@@ -225,16 +225,15 @@ static enum status begin(struct sampling base, struct sampling **out)
 {
     struct cpu_sampling *s = calloc(1, sizeof *s);
     if (!s)
-        return status_fail(STATUS_MEMORY, "measure: out of memory");
+        return status_no_memory("measure");
     s->base = base;
     struct measure_group *g = base.group;
     s->want = calloc(g->row_count, sizeof *s->want);
     s->prepared = calloc(g->row_count, sizeof *s->prepared);
     s->places = calloc(g->problem_count, sizeof *s->places);
     s->next_set = calloc(g->problem_count, sizeof *s->next_set);
-    enum status status = s->want && s->prepared && s->places && s->next_set
-                             ? STATUS_OK
-                             : status_fail(STATUS_MEMORY, "measure: out of memory");
+    enum status status =
+        s->want && s->prepared && s->places && s->next_set ? STATUS_OK : status_no_memory("measure");
     for (size_t row = 0; row < g->variant_count && status == STATUS_OK; row++)
         status = prepare_row(s, row);
     if (status != STATUS_OK) {

@@ -201,7 +201,7 @@ static enum status begin(struct sampling base, struct sampling **out)
 {
     struct cuda_sampling *s = calloc(1, sizeof *s);
     if (!s)
-        return status_fail(STATUS_MEMORY, "measure: out of memory");
+        return status_no_memory("measure");
     s->base = base;
     s->server = measure_device(base.group)->server;
     s->channel = cuda_server_channel(s->server);

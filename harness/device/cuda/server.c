@@ -239,7 +239,7 @@ enum status cuda_gpus(const struct gpu **list, size_t *count)
     if (found == 0) {
         struct cuda_server *s = cuda_server_new(&(struct gpu){.ordinal = -1});
         if (!s)
-            return status_fail(STATUS_MEMORY, "GPUs: out of memory");
+            return status_no_memory("GPUs");
         enum status status = launch_process(s);
         if (status == STATUS_OK) {
             enum cuda_outcome outcome = cuda_server_ask(s, CUDA_REQUEST_list, start_limit_s);

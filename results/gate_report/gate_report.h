@@ -2,8 +2,8 @@
  * gate_report.h: what a regression gate found, in the forms that people and CI systems read. Of rows that are
  * judged already (harness/gate/judge.h); decides nothing but the exit code.
  */
-#ifndef NF4BENCH_RESULTS_GATE_REPORT_H
-#define NF4BENCH_RESULTS_GATE_REPORT_H
+#ifndef NF4BENCH_RESULTS_GATE_REPORT_GATE_REPORT_H
+#define NF4BENCH_RESULTS_GATE_REPORT_GATE_REPORT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,159 @@
+#include "harness/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct form {
+    const char *quote;     /* around it; NULL: none */
+    const char *quoted_if; /* quoted where it has one of these; NULL: see bare */
+    const char *bare;      /* quoted where it is empty or has another character; NULL: always quoted */
+    const char *control;   /* in place of a control character that has no escape of its own; NULL: as it is */
+    struct {
+        char character;
+        const char *text;
+    } escapes[8];
+} forms[] = {
+    [TEXT_LINE] = {.control = " "},
+    [TEXT_HTML] =
+        {.escapes = {{'<', "&lt;"}, {'>', "&gt;"}, {'&', "&amp;"}, {'"', "&quot;"}, {'\'', "&#39;"}}},
+    [TEXT_XML] = {.escapes = {{'<', "&lt;"},
+                              {'>', "&gt;"},
+                              {'&', "&amp;"},
+                              {'"', "&quot;"},
+                              {'\r', "&#13;"},
+                              {'\n', "&#10;"},
+                              {'\t', "&#9;"}}},
+    [TEXT_JSON] = {.quote = "\"", .control = "\\u%04x", .escapes = {{'"', "\\\""}, {'\\', "\\\\"}}},
+    [TEXT_CSV] = {.quote = "\"", .quoted_if = ",\"\r\n", .escapes = {{'"', "\"\""}}},
+    [TEXT_SHELL] = {.quote = "'",
+                    .bare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,",
+                    .escapes = {{'\'', "'\\''"}}},
+    [TEXT_MARKDOWN] = {.control = " ",
+                       .escapes = {{'\\', "\\\\"}, {'<', "\\<"}, {'&', "\\&"}, {'`', "\\`"}, {'*', "\\*"}}},
+    [TEXT_MARKDOWN_STRICT] =
+        {.control = " ", .escapes = {{'<', "\\<"}, {'[', "\\["}, {'`', "\\`"}, {'*', "\\*"}, {'_', "\\_"}}},
+    [TEXT_MARKDOWN_LINE] = {.control = " ", .escapes = {{'<', "\\<"}}},
+    [TEXT_MARKDOWN_CODE] = {.quote = "`", .control = " ", .escapes = {{'`', "'"}}},
+    [TEXT_MARKDOWN_CELL] = {.control = " ", .escapes = {{'|', "\\|"}}},
+    /* docs.github.com, "Workflow commands for GitHub Actions"; the escapes are those of its toolkit. */
+    [TEXT_GITHUB_MESSAGE] = {.escapes = {{'%', "%25"}, {'\r', "%0D"}, {'\n', "%0A"}}},
+    [TEXT_GITHUB_PROPERTY] =
+        {.escapes = {{'%', "%25"}, {'\r', "%0D"}, {'\n', "%0A"}, {':', "%3A"}, {',', "%2C"}}},
+};
+
+static bool is_quoted(const struct form *f, const char *text)
+{
+    if (f->quoted_if)
+        return text[strcspn(text, f->quoted_if)] != '\0';
+    if (f->bare)
+        return !text[0] || text[strspn(text, f->bare)] != '\0';
+    return f->quote != NULL;
+}
+
+/* What is written in place of a character, in at most ESCAPE_BYTES; NULL: the character itself. */
+enum { ESCAPE_BYTES = 6 };
+static const char *escape_of(const struct form *f, char character, char buffer[ESCAPE_BYTES + 1])
+{
+    const unsigned char c = (unsigned char)character;
+    for (size_t i = 0; f->escapes[i].text; i++)
+        if (f->escapes[i].character == character)
+            return f->escapes[i].text;
+    if (!f->control || (c >= 0x20 && c != 0x7f))
+        return NULL;
+    snprintf(buffer, ESCAPE_BYTES + 1, f->control, c);
+    return buffer;
+}
+
+void text_put(enum text_form form, const char *text, FILE *out)
+{
+    const struct form *f = &forms[form];
+    const bool quoted = is_quoted(f, text);
+    char buffer[ESCAPE_BYTES + 1];
+    if (f->quote && !quoted) { /* then it needs no escape */
+        fputs_unlocked(text, out);
+        return;
+    }
+    fputs_unlocked(quoted ? f->quote : "", out);
+    for (; *text; text++) {
+        const char *escape = escape_of(f, *text, buffer);
+        if (escape)
+            fputs_unlocked(escape, out);
+        else
+            fputc_unlocked(*text, out);
+    }
+    fputs_unlocked(quoted ? f->quote : "", out);
+}
+
+char *text_escaped(enum text_form form, const char *text, size_t most)
+{
+    const struct form *f = &forms[form];
+    const bool quoted = is_quoted(f, text);
+    const size_t length = text_prefix(text, most);
+    char *whole = malloc(ESCAPE_BYTES * length + sizeof "''..."), *to = whole, buffer[ESCAPE_BYTES + 1];
+    if (!whole)
+        return NULL;
+    to = stpcpy(to, quoted ? f->quote : "");
+    for (size_t i = 0; i < length; i++) {
+        const char *escape = escape_of(f, text[i], buffer);
+        if (escape)
+            to = stpcpy(to, escape);
+        else
+            *to++ = text[i];
+    }
+    to = stpcpy(stpcpy(to, quoted ? f->quote : ""), text[length] ? "..." : "");
+    char *fitted = realloc(whole, (size_t)(to - whole) + 1);
+    return fitted ? fitted : whole;
+}
+
+unsigned text_sequence(const char *text, uint32_t *code)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *s = (const unsigned char *)text;
+    const unsigned length = s[0] < 0x80   ? 1
+                            : s[0] < 0xc0 ? 0
+                            : s[0] < 0xe0 ? 2
+                            : s[0] < 0xf0 ? 3
+                            : s[0] < 0xf8 ? 4
+                                          : 0;
+    uint32_t c = length > 1 ? s[0] & (0x7fu >> length) : s[0];
+    for (unsigned i = 1; i < length; i++) { /* stops at the terminator: NUL is no continuation byte */
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    if (c < smallest[length] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return 0;
+    *code = c;
+    return length;
+}
+
+bool text_is_control(uint32_t code)
+{
+    return (code < 0x20 && code != '\t' && code != '\n' && code != '\r') || (code >= 0x7f && code < 0xa0) ||
+           code == 0xfffe || code == 0xffff;
+}
+
+size_t text_prefix(const char *text, size_t most)
+{
+    size_t length = strnlen(text, most);
+    if (text[length])
+        while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+            length--; /* back to the start of a character */
+    return length;
+}
+
+void text_repair(char *text, size_t size)
+{
+    uint32_t code;
+    if (size == 0)
+        return;
+    text[size - 1] = '\0';
+    char *at = text;
+    while (*at) {
+        const unsigned length = text_sequence(at, &code);
+        if (length == 0)
+            *at = '?';
+        at += length ? length : 1;
+    }
+    memset(at, 0, size - (size_t)(at - text));
+}

@@ -1,0 +1,41 @@
+/* annotations.c: GitHub workflow commands. */
+#include "results/gate_report/form.h"
+
+enum { ANNOTATIONS = 10 }; /* of a kind, GitHub shows no more of a step */
+
+static enum status put_annotations(const struct tidy *t, FILE *out)
+{
+    size_t left = ANNOTATIONS;
+    if (*t->report.disabled) {
+        fputs("::warning title=No verdict on times::", out);
+        text_put(TEXT_GITHUB_MESSAGE, t->report.disabled, out);
+        fputc('\n', out);
+        left--;
+    }
+    for (size_t i = 0; i < t->report.count && left > 0; i++) {
+        const struct gate_report_row *row = t->worst[i];
+        if (row->outcome > GATE_OUTCOME_INCONCLUSIVE)
+            break;
+        fprintf(out, "::%s title=%s ", is_failure(&t->report, row) ? "error" : "warning",
+                gate_outcome_word(row->outcome));
+        text_put(TEXT_GITHUB_PROPERTY, row->variant, out);
+        fputs("::", out);
+        text_put(TEXT_GITHUB_MESSAGE, row->case_key, out);
+        fputs(", ", out);
+        text_put(TEXT_GITHUB_MESSAGE, row->regime, out);
+        fprintf(out, ", %u thread%s: ", row->threads, plural(row->threads));
+        put_finding(row, TEXT_GITHUB_MESSAGE, out);
+        if (*row->repro) {
+            fputs(". Again: ", out);
+            text_put(TEXT_GITHUB_MESSAGE, row->repro, out);
+        }
+        fputc('\n', out);
+        left--;
+    }
+    return STATUS_OK;
+}
+
+enum status gate_report_annotations(const struct gate_report *r, FILE *out)
+{
+    return form_write(r, out, put_annotations);
+}

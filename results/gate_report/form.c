@@ -1,0 +1,189 @@
+#include "results/gate_report/form.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- texts, which may come from plugins, files and the command line ---- */
+
+void form_clean(char *text)
+{
+    text_repair(text, strlen(text) + 1);
+    uint32_t code = 0;
+    for (unsigned length; *text; text += length) {
+        length = text_sequence(text, &code);
+        if (text_is_control(code))
+            memset(text, '?', length);
+    }
+}
+
+static const size_t head_texts[] = {
+    offsetof(struct gate_report, suite),    offsetof(struct gate_report, device),
+    offsetof(struct gate_report, baseline), offsetof(struct gate_report, candidate),
+    offsetof(struct gate_report, command),  offsetof(struct gate_report, calibration),
+    offsetof(struct gate_report, disabled)};
+static const size_t row_texts[] = {
+    offsetof(struct gate_report_row, case_key), offsetof(struct gate_report_row, variant),
+    offsetof(struct gate_report_row, regime), offsetof(struct gate_report_row, reason),
+    offsetof(struct gate_report_row, repro)};
+enum {
+    HEAD_TEXTS = sizeof head_texts / sizeof head_texts[0],
+    ROW_TEXTS = sizeof row_texts / sizeof row_texts[0]
+};
+
+/* Bytes of the texts of a struct, clean copies of which go to `to`, and into the struct, unless that is NULL. */
+static size_t copy_texts(void *of, const size_t *offsets, size_t count, char *to)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char **text = (const char **)((char *)of + offsets[i]), *from = *text ? *text : "";
+        if (to) {
+            *text = strcpy(to + size, from);
+            form_clean(to + size);
+        }
+        size += strlen(from) + 1;
+    }
+    return size;
+}
+
+static int by_number(double a, double b)
+{
+    return (a > b) - (a < b);
+}
+
+static double row_ratio(const struct gate_report_row *row)
+{
+    return row->first.rounds && isfinite(row->first.ratio) ? row->first.ratio : -INFINITY;
+}
+
+/* By outcome, then the slowest first; what has no ratio comes last, by its reason. */
+static int by_weight(const void *a, const void *b)
+{
+    const struct gate_report_row *x = *(const struct gate_report_row *const *)a,
+                                 *y = *(const struct gate_report_row *const *)b;
+    int order = by_number(x->outcome, y->outcome);
+    order = order ? order : by_number(row_ratio(y), row_ratio(x));
+    order = order ? order : strcmp(x->reason, y->reason);
+    order = order ? order : strcmp(x->variant, y->variant);
+    return order ? order : (x > y) - (x < y);
+}
+
+static void tidy_release(struct tidy *t)
+{
+    free(t->rows);
+    free(t->worst);
+    free(t->texts);
+}
+
+static enum status tidy_init(struct tidy *t, const struct gate_report *r)
+{
+    *t = (struct tidy){.report = *r};
+    size_t size = copy_texts(&t->report, head_texts, HEAD_TEXTS, NULL);
+    t->rows = malloc((r->count + 1) * sizeof *t->rows);
+    t->worst = malloc((r->count + 1) * sizeof *t->worst);
+    for (size_t i = 0; t->rows && i < r->count; i++) {
+        t->rows[i] = r->rows[i];
+        size += copy_texts(&t->rows[i], row_texts, ROW_TEXTS, NULL);
+    }
+    t->texts = malloc(size);
+    if (!t->rows || !t->worst || !t->texts) {
+        tidy_release(t);
+        return status_no_memory("gate: a report of %zu rows", r->count);
+    }
+    char *end = t->texts + copy_texts(&t->report, head_texts, HEAD_TEXTS, t->texts);
+    for (size_t i = 0; i < r->count; i++) {
+        end += copy_texts(&t->rows[i], row_texts, ROW_TEXTS, end);
+        t->worst[i] = &t->rows[i];
+    }
+    t->report.rows = t->rows;
+    qsort(t->worst, r->count, sizeof *t->worst, by_weight);
+    return STATUS_OK;
+}
+
+enum status form_write(const struct gate_report *r, FILE *out,
+                       enum status (*put)(const struct tidy *t, FILE *out))
+{
+    struct tidy t;
+    enum status s = tidy_init(&t, r);
+    if (s != STATUS_OK)
+        return s;
+    s = put(&t, out);
+    tidy_release(&t);
+    if (s == STATUS_OK && (fflush(out) != 0 || ferror(out)))
+        s = status_fail(STATUS_IO, "gate: cannot write the report");
+    return s;
+}
+
+/* ---- numbers and remarks ---- */
+
+/* "+3.1", in percent; "?" for what is no number. */
+static const char *percent(double ratio, char text[SHARE_SIZE])
+{
+    double p = 100 * (ratio - 1);
+    if (fabs(p) < 0.05)
+        p = 0; /* no "-0.0" */
+    snprintf(text, SHARE_SIZE, !isfinite(p) ? "?" : fabs(p) < 1e6 ? "%+.1f" : "%+.2g", p);
+    return text;
+}
+
+const char *change_text(const struct gate_estimate *e, char text[CHANGE_SIZE])
+{
+    char ratio[SHARE_SIZE], lo[SHARE_SIZE], hi[SHARE_SIZE];
+    snprintf(text, CHANGE_SIZE, "%.28s %% (%.28s to %.28s)", percent(e->ratio, ratio), percent(e->lo, lo),
+             percent(e->hi, hi));
+    return text;
+}
+
+const char *share_text(double share, char text[SHARE_SIZE])
+{
+    snprintf(text, SHARE_SIZE, isfinite(share) ? "%.1f %%" : "-", 100 * share);
+    return text;
+}
+
+const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+bool same_code_matters(const struct gate_report_row *row)
+{
+    return row->code_known && row->same_code &&
+           (row->outcome == GATE_OUTCOME_REGRESSED || row->outcome == GATE_OUTCOME_INCONCLUSIVE ||
+            row->outcome == GATE_OUTCOME_IMPROVED);
+}
+
+bool has_remark(const struct gate_report_row *row)
+{
+    return *row->reason || same_code_matters(row);
+}
+
+const char *same_code_remark(const struct gate_report_row *row)
+{
+    return !same_code_matters(row) ? ""
+           : *row->reason
+               ? "; the machine code of both sides is equal: what differs is where it lies, or the machine"
+               : "the machine code of both sides is equal: what differs is where it lies, or the machine";
+}
+
+static void put_change(const char *before, const struct gate_estimate *e, enum text_form form, FILE *out)
+{
+    char change[CHANGE_SIZE], text[CHANGE_SIZE + 64];
+    if (e->rounds == 0)
+        return;
+    snprintf(text, sizeof text, "%s%s in %zu round%s", before, change_text(e, change), e->rounds,
+             plural(e->rounds));
+    text_put(form, text, out);
+}
+
+void put_finding(const struct gate_report_row *row, enum text_form form, FILE *out)
+{
+    put_change("", &row->first, form, out);
+    put_change(", again ", &row->confirmation, form, out);
+    if (has_remark(row)) {
+        fputs(row->first.rounds ? "; " : "", out);
+        text_put(form, row->reason, out);
+        text_put(form, same_code_remark(row), out);
+    } else if (!row->first.rounds) {
+        text_put(form, outcome_meaning(row->outcome), out);
+    }
+}

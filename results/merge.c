@@ -92,7 +92,7 @@ static enum status check_groups(const struct part *parts, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct part *p = &parts[i];
         for (size_t row = 0; row < p->set->row_count; row++)
-            if (p->set->rows[row].group_id / 4 % p->of != p->number - 1)
+            if (group_id_group(p->set->rows[row].group_id) % p->of != p->number - 1)
                 return status_fail(STATUS_USAGE, "%s: row %zu (%s) is not of shard %zu/%zu", p->set->path,
                                    row, p->set->rows[row].case_key, p->number, p->of);
     }

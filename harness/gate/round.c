@@ -270,7 +270,7 @@ static void shuffle(struct round *r)
     free(key);
 }
 
-/* In a process of its own, and again after a variant was given up. */
+/* In a process of its own, and again after a variant was excluded. */
 static enum status work(void *context)
 {
     struct round *r = context;
@@ -285,7 +285,7 @@ static enum status work(void *context)
     return s;
 }
 
-static enum status give_up(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
+static enum status exclude(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
 {
     struct round *r = context;
     enum status s = STATUS_OK;
@@ -318,7 +318,7 @@ int gate_round_main(void)
         const struct worker w = {.name = "",
                                  .context = &r,
                                  .run = work,
-                                 .give_up = r.device->kind == DEVICE_CPU ? give_up : NULL,
+                                 .exclude = r.device->kind == DEVICE_CPU ? exclude : NULL,
                                  .limit_s = r.device->limit_s > 0 ? r.device->limit_s : CPU_LIMIT_S};
         s = workers_run(&w, 1);
     }

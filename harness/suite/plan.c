@@ -86,7 +86,7 @@ static double expected_seconds(const struct plan_group *g, const struct measure_
 
 struct group_list {
     struct plan *plan;
-    size_t capacity;
+    size_t capacity, batch_capacity;
 };
 
 /* Adds the group `proto` with every variant that passes, if there is one. Takes nothing over from proto. */
@@ -95,7 +95,6 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
 {
     struct plan *plan = list->plan;
     struct plan_group g = *proto;
-    g.together = 1;
     if (g.threads == 0)
         g.threads = cpu_available();
     g.rows = calloc(kernel_count(), sizeof *g.rows);
@@ -137,13 +136,34 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
     return STATUS_OK;
 }
 
-/* One product, or dequantization, with weights in each of the case's formats: groups that are timed together.
- */
+/* Makes a batch of the groups that were added since the plan had `first_group` of them. */
+static enum status end_batch(struct group_list *list, size_t first_group)
+{
+    struct plan *plan = list->plan;
+    if (plan->group_count == first_group)
+        return STATUS_OK;
+    if (plan->batch_count == list->batch_capacity) {
+        list->batch_capacity = list->batch_capacity ? 2 * list->batch_capacity : 64;
+        struct plan_batch *grown = realloc(plan->batches, list->batch_capacity * sizeof *grown);
+        if (!grown)
+            return status_fail(STATUS_MEMORY, "plan: out of memory");
+        plan->batches = grown;
+    }
+    struct plan_batch *b = &plan->batches[plan->batch_count++];
+    *b = (struct plan_batch){.first_group = first_group, .count = plan->group_count - first_group};
+    for (size_t i = first_group; i < plan->group_count; i++) {
+        plan->groups[i].first_row = b->row_count;
+        b->row_count += plan->groups[i].row_count;
+        b->expected_s += plan->groups[i].expected_s;
+    }
+    return STATUS_OK;
+}
+
+/* One product, or dequantization, with weights in each of the case's formats. */
 static enum status add_formats(struct group_list *list, const struct plan_group *proto,
                                const struct suite_case *c, const struct plan_options *options)
 {
     struct plan *plan = list->plan;
-    const size_t first = plan->group_count;
     enum status s = STATUS_OK;
     for (size_t i = 0; i < c->format_count && s == STATUS_OK; i++) {
         const struct suite_format *f = &c->formats[i];
@@ -160,8 +180,6 @@ static enum status add_formats(struct group_list *list, const struct plan_group 
                                 c->line, g.problem.n, g.problem.k, format_word(f->format), fault)
                   : add_group(list, &g, c, options);
     }
-    for (size_t i = first; i < plan->group_count; i++)
-        plan->groups[i].together = plan->group_count - i;
     return s;
 }
 
@@ -179,7 +197,10 @@ static enum status add_axes(struct group_list *list, const struct plan_group *pr
                     g.problem.m = c->m[m];
                     g.problem.bias = c->bias[bias];
                     g.threads = c->threads[t];
+                    const size_t first_group = list->plan->group_count;
                     s = formats ? add_formats(list, &g, c, options) : add_group(list, &g, c, options);
+                    if (s == STATUS_OK)
+                        s = end_batch(list, first_group);
                 }
     return s;
 }
@@ -243,6 +264,8 @@ static enum status finish(struct plan *plan, enum status s)
                         "%s: no variant for this device takes any of its cases; `nf4bench list` shows what "
                         "there is and where it runs",
                         plan->suite->path);
+    for (size_t i = 0; i < plan->batch_count; i++) /* the array of groups grows no more */
+        plan->batches[i].groups = &plan->groups[plan->batches[i].first_group];
     if (s != STATUS_OK)
         plan_release(plan);
     return s;
@@ -277,6 +300,8 @@ enum status plan_one(const struct suite *suite, const struct plan_group *group,
     enum status s = check_globs(options);
     if (s == STATUS_OK)
         s = add_group(&list, group, NULL, options);
+    if (s == STATUS_OK)
+        s = end_batch(&list, 0);
     return finish(out, s);
 }
 
@@ -296,15 +321,17 @@ uint64_t plan_hash(const struct plan *p)
     uint64_t h = hash_text(p->group_count, text);
     device_format(p->device, device);
     h = hash_text(h, device);
-    for (size_t i = 0; i < p->group_count; i++) {
-        const struct plan_group *g = &p->groups[i];
-        problem_format(&g->problem, text, sizeof text);
-        h = hash_text(h, text);
-        h = random_mix(h ^ ((uint64_t)g->together << 32 | (uint64_t)g->threads << 2 | (uint64_t)g->cold << 1 |
-                            (uint64_t)g->hot));
-        for (size_t r = 0; r < g->row_count; r++)
-            h = hash_text(h, g->rows[r].kernel->name);
-    }
+    for (size_t b = 0; b < p->batch_count; b++)
+        for (size_t i = 0; i < p->batches[b].count; i++) {
+            const struct plan_group *g = &p->batches[b].groups[i];
+            const uint64_t left_in_batch = p->batches[b].count - i;
+            problem_format(&g->problem, text, sizeof text);
+            h = hash_text(h, text);
+            h = random_mix(h ^ (left_in_batch << 32 | (uint64_t)g->threads << 2 | (uint64_t)g->cold << 1 |
+                                (uint64_t)g->hot));
+            for (size_t r = 0; r < g->row_count; r++)
+                h = hash_text(h, g->rows[r].kernel->name);
+        }
     return h;
 }
 
@@ -316,6 +343,8 @@ void plan_release(struct plan *p)
         free(p->groups[i].rows);
     }
     free(p->groups);
+    free(p->batches);
     p->groups = NULL;
-    p->group_count = 0;
+    p->batches = NULL;
+    p->group_count = p->batch_count = 0;
 }

@@ -65,8 +65,8 @@ enum regime {
 #undef X
 };
 
-/* group_id: the rows that were sampled in alternation. `group` is the number of their batch's first group in the
- * whole run (of all shards). */
+/* group_id: the rows that were sampled in alternation. `group` is the number of their batch's first group
+ * in the whole run (of all shards). */
 enum { GROUP_ID_STRIDE = 4 /* the values of enum regime, and one more */ };
 static inline uint64_t group_id_make(uint64_t group, enum regime regime)
 {

@@ -28,7 +28,8 @@ struct active_group {
     char skip_all[KERNEL_REASON_MAX]; /* why none of its rows can run, or "" */
 };
 
-/* The batch in work. Its records are appended to the journal as one entry: a kill leaves all of them or none. */
+/* The batch in work. Its records are appended to the journal as one entry: a kill leaves all of them or
+ * none. */
 struct active_batch {
     struct plan_run *run;
     const struct plan_batch *plan;
@@ -81,8 +82,8 @@ static void release(struct active_batch *b)
     free(b->flags);
 }
 
-/* The threads of the harness. Launches of the executor use all processors, and the server process of a GPU has
- * one: threads that wait by spinning, or a pinned main thread, would take them away. */
+/* The threads of the harness. Launches of the executor use all processors, and the server process of a GPU
+ * has one: threads that wait by spinning, or a pinned main thread, would take them away. */
 static void set_threads(const struct plan_run *run, unsigned cpu_threads)
 {
     switch (run->plan->device->kind) {
@@ -178,8 +179,8 @@ static enum status verify_rows(struct plan_run *run, struct active_group *group)
     return STATUS_OK;
 }
 
-/* The operands of each group, then all rows verified. The rows of a group that is too large for this machine are
- * SKIPPED. */
+/* The operands of each group, then all rows verified. The rows of a group that is too large for this
+ * machine are SKIPPED. */
 static enum status verify_batch(struct active_batch *b)
 {
     enum status s = STATUS_OK;
@@ -293,7 +294,8 @@ static enum status measure_regime(struct active_batch *b, enum regime regime, st
         return STATUS_OK;
     enum status s = measure_group(&run->measure, settings, timed,
                                   b->plan->groups[0].problem.seed + b->plan->first_group, on_round, run);
-    /* An interrupted batch is recorded if it has what its suite asks for at least, else --resume repeats it. */
+    /* An interrupted batch is recorded if it has what its suite asks for at least, else --resume repeats
+     * it. */
     const bool enough = s == STATUS_OK || (s == STATUS_INTERRUPTED && timed->against[0] &&
                                            timed->against[0]->sample_count >= settings->min_samples);
     for (size_t i = 0; enough && i < timed->row_count; i++)

@@ -1,6 +1,7 @@
 /*
- * run/plan_run.h: a plan that is being run on its device: what the files of this folder share. run.c starts it,
- * group.c takes one batch through the stages, console.c prints, resume.c reads what an earlier run recorded.
+ * run/plan_run.h: a plan that is being run on its device: what the files of this folder share. run.c starts
+ * it, group.c takes one batch through the stages, console.c prints, resume.c reads what an earlier run
+ * recorded.
  */
 #ifndef NF4BENCH_HARNESS_RUN_PLAN_RUN_H
 #define NF4BENCH_HARNESS_RUN_PLAN_RUN_H

@@ -17,8 +17,9 @@
 /* Copies a text into an array, cut to fit. */
 #define SET_TEXT(field, text) (void)snprintf(field, sizeof(field), "%.*s", (int)sizeof(field) - 1, text)
 
-/* The device, the problem of a group of the plan, and how well its weights fit; o: NULL where there are none.
- * batch_number: of the first group of its batch, over all plans; regime: REGIME_NONE of a row that is not timed. */
+/* The device, the problem of a group of the plan, and how well its weights fit; o: NULL where there are
+ * none. batch_number: of the first group of its batch, over all plans; regime: REGIME_NONE of a row that
+ * is not timed. */
 void run_record_problem(struct record *r, const struct plan *plan, const struct plan_group *g,
                         size_t batch_number, enum regime regime, const struct operands *o);
 /* The variant. Corrects the bytes that run_record_problem() set where it reads another layout. */

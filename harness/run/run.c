@@ -1,6 +1,6 @@
 /*
- * run.c: plans on their devices: one after the other or side by side, in child processes; their journal, and the
- * results file that is built from it.
+ * run.c: plans on their devices: one after the other or side by side, in child processes; their journal, and
+ * the results file that is built from it.
  */
 #include "harness/run/run.h"
 

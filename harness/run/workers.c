@@ -33,9 +33,9 @@ struct child {
     struct child_state *state;
     pid_t pid;        /* 0: none is running */
     bool interrupted; /* SIGTERM is sent */
-    /* The call that the child is in, how long this process has seen it there, and when it looked last. Time in
-     * which this process does not run (a stopped job, a suspended machine) must not count, so each look adds a
-     * limited time. */
+    /* The call that the child is in, how long this process has seen it there, and when it looked last.
+     * Time in which this process does not run (a stopped job, a suspended machine) must not count, so each
+     * look adds a limited time. */
     uint64_t call;
     double in_call_s, looked_s;
     bool killed; /* for that call */

@@ -2,9 +2,9 @@
  * plan.h: a suite crossed with the table: what will be run, in which order, and what will not and why. The
  * second stage; allocates nothing but itself.
  *
- * A group is one problem: its rows share operands and are verified once. A batch is one group, or the groups of
- * one product with weights in several formats. All rows of a batch are sampled in alternation: sample i of one
- * row is paired with sample i of another.
+ * A group is one problem: its rows share operands and are verified once. A batch is one group, or the groups
+ * of one product with weights in several formats. All rows of a batch are sampled in alternation: sample i of
+ * one row is paired with sample i of another.
  */
 #ifndef NF4BENCH_HARNESS_SUITE_PLAN_H
 #define NF4BENCH_HARNESS_SUITE_PLAN_H

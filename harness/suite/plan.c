@@ -10,6 +10,7 @@
 #include "harness/base/random.h"
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/safetensors.h"
+#include "harness/suite/expect.h"
 
 /* True if `name` passes a list of globs: matches one without "!" (or there is none) and none with it. */
 static bool globs_pass(const char *const *globs, size_t count, const char *name)
@@ -70,20 +71,6 @@ static enum status check_globs(const struct plan_options *options)
     return STATUS_OK;
 }
 
-/* Seconds that a person should expect: orders of magnitude for one core of a plain CPU. */
-static double expected_seconds(const struct plan_group *g, const struct measure_settings *m, size_t runnable)
-{
-    const struct problem *p = &g->problem;
-    double threads = g->threads, weights = (double)problem_weight_count(p);
-    double operations = weights * (double)(p->m ? p->m : 1);
-    double reference = operations * 1.5e-9 / threads + weights * 3e-9 / threads;
-    double call = (weights * 0.3e-9 + operations * 0.15e-9) / threads + 2e-6;
-    double verify = reference + (double)runnable * (0.02 + 4 * call + operations * 0.5e-9 / threads);
-    double sampled = (double)runnable * call * (double)m->min_samples * 2;
-    double measured = sampled > m->max_seconds ? m->max_seconds : sampled;
-    return verify + measured * ((g->cold ? 1 : 0) + (g->hot ? 1 : 0));
-}
-
 struct group_list {
     struct plan *plan;
     size_t capacity, batch_capacity;
@@ -120,7 +107,7 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
         free(g.rows);
         return STATUS_OK;
     }
-    g.expected_s = expected_seconds(&g, &plan->suite->measure, runnable);
+    g.expected_s = expect_seconds(&g, plan->device->kind, &plan->suite->measure, runnable);
     if (plan->group_count == list->capacity) {
         list->capacity = list->capacity ? 2 * list->capacity : 64;
         struct plan_group *grown = realloc(plan->groups, list->capacity * sizeof *grown);

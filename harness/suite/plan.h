@@ -30,7 +30,7 @@ struct plan_group {
     struct plan_row *rows;
     size_t row_count;
     size_t first_row;  /* number of rows[0] among the rows of its batch */
-    double expected_s; /* a guess from bytes and operations: for --dry-run and for the time left */
+    double expected_s; /* expect.h */
 };
 
 struct plan_batch {

@@ -250,13 +250,12 @@ enum status weight_int4_describe(const struct safetensors *file, const char *nam
     if (s != STATUS_OK)
         return s;
     out->checkpoint = true;
-    out->format = FORMAT_INT4;
     out->n = w.count / w.columns;
     out->k = w.columns;
-    out->blocksize = w.blocksize;
-    out->nested = false;
-    out->zeros = w.zero != NULL;
-    out->act_order = w.group_of != NULL;
+    out->format = (struct weight_format){.kind = FORMAT_INT4,
+                                         .blocksize = w.blocksize,
+                                         .zeros = w.zero != NULL,
+                                         .act_order = w.group_of != NULL};
     free(owned);
     return STATUS_OK;
 }

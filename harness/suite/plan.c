@@ -153,18 +153,16 @@ static enum status add_formats(struct group_list *list, const struct plan_group 
     struct plan *plan = list->plan;
     enum status s = STATUS_OK;
     for (size_t i = 0; i < c->format_count && s == STATUS_OK; i++) {
-        const struct suite_format *f = &c->formats[i];
+        const struct weight_format *f = &c->formats[i];
         struct plan_group g = *proto;
-        g.problem.format = f->format;
-        g.problem.blocksize = f->blocksize ? f->blocksize : g.problem.k;
-        g.problem.nested = f->nested;
-        g.problem.zeros = f->zeros;
-        g.problem.act_order = f->act_order;
-        if (f->format == FORMAT_DENSE && !op_is_product(g.problem.op))
+        g.problem.format = *f;
+        if (f->blocksize == 0)
+            g.problem.format.blocksize = g.problem.k;
+        if (f->kind == FORMAT_DENSE && !op_is_product(g.problem.op))
             continue; /* one list of formats for all operations: there is nothing to dequantize */
         const char *fault = problem_weights_fault(&g.problem);
         s = fault ? status_fail(STATUS_INPUT, "%s:%d: weights of %zu x %zu: format %s %s", plan->suite->path,
-                                c->line, g.problem.n, g.problem.k, format_word(f->format), fault)
+                                c->line, g.problem.n, g.problem.k, format_word(f->kind), fault)
                   : add_group(list, &g, c, options);
     }
     return s;
@@ -203,8 +201,8 @@ static enum status add_weights(struct group_list *list, const struct plan_group 
     for (size_t b = 0; b < c->blocksize_count && s == STATUS_OK; b++)
         for (size_t q = 0; q < c->nested_count && s == STATUS_OK; q++) {
             struct plan_group g = *proto;
-            g.problem.blocksize = c->blocksize[b];
-            g.problem.nested = c->nested[q];
+            g.problem.format.blocksize = c->blocksize[b];
+            g.problem.format.nested = c->nested[q];
             s = add_axes(list, &g, c, options, false);
         }
     return s;
@@ -227,10 +225,6 @@ static enum status add_file(struct group_list *list, struct plan_group proto, co
         p->k = w->k;
         p->checkpoint = w->checkpoint;
         p->format = w->format;
-        p->blocksize = w->blocksize;
-        p->nested = w->nested;
-        p->zeros = w->zeros;
-        p->act_order = w->act_order;
         int length = snprintf(p->weights, sizeof p->weights, "%s:%s", c->weights, w->name);
         if (length < 0 || (size_t)length >= sizeof p->weights)
             s = status_fail(STATUS_LIMIT,

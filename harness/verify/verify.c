@@ -154,7 +154,7 @@ void check_failed(struct check *c, const struct comparison *cmp, const char *whe
     enum dtype t = op_is_repack(c->kernel->contract.op) ? DTYPE_U8 : c->kernel->contract.out;
     const bool weights = c->kernel->contract.op == OP_DEQUANT;
     const char *lines[] = {where, cause, *cause ? "" : diagnose_values(cmp, t),
-                           diagnose_places(cmp, weights ? c->operands->problem.blocksize : 0, count)};
+                           diagnose_places(cmp, weights ? c->operands->problem.format.blocksize : 0, count)};
     char first[160];
     size_t used = 0;
     describe_bits(t, cmp->first, cmp->first_want, cmp->first_got, first, sizeof first);

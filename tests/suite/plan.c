@@ -93,8 +93,8 @@ TEST(plan, the_formats_of_one_product_are_a_batch)
             EXPECT_EQ(rows, batch->groups[g].first_row);
         EXPECT_EQ(rows, batch->row_count);
     }
-    EXPECT_TRUE(plan.groups[1].problem.format == FORMAT_INT4 && plan.groups[1].problem.zeros);
-    EXPECT_EQ(128, plan.groups[2].problem.blocksize); /* k */
+    EXPECT_TRUE(plan.groups[1].problem.format.kind == FORMAT_INT4 && plan.groups[1].problem.format.zeros);
+    EXPECT_EQ(128, plan.groups[2].problem.format.blocksize); /* k */
     EXPECT_EQ(2, plan.groups[4].problem.m);
     EXPECT_STREQ("dense_gemm_f32_acc1__scalar", plan.groups[3].rows[0].kernel->name);
     plan_release(&plan);

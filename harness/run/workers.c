@@ -20,7 +20,7 @@
 #include "harness/problem/variant.h"
 
 /* The state of a child, in memory that it shares with this process. */
-struct child_state {
+struct worker_child_state {
     struct watch watch;
     enum status status;
     bool ended;
@@ -28,9 +28,9 @@ struct child_state {
 };
 
 /* A child as this process sees it. */
-struct child {
+struct worker_child {
     const struct worker *worker;
-    struct child_state *state;
+    struct worker_child_state *state;
     pid_t pid;        /* 0: none is running */
     bool interrupted; /* SIGTERM is sent */
     /* The call that the child is in, how long this process has seen it there, and when it looked last.
@@ -46,7 +46,7 @@ struct child {
 enum { LOOK_MS = 100, REASON_MAX = 200 };
 #define INTERRUPTED_LIMIT_S 5.0 /* of a call, once a person wants the run to end */
 
-_Noreturn static void work(const struct worker *w, struct child_state *c, pid_t parent,
+_Noreturn static void work(const struct worker *w, struct worker_child_state *c, pid_t parent,
                            const sigset_t *signals)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -64,17 +64,17 @@ _Noreturn static void work(const struct worker *w, struct child_state *c, pid_t 
 }
 
 /* Ends p with what status_fail() has just returned. */
-static void end(struct child *p, enum status s)
+static void end(struct worker_child *p, enum status s)
 {
     p->pid = 0;
     p->status = s;
     snprintf(p->message, sizeof p->message, "%s", s == STATUS_OK ? "" : status_message());
 }
 
-static void start(struct child *p, const sigset_t *signals)
+static void start(struct worker_child *p, const sigset_t *signals)
 {
     pid_t parent = getpid();
-    *p->state = (struct child_state){.ended = false};
+    *p->state = (struct worker_child_state){.ended = false};
     p->call = 0;
     p->in_call_s = 0;
     p->looked_s = clock_s();
@@ -91,7 +91,7 @@ static void start(struct child *p, const sigset_t *signals)
                            p->worker->name, *p->worker->name ? ": " : "", strerror(errno)));
 }
 
-static enum status ended_early(const struct child *p, int status)
+static enum status ended_early(const struct worker_child *p, int status)
 {
     char how[PROCESS_TEXT_MAX];
     const struct kernel *last = p->state->watch.last;
@@ -104,10 +104,10 @@ static enum status ended_early(const struct child *p, int status)
 }
 
 /* The process is gone. */
-static void conclude(struct child *p, int status, const sigset_t *signals)
+static void conclude(struct worker_child *p, int status, const sigset_t *signals)
 {
     const struct worker *w = p->worker;
-    const struct child_state *c = p->state;
+    const struct worker_child_state *c = p->state;
     const struct kernel *k = c->watch.kernel;
     if (c->ended) {
         end(p, c->status == STATUS_OK
@@ -140,7 +140,7 @@ static void conclude(struct child *p, int status, const sigset_t *signals)
         start(p, signals);
 }
 
-static void look_at_call(struct child *p)
+static void look_at_call(struct worker_child *p)
 {
     const struct watch *w = &p->state->watch;
     bool calling = w->kernel != NULL;
@@ -163,7 +163,7 @@ static void look_at_call(struct child *p)
 }
 
 /* Looks at a process that was running. */
-static void look(struct child *p, const sigset_t *signals)
+static void look(struct worker_child *p, const sigset_t *signals)
 {
     int status;
     pid_t gone = waitpid(p->pid, &status, WNOHANG);
@@ -186,9 +186,9 @@ static void look(struct child *p, const sigset_t *signals)
 }
 
 /* Of those that failed, one; an error before an interrupt. NULL: none failed. */
-static const struct child *worst(const struct child *list, size_t count)
+static const struct worker_child *worst(const struct worker_child *list, size_t count)
 {
-    const struct child *found = NULL;
+    const struct worker_child *found = NULL;
     for (size_t i = 0; i < count; i++)
         if (list[i].status != STATUS_OK && (!found || found->status == STATUS_INTERRUPTED))
             found = &list[i];
@@ -197,9 +197,9 @@ static const struct child *worst(const struct child *list, size_t count)
 
 enum status workers_run(const struct worker *list, size_t count)
 {
-    struct child_state *states =
+    struct worker_child_state *states =
         mmap(NULL, count * sizeof *states, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct child *children = calloc(count, sizeof *children);
+    struct worker_child *children = calloc(count, sizeof *children);
     if (states == MAP_FAILED || !children) {
         if (states != MAP_FAILED)
             munmap(states, count * sizeof *states);
@@ -213,7 +213,7 @@ enum status workers_run(const struct worker *list, size_t count)
     sigaddset(&child_end, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child_end, &before);
     for (size_t i = 0; i < count; i++) {
-        children[i] = (struct child){.worker = &list[i], .state = &states[i]};
+        children[i] = (struct worker_child){.worker = &list[i], .state = &states[i]};
         start(&children[i], &before);
     }
     const struct timespec patience = {.tv_nsec = 1000000L * LOOK_MS};
@@ -227,7 +227,7 @@ enum status workers_run(const struct worker *list, size_t count)
         }
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
-    const struct child *failed = worst(children, count);
+    const struct worker_child *failed = worst(children, count);
     enum status status = failed ? status_fail(failed->status, "%s", failed->message) : STATUS_OK;
     munmap(states, count * sizeof *states);
     free(children);

@@ -1,15 +1,15 @@
 #include "harness/suite/expect.h"
 
-/* Seconds of one thread. Each row is verified by calls of the whole problem and, of a product, of products with
- * chosen inputs that show its weights one by one. */
+/* Seconds of one thread. Each row is verified by calls of the whole problem and, of a product, of products
+ * with chosen inputs that show its weights one by one. */
 struct device_rates {
     double row_s;                 /* of a row, whatever its size: operands, hashes, messages */
     double call_s;                /* of a verified call, whatever its size */
     double weight_s, operation_s; /* of a call: of a weight, of a multiply-add */
 };
 
-/* Measured as processor time of `nf4bench verify` on one core of an AVX-512 server at 2 to 3 GHz: 6 to 8 variants
- * each of dequantize and gemm (m of 1, 16, 64) at 0.25, 1 and 4 million weights. CUDA: estimates. */
+/* Measured as processor time of `nf4bench verify` on one core of an AVX-512 server at 2 to 3 GHz: 6 to 8
+ * variants each of dequantize and gemm (m of 1, 16, 64) at 0.25, 1 and 4 million weights. CUDA: estimates. */
 static const struct device_rates rates[] = {
     [DEVICE_CPU] = {0.08, 3e-3, 0.3e-9, 0.15e-9},
     [DEVICE_SIMT] = {0.1, 15e-3, 4e-9, 0.5e-9},
@@ -17,8 +17,8 @@ static const struct device_rates rates[] = {
 };
 enum { CALLS_OF_PRODUCT = 24 /* 11 to 36: the fewer, the larger m is */, CALLS_OF_OTHERS = 4 };
 
-/* Of the reference, on one thread: quantizing the weights of a group, its product in double precision, and the
- * product of a row's contract. */
+/* Of the reference, on one thread: quantizing the weights of a group, its product in double precision, and
+ * the product of a row's contract. */
 static const double quantize_weight_s = 3e-9, product_operation_s = 1.5e-9, contract_operation_s = 0.5e-9;
 
 static const double timed_call_s = 2e-6; /* of a timed call, whatever its size */

@@ -1,6 +1,6 @@
 /*
- * expect.h: how long a group takes: for --dry-run and for the time left. A guess within a factor of three or four
- * on a plain CPU, from the numbers of rows, calls, weights and operations.
+ * expect.h: how long a group takes: for --dry-run and for the time left. A guess within a factor of three or
+ * four on a plain CPU, from the numbers of rows, calls, weights and operations.
  */
 #ifndef NF4BENCH_HARNESS_SUITE_EXPECT_H
 #define NF4BENCH_HARNESS_SUITE_EXPECT_H

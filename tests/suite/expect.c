@@ -14,8 +14,8 @@ static double expect(const char *text, enum device_kind device, size_t rows)
     return expect_seconds(&g, device, &settings, rows);
 }
 
-/* Of rows that are verified, the executor's take most of their time in launches: a product has six times as many
- * as a dequantize. */
+/* Of rows that are verified, the executor's take most of their time in launches: a product has six times
+ * as many as a dequantize. */
 TEST(expect, the_executor_takes_time_for_each_launch)
 {
     static const char dequant[] = "dequant bf16 n=1024 k=1024", gemm[] = "gemm bf16 m=1 n=1024 k=1024";

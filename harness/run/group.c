@@ -86,42 +86,21 @@ static void release(struct active_batch *b)
  * has one: threads that wait by spinning, or a pinned main thread, would take them away. */
 static void set_threads(const struct plan_run *run, unsigned cpu_threads)
 {
-    switch (run->plan->device->kind) {
-    case DEVICE_CPU:
+    const enum device_kind kind = run->plan->device->kind;
+    if (kind == DEVICE_CPU)
         cpu_pin_threads(cpu_threads);
-        break;
-    case DEVICE_SIMT:
-        omp_set_num_threads(1);
-        break;
-    case DEVICE_CUDA:
-        omp_set_num_threads((int)run->threads);
-        break;
-    }
+    else
+        omp_set_num_threads(kind == DEVICE_SIMT ? 1 : (int)run->threads);
 }
 
 /* ---- verify ---- */
 
 static void count_row(struct run_summary *s, enum verdict verdict)
 {
-    switch (verdict) {
-    case VERDICT_PASS:
-        s->pass++;
-        break;
-    case VERDICT_SKIPPED:
-        s->skipped++;
-        break;
-    case VERDICT_MISTRUSTED:
-        s->mistrusted++;
-        break;
-    case VERDICT_CRASHED:
-        s->crashed++;
-        break;
-    case VERDICT_TIMEOUT:
-        s->hung++;
-        break;
-    default:
-        s->fail++;
-    }
+    size_t *const counts[] = {[VERDICT_PASS] = &s->pass,       [VERDICT_MISTRUSTED] = &s->mistrusted,
+                              [VERDICT_SKIPPED] = &s->skipped, [VERDICT_CRASHED] = &s->crashed,
+                              [VERDICT_TIMEOUT] = &s->hung,    [VERDICT_UNSTABLE] = NULL};
+    ++*(counts[verdict] ? counts[verdict] : &s->fail);
 }
 
 /* Whether `k` is excluded; then *out is its verdict in the batch in work. */

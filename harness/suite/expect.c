@@ -8,8 +8,8 @@ struct device_rates {
     double weight_s, operation_s; /* of a call: of a weight, of a multiply-add */
 };
 
-/* Measured as processor time of `nf4bench verify` on one core of an AVX-512 server at 2 to 3 GHz: 6 to 8
- * variants each of dequantize and gemm (m of 1, 16, 64) at 0.25, 1 and 4 million weights. CUDA: estimates. */
+/* CPU and SIMT: fitted to the processor time of `nf4bench verify` on one core of a Xeon with AVX-512, for
+ * dequantize and gemm (m of 1, 16, 64) at 0.25, 1 and 4 million weights. CUDA: not measured. */
 static const struct device_rates rates[] = {
     [DEVICE_CPU] = {0.08, 3e-3, 0.3e-9, 0.15e-9},
     [DEVICE_SIMT] = {0.1, 15e-3, 4e-9, 0.5e-9},

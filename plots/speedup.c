@@ -117,13 +117,13 @@ static void write_table(struct page *p, const struct tasks *t, const struct gain
 /* ---- figures ---- */
 
 /* The gains of one shape: list[first .. first + count). */
-struct panel {
+struct speedup_panel {
     size_t first, count, sizes; /* sizes: different m */
 };
 
-static struct panel panel_from(const struct tasks *t, const struct gains *g, size_t first)
+static struct speedup_panel panel_from(const struct tasks *t, const struct gains *g, size_t first)
 {
-    struct panel panel = {first, 0, 0};
+    struct speedup_panel panel = {first, 0, 0};
     const size_t task = (size_t)(g->list[first].task - t->list);
     for (size_t i = first; i < g->count; i++) {
         if (!same_shape(t, task, (size_t)(g->list[i].task - t->list)))
@@ -174,7 +174,7 @@ static void draw_gain_line(const struct chart *c, const struct tasks *t, const s
 }
 
 static void draw_panel(struct page *p, const struct tasks *t, const struct gains *g,
-                       const struct panel *panel)
+                       const struct speedup_panel *panel)
 {
     enum { HEIGHT = 360 };
     const struct gain *gains = g->list + panel->first;
@@ -234,7 +234,7 @@ static void draw_panels(struct page *p, const struct tasks *t, const struct gain
     for (int figures = 0; figures < FIGURES_MAX;) {
         size_t most = 0;
         for (size_t i = 0; i < g->count;) {
-            const struct panel panel = panel_from(t, g, i);
+            const struct speedup_panel panel = panel_from(t, g, i);
             if (g->list[i].task->device == device && panel.sizes > 1 && panel.count < limit &&
                 panel.count > most)
                 most = panel.count;
@@ -243,7 +243,7 @@ static void draw_panels(struct page *p, const struct tasks *t, const struct gain
         if (most == 0)
             return;
         for (size_t i = 0; i < g->count && figures < FIGURES_MAX;) {
-            const struct panel panel = panel_from(t, g, i);
+            const struct speedup_panel panel = panel_from(t, g, i);
             if (g->list[i].task->device == device && panel.sizes > 1 && panel.count == most) {
                 draw_panel(p, t, g, &panel);
                 figures++;

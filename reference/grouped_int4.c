@@ -26,13 +26,13 @@ void int4_dequantize(const struct grouped_int4 *w, enum dtype t, void *out)
             dtype_store(t, out, n * w->k + k, int4_value(w, n, k));
 }
 
-struct range {
+struct value_range {
     float least, most; /* 0 lies within */
 };
 
-static struct range range_of_group(const struct grouped_int4 *w, const float *row, size_t group)
+static struct value_range range_of_group(const struct grouped_int4 *w, const float *row, size_t group)
 {
-    struct range r = {0, 0};
+    struct value_range r = {0, 0};
     for (size_t k = 0; k < w->k; k++)
         if (int4_group_of(w, k) == group) {
             r.least = fminf(r.least, row[k]);
@@ -53,7 +53,7 @@ void int4_quantize(const float *x, bool symmetric, struct grouped_int4 *w)
     for (size_t n = 0; n < w->n; n++) {
         const float *row = x + n * w->k;
         for (size_t g = 0; g < groups; g++) {
-            const struct range r = range_of_group(w, row, g);
+            const struct value_range r = range_of_group(w, row, g);
             const float span = symmetric ? 2 * fmaxf(-r.least, r.most) : r.most - r.least;
             const size_t at = n * groups + g;
             w->scale[at] = f16_from_f32(span / INT4_MAX);

@@ -71,7 +71,7 @@ static inline void halving_tree(rows *acc, unsigned chains)
 
 /* What a column's sum needs: x[r] are the activations of 16 rows, w[r] the weights (unscaled for
  * SCALE_BLOCK). */
-struct column {
+struct output_column {
     const struct contract *c;
     const struct quantized *tensor;
     size_t reduced;
@@ -82,7 +82,7 @@ struct column {
 
 /* End of the run that holds r: the elements of its block that follow it, at most to `end`. Also the block's
  * scale. */
-static size_t run_end(const struct column *q, size_t r, size_t end, float *scale)
+static size_t run_end(const struct output_column *q, size_t r, size_t end, float *scale)
 {
     const struct quantized *w = q->tensor;
     const size_t block = quantized_block_of(w, q->first + r);
@@ -106,7 +106,7 @@ static unsigned log2_of(unsigned power)
 
 /* The sum of one split, r in [begin, end). Turn i is the W elements that chain i mod L takes. */
 REFERENCE_CLONES
-static void split_chains(const struct column *q, size_t begin, size_t end, rows sum)
+static void split_chains(const struct output_column *q, size_t begin, size_t end, rows sum)
 {
     const unsigned chains = q->c->chains, width_log2 = log2_of(q->c->width);
     const bool flush = q->c->denormals == DENORMALS_FLUSH;
@@ -154,7 +154,7 @@ static void split_chains(const struct column *q, size_t begin, size_t end, rows 
         sum[j] = acc[0][j];
 }
 
-static void column_chains(const struct column *q, rows sum)
+static void column_chains(const struct output_column *q, rows sum)
 {
     const size_t round = (size_t)q->c->chains * q->c->width;
     size_t length = (q->reduced + q->c->splits - 1) / q->c->splits;
@@ -173,7 +173,7 @@ static void column_chains(const struct column *q, rows sum)
 }
 
 REFERENCE_CLONES
-static void column_dpbf16(const struct column *q, rows sum)
+static void column_dpbf16(const struct output_column *q, rows sum)
 {
     rows acc[LANES];
     for (unsigned i = 0; i < LANES; ++i)
@@ -263,7 +263,7 @@ bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
 
             for (size_t panel = 0; panel < panels; ++panel) {
                 for (size_t j = 0; j < columns; ++j) {
-                    struct column q = {
+                    struct output_column q = {
                         .c = c,
                         .tensor = p->w,
                         .reduced = reduced,

@@ -64,7 +64,7 @@ bool mma_cut_to_zero_is_positive(enum mma_model model)
 }
 
 /* A finite number: significand * 2^(exponent - fraction), negated if negative. */
-struct number {
+struct finite_number {
     bool negative;
     int64_t significand;
     int exponent;
@@ -72,12 +72,12 @@ struct number {
 };
 
 /* The IEEE number with these widths of exponent and fraction; it must be finite. */
-static struct number number_of(uint32_t bits, int exponent_bits, int fraction)
+static struct finite_number number_of(uint32_t bits, int exponent_bits, int fraction)
 {
     const int bias = (1 << (exponent_bits - 1)) - 1;
     const int stored = (int)(bits >> fraction) & ((1 << exponent_bits) - 1);
     const int64_t low = bits & ((UINT32_C(1) << fraction) - 1);
-    return (struct number){
+    return (struct finite_number){
         .negative = bits >> (exponent_bits + fraction) & 1,
         .significand = stored ? low | INT64_C(1) << fraction : low,
         .exponent = stored ? stored - bias : 1 - bias,
@@ -85,14 +85,14 @@ static struct number number_of(uint32_t bits, int exponent_bits, int fraction)
     };
 }
 
-static struct number number16(enum dtype t, uint16_t bits)
+static struct finite_number number16(enum dtype t, uint16_t bits)
 {
     return t == DTYPE_F16 ? number_of(bits, 5, 10) : number_of(bits, 8, 7);
 }
 
-static struct number multiply(struct number a, struct number b)
+static struct finite_number multiply(struct finite_number a, struct finite_number b)
 {
-    return (struct number){
+    return (struct finite_number){
         .negative = a.negative != b.negative,
         .significand = a.significand * b.significand,
         .exponent = a.exponent + b.exponent,
@@ -101,7 +101,7 @@ static struct number multiply(struct number a, struct number b)
 }
 
 /* The term in units of 2^(largest - fraction_bits), cut toward zero. */
-static int64_t align(struct number x, int largest, int fraction_bits)
+static int64_t align(struct finite_number x, int largest, int fraction_bits)
 {
     const int left = fraction_bits - x.fraction - (largest - x.exponent);
     const int64_t size = left >= 0 ? x.significand << left : left > -63 ? x.significand >> -left : 0;
@@ -157,7 +157,7 @@ static float block(const struct model *model, enum dtype t, size_t count, const 
     if (not_finite(t, count, a, b, c, &result))
         return result;
 
-    struct number term[MMA_STEP + 1];
+    struct finite_number term[MMA_STEP + 1];
     for (size_t i = 0; i < count; ++i)
         term[i] = multiply(number16(t, a[i]), number16(t, b[i]));
     term[count] = number_of(f32_bits(c), 8, 23);

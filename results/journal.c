@@ -51,18 +51,18 @@ static uint32_t entry_crc(const uint8_t *entry, size_t length)
 
 /* ---- reading ---- */
 
-struct entry {
+struct journal_entry {
     uint32_t type, length;
     const uint8_t *payload;
 };
 
 /* Whether a whole entry that checks stands at the offset. */
-static bool entry_at(const uint8_t *bytes, size_t size, size_t offset, struct entry *e)
+static bool entry_at(const uint8_t *bytes, size_t size, size_t offset, struct journal_entry *e)
 {
     if (size - offset < ENTRY_HEAD)
         return false;
     const uint8_t *p = bytes + offset;
-    *e = (struct entry){.length = load_u32(p), .type = load_u32(p + 4), .payload = p + ENTRY_HEAD};
+    *e = (struct journal_entry){.length = load_u32(p), .type = load_u32(p + 4), .payload = p + ENTRY_HEAD};
     return e->length <= ENTRY_MAX && e->length <= size - offset - ENTRY_HEAD &&
            load_u32(p + 8) == entry_crc(p, e->length);
 }
@@ -101,7 +101,7 @@ static size_t whole_entry_from(const uint8_t *bytes, size_t size, size_t from)
     for (size_t at = from; at < size && size - at >= ENTRY_HEAD; at++) {
         uint32_t length = load_u32(bytes + at);
         size_t rows, samples;
-        struct entry e;
+        struct journal_entry e;
         if (load_u32(bytes + at + 4) != ENTRY_ROWS || length > size - at - ENTRY_HEAD ||
             !rows_counts(bytes + at + ENTRY_HEAD, length, &rows, &samples))
             continue;
@@ -127,7 +127,7 @@ static bool is_blank(const uint8_t *bytes, size_t size)
 
 static enum status parse_header(const uint8_t *bytes, size_t size, const char *name, struct journal *out)
 {
-    struct entry e;
+    struct journal_entry e;
     if (is_blank(bytes, size))
         return status_fail(STATUS_INPUT,
                            "%s: the run was killed before its journal had a header: nothing is "
@@ -164,7 +164,7 @@ static enum status count_entries(const uint8_t *bytes, size_t size, const char *
 {
     while (out->whole_size < size) {
         size_t at = out->whole_size, rows, samples;
-        struct entry e;
+        struct journal_entry e;
         if (!entry_at(bytes, size, at, &e)) {
             size_t later = whole_entry_from(bytes, size, at + 1);
             if (later != 0)

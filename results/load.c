@@ -25,7 +25,7 @@
 #include "harness/base/text.h"
 #include "results/load_stream.h"
 
-struct reader {
+struct child_reader {
     const char *path;
     int fd;
     struct timespec deadline;
@@ -35,7 +35,7 @@ struct reader {
     struct pooled_text *texts; /* of the block, by their numbers in it */
 };
 
-static int milliseconds_left(const struct reader *r)
+static int milliseconds_left(const struct child_reader *r)
 {
     struct timespec now;
     if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
@@ -45,7 +45,7 @@ static int milliseconds_left(const struct reader *r)
 }
 
 /* Bytes read: size, or fewer at the end of the stream or when the time is up. */
-static size_t read_some(struct reader *r, void *out, size_t size)
+static size_t read_some(struct child_reader *r, void *out, size_t size)
 {
     size_t got = 0;
     while (got < size) {
@@ -67,7 +67,7 @@ static size_t read_some(struct reader *r, void *out, size_t size)
     return got;
 }
 
-static enum status garbled(const struct reader *r)
+static enum status garbled(const struct child_reader *r)
 {
     return status_fail(STATUS_INPUT,
                        "%s: the process that read it sent something senseless: the file is damaged or "
@@ -75,7 +75,7 @@ static enum status garbled(const struct reader *r)
                        r->path);
 }
 
-static enum status take_counts(struct reader *r, size_t length, struct result_set *out)
+static enum status take_counts(struct child_reader *r, size_t length, struct result_set *out)
 {
     uint64_t counts[2];
     if (r->counted || length != sizeof counts)
@@ -95,7 +95,7 @@ static enum status take_counts(struct reader *r, size_t length, struct result_se
     return STATUS_OK;
 }
 
-static enum status take_attribute(struct reader *r, size_t length, struct result_set *out)
+static enum status take_attribute(struct child_reader *r, size_t length, struct result_set *out)
 {
     if (length < 1)
         return garbled(r);
@@ -125,7 +125,8 @@ static enum status take_attribute(struct reader *r, size_t length, struct result
 }
 
 /* Adds the texts of a block to the set, and finds out which are meant by its numbers. */
-static enum status take_texts(struct reader *r, char *at, size_t length, size_t count, struct result_set *out)
+static enum status take_texts(struct child_reader *r, char *at, size_t length, size_t count,
+                              struct result_set *out)
 {
     const char *const end = at + length;
     for (size_t i = 0; i < count; i++) {
@@ -148,7 +149,7 @@ static enum status take_texts(struct reader *r, char *at, size_t length, size_t 
 }
 
 /* Texts in place of their numbers. NULL, or the first column that has no valid value. */
-static const struct column *check_row(const struct reader *r, size_t text_count, struct row *row)
+static const struct column *check_row(const struct child_reader *r, size_t text_count, struct row *row)
 {
     for (unsigned i = 0; i < record_column_count; i++) {
         const struct column *c = &record_columns[i];
@@ -166,7 +167,7 @@ static const struct column *check_row(const struct reader *r, size_t text_count,
     return NULL;
 }
 
-static enum status take_rows(struct reader *r, size_t length, struct result_set *out)
+static enum status take_rows(struct child_reader *r, size_t length, struct result_set *out)
 {
     uint32_t counts[2];
     if (!r->counted || length < sizeof counts)
@@ -196,7 +197,7 @@ static enum status take_rows(struct reader *r, size_t length, struct result_set 
     return STATUS_OK;
 }
 
-static enum status take_samples(struct reader *r, size_t length, struct result_set *out)
+static enum status take_samples(struct child_reader *r, size_t length, struct result_set *out)
 {
     size_t count = length / sizeof(double);
     if (!r->counted || length % sizeof(double) != 0 || count > out->sample_count - r->samples_got)
@@ -206,7 +207,7 @@ static enum status take_samples(struct reader *r, size_t length, struct result_s
     return STATUS_OK;
 }
 
-static enum status take_flags(struct reader *r, size_t length, struct result_set *out)
+static enum status take_flags(struct child_reader *r, size_t length, struct result_set *out)
 {
     if (!r->counted || length > out->sample_count - r->flags_got)
         return garbled(r);
@@ -218,7 +219,7 @@ static enum status take_flags(struct reader *r, size_t length, struct result_set
 }
 
 /* Where any sample is excluded: the samples without those. */
-static enum status mask_samples(const struct reader *r, struct result_set *out)
+static enum status mask_samples(const struct child_reader *r, struct result_set *out)
 {
     bool any = false;
     for (size_t i = 0; out->flags && i < out->sample_count && !any; i++)
@@ -233,7 +234,7 @@ static enum status mask_samples(const struct reader *r, struct result_set *out)
     return STATUS_OK;
 }
 
-static enum status take_error(const struct reader *r, size_t length)
+static enum status take_error(const struct child_reader *r, size_t length)
 {
     uint32_t code;
     if (length < sizeof code)
@@ -252,7 +253,7 @@ static enum status take_error(const struct reader *r, size_t length)
 }
 
 /* Reads blocks until the end. *complete: the child said that it was done, or reported an error. */
-static enum status read_stream(struct reader *r, struct result_set *out, bool *complete)
+static enum status read_stream(struct child_reader *r, struct result_set *out, bool *complete)
 {
     enum status s = STATUS_OK;
     *complete = false;
@@ -302,7 +303,7 @@ static enum status read_stream(struct reader *r, struct result_set *out, bool *c
 }
 
 /* Why a child ended without having said so. */
-static enum status explain_end(const struct reader *r, const struct load_limits *limits, bool waited,
+static enum status explain_end(const struct child_reader *r, const struct load_limits *limits, bool waited,
                                int wait_status)
 {
     if (r->timed_out)
@@ -350,10 +351,10 @@ static enum status run_child(const char *path, const struct load_limits *limits,
     int ends[2] = {-1, -1}, wait_status = 0;
     pid_t child = -1;
     bool complete = false, waited = false;
-    struct reader r = {.path = path,
-                       .fd = -1,
-                       .block = malloc(BLOCK_MAX + 1),
-                       .texts = malloc(TEXTS_AT_ONCE * sizeof *r.texts)};
+    struct child_reader r = {.path = path,
+                             .fd = -1,
+                             .block = malloc(BLOCK_MAX + 1),
+                             .texts = malloc(TEXTS_AT_ONCE * sizeof *r.texts)};
     if (!r.block || !r.texts) {
         s = status_no_memory("%s", path);
         goto out;

@@ -11,7 +11,7 @@
 #include "results/store.h"
 #include "results/unlike.h"
 
-struct part {
+struct shard_file {
     const struct result_set *set;
     size_t number, of; /* from 1 */
 };
@@ -20,15 +20,15 @@ struct part {
 
 static int by_shard(const void *a, const void *b)
 {
-    const struct part *x = a, *y = b;
+    const struct shard_file *x = a, *y = b;
     return (x->number > y->number) - (x->number < y->number);
 }
 
-static enum status read_shard(const struct result_set *s, struct part *out)
+static enum status read_shard(const struct result_set *s, struct shard_file *out)
 {
     const char *text = result_set_attribute(s, "shard");
     int end = 0;
-    *out = (struct part){.set = s};
+    *out = (struct shard_file){.set = s};
     if (!text || sscanf(text, "%zu/%zu%n", &out->number, &out->of, &end) != 2 || text[end])
         return status_fail(STATUS_USAGE, "%s: not of a run with --shard I/N", s->path);
     return STATUS_OK;
@@ -40,7 +40,7 @@ static bool same_attribute(const struct result_set *a, const struct result_set *
     return x && y && strcmp(x, y) == 0;
 }
 
-static enum status check_pair(const struct part *first, const struct part *p,
+static enum status check_pair(const struct shard_file *first, const struct shard_file *p,
                               const struct merge_options *options, const char *program)
 {
     const char *device = unlike_timed_device(first->set, NULL), *other = unlike_timed_device(p->set, NULL);
@@ -70,7 +70,8 @@ static enum status check_pair(const struct part *first, const struct part *p,
     return STATUS_OK;
 }
 
-static enum status check_numbers(const struct part *parts, size_t count, const struct merge_options *options)
+static enum status check_numbers(const struct shard_file *parts, size_t count,
+                                 const struct merge_options *options)
 {
     for (size_t i = 1; i < count; i++)
         if (parts[i].number == parts[i - 1].number)
@@ -87,12 +88,12 @@ static enum status check_numbers(const struct part *parts, size_t count, const s
 }
 
 /* Numbers of groups, which are those of the whole plan, each of one part. */
-static enum status check_groups(const struct part *parts, size_t count)
+static enum status check_groups(const struct shard_file *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct part *p = &parts[i];
+        const struct shard_file *p = &parts[i];
         for (size_t row = 0; row < p->set->row_count; row++)
-            if (p->set->rows[row].group_id / 4 % p->of != p->number - 1)
+            if (group_id_group(p->set->rows[row].group_id) % p->of != p->number - 1)
                 return status_fail(STATUS_USAGE, "%s: row %zu (%s) is not of shard %zu/%zu", p->set->path,
                                    row, p->set->rows[row].case_key, p->number, p->of);
     }
@@ -115,7 +116,7 @@ static json_t *attributes_json(const struct result_set *s)
     return object;
 }
 
-static char *header_json(const struct part *parts, size_t count)
+static char *header_json(const struct shard_file *parts, size_t count)
 {
     json_t *header = attributes_json(parts[0].set), *shards = json_array();
     for (size_t i = 0; i < count; i++) {
@@ -154,7 +155,7 @@ static enum status append_part(struct journal_writer *w, const struct result_set
     return status;
 }
 
-static enum status write_whole(const struct part *parts, size_t count, const char *path)
+static enum status write_whole(const struct shard_file *parts, size_t count, const char *path)
 {
     char *journal_path = NULL, *header = header_json(parts, count);
     struct journal_writer *w = NULL;
@@ -180,7 +181,7 @@ static enum status write_whole(const struct part *parts, size_t count, const cha
 enum status merge_parts(const struct result_set *sets, size_t count, const char *path,
                         const struct merge_options *options, const char *program)
 {
-    struct part *parts = calloc(count, sizeof *parts);
+    struct shard_file *parts = calloc(count, sizeof *parts);
     enum status s = parts ? STATUS_OK : status_no_memory("merge");
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
         s = read_shard(&sets[i], &parts[i]);

@@ -65,6 +65,18 @@ enum regime {
 #undef X
 };
 
+/* group_id: the rows that were sampled in alternation. `group` is the number of their batch's first group
+ * in the whole run (of all shards). */
+enum { GROUP_ID_STRIDE = 4 /* the values of enum regime, and one more */ };
+static inline uint64_t group_id_make(uint64_t group, enum regime regime)
+{
+    return GROUP_ID_STRIDE * group + (uint64_t)regime;
+}
+static inline uint64_t group_id_group(uint64_t group_id)
+{
+    return group_id / GROUP_ID_STRIDE;
+}
+
 struct record {
 #define TEXT(name, bytes, doc)             char name[bytes];
 #define ENUM(name, map, doc)               uint8_t name;

@@ -11,7 +11,7 @@
 enum { DEPTH_MAX = 64, NAMES_MAX = 32 };
 
 /* A value that depends on a name is not known while an expression is only checked. */
-struct number {
+struct term {
     int64_t value;
     bool known;
 };
@@ -25,7 +25,7 @@ struct reader {
     struct expression_fault *fault;
 };
 
-static bool sum(struct reader *r, struct number *out);
+static bool sum(struct reader *r, struct term *out);
 
 /* Returns false. */
 PRINTF_LIKE(3, 4)
@@ -63,8 +63,7 @@ static bool expect(struct reader *r, char c)
                  : fail(r, r->p, "'%c' is missing at the end", c);
 }
 
-static bool divide(struct reader *r, const char *at, struct number a, struct number b, bool up,
-                   struct number *out)
+static bool divide(struct reader *r, const char *at, struct term a, struct term b, bool up, struct term *out)
 {
     out->known = a.known && b.known;
     out->value = 0;
@@ -80,8 +79,8 @@ static bool divide(struct reader *r, const char *at, struct number a, struct num
     return true;
 }
 
-static bool combine(struct reader *r, const char *at, char operation, struct number a, struct number b,
-                    struct number *out)
+static bool combine(struct reader *r, const char *at, char operation, struct term a, struct term b,
+                    struct term *out)
 {
     if (operation == '/')
         return divide(r, at, a, b, false, out);
@@ -95,14 +94,14 @@ static bool combine(struct reader *r, const char *at, char operation, struct num
     return !overflow || fail(r, at, "the result does not fit into 64 bits");
 }
 
-static bool ceiling(struct reader *r, const char *at, struct number *out)
+static bool ceiling(struct reader *r, const char *at, struct term *out)
 {
-    struct number a, b;
+    struct term a, b;
     return expect(r, '(') && sum(r, &a) && expect(r, ',') && sum(r, &b) && expect(r, ')') &&
            divide(r, at, a, b, true, out);
 }
 
-static bool name(struct reader *r, struct number *out)
+static bool name(struct reader *r, struct term *out)
 {
     const char *begin = r->p;
     while (isalnum((unsigned char)*r->p) || *r->p == '_')
@@ -114,7 +113,7 @@ static bool name(struct reader *r, struct number *out)
     for (size_t i = 0; i < r->count && i < NAMES_MAX; i++) {
         known[i] = r->names[i].name;
         if (strlen(known[i]) == length && strncmp(begin, known[i], length) == 0) {
-            *out = (struct number){r->names[i].value, !r->check};
+            *out = (struct term){r->names[i].value, !r->check};
             return true;
         }
     }
@@ -125,10 +124,10 @@ static bool name(struct reader *r, struct number *out)
                 near ? near : "", near ? "\"?" : "");
 }
 
-static bool literal(struct reader *r, struct number *out)
+static bool literal(struct reader *r, struct term *out)
 {
     const char *begin = r->p;
-    *out = (struct number){0, true};
+    *out = (struct term){0, true};
     for (; isdigit((unsigned char)*r->p); r->p++)
         if (__builtin_mul_overflow(out->value, 10, &out->value) ||
             __builtin_add_overflow(out->value, *r->p - '0', &out->value))
@@ -136,7 +135,7 @@ static bool literal(struct reader *r, struct number *out)
     return true;
 }
 
-static bool value(struct reader *r, struct number *out)
+static bool value(struct reader *r, struct term *out)
 {
     skip_space(r);
     if (isdigit((unsigned char)*r->p))
@@ -149,20 +148,20 @@ static bool value(struct reader *r, struct number *out)
                  : fail(r, r->p, "the expression ends where a number must stand");
 }
 
-static bool product(struct reader *r, struct number *out)
+static bool product(struct reader *r, struct term *out)
 {
     if (!value(r, out))
         return false;
     for (skip_space(r); *r->p == '*' || *r->p == '/'; skip_space(r)) {
         const char *at = r->p++;
-        struct number right;
+        struct term right;
         if (!value(r, &right) || !combine(r, at, *at, *out, right, out))
             return false;
     }
     return true;
 }
 
-static bool sum(struct reader *r, struct number *out)
+static bool sum(struct reader *r, struct term *out)
 {
     if (++r->depth > DEPTH_MAX)
         return fail(r, r->p, "brackets nested more than %d deep", DEPTH_MAX);
@@ -170,7 +169,7 @@ static bool sum(struct reader *r, struct number *out)
         return false;
     for (skip_space(r); *r->p == '+' || *r->p == '-'; skip_space(r)) {
         const char *at = r->p++;
-        struct number right;
+        struct term right;
         if (!product(r, &right) || !combine(r, at, *at, *out, right, out))
             return false;
     }
@@ -178,7 +177,7 @@ static bool sum(struct reader *r, struct number *out)
     return true;
 }
 
-static bool whole(struct reader *r, struct number *out)
+static bool whole(struct reader *r, struct term *out)
 {
     if (!sum(r, out))
         return false;
@@ -190,7 +189,7 @@ bool expression_value(const char *text, const struct expression_name *names, siz
                       struct expression_fault *fault)
 {
     struct reader r = {.text = text, .p = text, .names = names, .count = count, .fault = fault};
-    struct number n;
+    struct term n;
     if (!whole(&r, &n))
         return false;
     *value_out = n.value;
@@ -202,6 +201,6 @@ bool expression_check(const char *text, const struct expression_name *names, siz
 {
     struct reader r = {
         .text = text, .p = text, .names = names, .count = count, .check = true, .fault = fault};
-    struct number n;
+    struct term n;
     return whole(&r, &n);
 }

@@ -377,8 +377,8 @@ static enum status describe(const struct safetensors *file, const struct safeten
             return s;
         info.n = layer.n;
         info.k = layer.k;
-        info.blocksize = layer.blocksize;
-        info.nested = layer.nested;
+        info.format.blocksize = layer.blocksize;
+        info.format.nested = layer.nested;
     } else {
         info.n = t->shape[0];
         info.k = t->shape[1];

@@ -1,12 +1,12 @@
 /*
- * checkpoint/checkpoint.h: real weights by name from a safetensors file: either dense tensors that the reference quantizes,
- * or checkpoints, read as they are: NF4's as bitsandbytes writes them, GPTQ's and AWQ's (checkpoint/int4_checkpoint.h).
+ * checkpoint/checkpoint.h: real weights by name from a safetensors file: either dense tensors that the
+ * reference quantizes, or checkpoints, read as they are: NF4's as bitsandbytes writes them, GPTQ's and AWQ's
+ * (checkpoint/int4_checkpoint.h).
  *
- * An NF4 linear layer P is P.weight (packed), P.weight.absmax, .quant_map, .nested_absmax,
- * .nested_quant_map and .quant_state.bitsandbytes__nf4 (JSON: quant_type, blocksize, dtype, shape, and when
- * nested nested_blocksize, nested_dtype, nested_offset). Everything is checked against everything: a lying
- * shape, a quant_map that is not NF4's, a nested blocksize other than 256 are errors that name tensor and
- * file.
+ * An NF4 linear layer P is P.weight (packed), P.weight.absmax, .quant_map, .nested_absmax, .nested_quant_map
+ * and .quant_state.bitsandbytes__nf4 (JSON: quant_type, blocksize, dtype, shape, and when nested
+ * nested_blocksize, nested_dtype, nested_offset). Everything is checked against everything: a lying shape, a
+ * quant_map that is not NF4's, a nested blocksize other than 256 are errors that name tensor and file.
  */
 #ifndef NF4BENCH_HARNESS_CHECKPOINT_CHECKPOINT_H
 #define NF4BENCH_HARNESS_CHECKPOINT_CHECKPOINT_H
@@ -17,16 +17,14 @@
 
 #include "harness/checkpoint/safetensors.h"
 #include "reference/quantized.h"
+#include "reference/weight_format.h"
 
 /* What a file offers under a name: enough to plan. A dense tensor has rank 2, or is refused with a reason. */
 struct weight_info {
     char *name; /* of the dense tensor, or P.weight */
     size_t n, k;
     bool checkpoint;
-    /* Of a checkpoint as stored; dense: 0. */
-    enum format format;
-    size_t blocksize;
-    bool nested, zeros, act_order;
+    struct weight_format format; /* of a checkpoint; of a dense tensor all 0 */
 };
 
 /* All tensors of `file` whose name matches one of the globs, sorted by name. With checkpoint: the NF4 layers,

@@ -13,7 +13,7 @@ static const char suffix[] = ".qweight";
 enum packer { PACKER_GPTQ, PACKER_AWQ_GEMM, PACKER_AWQ_GEMV };
 
 /* A layer in a file. */
-struct layer {
+struct int4_layer {
     enum packer packer;
     enum gptq_version version;
     size_t n, k, groups;
@@ -81,7 +81,7 @@ static bool says_v2(const char *path, const char *beside)
 }
 
 /* Columns of zero points that the layer has in a row of qzeros. */
-static enum status check_zeros(const struct safetensors *file, const struct layer *l)
+static enum status check_zeros(const struct safetensors *file, const struct int4_layer *l)
 {
     const bool gemv = l->packer == PACKER_AWQ_GEMV;
     const size_t rows = gemv ? l->n : l->groups, columns = gemv ? l->scales->shape[1] / 8 : l->n / 8;
@@ -101,12 +101,12 @@ static size_t gemv_groups(const struct safetensor *scales)
     return groups;
 }
 
-static enum status read_layer(const struct safetensors *file, const char *name, struct layer *l)
+static enum status read_layer(const struct safetensors *file, const char *name, struct int4_layer *l)
 {
-    *l = (struct layer){.qweight = safetensors_find(file, name),
-                        .qzeros = find_part(file, name, "qzeros"),
-                        .scales = find_part(file, name, "scales"),
-                        .g_idx = find_part(file, name, "g_idx")};
+    *l = (struct int4_layer){.qweight = safetensors_find(file, name),
+                             .qzeros = find_part(file, name, "qzeros"),
+                             .scales = find_part(file, name, "scales"),
+                             .g_idx = find_part(file, name, "g_idx")};
     enum status s = require(file, name, l->qweight, "qweight", "I32", 2);
     if (s == STATUS_OK)
         s = require(file, name, l->qzeros, "qzeros", "I32", 2);
@@ -158,7 +158,7 @@ static enum status read_layer(const struct safetensors *file, const char *name, 
     return check_zeros(file, l);
 }
 
-static bool in_order(const struct layer *l)
+static bool in_order(const struct int4_layer *l)
 {
     for (size_t i = 0; l->g_idx && i < l->k; i++)
         if (word_at(l->g_idx, i) != i / (l->k / l->groups))
@@ -175,7 +175,7 @@ static uint32_t *words_of(const struct safetensor *t)
     return copy;
 }
 
-static bool unpack(const struct layer *l, struct grouped_int4 *w)
+static bool unpack(const struct int4_layer *l, struct grouped_int4 *w)
 {
     uint32_t *qweight = words_of(l->qweight), *qzeros = words_of(l->qzeros);
     uint16_t *scales = malloc(l->scales->bytes);
@@ -198,7 +198,7 @@ static bool unpack(const struct layer *l, struct grouped_int4 *w)
 }
 
 /* All of a layer in one allocation: scales, g_idx, packed codes, zero points. */
-static enum status read_rows(const struct safetensors *file, const char *name, const struct layer *l,
+static enum status read_rows(const struct safetensors *file, const char *name, const struct int4_layer *l,
                              struct quantized *out, void **owned)
 {
     const size_t count = l->n * l->k, blocks = l->n * l->groups, packed = nf4_packed_bytes(count);
@@ -236,7 +236,7 @@ static enum status read_rows(const struct safetensors *file, const char *name, c
 
 enum status weight_int4(const struct safetensors *file, const char *name, struct quantized *out, void **owned)
 {
-    struct layer l;
+    struct int4_layer l;
     *owned = NULL;
     enum status s = read_layer(file, name, &l);
     return s == STATUS_OK ? read_rows(file, name, &l, out, owned) : s;
@@ -250,13 +250,12 @@ enum status weight_int4_describe(const struct safetensors *file, const char *nam
     if (s != STATUS_OK)
         return s;
     out->checkpoint = true;
-    out->format = FORMAT_INT4;
     out->n = w.count / w.columns;
     out->k = w.columns;
-    out->blocksize = w.blocksize;
-    out->nested = false;
-    out->zeros = w.zero != NULL;
-    out->act_order = w.group_of != NULL;
+    out->format = (struct weight_format){.kind = FORMAT_INT4,
+                                         .blocksize = w.blocksize,
+                                         .zeros = w.zero != NULL,
+                                         .act_order = w.group_of != NULL};
     free(owned);
     return STATUS_OK;
 }

@@ -218,24 +218,26 @@ static void print_plan(const struct plan *plan, const struct run_options *option
 {
     size_t rows = 0, groups = 0, skipped = 0;
     double expected_s = 0;
-    for (size_t i = 0, with = 0; i < plan->group_count; i++) {
-        const struct plan_group *g = &plan->groups[i];
-        char text[PROBLEM_TEXT_MAX];
-        if (i == with + plan->groups[with].together)
-            with = i; /* the first of those that are timed together */
-        if (!run_in_shard(options, first + with))
+    for (size_t b = 0; b < plan->batch_count; b++) {
+        const struct plan_batch *batch = &plan->batches[b];
+        if (!run_in_shard(options, first + batch->first_group))
             continue;
-        problem_format(&g->problem, text, sizeof text);
-        printf("%s%s%s  threads=%u  about %.1f s%s\n", text, g->cold ? "  cold" : "", g->hot ? "  hot" : "",
-               g->threads, g->expected_s, i == with ? "" : "  timed with the one before");
-        for (size_t r = 0; r < g->row_count; r++) {
-            printf("    %-52s %s%s\n", g->rows[r].kernel->name, g->rows[r].skip ? "skipped: " : "",
-                   g->rows[r].skip ? g->rows[r].skip : "");
-            skipped += g->rows[r].skip != NULL;
+        for (size_t i = 0; i < batch->count; i++) {
+            const struct plan_group *g = &batch->groups[i];
+            char text[PROBLEM_TEXT_MAX];
+            problem_format(&g->problem, text, sizeof text);
+            printf("%s%s%s  threads=%u  about %.1f s%s\n", text, g->cold ? "  cold" : "",
+                   g->hot ? "  hot" : "", g->threads, g->expected_s,
+                   i == 0 ? "" : "  timed with the one before");
+            for (size_t r = 0; r < g->row_count; r++) {
+                printf("    %-52s %s%s\n", g->rows[r].kernel->name, g->rows[r].skip ? "skipped: " : "",
+                       g->rows[r].skip ? g->rows[r].skip : "");
+                skipped += g->rows[r].skip != NULL;
+            }
         }
-        rows += g->row_count;
-        groups++;
-        expected_s += g->expected_s;
+        rows += batch->row_count;
+        groups += batch->count;
+        expected_s += batch->expected_s;
     }
     printf("%zu rows in %zu groups, %zu of them skipped; about %.0f s\n", rows, groups, skipped, expected_s);
 }
@@ -337,8 +339,8 @@ static void print_summary(const struct run_arguments *a, const struct work *w,
         groups += w->plans[i].group_count;
     char text[RUN_SUMMARY_TEXT_MAX];
     printf("%s", run_summary_text(summary, text));
-    if (summary->groups_kept)
-        printf(" (%zu of %zu groups were already recorded)", summary->groups_kept, groups);
+    if (summary->groups_recorded)
+        printf(" (%zu of %zu groups were already recorded)", summary->groups_recorded, groups);
     if (a->device.kind != DEVICE_CPU)
         printf("; %llu launches", (unsigned long long)summary->launches);
     printf("\n");
@@ -409,7 +411,7 @@ done:
     if (only_asked)
         return 0;
     bool empty_shard = a->shards && summary.pass + summary.skipped == 0;
-    return summary.pass == 0 && summary.groups_kept == 0 && !empty_shard ? EXIT_NOTHING_RAN : 0;
+    return summary.pass == 0 && summary.groups_recorded == 0 && !empty_shard ? EXIT_NOTHING_RAN : 0;
 }
 
 static struct run_arguments parse_arguments(bool measure, int argc, char **argv)

@@ -21,7 +21,7 @@
 #include "harness/run/workers.h"
 #include "harness/verify/verify.h"
 
-struct row {
+struct round_row {
     const char *case_text, *variant;
     const struct kernel *base, *candidate;
     enum regime regime;
@@ -38,7 +38,7 @@ struct round {
     struct measure_settings settings;
     double slowdowns[GATE_SLOWDOWNS_MAX];
     size_t slowdown_count;
-    struct row *rows;
+    struct round_row *rows;
     size_t row_count;
     size_t *order;
     bool *done; /* [row_count] shared with the process that does the work */
@@ -94,12 +94,12 @@ static enum status read_rows(const json_t *list, const struct kernel *const side
         const json_t *o = json_array_get(list, i);
         const char *regime = json_string_value(json_object_get(o, "regime"));
         const char *hash = json_string_value(json_object_get(o, "hash"));
-        struct row *row = &r->rows[i];
-        *row = (struct row){.case_text = json_string_value(json_object_get(o, "case")),
-                            .variant = json_string_value(json_object_get(o, "variant")),
-                            .regime = regime && strcmp(regime, "hot") == 0 ? REGIME_HOT : REGIME_COLD,
-                            .threads = (unsigned)json_integer_value(json_object_get(o, "threads")),
-                            .hash = hash ? strtoull(hash, NULL, 16) : 0};
+        struct round_row *row = &r->rows[i];
+        *row = (struct round_row){.case_text = json_string_value(json_object_get(o, "case")),
+                                  .variant = json_string_value(json_object_get(o, "variant")),
+                                  .regime = regime && strcmp(regime, "hot") == 0 ? REGIME_HOT : REGIME_COLD,
+                                  .threads = (unsigned)json_integer_value(json_object_get(o, "threads")),
+                                  .hash = hash ? strtoull(hash, NULL, 16) : 0};
         if (!row->case_text || !row->variant || !regime || !hash || row->threads == 0)
             return bad_job("row");
         row->base = find(sides[0], counts[0], row->variant);
@@ -169,7 +169,7 @@ static json_t *code_json(const struct kernel *k, const struct measure_row *m)
 /* The sides of one row, sampled in alternation. */
 static enum status time_row(struct round *r, size_t i, const struct operands *o)
 {
-    const struct row *row = &r->rows[i];
+    const struct round_row *row = &r->rows[i];
     const size_t sides = 1 + r->slowdown_count;
     struct measure_group g = {.problems = &o,
                               .problem_count = 1,
@@ -203,7 +203,7 @@ static enum status time_row(struct round *r, size_t i, const struct operands *o)
     return s;
 }
 
-static bool same_operands(const struct row *a, const struct row *b)
+static bool same_operands(const struct round_row *a, const struct round_row *b)
 {
     return strcmp(a->case_text, b->case_text) == 0 && a->threads == b->threads;
 }
@@ -219,7 +219,7 @@ static size_t group_end(const struct round *r, size_t begin)
 
 static enum status do_rows(struct round *r, size_t begin, size_t end)
 {
-    const struct row *first = &r->rows[r->order[begin]];
+    const struct round_row *first = &r->rows[r->order[begin]];
     struct operands o = {0};
     struct problem p;
     bool cold = false, any = false;
@@ -270,7 +270,7 @@ static void shuffle(struct round *r)
     free(key);
 }
 
-/* In a process of its own, and again after a variant was given up. */
+/* In a process of its own, and again after a variant was excluded. */
 static enum status work(void *context)
 {
     struct round *r = context;
@@ -285,7 +285,7 @@ static enum status work(void *context)
     return s;
 }
 
-static enum status give_up(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
+static enum status exclude(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
 {
     struct round *r = context;
     enum status s = STATUS_OK;
@@ -318,7 +318,7 @@ int gate_round_main(void)
         const struct worker w = {.name = "",
                                  .context = &r,
                                  .run = work,
-                                 .give_up = r.device->kind == DEVICE_CPU ? give_up : NULL,
+                                 .exclude = r.device->kind == DEVICE_CPU ? exclude : NULL,
                                  .limit_s = r.device->limit_s > 0 ? r.device->limit_s : CPU_LIMIT_S};
         s = workers_run(&w, 1);
     }

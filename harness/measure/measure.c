@@ -1,5 +1,6 @@
 /*
- * measure.c: rounds, order, and when to stop; how a sample is taken is the samplers' business (sampler.h).
+ * measure.c: the protocol of a measurement: begin, calibrate, settle, choose_calls, run_rounds, finish,
+ * conclude. The samplers take the samples (sampler.h).
  */
 #include "harness/measure/measure.h"
 
@@ -11,12 +12,76 @@
 #include "harness/base/interrupt.h"
 #include "harness/base/random.h"
 #include "harness/measure/settle.h"
+#include "harness/measure/stop.h"
 #include "harness/provider/openblas.h"
 
-enum { PRECISION_EVERY = 8 /* rounds between looks at the stopping rule */ };
+struct measurement {
+    struct sampling base; /* that the sampler starts from */
+    struct sampling *s;   /* of the sampler: base and more; NULL before begin() */
+    bool gpu;
+    double *scratch; /* [3 * max_samples] */
+    size_t *order;   /* [row_count] of a round */
+    uint64_t order_seed;
+    measure_progress_fn *progress;
+    void *progress_context;
+};
 
-/* Whether there is a row to call. */
-static bool any_left(const struct measure_group *g)
+/* ---- begin ---- */
+
+static void add_ceilings(struct measure_group *g, bool gpu)
+{
+    enum ceiling ceilings[CEILING_COUNT];
+    g->row_count = g->variant_count;
+    for (size_t p = 0; p < g->problem_count; p++) {
+        size_t count = g->no_ceilings ? 0 : ceilings_of(&g->problems[p]->problem, gpu, ceilings);
+        for (size_t i = 0; i < count; i++) {
+            g->rows[g->row_count].problem = p;
+            g->rows[g->row_count++].ceiling = ceilings[i];
+        }
+        g->against[p] = &g->rows[g->row_count - 1];
+    }
+}
+
+static bool make_room(struct measure_row *r, size_t max_samples)
+{
+    r->samples = malloc((1 + RETRIES) * max_samples * sizeof *r->samples);
+    r->flags = malloc((1 + RETRIES) * max_samples * sizeof *r->flags);
+    if (!r->samples || !r->flags)
+        return false;
+    r->retried_samples = r->samples + max_samples;
+    r->retried_flags = r->flags + max_samples;
+    return true;
+}
+
+static enum status begin(struct measurement *m)
+{
+    struct measure_group *g = m->base.group;
+    const size_t max_samples = m->base.settings->max_samples;
+    add_ceilings(g, m->gpu);
+    m->scratch = malloc(3 * max_samples * sizeof *m->scratch);
+    m->order = malloc(g->row_count * sizeof *m->order);
+    bool room = m->scratch && m->order;
+    for (size_t i = 0; i < g->row_count && room; i++) {
+        m->order[i] = i;
+        room = make_room(&g->rows[i], max_samples);
+    }
+    return room ? m->base.sampler->begin(m->base, &m->s) : status_no_memory("measure");
+}
+
+/* ---- calibrate and settle: with the first group of a run only ---- */
+
+static enum status calibrate(struct measurement *m)
+{
+    if (m->base.state->calibrated)
+        return STATUS_OK;
+    m->base.state->calibrated = true;
+    enum status s = m->base.sampler->calibrate(m->s);
+    if (s == STATUS_OK && !m->gpu && !m->base.group->no_ceilings)
+        m->base.state->gemm_flop_per_s = openblas_flop_per_s();
+    return s;
+}
+
+static bool any_row_left(const struct measure_group *g)
 {
     for (size_t i = 0; i < g->row_count; i++)
         if (!g->rows[i].ended)
@@ -25,53 +90,38 @@ static bool any_left(const struct measure_group *g)
 }
 
 /* Calls a row until the machine's speed is steady. */
-static enum status settle_device(struct sampling *s)
+static enum status settle(struct measurement *m)
 {
-    struct measure_state *state = s->state;
+    struct measure_state *state = m->base.state;
     struct settle settle;
-    double us, mhz, cap_s = s->settings->settle_seconds;
-    enum status status = STATUS_OK;
-    if (cap_s <= 0)
+    double us, mhz;
+    const double cap_s = m->base.settings->settle_seconds;
+    if (state->settled || cap_s <= 0)
         return STATUS_OK;
+    state->settled = true;
     if (!settle_init(&settle, clock_s(), cap_s))
         return status_no_memory("measure");
+    enum status s;
     do
-        status = s->sampler->settle_call(s, &us, &mhz);
-    while (status == STATUS_OK && !interrupt_pending() && any_left(s->group) &&
+        s = m->base.sampler->settle_call(m->s, &us, &mhz);
+    while (s == STATUS_OK && !interrupt_pending() && any_row_left(m->base.group) &&
            settle_add(&settle, clock_s(), us, mhz));
     state->unsettled = !settle.steady;
     state->settled_mhz = settle.mhz;
     state->settle_s = settle.seconds;
     settle_release(&settle);
-    return status;
+    return s;
 }
 
-/* The samples of the rounds that count in statistics: those without an excluding flag, or all of them where
- * nothing would be left. */
-static size_t kept_samples(const struct measure_row *r, double *out)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < r->sample_count; i++)
-        if (!(r->flags[i] & SAMPLE_EXCLUDED))
-            out[count++] = r->samples[i];
-    if (count > 0)
-        return count;
-    memcpy(out, r->samples, r->sample_count * sizeof *out);
-    return r->sample_count;
-}
+/* ---- choose_calls and run_rounds ---- */
 
-static void summarize_row(const struct measure_row *r, double *scratch, struct sample_summary *out)
+static enum status choose_calls(struct measurement *m)
 {
-    size_t count = kept_samples(r, scratch);
-    summarize(scratch, count, scratch + count, out);
-}
-
-static bool row_precise(const struct measure_row *r, double precision, double *scratch)
-{
-    struct sample_summary s;
-    summarize_row(r, scratch, &s);
-    return s.median_ci.hi - s.median <= precision * s.median &&
-           s.median - s.median_ci.lo <= precision * s.median;
+    enum status s = STATUS_OK;
+    for (size_t i = 0; i < m->base.group->row_count && s == STATUS_OK; i++)
+        if (!m->base.group->rows[i].ended)
+            s = m->base.sampler->choose_calls(m->s, i);
+    return s;
 }
 
 /* A new order every second round, and then the same backward (ABBA): what drifts evenly hits all rows alike.
@@ -89,52 +139,49 @@ static void next_order(size_t *order, size_t count, uint64_t seed, size_t round)
     }
 }
 
-static enum status run_rounds(struct sampling *s, uint64_t order_seed, double *scratch,
-                              measure_progress_fn *progress, void *context)
+static enum status run_round(struct measurement *m, size_t round)
 {
-    const struct measure_settings *m = s->settings;
-    struct measure_group *g = s->group;
-    size_t *order = malloc(g->row_count * sizeof *order);
-    if (!order)
-        return status_no_memory("measure");
-    for (size_t i = 0; i < g->row_count; i++)
-        order[i] = i;
-    double start = clock_s();
-    enum status status = STATUS_OK;
-    for (size_t round = 0; round < m->max_samples && status == STATUS_OK; round++) {
-        double elapsed = clock_s() - start;
-        if (interrupt_pending()) {
-            status = status_fail(STATUS_INTERRUPTED, "interrupted");
-            break;
-        }
-        if (round >= m->min_samples) {
-            if (elapsed >= m->max_seconds)
-                break;
-            bool precise = round % PRECISION_EVERY == 0;
-            for (size_t row = 0; precise && row < g->row_count; row++)
-                precise = g->rows[row].ended || row_precise(&g->rows[row], m->precision, scratch);
-            if (precise)
-                break;
-        }
-        if (progress)
-            progress(context, round, fmax(elapsed / m->max_seconds, (double)round / (double)m->max_samples));
-        next_order(order, g->row_count, order_seed, round);
-        for (size_t i = 0; i < g->row_count && status == STATUS_OK; i++) {
-            struct measure_row *r = &g->rows[order[i]];
-            if (r->ended)
-                continue;
-            struct timed_sample sample = {0};
-            status = s->sampler->sample(s, order[i], round, &sample);
-            if (status != STATUS_OK || r->ended)
-                continue;
-            r->samples[round] = sample.us;
-            r->flags[round] = sample.flags;
-            r->sample_count = round + 1;
-        }
+    struct measure_group *g = m->base.group;
+    next_order(m->order, g->row_count, m->order_seed, round);
+    for (size_t i = 0; i < g->row_count; i++) {
+        const size_t row = m->order[i];
+        struct measure_row *r = &g->rows[row];
+        if (r->ended)
+            continue;
+        struct timed_sample sample = {0};
+        enum status s = m->base.sampler->sample(m->s, row, round, &sample);
+        if (s != STATUS_OK)
+            return s;
+        if (r->ended)
+            continue;
+        r->samples[round] = sample.us;
+        r->flags[round] = sample.flags;
+        r->sample_count = round + 1;
     }
-    free(order);
-    return status;
+    return STATUS_OK;
 }
+
+static enum status run_rounds(struct measurement *m)
+{
+    const struct measure_settings *settings = m->base.settings;
+    const double start = clock_s();
+    enum status s = STATUS_OK;
+    for (size_t round = 0; s == STATUS_OK; round++) {
+        const double elapsed_s = clock_s() - start;
+        if (stop_now(settings, m->base.group, round, elapsed_s, m->scratch))
+            return STATUS_OK;
+        if (interrupt_pending())
+            return status_fail(STATUS_INTERRUPTED, "interrupted");
+        if (m->progress)
+            m->progress(
+                m->progress_context, round,
+                fmax(elapsed_s / settings->max_seconds, (double)round / (double)settings->max_samples));
+        s = run_round(m, round);
+    }
+    return s;
+}
+
+/* ---- finish and conclude ---- */
 
 /* The samples of a row's rounds, NAN for excluded ones. */
 static void mask(const struct measure_row *r, size_t count, double *out)
@@ -143,31 +190,22 @@ static void mask(const struct measure_row *r, size_t count, double *out)
         out[i] = r->flags[i] & SAMPLE_EXCLUDED ? NAN : r->samples[i];
 }
 
-static void conclude_row(struct measure_row *r, const struct measure_row *against, double precision,
-                         size_t max, double *scratch)
+static void conclude_row(const struct measurement *m, struct measure_row *r)
 {
-    summarize_row(r, scratch, &r->summary);
-    r->precise = r->sample_count && row_precise(r, precision, scratch);
+    const struct measure_row *against = m->base.group->against[r->problem];
+    double *mine = m->scratch, *other = mine + m->base.settings->max_samples,
+           *ratios = other + m->base.settings->max_samples;
+    const bool precise = stop_row_precise(r, m->base.settings->precision, m->scratch, &r->summary);
+    r->precise = r->sample_count && precise;
     for (size_t i = 0; i < r->sample_count; i++)
         r->excluded += (r->flags[i] & SAMPLE_EXCLUDED) != 0;
     r->ceiling_fraction = (struct paired_ratio){NAN, {NAN, NAN}, 0};
     size_t paired = r->sample_count < against->sample_count ? r->sample_count : against->sample_count;
     if (!r->kernel || r == against || paired == 0)
         return;
-    mask(against, paired, scratch);
-    mask(r, paired, scratch + max);
-    paired_ratio(scratch, scratch + max, paired, scratch + 2 * max, &r->ceiling_fraction);
-}
-
-static bool make_room(struct measure_row *r, size_t max)
-{
-    r->samples = malloc((1 + RETRIES) * max * sizeof *r->samples);
-    r->flags = malloc((1 + RETRIES) * max * sizeof *r->flags);
-    if (!r->samples || !r->flags)
-        return false;
-    r->retried_samples = r->samples + max;
-    r->retried_flags = r->flags + max;
-    return true;
+    mask(against, paired, other);
+    mask(r, paired, mine);
+    paired_ratio(other, mine, paired, ratios, &r->ceiling_fraction);
 }
 
 /* Puts the retried samples behind the rounds. */
@@ -179,63 +217,55 @@ static void close_gap(struct measure_row *r)
     r->retried_flags = NULL;
 }
 
-static void add_ceilings(struct measure_group *g, bool gpu)
+static void conclude(struct measurement *m)
 {
-    enum ceiling ceilings[CEILING_COUNT];
-    g->row_count = g->variant_count;
-    for (size_t p = 0; p < g->problem_count; p++) {
-        size_t count = g->no_ceilings ? 0 : ceilings_of(&g->problems[p]->problem, gpu, ceilings);
-        for (size_t i = 0; i < count; i++) {
-            g->rows[g->row_count].problem = p;
-            g->rows[g->row_count++].ceiling = ceilings[i];
-        }
-        g->against[p] = &g->rows[g->row_count - 1];
-    }
+    for (size_t i = 0; i < m->base.group->row_count; i++)
+        conclude_row(m, &m->base.group->rows[i]);
+}
+
+/* `s`: of the rounds. An error of the sampler comes before an interrupt. */
+static enum status finish(struct measurement *m, enum status s)
+{
+    enum status finished = m->base.sampler->finish(m->s);
+    return finished == STATUS_OK ? s : finished;
+}
+
+static void end(struct measurement *m)
+{
+    for (size_t i = 0; i < m->base.group->row_count; i++)
+        if (m->base.group->rows[i].retried_samples)
+            close_gap(&m->base.group->rows[i]);
+    if (m->s)
+        m->base.sampler->end(m->s);
+    free(m->order);
+    free(m->scratch);
 }
 
 enum status measure_group(struct measure_state *state, const struct measure_settings *settings,
                           struct measure_group *group, uint64_t order_seed, measure_progress_fn *progress,
                           void *context)
 {
-    struct sampling *s = NULL;
     const bool gpu = measure_device(group)->kind == DEVICE_CUDA;
-    const struct sampler *sampler = gpu ? &sampler_cuda : &sampler_cpu;
-    size_t max = settings->max_samples;
-    double *scratch = malloc(3 * max * sizeof *scratch);
-    enum status status = scratch ? STATUS_OK : status_no_memory("measure");
-    add_ceilings(group, gpu);
-    for (size_t i = 0; i < group->row_count && status == STATUS_OK; i++)
-        if (!make_room(&group->rows[i], max))
-            status = status_no_memory("measure");
-    if (status == STATUS_OK)
-        status = sampler->begin((struct sampling){sampler, settings, group, state}, &s);
-    if (status == STATUS_OK && !state->settled_asked) {
-        state->settled_asked = true;
-        status = sampler->calibrate(s);
-        if (status == STATUS_OK && !gpu && !group->no_ceilings)
-            state->gemm_flop_per_s = openblas_flop_per_s();
-        if (status == STATUS_OK)
-            status = settle_device(s);
+    struct measurement m = {.base = {gpu ? &sampler_cuda : &sampler_cpu, settings, group, state},
+                            .gpu = gpu,
+                            .order_seed = order_seed,
+                            .progress = progress,
+                            .progress_context = context};
+    enum status s = begin(&m);
+    if (s == STATUS_OK)
+        s = calibrate(&m);
+    if (s == STATUS_OK)
+        s = settle(&m);
+    if (s == STATUS_OK)
+        s = choose_calls(&m);
+    if (s == STATUS_OK)
+        s = run_rounds(&m);
+    if (s == STATUS_OK || s == STATUS_INTERRUPTED) {
+        s = finish(&m, s);
+        conclude(&m);
     }
-    for (size_t i = 0; i < group->row_count && status == STATUS_OK; i++)
-        if (!group->rows[i].ended)
-            status = sampler->choose_calls(s, i);
-    if (status == STATUS_OK)
-        status = run_rounds(s, order_seed, scratch, progress, context);
-    if (status == STATUS_OK || status == STATUS_INTERRUPTED) {
-        enum status finished = sampler->finish(s);
-        status = finished == STATUS_OK ? status : finished;
-        for (size_t i = 0; i < group->row_count; i++)
-            conclude_row(&group->rows[i], group->against[group->rows[i].problem], settings->precision, max,
-                         scratch);
-    }
-    for (size_t i = 0; i < group->row_count; i++)
-        if (group->rows[i].retried_samples)
-            close_gap(&group->rows[i]);
-    if (s)
-        sampler->end(s);
-    free(scratch);
-    return status;
+    end(&m);
+    return s;
 }
 
 void measure_group_release(struct measure_group *group)

@@ -1,7 +1,7 @@
 /*
  * settle.h: whether a machine's speed is steady: calls are made for at least a second, until the medians of
  * two windows of 250 ms differ by less than 0.5 %. The speed is the clock, where it can be read, else the
- * time of a call. What is time here is told by the caller, so that it can be tested without waiting.
+ * time of a call. The caller passes the time, so that tests do not wait.
  */
 #ifndef NF4BENCH_HARNESS_MEASURE_SETTLE_H
 #define NF4BENCH_HARNESS_MEASURE_SETTLE_H

@@ -53,8 +53,8 @@ bool layout_transposed(enum layout l)
 
 const char *layout_inapplicable(enum layout l, const struct problem *p)
 {
-    const struct grouped_int4 w = {.n = p->n, .k = p->k, .group = p->blocksize};
-    if (l != LAYOUT_GPTQ && l != LAYOUT_GPTQV2 && p->act_order)
+    const struct grouped_int4 w = {.n = p->n, .k = p->k, .group = p->format.blocksize};
+    if (l != LAYOUT_GPTQ && l != LAYOUT_GPTQV2 && p->format.act_order)
         return "has no act-order";
     switch (l) {
     case LAYOUT_GPTQ:
@@ -74,9 +74,9 @@ const char *layout_inapplicable(enum layout l, const struct problem *p)
 
 static struct int4_parts parts_of(enum layout l, const struct problem *p)
 {
-    const size_t groups = p->k / p->blocksize;
+    const size_t groups = p->k / p->format.blocksize;
     return l == LAYOUT_AWQ       ? int4_awq_parts(p->n, p->k, groups)
-           : l == LAYOUT_AWQGEMV ? int4_awqgemv_parts(p->n, p->k, p->blocksize)
+           : l == LAYOUT_AWQGEMV ? int4_awqgemv_parts(p->n, p->k, p->format.blocksize)
            : l == LAYOUT_MARLIN  ? int4_marlin_parts(p->n, p->k, groups)
                                  : int4_gptq_parts(p->n, p->k, groups);
 }
@@ -127,7 +127,7 @@ bool layout_make(enum layout l, const struct problem *p, const struct quantized 
     const size_t count = p->n * p->k, blocks = problem_block_count(p);
     struct grouped_int4 g = {.n = p->n,
                              .k = p->k,
-                             .group = p->blocksize,
+                             .group = p->format.blocksize,
                              .q = malloc(count),
                              .zero = malloc(blocks),
                              .scale = (uint16_t *)w->scale,

@@ -1,6 +1,6 @@
 /*
- * problem/operand_weights.c: the weights of a problem: quantized by the reference from seeded numbers or from a
- * file's dense tensor, or a checkpoint's as they are.
+ * problem/operand_weights.c: the weights of a problem: quantized by the reference from seeded numbers or from
+ * a file's dense tensor, or a checkpoint's as they are.
  *
  * They are made in pieces, so that no dense copy of a large matrix is ever held.
  */
@@ -142,7 +142,7 @@ static bool quantize_int4(const struct piece *p)
 
 static enum status quantize_piece(const struct problem *problem, const struct piece *p)
 {
-    switch (problem->format) {
+    switch (problem->format.kind) {
     case FORMAT_NF4:
         quantize_nf4(p);
         return STATUS_OK;
@@ -173,7 +173,7 @@ void operands_draw_groups(struct operands *o)
     const struct problem *p = &o->problem;
     uint32_t *group_of = o->sets[0].group_of.data;
     for (size_t k = 0; k < p->k; k++)
-        group_of[k] = (uint32_t)(k / p->blocksize);
+        group_of[k] = (uint32_t)(k / p->format.blocksize);
     for (size_t k = p->k; k-- > 1;) {
         const size_t j = random_u64(p->seed, RANDOM_GROUPS, k) % (k + 1);
         const uint32_t swap = group_of[k];
@@ -189,7 +189,7 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
     const struct operand_set *set = &o->sets[0];
     const size_t count = problem_weight_count(p);
     /* NF4's blocks go on from row to row; all others' pieces are whole rows, an even number of them. */
-    const size_t rows = p->format == FORMAT_NF4 ? 0 : p->k < PIECE / 2 ? PIECE / p->k / 2 * 2 : 2;
+    const size_t rows = p->format.kind == FORMAT_NF4 ? 0 : p->k < PIECE / 2 ? PIECE / p->k / 2 * 2 : 2;
     const size_t step = rows ? rows * p->k : PIECE, longest = count < step ? count : step;
     float *piece = malloc(longest * sizeof *piece),
           *scratch = dense ? malloc(longest * sizeof *scratch) : NULL;
@@ -198,27 +198,28 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
     if (!piece || (dense && !scratch))
         s = status_no_memory("weights");
     for (size_t first = 0; s == STATUS_OK && first < count; first += step) {
-        const size_t length = count - first < step ? count - first : step, block = first / p->blocksize;
+        const size_t length = count - first < step ? count - first : step,
+                     block = first / p->format.blocksize;
         s = read_piece(o, dense, first, length, piece);
         if (s != STATUS_OK)
             break;
         const struct piece q = {
             .dense = piece,
             .count = length,
-            .blocksize = p->blocksize,
+            .blocksize = p->format.blocksize,
             .rows = length / p->k,
             .columns = p->k,
-            .packed = (uint8_t *)at(&set->packed, format_packed_bytes(p->format, p->out, first)),
+            .packed = (uint8_t *)at(&set->packed, format_packed_bytes(p->format.kind, p->out, first)),
             .zero = (uint8_t *)at(&set->zero, block),
             .absmax = absmax ? absmax + block : NULL,
             .scale = (uint16_t *)(void *)at(&set->scale, 2 * block),
             .group_of = (const uint32_t *)(const void *)at(&set->group_of, 0)};
         s = quantize_piece(p, &q);
-        if (s == STATUS_OK && dense && p->format != FORMAT_DENSE) {
-            const struct quantized t = {.format = p->format,
+        if (s == STATUS_OK && dense && p->format.kind != FORMAT_DENSE) {
+            const struct quantized t = {.format = p->format.kind,
                                         .count = length,
                                         .columns = p->k,
-                                        .blocksize = p->blocksize,
+                                        .blocksize = p->format.blocksize,
                                         .packed = q.packed,
                                         .absmax = q.absmax,
                                         .scale = q.scale,
@@ -227,7 +228,7 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
             fit_piece(&sums, piece, &t, scratch);
         }
     }
-    if (dense && s == STATUS_OK && p->format != FORMAT_DENSE)
+    if (dense && s == STATUS_OK && p->format.kind != FORMAT_DENSE)
         o->fit = (struct weight_fit){.sqnr_db = 10 * log10(sums.signal / sums.error),
                                      .max_abs_error = sums.max,
                                      .int4_sqnr_db = 10 * log10(sums.signal / sums.int4_error),
@@ -242,9 +243,9 @@ static enum status make_weights(struct operands *o, const struct dense_source *d
 {
     const struct problem *p = &o->problem;
     struct operand_set *set = &o->sets[0];
-    if (p->act_order)
+    if (p->format.act_order)
         operands_draw_groups(o);
-    if (!p->nested)
+    if (!p->format.nested)
         return quantize_weights(o, dense, set->absmax.size ? set->absmax.data : NULL);
     size_t blocks = problem_block_count(p);
     float *absmax = malloc(blocks * sizeof *absmax);
@@ -270,18 +271,20 @@ static enum status copy_checkpoint(struct operands *o, const struct quantized *t
 {
     const struct problem *p = &o->problem;
     struct operand_set *set = &o->sets[0];
-    if (t->format != p->format || t->count != problem_weight_count(p) || t->columns != p->k ||
-        t->blocksize != p->blocksize || (p->format == FORMAT_NF4 && (t->absmax == NULL) != p->nested) ||
-        (t->zero != NULL) != p->zeros || (t->group_of != NULL) != p->act_order)
+    if (t->format != p->format.kind || t->count != problem_weight_count(p) || t->columns != p->k ||
+        t->blocksize != p->format.blocksize ||
+        (p->format.kind == FORMAT_NF4 && (t->absmax == NULL) != p->format.nested) ||
+        (t->zero != NULL) != p->format.zeros || (t->group_of != NULL) != p->format.act_order)
         return status_fail(
             STATUS_INPUT, "%s: the tensor is not the %s of %zu x %zu, blocksize %zu%s%s%s that was asked for",
-            p->weights, format_word(p->format), p->n, p->k, p->blocksize, p->nested ? ", nested" : "",
-            p->zeros ? ", with zero points" : "", p->act_order ? ", with act-order" : "");
+            p->weights, format_word(p->format.kind), p->n, p->k, p->format.blocksize,
+            p->format.nested ? ", nested" : "", p->format.zeros ? ", with zero points" : "",
+            p->format.act_order ? ", with act-order" : "");
     copy_part(&set->packed, t->packed);
     copy_part(&set->scale, t->scale);
     copy_part(&set->zero, t->zero);
     copy_part(&set->group_of, t->group_of);
-    if (p->nested) {
+    if (p->format.nested) {
         memcpy(set->absmax_code.data, t->nested.codes, set->absmax_code.size);
         memcpy(set->nested_absmax.data, t->nested.nested_absmax, set->nested_absmax.size);
         memcpy(o->nested_map.data, t->nested.map, o->nested_map.size);

@@ -37,14 +37,14 @@ static struct buffer *part_of(const struct operand_set *set, size_t i)
 static void part_sizes(const struct problem *p, size_t size[PART_COUNT])
 {
     const size_t blocks = problem_block_count(p), element = dtype_size(p->out);
-    const bool nf4 = p->format == FORMAT_NF4, scaled = !nf4 && p->format != FORMAT_DENSE;
+    const bool nf4 = p->format.kind == FORMAT_NF4, scaled = !nf4 && p->format.kind != FORMAT_DENSE;
     size[0] = problem_packed_bytes(p);
-    size[1] = nf4 && !p->nested ? 4 * blocks : 0;
-    size[2] = p->nested ? blocks : 0;
-    size[3] = p->nested ? 4 * nested_group_count(blocks) : 0;
+    size[1] = nf4 && !p->format.nested ? 4 * blocks : 0;
+    size[2] = p->format.nested ? blocks : 0;
+    size[3] = p->format.nested ? 4 * nested_group_count(blocks) : 0;
     size[4] = scaled ? 2 * blocks : 0;
-    size[5] = p->zeros ? blocks : 0;
-    size[6] = p->act_order ? 4 * p->k : 0;
+    size[5] = p->format.zeros ? blocks : 0;
+    size[6] = p->format.act_order ? 4 * p->k : 0;
     size[7] = element * problem_input_count(p);
     size[8] = p->bias ? element * p->n : 0;
     size[9] = element * problem_output_count(p);
@@ -103,11 +103,11 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
         for (size_t i = 0; i < PART_COUNT && s == STATUS_OK; i++)
             s = init_buffer(device, part_of(&out->sets[c], i), size[i], parts[i].name);
     if (s == STATUS_OK)
-        s = init_buffer(device, &out->nested_map, p->nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
+        s = init_buffer(device, &out->nested_map, p->format.nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
     if (s == STATUS_OK)
         s = init_buffer(device, &out->workspace,
                         op_is_product(p->op) ? GEMM_WORKSPACE_BYTES(p->m, p->n, p->k) : 0, "workspace");
-    if (s == STATUS_OK && p->nested)
+    if (s == STATUS_OK && p->format.nested)
         nested_dynamic_map(out->nested_map.data);
     return s;
 }
@@ -205,16 +205,16 @@ static void *part_data(const struct buffer *b)
 struct quantized operands_tensor(const struct operands *o, size_t i)
 {
     const struct operand_set *set = &o->sets[i];
-    struct quantized t = {.format = o->problem.format,
+    struct quantized t = {.format = o->problem.format.kind,
                           .count = problem_weight_count(&o->problem),
                           .columns = o->problem.k,
-                          .blocksize = o->problem.blocksize,
+                          .blocksize = o->problem.format.blocksize,
                           .packed = set->packed.data,
                           .absmax = part_data(&set->absmax),
                           .scale = part_data(&set->scale),
                           .zero = part_data(&set->zero),
                           .group_of = part_data(&set->group_of)};
-    if (o->problem.nested)
+    if (o->problem.format.nested)
         t.nested = (struct nested_absmax){.codes = set->absmax_code.data,
                                           .nested_absmax = set->nested_absmax.data,
                                           .map = o->nested_map.data,
@@ -229,8 +229,8 @@ static struct weights kernel_weights(const struct operands *o, size_t i, enum la
                         .absmax = part_data(&set->absmax),
                         .scale = part_data(&set->scale),
                         .zero = part_data(&set->zero),
-                        .blocksize = o->problem.blocksize};
-    if (o->problem.nested) {
+                        .blocksize = o->problem.format.blocksize};
+    if (o->problem.format.nested) {
         w.absmax_code = set->absmax_code.data;
         w.nested_absmax = set->nested_absmax.data;
         w.nested_map = o->nested_map.data;

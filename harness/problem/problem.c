@@ -15,15 +15,16 @@ bool problem_format(const struct problem *p, char *text, size_t size)
         snprintf(m, sizeof m, " m=%zu", p->m);
     if (p->op == OP_GEMM)
         snprintf(bias, sizeof bias, " bias=%d", p->bias);
-    if (p->format == FORMAT_NF4)
-        snprintf(weights, sizeof weights, " blocksize=%zu nested=%d", p->blocksize, p->nested);
-    else if (p->format == FORMAT_DENSE)
+    const struct weight_format *f = &p->format;
+    if (f->kind == FORMAT_NF4)
+        snprintf(weights, sizeof weights, " blocksize=%zu nested=%d", f->blocksize, f->nested);
+    else if (f->kind == FORMAT_DENSE)
         snprintf(weights, sizeof weights, " format=dense");
-    else if (p->format == FORMAT_INT4)
-        snprintf(weights, sizeof weights, " format=int4 blocksize=%zu zeros=%d actorder=%d", p->blocksize,
-                 p->zeros, p->act_order);
+    else if (f->kind == FORMAT_INT4)
+        snprintf(weights, sizeof weights, " format=int4 blocksize=%zu zeros=%d actorder=%d", f->blocksize,
+                 f->zeros, f->act_order);
     else
-        snprintf(weights, sizeof weights, " format=%s blocksize=%zu", format_word(p->format), p->blocksize);
+        snprintf(weights, sizeof weights, " format=%s blocksize=%zu", format_word(f->kind), f->blocksize);
     int length = snprintf(text, size, "%s %s%s n=%zu k=%zu%s%s seed=%llu weights=%s%s", op_word(p->op),
                           dtype_word(p->out), m, p->n, p->k, weights, bias, (unsigned long long)p->seed,
                           p->checkpoint ? "checkpoint:" : "", p->weights);
@@ -42,7 +43,7 @@ static bool parse_count(const char *text, uint64_t *out)
 
 enum status problem_parse(const char *text, struct problem *out)
 {
-    struct problem p = {.blocksize = 64, .seed = 1};
+    struct problem p = {.format.blocksize = 64, .seed = 1};
     snprintf(p.weights, sizeof p.weights, "normal");
     char copy[PROBLEM_TEXT_MAX], *rest = copy;
     if (strlen(text) >= sizeof copy)
@@ -82,7 +83,7 @@ enum status problem_parse(const char *text, struct problem *out)
             break;
         }
         if (strcmp(word, "format") == 0) {
-            if (!format_parse(equals + 1, &p.format))
+            if (!format_parse(equals + 1, &p.format.kind))
                 return status_fail(STATUS_USAGE,
                                    "case '%s': format=%s is none: nf4, int4, int8, fp8 or dense", text,
                                    equals + 1);
@@ -95,10 +96,11 @@ enum status problem_parse(const char *text, struct problem *out)
             return status_fail(STATUS_USAGE, "case '%s': '%s=%s' is not understood or out of range", text,
                                word, equals + 1);
     }
-    p.m = m, p.n = n, p.k = k, p.nested = nested, p.zeros = zeros, p.act_order = act_order, p.bias = bias,
-    p.seed = seed, p.blocksize = p.format == FORMAT_DENSE ? k : blocksize;
+    p.m = m, p.n = n, p.k = k, p.format.nested = nested, p.format.zeros = zeros,
+    p.format.act_order = act_order, p.bias = bias, p.seed = seed,
+    p.format.blocksize = p.format.kind == FORMAT_DENSE ? k : blocksize;
     if (p.n == 0 || p.k == 0 || p.n > ((uint64_t)1 << 40) / p.k || (p.m != 0) != op_is_product(p.op) ||
-        op_is_repack(p.op) != (p.out == DTYPE_U8) || (p.nested && op_is_repack(p.op)) ||
+        op_is_repack(p.op) != (p.out == DTYPE_U8) || (p.format.nested && op_is_repack(p.op)) ||
         (p.bias && p.op != OP_GEMM))
         return status_fail(
             STATUS_USAGE,
@@ -107,22 +109,23 @@ enum status problem_parse(const char *text, struct problem *out)
             text);
     const char *fault = problem_weights_fault(&p);
     if (fault)
-        return status_fail(STATUS_USAGE, "case '%s': format %s %s", text, format_word(p.format), fault);
+        return status_fail(STATUS_USAGE, "case '%s': format %s %s", text, format_word(p.format.kind), fault);
     *out = p;
     return STATUS_OK;
 }
 
 const char *problem_weights_fault(const struct problem *p)
 {
-    const bool nf4 = p->format == FORMAT_NF4, int4 = p->format == FORMAT_INT4;
-    if (!format_blocksize_valid(p->format, p->blocksize, p->k))
+    const struct weight_format *f = &p->format;
+    const bool nf4 = f->kind == FORMAT_NF4, int4 = f->kind == FORMAT_INT4;
+    if (!format_blocksize_valid(f->kind, f->blocksize, p->k))
         return nf4 ? "has a blocksize that is a power of two from 32 to 4096"
                    : "has a blocksize that is k, or a power of two from 32 that divides k";
-    if (p->nested && !nf4)
+    if (f->nested && !nf4)
         return "has no nested scales";
-    if ((p->zeros || p->act_order) && !int4)
+    if ((f->zeros || f->act_order) && !int4)
         return "has no zeros and no actorder";
-    if (p->format == FORMAT_DENSE && !op_is_product(p->op))
+    if (f->kind == FORMAT_DENSE && !op_is_product(p->op))
         return "is for products";
     if (!nf4 && op_is_repack(p->op))
         return "is not what is repacked";
@@ -131,10 +134,9 @@ const char *problem_weights_fault(const struct problem *p)
 
 bool problem_equal(const struct problem *a, const struct problem *b)
 {
-    return a->op == b->op && a->out == b->out && a->format == b->format && a->m == b->m && a->n == b->n &&
-           a->k == b->k && a->blocksize == b->blocksize && a->nested == b->nested && a->zeros == b->zeros &&
-           a->act_order == b->act_order && a->bias == b->bias && a->checkpoint == b->checkpoint &&
-           a->seed == b->seed && strcmp(a->weights, b->weights) == 0;
+    return a->op == b->op && a->out == b->out && weight_format_equal(&a->format, &b->format) &&
+           a->m == b->m && a->n == b->n && a->k == b->k && a->bias == b->bias &&
+           a->checkpoint == b->checkpoint && a->seed == b->seed && strcmp(a->weights, b->weights) == 0;
 }
 
 size_t problem_weight_count(const struct problem *p)
@@ -165,22 +167,22 @@ size_t problem_input_count(const struct problem *p)
 
 size_t problem_packed_bytes(const struct problem *p)
 {
-    return format_packed_bytes(p->format, p->out, problem_weight_count(p));
+    return format_packed_bytes(p->format.kind, p->out, problem_weight_count(p));
 }
 
 size_t problem_block_count(const struct problem *p)
 {
-    return nf4_block_count(problem_weight_count(p), p->blocksize);
+    return nf4_block_count(problem_weight_count(p), p->format.blocksize);
 }
 
 size_t problem_scale_bytes(const struct problem *p)
 {
     const size_t blocks = problem_block_count(p);
-    if (op_is_repack(p->op) || p->format == FORMAT_DENSE)
+    if (op_is_repack(p->op) || p->format.kind == FORMAT_DENSE)
         return 0; /* they stay where they are, or there are none */
-    if (p->format == FORMAT_NF4)
-        return p->nested ? blocks + 4 * nested_group_count(blocks) : 4 * blocks;
-    return (2 + (size_t)p->zeros) * blocks + (p->act_order ? 4 * p->k : 0);
+    if (p->format.kind == FORMAT_NF4)
+        return p->format.nested ? blocks + 4 * nested_group_count(blocks) : 4 * blocks;
+    return (2 + (size_t)p->format.zeros) * blocks + (p->format.act_order ? 4 * p->k : 0);
 }
 
 size_t problem_format_bytes(const struct problem *p)

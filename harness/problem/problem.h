@@ -15,19 +15,16 @@
 #include <stdint.h>
 
 #include "harness/base/status.h"
-#include "reference/contract.h"
+#include "reference/weight_format.h"
 
 enum { PROBLEM_TEXT_MAX = 256, WEIGHTS_TEXT_MAX = 160 };
 
 struct problem {
     enum op op;
     enum dtype out;
-    enum format format;
-    size_t m, n, k;   /* m == 0 unless the operation is a product */
-    size_t blocksize; /* of dense weights k */
-    bool nested, bias;
-    bool zeros;      /* int4: blocks have zero points */
-    bool act_order;  /* int4: which block a k is of is drawn, or the checkpoint's */
+    struct weight_format format;
+    size_t m, n, k; /* m == 0 unless the operation is a product */
+    bool bias;
     bool checkpoint; /* weights are quantized already: text form "checkpoint:FILE:TENSOR" */
     uint64_t seed;
     char weights[WEIGHTS_TEXT_MAX]; /* "normal", or FILE:TENSOR */

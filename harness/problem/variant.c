@@ -214,8 +214,8 @@ static bool dense_weights_fit(const struct kernel *k, const struct problem *p)
 
 bool kernel_matches(const struct kernel *k, const struct problem *p)
 {
-    return k->contract.format == p->format && k->contract.op == p->op && k->contract.out == p->out &&
-           (k->contract.nested != NESTED_NONE) == p->nested;
+    return k->contract.format == p->format.kind && k->contract.op == p->op && k->contract.out == p->out &&
+           (k->contract.nested != NESTED_NONE) == p->format.nested;
 }
 
 const char *kernel_inapplicable(const struct kernel *k, const struct problem *p,
@@ -227,11 +227,11 @@ const char *kernel_inapplicable(const struct kernel *k, const struct problem *p,
         snprintf(reason, KERNEL_REASON_MAX, "takes k in multiples of %zu", k->k_multiple);
     else if (k->n_multiple > 1 && p->n % k->n_multiple)
         snprintf(reason, KERNEL_REASON_MAX, "takes n in multiples of %zu", k->n_multiple);
-    else if (k->whole_blocks && p->k % p->blocksize)
+    else if (k->whole_blocks && p->k % p->format.blocksize)
         snprintf(reason, KERNEL_REASON_MAX, "takes k in multiples of the blocksize");
     else if (k->no_bias && p->bias)
         snprintf(reason, KERNEL_REASON_MAX, "has no bias");
-    else if (p->act_order && k->contract.scale == SCALE_BLOCK)
+    else if (p->format.act_order && k->contract.scale == SCALE_BLOCK)
         snprintf(reason, KERNEL_REASON_MAX, "scales by block, which act-order scatters");
     else if (layout_inapplicable(kernel_layout(k), p))
         snprintf(reason, KERNEL_REASON_MAX, "%s", layout_inapplicable(kernel_layout(k), p));

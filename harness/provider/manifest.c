@@ -73,7 +73,7 @@ static enum status read_expression(const struct manifest *m, const yaml_node_t *
     enum status s = yaml_file_string(&m->yaml, node, what, out);
     if (s != STATUS_OK)
         return s;
-    recipe_sizes(&(struct problem){.op = m->kernel.contract.op, .blocksize = 64}, names);
+    recipe_sizes(&(struct problem){.op = m->kernel.contract.op, .format.blocksize = 64}, names);
     /* m, which comes first, is a product's. */
     size_t first = op_is_product(m->kernel.contract.op) ? 0 : 1;
     if (expression_check(*out, names + first, RECIPE_SIZES - first, &fault))

@@ -114,22 +114,22 @@ const char *openblas_core(void)
 
 /* ---- products of dense weights ---- */
 
-struct range {
+struct share_range {
     size_t begin, end;
 };
 
 /* Part `i` of `parts` of `count`, in whole units but for the end. */
-static struct range share(size_t count, size_t unit, size_t i, size_t parts)
+static struct share_range share(size_t count, size_t unit, size_t i, size_t parts)
 {
     const size_t units = (count + unit - 1) / unit, end = units * (i + 1) / parts * unit;
-    return (struct range){units * i / parts * unit, end < count ? end : count};
+    return (struct share_range){units * i / parts * unit, end < count ? end : count};
 }
 
 /* Rows and columns of the output, by the calling thread alone. `w` is row-major W[n,k], or, of a gemm, the
  * rows of W from that of the first column on. A product of one row is sgemv's, which is what callers with
  * vectors use, NumPy for one: sgemm would copy all of W for it. */
-static void multiply_part(const struct gemm_args *a, enum op op, struct range rows, struct range columns,
-                          const float *w)
+static void multiply_part(const struct gemm_args *a, enum op op, struct share_range rows,
+                          struct share_range columns, const float *w)
 {
     const bool forward = op == OP_GEMM;
     const int m = (int)(rows.end - rows.begin), n = (int)(columns.end - columns.begin);
@@ -158,8 +158,8 @@ static void multiply(const struct gemm_args *a, enum op op, const float *w)
     {
         const size_t i = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
         const bool tall = a->m > n;
-        const struct range rows = tall ? share(a->m, TILE, i, threads) : (struct range){0, a->m};
-        const struct range columns = tall ? (struct range){0, n} : share(n, TILE, i, threads);
+        const struct share_range rows = tall ? share(a->m, TILE, i, threads) : (struct share_range){0, a->m};
+        const struct share_range columns = tall ? (struct share_range){0, n} : share(n, TILE, i, threads);
         multiply_part(a, op, rows, columns, op == OP_GEMM ? w + columns.begin * a->k : w);
     }
 }
@@ -167,7 +167,7 @@ static void multiply(const struct gemm_args *a, enum op op, const float *w)
 /* ---- weights, dequantized ---- */
 
 /* Rows of W, into `to`. */
-static void dequantize(const struct kernel *k, const struct gemm_args *a, struct range rows, float *to)
+static void dequantize(const struct kernel *k, const struct gemm_args *a, struct share_range rows, float *to)
 {
     const struct dequant_args d =
         gemm_rows_to_dequantize(a, k->contract.format, DTYPE_F32, rows.begin, rows.end - rows.begin, to);
@@ -252,7 +252,7 @@ static enum status prepare(const struct kernel *k, const struct gemm_args *a, vo
     d->next = all_dense;
     all_dense = d;
     if (!room)
-        dequantize(k, a, (struct range){0, a->n}, d->w.data);
+        dequantize(k, a, (struct share_range){0, a->n}, d->w.data);
     *prepared = d;
     return STATUS_OK;
 }
@@ -268,9 +268,9 @@ static void multiply_slabs(const struct kernel *k, const struct gemm_args *a, co
         float *w = (float *)room->w.data + i * weights;
         for (size_t slab = i; i < step && slab < slabs.count; slab += step) {
             const size_t begin = slab * slabs.rows, end = begin + slabs.rows;
-            const struct range rows = {begin, end < a->n ? end : a->n};
+            const struct share_range rows = {begin, end < a->n ? end : a->n};
             dequantize(k, a, rows, w); /* by this thread alone: parallel regions do not nest */
-            multiply_part(a, OP_GEMM, (struct range){0, a->m}, rows, w);
+            multiply_part(a, OP_GEMM, (struct share_range){0, a->m}, rows, w);
         }
     }
 }
@@ -283,7 +283,7 @@ static void product(const struct kernel *k, const struct gemm_args *a)
         return;
     }
     if (k->blas == BLAS_WHOLE)
-        dequantize(k, a, (struct range){0, a->n}, d->w.data);
+        dequantize(k, a, (struct share_range){0, a->n}, d->w.data);
     multiply(a, k->contract.op, d->w.data);
 }
 

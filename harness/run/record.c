@@ -17,29 +17,29 @@ static void set_device(struct record *r, const struct device *d)
     r->device_ecc = d->gpu.ecc;
 }
 
-void run_record_problem(struct record *r, const struct plan *plan, size_t group_index, uint64_t group_id,
-                        const struct operands *o)
+void run_record_problem(struct record *r, const struct plan *plan, const struct plan_group *g,
+                        size_t batch_number, enum regime regime, const struct operands *o)
 {
     set_device(r, plan->device);
-    const struct plan_group *g = &plan->groups[group_index];
     const struct problem *p = &g->problem;
     problem_format(p, r->case_key, sizeof r->case_key);
     SET_TEXT(r->suite, plan->suite->name);
     SET_TEXT(r->weights, p->weights);
-    SET_TEXT(r->format, format_word(p->format));
+    SET_TEXT(r->format, format_word(p->format.kind));
     r->op = (uint8_t)p->op;
     r->out_type = (uint8_t)p->out;
     r->m = p->m;
     r->n = p->n;
     r->k = p->k;
-    r->blocksize = p->format == FORMAT_DENSE ? 0 : (uint32_t)p->blocksize;
-    r->nested = p->nested;
-    r->zeros = p->zeros;
-    r->act_order = p->act_order;
+    r->blocksize = p->format.kind == FORMAT_DENSE ? 0 : (uint32_t)p->format.blocksize;
+    r->nested = p->format.nested;
+    r->zeros = p->format.zeros;
+    r->act_order = p->format.act_order;
     r->bias = p->bias;
     r->threads = plan->device->kind == DEVICE_CUDA ? 0 : g->threads;
     r->seed = p->seed;
-    r->group_id = group_id;
+    r->regime = (uint8_t)regime;
+    r->group_id = group_id_make(batch_number, regime);
     r->bits_per_weight =
         8.0 * (double)(problem_packed_bytes(p) + problem_scale_bytes(p)) / (double)problem_weight_count(p);
     r->format_bytes = (double)problem_format_bytes(p);
@@ -127,8 +127,6 @@ void run_record_measurement(struct record *r, const struct measure_group *g, con
                             const struct measure_state *state, const struct problem *p)
 {
     const struct sample_summary *s = &m->summary;
-    r->regime = (uint8_t)g->regime;
-    r->group_id += (uint64_t)g->regime;
     r->sample_count = m->sample_count + m->retried;
     r->retried_count = m->retried;
     r->excluded_count = m->excluded;

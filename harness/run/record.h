@@ -17,17 +17,11 @@
 /* Copies a text into an array, cut to fit. */
 #define SET_TEXT(field, text) (void)snprintf(field, sizeof(field), "%.*s", (int)sizeof(field) - 1, text)
 
-/* The id of what is timed together: `first`, the first of its groups. run_record_measurement() adds the
- * regime. */
-static inline uint64_t run_record_group_id(size_t first)
-{
-    return 4 * (uint64_t)first;
-}
-
-/* The device and the problem of a group of the plan, and how well its weights fit; o: NULL where none were
- * made. */
-void run_record_problem(struct record *r, const struct plan *plan, size_t group_index, uint64_t group_id,
-                        const struct operands *o);
+/* The device, the problem of a group of the plan, and how well its weights fit; o: NULL where there are
+ * none. batch_number: of the first group of its batch, over all plans; regime: REGIME_NONE of a row that
+ * is not timed. */
+void run_record_problem(struct record *r, const struct plan *plan, const struct plan_group *g,
+                        size_t batch_number, enum regime regime, const struct operands *o);
 /* The variant. Corrects the bytes that run_record_problem() set where it reads another layout. */
 void run_record_kernel(struct record *r, const struct kernel *k, const struct problem *p);
 void run_record_verification(struct record *r, const struct verification *v);

@@ -30,7 +30,8 @@ struct run_summary {
     size_t pass, fail, mistrusted, skipped; /* rows (variant x problem) */
     size_t crashed, hung;                   /* rows as well, none of them a fail */
     size_t faults;                          /* rows whose timed output was wrong */
-    size_t groups_done, groups_kept;        /* kept: already in the journal */
+    size_t groups_done;
+    size_t groups_recorded; /* in the journal already: counted once a batch */
 };
 
 /* Whether a group is of the run's shard; groups are counted over all plans. */
@@ -42,18 +43,19 @@ enum { RUN_SUMMARY_TEXT_MAX = 256 };
 /* "3 pass, 1 fail ..."; returns text. */
 const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_TEXT_MAX]);
 
-/* On the CPU, groups are run in a process of its own (workers.h): a variant that crashes, or whose call takes
- * longer than the device's limit, ends that and not the run. The group is begun again without it, and its
- * rows in that and all later groups are CRASHED or TIMEOUT. */
+/* CPU groups run in a child process (workers.h). When a variant crashes or exceeds the limit of the
+ * device, the child is restarted at the same batch without that variant; its remaining rows become CRASHED
+ * or TIMEOUT. */
 
-/* Each plan has a device of its own. Several run at the same time, each in a process of its own, into the one
- * `output`; which device a row ran on is in its columns. As run_plan() otherwise. */
+/* Runs several plans, each of another device, into one `output`: at the same time, each in a child
+ * process, or one after the other (one_at_a_time). The columns of a row name its device. Otherwise as
+ * run_plan(). */
 enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
                       struct run_summary *summary) WARN_UNUSED_RESULT;
 
-/* A wrong variant is counted, printed with its repro line, and not timed. On STATUS_INTERRUPTED and on
- * errors, what is recorded so far is in `output` (interrupt) or its journal (error; the message says how to
- * go on). */
+/* Verifies and times the rows of a plan. A wrong variant is counted, printed with its repro line, and not
+ * timed. After STATUS_INTERRUPTED the complete batches are in `output`, after an error in its journal; the
+ * message says how to go on. */
 enum status run_plan(const struct plan *plan, const struct run_options *options,
                      struct run_summary *summary) WARN_UNUSED_RESULT;
 

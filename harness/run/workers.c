@@ -19,24 +19,23 @@
 #include "harness/base/watch.h"
 #include "harness/problem/variant.h"
 
-/* What a process says, in memory that it shares with this one. */
-struct channel {
+/* The state of a child, in memory that it shares with this process. */
+struct worker_child_state {
     struct watch watch;
     enum status status;
     bool ended;
     char message[1024];
 };
 
-/* What is known of it here. */
-struct process {
+/* A child as this process sees it. */
+struct worker_child {
     const struct worker *worker;
-    struct channel *channel;
-    pid_t pid; /* 0: none is running */
-    bool told; /* of the interrupt */
-    /* The call that it is in, for how long this process has seen it there, and when it looked last. Time in
-     * which this process did not run (a stopped job, a suspended machine) is nobody's fault: of each look
-     * only a part counts.
-     */
+    struct worker_child_state *state;
+    pid_t pid;        /* 0: none is running */
+    bool interrupted; /* SIGTERM is sent */
+    /* The call that the child is in, how long this process has seen it there, and when it looked last.
+     * Time in which this process does not run (a stopped job, a suspended machine) must not count, so each
+     * look adds a limited time. */
     uint64_t call;
     double in_call_s, looked_s;
     bool killed; /* for that call */
@@ -47,13 +46,14 @@ struct process {
 enum { LOOK_MS = 100, REASON_MAX = 200 };
 #define INTERRUPTED_LIMIT_S 5.0 /* of a call, once a person wants the run to end */
 
-_Noreturn static void work(const struct worker *w, struct channel *c, pid_t parent, const sigset_t *signals)
+_Noreturn static void work(const struct worker *w, struct worker_child_state *c, pid_t parent,
+                           const sigset_t *signals)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
     sigprocmask(SIG_SETMASK, signals, NULL);
-    if (w->give_up)
+    if (w->exclude)
         watch_share(&c->watch);
     c->status = w->run(w->context);
     snprintf(c->message, sizeof c->message, "%s", status_message());
@@ -64,26 +64,26 @@ _Noreturn static void work(const struct worker *w, struct channel *c, pid_t pare
 }
 
 /* Ends p with what status_fail() has just returned. */
-static void end(struct process *p, enum status s)
+static void end(struct worker_child *p, enum status s)
 {
     p->pid = 0;
     p->status = s;
     snprintf(p->message, sizeof p->message, "%s", s == STATUS_OK ? "" : status_message());
 }
 
-static void start(struct process *p, const sigset_t *signals)
+static void start(struct worker_child *p, const sigset_t *signals)
 {
     pid_t parent = getpid();
-    *p->channel = (struct channel){.ended = false};
+    *p->state = (struct worker_child_state){.ended = false};
     p->call = 0;
     p->in_call_s = 0;
     p->looked_s = clock_s();
-    p->killed = p->told = false;
+    p->killed = p->interrupted = false;
     fflush(stdout);
     fflush(stderr);
     pid_t pid = fork();
     if (pid == 0)
-        work(p->worker, p->channel, parent, signals);
+        work(p->worker, p->state, parent, signals);
     p->pid = pid;
     if (pid < 0)
         end(p, status_fail(STATUS_IO,
@@ -91,10 +91,10 @@ static void start(struct process *p, const sigset_t *signals)
                            p->worker->name, *p->worker->name ? ": " : "", strerror(errno)));
 }
 
-static enum status ended_early(const struct process *p, int status)
+static enum status ended_early(const struct worker_child *p, int status)
 {
     char how[PROCESS_TEXT_MAX];
-    const struct kernel *last = p->channel->watch.last;
+    const struct kernel *last = p->state->watch.last;
     process_end_text(status, how);
     return status_fail(STATUS_INTERNAL, "%s%sits process ended early, in no variant's call: %s%s%s%s%s%s",
                        p->worker->name, *p->worker->name ? ": " : "", how,
@@ -104,10 +104,10 @@ static enum status ended_early(const struct process *p, int status)
 }
 
 /* The process is gone. */
-static void conclude(struct process *p, int status, const sigset_t *signals)
+static void conclude(struct worker_child *p, int status, const sigset_t *signals)
 {
     const struct worker *w = p->worker;
-    const struct channel *c = p->channel;
+    const struct worker_child_state *c = p->state;
     const struct kernel *k = c->watch.kernel;
     if (c->ended) {
         end(p, c->status == STATUS_OK
@@ -119,7 +119,7 @@ static void conclude(struct process *p, int status, const sigset_t *signals)
         end(p, status_fail(STATUS_INTERRUPTED, "interrupted"));
         return;
     }
-    if (!w->give_up || (!k && !p->killed)) {
+    if (!w->exclude || (!k && !p->killed)) {
         end(p, ended_early(p, status));
         return;
     }
@@ -133,16 +133,16 @@ static void conclude(struct process *p, int status, const sigset_t *signals)
             snprintf(reason, sizeof reason, "%s did not end within %g s", c->watch.what, w->limit_s);
         else
             snprintf(reason, sizeof reason, "%.150s in %.40s", how, c->watch.what);
-        s = w->give_up(w->context, k, hung ? VERDICT_TIMEOUT : VERDICT_CRASHED, reason);
+        s = w->exclude(w->context, k, hung ? VERDICT_TIMEOUT : VERDICT_CRASHED, reason);
     }
     end(p, s);
     if (s == STATUS_OK)
         start(p, signals);
 }
 
-static void look_at_call(struct process *p)
+static void look_at_call(struct worker_child *p)
 {
-    const struct watch *w = &p->channel->watch;
+    const struct watch *w = &p->state->watch;
     bool calling = w->kernel != NULL;
     uint64_t call = w->begun;
     double now = clock_s(), passed = now - p->looked_s;
@@ -154,7 +154,7 @@ static void look_at_call(struct process *p)
     }
     p->in_call_s += passed < 5e-3 * LOOK_MS ? passed : 5e-3 * LOOK_MS;
     double limit_s = p->worker->limit_s;
-    if (p->told && limit_s > INTERRUPTED_LIMIT_S)
+    if (p->interrupted && limit_s > INTERRUPTED_LIMIT_S)
         limit_s = INTERRUPTED_LIMIT_S;
     if (p->in_call_s <= limit_s || p->killed)
         return;
@@ -163,7 +163,7 @@ static void look_at_call(struct process *p)
 }
 
 /* Looks at a process that was running. */
-static void look(struct process *p, const sigset_t *signals)
+static void look(struct worker_child *p, const sigset_t *signals)
 {
     int status;
     pid_t gone = waitpid(p->pid, &status, WNOHANG);
@@ -177,18 +177,18 @@ static void look(struct process *p, const sigset_t *signals)
         return;
     }
     /* An interrupt of the terminal reaches it as well; one that was sent to this process does not. */
-    if (interrupt_pending() && !p->told) {
+    if (interrupt_pending() && !p->interrupted) {
         kill(p->pid, SIGTERM);
-        p->told = true;
+        p->interrupted = true;
     }
-    if (p->worker->give_up)
+    if (p->worker->exclude)
         look_at_call(p);
 }
 
 /* Of those that failed, one; an error before an interrupt. NULL: none failed. */
-static const struct process *worst(const struct process *list, size_t count)
+static const struct worker_child *worst(const struct worker_child *list, size_t count)
 {
-    const struct process *found = NULL;
+    const struct worker_child *found = NULL;
     for (size_t i = 0; i < count; i++)
         if (list[i].status != STATUS_OK && (!found || found->status == STATUS_INTERRUPTED))
             found = &list[i];
@@ -197,39 +197,39 @@ static const struct process *worst(const struct process *list, size_t count)
 
 enum status workers_run(const struct worker *list, size_t count)
 {
-    struct channel *channels =
-        mmap(NULL, count * sizeof *channels, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct process *processes = calloc(count, sizeof *processes);
-    if (channels == MAP_FAILED || !processes) {
-        if (channels != MAP_FAILED)
-            munmap(channels, count * sizeof *channels);
-        free(processes);
+    struct worker_child_state *states =
+        mmap(NULL, count * sizeof *states, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct worker_child *children = calloc(count, sizeof *children);
+    if (states == MAP_FAILED || !children) {
+        if (states != MAP_FAILED)
+            munmap(states, count * sizeof *states);
+        free(children);
         return status_no_memory("workers");
     }
     /* Blocked, the end of a process is kept until it is waited for: none is missed, and nothing is polled
      * often, which would disturb what is timed. */
-    sigset_t child, before;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child, &before);
+    sigset_t child_end, before;
+    sigemptyset(&child_end);
+    sigaddset(&child_end, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child_end, &before);
     for (size_t i = 0; i < count; i++) {
-        processes[i] = (struct process){.worker = &list[i], .channel = &channels[i]};
-        start(&processes[i], &before);
+        children[i] = (struct worker_child){.worker = &list[i], .state = &states[i]};
+        start(&children[i], &before);
     }
     const struct timespec patience = {.tv_nsec = 1000000L * LOOK_MS};
     for (size_t running = count; running > 0;) {
-        sigtimedwait(&child, NULL, &patience);
+        sigtimedwait(&child_end, NULL, &patience);
         running = 0;
         for (size_t i = 0; i < count; i++) {
-            if (processes[i].pid)
-                look(&processes[i], &before);
-            running += processes[i].pid != 0;
+            if (children[i].pid)
+                look(&children[i], &before);
+            running += children[i].pid != 0;
         }
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
-    const struct process *failed = worst(processes, count);
+    const struct worker_child *failed = worst(children, count);
     enum status status = failed ? status_fail(failed->status, "%s", failed->message) : STATUS_OK;
-    munmap(channels, count * sizeof *channels);
-    free(processes);
+    munmap(states, count * sizeof *states);
+    free(children);
     return status;
 }

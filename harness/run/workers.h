@@ -1,9 +1,9 @@
 /*
- * workers.h: parts of a run in processes of their own, so that a variant that crashes or hangs ends its
- * process and not the run.
+ * workers.h: work in child processes, so that a variant that crashes or hangs ends its child and not the run.
  *
- * A process is forked from this one, which must not have used OpenMP before (libgomp's threads do not survive
- * a fork), and ends with it. What it wants to keep it writes into memory that both share.
+ * A child is forked from this process, which must not have used OpenMP before: the threads of libgomp do not
+ * survive a fork. A child ends with this process. Results that outlive a child are written to memory that
+ * both share.
  */
 #ifndef NF4BENCH_HARNESS_RUN_WORKERS_H
 #define NF4BENCH_HARNESS_RUN_WORKERS_H
@@ -16,20 +16,19 @@
 struct kernel;
 
 struct worker {
-    const char *name; /* which of several, for messages; "" where there is one */
+    const char *name; /* in messages; "" where there is one worker */
     void *context;    /* of the functions */
-    /* In a process of its own: all that is to be done. After a variant was given up it is called again, in a
-     * new process. */
+    /* In the child: all of the work. After exclude() it is called again, in a new child. */
     enum status (*run)(void *context);
-    /* In this process: a call of `k` crashed (VERDICT_CRASHED) or did not end (VERDICT_TIMEOUT), and `reason`
-     * says how; the next run() must not call it. NULL: calls are not watched. */
-    enum status (*give_up)(void *context, const struct kernel *k, enum verdict verdict, const char *reason);
-    double limit_s; /* of a call, with give_up */
+    /* In this process: a call of `k` crashed (VERDICT_CRASHED) or exceeded limit_s (VERDICT_TIMEOUT);
+     * `reason` says how. The next run() must not call `k`. NULL: calls are not watched. */
+    enum status (*exclude)(void *context, const struct kernel *k, enum verdict verdict, const char *reason);
+    double limit_s; /* of a call, where calls are watched */
 };
 
-/* Runs all of them at the same time, to their end. Of several statuses other than OK, an error comes before
- * an interrupt. A process that ends early, but not in a call that is watched, is STATUS_INTERNAL. An
- * interrupt (interrupt.h) of this process is passed on. */
+/* Runs all workers at the same time, until each has ended. Of several statuses other than OK it returns an
+ * error before an interrupt. A child that ends early outside a watched call is STATUS_INTERNAL. An
+ * interrupt (interrupt.h) of this process is passed on to the children. */
 enum status workers_run(const struct worker *list, size_t count) WARN_UNUSED_RESULT;
 
 #endif

@@ -137,16 +137,16 @@ static enum status set_nested(struct suite_case *c, const struct suite_values *v
 }
 
 /* "int4 blocksize=128 zeros=1" into *out. Returns NULL, or what is wrong with it. */
-static const char *parse_format(const char *text, struct suite_format *out)
+static const char *parse_format(const char *text, struct weight_format *out)
 {
     char copy[FORMAT_TEXT_MAX], *rest = copy;
     if (strlen(text) >= sizeof copy)
         return "is too long";
     strcpy(copy, text);
     const char *word = strtok_r(rest, " ", &rest);
-    if (!word || !format_parse(word, &out->format))
+    if (!word || !format_parse(word, &out->kind))
         return "does not begin with nf4, int4, int8, fp8 or dense";
-    const bool nf4 = out->format == FORMAT_NF4, int4 = out->format == FORMAT_INT4;
+    const bool nf4 = out->kind == FORMAT_NF4, int4 = out->kind == FORMAT_INT4;
     const struct {
         const char *key;
         bool *flag;
@@ -154,12 +154,12 @@ static const char *parse_format(const char *text, struct suite_format *out)
     } flags[] = {
         {"nested", &out->nested, nf4}, {"zeros", &out->zeros, int4}, {"actorder", &out->act_order, int4}};
     while ((word = strtok_r(rest, " ", &rest))) {
-        if (strncmp(word, "blocksize=", 10) == 0 && out->format != FORMAT_DENSE) {
+        if (strncmp(word, "blocksize=", 10) == 0 && out->kind != FORMAT_DENSE) {
             out->blocksize = 0;
             if (strcmp(word + 10, "k") == 0 && !nf4)
                 continue;
             if (yaml_size_from_text(word + 10, &out->blocksize) ||
-                !format_blocksize_valid(out->format, out->blocksize, out->blocksize * 2))
+                !format_blocksize_valid(out->kind, out->blocksize, out->blocksize * 2))
                 return "has a blocksize that is no power of two from 32, nor k";
             continue;
         }
@@ -174,15 +174,9 @@ static const char *parse_format(const char *text, struct suite_format *out)
     return NULL;
 }
 
-static bool formats_equal(const struct suite_format *a, const struct suite_format *b)
-{
-    return a->format == b->format && a->blocksize == b->blocksize && a->nested == b->nested &&
-           a->zeros == b->zeros && a->act_order == b->act_order;
-}
-
 static enum status set_formats(struct suite_case *c, const struct suite_values *v)
 {
-    struct suite_format *formats = calloc(v->count, sizeof *formats);
+    struct weight_format *formats = calloc(v->count, sizeof *formats);
     enum status s = formats ? STATUS_OK : suite_out_of_memory();
     if (s == STATUS_OK && v->count > FORMATS_MAX)
         s = value_fail(v, FORMATS_MAX, NULL, "%s: more than %d are not timed together", v->name, FORMATS_MAX);
@@ -192,10 +186,10 @@ static enum status set_formats(struct suite_case *c, const struct suite_values *
         s = value_word(v, i, &text);
         if (s == STATUS_OK && (fault = parse_format(text, &formats[i])))
             s = value_fail(v, i, NULL, "formats: \"%.64s\" %s", text, fault);
-        if (formats[i].format == FORMAT_DENSE)
+        if (formats[i].kind == FORMAT_DENSE)
             formats[i].blocksize = 0;
         for (size_t j = 0; s == STATUS_OK && j < i; j++)
-            if (formats_equal(&formats[i], &formats[j]))
+            if (weight_format_equal(&formats[i], &formats[j]))
                 s = value_twice(v, i);
     }
     if (s == STATUS_OK) {

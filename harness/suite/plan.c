@@ -10,6 +10,7 @@
 #include "harness/base/random.h"
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/safetensors.h"
+#include "harness/suite/expect.h"
 
 /* True if `name` passes a list of globs: matches one without "!" (or there is none) and none with it. */
 static bool globs_pass(const char *const *globs, size_t count, const char *name)
@@ -70,23 +71,9 @@ static enum status check_globs(const struct plan_options *options)
     return STATUS_OK;
 }
 
-/* Seconds that a person should expect: orders of magnitude for one core of a plain CPU. */
-static double expected_seconds(const struct plan_group *g, const struct measure_settings *m, size_t runnable)
-{
-    const struct problem *p = &g->problem;
-    double threads = g->threads, weights = (double)problem_weight_count(p);
-    double operations = weights * (double)(p->m ? p->m : 1);
-    double reference = operations * 1.5e-9 / threads + weights * 3e-9 / threads;
-    double call = (weights * 0.3e-9 + operations * 0.15e-9) / threads + 2e-6;
-    double verify = reference + (double)runnable * (0.02 + 4 * call + operations * 0.5e-9 / threads);
-    double sampled = (double)runnable * call * (double)m->min_samples * 2;
-    double measured = sampled > m->max_seconds ? m->max_seconds : sampled;
-    return verify + measured * ((g->cold ? 1 : 0) + (g->hot ? 1 : 0));
-}
-
 struct group_list {
     struct plan *plan;
-    size_t capacity;
+    size_t capacity, batch_capacity;
 };
 
 /* Adds the group `proto` with every variant that passes, if there is one. Takes nothing over from proto. */
@@ -95,7 +82,6 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
 {
     struct plan *plan = list->plan;
     struct plan_group g = *proto;
-    g.together = 1;
     if (g.threads == 0)
         g.threads = cpu_available();
     g.rows = calloc(kernel_count(), sizeof *g.rows);
@@ -121,7 +107,7 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
         free(g.rows);
         return STATUS_OK;
     }
-    g.expected_s = expected_seconds(&g, &plan->suite->measure, runnable);
+    g.expected_s = expect_seconds(&g, plan->device->kind, &plan->suite->measure, runnable);
     if (plan->group_count == list->capacity) {
         list->capacity = list->capacity ? 2 * list->capacity : 64;
         struct plan_group *grown = realloc(plan->groups, list->capacity * sizeof *grown);
@@ -137,31 +123,48 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
     return STATUS_OK;
 }
 
-/* One product, or dequantization, with weights in each of the case's formats: groups that are timed together.
- */
+/* Makes a batch of the groups that were added since the plan had `first_group` of them. */
+static enum status end_batch(struct group_list *list, size_t first_group)
+{
+    struct plan *plan = list->plan;
+    if (plan->group_count == first_group)
+        return STATUS_OK;
+    if (plan->batch_count == list->batch_capacity) {
+        list->batch_capacity = list->batch_capacity ? 2 * list->batch_capacity : 64;
+        struct plan_batch *grown = realloc(plan->batches, list->batch_capacity * sizeof *grown);
+        if (!grown)
+            return status_no_memory("plan");
+        plan->batches = grown;
+    }
+    struct plan_batch *b = &plan->batches[plan->batch_count++];
+    *b = (struct plan_batch){.first_group = first_group, .count = plan->group_count - first_group};
+    for (size_t i = first_group; i < plan->group_count; i++) {
+        plan->groups[i].first_row = b->row_count;
+        b->row_count += plan->groups[i].row_count;
+        b->expected_s += plan->groups[i].expected_s;
+    }
+    return STATUS_OK;
+}
+
+/* One product, or dequantization, with weights in each of the case's formats. */
 static enum status add_formats(struct group_list *list, const struct plan_group *proto,
                                const struct suite_case *c, const struct plan_options *options)
 {
     struct plan *plan = list->plan;
-    const size_t first = plan->group_count;
     enum status s = STATUS_OK;
     for (size_t i = 0; i < c->format_count && s == STATUS_OK; i++) {
-        const struct suite_format *f = &c->formats[i];
+        const struct weight_format *f = &c->formats[i];
         struct plan_group g = *proto;
-        g.problem.format = f->format;
-        g.problem.blocksize = f->blocksize ? f->blocksize : g.problem.k;
-        g.problem.nested = f->nested;
-        g.problem.zeros = f->zeros;
-        g.problem.act_order = f->act_order;
-        if (f->format == FORMAT_DENSE && !op_is_product(g.problem.op))
+        g.problem.format = *f;
+        if (f->blocksize == 0)
+            g.problem.format.blocksize = g.problem.k;
+        if (f->kind == FORMAT_DENSE && !op_is_product(g.problem.op))
             continue; /* one list of formats for all operations: there is nothing to dequantize */
         const char *fault = problem_weights_fault(&g.problem);
         s = fault ? status_fail(STATUS_INPUT, "%s:%d: weights of %zu x %zu: format %s %s", plan->suite->path,
-                                c->line, g.problem.n, g.problem.k, format_word(f->format), fault)
+                                c->line, g.problem.n, g.problem.k, format_word(f->kind), fault)
                   : add_group(list, &g, c, options);
     }
-    for (size_t i = first; i < plan->group_count; i++)
-        plan->groups[i].together = plan->group_count - i;
     return s;
 }
 
@@ -179,7 +182,10 @@ static enum status add_axes(struct group_list *list, const struct plan_group *pr
                     g.problem.m = c->m[m];
                     g.problem.bias = c->bias[bias];
                     g.threads = c->threads[t];
+                    const size_t first_group = list->plan->group_count;
                     s = formats ? add_formats(list, &g, c, options) : add_group(list, &g, c, options);
+                    if (s == STATUS_OK)
+                        s = end_batch(list, first_group);
                 }
     return s;
 }
@@ -195,8 +201,8 @@ static enum status add_weights(struct group_list *list, const struct plan_group 
     for (size_t b = 0; b < c->blocksize_count && s == STATUS_OK; b++)
         for (size_t q = 0; q < c->nested_count && s == STATUS_OK; q++) {
             struct plan_group g = *proto;
-            g.problem.blocksize = c->blocksize[b];
-            g.problem.nested = c->nested[q];
+            g.problem.format.blocksize = c->blocksize[b];
+            g.problem.format.nested = c->nested[q];
             s = add_axes(list, &g, c, options, false);
         }
     return s;
@@ -219,10 +225,6 @@ static enum status add_file(struct group_list *list, struct plan_group proto, co
         p->k = w->k;
         p->checkpoint = w->checkpoint;
         p->format = w->format;
-        p->blocksize = w->blocksize;
-        p->nested = w->nested;
-        p->zeros = w->zeros;
-        p->act_order = w->act_order;
         int length = snprintf(p->weights, sizeof p->weights, "%s:%s", c->weights, w->name);
         if (length < 0 || (size_t)length >= sizeof p->weights)
             s = status_fail(STATUS_LIMIT,
@@ -243,6 +245,8 @@ static enum status finish(struct plan *plan, enum status s)
                         "%s: no variant for this device takes any of its cases; `nf4bench list` shows what "
                         "there is and where it runs",
                         plan->suite->path);
+    for (size_t i = 0; i < plan->batch_count; i++) /* the array of groups grows no more */
+        plan->batches[i].groups = &plan->groups[plan->batches[i].first_group];
     if (s != STATUS_OK)
         plan_release(plan);
     return s;
@@ -277,6 +281,8 @@ enum status plan_one(const struct suite *suite, const struct plan_group *group,
     enum status s = check_globs(options);
     if (s == STATUS_OK)
         s = add_group(&list, group, NULL, options);
+    if (s == STATUS_OK)
+        s = end_batch(&list, 0);
     return finish(out, s);
 }
 
@@ -296,15 +302,17 @@ uint64_t plan_hash(const struct plan *p)
     uint64_t h = hash_text(p->group_count, text);
     device_format(p->device, device);
     h = hash_text(h, device);
-    for (size_t i = 0; i < p->group_count; i++) {
-        const struct plan_group *g = &p->groups[i];
-        problem_format(&g->problem, text, sizeof text);
-        h = hash_text(h, text);
-        h = random_mix(h ^ ((uint64_t)g->together << 32 | (uint64_t)g->threads << 2 | (uint64_t)g->cold << 1 |
-                            (uint64_t)g->hot));
-        for (size_t r = 0; r < g->row_count; r++)
-            h = hash_text(h, g->rows[r].kernel->name);
-    }
+    for (size_t b = 0; b < p->batch_count; b++)
+        for (size_t i = 0; i < p->batches[b].count; i++) {
+            const struct plan_group *g = &p->batches[b].groups[i];
+            const uint64_t left_in_batch = p->batches[b].count - i;
+            problem_format(&g->problem, text, sizeof text);
+            h = hash_text(h, text);
+            h = random_mix(h ^ (left_in_batch << 32 | (uint64_t)g->threads << 2 | (uint64_t)g->cold << 1 |
+                                (uint64_t)g->hot));
+            for (size_t r = 0; r < g->row_count; r++)
+                h = hash_text(h, g->rows[r].kernel->name);
+        }
     return h;
 }
 
@@ -316,6 +324,8 @@ void plan_release(struct plan *p)
         free(p->groups[i].rows);
     }
     free(p->groups);
+    free(p->batches);
     p->groups = NULL;
-    p->group_count = 0;
+    p->batches = NULL;
+    p->group_count = p->batch_count = 0;
 }

@@ -2,9 +2,9 @@
  * plan.h: a suite crossed with the table: what will be run, in which order, and what will not and why. The
  * second stage; allocates nothing but itself.
  *
- * A group is one problem: its rows share operands, are verified once, and are sampled in alternation, so that
- * sample i of one is paired with sample i of another. Groups of one product with weights in several formats
- * are sampled together in the same way.
+ * A group is one problem: its rows share operands and are verified once. A batch is one group, or the groups
+ * of one product with weights in several formats. All rows of a batch are sampled in alternation: sample i of
+ * one row is paired with sample i of another.
  */
 #ifndef NF4BENCH_HARNESS_SUITE_PLAN_H
 #define NF4BENCH_HARNESS_SUITE_PLAN_H
@@ -25,12 +25,20 @@ struct plan_row {
 
 struct plan_group {
     struct problem problem;
-    size_t together; /* so many groups, from this one on, are timed together; 1: it alone */
-    bool cold, hot;  /* regimes to time; neither: verify only */
+    bool cold, hot; /* regimes to time; neither: verify only. The same in all groups of a batch, as threads */
     unsigned threads;
     struct plan_row *rows;
     size_t row_count;
-    double expected_s; /* a guess from bytes and operations: for --dry-run and for the time left */
+    size_t first_row;  /* number of rows[0] among the rows of its batch */
+    double expected_s; /* expect.h */
+};
+
+struct plan_batch {
+    struct plan_group *groups; /* [count], in the plan's array */
+    size_t count;
+    size_t first_group; /* number of groups[0] in the plan: what a shard and a group_id are made of */
+    size_t row_count;   /* rows over its groups */
+    double expected_s;
 };
 
 struct plan {
@@ -38,6 +46,8 @@ struct plan {
     struct device *device;     /* not owned */
     struct plan_group *groups;
     size_t group_count;
+    struct plan_batch *batches; /* of all groups, in their order */
+    size_t batch_count;
     size_t row_count;  /* rows over all groups */
     size_t skip_count; /* of these, will not run */
     double expected_s;

@@ -49,7 +49,7 @@
 #include <stdint.h>
 
 #include "harness/base/status.h"
-#include "reference/contract.h"
+#include "reference/weight_format.h"
 
 struct measure_settings {
     size_t min_samples, max_samples;
@@ -61,13 +61,6 @@ struct measure_settings measure_defaults(void);
 struct shape {
     size_t n, k;
     char *label; /* "Llama-3-8B.qkv", or NULL for a bare pair */
-};
-
-/* Weights of a format. */
-struct suite_format {
-    enum format format;
-    size_t blocksize; /* 0: k */
-    bool nested, zeros, act_order;
 };
 
 /* One case: lists to be crossed. Owned by the suite. */
@@ -82,7 +75,7 @@ struct suite_case {
     size_t blocksize_count;
     bool nested[2];
     size_t nested_count;
-    struct suite_format *formats; /* in place of blocksize and nested, or NULL */
+    struct weight_format *formats; /* in place of blocksize and nested, or NULL; a blocksize of 0 is k */
     size_t format_count;
     bool bias[2];
     size_t bias_count;

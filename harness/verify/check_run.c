@@ -73,7 +73,7 @@ void check_failed(struct check_run *c, const struct comparison *cmp, const char 
     enum dtype t = op_is_repack(c->kernel->contract.op) ? DTYPE_U8 : c->kernel->contract.out;
     const bool weights = c->kernel->contract.op == OP_DEQUANT;
     const char *lines[] = {where, cause, *cause ? "" : diagnose_values(cmp, t),
-                           diagnose_places(cmp, weights ? c->operands->problem.blocksize : 0, count)};
+                           diagnose_places(cmp, weights ? c->operands->problem.format.blocksize : 0, count)};
     char first[160];
     size_t used = 0;
     describe_bits(t, cmp->first, cmp->first_want, cmp->first_got, first, sizeof first);
@@ -106,13 +106,13 @@ enum status first_weights(struct check_run *c, bool with_bias, struct operands *
     struct problem p = real->problem;
     p.bias = with_bias;
     size_t *other = p.op == OP_GEMM ? &p.n : &p.k;
-    const bool blocks_by_row = p.op == OP_GEMMDX && (c->kernel->whole_blocks || p.format != FORMAT_NF4);
+    const bool blocks_by_row = p.op == OP_GEMMDX && (c->kernel->whole_blocks || p.format.kind != FORMAT_NF4);
     /* One block a row, or blocks of scattered columns: rows stay whole. */
-    const bool whole_rows = blocks_by_row && (p.act_order || p.blocksize == p.k);
+    const bool whole_rows = blocks_by_row && (p.format.act_order || p.format.blocksize == p.k);
     if (*other > 2 * OTHER && !whole_rows)
         *other = OTHER + *other % OTHER;
     if (blocks_by_row && !whole_rows)
-        *other = (*other + p.blocksize - 1) / p.blocksize * p.blocksize;
+        *other = (*other + p.format.blocksize - 1) / p.format.blocksize * p.format.blocksize;
     enum status s = operands_init_blank(&p, c->operands->device, o);
     if (s != STATUS_OK)
         return s;

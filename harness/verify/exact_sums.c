@@ -53,7 +53,7 @@ static void fill_codes(struct operands *o, bool all_codes)
     uint8_t *packed = set->packed.data;
     static const uint8_t few[16] = {0, 7, 15, 0, 15, 7, 15, 0, 7, 0, 15, 15, 0, 7, 0, 15};
     static const float small[16] = {0, 0.5f, 1, 1.5f, 2, 3, -0.5f, -1, -1.5f, -2, -3, 4, -4, 6, -6, 0};
-    if (p->format == FORMAT_DENSE) {
+    if (p->format.kind == FORMAT_DENSE) {
         for (size_t i = 0; i < problem_weight_count(p); i++)
             dtype_store(p->out, packed, i, small[random_u64(p->seed, RANDOM_CODES, i) >> 40 & 15]);
         return;
@@ -61,9 +61,10 @@ static void fill_codes(struct operands *o, bool all_codes)
 #pragma omp parallel for schedule(static)
     for (size_t byte = 0; byte < set->packed.size; byte++) {
         uint8_t r = (uint8_t)(random_u64(p->seed, RANDOM_CODES, byte) >> 40);
-        packed[byte] = p->format == FORMAT_FP8                ? fp8_from_f32(small[r & 15])
-                       : all_codes || p->format != FORMAT_NF4 ? r
-                                                              : (uint8_t)(few[r >> 4] << 4 | few[r & 15]);
+        packed[byte] = p->format.kind == FORMAT_FP8 ? fp8_from_f32(small[r & 15])
+                       : all_codes || p->format.kind != FORMAT_NF4
+                           ? r
+                           : (uint8_t)(few[r >> 4] << 4 | few[r & 15]);
     }
 }
 
@@ -75,21 +76,21 @@ static void fill_scales(struct operands *o)
     float *absmax = set->absmax.data, *map = o->nested_map.data, *nested = set->nested_absmax.data;
     for (size_t b = 0; b < blocks; b++) {
         const float scale = scale_of_block(p, b);
-        if (p->nested)
+        if (p->format.nested)
             ((uint8_t *)set->absmax_code.data)[b] = scale == 2.0f ? 200 : 100;
         else if (set->absmax.size)
             absmax[b] = scale;
         else if (set->scale.size)
             ((uint16_t *)set->scale.data)[b] = f16_from_f32(scale);
-        if (p->zeros) /* what every layout can store */
+        if (p->format.zeros) /* what every layout can store */
             ((uint8_t *)set->zero.data)[b] =
                 (uint8_t)(1 + (random_u64(p->seed, RANDOM_SCALES, b) >> 8) % INT4_MAX);
     }
-    if (p->act_order)
+    if (p->format.act_order)
         operands_draw_groups(o);
-    for (int i = 0; p->nested && i < NESTED_MAP_SIZE; i++)
+    for (int i = 0; p->format.nested && i < NESTED_MAP_SIZE; i++)
         map[i] = i < 128 ? 1.0f : 2.0f;
-    for (size_t g = 0; p->nested && g < nested_group_count(blocks); g++)
+    for (size_t g = 0; p->format.nested && g < nested_group_count(blocks); g++)
         nested[g] = 1.0f;
     o->nested_offset = 0.0f;
 }
@@ -190,10 +191,10 @@ static enum status make(const struct problem *real, bool all_codes, struct devic
     size_t *other = p.op == OP_GEMM ? &p.n : &p.k, extent = p.op == OP_GEMM ? p.k : p.n;
     if (*other > WEIGHTS_MAX / extent && *other > 256)
         *other = (WEIGHTS_MAX / extent / 256 + 1) * 256 + *other % 256;
-    if (p.op == OP_GEMMDX && p.format != FORMAT_NF4) {
+    if (p.op == OP_GEMMDX && p.format.kind != FORMAT_NF4) {
         /* Rows are whole blocks; one that is a block, or whose blocks are scattered, stays whole. */
-        const bool whole = p.act_order || p.blocksize == real->k;
-        p.k = whole ? real->k : (p.k + p.blocksize - 1) / p.blocksize * p.blocksize;
+        const bool whole = p.format.act_order || p.format.blocksize == real->k;
+        p.k = whole ? real->k : (p.k + p.format.blocksize - 1) / p.format.blocksize * p.format.blocksize;
     }
     struct exact_sums *e = calloc(1, sizeof *e);
     if (!e)
@@ -203,10 +204,13 @@ static enum status make(const struct problem *real, bool all_codes, struct devic
         free(e);
         return s;
     }
-    const bool nf4 = p.format == FORMAT_NF4, halves = p.format == FORMAT_FP8 || p.format == FORMAT_DENSE;
+    const bool nf4 = p.format.kind == FORMAT_NF4,
+               halves = p.format.kind == FORMAT_FP8 || p.format.kind == FORMAT_DENSE;
     e->units_log2 = halves ? 1 : !nf4 || !all_codes ? 0 : p.out == DTYPE_BF16 ? 11 : 12;
-    e->values = (struct contract){
-        .format = p.format, .op = p.op, .out = p.out, .decode = nf4 && all_codes ? DECODE_OUT : DECODE_F32};
+    e->values = (struct contract){.format = p.format.kind,
+                                  .op = p.op,
+                                  .out = p.out,
+                                  .decode = nf4 && all_codes ? DECODE_OUT : DECODE_F32};
     for (unsigned code = 0; nf4 && code < NF4_CODES; code++) {
         const float units = ldexpf(quantized_decode(&e->values, code, 0), e->units_log2);
         if ((float)(int16_t)units != units && (all_codes || code == 0 || code == 7 || code == 15))

@@ -55,11 +55,11 @@ static void fill_scales(struct operands *o, size_t blocks, double phase, enum la
         absmax[b] = listed_scale(list_place(b, blocks, SCALES, phase));
     for (size_t b = 0; set->scale.size && b < blocks; b++)
         scale[b] = (uint16_t)list_place(b, blocks, HALVES, phase);
-    for (size_t b = 0; p->zeros && b < blocks; b++)
+    for (size_t b = 0; p->format.zeros && b < blocks; b++)
         zero[b] = (uint8_t)(least + random_u64(p->seed, RANDOM_SCALES, b) % (most - least + 1));
-    if (p->act_order)
+    if (p->format.act_order)
         operands_draw_groups(o);
-    if (!p->nested)
+    if (!p->format.nested)
         return;
     size_t groups = nested_group_count(blocks);
     for (size_t b = 0; b < blocks; b++)
@@ -87,8 +87,8 @@ static void fill_codes(struct operands *o)
 {
     const struct problem *p = &o->problem;
     uint8_t *packed = o->sets[0].packed.data;
-    const size_t count = problem_weight_count(p), k = p->k, bits = format_code_bits(p->format, p->out);
-    if (p->format == FORMAT_DENSE) {
+    const size_t count = problem_weight_count(p), k = p->k, bits = format_code_bits(p->format.kind, p->out);
+    if (p->format.kind == FORMAT_DENSE) {
         for (size_t i = 0; i < count; i++) {
             const uint32_t word = dense_bits(p->out, i);
             memcpy(packed + i * bits / 8, &word, bits / 8);
@@ -102,7 +102,7 @@ static void fill_codes(struct operands *o)
             code[half] = i < count ? (row + column + column / 16) & 15 : 7;
         }
         packed[byte] =
-            bits == 8 ? byte_code(p->format, byte / k, byte % k) : (uint8_t)(code[0] << 4 | code[1]);
+            bits == 8 ? byte_code(p->format.kind, byte / k, byte % k) : (uint8_t)(code[0] << 4 | code[1]);
     }
 }
 
@@ -132,24 +132,25 @@ enum status check_exhaustive_decode(struct check_run *c)
     const bool slow = device_slow(c->operands->device), checked = c->operands->device->checked;
     /* Once per blocksize (under the executor once) and way of calling; the further ones, which may take other
      * paths, on a part. */
-    const size_t kind = 4 * p.blocksize + 2 * p.zeros + p.act_order;
+    const size_t kind = 4 * p.format.blocksize + 2 * p.format.zeros + p.format.act_order;
     bool seen = already_decoded(c->verifier, k, slow ? 0 : kind, SIZE_MAX);
     if (already_decoded(c->verifier, k, kind, p.m))
         return STATUS_OK;
-    if (p.format == FORMAT_DENSE)
-        p.blocksize = 64; /* there are no scales: all numbers of the type, in rows */
-    if (p.op == OP_GEMMDX && p.blocksize == real->k && (p.blocksize & (p.blocksize - 1)))
-        p.blocksize = 64; /* rows of several blocks are what shows them all, and these are powers of two */
+    if (p.format.kind == FORMAT_DENSE)
+        p.format.blocksize = 64; /* there are no scales: all numbers of the type, in rows */
+    if (p.op == OP_GEMMDX && p.format.blocksize == real->k && (p.format.blocksize & (p.format.blocksize - 1)))
+        p.format.blocksize =
+            64; /* rows of several blocks are what shows them all, and these are powers of two */
     /* With act-order a row has several blocks, or there would be no order. */
     enum { ACT_ORDER_BLOCKS = 4 };
-    const size_t across = p.act_order && p.blocksize != real->k ? ACT_ORDER_BLOCKS : 1;
-    size_t width = round_up(across * p.blocksize, k->k_multiple), blocks = p.nested ? (size_t)STRATIFIED * 256
-                                                                           : p.format == FORMAT_NF4 ? SCALES
-                                                                           : p.format == FORMAT_DENSE
-                                                                               ? HALVES / 64
-                                                                               : HALVES;
+    const size_t across = p.format.act_order && p.format.blocksize != real->k ? ACT_ORDER_BLOCKS : 1;
+    size_t width = round_up(across * p.format.blocksize, k->k_multiple),
+           blocks = p.format.nested                 ? (size_t)STRATIFIED * 256
+                    : p.format.kind == FORMAT_NF4   ? SCALES
+                    : p.format.kind == FORMAT_DENSE ? HALVES / 64
+                                                    : HALVES;
     blocks /= across; /* rows, from here on */
-    const size_t elements = p.format == FORMAT_NF4 ? DECODE_ELEMENTS_MAX : DECODE_ELEMENTS_FEWER;
+    const size_t elements = p.format.kind == FORMAT_NF4 ? DECODE_ELEMENTS_MAX : DECODE_ELEMENTS_FEWER;
     blocks = blocks > elements / width ? elements / width : blocks;
     /* A product shows one weight for each sum, too many sums for the executor; and under its checker bits are
      * not the point. These take a share of the scales, another one for each seed. */
@@ -171,8 +172,8 @@ enum status check_exhaustive_decode(struct check_run *c)
         p.n = blocks;
         p.k = width;
     }
-    if (p.format == FORMAT_DENSE)
-        p.blocksize = p.k;
+    if (p.format.kind == FORMAT_DENSE)
+        p.format.blocksize = p.k;
     struct operands o;
     enum status s = operands_init_blank(&p, c->operands->device, &o);
     if (s != STATUS_OK)

@@ -42,7 +42,7 @@ INLINE size_t unit_columns(enum layout layout)
 }
 
 /* What one panel of k of one unit is. */
-struct panel {
+struct column_panel {
     const struct matrix *w;
     const float *x; /* the first row of X of the tile, at the first k */
     size_t k, depth, column;
@@ -50,7 +50,7 @@ struct panel {
     bool begin, end;   /* of the group */
 };
 
-INLINE void columns_gptq(const struct panel *p, enum layout layout, int rows)
+INLINE void columns_gptq(const struct column_panel *p, enum layout layout, int rows)
 {
     const struct matrix *w = p->w;
     const size_t g = p->k / w->w->blocksize, n = w->n;
@@ -92,7 +92,7 @@ INLINE void columns_gptq(const struct panel *p, enum layout layout, int rows)
 }
 
 /* The scale per weight, with the group of each k: act-order or not. */
-INLINE void columns_gptq_weights(const struct panel *p, enum element t, enum layout layout, int rows)
+INLINE void columns_gptq_weights(const struct column_panel *p, enum element t, enum layout layout, int rows)
 {
     const struct matrix *w = p->w;
     const size_t n = w->n;
@@ -133,7 +133,7 @@ INLINE void columns_gptq_weights(const struct panel *p, enum element t, enum lay
             _mm512_store_ps(p->sums[m].all[v], sum[m][v]);
 }
 
-INLINE void columns_awq(const struct panel *p, int rows)
+INLINE void columns_awq(const struct column_panel *p, int rows)
 {
     const struct matrix *w = p->w;
     const size_t g = p->k / w->w->blocksize;
@@ -170,8 +170,8 @@ INLINE void columns_awq(const struct panel *p, int rows)
         }
 }
 
-INLINE void columns_tile(const struct panel *p, enum element t, enum layout layout, enum scaling scaling,
-                         int rows)
+INLINE void columns_tile(const struct column_panel *p, enum element t, enum layout layout,
+                         enum scaling scaling, int rows)
 {
     if (!is_gptq(layout))
         columns_awq(p, rows);
@@ -182,7 +182,7 @@ INLINE void columns_tile(const struct panel *p, enum element t, enum layout layo
 }
 
 /* All rows of X, as many at a time as have room in registers. */
-INLINE void columns_panel(struct panel p, enum element t, enum layout layout, enum scaling scaling,
+INLINE void columns_panel(struct column_panel p, enum element t, enum layout layout, enum scaling scaling,
                           size_t rows)
 {
     enum { AWQ_TILE = 2 };
@@ -243,8 +243,9 @@ INLINE void columns_stripe(const struct gemm_args *a, const struct matrix *w, en
             else if (k + depth < a->k)
                 columns_prefetch(w, layout, k + depth, min_size(depth, a->k - k - depth),
                                  begin + min_size(u + ahead - units, units - 1) * width);
-            columns_panel((struct panel){w, x + m * a->k + k, k, depth, begin + u * width, sums + u * rows,
-                                         k % a->w.blocksize == 0, k + depth == group_end},
+            columns_panel((struct column_panel){w, x + m * a->k + k, k, depth, begin + u * width,
+                                                sums + u * rows, k % a->w.blocksize == 0,
+                                                k + depth == group_end},
                           t, layout, scaling, rows);
         }
     }

@@ -70,7 +70,7 @@ int main(int argc, char **argv)
                                 .m = rows[i].m,
                                 .n = n,
                                 .k = k,
-                                .blocksize = 64,
+                                .format.blocksize = 64,
                                 .seed = 1,
                                 .weights = "normal"};
             struct device device = {.kind = DEVICE_SIMT, .checked = build == ENTRY_CHECKED};

@@ -73,8 +73,8 @@ TEST(weights, lists_the_peers_checkpoint)
         test_note("%s", name);
         EXPECT_EQ(layers[i].n, list[i].n);
         EXPECT_EQ(layers[i].k, list[i].k);
-        EXPECT_EQ(layers[i].blocksize, list[i].blocksize);
-        EXPECT_EQ(layers[i].nested, list[i].nested);
+        EXPECT_EQ(layers[i].blocksize, list[i].format.blocksize);
+        EXPECT_EQ(layers[i].nested, list[i].format.nested);
         EXPECT_TRUE(list[i].checkpoint);
         EXPECT_STREQ(layers[i].storage, safetensors_find(&f.checkpoint, name)->dtype);
     }
@@ -537,7 +537,7 @@ TEST(weights, lists_by_globs)
     EXPECT_STREQ("b.weight", list[0].name);
     EXPECT_EQ(2, list[0].n);
     EXPECT_EQ(3, list[0].k);
-    EXPECT_TRUE(!list[0].checkpoint && list[0].blocksize == 0);
+    EXPECT_TRUE(!list[0].checkpoint && list[0].format.blocksize == 0);
     EXPECT_STREQ("e.weight", list[3].name);
     weight_list_free(list, count);
     ASSERT_EQ(STATUS_OK, weight_list(&f, two, 2, false, &list, &count));

@@ -40,8 +40,8 @@ TEST(weights_int4, layers_of_the_packages_have_the_packages_values)
         EXPECT_EQ(STATUS_OK, weight_int4_describe(&file, name, &info));
         EXPECT_EQ(layers[i].n, info.n);
         EXPECT_EQ(layers[i].k, info.k);
-        EXPECT_EQ(layers[i].blocksize, info.blocksize);
-        EXPECT_TRUE(info.zeros == layers[i].zeros && info.act_order == layers[i].act_order);
+        EXPECT_EQ(layers[i].blocksize, info.format.blocksize);
+        EXPECT_TRUE(info.format.zeros == layers[i].zeros && info.format.act_order == layers[i].act_order);
         struct quantized w;
         void *owned;
         ASSERT_EQ(STATUS_OK, weight_checkpoint(&file, name, &w, &owned));

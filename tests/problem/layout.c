@@ -1,5 +1,5 @@
-/* Tests of harness/problem/layout.h: names, sizes, and that what it makes is what the packages' layouts are. That
- * kernels read it rightly, and how, the variants on it show. */
+/* Tests of harness/problem/layout.h: names, sizes, and that what it makes is what the packages' layouts
+ * are. That kernels read it rightly, and how, the variants on it show. */
 #include "harness/problem/layout.h"
 
 #include <stdlib.h>
@@ -29,16 +29,17 @@ TEST(layout, is_a_knob_of_the_format_that_has_it)
 
 TEST(layout, constraints_say_why)
 {
-    struct problem p = {.op = OP_GEMM, .format = FORMAT_INT4, .m = 1, .n = 12, .k = 96, .blocksize = 32};
+    struct problem p = {
+        .op = OP_GEMM, .format.kind = FORMAT_INT4, .m = 1, .n = 12, .k = 96, .format.blocksize = 32};
     EXPECT_CONTAINS(layout_inapplicable(LAYOUT_GPTQ, &p), "multiples of 8");
     EXPECT_CONTAINS(layout_inapplicable(LAYOUT_AWQ, &p), "multiples of 8");
     EXPECT_TRUE(layout_inapplicable(LAYOUT_AWQGEMV, &p) == NULL);
-    p.blocksize = 96;
+    p.format.blocksize = 96;
     EXPECT_CONTAINS(layout_inapplicable(LAYOUT_AWQGEMV, &p), "groups of 32");
     EXPECT_CONTAINS(layout_inapplicable(LAYOUT_MARLIN, &p), "multiples of 64");
     p.n = 64;
     EXPECT_TRUE(layout_inapplicable(LAYOUT_MARLIN, &p) == NULL);
-    p.act_order = true;
+    p.format.act_order = true;
     EXPECT_TRUE(layout_inapplicable(LAYOUT_GPTQ, &p) == NULL);
     EXPECT_CONTAINS(layout_inapplicable(LAYOUT_ROWS, &p), "no act-order");
     EXPECT_CONTAINS(layout_inapplicable(LAYOUT_AWQ, &p), "no act-order");
@@ -47,14 +48,15 @@ TEST(layout, constraints_say_why)
 /* Bits per weight of formats.md: symmetric and asymmetric zero points are stored alike. */
 TEST(layout, bytes)
 {
-    struct problem p = {.op = OP_GEMM, .format = FORMAT_INT4, .m = 1, .n = 4096, .k = 4096, .blocksize = 128};
+    struct problem p = {
+        .op = OP_GEMM, .format.kind = FORMAT_INT4, .m = 1, .n = 4096, .k = 4096, .format.blocksize = 128};
     const double weights = 4096.0 * 4096.0;
     EXPECT_NEAR(4.15625, 8 * (double)layout_bytes(LAYOUT_AWQ, &p) / weights, 1e-9);
     EXPECT_NEAR(4.15625 + 32.0 / 4096, 8 * (double)layout_bytes(LAYOUT_GPTQ, &p) / weights, 1e-9);
     EXPECT_NEAR(4.15625, 8 * (double)layout_bytes(LAYOUT_AWQGEMV, &p) / weights, 1e-9);
     EXPECT_NEAR(4.1875, 8 * (double)layout_bytes(LAYOUT_MARLIN, &p) / weights, 1e-9);
     EXPECT_NEAR(4.125, 8 * (double)layout_bytes(LAYOUT_ROWS, &p) / weights, 1e-9);
-    p.zeros = true;
+    p.format.zeros = true;
     EXPECT_NEAR(4.1875, 8 * (double)layout_bytes(LAYOUT_ROWS, &p) / weights, 1e-9);
 }
 

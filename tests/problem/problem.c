@@ -75,7 +75,7 @@ TEST(problem, sizes)
     EXPECT_EQ(24, problem_output_count(&p));
     EXPECT_EQ(400, problem_input_count(&p));
     EXPECT_EQ(300 + 40 + 2 * (24 + 400 + 6), problem_format_bytes(&p));
-    p.nested = true;
+    p.format.nested = true;
     EXPECT_EQ(14, problem_scale_bytes(&p)); /* 10 codes and one nested absmax */
     p.op = OP_GEMMDX;
     EXPECT_EQ(400, problem_output_count(&p));

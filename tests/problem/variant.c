@@ -42,7 +42,7 @@ TEST(kernel_table, constraints_say_why)
 {
     char reason[KERNEL_REASON_MAX];
     struct problem p = {
-        .op = OP_GEMM, .out = DTYPE_BF16, .m = 5, .n = 48, .k = 100, .blocksize = 64, .bias = true};
+        .op = OP_GEMM, .out = DTYPE_BF16, .m = 5, .n = 48, .k = 100, .format.blocksize = 64, .bias = true};
     struct kernel k = {.name = "nf4_gemm_bf16_acc1__scalar", .k_multiple = 1};
     EXPECT_TRUE(kernel_inapplicable(&k, &p, reason) == NULL);
     k.m_max = 4;

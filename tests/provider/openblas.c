@@ -107,7 +107,8 @@ TEST(openblas, dense_weights_that_do_not_fit_are_a_reason_to_skip)
 {
     const struct kernel *dense = is_there() ? kernel_find("openblas_gemm_f32") : NULL;
     char reason[KERNEL_REASON_MAX];
-    struct problem p = {.op = OP_GEMM, .out = DTYPE_F32, .m = 1, .n = 1 << 24, .k = 1 << 24, .blocksize = 64};
+    struct problem p = {
+        .op = OP_GEMM, .out = DTYPE_F32, .m = 1, .n = 1 << 24, .k = 1 << 24, .format.blocksize = 64};
     if (!dense)
         return;
     EXPECT_CONTAINS(kernel_inapplicable(dense, &p, reason), "more than a quarter of the memory");

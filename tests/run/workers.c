@@ -25,10 +25,10 @@ struct script {
         STEP_ERROR,
         STEP_INTERRUPT
     } steps[4];
-    size_t taken; /* a step that was given up is not taken again */
+    size_t taken; /* a step that was excluded is not taken again */
     size_t runs;
-    /* The last that was given up: */
-    size_t given_up;
+    /* The last that was excluded: */
+    size_t excluded;
     const struct kernel *kernel;
     enum verdict verdict;
     char reason[200];
@@ -70,7 +70,7 @@ static enum status note(void *context, const struct kernel *k, enum verdict verd
 {
     struct script *s = context;
     s->taken++;
-    s->given_up++;
+    s->excluded++;
     s->kernel = k;
     s->verdict = verdict;
     snprintf(s->reason, sizeof s->reason, "%s", reason);
@@ -87,11 +87,11 @@ static struct script *script_new(size_t count)
 static enum status run_one(struct script *s, bool watched)
 {
     const struct worker w = {
-        .name = "", .context = s, .run = run_script, .give_up = watched ? note : NULL, .limit_s = 0.3};
+        .name = "", .context = s, .run = run_script, .exclude = watched ? note : NULL, .limit_s = 0.3};
     return workers_run(&w, 1);
 }
 
-TEST(workers, a_call_that_ends_its_process_is_given_up_and_the_rest_is_done)
+TEST(workers, a_variant_that_ends_its_child_is_excluded_and_the_rest_is_done)
 {
     static const struct {
         enum step step;
@@ -107,7 +107,7 @@ TEST(workers, a_call_that_ends_its_process_is_given_up_and_the_rest_is_done)
         EXPECT_EQ(STATUS_OK, run_one(s, true));
         EXPECT_EQ(4, s->taken);
         EXPECT_EQ(2, s->runs);
-        EXPECT_EQ(1, s->given_up);
+        EXPECT_EQ(1, s->excluded);
         EXPECT_TRUE(s->kernel == kernel_at(3));
         EXPECT_EQ(cases[i].verdict, s->verdict);
         EXPECT_CONTAINS(s->reason, cases[i].reason);
@@ -121,7 +121,7 @@ TEST(workers, what_no_call_did_is_an_error_that_names_the_last_call)
     ASSERT_TRUE(s != NULL);
     s->steps[1] = STEP_CRASH_ALONE;
     EXPECT_EQ(STATUS_INTERNAL, run_one(s, true));
-    EXPECT_EQ(0, s->given_up);
+    EXPECT_EQ(0, s->excluded);
     EXPECT_CONTAINS(status_message(), "in no variant's call: SIGKILL");
     EXPECT_CONTAINS(status_message(), kernel_at(3)->name);
     munmap(s, sizeof *s);

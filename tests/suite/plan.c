@@ -61,8 +61,9 @@ TEST(plan, a_variant_that_runs_only_by_name_is_taken_by_its_name_alone)
     EXPECT_EQ(0, rows_of(name, itself, 2, ", variants: [\"nf4_*\"]"));
 }
 
-/* Each format of a case is a group, timed with the others of one product; what cannot be is an error. */
-TEST(plan, formats_are_timed_together)
+/* Each format of a case is a group; the groups of one product are a batch. Weights that cannot have a format
+ * are an error. */
+TEST(plan, the_formats_of_one_product_are_a_batch)
 {
     static const char text[] = "suite: t\n"
                                "cases:\n"
@@ -79,12 +80,21 @@ TEST(plan, formats_are_timed_together)
     struct plan_options options = {.seed = 1, .measure = true, .device = &device_cpu};
     ASSERT_EQ(STATUS_OK, suite_parse(text, strlen(text), "t", &suite));
     ASSERT_EQ(STATUS_OK, plan_make(&suite, &options, &plan));
-    static const size_t together[] = {4, 3, 2, 1, 4, 3, 2, 1, 1, 1};
+    static const size_t counts[] = {4, 4, 1, 1}, first_groups[] = {0, 4, 8, 9};
     ASSERT_EQ(10, plan.group_count);
-    for (size_t g = 0; g < 10; g++)
-        EXPECT_EQ(together[g], plan.groups[g].together);
-    EXPECT_TRUE(plan.groups[1].problem.format == FORMAT_INT4 && plan.groups[1].problem.zeros);
-    EXPECT_EQ(128, plan.groups[2].problem.blocksize); /* k */
+    ASSERT_EQ(4, plan.batch_count);
+    for (size_t b = 0; b < 4; b++) {
+        const struct plan_batch *batch = &plan.batches[b];
+        size_t rows = 0;
+        EXPECT_EQ(counts[b], batch->count);
+        EXPECT_EQ(first_groups[b], batch->first_group);
+        EXPECT_TRUE(batch->groups == &plan.groups[first_groups[b]]);
+        for (size_t g = 0; g < batch->count; rows += batch->groups[g++].row_count)
+            EXPECT_EQ(rows, batch->groups[g].first_row);
+        EXPECT_EQ(rows, batch->row_count);
+    }
+    EXPECT_TRUE(plan.groups[1].problem.format.kind == FORMAT_INT4 && plan.groups[1].problem.format.zeros);
+    EXPECT_EQ(128, plan.groups[2].problem.format.blocksize); /* k */
     EXPECT_EQ(2, plan.groups[4].problem.m);
     EXPECT_STREQ("dense_gemm_f32_acc1__scalar", plan.groups[3].rows[0].kernel->name);
     plan_release(&plan);

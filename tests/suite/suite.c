@@ -191,16 +191,16 @@ TEST(suite, formats)
                     "- {op: dequant, blocksize: 128}\n"
                     "- {op: repack}\n",
                     &s));
-    const struct suite_format *f = s.cases[0].formats;
+    const struct weight_format *f = s.cases[0].formats;
     ASSERT_EQ(3, s.cases[0].format_count);
-    EXPECT_TRUE(f[0].format == FORMAT_NF4 && f[0].blocksize == 64 && f[0].nested);
-    EXPECT_TRUE(f[1].format == FORMAT_INT4 && f[1].blocksize == 128 && f[1].zeros && f[1].act_order);
-    EXPECT_TRUE(f[2].format == FORMAT_DENSE);
+    EXPECT_TRUE(f[0].kind == FORMAT_NF4 && f[0].blocksize == 64 && f[0].nested);
+    EXPECT_TRUE(f[1].kind == FORMAT_INT4 && f[1].blocksize == 128 && f[1].zeros && f[1].act_order);
+    EXPECT_TRUE(f[2].kind == FORMAT_DENSE);
     EXPECT_TRUE(s.cases[1].format_count == 1 && s.cases[1].formats[0].blocksize == 0); /* k */
     EXPECT_TRUE(s.cases[2].formats == NULL && s.cases[2].blocksize[0] == 128);
     EXPECT_TRUE(s.cases[3].formats == NULL);
     EXPECT_EQ(STATUS_OK, suite_override(&s, "formats=int4 blocksize=32,fp8 blocksize=k"));
-    EXPECT_TRUE(s.cases[2].format_count == 2 && s.cases[2].formats[1].format == FORMAT_FP8);
+    EXPECT_TRUE(s.cases[2].format_count == 2 && s.cases[2].formats[1].kind == FORMAT_FP8);
     EXPECT_TRUE(s.cases[3].formats == NULL);
     EXPECT_EQ(STATUS_USAGE, suite_override(&s, "formats=int4,int3"));
     EXPECT_CONTAINS(status_message(), "\"int3\" does not begin with");

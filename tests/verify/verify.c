@@ -91,10 +91,10 @@ TEST(verify, every_variant_passes_a_small_case)
         snprintf(text, sizeof text, (nf4 ? cases : others)[k->contract.op], dtype_word(k->contract.out),
                  k->contract.nested != NESTED_NONE);
         ASSERT_EQ(STATUS_OK, problem_parse(text, &p));
-        p.format = k->contract.format;
-        p.zeros = p.format == FORMAT_INT4;
-        if (p.format == FORMAT_DENSE)
-            p.blocksize = p.k;
+        p.format.kind = k->contract.format;
+        p.format.zeros = p.format.kind == FORMAT_INT4;
+        if (p.format.kind == FORMAT_DENSE)
+            p.format.blocksize = p.k;
         if (kernel_unavailable(k, &device_cpu, reason) || kernel_inapplicable(k, &p, reason))
             continue;
         test_note("%s on %s", k->name, text);

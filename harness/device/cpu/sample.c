@@ -16,9 +16,12 @@
 #include "harness/device/ceiling.h"
 
 enum {
-    PLACES = 32, /* looked at in every timed output */
+    PLACES = 32, /* checked in every timed output */
     TIMER_PAIRS = 1001,
+    TRIAL_CALLS = 3,  /* before calls_per_sample of a hot row is chosen */
+    SEED_AFTER = 1000 /* of the poison after timing; before: 0 */
 };
+static const double least_call_us = 0.05; /* shorter trial calls are noise of the clock */
 
 struct cpu_sampling {
     struct sampling base;
@@ -144,7 +147,7 @@ static void check_whole_outputs(struct cpu_sampling *s, bool first)
         const struct operands *o = operands_of(s, row);
         const size_t *places = places_of(s, row);
         struct measure_row *r = &s->base.group->rows[row];
-        buffer_poison(&o->sets[0].out, o->problem.seed + row + (first ? 0 : 1000));
+        buffer_poison(&o->sets[0].out, o->problem.seed + row + (first ? 0 : SEED_AFTER));
         call(s, row, 0);
         char what[120];
         if (r->fault[0])
@@ -275,12 +278,12 @@ static enum status choose_calls(struct sampling *base, size_t row)
         return STATUS_OK;
     call(s, row, 0);
     double best = INFINITY;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < TRIAL_CALLS; i++) {
         double start = clock_us();
         call(s, row, 0);
         best = fmin(best, clock_us() - start);
     }
-    double calls = ceil(HOT_SAMPLE_US / fmax(best, 0.05));
+    double calls = ceil(HOT_SAMPLE_US / fmax(best, least_call_us));
     r->calls_per_sample = calls < 1 ? 1 : calls > HOT_CALLS_MAX ? HOT_CALLS_MAX : (size_t)calls;
     return STATUS_OK;
 }

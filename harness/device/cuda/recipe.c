@@ -52,8 +52,8 @@ void recipe_sizes(const struct problem *p, struct expression_name names[RECIPE_S
         {"n", (int64_t)p->n},
         {"k", (int64_t)p->k},
         {"count", (int64_t)count},
-        {"blocks", (int64_t)nf4_block_count(count, p->blocksize)},
-        {"blocksize", (int64_t)p->blocksize},
+        {"blocks", (int64_t)nf4_block_count(count, p->format.blocksize)},
+        {"blocksize", (int64_t)p->format.blocksize},
     };
     memcpy(names, all, sizeof all);
 }

@@ -25,7 +25,7 @@ static bool open_library(struct serve *s, const char *where)
 static bool has_function(const struct bitsandbytes_cuda *b, enum bitsandbytes_use use,
                          const struct problem *p)
 {
-    return use == BITSANDBYTES_DEQUANT ? b->dequantize[p->out] && (b->dequantize_bytes || !p->nested)
+    return use == BITSANDBYTES_DEQUANT ? b->dequantize[p->out] && (b->dequantize_bytes || !p->format.nested)
            : use == BITSANDBYTES_GEMV  ? b->gemv[p->out] != NULL
                                        : b->gemm[p->out] != NULL;
 }
@@ -58,7 +58,7 @@ bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k)
     if (!has_function(&s->bitsandbytes.library, k->name.bitsandbytes, &s->operands.problem))
         return serve_fail(s, STATUS_LIMIT, "%s has no function for %s", s->bitsandbytes.library.file,
                           k->name.name);
-    return !s->operands.problem.nested || prepare_nested(s);
+    return !s->operands.problem.format.nested || prepare_nested(s);
 }
 
 static bool check_context(struct serve *s)
@@ -91,7 +91,7 @@ static bool recover_absmax(struct serve *s, const struct weights *w)
 
 bool serve_bitsandbytes_dequantize(struct serve *s, const struct dequant_args *d)
 {
-    const bool nested = s->operands.problem.nested;
+    const bool nested = s->operands.problem.format.nested;
     s->channel->by_kernel = true;
     if (nested && !recover_absmax(s, &d->w))
         return false;
@@ -116,7 +116,7 @@ static bool gemm(struct serve *s, const struct gemm_args *g)
     const struct problem *p = &s->operands.problem;
     s->channel->by_kernel = true;
     s->bitsandbytes.library.gemm[p->out](
-        ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(p->nested ? g->w.nested_absmax : g->w.absmax),
+        ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(p->format.nested ? g->w.nested_absmax : g->w.absmax),
         ADDRESS(g->w.absmax_code), ADDRESS(g->w.nested_map), s->extra.offset, ADDRESS(g->y), ADDRESS(g->bias),
         (int32_t)g->m, (int32_t)g->n, (int32_t)g->k, (int32_t)g->w.blocksize, BITSANDBYTES_QUANT_NF4,
         s->stream);

@@ -56,7 +56,8 @@ static size_t dense_bytes(const struct problem *p)
 static size_t slab_rows(const struct serve *s)
 {
     const struct problem *p = &s->operands.problem;
-    size_t unit = NESTED_BLOCKS * p->blocksize; /* a power of two; in rows, divided by what k has of it */
+    size_t unit =
+        NESTED_BLOCKS * p->format.blocksize; /* a power of two; in rows, divided by what k has of it */
     for (size_t k = p->k; k % 2 == 0 && unit > 1; k /= 2)
         unit /= 2;
     unit = unit < SLAB_ROWS ? SLAB_ROWS : unit;
@@ -71,7 +72,7 @@ static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set
     const struct problem *p = &s->operands.problem;
     const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
     const struct dequant_args d =
-        gemm_rows_to_dequantize(&a, p->format, p->out, first, rows, (void *)(uintptr_t)to);
+        gemm_rows_to_dequantize(&a, p->format.kind, p->out, first, rows, (void *)(uintptr_t)to);
     return k->name.bitsandbytes ? serve_bitsandbytes_dequantize(s, &d) : serve_enqueue_with(s, k, &d);
 }
 

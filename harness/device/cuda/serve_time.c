@@ -138,7 +138,7 @@ static bool call_row(struct serve *s, const struct serve_row *r, size_t set)
     const struct operand_set *o = &s->operands.sets[set];
     static const struct buffer none;
     const struct buffer *scales = op_is_repack(s->operands.problem.op) ? &none
-                                  : s->operands.problem.nested         ? &o->absmax_code
+                                  : s->operands.problem.format.nested  ? &o->absmax_code
                                   : o->scale.size                      ? &o->scale
                                                                        : &o->absmax;
     const struct buffer *codes =

@@ -40,7 +40,7 @@ struct array {
     struct shadow shadow; /* atomics: NULL until there are some in this block */
 };
 
-struct buffer {
+struct known_array {
     const char *name;
     uintptr_t start;
     size_t size;
@@ -51,27 +51,27 @@ struct buffer {
     pthread_mutex_t lock;
 };
 
-struct range {
+struct address_range {
     uintptr_t start;
     size_t size;
 };
 
 static struct {
-    struct buffer *buffers; /* by address */
+    struct known_array *buffers; /* by address */
     size_t buffer_count;
-    struct range modules[MODULES_MAX]; /* loaded segments: constant tables */
+    struct address_range modules[MODULES_MAX]; /* loaded segments: constant tables */
     size_t module_count;
 } launch;
 
 static uint8_t locks[LOCKS] __attribute__((aligned(64)));
 
-static __thread struct worker {
+static __thread struct checker_worker {
     struct shadow_clock clock;
     uint64_t block;
     unsigned threads;
     struct array arrays[ARRAYS_MAX];
     size_t array_count, array_last, buffer_last, module_last;
-    struct range readable[CHECKER_READABLE_MAX];
+    struct address_range readable[CHECKER_READABLE_MAX];
     size_t readable_count;
     struct shadow shared; /* for all arrays, one after the other */
     size_t shared_used, shared_most;
@@ -265,7 +265,7 @@ static void unreserve(void *p, size_t bytes)
 }
 
 /* Outputs are rarely read and rarely updated: their sets are made at the first such access. */
-static bool sets_make(struct buffer *b, struct shadow_sets *sets)
+static bool sets_make(struct known_array *b, struct shadow_sets *sets)
 {
     if (__atomic_load_n(&sets->set, __ATOMIC_ACQUIRE))
         return true;
@@ -282,7 +282,7 @@ static bool sets_make(struct buffer *b, struct shadow_sets *sets)
     return ok;
 }
 
-static uint8_t *lock_take(const struct buffer *b, size_t group)
+static uint8_t *lock_take(const struct known_array *b, size_t group)
 {
     uint8_t *lock = &locks[(group ^ (size_t)(b - launch.buffers) * 977) % LOCKS];
     for (unsigned spins = 1; __atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE); spins++)
@@ -298,7 +298,7 @@ static struct shadow_sets sets_now(const struct shadow_sets *sets)
     return (struct shadow_sets){set, set ? sets->tag : NULL};
 }
 
-static ALWAYS_INLINE void buffer_access(struct buffer *b, size_t offset, size_t size,
+static ALWAYS_INLINE void buffer_access(struct known_array *b, size_t offset, size_t size,
                                         enum checker_access access, const struct executor_place *place)
 {
     if ((access == CHECKER_READ && !sets_make(b, &b->shadow.reads)) ||
@@ -323,19 +323,19 @@ static ALWAYS_INLINE void buffer_access(struct buffer *b, size_t offset, size_t 
         tell(&clash, access, b->name, b->granule, b->granule, place);
 }
 
-static __attribute__((noinline)) void buffer_read(struct buffer *b, size_t offset, size_t size,
+static __attribute__((noinline)) void buffer_read(struct known_array *b, size_t offset, size_t size,
                                                   const struct executor_place *place)
 {
     buffer_access(b, offset, size, CHECKER_READ, place);
 }
 
-static __attribute__((noinline)) void buffer_write(struct buffer *b, size_t offset, size_t size,
+static __attribute__((noinline)) void buffer_write(struct known_array *b, size_t offset, size_t size,
                                                    const struct executor_place *place)
 {
     buffer_access(b, offset, size, CHECKER_WRITE, place);
 }
 
-static __attribute__((noinline)) void buffer_atomic(struct buffer *b, size_t offset, size_t size,
+static __attribute__((noinline)) void buffer_atomic(struct known_array *b, size_t offset, size_t size,
                                                     const struct executor_place *place)
 {
     buffer_access(b, offset, size, CHECKER_ATOMIC, place);
@@ -345,7 +345,7 @@ static __attribute__((noinline)) void buffer_atomic(struct buffer *b, size_t off
 
 static struct array *array_at(uintptr_t p)
 {
-    struct worker *w = &worker;
+    struct checker_worker *w = &worker;
     if (w->array_last < w->array_count && p - w->arrays[w->array_last].start < w->arrays[w->array_last].size)
         return &w->arrays[w->array_last];
     for (size_t i = 0; i < w->array_count; i++)
@@ -356,7 +356,7 @@ static struct array *array_at(uintptr_t p)
     return NULL;
 }
 
-static struct buffer *buffer_at(uintptr_t p)
+static struct known_array *buffer_at(uintptr_t p)
 {
     size_t *last = &worker.buffer_last;
     if (*last < launch.buffer_count && p - launch.buffers[*last].start < launch.buffers[*last].size)
@@ -375,7 +375,7 @@ static struct buffer *buffer_at(uintptr_t p)
     return &launch.buffers[low - 1];
 }
 
-static bool within(struct range r, uintptr_t p, size_t size)
+static bool within(struct address_range r, uintptr_t p, size_t size)
 {
     return p - r.start < r.size && size <= r.size - (p - r.start);
 }
@@ -389,7 +389,7 @@ static bool is_executors(uintptr_t p, size_t size)
     for (size_t i = 0; i < worker.readable_count; i++)
         if (within(worker.readable[i], p, size))
             return true;
-    return within((struct range){(uintptr_t)&simt_position, sizeof simt_position}, p, size);
+    return within((struct address_range){(uintptr_t)&simt_position, sizeof simt_position}, p, size);
 }
 
 static bool is_static(uintptr_t p, size_t size)
@@ -433,7 +433,7 @@ static void tell_out_of_bounds(uintptr_t p, size_t size, enum checker_access acc
         nearer(&m, a->name, "shared ", a->start, a->size, size, p, size);
     }
     for (size_t i = 0; i < launch.buffer_count; i++) {
-        const struct buffer *b = &launch.buffers[i];
+        const struct known_array *b = &launch.buffers[i];
         nearer(&m, b->name, "", b->start, b->size, b->granule, p, size);
     }
     char rest[320], bytes[48];
@@ -455,7 +455,7 @@ static bool other_memory(uintptr_t p, size_t size, enum checker_access access,
 {
     if (access == CHECKER_READ && is_executors(p, size))
         return true;
-    struct buffer *b = buffer_at(p);
+    struct known_array *b = buffer_at(p);
     if (!b || size > b->size - (p - b->start)) {
         if (!b && access == CHECKER_READ && is_static(p, size))
             return true;
@@ -484,7 +484,7 @@ static ALWAYS_INLINE bool touch(const void *address, size_t size, enum checker_a
                                 const struct executor_place *place)
 {
     uintptr_t p = (uintptr_t)address;
-    struct worker *w = &worker;
+    struct checker_worker *w = &worker;
     if (!size)
         return true;
     unsigned thread = executor_thread.thread;
@@ -609,14 +609,15 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *unused)
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *h = &info->dlpi_phdr[i];
         if (h->p_type == PT_LOAD && launch.module_count < MODULES_MAX)
-            launch.modules[launch.module_count++] = (struct range){info->dlpi_addr + h->p_vaddr, h->p_memsz};
+            launch.modules[launch.module_count++] =
+                (struct address_range){info->dlpi_addr + h->p_vaddr, h->p_memsz};
     }
     return 0;
 }
 
 static int by_address(const void *a, const void *b)
 {
-    const struct buffer *x = a, *y = b;
+    const struct known_array *x = a, *y = b;
     return (x->start > y->start) - (x->start < y->start);
 }
 
@@ -629,7 +630,7 @@ bool checker_start(const struct simt_buffer *buffers, size_t count)
     if (!launch.buffers)
         return false;
     for (size_t i = 0; i < count; i++) {
-        struct buffer *b = &launch.buffers[launch.buffer_count++];
+        struct known_array *b = &launch.buffers[launch.buffer_count++];
         b->name = buffers[i].name;
         b->start = (uintptr_t)buffers[i].data;
         b->size = buffers[i].size;
@@ -650,7 +651,7 @@ bool checker_start(const struct simt_buffer *buffers, size_t count)
 void checker_end(void)
 {
     for (size_t i = 0; i < launch.buffer_count; i++) {
-        struct buffer *b = &launch.buffers[i];
+        struct known_array *b = &launch.buffers[i];
         unreserve(b->shadow.write, b->cells * sizeof *b->shadow.write);
         struct shadow_sets *const sets[] = {&b->shadow.reads, &b->shadow.atomics};
         for (int j = 0; j < 2; j++) {
@@ -668,10 +669,10 @@ void checker_end(void)
 void checker_readable(const void *data, size_t size)
 {
     if (worker.readable_count < CHECKER_READABLE_MAX)
-        worker.readable[worker.readable_count++] = (struct range){(uintptr_t)data, size};
+        worker.readable[worker.readable_count++] = (struct address_range){(uintptr_t)data, size};
 }
 
-static bool worker_make(struct worker *w)
+static bool worker_make(struct checker_worker *w)
 {
     struct shadow *s = &w->shared;
     s->write = reserve(SHARED_BYTES_MAX * sizeof *s->write);
@@ -690,7 +691,7 @@ static bool worker_make(struct worker *w)
 
 void checker_worker_end(void)
 {
-    struct worker *w = &worker;
+    struct checker_worker *w = &worker;
     struct shadow *s = &w->shared;
     if (!w->clock.now) /* it ran no block */
         return;
@@ -708,7 +709,7 @@ void checker_worker_end(void)
 
 void checker_block_start(uint64_t block, unsigned threads)
 {
-    struct worker *w = &worker;
+    struct checker_worker *w = &worker;
     if (!w->clock.now && !worker_make(w)) {
         broken("no memory for the checker");
         return;
@@ -733,7 +734,7 @@ void checker_block_start(uint64_t block, unsigned threads)
 
 void checker_shared_array(const char *name, const void *data, size_t size)
 {
-    struct worker *w = &worker;
+    struct checker_worker *w = &worker;
     if (w->array_count == ARRAYS_MAX || size > SHARED_BYTES_MAX - w->shared_used) {
         broken("more shared memory than the checker has room for");
         return;

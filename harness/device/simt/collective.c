@@ -85,7 +85,7 @@ static void add_state(struct text *t, const struct cuda_thread *c, bool many)
 }
 
 /* Where the lanes of `mask` are. */
-static void add_whereabouts(struct text *t, const struct worker *w, unsigned warp, uint32_t mask)
+static void add_whereabouts(struct text *t, const struct simt_worker *w, unsigned warp, uint32_t mask)
 {
     unsigned lanes = w->threads - warp * WARP;
     uint32_t exist = lanes >= WARP ? UINT32_MAX : ((uint32_t)1 << lanes) - 1;
@@ -107,7 +107,7 @@ static void add_whereabouts(struct text *t, const struct worker *w, unsigned war
     }
 }
 
-void collective_standing(const struct worker *w, char *text, size_t size)
+void collective_standing(const struct simt_worker *w, char *text, size_t size)
 {
     struct text t = {text, size};
     *text = 0;
@@ -133,7 +133,7 @@ void collective_standing(const struct worker *w, char *text, size_t size)
 
 /* Ends the launch: lanes of one mask that do not fit together. */
 static void __attribute__((noreturn))
-collective_fault(struct worker *w, struct executor_place other, const char *what)
+collective_fault(struct simt_worker *w, struct executor_place other, const char *what)
 {
     const struct site *s = &w->thread[w->current].site;
     executor_report(SIMT_COLLECTIVE, (struct executor_place){NULL, s->file, s->line}, other, what);
@@ -141,7 +141,7 @@ collective_fault(struct worker *w, struct executor_place other, const char *what
     __builtin_unreachable();
 }
 
-static void report_group(const struct worker *w, unsigned warp, const struct group *g)
+static void report_group(const struct simt_worker *w, unsigned warp, const struct group *g)
 {
     char what[WHAT_BYTES];
     struct text t = {what, sizeof what};
@@ -154,7 +154,7 @@ static void report_group(const struct worker *w, unsigned warp, const struct gro
                     (struct executor_place){NULL, NULL, 0}, what);
 }
 
-static void report_barrier(const struct worker *w)
+static void report_barrier(const struct simt_worker *w)
 {
     const struct cuda_thread *other = NULL;
     unsigned index = 0, missing = 0;
@@ -183,7 +183,7 @@ static void report_barrier(const struct worker *w)
                     place, what);
 }
 
-void collective_deadlock(struct worker *w)
+void collective_deadlock(struct simt_worker *w)
 {
     /* When all that the warps wait for stand at the barrier, the barrier is what divides them. */
     bool barrier_first = w->barrier_count > 0;
@@ -213,7 +213,7 @@ void collective_deadlock(struct worker *w)
 
 /* The running lane has come, with its operands in its mailbox. Returns its warp when it is the last one: it
  * then fills all results and calls complete(). NULL: the results are there. */
-static struct warp *arrive(struct worker *w, enum collective kind, int variant, uint32_t mask,
+static struct warp *arrive(struct simt_worker *w, enum collective kind, int variant, uint32_t mask,
                            const char *file, int line)
 {
     unsigned lane = w->current % WARP;
@@ -253,7 +253,7 @@ static struct warp *arrive(struct worker *w, enum collective kind, int variant, 
 }
 
 /* The results of all lanes of `mask` are there. */
-static void complete(struct worker *w, struct warp *warp, uint32_t mask)
+static void complete(struct simt_worker *w, struct warp *warp, uint32_t mask)
 {
     struct group *g = warp->groups;
     while (g->mask != mask)
@@ -265,7 +265,7 @@ static void complete(struct worker *w, struct warp *warp, uint32_t mask)
 
 void simt_syncwarp(uint32_t mask, const char *file, int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     struct warp *warp = arrive(w, COLLECTIVE_SYNCWARP, 0, mask, file, line);
     if (!warp)
         return;
@@ -297,7 +297,7 @@ static uint32_t shuffle_source(int mode, uint32_t lane, uint32_t operand, uint32
 uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, int width, const char *file,
                       int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     uint32_t self = w->current % WARP;
     struct mailbox *m = &w->warp[w->current / WARP].lanes[self];
     if (width < 1 || width > WARP || (width & (width - 1))) {
@@ -340,7 +340,7 @@ uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, in
 
 uint32_t simt_vote(int mode, uint32_t mask, int predicate, const char *file, int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     struct mailbox *m = &w->warp[w->current / WARP].lanes[w->current % WARP];
     m->value = predicate != 0;
     struct warp *warp = arrive(w, COLLECTIVE_VOTE, mode, mask, file, line);
@@ -364,7 +364,7 @@ uint32_t simt_vote(int mode, uint32_t mask, int predicate, const char *file, int
 
 void simt_mma_m16n8k16(int type, float *d, const uint32_t *a, const uint32_t *b, const char *file, int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     struct mailbox *m = &w->warp[w->current / WARP].lanes[w->current % WARP];
     m->a = a;
     m->b = b;
@@ -396,7 +396,7 @@ void simt_mma_m16n8k16(int type, float *d, const uint32_t *a, const uint32_t *b,
 
 void simt_ldmatrix(int count, int transposed, uint32_t *r, const void *row, const char *file, int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     unsigned self = w->current % WARP;
     struct mailbox *m = &w->warp[w->current / WARP].lanes[self];
     m->row = row;

@@ -13,7 +13,7 @@
 #include "harness/device/simt/worker.h"
 
 __thread struct executor_thread executor_thread;
-__thread struct worker *simt_worker;
+__thread struct simt_worker *simt_worker;
 __thread const struct simt_position *simt_position;
 struct run simt_run;
 
@@ -41,14 +41,14 @@ static uint64_t block_in_order(uint64_t i, uint64_t blocks, uint64_t seed)
     return i;
 }
 
-static void set_ready(struct worker *w, unsigned thread)
+static void set_ready(struct simt_worker *w, unsigned thread)
 {
     w->ready[thread / 64] |= (uint64_t)1 << thread % 64;
     w->ready_count++;
 }
 
 /* The thread that goes on next, taken from the ready ones; -1: there is none. */
-static int take_next(struct worker *w)
+static int take_next(struct simt_worker *w)
 {
     if (w->ready_count == 0)
         return -1;
@@ -70,7 +70,7 @@ static int take_next(struct worker *w)
     return (int)(word * 64 + bit);
 }
 
-void executor_wake(struct worker *w, unsigned warp, uint32_t mask)
+void executor_wake(struct simt_worker *w, unsigned warp, uint32_t mask)
 {
     w->ready[warp / 2] |= (uint64_t)mask << 32 * (warp % 2);
     w->ready_count += (unsigned)__builtin_popcount(mask);
@@ -80,7 +80,7 @@ void executor_wake(struct worker *w, unsigned warp, uint32_t mask)
 
 /* ---- fibers ---- */
 
-static void set_current(struct worker *w, unsigned thread)
+static void set_current(struct simt_worker *w, unsigned thread)
 {
     const struct cuda_thread *t = &w->thread[thread];
     w->current = thread;
@@ -104,7 +104,7 @@ static size_t stack_size(const char *stack)
     return STACK_BYTES - index % 32 * 320;
 }
 
-static void switch_to(struct worker *w, struct fiber *from, unsigned thread, bool ends)
+static void switch_to(struct simt_worker *w, struct fiber *from, unsigned thread, bool ends)
 {
     struct cuda_thread *t = &w->thread[thread];
     if (t->state == THREAD_FRESH) {
@@ -120,7 +120,7 @@ static void switch_to(struct worker *w, struct fiber *from, unsigned thread, boo
 static void fiber_main(void)
 {
     fiber_entered();
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     for (;;) {
         struct cuda_thread *t = &w->thread[w->current];
         executor_thread.valid = true;
@@ -155,7 +155,7 @@ static void fiber_main(void)
     }
 }
 
-void executor_wait(struct worker *w)
+void executor_wait(struct simt_worker *w)
 {
     struct cuda_thread *t = &w->thread[w->current];
     int next = take_next(w);
@@ -164,7 +164,7 @@ void executor_wait(struct worker *w)
     switch_to(w, &t->fiber, (unsigned)next, false);
 }
 
-void executor_yield(struct worker *w)
+void executor_yield(struct simt_worker *w)
 {
     if (simt_run.options.seed == 0)
         return;
@@ -177,7 +177,7 @@ void executor_yield(struct worker *w)
 
 /* ---- blocks ---- */
 
-static void run_block(struct worker *w, uint64_t block)
+static void run_block(struct simt_worker *w, uint64_t block)
 {
     const struct launch *l = &simt_run.launch;
     w->block = block;
@@ -204,7 +204,7 @@ static void run_block(struct worker *w, uint64_t block)
     memory_block_end(w);
 }
 
-void executor_work(struct worker *w)
+void executor_work(struct simt_worker *w)
 {
     const struct launch *l = &simt_run.launch;
     simt_worker = w;
@@ -234,7 +234,7 @@ void executor_work(struct worker *w)
 
 void simt_syncthreads(const char *file, int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     struct cuda_thread *t = &w->thread[w->current];
     memory_async_chance(w);
     t->site = (struct site){"__syncthreads", file, line};

@@ -17,14 +17,14 @@ static unsigned char guard_byte(size_t i)
     return (unsigned char)(0xc3 ^ i * 37);
 }
 
-static void fill_guards(const struct worker *w, const struct shared_array *a)
+static void fill_guards(const struct simt_worker *w, const struct shared_array *a)
 {
     unsigned char *data = (unsigned char *)w->arena + a->offset;
     for (size_t i = 0; i < SHARED_GUARD; i++)
         (data - SHARED_GUARD)[i] = (data + a->size)[i] = guard_byte(i);
 }
 
-static void check_guards(const struct worker *w, const struct shared_array *a)
+static void check_guards(const struct simt_worker *w, const struct shared_array *a)
 {
     unsigned char whole[SHARED_GUARD];
     const unsigned char *data = (unsigned char *)w->arena + a->offset;
@@ -59,7 +59,7 @@ static void poison(char *data, size_t size, uint64_t block)
     memcpy(data + i, &word, size - i);
 }
 
-static void place(struct worker *w, struct shared_array *a)
+static void place(struct simt_worker *w, struct shared_array *a)
 {
     a->placed = true;
     poison(w->arena + a->offset, a->size, w->block);
@@ -67,7 +67,7 @@ static void place(struct worker *w, struct shared_array *a)
         checker_shared_array(a->name, w->arena + a->offset, a->size);
 }
 
-static struct shared_array *add_array(struct worker *w, const void *key, size_t size, const char *name,
+static struct shared_array *add_array(struct simt_worker *w, const void *key, size_t size, const char *name,
                                       const char *file, int line)
 {
     bool dynamic = !file;
@@ -97,7 +97,7 @@ fits:;
 
 void *simt_shared(const void *key, size_t size, const char *name, const char *file, int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     struct shared_array *a = w->arrays;
     while (a < w->arrays + w->array_count && a->key != key)
         a++;
@@ -111,7 +111,7 @@ void *simt_shared(const void *key, size_t size, const char *name, const char *fi
 void *simt_dynamic_shared(void)
 {
     static const char key;
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     if (!w->dynamic_array) {
         struct shared_array *a = add_array(w, &key, simt_run.launch.shared, "dynamic", NULL, 0);
         w->dynamic_array = (unsigned)(a - w->arrays) + 1;
@@ -123,7 +123,7 @@ void *simt_dynamic_shared(void)
 }
 
 /* Whether the bytes lie in one array of the block's shared memory. */
-static bool in_shared(const struct worker *w, const void *p, size_t bytes)
+static bool in_shared(const struct simt_worker *w, const void *p, size_t bytes)
 {
     size_t offset = (size_t)((uintptr_t)p - (uintptr_t)w->arena);
     for (const struct shared_array *a = w->arrays; a < w->arrays + w->array_count; a++)
@@ -133,7 +133,7 @@ static bool in_shared(const struct worker *w, const void *p, size_t bytes)
     return false;
 }
 
-static void misaligned(const struct worker *w, const char *operation, const void *p, size_t bytes,
+static void misaligned(const struct simt_worker *w, const char *operation, const void *p, size_t bytes,
                        const char *file, int line)
 {
     char what[WHAT_BYTES];
@@ -149,7 +149,7 @@ void simt_misaligned(const void *address, int size, const char *file, int line)
     misaligned(simt_worker, "a vector access", address, (size_t)size, file, line);
 }
 
-static void not_shared(const struct worker *w, const char *operation, const void *p, size_t bytes,
+static void not_shared(const struct simt_worker *w, const char *operation, const void *p, size_t bytes,
                        const char *file, int line)
 {
     char what[WHAT_BYTES];
@@ -159,7 +159,7 @@ static void not_shared(const struct worker *w, const char *operation, const void
     executor_report(SIMT_OUT_OF_BOUNDS, (struct executor_place){NULL, file, line}, nowhere, what);
 }
 
-bool memory_shared_row(struct worker *w, const void *row, size_t bytes, const char *operation,
+bool memory_shared_row(struct simt_worker *w, const void *row, size_t bytes, const char *operation,
                        const char *file, int line)
 {
     if ((uintptr_t)row % bytes)
@@ -171,14 +171,14 @@ bool memory_shared_row(struct worker *w, const void *row, size_t bytes, const ch
     return !simt_run.options.checked || checker_access(row, bytes, CHECKER_READ, file, line);
 }
 
-void memory_block_start(struct worker *w)
+void memory_block_start(struct simt_worker *w)
 {
     for (unsigned i = 0; i < w->array_count; i++)
         w->arrays[i].placed = false;
     w->async_pending = false;
 }
 
-void memory_block_end(struct worker *w)
+void memory_block_end(struct simt_worker *w)
 {
     for (unsigned i = 0; i < w->array_count; i++)
         if (w->arrays[i].placed)
@@ -187,7 +187,7 @@ void memory_block_end(struct worker *w)
 
 /* ---- cp.async ---- */
 
-static void perform(struct worker *w, struct async_copy *c)
+static void perform(struct simt_worker *w, struct async_copy *c)
 {
     if (c->performed)
         return;
@@ -200,7 +200,7 @@ static void perform(struct worker *w, struct async_copy *c)
 
 void simt_cp_async(void *shared, const void *global, int bytes, int source_bytes, const char *file, int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     struct cuda_thread *t = &w->thread[w->current];
     memory_async_chance(w);
     if ((uintptr_t)shared % (size_t)bytes)
@@ -241,13 +241,13 @@ void simt_cp_async(void *shared, const void *global, int bytes, int source_bytes
 
 void simt_cp_async_commit(void)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     w->thread[w->current].commits++;
 }
 
 /* All copies of groups before `group` are done. The checker learns it only here, in every mode: it is here
  * that the thread may rely on it. */
-static void finish_groups(struct worker *w, unsigned thread, unsigned group)
+static void finish_groups(struct simt_worker *w, unsigned thread, unsigned group)
 {
     struct cuda_thread *t = &w->thread[thread];
     while (t->async_first && t->async_first->group < group) {
@@ -263,7 +263,7 @@ static void finish_groups(struct worker *w, unsigned thread, unsigned group)
 
 void simt_cp_async_wait(int groups_left, const char *file, int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     struct cuda_thread *t = &w->thread[w->current];
     t->site = (struct site){"cp.async.wait_group", file, line};
     memory_async_chance(w);
@@ -271,12 +271,12 @@ void simt_cp_async_wait(int groups_left, const char *file, int line)
         finish_groups(w, w->current, t->commits - (unsigned)groups_left);
 }
 
-void memory_async_finish(struct worker *w, unsigned thread)
+void memory_async_finish(struct simt_worker *w, unsigned thread)
 {
     finish_groups(w, thread, UINT32_MAX);
 }
 
-void memory_async_chance(struct worker *w)
+void memory_async_chance(struct simt_worker *w)
 {
     if (!w->async_pending || simt_run.options.async != SIMT_ASYNC_RANDOM)
         return;
@@ -290,7 +290,7 @@ void memory_async_chance(struct worker *w)
 uint32_t simt_atomic(int operation, void *address, uint32_t value, uint32_t compare, const char *file,
                      int line)
 {
-    struct worker *w = simt_worker;
+    struct simt_worker *w = simt_worker;
     if ((uintptr_t)address % 4)
         misaligned(w, "an atomic", address, 4, file, line);
     if (simt_run.options.checked && !checker_access(address, 4, CHECKER_ATOMIC, file, line))

@@ -1,6 +1,6 @@
 /*
  * simt.c: a launch: its limits, the child that runs it, and the report. The child only takes notes in memory
- * that it shares with its parent (struct outcome); the parent, which has the same code at the same addresses
+ * that it shares with its parent (struct child_outcome); the parent, which has the same code at the same addresses
  * and is whole, makes text of them.
  */
 #include "harness/device/simt/simt.h"
@@ -91,12 +91,12 @@ static bool is_new(enum simt_fault fault, const struct executor_place *place,
 void executor_report(enum simt_fault fault, struct executor_place place, struct executor_place other,
                      const char *what)
 {
-    struct outcome *o = simt_run.outcome;
+    struct child_outcome *o = simt_run.outcome;
     pthread_mutex_lock(&notes);
     if (is_new(fault, &place, &other)) {
         o->distinct++;
         if (o->record_count < RECORDS_MAX) {
-            struct record *r = &o->records[o->record_count];
+            struct fault_record *r = &o->records[o->record_count];
             r->fault = fault;
             r->place = place;
             r->other = other;
@@ -132,7 +132,7 @@ static const void *context_pc(const void *context)
 /* What lies at or near an address: "out + 12 of 400 bytes". */
 static void describe_address(const void *address, char *text, size_t size)
 {
-    const struct worker *w = simt_worker;
+    const struct simt_worker *w = simt_worker;
     uintptr_t a = (uintptr_t)address;
     *text = 0;
     for (size_t i = 0; i < simt_run.buffer_count; i++) {
@@ -150,7 +150,7 @@ static void describe_address(const void *address, char *text, size_t size)
 }
 
 /* The crash note, for the first worker that asks; the others wait for the end. */
-static struct record *claim_crash(void)
+static struct fault_record *claim_crash(void)
 {
     if (atomic_exchange(&simt_run.outcome->crashed, 1))
         for (;;)
@@ -161,7 +161,7 @@ static struct record *claim_crash(void)
 /* The frames at `context`. May crash itself where the stack is damaged: all else is noted before. */
 static void note_frames(struct frames *f, const void *pc)
 {
-    const struct worker *w = simt_worker;
+    const struct simt_worker *w = simt_worker;
     if (w)
         f->site = w->reading.file ? w->reading : w->thread[w->current].site;
     f->pc[0] = (const char *)pc + 1;
@@ -176,8 +176,8 @@ static void note_frames(struct frames *f, const void *pc)
 
 static void on_crash(int signal, siginfo_t *info, void *context)
 {
-    struct record *r = claim_crash();
-    const struct worker *w = simt_worker;
+    struct fault_record *r = claim_crash();
+    const struct simt_worker *w = simt_worker;
     const char *address = info->si_addr;
     bool running = w && executor_thread.valid;
     char where[160], thread[80] = "outside of a thread";
@@ -207,8 +207,8 @@ static void on_crash(int signal, siginfo_t *info, void *context)
 static void on_asan(const char *report)
 {
     (void)report; /* it is on stderr by now */
-    struct record *r = claim_crash();
-    const struct worker *w = simt_worker;
+    struct fault_record *r = claim_crash();
+    const struct simt_worker *w = simt_worker;
     char where[160];
     const void *address = __asan_get_report_address();
     describe_address(address, where, sizeof where);
@@ -230,10 +230,10 @@ static void on_ask(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
     (void)info;
-    const struct worker *w = simt_worker;
+    const struct simt_worker *w = simt_worker;
     if (!w || !executor_thread.valid || fiber_between(context_pc(context)))
         return;
-    struct standing *s = &simt_run.outcome->standing[w->index];
+    struct worker_position *s = &simt_run.outcome->standing[w->index];
     s->running = true;
     s->thread = w->current;
     s->block = w->block;
@@ -274,13 +274,13 @@ static void __attribute__((noreturn)) child_broken(const char *why)
 /* What a worker keeps from launch to launch. */
 static struct {
     pthread_t thread;
-    struct worker *worker;
+    struct simt_worker *worker;
     void *handler_stack;
 } kept_workers[WORKERS_MAX];
 
 static void *worker_main(void *data)
 {
-    struct worker *w = data;
+    struct simt_worker *w = data;
     stack_t stack = {.ss_sp = kept_workers[w->index].handler_stack, .ss_size = HANDLER_STACK};
     if (sigaltstack(&stack, NULL))
         child_broken("no stack for signals");
@@ -319,7 +319,7 @@ static void on_time_up(int signal, siginfo_t *info, void *context)
 static void start_workers(void)
 {
     for (unsigned i = 0; i < simt_run.workers; i++) {
-        struct worker *w = kept_workers[i].worker;
+        struct simt_worker *w = kept_workers[i].worker;
         if (!w) {
             w = kept_workers[i].worker = map_private(sizeof *w);
             kept_workers[i].handler_stack = map_private(HANDLER_STACK);
@@ -451,7 +451,7 @@ static void want_symbol(const void *pc)
         symbols.pc[symbols.count++] = pc;
 }
 
-static void find_symbols(const struct outcome *o)
+static void find_symbols(const struct child_outcome *o)
 {
     symbols.count = 0;
     for (unsigned i = 0; i < o->record_count; i++) {
@@ -532,11 +532,11 @@ static void PRINTF_LIKE(5, 6) add_paragraph(struct report *r, enum simt_fault fa
         r->used += (size_t)n < left ? (size_t)n : left - 1;
 }
 
-static void report_timeout(struct report *r, const struct outcome *o, double limit_s)
+static void report_timeout(struct report *r, const struct child_outcome *o, double limit_s)
 {
     bool any = false;
     for (unsigned i = 0; i < o->workers; i++) {
-        const struct standing *s = &o->standing[i];
+        const struct worker_position *s = &o->standing[i];
         if (!atomic_load(&s->ready) || !s->running)
             continue;
         if (any)
@@ -551,7 +551,7 @@ static void report_timeout(struct report *r, const struct outcome *o, double lim
         add_paragraph(r, SIMT_TIMEOUT, "", "", "not done after %g s", limit_s);
 }
 
-static bool assemble(const struct outcome *o, bool lost, int status, bool timed_out, double limit_s,
+static bool assemble(const struct child_outcome *o, bool lost, int status, bool timed_out, double limit_s,
                      struct simt_result *result)
 {
     static struct report r;
@@ -659,7 +659,7 @@ static void retire_child(void)
 
 /* Memory that later launches use again; a child writes to copies of the stacks. */
 static struct {
-    struct outcome *outcome;
+    struct child_outcome *outcome;
     char *stacks;
     size_t stack_count;
 } kept;

@@ -51,7 +51,7 @@ struct site {
 
 enum { RECORDS_MAX = 24, WHAT_BYTES = 640 };
 
-struct record {
+struct fault_record {
     enum simt_fault fault;
     struct executor_place place, other;
     char what[WHAT_BYTES];
@@ -67,7 +67,7 @@ struct frames {
 };
 
 /* Where a worker stood when time was up. */
-struct standing {
+struct worker_position {
     atomic_int ready;
     bool running; /* a CUDA thread, else none */
     unsigned thread;
@@ -76,16 +76,16 @@ struct standing {
     char others[WHAT_BYTES];
 };
 
-struct outcome {
+struct child_outcome {
     atomic_int ended; /* 1: all blocks ran, 2: executor_abort() */
     unsigned record_count;
     size_t distinct;
-    struct record records[RECORDS_MAX];
+    struct fault_record records[RECORDS_MAX];
     atomic_int crashed;
-    struct record crash; /* its place is crash_frames */
+    struct fault_record crash; /* its place is crash_frames */
     struct frames crash_frames;
     unsigned workers;
-    struct standing standing[WORKERS_MAX];
+    struct worker_position standing[WORKERS_MAX];
     char broken[256]; /* the executor could not start: why */
 };
 
@@ -104,7 +104,7 @@ struct run {
     unsigned workers;
     char *stacks; /* workers * threads of them, stack_stride apart */
     size_t stack_stride;
-    struct outcome *outcome;
+    struct child_outcome *outcome;
     atomic_uint_fast64_t next_block;
     atomic_uint workers_left;
 };
@@ -177,7 +177,7 @@ struct block_position {
     uint32_t thread[3], block[3], block_dim[3], grid_dim[3];
 };
 
-struct worker {
+struct simt_worker {
     unsigned index;
     unsigned threads, warp_count; /* of a block */
     unsigned current, live, ready_count, barrier_count, barrier_first;
@@ -199,9 +199,9 @@ struct worker {
     struct cuda_thread thread[LAUNCH_THREADS_MAX];
     struct warp warp[WARPS_MAX];
 };
-extern __thread struct worker *simt_worker;
+extern __thread struct simt_worker *simt_worker;
 
-static inline uint64_t worker_random(struct worker *w)
+static inline uint64_t worker_random(struct simt_worker *w)
 {
     w->random += 0x9e3779b97f4a7c15u;
     return random_mix(w->random);
@@ -210,32 +210,32 @@ static inline uint64_t worker_random(struct worker *w)
 /* ---- executor.c ---- */
 
 /* Prepares the worker and runs blocks until there are no more. */
-void executor_work(struct worker *w);
+void executor_work(struct simt_worker *w);
 /* Lets other threads run until somebody has made the running one ready. */
-void executor_wait(struct worker *w);
+void executor_wait(struct simt_worker *w);
 /* Makes the waiting lanes of `mask` ready. */
-void executor_wake(struct worker *w, unsigned warp, uint32_t mask);
+void executor_wake(struct simt_worker *w, unsigned warp, uint32_t mask);
 /* With a random schedule: lets others go first. */
-void executor_yield(struct worker *w);
+void executor_yield(struct simt_worker *w);
 
 /* ---- collective.c ---- */
 
 /* No thread of the block can go on: reports why. Does not return. */
-void collective_deadlock(struct worker *w) __attribute__((noreturn));
+void collective_deadlock(struct simt_worker *w) __attribute__((noreturn));
 /* Text of where the waiting threads of the block stand. Usable in a signal handler. */
-void collective_standing(const struct worker *w, char *text, size_t size);
+void collective_standing(const struct simt_worker *w, char *text, size_t size);
 
 /* ---- memory.c ---- */
 
-void memory_block_start(struct worker *w);
-void memory_block_end(struct worker *w); /* verifies the guards */
+void memory_block_start(struct simt_worker *w);
+void memory_block_end(struct simt_worker *w); /* verifies the guards */
 /* Whether the running thread may read `bytes` of shared memory at `row` in a collective; reports if not. */
-bool memory_shared_row(struct worker *w, const void *row, size_t bytes, const char *operation,
+bool memory_shared_row(struct simt_worker *w, const void *row, size_t bytes, const char *operation,
                        const char *file, int line);
 /* Random mode: some of the thread's copies take place here. */
-void memory_async_chance(struct worker *w);
+void memory_async_chance(struct simt_worker *w);
 /* The thread returns: what it has under way takes place. */
-void memory_async_finish(struct worker *w, unsigned thread);
+void memory_async_finish(struct simt_worker *w, unsigned thread);
 
 /* ---- of the dialect; its functions, which collective.c, memory.c and simt.c provide, are in host.h ---- */
 

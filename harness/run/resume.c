@@ -1,0 +1,84 @@
+#include "harness/run/resume.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/random.h"
+
+/* The plan_hash of a journal's header: of all plans. */
+static void hash_plans(const struct plan *plans, size_t count, char text[32])
+{
+    uint64_t hash = plan_hash(&plans[0]);
+    for (size_t i = 1; i < count; i++)
+        hash = random_mix(hash ^ plan_hash(&plans[i]));
+    snprintf(text, 32, "%016llx", (unsigned long long)hash);
+}
+
+static enum status create(const char *path, const struct plan *plans, json_t *environment, const char *hash,
+                          struct journal_writer **out)
+{
+    json_object_set_new(environment, "plan_hash", json_string(hash));
+    json_object_set_new(environment, "suite", json_string(plans[0].suite->path));
+    char *text = json_dumps(environment, JSON_COMPACT);
+    enum status s = text ? journal_create(path, text, JOURNAL_SYNC_END, out) : status_no_memory("run");
+    free(text);
+    return s;
+}
+
+/* Whether the run that wrote `header` had the same plans and plugins. */
+static enum status check_header(const char *path, const json_t *header, const json_t *environment,
+                                const char *hash)
+{
+    const char *stored = json_string_value(json_object_get(header, "plan_hash"));
+    if (!stored || strcmp(stored, hash) != 0)
+        return status_fail(STATUS_INPUT,
+                           "%s: the suite, the table of variants, the machine's threads or its GPUs have "
+                           "changed since this run began; finish it with the same, or start anew",
+                           path);
+    const json_t *plugins = json_object_get(header, "plugins");
+    if (plugins && !json_equal(plugins, json_object_get(environment, "plugins")))
+        return status_fail(STATUS_INPUT,
+                           "%s: the plugins, or their files, have changed since this run began; finish it "
+                           "with the same, or start anew",
+                           path);
+    return STATUS_OK;
+}
+
+static enum status mark_recorded(const char *path, const struct journal *journal, size_t group_count,
+                                 bool *recorded, size_t *batch_count)
+{
+    for (size_t i = 0; i < journal->row_count; i++) {
+        const size_t group = group_id_group(journal->rows[i].group_id);
+        if (group >= group_count)
+            return status_fail(STATUS_INPUT, "%s: row %zu belongs to group %zu of %zu", path, i, group,
+                               group_count);
+        *batch_count += !recorded[group];
+        recorded[group] = true;
+    }
+    return STATUS_OK;
+}
+
+enum status run_journal_open(const char *path, const struct plan *plans, size_t count,
+                             const struct run_options *options, bool *recorded, size_t *batch_count,
+                             struct journal_writer **out)
+{
+    char hash[32];
+    hash_plans(plans, count, hash);
+    if (!options->resume)
+        return create(path, plans, options->environment, hash, out);
+    size_t group_count = 0;
+    for (size_t i = 0; i < count; i++)
+        group_count += plans[i].group_count;
+    struct journal journal;
+    enum status s = journal_read(path, &journal);
+    if (s != STATUS_OK)
+        return s;
+    json_t *header = json_loads(journal.header_json, 0, NULL);
+    s = check_header(path, header, options->environment, hash);
+    if (s == STATUS_OK)
+        s = mark_recorded(path, &journal, group_count, recorded, batch_count);
+    json_decref(header);
+    journal_release(&journal);
+    return s == STATUS_OK ? journal_append_open(path, JOURNAL_SYNC_END, out) : s;
+}

@@ -1,8 +1,8 @@
 /*
  * kernel.h: what a variant is given and what it must do. Plain C, no CUDA headers, nothing from harness/ or
- * reference/: a kernel author reads this file and kernels.inc, and nothing else.
+ * reference/: a kernel author reads this file and the folder's rows.inc, and nothing else.
  *
- * A variant is one function, named in one row of kernels.inc, with the signature of its operation below. It
+ * A variant is one function, named in one row of rows.inc, with the signature of its operation below. It
  * may use OpenMP; it must not keep state between calls, write outside `out`/`y` and `workspace`, write to
  * inputs, or depend on the number of threads for its bits. Pointers are 64-byte aligned unless the row says
  * otherwise; NO byte past an array's end may be read or written: tails are the variant's business.
@@ -170,12 +170,5 @@ typedef void gemm_fn(const struct gemm_args *);
 typedef gemm_fn gemmdx_fn;
 typedef void repack_fn(const struct repack_args *);
 typedef repack_fn unrepack_fn;
-
-/* Prototypes from the table: a definition of another signature does not compile. (For .cu files
- * device/cuda.h sees to that.) */
-#if !defined(__cplusplus) && !defined(NF4BENCH_NO_KERNEL_PROTOTYPES)
-#define KERNEL(name, source, op, ...) op##_fn name;
-#include "kernels/kernels.inc"
-#endif
 
 #endif

@@ -41,10 +41,10 @@ enum status cublas_register(void)
         enum blas_use use;
         bool lt;
         enum nested nested;
-        enum kernel_id dequantize;
+        const char *dequantize;
     } rows[] = {
 #define ROW(name, type, sm, op, use, lt, nested, dequantize)                                                 \
-    {#name, DTYPE_##type, sm, OP_##op, BLAS_##use, lt, NESTED_##nested, KERNEL_##dequantize},
+    {#name, DTYPE_##type, sm, OP_##op, BLAS_##use, lt, NESTED_##nested, #dequantize},
         TYPE(ROW, f16, F16, 75) TYPE(ROW, bf16, BF16, 80)
 #undef ROW
     };
@@ -69,7 +69,7 @@ enum status cublas_register(void)
                                  .no_bias = true,
                                  .blas = r->use,
                                  .blas_lt = r->lt,
-                                 .dequantize = kernel_at(r->dequantize)};
+                                 .dequantize = kernel_find(r->dequantize)};
         s = kernel_add(&k);
     }
     done = true;

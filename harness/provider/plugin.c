@@ -34,15 +34,6 @@ static struct library {
 } libraries[LIBRARIES_MAX];
 static size_t library_count;
 
-static const struct arch {
-    const char *word;
-    enum backend backend;
-    unsigned needs;
-} arches[] = {
-#define KERNEL_ARCH(word, backend, needs, flags) {#word, BACKEND_##backend, needs},
-#include "kernels/arch.inc"
-};
-
 /* ---- what a library says ---- */
 
 static enum status open_library(const char *path, const struct nf4bench_plugin **out)
@@ -209,25 +200,6 @@ static enum status set_cuda(const struct nf4bench_variant *v, struct kernel *k)
     return s;
 }
 
-/* The arch's word, and what it stands for where the program knows it. */
-static enum status set_arch(const char *arch, struct kernel *k)
-{
-    k->arch = strndup(arch, strcspn(arch, "_"));
-    if (!k->arch)
-        return status_fail(STATUS_MEMORY, "out of memory");
-    for (size_t i = 0; i < sizeof arches / sizeof arches[0]; i++) {
-        if (strcmp(arches[i].word, k->arch) != 0)
-            continue;
-        if (arches[i].backend != k->backend)
-            return status_fail(STATUS_INPUT, "its name says %s, which is not of its backend", k->arch);
-        if (k->backend == BACKEND_CPU)
-            k->cpu_features |= arches[i].needs;
-        else if (k->min_sm < arches[i].needs)
-            k->min_sm = arches[i].needs;
-    }
-    return STATUS_OK;
-}
-
 /* Of a file's name: what stands in results and in messages as it is. */
 #define SOURCE_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+/"
 
@@ -283,7 +255,7 @@ static enum status make_kernel(const struct nf4bench_variant *v, const struct li
     k->n_multiple = v->n_multiple;
     k->whole_blocks = v->whole_blocks;
     s = k->backend == BACKEND_CPU ? set_cpu(v, k) : set_cuda(v, k);
-    return s == STATUS_OK ? set_arch(arch, k) : s;
+    return s == STATUS_OK ? kernel_set_arch(k, arch) : s;
 }
 
 static enum status make_kernels(const struct nf4bench_plugin *p, const struct library *l,

@@ -27,7 +27,7 @@ enum blas_use {
     BLAS_NONE,
     BLAS_DENSE, /* all: its weights were dequantized outside of timing */
     BLAS_WHOLE, /* the product of weights that are dequantized first */
-    BLAS_SLAB,  /* the same for a slab of rows of W at a time */
+    BLAS_SLAB,  /* the same for a slab of rows of W at a time; OpenBLAS alone */
 };
 
 /* Which function of the bitsandbytes package's CUDA library (provider/bitsandbytes_cuda.h). */

@@ -24,10 +24,6 @@
       nf4_dequant_##out##_fused__sm75_prmt_persistent)
 #define TYPE(X, out, type, sm)                                                                               \
     LIBRARY(X, cublas, false, out, type, sm)                                                                 \
-    X(nf4_gemm_##out##_any__sm##sm##_cublas_slab, type, sm, GEMM, SLAB, false, NONE,                         \
-      nf4_dequant_##out##__sm75_prmt_persistent)                                                             \
-    X(nf4_gemm_##out##_any_fused__sm##sm##_cublas_slab, type, sm, GEMM, SLAB, false, FUSED,                  \
-      nf4_dequant_##out##_fused__sm75_prmt_persistent)                                                       \
     LIBRARY(X, cublaslt, true, out, type, sm)
 
 enum status cublas_register(void)

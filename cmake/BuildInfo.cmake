@@ -1,15 +1,4 @@
 # BuildInfo.cmake: generated/build_info.h, the facts about this build that only the build system knows.
-set(have_arch_lines "")
-file(STRINGS ${PROJECT_SOURCE_DIR}/kernels/arch.inc rows REGEX "^KERNEL_ARCH\\(")
-foreach(row IN LISTS rows)
-    string(REGEX REPLACE "^KERNEL_ARCH\\(([a-z0-9]+),.*" "\\1" word "${row}")
-    string(APPEND have_arch_lines "#define NF4BENCH_BACKEND_${word} ${arch_backend_${word}}\n")
-    if(NF4BENCH_HAVE_ARCH_${word})
-        string(APPEND have_arch_lines "#define NF4BENCH_HAVE_ARCH_${word} 1\n")
-    else()
-        string(APPEND have_arch_lines "#define NF4BENCH_HAVE_ARCH_${word} 0\n")
-    endif()
-endforeach()
 string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type_upper)
 string(STRIP "${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${build_type_upper}} -ffp-contract=off" build_flags)
 # What another revision's kernels are configured with, to be built as these are (harness/gate/baseline.c). Flags also when they

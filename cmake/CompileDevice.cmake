@@ -1,5 +1,6 @@
-# CompileDevice.cmake: compiles device code and holds it to the limits of kernels/limits.inc: what registers do not
-# hold is spilled to memory, and costs more than it looks. Writes OUT, and OUT.resources, what each kernel needs.
+# CompileDevice.cmake: compiles device code and compares it with the limits of its row (cmake/KernelTable.cmake): what
+# registers do not hold is spilled to memory, and costs more than it looks. Writes OUT, and OUT.resources, what each kernel
+# needs.
 #
 #   cmake -DNVCC=nvcc -DSOURCE=mma.cu -DREGISTERS=128 -DSTACK=0 -DOUT=mma.fatbin -P CompileDevice.cmake -- OPTION...
 #
@@ -51,6 +52,6 @@ endif()
 file(WRITE ${OUT}.resources "${table}")
 if(past)
     file(REMOVE ${OUT})
-    message(FATAL_ERROR "kernels/${SOURCE}: past its limits in kernels/limits.inc, ${REGISTERS} registers and ${STACK} "
+    message(FATAL_ERROR "kernels/${SOURCE}: past the limits of its row, ${REGISTERS} registers and ${STACK} "
                         "bytes of stack (spills, and arrays with indices known too late only):${past}")
 endif()

@@ -1,8 +1,8 @@
 /*
  * kernel.h: what a variant is given and what it must do. Plain C, no CUDA headers, nothing from harness/ or reference/:
- * a kernel author reads this file, layouts.h for weights in other orders, and kernels.inc, the list of variants.
+ * a kernel author reads this file, layouts.h for weights in other orders, and rows.inc of its folder, the list of variants.
  *
- * A variant is one function, named in one row of kernels.inc, with the signature of its operation below.
+ * A variant is one function, named in one row of rows.inc, with the signature of its operation below.
  *  - Its name says what it computes: <contract>__<arch>[_<knobs>]. The contract fixes the bits of the output
  *    (reference/contract.inc has the words, reference/matmul.h the orders of summation).
  *  - It may use OpenMP. Its bits must not depend on the number of threads.
@@ -108,12 +108,5 @@ typedef void gemm_fn(const struct gemm_args *);
 typedef gemm_fn gemmdx_fn;
 typedef void repack_fn(const struct repack_args *);
 typedef repack_fn unrepack_fn;
-
-/* Prototypes from the table: a definition of another signature does not compile. (For .cu files
- * device/cuda.h does so.) */
-#if !defined(__cplusplus) && !defined(NF4BENCH_NO_KERNEL_PROTOTYPES)
-#define KERNEL(name, source, op, ...) op##_fn name;
-#include "kernels/kernels.inc"
-#endif
 
 #endif

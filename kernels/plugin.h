@@ -28,9 +28,6 @@
 #ifndef NF4BENCH_KERNELS_PLUGIN_H
 #define NF4BENCH_KERNELS_PLUGIN_H
 
-/* The prototypes of the program's own variants are of no use outside of it. */
-#define NF4BENCH_NO_KERNEL_PROTOTYPES
-
 #include <stddef.h>
 #include <stdint.h>
 

@@ -94,9 +94,9 @@ def device_code_jobs():
     if not shutil.which("nvcc") and not os.path.exists("/usr/local/cuda/bin/nvcc"):
         print("no nvcc: no jobs that compile device code", file=sys.stderr)
         return
-    rows = re.findall(r"^DEVICE_LIMITS\(([\w/.]+),", (ROOT / "kernels/limits.inc").read_text(), re.M) + ["support.cu"]
-    for row in rows:
-        yield Job(f"nvcc {row}", ["true"], ("cuda", f"fatbin/{re.sub('[/.]', '_', row)}.fatbin"))
+    sources = [str(path.relative_to(ROOT / "kernels")) for path in sorted((ROOT / "kernels").glob("*/*.cu"))]
+    for source in [*sources, "support.cu"]:
+        yield Job(f"nvcc {source}", ["true"], ("cuda", f"fatbin/{re.sub('[/.]', '_', source)}.fatbin"))
     yield Job("nvcc program", ["build/cuda-quick/nf4bench", "list"], ("cuda-quick", "nf4bench"))
 
 

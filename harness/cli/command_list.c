@@ -67,7 +67,7 @@ int command_list(int argc, char **argv)
                : k->backend == BACKEND_CPU ? "runs here"
                                            : "runs here under --device simt",
                skip ? skip : "", k->only_by_name ? ", only when asked for by this name" : "");
-        bool added = i >= KERNEL_TABLE_COUNT;
+        bool added = i >= kernel_table_count();
         printf("%s%s\n", added ? "  from " : "", added ? k->source : "");
         shown++;
     }

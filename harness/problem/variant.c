@@ -4,79 +4,78 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "build_info.h"
 #include "harness/base/machine.h"
 #include "harness/problem/image.h"
 #include "kernels/hashes.h"
+#include "kernels/plugin.h"
 
-/* What each arch needs: CPU features, or a compute capability. */
-enum {
-#define KERNEL_ARCH(word, backend, needs, flags) ARCH_NEEDS_##word = (needs),
+/* kernel_table[], also the rows that this build has no code for. */
+#define KERNEL_TABLE_ALL
+#include "kernel_table.inc"
+enum { TABLE_COUNT = sizeof kernel_table / sizeof kernel_table[0] };
+
+static struct kernel table[TABLE_COUNT];
+
+static const struct arch {
+    const char *word;
+    enum backend backend;
+    unsigned needs; /* CPU features, or a compute capability */
+} arches[] = {
+#define KERNEL_ARCH(word, backend, needs, flags) {#word, BACKEND_##backend, needs},
 #include "kernels/arch.inc"
 };
 
-#define OP_dequant           OP_DEQUANT
-#define OP_gemm              OP_GEMM
-#define OP_gemmdx            OP_GEMMDX
-#define OP_repack            OP_REPACK
-#define OP_unrepack          OP_UNREPACK
-#define CALL_CPU_dequant(fn) .dequant = (fn)
-#define CALL_CPU_gemm(fn)    .gemm = (fn)
-#define CALL_CPU_gemmdx(fn)  .gemm = (fn)
+enum status kernel_set_arch(struct kernel *k, const char *arch)
+{
+    const size_t length = strcspn(arch, "_");
+    for (size_t i = 0; i < sizeof arches / sizeof arches[0]; i++) {
+        if (strlen(arches[i].word) != length || memcmp(arches[i].word, arch, length) != 0)
+            continue;
+        if (arches[i].backend != k->backend)
+            return status_fail(STATUS_INPUT, "its name says %s, which is not of its backend", arches[i].word);
+        if (k->backend == BACKEND_CPU)
+            k->cpu_features |= arches[i].needs;
+        else if (k->min_sm < arches[i].needs)
+            k->min_sm = arches[i].needs;
+        k->arch = arches[i].word;
+        return STATUS_OK;
+    }
+    k->arch = strndup(arch, length);
+    return k->arch ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
+}
 
-/*
- * What a row refers to. A CPU row whose arch was not built has no function: its reference is weak and
- * resolves to NULL. All others are strong, so that a name without a definition does not link. A CUDA row has
- * an entry for each host build (kernels/device/cuda.h).
- */
-#define PASTE_(a, b)  a##b
-#define PASTE(a, b)   PASTE_(a, b)
-#define BACKEND(arch) PASTE(NF4BENCH_BACKEND_, arch)
-#define REFERENCE_0   __attribute__((weak))
-#define REFERENCE_1
-#define REFERENCE(built)          PASTE(REFERENCE_, built)
-#define DECLARE_CPU(fn, op, arch) extern op##_fn fn REFERENCE(NF4BENCH_HAVE_ARCH_##arch);
-#define DECLARE_CUDA(fn, op, arch)                                                                           \
-    extern const struct entry fn##__fast, fn##__checked REFERENCE(NF4BENCH_SIMT_CHECKED);
-#define KERNEL(name, source, op, arch, ...) PASTE(DECLARE_, BACKEND(arch))(name, op, arch)
-#include "kernels/kernels.inc"
-
-#define CALL_CPU(fn, op, arch)                                                                               \
-    .backend = BACKEND_CPU, .built = NF4BENCH_HAVE_ARCH_##arch, .cpu_features = ARCH_NEEDS_##arch,           \
-    .code_hash = NF4BENCH_HAVE_ARCH_##arch ? kernel_hashes[KERNEL_##fn].code : NULL, CALL_CPU_##op(fn)
-#define CALL_CUDA(fn, op, arch)                                                                              \
-    .backend = BACKEND_CUDA, .built = true, .min_sm = ARCH_NEEDS_##arch,                                     \
-    .code_hash = kernel_hashes[KERNEL_##fn].code, .entries = {&fn##__fast, &fn##__checked}
-
-static const struct kernel table[] = {
-#define KERNEL(fn, file, operation, arch_, format_, out_, decode_, scale_, acc_, chains_, width_, splits_,   \
-               nested_, denormals_, m_max_, k_multiple_)                                                     \
-    {.name = #fn,                                                                                            \
-     .source = #file,                                                                                        \
-     .source_hash = kernel_hashes[KERNEL_##fn].source,                                                       \
-     .arch = #arch_,                                                                                         \
-     .contract = {.format = FORMAT_##format_,                                                                \
-                  .op = OP_##operation,                                                                      \
-                  .out = DTYPE_##out_,                                                                       \
-                  .decode = DECODE_##decode_,                                                                \
-                  .scale = SCALE_##scale_,                                                                   \
-                  .accumulation = ACC_##acc_,                                                                \
-                  .chains = chains_,                                                                         \
-                  .width = width_,                                                                           \
-                  .splits = splits_,                                                                         \
-                  .nested = NESTED_##nested_,                                                                \
-                  .denormals = DENORMALS_##denormals_},                                                      \
-     .m_max = m_max_,                                                                                        \
-     .k_multiple = k_multiple_,                                                                              \
-     PASTE(CALL_, BACKEND(arch_))(fn, operation, arch_)},
-#include "kernels/kernels.inc"
-};
+/* The build has checked the words of each name, but not whether they fit together. */
+__attribute__((constructor)) static void make_table(void)
+{
+    for (size_t i = 0; i < TABLE_COUNT; i++) {
+        const struct nf4bench_variant *v = &kernel_table[i];
+        struct kernel *k = &table[i];
+        const char *arch;
+        *k = (struct kernel){.name = v->name,
+                             .source = v->source,
+                             .source_hash = v->source_hash,
+                             .code_hash = v->code_hash,
+                             .m_max = v->m_max,
+                             .k_multiple = v->k_multiple ? v->k_multiple : 1,
+                             .backend = v->backend == NF4BENCH_CPU ? BACKEND_CPU : BACKEND_CUDA,
+                             .built = v->dequant || v->gemm || v->fast,
+                             .dequant = v->dequant,
+                             .gemm = v->gemm,
+                             .entries = {v->fast, v->checked}};
+        if (!contract_parse(v->name, &k->contract, &arch) || kernel_set_arch(k, arch) != STATUS_OK) {
+            fprintf(stderr,
+                    "kernels/%s: the words of the name %s do not fit together (reference/contract.h)\n",
+                    v->source, v->name);
+            abort();
+        }
+    }
+}
 
 enum { ADDED_MAX = 1024 };
 static struct kernel *added;
 static size_t added_count;
 
-/* In place of all that. */
+/* In place of both. */
 static const struct kernel *replaced;
 static size_t replaced_count;
 
@@ -86,16 +85,21 @@ void kernel_table_replace(const struct kernel *kernels, size_t count)
     replaced_count = count;
 }
 
+size_t kernel_table_count(void)
+{
+    return TABLE_COUNT;
+}
+
 size_t kernel_count(void)
 {
-    return replaced ? replaced_count : KERNEL_TABLE_COUNT + added_count;
+    return replaced ? replaced_count : TABLE_COUNT + added_count;
 }
 
 const struct kernel *kernel_at(size_t i)
 {
     if (replaced)
         return &replaced[i];
-    return i < KERNEL_TABLE_COUNT ? &table[i] : &added[i - KERNEL_TABLE_COUNT];
+    return i < TABLE_COUNT ? &table[i] : &added[i - TABLE_COUNT];
 }
 
 const struct kernel *kernel_find(const char *name)

@@ -1,5 +1,5 @@
 /*
- * problem/variant.h: every variant the program knows: the rows of kernels/kernels.inc, then those that providers
+ * problem/variant.h: every variant the program knows: the rows of kernels/<folder>/rows.inc, then those that providers
  * and tests add at run time.
  */
 #ifndef NF4BENCH_HARNESS_PROBLEM_VARIANT_H
@@ -16,13 +16,6 @@
 #include "kernels/kernel.h"
 #include "reference/contract.h"
 
-/* One enumerator per row of the table, KERNEL_<name>. */
-enum kernel_id {
-#define KERNEL(name, ...) KERNEL_##name,
-#include "kernels/kernels.inc"
-    KERNEL_TABLE_COUNT
-};
-
 enum { KERNEL_REASON_MAX = 160 };
 
 /* Host builds of a CUDA variant. */
@@ -34,7 +27,7 @@ enum blas_use {
     BLAS_NONE,
     BLAS_DENSE, /* all: its weights were dequantized outside of timing */
     BLAS_WHOLE, /* the product of weights that are dequantized first */
-    BLAS_SLAB,  /* the same for a slab of rows of W at a time */
+    BLAS_SLAB,  /* the same for a slab of rows of W at a time; OpenBLAS alone */
 };
 
 /* Which function of the bitsandbytes package's CUDA library (provider/bitsandbytes_cuda.h). */
@@ -86,7 +79,9 @@ struct kernel {
     void (*unprepare)(void *prepared);
 };
 
-/* All of it, or, after kernel_table_replace(), only those. */
+/* The rows of the table come first. */
+size_t kernel_table_count(void);
+/* All variants, or, after kernel_table_replace(), only those. */
 size_t kernel_count(void);
 const struct kernel *kernel_at(size_t i);
 const struct kernel *kernel_find(const char *name); /* NULL if there is none */
@@ -95,6 +90,10 @@ enum status kernel_add(const struct kernel *k) WARN_UNUSED_RESULT;
 size_t kernel_room(void); /* how many more can be added */
 /* From now on the table is `kernels`, which must stay, and nothing can be added; NULL: what it was. */
 void kernel_table_replace(const struct kernel *kernels, size_t count);
+
+/* Sets k->arch, the first word of `arch`, and adds what it needs where the program knows it (kernels/arch.inc).
+ * STATUS_INPUT: it is not of k->backend. */
+enum status kernel_set_arch(struct kernel *k, const char *arch) WARN_UNUSED_RESULT;
 
 /* In which bytes k takes W: by a knob of its name. A peer, whose name has none, by rows. */
 enum layout kernel_layout(const struct kernel *k);

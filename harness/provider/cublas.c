@@ -24,10 +24,6 @@
       nf4_dequant_##out##_fused__sm75_prmt_persistent)
 #define TYPE(X, out, type, sm)                                                                               \
     LIBRARY(X, cublas, false, out, type, sm)                                                                 \
-    X(nf4_gemm_##out##_any__sm##sm##_cublas_slab, type, sm, GEMM, SLAB, false, NONE,                         \
-      nf4_dequant_##out##__sm75_prmt_persistent)                                                             \
-    X(nf4_gemm_##out##_any_fused__sm##sm##_cublas_slab, type, sm, GEMM, SLAB, false, FUSED,                  \
-      nf4_dequant_##out##_fused__sm75_prmt_persistent)                                                       \
     LIBRARY(X, cublaslt, true, out, type, sm)
 
 enum status cublas_register(void)
@@ -41,10 +37,10 @@ enum status cublas_register(void)
         enum blas_use use;
         bool lt;
         enum nested nested;
-        enum kernel_id dequantize;
+        const char *dequantize;
     } rows[] = {
 #define ROW(name, type, sm, op, use, lt, nested, dequantize)                                                 \
-    {#name, DTYPE_##type, sm, OP_##op, BLAS_##use, lt, NESTED_##nested, KERNEL_##dequantize},
+    {#name, DTYPE_##type, sm, OP_##op, BLAS_##use, lt, NESTED_##nested, #dequantize},
         TYPE(ROW, f16, F16, 75) TYPE(ROW, bf16, BF16, 80)
 #undef ROW
     };
@@ -69,7 +65,7 @@ enum status cublas_register(void)
                                  .no_bias = true,
                                  .blas = r->use,
                                  .blas_lt = r->lt,
-                                 .dequantize = kernel_at(r->dequantize)};
+                                 .dequantize = kernel_find(r->dequantize)};
         s = kernel_add(&k);
     }
     done = true;

@@ -1,9 +1,8 @@
 /*
  * cublas.h: products that cuBLAS or cuBLASLt computes, as variants: the dense product, on weights that were
  * dequantized outside of all timing, and those of a checkpoint's bytes, timed as one unit with the variant of
- * our own that dequantizes them: all at once, or, by cuBLAS, slab by slab, each small enough to stay in the
- * L2 cache until cuBLAS has read it. cuBLAS chooses an algorithm by itself; of cuBLASLt it is the first that
- * its heuristics name for the shape.
+ * our own that dequantizes them. cuBLAS chooses an algorithm by itself; of cuBLASLt it is the first that its
+ * heuristics name for the shape.
  *
  * They exist on GPUs only. The library is loaded when the first of them is called (device/cuda/cublas.h); where
  * there is none they are skipped.

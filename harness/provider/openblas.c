@@ -291,7 +291,7 @@ static void product(const struct kernel *k, const struct gemm_args *a)
 
 /* What dequantizes a format: for a slab, which is to stay in the cache, and for all of W, which is not. */
 struct dequantize_row {
-    enum kernel_id slab, whole;
+    const char *slab, *whole;
 };
 
 /* One row for a format: what tells its dense product from others' (NULL: it is timed beside another's), and
@@ -301,17 +301,17 @@ static const struct format_row {
     struct dequantize_row dequantize[3];
 } formats[] = {
     {"",
-     {{KERNEL_nf4_dequant_f32__avx512, KERNEL_nf4_dequant_f32__avx512_stream},
-      {KERNEL_nf4_dequant_f32__avx2, KERNEL_nf4_dequant_f32__avx2_stream},
-      {KERNEL_nf4_dequant_f32__scalar_table, KERNEL_nf4_dequant_f32__scalar_table}}},
+     {{"nf4_dequant_f32__avx512", "nf4_dequant_f32__avx512_stream"},
+      {"nf4_dequant_f32__avx2", "nf4_dequant_f32__avx2_stream"},
+      {"nf4_dequant_f32__scalar_table", "nf4_dequant_f32__scalar_table"}}},
     {"_nested",
-     {{KERNEL_nf4_dequant_f32_fused__avx512, KERNEL_nf4_dequant_f32_fused__avx512_stream},
-      {KERNEL_nf4_dequant_f32_fused__avx2, KERNEL_nf4_dequant_f32_fused__avx2_stream},
-      {KERNEL_nf4_dequant_f32_fused__scalar_table, KERNEL_nf4_dequant_f32_fused__scalar_table}}},
+     {{"nf4_dequant_f32_fused__avx512", "nf4_dequant_f32_fused__avx512_stream"},
+      {"nf4_dequant_f32_fused__avx2", "nf4_dequant_f32_fused__avx2_stream"},
+      {"nf4_dequant_f32_fused__scalar_table", "nf4_dequant_f32_fused__scalar_table"}}},
     {NULL,
-     {{KERNEL_int4_dequant_f32__avx512, KERNEL_int4_dequant_f32__avx512_stream},
-      {KERNEL_int4_dequant_f32__avx2, KERNEL_int4_dequant_f32__avx2_stream},
-      {KERNEL_int4_dequant_f32__scalar, KERNEL_int4_dequant_f32__scalar}}},
+     {{"int4_dequant_f32__avx512", "int4_dequant_f32__avx512_stream"},
+      {"int4_dequant_f32__avx2", "int4_dequant_f32__avx2_stream"},
+      {"int4_dequant_f32__scalar", "int4_dequant_f32__scalar"}}},
 };
 
 static const struct product_row {
@@ -371,7 +371,7 @@ static const struct dequantize_row *fastest(const struct format_row *f)
 {
     char reason[KERNEL_REASON_MAX];
     for (size_t i = 0; i < sizeof f->dequantize / sizeof f->dequantize[0]; i++)
-        if (!kernel_unavailable(kernel_at(f->dequantize[i].whole), &device_cpu, reason))
+        if (!kernel_unavailable(kernel_find(f->dequantize[i].whole), &device_cpu, reason))
             return &f->dequantize[i];
     return NULL;
 }
@@ -384,7 +384,7 @@ static enum status add_format(const struct format_row *f, char names[PRODUCTS][N
         const struct product_row *p = &products[i];
         if (p->use == BLAS_DENSE && !f->dense)
             continue;
-        const struct kernel *dequantize = kernel_at(p->use == BLAS_SLAB ? row->slab : row->whole);
+        const struct kernel *dequantize = kernel_find(p->use == BLAS_SLAB ? row->slab : row->whole);
         const struct contract contract = contract_of(p->op, dequantize);
         char text[NAME_MAX_BYTES / 2];
         if (p->use == BLAS_DENSE)

@@ -34,15 +34,6 @@ static struct library {
 } libraries[LIBRARIES_MAX];
 static size_t library_count;
 
-static const struct arch {
-    const char *word;
-    enum backend backend;
-    unsigned needs;
-} arches[] = {
-#define KERNEL_ARCH(word, backend, needs, flags) {#word, BACKEND_##backend, needs},
-#include "kernels/arch.inc"
-};
-
 /* ---- what a library says ---- */
 
 static enum status open_library(const char *path, const struct nf4bench_plugin **out)
@@ -209,25 +200,6 @@ static enum status set_cuda(const struct nf4bench_variant *v, struct kernel *k)
     return s;
 }
 
-/* The arch's word, and what it stands for where the program knows it. */
-static enum status set_arch(const char *arch, struct kernel *k)
-{
-    k->arch = strndup(arch, strcspn(arch, "_"));
-    if (!k->arch)
-        return status_no_memory("plugin");
-    for (size_t i = 0; i < sizeof arches / sizeof arches[0]; i++) {
-        if (strcmp(arches[i].word, k->arch) != 0)
-            continue;
-        if (arches[i].backend != k->backend)
-            return status_fail(STATUS_INPUT, "its name says %s, which is not of its backend", k->arch);
-        if (k->backend == BACKEND_CPU)
-            k->cpu_features |= arches[i].needs;
-        else if (k->min_sm < arches[i].needs)
-            k->min_sm = arches[i].needs;
-    }
-    return STATUS_OK;
-}
-
 /* Of a file's name: what stands in results and in messages as it is. */
 #define SOURCE_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+/"
 
@@ -250,11 +222,11 @@ static enum status set_source(const struct nf4bench_variant *v, const struct lib
     k->source = file;
     if (l->label) { /* no command line has it */
         if (asprintf(&text, "%s:%s", l->label, v->source ? v->source : file) < 0)
-            return status_no_memory("plugin");
+            return status_fail(STATUS_MEMORY, "out of memory");
         k->source = text;
     } else {
         if (asprintf(&text, "--plugin '%s'", l->path) < 0)
-            return status_no_memory("plugin");
+            return status_fail(STATUS_MEMORY, "out of memory");
         k->option = text;
     }
     return STATUS_OK;
@@ -271,7 +243,7 @@ static enum status make_kernel(const struct nf4bench_variant *v, const struct li
         return s;
     k->name = strdup(v->name);
     if (!k->name)
-        return status_no_memory("plugin");
+        return status_fail(STATUS_MEMORY, "out of memory");
     if (v->backend != NF4BENCH_CPU && v->backend != NF4BENCH_CUDA)
         return status_fail(STATUS_INPUT, "its backend is %u, neither NF4BENCH_CPU nor NF4BENCH_CUDA",
                            v->backend);
@@ -283,7 +255,7 @@ static enum status make_kernel(const struct nf4bench_variant *v, const struct li
     k->n_multiple = v->n_multiple;
     k->whole_blocks = v->whole_blocks;
     s = k->backend == BACKEND_CPU ? set_cpu(v, k) : set_cuda(v, k);
-    return s == STATUS_OK ? set_arch(arch, k) : s;
+    return s == STATUS_OK ? kernel_set_arch(k, arch) : s;
 }
 
 static enum status make_kernels(const struct nf4bench_plugin *p, const struct library *l,
@@ -321,7 +293,8 @@ static enum status load(void *context)
     if (s != STATUS_OK)
         return s;
     a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
-    return a->kernels ? make_kernels(a->plugin, a->library, a->kernels) : status_no_memory("plugin");
+    return a->kernels ? make_kernels(a->plugin, a->library, a->kernels)
+                      : status_fail(STATUS_MEMORY, "out of memory");
 }
 
 /* Device code is known by the source of its variants, which has the image's number behind it. */
@@ -342,7 +315,7 @@ static enum status add_images(const struct attempt *a)
         }
         char *source;
         if (asprintf(&source, "%s:%zu", a->kernels[i].source, ++images) < 0)
-            return status_no_memory("plugin");
+            return status_fail(STATUS_MEMORY, "out of memory");
         a->kernels[i].source = source;
         s = cuda_image_add(source, v->image, v->image_size);
     }
@@ -438,7 +411,7 @@ enum status plugin_side_load(const char *path, const char *label, struct kernel 
     s = load_file(l, &a);
     struct kernel *copy = s == STATUS_OK ? calloc(a.plugin->variant_count, sizeof *copy) : NULL;
     if (s == STATUS_OK && !copy)
-        s = status_no_memory("plugin");
+        s = status_fail(STATUS_MEMORY, "out of memory");
     if (s != STATUS_OK) {
         free(a.kernels);
         return status_fail(s, "%s: %s", path, status_message());

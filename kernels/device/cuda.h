@@ -142,11 +142,9 @@ extern __thread const struct simt_position *simt_position;
 #define SIMT_ENTRY(name)
 #endif
 
-/* In the program's own builds each entry has a row in kernels.inc, of the same operation. */
+/* In the program's own builds each entry has a row in the table, of the same operation (kernels/row.h). */
 #ifdef SIMT_TABLE
-#define KERNEL(name, source, op, ...) struct row_##name##_##op;
-#include "kernels/kernels.inc"
-#define SIMT_ROW(name, op) typedef ::row_##name##_##op name##_row_in_kernels_inc;
+#define SIMT_ROW(name, op) typedef ::row_##name##_##op name##_row;
 #else
 #define SIMT_ROW(name, op)
 #endif

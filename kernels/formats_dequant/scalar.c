@@ -30,14 +30,15 @@ INLINE void dequant_share(const struct dequant_args *a, enum element t, enum for
     }
 #define DEQUANT_TYPE(type, element)                                                                          \
     DEQUANT(int4_dequant_##type##__scalar, element, INT4, BY_ROWS)                                           \
-    DEQUANT(int4_dequant_##type##__scalar_gptq, element, INT4, GPTQ)                                         \
-    DEQUANT(int4_dequant_##type##__scalar_gptqv2, element, INT4, GPTQV2)                                     \
-    DEQUANT(int4_dequant_##type##__scalar_awq, element, INT4, AWQ)                                           \
-    DEQUANT(int4_dequant_##type##__scalar_awqgemv, element, INT4, AWQGEMV)                                   \
-    DEQUANT(int4_dequant_##type##__scalar_marlin, element, INT4, MARLIN)                                     \
     DEQUANT(int8_dequant_##type##__scalar, element, INT8, BY_ROWS)                                           \
     DEQUANT(fp8_dequant_##type##__scalar, element, FP8, BY_ROWS)
 
 DEQUANT_TYPE(f32, ELEMENT_F32)
 DEQUANT_TYPE(f16, ELEMENT_F16)
 DEQUANT_TYPE(bf16, ELEMENT_BF16)
+
+DEQUANT(int4_dequant_bf16__scalar_gptq, ELEMENT_BF16, INT4, GPTQ)
+DEQUANT(int4_dequant_bf16__scalar_gptqv2, ELEMENT_BF16, INT4, GPTQV2)
+DEQUANT(int4_dequant_bf16__scalar_awq, ELEMENT_BF16, INT4, AWQ)
+DEQUANT(int4_dequant_bf16__scalar_awqgemv, ELEMENT_BF16, INT4, AWQGEMV)
+DEQUANT(int4_dequant_bf16__scalar_marlin, ELEMENT_BF16, INT4, MARLIN)

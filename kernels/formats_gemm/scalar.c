@@ -87,11 +87,6 @@ INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum format 
     PRODUCT(format##_gemmdx_##type##_acc1__scalar##knob, gemmdx_share, element, FORMAT, layout)
 #define PRODUCTS_TYPE(type, element)                                                                         \
     PRODUCTS(int4, INT4, type, element, , BY_ROWS)                                                           \
-    PRODUCTS(int4, INT4, type, element, _gptq, GPTQ)                                                         \
-    PRODUCTS(int4, INT4, type, element, _gptqv2, GPTQV2)                                                     \
-    PRODUCTS(int4, INT4, type, element, _awq, AWQ)                                                           \
-    PRODUCTS(int4, INT4, type, element, _awqgemv, AWQGEMV)                                                   \
-    PRODUCTS(int4, INT4, type, element, _marlin, MARLIN)                                                     \
     PRODUCTS(int8, INT8, type, element, , BY_ROWS)                                                           \
     PRODUCTS(fp8, FP8, type, element, , BY_ROWS)                                                             \
     PRODUCT(dense_gemm_##type##_acc1__scalar, gemm_share, element, DENSE, BY_ROWS, PER_WEIGHT, 1)            \
@@ -101,3 +96,9 @@ INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum format 
 PRODUCTS_TYPE(f32, ELEMENT_F32)
 PRODUCTS_TYPE(f16, ELEMENT_F16)
 PRODUCTS_TYPE(bf16, ELEMENT_BF16)
+
+PRODUCTS(int4, INT4, bf16, ELEMENT_BF16, _gptq, GPTQ)
+PRODUCTS(int4, INT4, bf16, ELEMENT_BF16, _gptqv2, GPTQV2)
+PRODUCTS(int4, INT4, bf16, ELEMENT_BF16, _awq, AWQ)
+PRODUCTS(int4, INT4, bf16, ELEMENT_BF16, _awqgemv, AWQGEMV)
+PRODUCTS(int4, INT4, bf16, ELEMENT_BF16, _marlin, MARLIN)

@@ -69,11 +69,11 @@ def hashes(tmp_path):
         (kernels / "family").mkdir(parents=True, exist_ok=True)
         (kernels / "family/one.c").write_text(text)
         (kernels / "family/two.c").write_text("")
-        (kernels / "kernels.inc").write_text("KERNEL(k_one, family/one.c, dequant)\nKERNEL(k_two, family/two.c, dequant)\n")
         built = tmp_path / folder / "kernels/family/one.c.o"
         subprocess.run([compiler, "-O2", "-g", "-fPIC", "-c", kernels / "family/one.c", "-o", built], check=True)
         (tmp_path / "objects.txt").write_text(f"{built}\n")
-        subprocess.run([os.environ["NF4BENCH_CMAKE"], f"-DKERNELS={kernels}", f"-DOBJECTS={tmp_path}/objects.txt",
+        subprocess.run([os.environ["NF4BENCH_CMAKE"], f"-DKERNELS={kernels}",
+                        "-DSOURCES=family/one.c family/two.c", f"-DOBJECTS={tmp_path}/objects.txt",
                         "-DOBJCOPY=objcopy", f"-DSCRATCH={tmp_path}/s.o", f"-DOUT={tmp_path}/out.c", "-P",
                         source / "cmake/HashKernels.cmake"], check=True)
         one, two = re.findall(r'\{"([0-9a-f]*)", "([0-9a-f]*)"\}', (tmp_path / "out.c").read_text())

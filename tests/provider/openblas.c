@@ -31,7 +31,7 @@ TEST(openblas, every_product_passes)
     struct verifier *verifier = verifier_new();
     size_t run = 0;
     ASSERT_TRUE(verifier != NULL);
-    for (size_t i = KERNEL_TABLE_COUNT; is_there() && i < kernel_count(); i++) {
+    for (size_t i = kernel_table_count(); is_there() && i < kernel_count(); i++) {
         const struct kernel *k = kernel_at(i);
         if (k->backend != BACKEND_CPU || !k->blas)
             continue;
@@ -62,7 +62,7 @@ TEST(openblas, every_product_passes)
 /* Names are made of what they say: contract, arch, and what is done. */
 TEST(openblas, names_agree_with_contracts)
 {
-    for (size_t i = KERNEL_TABLE_COUNT; is_there() && i < kernel_count(); i++) {
+    for (size_t i = kernel_table_count(); is_there() && i < kernel_count(); i++) {
         const struct kernel *k = kernel_at(i);
         struct contract named;
         const char *arch;
@@ -85,7 +85,7 @@ TEST(openblas, dense_weights_are_a_sets_own_and_room_is_shared)
     void *first, *again, *other, *room, *same;
     if (!dense)
         return;
-    for (size_t i = KERNEL_TABLE_COUNT; i < kernel_count(); i++)
+    for (size_t i = kernel_table_count(); i < kernel_count(); i++)
         whole = kernel_at(i)->blas == BLAS_WHOLE && kernel_at(i)->product ? kernel_at(i) : whole;
     ASSERT_TRUE(dense && whole);
     init("gemm f32 m=2 n=16 k=64 blocksize=64", &p, &o);

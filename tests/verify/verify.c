@@ -16,7 +16,7 @@ TEST(verify, one_hot_value_agrees_with_the_reference)
     static const uint32_t scales[] = {0x3f800000, 0x3dcccccd, 0x00000001, 0x007fffff, 0x00800000,
                                       0x0b800001, 0x80000000, 0x00000000, 0xbf99999a, 0x33800000,
                                       0x30000000, 0x01234567, 0x3fffffff, 0x42280000};
-    for (size_t i = 0; i < KERNEL_TABLE_COUNT; i++) {
+    for (size_t i = 0; i < kernel_table_count(); i++) {
         const struct contract *c = &kernel_at(i)->contract;
         if (c->op != OP_GEMM || c->nested != NESTED_NONE)
             continue;
@@ -81,7 +81,7 @@ TEST(verify, every_variant_passes_a_small_case)
     size_t run = 0;
     const size_t step = from_environment("NF4BENCH_VARIANTS_STEP", 1);
     ASSERT_TRUE(verifier != NULL && step > 0);
-    for (size_t i = from_environment("NF4BENCH_VARIANTS_FROM", 0); i < KERNEL_TABLE_COUNT; i += step) {
+    for (size_t i = from_environment("NF4BENCH_VARIANTS_FROM", 0); i < kernel_table_count(); i += step) {
         const struct kernel *k = kernel_at(i);
         char text[128], reason[KERNEL_REASON_MAX];
         struct problem p;

@@ -10,11 +10,6 @@
 #include "harness/base/random.h"
 #include "harness/device/cuda/serve.h"
 
-enum {
-    SLAB_ROWS = 128,     /* a slab is a multiple of a tile of cuBLAS's */
-    NESTED_BLOCKS = 256, /* blocks that share a scale of the second level */
-};
-
 bool serve_blas_ok(struct serve *s, int code, const char *what)
 {
     if (code == 0)
@@ -51,28 +46,13 @@ static size_t dense_bytes(const struct problem *p)
     return p->n * p->k * dtype_size(p->out);
 }
 
-/* Rows of W in a slab: as dense weights, half of the L2 cache, so that X and Y have room as well. A slab
- * starts where a scale of the second level does, so that all offsets into the weights are whole. */
-static size_t slab_rows(const struct serve *s)
-{
-    const struct problem *p = &s->operands.problem;
-    size_t unit =
-        NESTED_BLOCKS * p->format.blocksize; /* a power of two; in rows, divided by what k has of it */
-    for (size_t k = p->k; k % 2 == 0 && unit > 1; k /= 2)
-        unit /= 2;
-    unit = unit < SLAB_ROWS ? SLAB_ROWS : unit;
-    size_t rows = s->gpu.l2_bytes / 2 / (p->k * dtype_size(p->out)) / unit * unit;
-    return rows < unit ? unit : rows;
-}
-
-/* Dequantizes `rows` rows of set `set` from row `first` on. */
-static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set, size_t first, size_t rows,
-                       uint64_t to)
+/* Dequantizes the weights of set `set`. */
+static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set, uint64_t to)
 {
     const struct problem *p = &s->operands.problem;
     const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
     const struct dequant_args d =
-        gemm_rows_to_dequantize(&a, p->format.kind, p->out, first, rows, (void *)(uintptr_t)to);
+        gemm_rows_to_dequantize(&a, p->format.kind, p->out, 0, p->n, (void *)(uintptr_t)to);
     return k->name.bitsandbytes ? serve_bitsandbytes_dequantize(s, &d) : serve_enqueue_with(s, k, &d);
 }
 
@@ -85,18 +65,17 @@ static bool call_cublas(struct serve *s, const struct blas_product *p)
                            h->type, h->ldc, CUBLAS_COMPUTE_FP32, CUBLAS_GEMM_DEFAULT);
 }
 
-/* Y of rows `first` .. of W, which lie at `w`; for gemmdx all of them. */
-static bool product(struct serve *s, const struct serve_kernel *kernel, size_t set, uint64_t w, size_t first,
-                    size_t rows)
+/* The product of set `set` with the dense weights at `w`. */
+static bool product(struct serve *s, const struct serve_kernel *kernel, size_t set, uint64_t w)
 {
     const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
     enum dtype t = s->operands.problem.out;
     int type = t == DTYPE_F16 ? CUBLAS_TYPE_F16 : t == DTYPE_BF16 ? CUBLAS_TYPE_BF16 : CUBLAS_TYPE_F32;
-    uint64_t x = (uint64_t)(uintptr_t)a.x, y = (uint64_t)(uintptr_t)a.y + first * dtype_size(t);
+    uint64_t x = (uint64_t)(uintptr_t)a.x, y = (uint64_t)(uintptr_t)a.y;
     int m = (int)a.m, n = (int)a.n, k = (int)a.k;
     if (a.m > INT_MAX || a.n > INT_MAX || a.k > INT_MAX)
         return serve_fail(s, STATUS_LIMIT, "cuBLAS takes sizes up to %d", INT_MAX);
-    const struct blas_shape forward = {true, type, (int)rows, m, k, k, k, n},
+    const struct blas_shape forward = {true, type, n, m, k, k, k, n},
                             backward = {false, type, k, m, n, k, n, k};
     const struct blas_product p = {s->operands.problem.op == OP_GEMM ? forward : backward, w, x, y};
     s->channel->by_kernel = true;
@@ -122,7 +101,7 @@ static bool make_all_dense(struct serve *s, const struct serve_kernel *k)
                 return false;
     }
     for (size_t i = 0; i < s->extra.count; i++)
-        if (!make_dense(s, k, 0, 0, s->operands.problem.n, s->extra.copies[i]))
+        if (!make_dense(s, k, 0, s->extra.copies[i]))
             return false;
     return true;
 }
@@ -141,16 +120,9 @@ bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k)
 
 bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set)
 {
-    size_t n = s->operands.problem.n, slab = k->name.blas == BLAS_SLAB ? slab_rows(s) : n;
     if (k->name.blas == BLAS_DENSE)
-        return product(s, k, set, s->extra.copies[set % s->extra.count], 0, n);
-    for (size_t first = 0; first < n; first += slab) {
-        size_t rows = n - first < slab ? n - first : slab;
-        if (!make_dense(s, k, set, first, rows, s->extra.scratch) ||
-            !product(s, k, set, s->extra.scratch, first, rows))
-            return false;
-    }
-    return true;
+        return product(s, k, set, s->extra.copies[set % s->extra.count]);
+    return make_dense(s, k, set, s->extra.scratch) && product(s, k, set, s->extra.scratch);
 }
 
 /* ---- the product that others are held against ---- */

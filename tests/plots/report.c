@@ -488,7 +488,7 @@ TEST(report, draws_each_kind_of_figure)
 {
     struct fixture f;
     if (!gnuplot_runs())
-        SKIP("gnuplot is not installed");
+        MISSING("gnuplot is not installed");
     fixture_run(&f);
     f.records[0].weight_sqnr_db = 20;
     f.records[0].int4_sqnr_db = 18.5;

@@ -65,15 +65,14 @@ static enum status write_file(const char *path, const char *text)
 static enum status write_dialect(const char *folder)
 {
     char path[PATH_TEXT_MAX];
-    static const char *const folders[] = {"kernels", "kernels/device", "harness", "harness/simt", "suites"};
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, folders[i]);
-        if (mkdir(path, 0700) != 0)
-            return status_fail(STATUS_INPUT, "%s: %s", path, strerror(errno));
-    }
     enum status s = STATUS_OK;
     for (const struct embedded_file *f = embedded_files; f->path && s == STATUS_OK; f++) {
         snprintf(path, sizeof path, "%s/%s", folder, f->path);
+        for (char *slash = path + strlen(folder) + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+            *slash = 0;
+            if (mkdir(path, 0700) != 0 && errno != EEXIST)
+                return status_fail(STATUS_INPUT, "%s: %s", path, strerror(errno));
+        }
         s = write_file(path, f->text);
     }
     return s;

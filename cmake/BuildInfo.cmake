@@ -14,7 +14,13 @@ foreach(name IN ITEMS CMAKE_C_COMPILER CMAKE_CXX_COMPILER CMAKE_BUILD_TYPE CMAKE
 endforeach()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/build_info.h.in ${PROJECT_BINARY_DIR}/generated/build_info.h @ONLY)
 
-# The git revision is looked up at build time; the header changes only when the answer does.
+# The git revision is looked up when configuring, with a warning where there is none, and again at build time.
+function(check_git_revision)
+    set(SOURCE ${PROJECT_SOURCE_DIR})
+    set(OUT ${PROJECT_BINARY_DIR}/generated/git_revision.h)
+    include(${PROJECT_SOURCE_DIR}/cmake/GitRevision.cmake)
+endfunction()
+check_git_revision()
 add_custom_target(git_revision
     COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DOUT=${PROJECT_BINARY_DIR}/generated/git_revision.h
             -P ${PROJECT_SOURCE_DIR}/cmake/GitRevision.cmake

@@ -1,15 +1,48 @@
-# GitRevision.cmake: writes git_revision.h when the revision or the dirty state has changed.
-execute_process(COMMAND git -C ${SOURCE} rev-parse HEAD OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE
-                ERROR_QUIET RESULT_VARIABLE failed)
-if(failed)
-    set(revision "unknown")
-endif()
-execute_process(COMMAND git -C ${SOURCE} status --porcelain --untracked-files=no OUTPUT_VARIABLE changes ERROR_QUIET)
+# GitRevision.cmake: writes OUT, a header with the revision of the source tree SOURCE and whether it was changed.
+#
+#   cmake -DSOURCE=<source tree> -DOUT=git_revision.h -P GitRevision.cmake
+#
+# Also included at configure time, where a warning says why the revision is unknown. The header changes only when the
+# answer does. Without a repository the revision is that of cmake/revision.txt, where `git archive` wrote one.
+set(ENV{LC_ALL} C) # git's messages are read below
 set(dirty 0)
-if(changes)
-    set(dirty 1)
+set(fault "")
+execute_process(COMMAND git -C ${SOURCE} rev-parse --show-prefix HEAD OUTPUT_VARIABLE said ERROR_VARIABLE git_error
+                RESULT_VARIABLE failed)
+file(STRINGS ${SOURCE}/cmake/revision.txt archived REGEX "^[0-9a-f]+$")
+if(failed EQUAL 0 AND said MATCHES "^\n([0-9a-f]+)\n$") # an empty prefix: not a folder of another repository
+    set(revision ${CMAKE_MATCH_1})
+    execute_process(COMMAND git -C ${SOURCE} status --porcelain --untracked-files=no OUTPUT_VARIABLE changes ERROR_QUIET)
+    if(changes)
+        set(dirty 1)
+    endif()
+elseif(archived)
+    set(revision ${archived})
+elseif(NOT failed MATCHES "^[0-9]+$")
+    set(fault "git is not installed")
+    set(remedy "Install git and configure again.")
+elseif(git_error MATCHES "dubious ownership")
+    set(fault "git does not trust the owner of the source tree")
+    set(remedy "Run: git config --global --add safe.directory ${SOURCE}")
+elseif(failed EQUAL 0 OR git_error MATCHES "not a git repository")
+    set(fault "the source tree is no git repository")
+    set(remedy "Build in a clone, or from what `git archive` wrote.")
+else()
+    string(REGEX REPLACE "\n.*" "" fault "git fails: ${git_error}")
+    string(REGEX REPLACE "[\"\\\\]" "'" fault "${fault}")
+    set(remedy "")
 endif()
-set(text "#define NF4BENCH_GIT_REVISION \"${revision}\"\n#define NF4BENCH_GIT_DIRTY ${dirty}\n")
+if(fault)
+    set(revision "unknown: ${fault}")
+    set(short "revision ${revision}")
+    if(NOT CMAKE_SCRIPT_MODE_FILE)
+        message(WARNING "Results will name no revision: ${fault}. ${remedy}")
+    endif()
+else()
+    string(SUBSTRING ${revision} 0 12 short)
+endif()
+set(text "#define NF4BENCH_GIT_REVISION \"${revision}\"\n#define NF4BENCH_GIT_SHORT \"${short}\"\n")
+string(APPEND text "#define NF4BENCH_GIT_DIRTY ${dirty}\n")
 if(EXISTS ${OUT})
     file(READ ${OUT} old)
 endif()

@@ -1,14 +1,25 @@
-# Hdf5Static.cmake: the target hdf5_static. CMake's FindHDF5 misses the libraries that a static HDF5 needs, so
-# they are named here; the shared library serves where no static one is installed.
+# Hdf5Static.cmake: the target hdf5_static. CMake's FindHDF5 misses the libraries that a static HDF5 needs, so they are
+# named here. The shared library serves where there is no static one, and where the static one does not link with these:
+# some (Debian 13's) need curl and OpenSSL, for files in S3.
 find_path(HDF5_INCLUDE hdf5.h PATH_SUFFIXES hdf5/serial REQUIRED)
-find_library(HDF5_LIBRARY NAMES libhdf5.a hdf5 PATH_SUFFIXES hdf5/serial REQUIRED)
+find_library(HDF5_ARCHIVE NAMES libhdf5.a PATH_SUFFIXES hdf5/serial)
+foreach(name sz aec z)
+    find_library(HDF5_NEEDS_${name} NAMES lib${name}.a ${name})
+endforeach()
+set(libraries ${HDF5_ARCHIVE} ${HDF5_NEEDS_sz} ${HDF5_NEEDS_aec} ${HDF5_NEEDS_z} ${CMAKE_DL_LIBS} m pthread)
+if(HDF5_ARCHIVE AND NOT "${libraries}" MATCHES "NOTFOUND")
+    set(CMAKE_REQUIRED_INCLUDES ${HDF5_INCLUDE})
+    set(CMAKE_REQUIRED_LIBRARIES ${libraries})
+    check_c_source_compiles("#include <hdf5.h>
+int main(void) { return H5open(); }" NF4BENCH_HDF5_ARCHIVE_LINKS)
+    unset(CMAKE_REQUIRED_INCLUDES)
+    unset(CMAKE_REQUIRED_LIBRARIES)
+endif()
+if(NOT NF4BENCH_HDF5_ARCHIVE_LINKS)
+    find_library(HDF5_SHARED NAMES hdf5 hdf5_serial PATH_SUFFIXES hdf5/serial REQUIRED)
+    message(STATUS "HDF5 is linked as a shared library: ${HDF5_SHARED}")
+    set(libraries ${HDF5_SHARED})
+endif()
 add_library(hdf5_static INTERFACE)
 target_include_directories(hdf5_static SYSTEM INTERFACE ${HDF5_INCLUDE})
-target_link_libraries(hdf5_static INTERFACE ${HDF5_LIBRARY})
-if(HDF5_LIBRARY MATCHES "\\.a$")
-    foreach(name sz aec z)
-        find_library(HDF5_NEEDS_${name} NAMES lib${name}.a ${name} REQUIRED)
-        target_link_libraries(hdf5_static INTERFACE ${HDF5_NEEDS_${name}})
-    endforeach()
-    target_link_libraries(hdf5_static INTERFACE ${CMAKE_DL_LIBS} m pthread)
-endif()
+target_link_libraries(hdf5_static INTERFACE ${libraries})

@@ -88,7 +88,8 @@ static float chain(const struct dot *d, size_t begin, size_t end, size_t l)
 static float split_chains(const struct dot *d, size_t begin, size_t end)
 {
     float acc[64];
-    for (size_t l = 0; l < d->c->chains; ++l)
+    acc[0] = chain(d, begin, end, 0);
+    for (size_t l = 1; l < d->c->chains; ++l)
         acc[l] = chain(d, begin, end, l);
     return halving_tree(acc, d->c->chains);
 }

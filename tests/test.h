@@ -37,6 +37,7 @@ bool test_contains(const char *text, const char *part, const char *file, int lin
 /* Adds a line to the failures reported from now on in this test (the row of a table test); NULL clears it. */
 void test_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void test_skip(const char *reason, const char *file, int line);
+void test_missing(const char *what, const char *file, int line);
 /* Path of a file in tests/ ("fixtures/x"); the buffer is reused by the next call. */
 const char *test_path(const char *relative);
 /* A fresh empty directory that is removed when the test ends. */
@@ -77,6 +78,12 @@ const char *test_temporary_directory(void);
 #define SKIP(reason)                                                                                         \
     do {                                                                                                     \
         test_skip(reason, __FILE__, __LINE__);                                                               \
+        return;                                                                                              \
+    } while (0)
+/* SKIP() for what can be installed; a failure where everything is wanted (NF4BENCH_TEST_ALL in the environment). */
+#define MISSING(reason)                                                                                      \
+    do {                                                                                                     \
+        test_missing(reason, __FILE__, __LINE__);                                                            \
         return;                                                                                              \
     } while (0)
 

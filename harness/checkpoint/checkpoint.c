@@ -237,40 +237,45 @@ enum status weight_checkpoint(const struct safetensors *file, const char *name, 
 
 /* ---- dense tensors ---- */
 
-/* NULL, or why the tensor cannot be weights. */
-static const char *dense_fault(const struct safetensor *t, enum dtype *type)
+/* The type of dense weights; DTYPE_U8 for a tensor that cannot be any. */
+static enum dtype dense_type(const struct safetensor *t)
 {
     static const struct {
         const char *word;
         enum dtype type;
     } types[] = {{"F32", DTYPE_F32}, {"F16", DTYPE_F16}, {"BF16", DTYPE_BF16}};
-    size_t i = 0;
-    while (i < sizeof types / sizeof *types && strcmp(t->dtype, types[i].word) != 0)
-        i++;
-    if (i == sizeof types / sizeof *types)
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(t->dtype, types[i].word) == 0)
+            return types[i].type;
+    return DTYPE_U8;
+}
+
+/* NULL, or why the tensor cannot be weights. */
+static const char *dense_fault(const struct safetensor *t)
+{
+    if (dense_type(t) == DTYPE_U8)
         return "is not F32, F16 or BF16";
     if (t->rank != 2)
         return "is not a matrix";
     if (!sides_valid(t->shape[0], t->shape[1]))
         return "is empty, or has a side beyond 2^31 or more than 2^40 elements";
-    *type = types[i].type;
     return NULL;
 }
 
 /* The tensor, if it can be dense weights. */
-static enum status find_dense(const struct safetensors *file, const char *name, const struct safetensor **t,
-                              enum dtype *type)
+static enum status find_dense(const struct safetensors *file, const char *name, const struct safetensor **t)
 {
     *t = safetensors_find(file, name);
     if (!*t)
         return status_fail(STATUS_INPUT, "%s: there is no tensor %s", file->path, name);
-    const char *fault = dense_fault(*t, type);
+    const char *fault = dense_fault(*t);
     return fault ? status_fail(STATUS_INPUT, "%s: %s %s", file->path, name, fault) : STATUS_OK;
 }
 
 /* Element by element: the file promises no alignment. */
-static void widen(const struct safetensor *t, enum dtype type, size_t first, size_t count, float *out)
+static void widen(const struct safetensor *t, size_t first, size_t count, float *out)
 {
+    const enum dtype type = dense_type(t);
 #pragma omp parallel for schedule(static) if (count > 65536)
     for (size_t i = 0; i < count; i++) {
         uint16_t half;
@@ -287,30 +292,28 @@ enum status weight_dense_part(const struct safetensors *file, const char *name, 
                               float *out)
 {
     const struct safetensor *t;
-    enum dtype type;
-    enum status s = find_dense(file, name, &t, &type);
+    enum status s = find_dense(file, name, &t);
     if (s != STATUS_OK)
         return s;
     if (first > t->count || count > t->count - first)
         return status_fail(STATUS_INPUT, "%s: %s has %zu elements, not %zu", file->path, name, t->count,
                            first + count);
-    widen(t, type, first, count, out);
+    widen(t, first, count, out);
     return STATUS_OK;
 }
 
 enum status weight_dense(const struct safetensors *file, const char *name, float **out)
 {
     const struct safetensor *t;
-    enum dtype type;
     *out = NULL;
-    enum status s = find_dense(file, name, &t, &type);
+    enum status s = find_dense(file, name, &t);
     if (s != STATUS_OK)
         return s;
     float *wide = malloc(t->count * sizeof *wide); /* at most 2^42 bytes */
     if (!wide)
         return status_fail(STATUS_MEMORY, "%s: %s: no memory for %zu bytes", file->path, name,
                            t->count * sizeof *wide);
-    widen(t, type, 0, t->count, wide);
+    widen(t, 0, t->count, wide);
     *out = wide;
     return STATUS_OK;
 }
@@ -320,9 +323,8 @@ enum status weight_dense(const struct safetensors *file, const char *name, float
 /* NULL when the tensor can be weights of the wanted kind, else why not: a phrase that follows its name. */
 static const char *unusable(const struct safetensors *file, const struct safetensor *t, bool checkpoint)
 {
-    enum dtype type;
     if (!checkpoint)
-        return dense_fault(t, &type);
+        return dense_fault(t);
     if (find_part(file, t->name, QUANT_STATE "nf4") || weight_is_int4(t->name))
         return NULL;
     return find_part(file, t->name, QUANT_STATE "fp4")

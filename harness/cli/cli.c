@@ -61,7 +61,7 @@ int cli_main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
-        printf("nf4bench %s (%.12s%s, %s)\n", NF4BENCH_VERSION, NF4BENCH_GIT_REVISION,
+        printf("nf4bench %s (%s%s, %s)\n", NF4BENCH_VERSION, NF4BENCH_GIT_SHORT,
                NF4BENCH_GIT_DIRTY ? ", modified" : "", NF4BENCH_COMPILER);
         return 0;
     }

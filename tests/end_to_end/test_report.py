@@ -2,7 +2,7 @@
 
 NF4BENCH_REPORT names more reports (separated by ':'), such as those that the unit tests leave in
 NF4BENCH_TEST_REPORT_DIR. With NF4BENCH_TEST_SCREENSHOT_DIR set, pictures stay there for eyes. Needs Debian's chromium,
-chromium-driver and python3-selenium: without a browser these tests fail.
+chromium-driver and python3-selenium.
 """
 
 import base64
@@ -14,12 +14,14 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import xml.etree.ElementTree
 
 import h5py
 import made_results
 import numpy as np
 import pytest
+from conftest import missing
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -193,11 +195,14 @@ def test_share_bars_are_percentages(page):
 
 @pytest.fixture(scope="session")
 def chromium():
+    driver = shutil.which("chromedriver")
+    if not driver:
+        missing("chromedriver is not installed")
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    browser = webdriver.Chrome(options=options, service=Service(driver))
     yield browser
     browser.quit()
 

@@ -18,6 +18,8 @@ import pandas
 import pytest
 import tables
 
+from conftest import missing
+
 ROWS = 300
 
 
@@ -121,8 +123,10 @@ def test_pytables(path):
             str(node)
 
 
-@pytest.mark.skipif(not shutil.which("h5dump"), reason="h5dump is not installed")
 def test_h5dump(path):
+    if not shutil.which("h5dump"):
+        missing("h5dump is not installed")
+
     def dump(*arguments):
         return subprocess.run(["h5dump", *arguments, path], check=True, capture_output=True, text=True).stdout
 

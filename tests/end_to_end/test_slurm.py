@@ -13,6 +13,8 @@ import time
 import h5py
 import pytest
 
+from conftest import missing
+
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 NEEDED = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
 
@@ -76,16 +78,16 @@ def wait_for(what, limit_s):
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Environment for Slurm's commands; the daemons end with the module."""
-    missing = [name for name in NEEDED if not program(name)]
-    if missing or getpass.getuser() != "root":
-        pytest.skip(f"no Slurm can be started here: {', '.join(missing) or 'not root'}")
+    absent = [name for name in NEEDED if not program(name)]
+    if absent or getpass.getuser() != "root":
+        missing(f"no Slurm can be started here: {', '.join(absent) or 'not root'}")
     folder = tmp_path_factory.mktemp("slurm")
     for part in ("state", "spool"):
         (folder / part).mkdir()
     # munged wants every folder above its socket to be safe.
     for above in (folder, *folder.parents):
         if above.stat().st_mode & 0o022 and not above.stat().st_mode & 0o1000:
-            pytest.skip(f"no Slurm can be started here: munge does not trust {above}")
+            missing(f"no Slurm can be started here: munge does not trust {above}")
     host = socket.gethostname().split(".")[0]
     config = folder / "slurm.conf"
     config.write_text(CONFIG.format(host=host, folder=folder, cpus=os.cpu_count(), controller=free_port(),
@@ -111,7 +113,7 @@ def slurm(tmp_path_factory):
         if not wait_for(idle, 60):
             logs = "".join((folder / f).read_text()[-1500:] for f in ("daemons.log", "slurmctld.log", "slurmd.log")
                            if (folder / f).exists())
-            pytest.skip(f"Slurm's daemons do not come up here: {logs}")
+            missing(f"Slurm's daemons do not come up here: {logs}")
         yield env
     finally:
         for daemon in reversed(daemons):

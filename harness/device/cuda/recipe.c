@@ -144,8 +144,9 @@ static const char *resolve_parameters(const struct recipe *r, const struct probl
     return NULL;
 }
 
-static const char *evaluate(const char *what, const char *text, const struct problem *p, int64_t min,
-                            int64_t max, int64_t *value, char why[RECIPE_TEXT])
+/* True, and *value; else `why` says what is wrong. */
+static bool evaluate(const char *what, const char *text, const struct problem *p, int64_t min, int64_t max,
+                     int64_t *value, char why[RECIPE_TEXT])
 {
     struct expression_name sizes[RECIPE_SIZES];
     struct expression_fault fault;
@@ -156,8 +157,8 @@ static const char *evaluate(const char *what, const char *text, const struct pro
         snprintf(why, RECIPE_TEXT, "%s: %.80s is %lld, and must be from %lld to %lld", what, text,
                  (long long)*value, (long long)min, (long long)max);
     else
-        return NULL;
-    return why;
+        return true;
+    return false;
 }
 
 const char *recipe_resolve(const struct recipe *r, const struct operands *o, size_t i, bool repacked,
@@ -170,11 +171,12 @@ const char *recipe_resolve(const struct recipe *r, const struct operands *o, siz
     size_t size = operands_args(o, i, repacked, &out->args);
     out->launch.threads = r->threads;
     for (size_t d = 0; d < 3; d++) {
-        if (evaluate(names[d], r->grid[d], p, 1, d == 0 ? LAUNCH_BLOCKS_MAX : RECIPE_GRID_Y_MAX, &value, why))
+        if (!evaluate(names[d], r->grid[d], p, 1, d == 0 ? LAUNCH_BLOCKS_MAX : RECIPE_GRID_Y_MAX, &value,
+                      why))
             return why;
         out->launch.grid[d] = (unsigned)value;
     }
-    if (evaluate("shared", r->shared, p, 0, INT32_MAX, &value, why))
+    if (!evaluate("shared", r->shared, p, 0, INT32_MAX, &value, why))
         return why;
     out->launch.shared = (size_t)value;
     if (!r->takes_args)

@@ -94,7 +94,7 @@ enum status device_parse(const char *text, struct device *out)
 
 void device_format(const struct device *d, char text[DEVICE_TEXT_MAX])
 {
-    char limit[32] = "";
+    char limit[24] = "";
     if (d->limit_s > 0)
         snprintf(limit, sizeof limit, ",limit=%g", d->limit_s);
     if (d->kind == DEVICE_CUDA) {

@@ -143,6 +143,8 @@ def renewed(page, pattern, compute, stale):
 
 
 def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     check, stale, marked = "--check" in sys.argv, [], 0
     for page in PAGES:
         old, of_page = page.read_text(), []

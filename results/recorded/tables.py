@@ -15,7 +15,11 @@ A figure is a term, or the ratio of two:
     <!-- FILE = rows where verdict=PASS -->321<!-- end -->
 
 COLUMN(GLOB) is the column (`nf4bench export --columns`) of the fastest PASS row in its primary regime whose variant
-matches GLOB. Figures have two decimals, rounded to the nearest; `rows` is a count.
+matches GLOB. Both rows of a ratio have the same operation, shape and output type. Figures have two decimals, rounded to
+the nearest; `rows` is a count.
+
+Every other comment is refused, but for `<!-- not recorded -->` beside a figure that no recorded file has and
+`<!-- output of: COMMAND -->` above a run: a mark with a mistake would leave its figure unchecked.
 """
 import csv
 import fnmatch
@@ -29,23 +33,33 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "results/recorded/README.md"]
 TABLE = re.compile(r"(<!-- (results/recorded/\S+\.h5): ([^\n]+?) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
-FIGURE = re.compile(r"(<!-- (results/recorded/\S+\.h5) = ([^\n]+?) -->)([^<\n]*)(<!-- end -->)")
-TERM = re.compile(r"(\w+)\((\S+)\)")
-NF4BENCH = sys.argv[1]
+FIGURE = re.compile(r"(<!-- (results/recorded/\S+\.h5) = ([^\n]+?) -->)(-?\d+(?:\.\d+)?)(<!-- end -->)")
+TERM = re.compile(r"(\w+)\(([^\s()/]+)\)")
+COMMENT = re.compile(r"<!--(?! output of: [^\n]+? -->| not recorded -->)[^\n]*")
+SHAPE = ("op", "m", "n", "k", "out_type")
+
+
+def nf4bench(*arguments):
+    return subprocess.run([sys.argv[1], *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@functools.cache
+def verdicts():
+    words = re.search(r"#define RECORD_VERDICT_MAP\(X\)(.*?)\n\n", (ROOT / "results/record.h").read_text(), re.DOTALL)[1]
+    return re.findall(r'X\(\d+, \w+, "(\w+)"\)', words)
 
 
 @functools.cache
 def report(file):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "report.md"
-        subprocess.run([NF4BENCH, "report", ROOT / file, "-o", out], check=True, stdout=subprocess.DEVNULL)
+        nf4bench("report", ROOT / file, "-o", out)
         return out.read_text().split("\n")
 
 
 @functools.cache
 def rows(file):
-    text = subprocess.run([NF4BENCH, "export", "--csv", ROOT / file], check=True, capture_output=True, text=True).stdout
-    return list(csv.DictReader(text.splitlines()))
+    return list(csv.DictReader(nf4bench("export", "--csv", ROOT / file).splitlines()))
 
 
 def table(file, title):
@@ -63,8 +77,23 @@ def table(file, title):
     sys.exit(f"{file}: its report has nothing under '{title}'")
 
 
+def where(file, conditions):
+    """The rows that meet all of COLUMN=VALUE. A value is a verdict, or one that some row has."""
+    chosen = rows(file)
+    for condition in conditions:
+        column, _, value = condition.partition("=")
+        values = {row.get(column) for row in rows(file)}
+        if None in values:
+            sys.exit(f"{file}: '{condition}' names no column")
+        if value not in (verdicts() if column == "verdict" else values):
+            sys.exit(f"{file}: '{condition}': no {column} is '{value}'")
+        chosen = [row for row in chosen if row[column] == value]
+    return chosen
+
+
 def fastest(file, term, chosen):
-    match = TERM.fullmatch(term.strip())
+    """The column that a term names, and the row."""
+    match = TERM.fullmatch(term)
     if not match:
         sys.exit(f"{file}: '{term}' is not COLUMN(GLOB)")
     column, glob = match.groups()
@@ -72,17 +101,34 @@ def fastest(file, term, chosen):
              and fnmatch.fnmatchcase(row["variant"], glob)]
     if not right:
         sys.exit(f"{file}: no PASS row matches '{glob}'")
-    return float(min(right, key=lambda row: float(row["median_us"]))[column])
+    row = min(right, key=lambda row: float(row["median_us"]))
+    if not re.fullmatch(r"-?\d[\d.e+-]*", row.get(column, "")):
+        sys.exit(f"{file}: '{term}' names no column of numbers")
+    return column, row
 
 
 def figure(file, text):
     terms, _, conditions = text.partition(" where ")
-    wanted = [condition.split("=", 1) for condition in conditions.split()]
-    chosen = [row for row in rows(file) if all(row[column] == value for column, value in wanted)]
+    chosen = where(file, conditions.split())
     if terms == "rows":
         return str(len(chosen))
-    values = [fastest(file, term, chosen) for term in terms.split(" / ")]
+    if terms.count("/") > 1:
+        sys.exit(f"{file}: '{terms}' is not one term, or the ratio of two")
+    found = [fastest(file, term, chosen) for term in terms.split(" / ")]
+    columns, of = zip(*found)
+    if len(set(columns)) > 1:
+        sys.exit(f"{file}: '{terms}' is a ratio of two columns")
+    for column in SHAPE:
+        if of[0][column] != of[-1][column]:
+            sys.exit(f"{file}: '{text}' is a ratio of unlike rows: {column} is {of[0][column]} and {of[-1][column]}")
+    values = [float(row[columns[0]]) for row in of]
     return f"{values[0] / values[1] if len(values) == 2 else values[0]:.2f}"
+
+
+def without_marks(page):
+    """The page without what is recomputed, and the comments in it that are neither recomputed nor allowed."""
+    rest = FIGURE.sub("~", TABLE.sub("", page))
+    return rest, COMMENT.findall(rest)
 
 
 def renewed(page, pattern, compute, stale):
@@ -97,9 +143,13 @@ def renewed(page, pattern, compute, stale):
 
 
 def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     check, stale, marked = "--check" in sys.argv, [], 0
     for page in PAGES:
         old, of_page = page.read_text(), []
+        for comment in without_marks(old)[1]:
+            sys.exit(f"{page.relative_to(ROOT)}: this is no mark, or has no end or no number: {comment}")
         new = renewed(renewed(old, TABLE, table, of_page), FIGURE, figure, of_page)
         marked += len(TABLE.findall(old)) + len(FIGURE.findall(old))
         stale += [f"{page.relative_to(ROOT)}: {line}" for line in of_page]
@@ -111,4 +161,5 @@ def main():
         sys.exit("not what the recorded results give; write them anew with ./dev readme:\n" + "\n".join(stale))
 
 
-main()
+if __name__ == "__main__":
+    main()

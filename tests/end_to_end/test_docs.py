@@ -1,5 +1,8 @@
 """What of the documentation a program can check: commands, options, suites and paths exist, links resolve, the run that
 README.md shows prints what it shows, every command, suite, folder and kernel file is documented, and pages are short."""
+import fnmatch
+import functools
+import json
 import pathlib
 import re
 
@@ -10,14 +13,19 @@ from conftest import SOURCE
 PAGES = [SOURCE / name for name in ("README.md", "CONTRIBUTING.md", "kernels/README.md", "results/recorded/README.md")]
 PAGES += sorted((SOURCE / "docs").glob("*.md"))
 FOLDERS = "cmake|docs|examples|harness|kernels|plots|reference|results|suites|tests"
+MINE = re.compile(r"(?<![A-Za-z0-9])mine(?![A-Za-z0-9_])")  # is in avx2_mine.c, not in determined.c
 every_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(SOURCE)) for page in PAGES])
 
 
 def commands(text):
-    """What a reader may type: lines of code blocks and code in prose; a line that ends in \\ goes on in the next."""
+    """What a reader may type: lines of code blocks and code in prose, split where a shell begins another command. A line
+    that ends in \\ goes on in the next."""
     text = text.replace("\\\n", " ").replace("\\|", "|")
-    found = re.findall(r"^(?: {4}|\$ )(.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
-    return [part.strip().removeprefix("$ ") for line in found for part in re.split(r"&&|;", line.split(" # ")[0])]
+    found = re.findall(r"^(?: {4}|\t|\$ )(.*)$", text, re.MULTILINE)
+    for paragraph in re.split(r"\n\s*\n", text):
+        found += [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", paragraph)]
+    lines = [re.sub(r"'[^'\n]*'|\"[^\"\n]*\"", "X", line.split(" # ")[0]) for line in found]
+    return [part.strip() for line in lines for part in re.split(r"[;&|()]+", line) if part.strip()]
 
 
 def anchors(page):
@@ -25,9 +33,16 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+@functools.cache
 def dev_commands():
     dispatch = (SOURCE / "dev").read_text().split('case "$command" in')[1]
     return set(re.findall(r"^(\w+)\)", dispatch, re.MULTILINE))
+
+
+@functools.cache
+def presets(kind):
+    found = json.loads((SOURCE / "CMakePresets.json").read_text())[f"{kind}Presets"]
+    return {preset["name"] for preset in found if not preset.get("hidden")}
 
 
 @pytest.fixture(scope="session")
@@ -35,25 +50,44 @@ def options(nf4bench):
     """The options of each command, from its --help."""
     names = re.findall(r"^  (\w+) ", nf4bench("--help").stdout, re.MULTILINE)
     assert len(names) > 10
-    return {name: set(re.findall(r"(?:^| )(--?[a-z][\w-]*)", nf4bench(name, "--help").stdout, re.MULTILINE))
+    return {name: set(re.findall(r"(?:^| )(--?[A-Za-z][\w-]*)", nf4bench(name, "--help").stdout, re.MULTILINE))
             for name in names}
 
 
+def program(word):
+    """Which of the programs that are checked a word of a command names."""
+    name = word.rsplit("/", 1)[-1]
+    return name if name in ("nf4bench", "cmake", "ctest") or word.endswith("./dev") else ""
+
+
+def wrong_words(words, options):
+    """What is wrong in the words of a command from the program's name on."""
+    name, rest = program(words[0]), [word.strip("[]") for word in words[1:]]
+    if name == "dev":
+        if rest and rest[0] not in dev_commands() | {"COMMAND"}:
+            return rest[:1]
+        return [preset for preset in rest[1:2] if rest[0] == "build" and preset not in presets("build")]
+    if name == "nf4bench":
+        if not rest or rest[0] in ("--help", "--version", "COMMAND", "..."):
+            return []
+        if rest[0] not in options:
+            return rest[:1]
+        return [word for word in rest[1:]
+                if re.match(r"--?[A-Za-z]", word) and word.split("=")[0] not in options[rest[0]]]
+    kind = "test" if name == "ctest" else "build" if "--build" in rest else "configure"
+    return [preset for preset in re.findall(r"--preset[ =](\S+)", " ".join(rest)) if preset not in presets(kind)]
+
+
 def wrong_commands(text, options):
-    wrong, program = [], {"--help", "--version"}
+    wrong = [f"a fenced block, whose commands are not read: {fence}"
+             for fence in re.findall(r"^[ >]*(?:```|~~~).*", text, re.MULTILINE)]
     for command in commands(text):
-        words = re.sub(r"'[^']*'", "X", command).split()
-        if not words:
-            continue
-        if words[0] == "./dev" and len(words) > 1 and words[1] not in dev_commands() | {"COMMAND"}:
-            wrong.append(command)
-        if pathlib.Path(words[0]).name != "nf4bench" or len(words) < 2 or words[1] in program | {"COMMAND", "..."}:
-            continue
-        if words[1] not in options:
-            wrong.append(command)
-            continue
-        wrong += [f"{word}: {command}" for word in words[2:]
-                  if re.match(r"--?[a-z]", word) and word.split("=")[0] not in options[words[1]]]
+        words = command.split()
+        first = next((number for number, word in enumerate(words) if program(word)), len(words))
+        if words[first:]:
+            wrong += [f"{word}: {command}" for word in wrong_words(words[first:], options)]
+        wrong += [f"build/{preset}: {command}" for preset in re.findall(r"(?<![\w/])(?:\./)?build/([\w-]+)", command)
+                  if preset not in presets("configure")]
     return wrong
 
 
@@ -62,25 +96,93 @@ def test_commands_exist(page, options):
     assert not wrong_commands(page.read_text(), options)
 
 
-def test_a_wrong_command_is_found(options):
-    assert not wrong_commands("    nf4bench run suites/smoke.yaml -o r.h5 && ./dev test\n", options)
-    for text in ("`nf4bench prove x`", "    nf4bench run x --oputput r.h5\n", "    a && build/release/nf4bench rum\n",
-                 "`./dev tests`"):
-        assert wrong_commands(text, options), text
+@pytest.mark.parametrize("text", [
+    "    nf4bench run suites/smoke.yaml -o r.h5 && ./dev test\n",
+    "| `nf4bench list ['*dequant*']` | lists \\| shows |",
+    "    cmake --preset release && cmake --build --preset release\n    ctest --preset tests -R '^unit'\n",
+    "    cmake --install build/release --prefix ~/nf4bench",
+    "`./dev build clang-simt` `sudo ./dev demo` `nf4bench --version` `nf4bench COMMAND --help`",
+    "    gdb --args nf4bench verify suites/smoke.yaml\n",
+])
+def test_a_right_command_is_not_found(text, options):
+    assert not wrong_commands(text, options)
+
+
+@pytest.mark.parametrize("text", [
+    "`nf4bench prove x`",
+    "see `nf4bench\nprove x`",
+    "``nf4bench prove x``",
+    "\tnf4bench rum\n",
+    "    nf4bench run x --oputput r.h5\n",
+    "    nf4bench run x \\\n      --oputput r.h5\n",
+    "`nf4bench run x [--oputput r.h5]`",
+    "`nf4bench run x -Q`",
+    "`nf4bench run x --Output=r.h5`",
+    "    a && build/release/nf4bench rum\n",
+    "    a || nf4bench rum\n",
+    "    a; nf4bench rum\n",
+    "    a | nf4bench rum\n",
+    "    (cd out; a) & (nf4bench rum)\n",
+    "    x=$(nf4bench rum)\n",
+    "    VARIABLE=1 nf4bench rum\n",
+    "    VARIABLE='a b' OTHER=2 ./dev tests\n",
+    "    sudo nf4bench rum\n",
+    "    sudo -E nice -n 15 nf4bench rum\n",
+    "    gdb --args nf4bench rum\n",
+    "`./dev tests`",
+    "`sudo ./dev tests`",
+    "`../dev/../../dev tests; cd .. && ./dev tests`",
+    "`./dev build realese`",
+    "    cmake --preset realese\n",
+    "    cmake --preset=realese\n",
+    "    cmake --preset base\n",
+    "    cmake --build --preset realese\n",
+    "    ctest --preset release\n",
+    "    cmake --install build/realese\n",
+    "    build/realese/nf4bench run x\n",
+    "```\nnf4bench rum\n```\n",
+    "1. First:\n\n   ~~~sh\n   nf4bench rum\n   ~~~\n",
+    "> ```\n> nf4bench rum\n> ```\n",
+])
+def test_a_wrong_command_is_found(text, options):
+    assert wrong_commands(text, options)
+
+
+@functools.cache
+def names():
+    """Every name of a file of the tree."""
+    folders = [SOURCE / folder for folder in (*FOLDERS.split("|"), ".ci")]
+    return {path.name for folder in folders for path in folder.rglob("*")} | {path.name for path in SOURCE.iterdir()}
+
+
+def lost_links(page, text):
+    text = re.sub(r"`[^`\n]*`", "X", text)
+    defined = dict(re.findall(r"^ {0,3}\[([^\]]+)\]: *<?([^\s>]+)", text, re.MULTILINE))
+    targets = re.findall(r"\]\(\s*<?([^)\s>]*)", text) + re.findall(r"\b(?:href|src) *= *[\"']?([^\"'\s>]+)", text)
+    lost = [f"[{label}]" for label in re.findall(r"\]\[([^\]]+)\]", text) if label not in defined]
+    for target in targets + list(defined.values()):
+        file, _, anchor = target.partition("#")
+        to = (page.parent / file).resolve() if file else page
+        if not target.startswith("https://") and (
+                not target or not to.exists() or SOURCE not in (to, *to.parents) or anchor and anchor not in anchors(to)):
+            lost.append(target)
+    return lost
 
 
 def missing(page, text):
-    """Links that lead nowhere, and paths of the tree that are not there."""
-    lost = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        file, _, anchor = target.partition("#")
-        to = (page.parent / file) if file else page
-        if not target.startswith("https://") and (not to.exists() or anchor and anchor not in anchors(to)):
-            lost.append(target)
-    for path in re.findall(rf"(?<![\w/.<~-])((?:{FOLDERS})/[\w./*+-]+)", re.sub(r"\]\([^)]*\)", "]", text)):
-        path = path.rstrip(".")
-        if "mine" not in path and not list(SOURCE.glob(path.rstrip("/"))):
+    """Links that lead nowhere, and files of the tree that are not there. A reader's own file is called `mine`; its folder
+    must be there."""
+    lost = lost_links(page, text)
+    without_targets = re.sub(r"\]\([^)]*\)|^ {0,3}\[[^\]]+\]:.*", "]", text, flags=re.MULTILINE)
+    for path in re.findall(rf"(?<![\w/.<~-])(?:\.\.?/)*((?:{FOLDERS})/[\w./*+-]+)", without_targets):
+        path = path.rstrip("./")
+        if re.search(MINE, path):
+            path = path.rpartition("/")[0]
+        if not list(SOURCE.glob(path)):
             lost.append(path)
+    for name in re.findall(r"`([\w.*+-]+\.(?:c|h|inc|cmake|py))`", without_targets):
+        if not re.search(MINE, name) and not fnmatch.filter(names(), name):
+            lost.append(name)
     return lost
 
 
@@ -89,11 +191,43 @@ def test_links_and_paths_exist(page):
     assert not missing(page, page.read_text())
 
 
-def test_a_missing_link_is_found():
-    page = SOURCE / "README.md"
-    assert not missing(page, "[a](docs/gate.md) [b](docs/gate.md#what-it-does) `kernels/*/mma.cu` https://x.y/docs/z")
-    for text in ("[a](docs/none.md)", "[a](docs/gate.md#none)", "`kernels/none.h`", "suites/none.yaml"):
-        assert missing(page, text), text
+@pytest.mark.parametrize("text", [
+    "[a](docs/gate.md) [b](docs/gate.md#what-it-does) `kernels/*/mma.cu` https://x.y/docs/z",
+    "[a](docs/gate.md \"title\") [b][gate]\n\n[gate]: docs/gate.md \"title\"\n",
+    "`racy.cu` in `./kernels/` and `../suites/smoke.yaml`, `kernel.h`, `kernels/nf4_dequant/avx2_mine.c`, `mine.c`",
+])
+def test_a_right_link_is_not_found(text):
+    assert not missing(SOURCE / "README.md", text)
+
+
+@pytest.mark.parametrize("text", [
+    "[a](docs/none.md)",
+    "[a](docs/gate.md#none)",
+    "[a](docs/none.md \"title\")",
+    "[a](docs/none.md 'title')",
+    "[a]( docs/none.md )",
+    "[a](<docs/none.md>)",
+    "[a]()",
+    "[a](../../../etc)",
+    "[a](http://x.y/z)",
+    "[a][gate]",
+    "[a][gate]\n\n[gate]: docs/none.md\n",
+    "[gate]\n\n[gate]: <docs/none.md> \"title\"\n",
+    "<a href=\"docs/none.md\">",
+    "<img src=docs/none.png>",
+    "`kernels/none.h`",
+    "suites/none.yaml",
+    "`./suites/none.yaml`",
+    "`../suites/none.yaml`",
+    "`../../suites/none.yaml`",
+    "`none.h`", "`none.c`", "`none.inc`", "`none.cmake`", "`none.py`", "`none_*.h`",
+    "`kernels/determined.h`",
+    "`kernels/nf4_dequant/miner.c`",
+    "`determined.c`",
+    "`kernels/none/mine.c`",
+])
+def test_a_missing_link_is_found(text):
+    assert missing(SOURCE / "README.md", text)
 
 
 def tree():
@@ -111,18 +245,37 @@ def test_the_tree_names_every_folder_and_no_other_file():
     assert not lost
 
 
+def documented(phrase, text):
+    """Whether a text has the words, not as a part of longer ones."""
+    return re.search(rf"(?<![\w-]){re.escape(phrase)}(?![\w-])", text)
+
+
 def test_everything_is_documented(options):
     text = "\n".join(page.read_text() for page in PAGES)
-    assert not [name for name in options if f"nf4bench {name}" not in text]
+    assert not [name for name in options if not documented(f"nf4bench {name}", text)]
     internal = {"fuzz_one", "prove"}
-    assert not [name for name in dev_commands() - internal if f"./dev {name}" not in text]
+    assert not [name for name in dev_commands() - internal if not documented(f"./dev {name}", text)]
     models = set(re.findall(r"^([\w.-]+):", (SOURCE / "suites/models.yaml").read_text(), re.M))
     of_a_model = {suite for suite in (SOURCE / "suites").glob("*.yaml") for model in models
                   if suite.stem == model.lower()}
     assert not [suite.name for suite in (SOURCE / "suites").glob("*.yaml")
-                if suite not in of_a_model and f"suites/{suite.name}" not in text]
+                if suite not in of_a_model and not documented(f"suites/{suite.name}", text)]
     readme = (SOURCE / "README.md").read_text()
-    assert not [page.name for page in PAGES if page.parent == SOURCE / "docs" and f"docs/{page.name}" not in readme]
+    assert not [page.name for page in PAGES
+                if page.parent == SOURCE / "docs" and not documented(f"docs/{page.name}", readme)]
+
+
+@pytest.mark.parametrize("text, phrase", [
+    ("`./dev cuda_quick`", "./dev cuda"),
+    ("`./dev cuda-quick`", "./dev cuda"),
+    ("`nf4bench runs`", "nf4bench run"),
+    ("`my_nf4bench run`", "nf4bench run"),
+    ("suites/smoke.yamlx", "suites/smoke.yaml"),
+    ("suites/smokeXyaml", "suites/smoke.yaml"),
+])
+def test_a_part_of_a_word_documents_nothing(text, phrase):
+    assert not documented(phrase, text)
+    assert documented(phrase, f"{text} `{phrase}`.")
 
 
 def test_the_run_in_the_readme_prints_what_it_shows(nf4bench):

@@ -193,8 +193,9 @@ INLINE struct dp_scales dp_row_scales_f16(const struct gemm_args *a, enum format
 INLINE struct dp_scales dp_row_scales(const struct gemm_args *a, enum format format, size_t row,
                                       float *scratch)
 {
+    static const float none = 0; /* read, and not used */
     if (format == DENSE)
-        return (struct dp_scales){0};
+        return (struct dp_scales){&none, NULL, 63, 63};
     if (!is_nf4(format))
         return dp_row_scales_f16(a, format, row, scratch);
     struct dp_scales s;

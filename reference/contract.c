@@ -143,7 +143,7 @@ static bool word_match(const struct word *w, const char *text, const char *end, 
     return true;
 }
 
-bool contract_parse(const char *name, struct contract *c, const char **arch)
+const char *contract_parse_error(const char *name, struct contract *c, const char **arch)
 {
     const char *separator = strstr(name, "__");
     const char *end = separator ? separator : name + strlen(name);
@@ -162,18 +162,26 @@ bool contract_parse(const char *name, struct contract *c, const char **arch)
                 text = word_end < end ? word_end + 1 : NULL;
         }
         if (!found && *words[i].text) /* only a field whose default has no word may be left out */
-            return false;
+            return "a word is missing, unknown, out of order or without its number";
         if (!found)
             field_set(&parsed, words[i].field, words[i].value);
     }
-    if (text || (separator && !separator[2]))
-        return false;
-    if (contract_invalid(&parsed))
-        return false;
+    if (text)
+        return "a word is unknown, repeated, out of order or without its number";
+    if (separator && !separator[2])
+        return "no arch follows the contract";
+    const char *invalid = contract_invalid(&parsed);
+    if (invalid)
+        return invalid;
     *c = parsed;
     if (arch)
         *arch = separator ? separator + 2 : end;
-    return true;
+    return NULL;
+}
+
+bool contract_parse(const char *name, struct contract *c, const char **arch)
+{
+    return contract_parse_error(name, c, arch) == NULL;
 }
 
 static bool power_of_two_to_64(unsigned x)

@@ -44,6 +44,8 @@ bool contract_format(const struct contract *c, char *buffer, size_t size);
  * "__" (or at its end for a bare contract). False if a word is unknown, out of order, repeated, or the fields
  * do not fit together (contract_valid). */
 bool contract_parse(const char *name, struct contract *c, const char **arch);
+/* The same. NULL for success, else a sentence that says why not. */
+const char *contract_parse_error(const char *name, struct contract *c, const char **arch);
 
 /* NULL when the fields fit together, else a sentence about what does not:
  *   dequant            no accumulation; scales per weight

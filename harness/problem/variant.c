@@ -44,7 +44,7 @@ enum status kernel_set_arch(struct kernel *k, const char *arch)
     return k->arch ? STATUS_OK : status_fail(STATUS_MEMORY, "out of memory");
 }
 
-/* The build has checked the words of each name, but not whether they fit together. */
+/* The build has checked each name (cmake/check_names.c): this repeats it for the table as it was compiled. */
 __attribute__((constructor)) static void make_table(void)
 {
     for (size_t i = 0; i < TABLE_COUNT; i++) {

@@ -9,7 +9,7 @@
 #include "harness/verify/diagnose.h"
 #include "harness/verify/verify.h"
 
-/* One way of calling a variant that exhaustive_decode has seen. */
+/* One way of calling a variant that has passed exhaustive_decode. */
 struct decoded_variant {
     const struct kernel *kernel;
     size_t blocks, m; /* blocks: what kind */

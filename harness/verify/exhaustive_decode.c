@@ -111,15 +111,19 @@ static size_t round_up(size_t v, size_t multiple)
     return multiple > 1 ? (v + multiple - 1) / multiple * multiple : v;
 }
 
-/* False the first time it is asked about a kernel, kind of blocks and m; true after that. */
-static bool already_decoded(struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
+/* Whether the variant has passed on this kind of blocks with this m. */
+static bool is_decoded(const struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
 {
     for (size_t i = 0; i < v->decoded_count; i++)
         if (v->decoded[i].kernel == k && v->decoded[i].blocks == blocks && v->decoded[i].m == m)
             return true;
-    if (v->decoded_count < DECODED_MAX)
-        v->decoded[v->decoded_count++] = (struct decoded_variant){k, blocks, m};
     return false;
+}
+
+static void remember_decoded(struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
+{
+    if (!is_decoded(v, k, blocks, m) && v->decoded_count < DECODED_MAX)
+        v->decoded[v->decoded_count++] = (struct decoded_variant){k, blocks, m};
 }
 
 enum status check_exhaustive_decode(struct check_run *c)
@@ -133,8 +137,9 @@ enum status check_exhaustive_decode(struct check_run *c)
     /* Once per blocksize (under the executor once) and way of calling; the further ones, which may take other
      * paths, on a part. */
     const size_t kind = 4 * p.format.blocksize + 2 * p.format.zeros + p.format.act_order;
-    bool seen = already_decoded(c->verifier, k, slow ? 0 : kind, SIZE_MAX);
-    if (already_decoded(c->verifier, k, kind, p.m))
+    const size_t every_m = slow ? 0 : kind, m = p.m;
+    const bool seen = is_decoded(c->verifier, k, every_m, SIZE_MAX);
+    if (is_decoded(c->verifier, k, kind, m))
         return STATUS_OK;
     if (p.format.kind == FORMAT_DENSE)
         p.format.blocksize = 64; /* there are no scales: all numbers of the type, in rows */
@@ -196,5 +201,10 @@ enum status check_exhaustive_decode(struct check_run *c)
         s = one_hot_run(c, &o, positions, count);
     }
     operands_release(&o);
+    /* Only a PASS holds for other problems: a variant that failed here fails on each of them. */
+    if (s == STATUS_OK && c->out->verdict == VERDICT_PASS) {
+        remember_decoded(c->verifier, k, every_m, SIZE_MAX);
+        remember_decoded(c->verifier, k, kind, m);
+    }
     return s;
 }

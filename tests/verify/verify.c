@@ -6,6 +6,8 @@
 
 #include "harness/base/random.h"
 #include "harness/verify/check_run.h"
+#include "harness/verify/faults/faults.h"
+#include "kernels/kernel.h"
 #include "tests/test.h"
 
 /* one_hot_value() is a shortcut; the pinned reference is the definition. They must agree on every contract of
@@ -57,6 +59,107 @@ TEST(verify, a_vacuous_pass_is_mistrusted)
     EXPECT_EQ(VERDICT_MISTRUSTED, v.verdict);
     EXPECT_CONTAINS(v.reason, "512 of 512 sampled elements are zero");
     operands_release(&o);
+    verifier_free(verifier);
+}
+
+/* ---- exhaustive_decode is left out on further problems only after a PASS ---- */
+
+static struct verification verified(struct verifier *verifier, const struct kernel *k, struct device *device,
+                                    const char *shape, enum status want)
+{
+    struct problem p;
+    struct operands o;
+    struct verification v = {0};
+    EXPECT_EQ(STATUS_OK, problem_parse(shape, &p));
+    const enum status s = operands_init(&p, 1, device, &o);
+    EXPECT_EQ(STATUS_OK, s);
+    if (s != STATUS_OK)
+        return v;
+    test_note("%s on %s", k->name, shape);
+    EXPECT_EQ(want, verify(verifier, k, &o, &v));
+    test_note(NULL);
+    operands_release(&o);
+    return v;
+}
+
+/* Right for the scales of real data. */
+static void tiny_scales_are_zero(const struct dequant_args *a)
+{
+    static const struct contract contract = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_F32};
+    const struct quantized w = {
+        .count = a->count, .blocksize = a->w.blocksize, .packed = a->w.packed, .absmax = a->w.absmax};
+    float *out = a->out;
+    for (size_t i = 0; i < a->count; i++) {
+        struct quantized_block b = quantized_block_at(&w, i / w.blocksize, NESTED_NONE);
+        if (b.scale > -1e-30f && b.scale < 1e-30f)
+            b.scale = 0;
+        out[i] = quantized_weight(&contract, quantized_code_at(&contract, &w, i), b);
+    }
+}
+
+TEST(verify, a_wrong_decode_fails_on_every_problem)
+{
+    static const char *const shapes[] = {"dequant f32 n=16 k=64 blocksize=64",
+                                         "dequant f32 n=32 k=64 blocksize=64",
+                                         "dequant f32 n=48 k=128 blocksize=64"};
+    const struct kernel k = {.name = "nf4_dequant_f32__scalar_wrong",
+                             .arch = "scalar",
+                             .contract = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_F32},
+                             .k_multiple = 1,
+                             .backend = BACKEND_CPU,
+                             .built = true,
+                             .dequant = tiny_scales_are_zero};
+    struct verifier *verifier = verifier_new();
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        const struct verification v = verified(verifier, &k, &device_cpu, shapes[i], STATUS_OK);
+        EXPECT_EQ(VERDICT_FAIL, v.verdict);
+        EXPECT_STREQ("exhaustive_decode", v.check);
+    }
+    EXPECT_EQ(0, verifier->decoded_count);
+    verifier_free(verifier);
+}
+
+TEST(verify, a_timeout_or_a_crash_of_a_decode_is_not_remembered)
+{
+    static const char *const names[] = {"fault_cuda_endless", "fault_cuda_wild_write"};
+    struct device device;
+    ASSERT_EQ(STATUS_OK, device_parse("simt:fast", &device));
+    device.limit_s = 0.5;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct fault *f = faults;
+        while (f < faults + fault_count && strcmp(f->kernel.name, names[i]) != 0)
+            f++;
+        ASSERT_TRUE(f < faults + fault_count);
+        char shape[96];
+        snprintf(shape, sizeof shape, "dequant %s n=64 k=128 blocksize=128",
+                 dtype_word(f->kernel.contract.out));
+        struct verifier *verifier = verifier_new();
+        const struct verification v = verified(verifier, &f->kernel, &device, shape, STATUS_OK);
+        EXPECT_EQ(f->verdict, v.verdict);
+        EXPECT_STREQ("exhaustive_decode", v.check);
+        EXPECT_EQ(0, verifier->decoded_count);
+        verifier_free(verifier);
+    }
+}
+
+static enum status no_preparation(const struct kernel *k, const struct gemm_args *args, void **prepared)
+{
+    (void)args;
+    (void)prepared;
+    return status_fail(STATUS_DEVICE, "%s has no room", k->name);
+}
+
+TEST(verify, a_decode_that_could_not_be_checked_is_not_remembered)
+{
+    struct kernel k = *kernel_find("nf4_gemm_f32_acc1__scalar");
+    struct verifier *verifier = verifier_new();
+    static const char shape[] = "gemm f32 m=1 n=16 k=64 blocksize=64";
+    k.prepare = no_preparation;
+    (void)verified(verifier, &k, &device_cpu, shape, STATUS_DEVICE);
+    EXPECT_EQ(0, verifier->decoded_count);
+    k.prepare = NULL;
+    EXPECT_EQ(VERDICT_PASS, verified(verifier, &k, &device_cpu, shape, STATUS_OK).verdict);
+    EXPECT_EQ(2, verifier->decoded_count);
     verifier_free(verifier);
 }
 

@@ -1,7 +1,7 @@
 /*
  * plugin.h: the interface between this program and a shared library of variants that is built out of tree.
  *
- *   #include <nf4bench/plugin.h>
+ * It is installed as <nf4bench/plugin.h>. A library includes it, and then:
  *
  *   static const struct nf4bench_variant variants[] = {
  *       {.name = "nf4_dequant_bf16__scalar_mine", .backend = NF4BENCH_CPU, .dequant = my_dequant},

@@ -1,7 +1,9 @@
 // shim.cc: hands the C tests to GoogleTest. The only C++ file of the tests; see test.h.
 #include "tests/test.h"
 
+#include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -9,18 +11,28 @@
 #include <filesystem>
 #include <string>
 
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 namespace {
 
 struct test_case *first = nullptr;
+int begun; // tests
 std::string note;
 std::string temporary_directory;
 
 class CTest : public ::testing::Test {
 public:
     explicit CTest(const struct test_case *t) : test(t) {}
-    void TestBody() override { test->run(); }
+    void TestBody() override
+    {
+        begun++;
+        test->run();
+    }
     void TearDown() override
     {
         note.clear();
@@ -144,6 +156,31 @@ const char *test_temporary_directory(void)
 
 } // extern "C"
 
+namespace {
+
+int run_tests()
+{
+    int failed = RUN_ALL_TESTS();
+    if (::testing::GTEST_FLAG(list_tests))
+        return failed;
+    // A filter, a shard or a number of repetitions that runs nothing proves nothing. GoogleTest counts tests as
+    // successful that GTEST_REPEAT=0 did not run.
+    if (begun == 0) {
+        std::fprintf(stderr, "shim: no test ran\n");
+        return 1;
+    }
+    int disabled = ::testing::UnitTest::GetInstance()->disabled_test_count();
+    if (disabled > 0) {
+        std::fprintf(stderr, "shim: %d tests are DISABLED_: remove them, or SKIP() with a reason\n", disabled);
+        return 1;
+    }
+    return failed;
+}
+
+} // namespace
+
+// The tests run in a child process, which marks shared memory once all of them ended: a test that calls exit(0) or
+// _exit(0) ends the child with exit code 0, and without the mark. Under gdb: set follow-fork-mode child.
 int main(int argc, char **argv)
 {
     ::testing::InitGoogleTest(&argc, argv);
@@ -154,11 +191,40 @@ int main(int argc, char **argv)
     for (const struct test_case *t = first; t; t = t->next)
         ::testing::RegisterTest(t->suite, t->name, nullptr, nullptr, t->file, t->line,
                                 [t]() -> ::testing::Test * { return new CTest(t); });
-    int failed = RUN_ALL_TESTS();
-    // A filter or a shard that chooses nothing proves nothing.
-    if (!::testing::GTEST_FLAG(list_tests) && ::testing::UnitTest::GetInstance()->test_to_run_count() == 0) {
-        std::fprintf(stderr, "shim: no test was chosen\n");
+    void *page = mmap(nullptr, sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
+        std::perror("shim: mmap");
         return 1;
     }
-    return failed;
+    pid_t *ended = static_cast<pid_t *>(page); // 0, then the number of the process in which all tests ended
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child < 0) {
+        std::perror("shim: fork");
+        return 1;
+    }
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            return 1;
+        int failed = run_tests();
+        *ended = getpid();
+        return failed;
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) {
+            std::perror("shim: waitpid");
+            return 1;
+        }
+    if (WIFSIGNALED(status)) {
+        std::fprintf(stderr, "shim: signal %d (%s) ended the tests\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        return 1;
+    }
+    if (*ended != child) {
+        std::fprintf(stderr, "shim: a test ended the process with exit code %d; the tests after it did not run\n",
+                     WEXITSTATUS(status));
+        return 1;
+    }
+    return WEXITSTATUS(status);
 }

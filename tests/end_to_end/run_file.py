@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the pytest file FILE for ctest: run_file.py FILE.
+"""Runs the pytest file FILE for ctest: run_file.py FILE [OPTION..]. The options are pytest's.
 
 Exit code 77 (ctest: skipped) when a package that the file imports is missing, or when every test of the file was skipped.
 With NF4BENCH_TEST_ALL in the environment (`./dev test --all`) a missing package is a failure.
@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 SKIPPED = 77
 
@@ -38,7 +39,17 @@ def main():
     if missing:
         print(f"SKIPPED {path.name}: {sys.executable} has no {', '.join(missing)}")
         return 1 if os.environ.get("NF4BENCH_TEST_ALL") else SKIPPED
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-rPs", "-p", "no:cacheprovider", path]).returncode
+    options = ["-q", "-rPs", "-p", "no:cacheprovider", "--durations=5", "-W", "error::pytest.PytestCollectionWarning",
+               "-o", "empty_parameter_set_mark=fail_at_collect", *sys.argv[2:]]
+    with tempfile.TemporaryDirectory(prefix="nf4bench-pytest-") as folder:
+        finished = pathlib.Path(folder, "finished")  # conftest.py writes it when the last test ended
+        environment = dict(os.environ, NF4BENCH_PYTEST_FINISHED=str(finished))
+        environment.pop("PYTEST_ADDOPTS", None)
+        code = subprocess.run([sys.executable, "-m", "pytest", *options, path], env=environment).returncode
+        if not finished.exists():
+            print(f"{path.name}: a test ended pytest with exit code {code}; the tests after it did not run")
+            return 1
+    return code
 
 
 if __name__ == "__main__":

@@ -124,9 +124,9 @@ TEST(verify, a_timeout_or_a_crash_of_a_decode_is_not_remembered)
     static const char *const names[] = {"fault_cuda_endless", "fault_cuda_wild_write"};
     struct device device;
     ASSERT_EQ(STATUS_OK, device_parse("simt:fast", &device));
-    device.limit_s = 0.5;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct fault *f = faults;
+        device.limit_s = i == 0 ? 0.5 : 0; /* a sanitizer takes longer than that to report a crash */
         while (f < faults + fault_count && strcmp(f->kernel.name, names[i]) != 0)
             f++;
         ASSERT_TRUE(f < faults + fault_count);

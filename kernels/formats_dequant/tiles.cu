@@ -44,16 +44,10 @@ template <format F, element T> struct tiles {
         }
         return c;
     }
+    /* Blocks of whole pieces divide the rows: the last group is whole, too. */
     METHOD struct codes load_some(const struct dequant_args *a, size_t i) const
     {
-        if (a->count - i >= GROUP_SIZE(T))
-            return load(a, i);
-        const struct codes8<BITS> some = codes8_load_some<BITS>(a->w.packed, i, a->count - i);
-        struct codes c;
-        UNROLL
-        for (unsigned j = 0; j < WORDS; j++)
-            c.word[j] = some.word[j];
-        return c;
+        return load(a, i);
     }
     METHOD void leave(const struct dequant_args *, piece_planes *room, unsigned piece,
                       struct stored_block s) const

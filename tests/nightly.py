@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """What takes too long for each commit, as a flat list of small jobs.
 
-    ./dev nightly [--share I/N] [--minutes M] [--only WORDS] [--list]
+    ./dev nightly [--share I/N] [--minutes M] [--only WORDS] [--go-on] [--list]
 
 --share runs every N-th job, from the I-th on; I may be the word `commit`: I, and the job of the share that is the first,
 then follow from the revision, so that in time every job has its turn. As many jobs run at once as there are cores.
-After M minutes no other begins.
+After M minutes no other begins. --go-on leaves out the jobs that passed at this revision. The seeds of the executor's
+inputs follow from the revision.
 
 Exit code: 0 every job passed, 1 one failed (its log is printed), 2 there is no such job.
 """
 import argparse
 import concurrent.futures
+import hashlib
 import itertools
 import json
 import os
@@ -44,14 +46,14 @@ class Job:
 
 def executor_jobs():
     """Every CUDA kernel under the executor: both compilers, both builds, both suites, other inputs than ./dev simt's."""
-    for seed in (1001, 1002):
-        for preset, build in (("tests", ("tests", "nf4bench")), ("clang-simt", ("clang-simt",))):
-            for kind in ("fast", "checked"):
-                for suite, parts in (("smoke", 2), ("edge-shapes", EDGE_SHAPES_PARTS)):
-                    for part in range(1, parts + 1):
-                        yield Job(f"executor {preset} {kind} {suite} seed {seed} part {part}/{parts}",
-                                  [f"build/{preset}/nf4bench", "verify", f"suites/{suite}.yaml", "--device", f"simt:{kind}",
-                                   "--shard", f"{part}/{parts}", "--seed", seed, "--quiet"], build, proof=VERIFIED)
+    seed = 1000 + commit_number() % 1000000
+    for preset, build in (("tests", ("tests", "nf4bench")), ("clang-simt", ("clang-simt",))):
+        for kind in ("fast", "checked"):
+            for suite, parts in (("smoke", 2), ("edge-shapes", EDGE_SHAPES_PARTS)):
+                for part in range(1, parts + 1):
+                    yield Job(f"executor {preset} {kind} {suite} part {part}/{parts}",
+                              [f"build/{preset}/nf4bench", "verify", f"suites/{suite}.yaml", "--device", f"simt:{kind}",
+                               "--shard", f"{part}/{parts}", "--seed", seed, "--quiet"], build, proof=VERIFIED)
 
 
 def mutant_jobs():
@@ -150,6 +152,8 @@ def run(job, log):
             if done.returncode:
                 return done.returncode
             built.add(job.build)
+    log.write(" ".join(job.command) + "\n")
+    log.flush()
     environment = dict(os.environ, **job.environment)
     code = subprocess.run(job.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment).returncode
     if code == 0 and job.proof and not re.search(f"^{job.proof}", pathlib.Path(log.name).read_text(errors="replace"), re.M):
@@ -180,6 +184,9 @@ def run_all(jobs, minutes):
                 late.append(job)
                 continue
             ended += 1
+            if code == 0:
+                with open(passed_path(), "a") as passed:
+                    print(job.name, file=passed)
             print(f"[{ended}/{len(jobs)}] {'ok' if code == 0 else 'FAILED':6} {seconds:5.0f} s  {job.name}", flush=True)
             if code:
                 failed.append(job)
@@ -191,6 +198,12 @@ def run_all(jobs, minutes):
     print(f"nightly: {ended - len(failed)} of {len(jobs)} jobs passed, {len(failed)} failed, {len(late)} not begun, "
           f"{time.monotonic() - started:.0f} s")
     return 1 if failed or ended == 0 else 0
+
+
+def passed_path():
+    """A file of the names of the jobs that passed at this revision, with what is not committed."""
+    changed = subprocess.run(["git", "-C", str(ROOT), "diff", "HEAD"], capture_output=True).stdout
+    return ROOT / f"build/nightly/passed-{commit_number():x}-{hashlib.sha256(changed).hexdigest()[:8]}.txt"
 
 
 def commit_number():
@@ -215,9 +228,14 @@ def main():
     parser.add_argument("--share", default="1/1", metavar="I/N", help="every N-th job, from the I-th on; I may be `commit`")
     parser.add_argument("--minutes", type=float, metavar="M", help="begin no job after so many minutes")
     parser.add_argument("--only", metavar="WORDS", help="the jobs whose name has these words in it")
+    parser.add_argument("--go-on", action="store_true", help="leave out the jobs that passed at this revision")
     parser.add_argument("--list", action="store_true", help="print the jobs' names and stop")
     options = parser.parse_args()
     jobs = [job for job in all_jobs() if not options.only or options.only in job.name]
+    if options.go_on and passed_path().exists():
+        passed = set(passed_path().read_text().splitlines())
+        jobs = [job for job in jobs if job.name not in passed]
+        print(f"nightly: {len(passed)} jobs have passed at this revision")
     share, _, shares = options.share.partition("/")
     if not shares.isdigit() or int(shares) < 1 or not (share == "commit" or share.isdigit() and 1 <= int(share) <= int(shares)):
         parser.error(f"--share {options.share}: not I/N with I from 1 to N")

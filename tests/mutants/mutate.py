@@ -11,10 +11,14 @@ equivalent.txt, one line each:
 
     FILE | OPERATOR `REPLACEMENT` | the line of code, as it stands | why no input can tell the difference
 
-Exit code: 0 every mutant caught or argued, 1 survivors, 2 the originals do not pass or an argument fits no place.
+and is not run then, unless --argued asks for it.
+
+Exit code: 0 every mutant caught or argued, 1 survivors or an original that does not pass, 2 an argument fits no place.
 """
 import argparse
 import concurrent.futures
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -195,6 +199,9 @@ def change_operator(text):
         yield match.start(), match.end(), other[match.group()]
 
 
+# What these break is an order of threads: the checker says so where a fast run mostly gives the right bits.
+OF_ORDER = ["drop_barrier", "drop_wait", "drop_commit", "longer_wait", "single_buffer"]
+
 OPERATORS = [drop_barrier, drop_wait, drop_commit, longer_wait, drop_guard, drop_select, narrow_mask, shift_index,
              single_buffer, swap_fragment, change_loop, change_initial, drop_store, change_constant, change_operator]
 
@@ -273,24 +280,21 @@ COMPILE = [os.environ.get("CXX") or "c++", "-x", "c++", "-std=c++17", "-ffp-cont
            "-DSIMT_TRY", "-I", ROOT]
 
 
-def lines_used(source):
-    """{header: its lines that have code in this file}, from the compiler's line table."""
-    with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
-        path, output = os.path.join(folder, "k.cu"), os.path.join(folder, "k.o")
-        with open(path, "w") as f:
-            f.write(complete(source, None))
-        subprocess.run(COMPILE + ["-O0", "-g", "-c", path, "-o", output], check=True)
-        table = subprocess.run(["objdump", "--dwarf=decodedline", output], check=True, stdout=subprocess.PIPE).stdout
+def lines_used(path):
+    """{header: its lines that have code in this complete file}, from the compiler's line table."""
+    subprocess.run(COMPILE + ["-O0", "-g", "-c", path, "-o", path + ".o"], check=True)
+    table = subprocess.run(["objdump", "--dwarf=decodedline", path + ".o"], check=True, stdout=subprocess.PIPE).stdout
     used = {}
     for name, line in re.findall(r"^(\S+\.h)\s+(\d+)\s+0x", table.decode(), re.M):
         used.setdefault(os.path.basename(name), set()).add(int(line))
-    return used
+    return {name: sorted(lines) for name, lines in used.items()}
 
 
 def machine_code(path):
-    """The assembly of a file, without the names of files."""
+    """A hash of the assembly of a file, without the names of files."""
     done = subprocess.run(COMPILE + ["-O2", "-S", path, "-o", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return re.sub(rb"^\s*\.file.*$", b"", done.stdout, flags=re.M) if done.returncode == 0 else None
+    text = re.sub(rb"^\s*\.file.*$", b"", done.stdout, flags=re.M)
+    return hashlib.sha256(text).hexdigest() if done.returncode == 0 else None
 
 
 def run_try(program, path, extra):
@@ -299,13 +303,44 @@ def run_try(program, path, extra):
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def judge(program, mutant, files, originals):
-    """(verdict, output): 'caught (fast)', 'caught (checked)', 'invalid', 'same code', 'SURVIVED' or 'ERROR'. What is quick is
-    tried in all of `files` before anything slower is in one: a few entries, all of them, all under the checker."""
-    same = set()
+def original_of(program, source):
+    """What there is to know of an unbroken file: whether it passes, how long that takes, its machine code, and the lines of
+    headers that it uses. Asked once: the answer is kept under build/mutants/, by the program and the whole text."""
+    text = complete(source, None)
+    with open(program, "rb") as f:
+        key = hashlib.sha256(f.read() + " ".join(COMPILE).encode() + text.encode()).hexdigest()[:24]
+    kept = os.path.join(ROOT, "build", "mutants", key + ".json")
+    if os.path.exists(kept):
+        with open(kept) as f:
+            return json.load(f)
+    start = time.monotonic()
+    code, output = run_try(program, os.path.join(ROOT, source), [])
+    if code != 0:
+        sys.exit(f"{output}\n{source}: the original does not pass")
+    seconds = time.monotonic() - start
     with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
         path = os.path.join(folder, "k.cu")
-        for few, build in ((True, "fast"), (False, "fast"), (False, "checked")):
+        with open(path, "w") as f:
+            f.write(text)
+        found = {"seconds": seconds, "machine_code": machine_code(path), "lines": lines_used(path)}
+    os.makedirs(os.path.dirname(kept), exist_ok=True)
+    with open(f"{kept}.{os.getpid()}", "w") as f:
+        json.dump(found, f)
+    os.replace(f.name, kept)
+    return found
+
+
+def judge(program, mutant, files, originals):
+    """(verdict, output): 'caught (fast)', 'caught (checked)', 'invalid', 'same code', 'SURVIVED' or 'ERROR'. What is quick is
+    tried in all of `files` before anything slower is in one: a few entries, all of them, all under the checker. A mutant of
+    the order of threads goes to the checker first."""
+    same = set()
+    steps = [(True, "fast"), (False, "fast"), (False, "checked")]
+    if mutant.operator in OF_ORDER:
+        steps.insert(0, (True, "checked"))
+    with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
+        path = os.path.join(folder, "k.cu")
+        for few, build in steps:
             for source in files:
                 text = complete(source, mutant)
                 body = with_few_entries(text) if few else text
@@ -313,7 +348,7 @@ def judge(program, mutant, files, originals):
                     continue
                 with open(path, "w") as f:
                     f.write(body)
-                if not few and build == "fast" and machine_code(path) == originals[source]:
+                if not few and build == "fast" and machine_code(path) == originals[source]["machine_code"]:
                     same.add(source)
                     continue
                 code, output = run_try(program, path, [f"--{build}", "--first"])
@@ -352,7 +387,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
     parser.add_argument("--log", help="a file for every mutant's verdict")
-    parser.add_argument("--skip-argued", action="store_true", help="do not run those that equivalent.txt argues")
+    parser.add_argument("--argued", action="store_true", help="run those that equivalent.txt argues, too")
     parser.add_argument("--again", metavar="LOG", help="only the mutants that survived there")
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
@@ -376,7 +411,8 @@ def main():
         with open(options.again) as f:
             survived = {without_line(line.split(": ", 1)[1].strip()) for line in f if line.startswith("SURVIVED")}
         mutants = [m for m in mutants if without_line(str(m)) in survived]
-    if options.skip_argued:
+    not_run = 0 if options.argued else sum(m.key in argued for m in mutants)
+    if not_run:
         mutants = [m for m in mutants if m.key not in argued]
     mutants = mutants[share - 1::shares]
     if options.list:
@@ -387,29 +423,16 @@ def main():
 
     broken = {mutant.source for mutant in mutants}
     files = [source for source in files if source in broken or broken & set(includes[source])]
-    originals, seconds, used = {}, {}, {}
-    for source in files:
-        start = time.monotonic()
-        code, output = run_try(program, os.path.join(ROOT, source), [])
-        seconds[source] = time.monotonic() - start
-        if code != 0:
-            print(output)
-            print(f"{source}: the original does not pass", file=sys.stderr)
-            return 2
-        with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
-            path = os.path.join(folder, "k.cu")
-            with open(path, "w") as f:
-                f.write(complete(source, None))
-            originals[source] = machine_code(path)
-        used[source] = lines_used(source)
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        originals = dict(zip(files, pool.map(lambda source: original_of(program, source), files)))
 
     def files_for(mutant):
         """Where to look for the mutant, the quickest first; a line without code of its own may act anywhere."""
         if mutant.source in files:
             return [mutant.source]
-        including = sorted((f for f in files if mutant.source in includes[f]), key=seconds.get)
+        including = sorted((f for f in files if mutant.source in includes[f]), key=lambda f: originals[f]["seconds"])
         name = os.path.basename(mutant.source)
-        return [f for f in including if mutant.line_number in used[f].get(name, ())] or including
+        return [f for f in including if mutant.line_number in originals[f]["lines"].get(name, ())] or including
 
     counts, survivors, errors, done = {}, [], [], 0
     log = open(options.log, "w") if options.log else None
@@ -436,7 +459,8 @@ def main():
     caught = sum(c for v, c in counts.items() if v.startswith("caught"))
     argued_count = counts.get("equivalent (argued)", 0)
     print(f"{caught} of {caught + argued_count + len(survivors)} mutants caught, {argued_count} argued to be equivalent, "
-          f"{len(survivors)} survive; {counts.get('same code', 0)} are the same machine code")
+          f"{len(survivors)} survive; {counts.get('same code', 0)} are the same machine code; "
+          f"{not_run} that are argued were not run")
     return 1 if survivors or errors else 0
 
 

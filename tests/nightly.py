@@ -79,10 +79,18 @@ def kill_jobs():
     """Runs that are killed at every write. The environment is the one that ctest gives these tests."""
     for phase in range(8):
         yield Job(f"kill journal part {phase + 1}/8", ctest_command("end_to_end_kill", "-k", "long_run"), ("tests",),
-                  {"NF4BENCH_KILL_STRIDE": "8", "NF4BENCH_KILL_PHASE": str(phase)})
+                  {"NF4BENCH_KILL_STRIDE": "8", "NF4BENCH_PHASE": str(phase)})
     for phase in range(KILL_STRIDE):
         yield Job(f"kill run part {phase + 1}/{KILL_STRIDE}", ctest_command("end_to_end_kill_run", "-k", "journal"), ("tests",),
-                  {"NF4BENCH_KILL_RUN_STRIDE": str(KILL_STRIDE), "NF4BENCH_KILL_PHASE": str(phase)})
+                  {"NF4BENCH_KILL_RUN_STRIDE": str(KILL_STRIDE), "NF4BENCH_PHASE": str(phase)})
+
+
+def whole_jobs():
+    """The tests that `.ci/run` takes a part of."""
+    for name in ("many_rows", "report"):
+        yield Job(f"whole {name}", ctest_command(f"end_to_end_{name}"), ("tests",))
+    yield Job("whole every variant", ["build/tests/tests/nf4bench_tests",
+                                      "--gtest_filter=verify.every_variant_passes_a_small_case"], ("tests",))
 
 
 def ctest_command(name, *arguments):
@@ -124,7 +132,7 @@ def other_jobs():
 
 
 def all_jobs():
-    for jobs in (executor_jobs, mutant_jobs, kill_jobs, sanitizer_jobs, device_code_jobs, fuzz_jobs, other_jobs):
+    for jobs in (executor_jobs, mutant_jobs, kill_jobs, whole_jobs, sanitizer_jobs, device_code_jobs, fuzz_jobs, other_jobs):
         yield from jobs()
 
 
@@ -155,6 +163,8 @@ def run(job, log):
     log.write(" ".join(job.command) + "\n")
     log.flush()
     environment = dict(os.environ, **job.environment)
+    if "NF4BENCH_PHASE" not in job.environment:  # .ci/run's
+        environment.pop("NF4BENCH_STRIDE", None)
     code = subprocess.run(job.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment).returncode
     if code == 0 and job.proof and not re.search(f"^{job.proof}", pathlib.Path(log.name).read_text(errors="replace"), re.M):
         log.write(f"the job ended with exit code 0, but no line begins with {job.proof}\n")

@@ -16,16 +16,16 @@ for name in ("NF4BENCH_BITSANDBYTES", "NF4BENCH_BITSANDBYTES_CUDA", "NF4BENCH_FA
 
 
 def stride(name, default):
-    """(stride, first) of a test that kills at every stride-th call only: the environment's `name` over the default, and
-    the first call, from 1 on, which differs from commit to commit: in time every call has its turn. The environment's
-    NF4BENCH_KILL_PHASE, from 0 on, chooses it instead."""
+    """(stride, first) of a test that takes every stride-th item only: the environment's `name` over the default, and the
+    first item, from 1 on, which differs from commit to commit: in time every item has its turn. The environment's
+    NF4BENCH_PHASE, from 0 on, chooses it instead."""
     step = int(os.environ.get(name, default))
-    phase = os.environ.get("NF4BENCH_KILL_PHASE")
+    phase = os.environ.get("NF4BENCH_PHASE")
     if phase is None:
         done = subprocess.run(["git", "-C", SOURCE, "rev-parse", "HEAD"], capture_output=True, text=True)
         phase = int(done.stdout, 16) if done.returncode == 0 else 0
     first = 1 + int(phase) % step
-    print(f"{name}={step}: killed at every call that is {first} modulo {step}")
+    print(f"{name}={step}: every {step}th, from {first} on")
     return step, first
 
 

@@ -161,8 +161,12 @@ def test_unreadable_and_foreign_results(nf4bench, small, tmp_path):
     assert "foreign.h5" in nf4bench("show", foreign, code=2).stderr
 
 
-def test_full_disk_loses_nothing(nf4bench, small, tmp_path):
+def test_full_disk_loses_nothing(nf4bench, suite, tmp_path):
     """A file size limit stands for the full disk: write(2) fails in the middle of the run, or of the build."""
+    small = suite(
+        "suite: hot\nmeasure: {min_samples: 3, max_samples: 3, max_seconds: 2, settle_seconds: 0}\ncases:\n"
+        '  - {op: dequant, shapes: [[16, 64], [3, 33], [8, 96]], regime: hot, variants: ["nf4_dequant_bf16__*"]}\n'
+    )
     lost = 0
     for limit in (2000, 6000, 12000, 20000, 30000):
         out = tmp_path / f"limited-{limit}.h5"
@@ -190,8 +194,8 @@ def test_interrupt_keeps_rows_and_resume_completes(nf4bench, suite, tmp_path):
     path = suite(
         "suite: slow\nmeasure: {min_samples: 20, max_samples: 20, max_seconds: 60, settle_seconds: 0}\ncases:\n"
         "  - {op: dequant, shapes: ["
-        + ", ".join(f"[{64 + i}, 512]" for i in range(40))
-        + '], regime: cold, variants: ["nf4_dequant_f32__scalar"]}\n'
+        + ", ".join(f"[{512 + i}, 512]" for i in range(40))
+        + '], regime: hot, variants: ["nf4_dequant_f32__scalar"]}\n'
     )
     out = tmp_path / "slow.h5"
     run = subprocess.Popen([nf4bench.path, "run", path, "-o", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -220,7 +220,7 @@ def test_a_cuda_variant_on_a_gpu(libraries, tmp_path):
 def test_a_gate_on_a_gpu(libraries, tmp_path):
     """Its times are of the fake driver's model, which has no noise: what is injected is what is found."""
     fake, out, suite = Program(os.environ["NF4BENCH_FAKE"]), tmp_path / "calibration.h5", tmp_path / "suite.yaml"
-    suite.write_text("suite: one\nmeasure: {settle_seconds: 0}\ncases:\n  - {op: dequant, shapes: [[1024, 1024]], blocksize: 64, regime: [cold, hot],\n"
+    suite.write_text("suite: one\nmeasure: {settle_seconds: 0}\ncases:\n  - {op: dequant, shapes: [[256, 512]], blocksize: 64, regime: [cold, hot],\n"
                      "     variants: [nf4_dequant_bf16__example]}\n")
     library, copy = libraries / "cuda.so", tmp_path / "copy.so"
     shutil.copy(library, copy)

@@ -182,9 +182,9 @@ TEST(verify, every_variant_passes_a_small_case)
                                          "gemmdx %s m=5 n=64 k=96 blocksize=32 nested=%d"};
     struct verifier *verifier = verifier_new();
     size_t run = 0;
-    const size_t step = from_environment("NF4BENCH_VARIANTS_STEP", 1);
+    const size_t step = from_environment("NF4BENCH_STRIDE", 1); /* every step-th variant only */
     ASSERT_TRUE(verifier != NULL && step > 0);
-    for (size_t i = from_environment("NF4BENCH_VARIANTS_FROM", 0); i < kernel_table_count(); i += step) {
+    for (size_t i = from_environment("NF4BENCH_PHASE", 0) % step; i < kernel_table_count(); i += step) {
         const struct kernel *k = kernel_at(i);
         char text[128], reason[KERNEL_REASON_MAX];
         struct problem p;

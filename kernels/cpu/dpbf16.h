@@ -1,18 +1,28 @@
 /*
- * dpbf16.h: the order of the dpbf16 contracts, the decode of every format into it, and the slow path that is
- * right for every shape.
+ * dpbf16.h: what the dpbf16 products share: the order of their sums, the decode of each format into that
+ * order, and a slow path for the shapes that the fast path does not take.
  *
- * VDPBF16PS takes 16 lanes of bf16 pairs and does, per lane, acc = fma(odd, odd, acc), acc = fma(even, even,
- * acc), flushing denormals. Lane i of a chunk of 128 k owns k = 8i..8i+7, four bytes of packed weights, and
- * takes the pairs (p+4, p) for p = 0..3. Seen as 32 words of two bytes, word 2i of 64 packed bytes holds
- * elements 1, 0, 3, 2 of the lane in bits 0-3, 4-7, 8-11, 12-15, and word 2i+1 elements 5, 4, 7, 6: so
- * shifting all words right by 4, 0, 12, 8 bits and looking their low nibbles up gives the weights of p = 0,
- * 1, 2, 3 with no other shuffle. The activations are brought into the same order once per call.
+ * The instruction VDPBF16PS has 16 lanes of fp32. Each lane takes one pair of bf16 of W and one of X and does
+ *     acc = fma(W odd, X odd, acc), then acc = fma(W even, X even, acc)
+ * with denormals flushed to zero.
  *
- * The formats share the skeletons (avx512bf16_gemv.c, avx512bf16_tile.c) and differ in dp_load() and
- * dp_weights(). Of int4 the table has q - zero for all q. Codes of eight bits are split into the two halves
- * of each lane's eight, and byte p of both halves becomes a pair; dense weights are brought into the order
- * like the activations.
+ * A chunk is 128 consecutive k. Lane i of a chunk owns k = 8i to 8i + 7, which are four bytes of packed
+ * codes. A chunk takes four instructions, p = 0 to 3. Instruction p takes element p of each lane as its even
+ * member and element p + 4 as its odd one.
+ *
+ * Weights of four bits come into that order without a shuffle. A chunk is 64 bytes, read as 32 words of 16
+ * bits. Two words belong to a lane:
+ *     bits          0-3  4-7  8-11  12-15
+ *     word 2i        1    0    3     2      these are elements of lane i
+ *     word 2i + 1    5    4    7     6
+ * A right shift of all words by 4, 0, 12 or 8 bits leaves the elements of p = 0, 1, 2 or 3 in the low
+ * nibbles, which are looked up. The activations are brought into the same order once for each call.
+ *
+ * Codes of eight bits are split into the first four and the last four of each lane; byte p of both is a pair.
+ * Dense weights are permuted as the activations are. The table of int4 holds q - zero for each q.
+ *
+ * avx512bf16_gemv.c and avx512bf16_tile.c hold the loops. They are the same for each format, but for
+ * dp_load() and dp_weights().
  */
 #ifndef NF4BENCH_KERNELS_CPU_DPBF16_H
 #define NF4BENCH_KERNELS_CPU_DPBF16_H
@@ -27,8 +37,8 @@ INLINE size_t dp_chunks(size_t k)
     return (k + DP_CHUNK - 1) / DP_CHUNK;
 }
 
-/* Elements from one row of X to the next, in the workspace: a chunk more than needed, so that the same k of
- * several rows do not compete for the same lines of L1 where k is a power of two. */
+/* The distance of two rows of X in the workspace, in elements. It is one chunk more than a row: where k is a
+ * power of two, the same k of several rows would otherwise fall into the same set of the L1 cache. */
 INLINE size_t dp_stride(size_t k)
 {
     return (dp_chunks(k) + 1) * DP_CHUNK;
@@ -67,8 +77,9 @@ INLINE void dp_permute_chunk(const uint16_t *in, uint16_t *out)
         _mm512_store_si512(out + 32 * i, v[i]);
 }
 
-/* All activations into the workspace, rows dp_stride(k) apart and padded with zero to whole chunks, zero rows
- * up to `rows` <= 1.6 m. Every thread of the region calls this; it ends in a barrier. */
+/* Copies X into the workspace, in the order of the lanes. Rows are dp_stride(k) apart. Each row ends in zeros
+ * up to a whole chunk, and rows of zeros follow, up to `rows` rows (at most 1.6 m). Every thread of the
+ * parallel region calls this function; it ends in a barrier. */
 INLINE const uint16_t *dp_activations(const struct gemm_args *a, size_t rows)
 {
     uint16_t *out = a->workspace;
@@ -108,29 +119,32 @@ INLINE __m256i dp_values(unsigned zero)
 }
 
 /* The 16 weights of a block as the flushing contract has them: the convert instruction does just that. */
-INLINE __m512i dp_table_twice(enum format format, struct block b)
+INLINE __m512i dp_table_twice(enum cpu_format format, struct block b)
 {
     return _mm512_broadcast_i64x4((__m256i)_mm512_cvtneps_pbh(scaled_512(format, b)));
 }
 
 /* Entries 0-15 of one block, 16-31 of the next. */
-INLINE __m512i dp_table_pair(enum format format, struct block b, struct block next)
+INLINE __m512i dp_table_pair(enum cpu_format format, struct block b, struct block next)
 {
     return (__m512i)_mm512_cvtne2ps_pbh(scaled_512(format, next), scaled_512(format, b));
 }
 
 /*
- * The fast path: k % 32 == 0, so that every 32 elements of a row lie in one block. A row's absmax are read
- * from an array that holds one for every `span` elements, 32, 64 or 128 and more: where rows begin with a
- * block that is absmax itself; nested ones are recovered into scratch first; rows that begin inside a block
- * get an array with one for every 32 elements.
+ * The fast path takes k % 32 == 0: each 32 elements of a row lie in one block. It reads the scales of a row
+ * from an array that holds one scale for each `span` elements; span is 32, 64, or 128 for 128 and more. That
+ * array is
+ *     absmax itself                      where rows begin with a block,
+ *     a copy in scratch                  where scales are nested: they are recovered first,
+ *     one scale for each 32 elements     where a row begins inside a block.
  */
 INLINE bool dp_is_fast(const struct gemm_args *a)
 {
     return a->k % 32 == 0 && a->k <= 128 * 1024; /* and scratch holds the absmax of 8 rows */
 }
 
-/* How many elements share an entry of dp_row_scales(): 32, 64, or 128 for 128 and more, and for one block. */
+/* How many elements share an entry of dp_row_scales(): 32, 64, or 128. 128 stands for 128 and more, and for
+ * rows of one block. */
 INLINE int dp_span(const struct gemm_args *a)
 {
     if (a->k == a->w.blocksize)
@@ -145,7 +159,7 @@ struct dp_scales {
 };
 
 /* The block of element k of the row. */
-INLINE struct block dp_block(enum format format, const struct dp_scales *s, int span, size_t k)
+INLINE struct block dp_block(enum cpu_format format, const struct dp_scales *s, int span, size_t k)
 {
     const size_t i = span == 128 ? k >> s->shift : k / (size_t)span;
     return (struct block){s->absmax[i], format == INT4 ? s->zero[k >> s->zero_shift] : 0};
@@ -157,8 +171,8 @@ INLINE size_t dp_scales_size(size_t k)
     return round_up(k / 32, 16) + 16;
 }
 
-/* absmax of `valid` <= 16 consecutive blocks, nested; the rest is not meant. */
-INLINE __m512 dp_absmax16(const struct weights *w, size_t b, size_t valid, enum format format)
+/* The nested absmax of `valid` consecutive blocks, at most 16. Lanes from `valid` on are undefined. */
+INLINE __m512 dp_absmax16(const struct weights *w, size_t b, size_t valid, enum cpu_format format)
 {
     __mmask16 mask = (__mmask16)((1u << valid) - 1);
     __m512i code = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, w->absmax_code + b));
@@ -174,8 +188,9 @@ INLINE __m512 dp_absmax16(const struct weights *w, size_t b, size_t valid, enum 
     return _mm512_add_ps(_mm512_mul_ps(value, scale), offset);
 }
 
-/* Scales in fp32, and zero points, where there are any: of symmetric int4 one for the whole row. */
-INLINE struct dp_scales dp_row_scales_f16(const struct gemm_args *a, enum format format, size_t row,
+/* The scales of a row, converted to fp32, and its zero points. Symmetric int4 has one zero point for the
+ * row. */
+INLINE struct dp_scales dp_row_scales_f16(const struct gemm_args *a, enum cpu_format format, size_t row,
                                           float *scratch)
 {
     static const uint8_t symmetric = 8;
@@ -190,10 +205,10 @@ INLINE struct dp_scales dp_row_scales_f16(const struct gemm_args *a, enum format
     return (struct dp_scales){scratch, &symmetric, shift, 63};
 }
 
-INLINE struct dp_scales dp_row_scales(const struct gemm_args *a, enum format format, size_t row,
+INLINE struct dp_scales dp_row_scales(const struct gemm_args *a, enum cpu_format format, size_t row,
                                       float *scratch)
 {
-    static const float none = 0; /* read, and not used */
+    static const float none = 0; /* dense weights have no scale: this one is read, and not used */
     if (format == DENSE)
         return (struct dp_scales){&none, NULL, 63, 63};
     if (!is_nf4(format))
@@ -217,8 +232,8 @@ INLINE struct dp_scales dp_row_scales(const struct gemm_args *a, enum format for
     return s;
 }
 
-/* absmax of the 4 chunks from chunk c, of which a row of `k` may hold fewer. `span` is a constant: 32, 64, or
- * 128 for 128 and more. */
+/* The scales of chunks c to c + 3; the row of `k` elements may end before. `span`: 32, 64, or 128 for
+ * more. */
 INLINE __m512 dp_load_scales(struct dp_scales s, size_t c, size_t k, int span)
 {
     if (span == 128)
@@ -240,22 +255,25 @@ INLINE __m512 dp_lane_scales(struct dp_scales s, __m512 loaded, size_t c, int j,
 }
 
 /*
- * Lookup. The tables of a chunk: one of 16 entries held twice, or the tables of its blocks: of the two halves
- * of the chunk (span 64), or of its quarters in two registers (span 32). `second` has bit 4 set in each word
- * of a second block: there it picks the upper 16 entries.
+ * The lookup tables of a chunk. A register holds two tables of 16 entries.
+ *     span 128 or more   one table, held twice, in `low`
+ *     span 64            the tables of the two halves of the chunk, in `low`
+ *     span 32            the tables of its four quarters, in `low` and `high`
+ * Bit 4 of an index picks the upper table: dp_lookup() sets it in each word of a second block.
  */
 struct dp_tables {
     __m512i low, high;
 };
 
-/* The span of the tables. With the scale per block all are one where there are no zero points. */
-INLINE int dp_table_span(enum format format, enum scaling scaling, int span)
+/* The span of the tables. With the scale per block and without zero points, all blocks have the same
+ * table. */
+INLINE int dp_table_span(enum cpu_format format, enum scaling scaling, int span)
 {
     return (is_nf4(format) || format == INT4_SYMMETRIC) && scaling == PER_BLOCK ? 128 : span;
 }
 
 /* Entries 0-15 for element k of the row, 16-31 for element `next`. */
-INLINE __m512i dp_pair_of(enum format format, enum scaling scaling, const struct dp_scales *s, int span,
+INLINE __m512i dp_pair_of(enum cpu_format format, enum scaling scaling, const struct dp_scales *s, int span,
                           size_t k, size_t next)
 {
     struct block low = dp_block(format, s, span, k), high = dp_block(format, s, span, next);
@@ -265,8 +283,8 @@ INLINE __m512i dp_pair_of(enum format format, enum scaling scaling, const struct
 }
 
 /* The tables of chunk c, of which `lanes` lanes exist. */
-INLINE struct dp_tables dp_chunk_tables(enum format format, enum scaling scaling, const struct dp_scales *s,
-                                        size_t c, int span, size_t lanes)
+INLINE struct dp_tables dp_chunk_tables(enum cpu_format format, enum scaling scaling,
+                                        const struct dp_scales *s, size_t c, int span, size_t lanes)
 {
     const size_t k = c * DP_CHUNK, each = (size_t)span;
     struct dp_tables tables = {_mm512_setzero_si512(), _mm512_setzero_si512()};
@@ -288,19 +306,21 @@ INLINE struct dp_tables dp_chunk_tables(enum format format, enum scaling scaling
     return tables;
 }
 
-/* The codes of a chunk: of four bits one vector as it lies in memory; of eight the first and the last four of
- * each lane's; of dense weights those of each p. */
+/* The codes of a chunk.
+ *     4 bits   v[0]: as they lie in memory
+ *     8 bits   v[0], v[1]: the first four codes of each lane, and the last four
+ *     dense    v[p]: the pairs of instruction p */
 struct dp_codes {
     __m512i v[4];
 };
 
-INLINE size_t dp_chunk_bytes(enum format format)
+INLINE size_t dp_chunk_bytes(enum cpu_format format)
 {
     return code_bytes(format, ELEMENT_BF16, DP_CHUNK);
 }
 
-/* Only `lanes` lanes exist, 16 as a constant for a whole chunk. */
-INLINE struct dp_codes dp_load(enum format format, const uint8_t *codes, size_t lanes)
+/* Loads the codes of a chunk of which `lanes` lanes exist. Whole chunks pass the constant 16. */
+INLINE struct dp_codes dp_load(enum cpu_format format, const uint8_t *codes, size_t lanes)
 {
     const bool whole = lanes == 16;
     const size_t lane_bytes = dp_chunk_bytes(format) / 16, vectors = dp_chunk_bytes(format) / 64;
@@ -343,7 +363,8 @@ INLINE __m512i dp_byte(int p)
     return _mm512_add_epi8(first, _mm512_set1_epi8((char)p));
 }
 
-/* Pairs of int8: as the lowest bits of 2^23 + byte, less what is too much; bf16 are the upper halves. */
+/* The pairs of int8 for instruction p. dp_load() added 128. A byte in the lowest bits of 2^23 is the float
+ * 2^23 + byte; the function subtracts 2^23 + 128, and takes the upper half of the float, which is bf16. */
 INLINE __m512i dp_int8_pairs(struct dp_codes c, int p)
 {
     const __m512i power = _mm512_set1_epi32(0x4b000000),
@@ -358,9 +379,10 @@ INLINE __m512i dp_int8_pairs(struct dp_codes c, int p)
 }
 
 /*
- * Pairs of fp8: exponent and mantissa moved to where bf16 has them, and the exponent's bias made up for.
- * Denormals, which are normal in bf16, and NaN are looked up. A code is one more than it was (dp_load()), and
- * in both bytes of a word, so that its lower bits are the index.
+ * The pairs of fp8 for instruction p. Exponent and mantissa are shifted to their places in bf16, and the
+ * difference of the two biases is added to the exponent. Denormals of fp8 are normal in bf16: they are looked
+ * up, and NaN with them. dp_load() added 1 to each code, and both bytes of a word hold it, so that the low
+ * bits of the word are the index of the lookup.
  */
 INLINE __m512i dp_fp8_pairs(struct dp_codes c, int p)
 {
@@ -377,7 +399,8 @@ INLINE __m512i dp_fp8_pairs(struct dp_codes c, int p)
     return _mm512_ternarylogic_epi32(magnitude, words, _mm512_set1_epi16((short)0x8000), 0xf8);
 }
 
-/* Pairs of four bits. vpermw reads 5 bits of an index: of a table held twice the fifth does not matter. */
+/* The pairs of 4-bit codes for instruction p. vpermw reads 5 bits of an index; in a table that is held twice
+ * the fifth makes no difference. */
 INLINE __m512bh dp_lookup(__m512i packed, struct dp_tables tables, int span, int p)
 {
     __m512i index = _mm512_srli_epi16(packed, p == 0 ? 4 : p == 1 ? 0 : p == 2 ? 12 : 8);
@@ -393,7 +416,8 @@ INLINE __m512bh dp_lookup(__m512i packed, struct dp_tables tables, int span, int
 }
 
 /* The weights of a chunk for one p; span as dp_table_span() gives it. */
-INLINE __m512bh dp_weights(enum format format, struct dp_codes c, struct dp_tables tables, int span, int p)
+INLINE __m512bh dp_weights(enum cpu_format format, struct dp_codes c, struct dp_tables tables, int span,
+                           int p)
 {
     switch (format) {
     case INT8:
@@ -408,10 +432,11 @@ INLINE __m512bh dp_weights(enum format format, struct dp_codes c, struct dp_tabl
 }
 
 /*
- * The slow path: any k, any row start.
+ * The slow path takes any k and any start of a row. It decodes a chunk element by element.
  *
- * A chunk element by element. first: elements of each lane that lie in the lane's first block (SCALE_BLOCK)
- * or exist at all; second: those in its next block, which only a row that starts inside a block can have.
+ * With the scale per block a lane may hold elements of two blocks: where a row starts inside a block. `first`
+ * marks the elements of the lane's first block, `second` those of its next one. With the scale per weight
+ * `first` marks all elements that exist.
  */
 struct dp_chunk {
     uint16_t w[DP_CHUNK];
@@ -420,8 +445,8 @@ struct dp_chunk {
     float absmax[2][16];
 };
 
-INLINE void dp_decode_chunk(const struct gemm_args *a, enum scaling scaling, enum format format, size_t row,
-                            size_t k0, struct dp_chunk *c)
+INLINE void dp_decode_chunk(const struct gemm_args *a, enum scaling scaling, enum cpu_format format,
+                            size_t row, size_t k0, struct dp_chunk *c)
 {
     memset(c, 0, sizeof *c);
     for (size_t k = k0; k < min_size(a->k, k0 + DP_CHUNK); k++) {
@@ -459,7 +484,7 @@ INLINE __m512 dp_chunk_add(const struct dp_chunk *c, enum scaling scaling, int p
 }
 
 /* Column `row` of Y (row of W), all m. */
-INLINE void dp_general_row(const struct gemm_args *a, enum scaling scaling, enum format format,
+INLINE void dp_general_row(const struct gemm_args *a, enum scaling scaling, enum cpu_format format,
                            const uint16_t *x, size_t row)
 {
     enum { GROUP = 8 };

@@ -9,7 +9,7 @@
 
 #include "kernels/cpu/nf4.h"
 
-enum layout { BY_ROWS, GPTQ, GPTQV2, AWQ, AWQGEMV, MARLIN };
+enum cpu_layout { BY_ROWS, GPTQ, GPTQV2, AWQ, AWQGEMV, MARLIN };
 
 /* W[n,k] of a variant, whatever its operation. */
 struct matrix {
@@ -20,7 +20,7 @@ struct matrix {
 };
 
 INLINE struct matrix matrix_of(const struct weights *w, const void *prepared, size_t n, size_t k,
-                               enum layout layout)
+                               enum cpu_layout layout)
 {
     struct matrix m = {.w = w, .prepared = prepared, .n = n, .k = k, .groups = k / w->blocksize};
     if (layout == GPTQ || layout == GPTQV2)
@@ -64,7 +64,7 @@ INLINE unsigned marlin_code(const struct matrix *m, size_t n, size_t k)
     return nibble(matrix_words(m, 0)[(tile * 32 + thread) * 4 + part], nibble_of_value[value]);
 }
 
-INLINE unsigned int4_code(const struct matrix *m, enum layout layout, size_t n, size_t k)
+INLINE unsigned int4_code(const struct matrix *m, enum cpu_layout layout, size_t n, size_t k)
 {
     switch (layout) {
     case GPTQ:
@@ -82,12 +82,12 @@ INLINE unsigned int4_code(const struct matrix *m, enum layout layout, size_t n, 
 }
 
 /* The block of W[n,k] within its row. */
-INLINE size_t group_of(const struct matrix *m, enum layout layout, size_t k)
+INLINE size_t group_of(const struct matrix *m, enum cpu_layout layout, size_t k)
 {
     return layout == GPTQ || layout == GPTQV2 ? matrix_words(m, m->parts.g_idx)[k] : k / m->w->blocksize;
 }
 
-INLINE unsigned int4_zero(const struct matrix *m, enum layout layout, size_t n, size_t g)
+INLINE unsigned int4_zero(const struct matrix *m, enum cpu_layout layout, size_t n, size_t g)
 {
     switch (layout) {
     case GPTQ:
@@ -106,7 +106,8 @@ INLINE unsigned int4_zero(const struct matrix *m, enum layout layout, size_t n, 
 }
 
 /* Scale of block g of row n; 1 for dense weights. */
-INLINE float matrix_scale(const struct matrix *m, enum format format, enum layout layout, size_t n, size_t g)
+INLINE float matrix_scale(const struct matrix *m, enum cpu_format format, enum cpu_layout layout, size_t n,
+                          size_t g)
 {
     if (format == DENSE)
         return 1.0f;
@@ -119,8 +120,8 @@ INLINE float matrix_scale(const struct matrix *m, enum format format, enum layou
 }
 
 /* The unscaled value of W[n,k]; `zero` of its block, of int4. */
-INLINE float matrix_value(const struct matrix *m, enum format format, enum layout layout, enum element t,
-                          size_t n, size_t k, unsigned zero)
+INLINE float matrix_value(const struct matrix *m, enum cpu_format format, enum cpu_layout layout,
+                          enum element t, size_t n, size_t k, unsigned zero)
 {
     if (layout != BY_ROWS)
         return (float)((int)int4_code(m, layout, n, k) - (int)zero);
@@ -128,8 +129,8 @@ INLINE float matrix_value(const struct matrix *m, enum format format, enum layou
 }
 
 /* RN_T(RN32(value * scale)) of W[n,k], widened to fp32. */
-INLINE float matrix_weight(const struct matrix *m, enum format format, enum layout layout, enum element t,
-                           size_t n, size_t k)
+INLINE float matrix_weight(const struct matrix *m, enum cpu_format format, enum cpu_layout layout,
+                           enum element t, size_t n, size_t k)
 {
     const size_t g = group_of(m, layout, k);
     const unsigned zero = format == INT4 ? int4_zero(m, layout, n, g) : 0;

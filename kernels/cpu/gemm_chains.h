@@ -1,9 +1,15 @@
 /*
  * gemm_chains.h: the products of the acc16 contracts, written once for every 16-lane vector.
  *
- * A source includes nf4_avx2.h or nf4_avx512.h first, for v16. Chain l of 16 takes the k with k mod 16 == l:
- * lane l of a vector of consecutive k. Four rows of W are decoded to fp32 in scratch, a panel at a time, then
- * used for up to 64 rows of X; a tile of sums is kept in registers.
+ * A source includes nf4_avx2.h or nf4_avx512.h first: they define v16. Chain l of 16 adds the k with
+ * k mod 16 == l, so a chain is a lane of a vector of consecutive k.
+ *
+ * Two paths:
+ *     chains_rows     decodes a panel, four rows of W by up to 1,024 k, to fp32 in scratch, and multiplies it
+ *     by
+ *                     up to 64 rows of X. A tile of sums stays in registers.
+ *     chains_direct   decodes into registers, for at most four rows of X, which would not pay for the panel.
+ * chains_row_general takes the rows that begin inside a block, where the scale is per block.
  */
 #ifndef NF4BENCH_KERNELS_CPU_GEMM_CHAINS_H
 #define NF4BENCH_KERNELS_CPU_GEMM_CHAINS_H
@@ -16,9 +22,9 @@ enum {
     CHAINS_COLUMNS = 64, /* of X, per decode of W */
     CHAINS_K = 1024,     /* of W, decoded at a time: 16 KiB */
     CHAINS_K_MAX = 4096, /* or one block, with the scale per block */
-    CHAINS_SLACK = 16,   /* decode_span() may write that many floats more */
-    DIRECT_COLUMNS = 2,  /* of X, in registers without a panel */
-    DIRECT_M_MAX = 4,    /* up to which that is faster */
+    CHAINS_SLACK = 16,   /* decode_span() may write so many floats past its end */
+    DIRECT_COLUMNS = 2,  /* rows of X that chains_direct() takes at once */
+    DIRECT_M_MAX = 4,    /* rows of X up to which chains_direct() is faster */
     DIRECT_PREFETCH = 8192,
     DIRECT_LINE = 64, /* bytes of W for each prefetch */
 };
@@ -28,15 +34,15 @@ struct chains_scratch {
     float w[CHAINS_ROWS][CHAINS_K_MAX + CHAINS_SLACK];
     float scale[CHAINS_ROWS][CHAINS_K_MAX / 32]; /* scale per block: of each block of the panel */
     float acc[CHAINS_COLUMNS][CHAINS_ROWS][CHAINS];
-    float blocks[CHAINS_COLUMNS][CHAINS_ROWS][CHAINS]; /* of the blocks so far, where they are long */
-    float sum[CHAINS_COLUMNS][CHAINS_ROWS];            /* of the splits so far */
+    float blocks[CHAINS_COLUMNS][CHAINS_ROWS][CHAINS]; /* sums of the blocks so far, where blocks are long */
+    float sum[CHAINS_COLUMNS][CHAINS_ROWS];            /* sums of the splits so far */
 };
 _Static_assert(sizeof(struct chains_scratch) <= GEMM_SCRATCH_BYTES, "scratch");
 
-/* Decodes `count` elements of row n of W from its element k on to fp32, of any alignment. PER_WEIGHT: scaled
- * and rounded to T. */
-INLINE void decode_span(const struct gemm_args *a, enum element t, enum scaling scaling, enum format format,
-                        size_t n, size_t k, size_t count, float *out)
+/* Decodes elements k to k + count - 1 of row n of W to fp32; `out` has any alignment. With PER_WEIGHT the
+ * values are scaled and rounded to T. */
+INLINE void decode_span(const struct gemm_args *a, enum element t, enum scaling scaling,
+                        enum cpu_format format, size_t n, size_t k, size_t count, float *out)
 {
     const struct weights *w = &a->w;
     /* Blocks run through NF4's rows; other rows begin with one. */
@@ -72,8 +78,8 @@ INLINE void decode_span(const struct gemm_args *a, enum element t, enum scaling 
     }
 }
 
-/* X as fp32 in the workspace, rows a multiple of 16 apart and zero-padded. Every thread of the region calls
- * this; it ends in a barrier. */
+/* Copies X as fp32 into the workspace. Rows are chains_stride() apart and end in zeros. Every thread of the
+ * parallel region calls this function; it ends in a barrier. */
 INLINE size_t chains_stride(const struct gemm_args *a)
 {
     return round_up(a->k, CHAINS);
@@ -96,8 +102,8 @@ INLINE const float *chains_activations(const struct gemm_args *a, enum element t
     return out;
 }
 
-/* Adds `count` k to the sums of `rows` x `columns`. run: how many k share a scale; a multiple of 16, and
- * count of it, with the scale per block. */
+/* Adds `count` k to the sums of `rows` x `columns`. run: how many k share a scale. With the scale per block,
+ * run is a multiple of 16, and count is a multiple of run. */
 INLINE void chains_tile(struct chains_scratch *s, enum scaling scaling, const float *x, size_t x_stride,
                         size_t m, size_t r0, size_t count, size_t run, int rows, int columns)
 {
@@ -182,7 +188,7 @@ INLINE void chains_end_split(struct chains_scratch *s, size_t split, size_t rows
 
 /* Ends a block longer than a panel: the sums of its chains, of which those with k < count have elements, are
  * scaled and added to the blocks before it. */
-INLINE void chains_end_block(struct chains_scratch *s, const struct weights *w, enum format format,
+INLINE void chains_end_block(struct chains_scratch *s, const struct weights *w, enum cpu_format format,
                              size_t block, size_t row_blocks, size_t rows, size_t columns, size_t count)
 {
     const unsigned used = count < CHAINS ? (1u << count) - 1 : 0xffff;
@@ -199,9 +205,9 @@ INLINE void chains_end_block(struct chains_scratch *s, const struct weights *w, 
 
 /* `rows` rows of W from row n against `columns` rows of X. Rows begin with a block, or the scale is per
  * weight. */
-INLINE void chains_rows(const struct gemm_args *a, enum element t, enum scaling scaling, enum format format,
-                        size_t splits, struct chains_scratch *s, const float *x, size_t n, size_t rows,
-                        size_t columns)
+INLINE void chains_rows(const struct gemm_args *a, enum element t, enum scaling scaling,
+                        enum cpu_format format, size_t splits, struct chains_scratch *s, const float *x,
+                        size_t n, size_t rows, size_t columns)
 {
     const size_t blocksize = a->w.blocksize, row_blocks = row_block_count(&a->w, a->k);
     const bool long_blocks = scaling == PER_BLOCK && (blocksize > CHAINS_K_MAX || blocksize == a->k),
@@ -234,9 +240,9 @@ INLINE void chains_rows(const struct gemm_args *a, enum element t, enum scaling 
     }
 }
 
-/* One row of W with the scale per block, where a row may begin inside a block and end inside a vector: run by
- * run, with only the chains that have an element in the run. */
-INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum format format,
+/* One row of W with the scale per block. The row may begin inside a block and end inside a vector. It is
+ * taken run by run: a run is what shares a block. Chains without an element in the run keep their sums. */
+INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum cpu_format format,
                                struct chains_scratch *s, const float *x, size_t n, size_t columns)
 {
     const size_t stride = chains_stride(a), blocksize = a->w.blocksize;
@@ -269,11 +275,12 @@ INLINE void chains_row_general(const struct gemm_args *a, enum element t, enum f
 }
 
 /*
- * `rows` rows of W from row n against `columns` rows of X from row m, without the panel: for so few rows of
- * X, weights are looked up straight into the fma. Rows begin with a block and are whole vectors.
+ * `rows` rows of W from row n on, by `columns` rows of X from row m on, without the panel: weights go from
+ * the lookup into the fma. Rows of W begin with a block and are whole vectors.
  */
-INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scaling scaling, enum format format,
-                          size_t splits, const float *x, size_t n, int rows, size_t m, int columns)
+INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scaling scaling,
+                          enum cpu_format format, size_t splits, const float *x, size_t n, int rows, size_t m,
+                          int columns)
 {
     const unsigned shift = row_block_shift(&a->w, a->k);
     const size_t length = round_up((a->k + splits - 1) / splits, CHAINS), stride = chains_stride(a);
@@ -334,7 +341,7 @@ INLINE void chains_direct(const struct gemm_args *a, enum element t, enum scalin
 }
 
 INLINE void chains_direct_share(const struct gemm_args *a, enum element t, enum scaling scaling,
-                                enum format format, size_t splits, const float *x)
+                                enum cpu_format format, size_t splits, const float *x)
 {
     const struct range mine = thread_range(a->n);
     size_t n = mine.begin;
@@ -351,8 +358,8 @@ INLINE void chains_direct_share(const struct gemm_args *a, enum element t, enum 
 }
 
 /* The calling thread's part of Y. */
-INLINE void chains_share(const struct gemm_args *a, enum element t, enum scaling scaling, enum format format,
-                         size_t splits)
+INLINE void chains_share(const struct gemm_args *a, enum element t, enum scaling scaling,
+                         enum cpu_format format, size_t splits)
 {
     const float *x = chains_activations(a, t);
     if (a->m <= DIRECT_M_MAX && a->k % a->w.blocksize == 0 && a->k % CHAINS == 0) {

@@ -3,8 +3,8 @@
  * four bits.
  *
  * Chain l of 16 takes eight consecutive k in turn: lane l of a chunk of 128 k is the 32-bit word of its eight
- * codes, as they are stored. A shift brings the next code of every word to the bottom; vpermps looks it up and
- * ignores the other bits. No code is moved to another lane. X is arranged once per call to fit, as fp32:
+ * codes, as they are stored. A shift brings the next code of every word to the bottom; vpermps looks it up
+ * and ignores the other bits. No code is moved to another lane. X is arranged once per call to fit, as fp32:
  * [row][chunk][8][16], so that vector i of a chunk has k = 8 * lane + i.
  *
  * Why it should be fast: 16 weights cost half a shift, a lookup and the fma, of which a core does two in a
@@ -87,7 +87,7 @@ INLINE __m512 words_map(const float *map, __m512i codes)
 }
 
 /* Scales of up to 16 blocks from block b on. */
-INLINE __m512 words_scales(const struct weights *w, enum format format, size_t b, __mmask16 blocks)
+INLINE __m512 words_scales(const struct weights *w, enum cpu_format format, size_t b, __mmask16 blocks)
 {
     if (format == INT4)
         return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(blocks, w->scale + b));
@@ -105,7 +105,7 @@ INLINE __m512 words_scales(const struct weights *w, enum format format, size_t b
 }
 
 /* Scales, and zero points, of the blocks of row n. */
-INLINE void words_row_blocks(const struct gemm_args *a, enum format format, size_t n, size_t count,
+INLINE void words_row_blocks(const struct gemm_args *a, enum cpu_format format, size_t n, size_t count,
                              float *scale, float *zero)
 {
     for (size_t b = 0; b < count; b += 16) {
@@ -252,7 +252,8 @@ INLINE void words_any(const struct words_call *call, bool zeros, int rows, int c
 
 /* One row of W against one of X, of any shape: run by run, with only the chains that have an element in the
  * run. */
-INLINE float words_general(const struct gemm_args *a, enum element t, enum format format, size_t n, size_t m)
+INLINE float words_general(const struct gemm_args *a, enum element t, enum cpu_format format, size_t n,
+                           size_t m)
 {
     const size_t blocksize = a->w.blocksize, row_blocks = (a->k + blocksize - 1) / blocksize;
     float acc[WORDS_LANES] = {0};
@@ -278,7 +279,7 @@ INLINE float words_general(const struct gemm_args *a, enum element t, enum forma
 }
 
 /* The calling thread's part of Y. */
-INLINE void words_share(const struct gemm_args *a, enum element t, enum format format)
+INLINE void words_share(const struct gemm_args *a, enum element t, enum cpu_format format)
 {
     const size_t blocks = a->k / a->w.blocksize;
     const struct range mine = thread_range(a->n);

@@ -2,9 +2,10 @@
  * gemmdx.h: the frame of the backward product, dX[m,k] = sum_n dY[m,n] W[n,k], which AVX2 and AVX-512 share.
  *
  * Every output is one chain over n. Lanes lie along k, and their order among the columns is free: a chunk of
- * 64 columns is decoded in the cheapest order, accumulated in that order, and put in order when it is stored. A thread owns a stripe of chunks. For a panel of n, a chunk of W is decoded once, into the first
- * cache, and all rows of dY take it from there, a tile of rows at a time in registers; between panels the
- * sums wait in the thread's scratch. dY is brought into the tiles' order, as fp32, once per call.
+ * 64 columns is decoded in the cheapest order, accumulated in that order, and put in order when it is stored.
+ * A thread owns a stripe of chunks. For a panel of n, a chunk of W is decoded once, into the first cache, and
+ * all rows of dY take it from there, a tile of rows at a time in registers; between panels the sums wait in
+ * the thread's scratch. dY is brought into the tiles' order, as fp32, once per call.
  */
 #ifndef NF4BENCH_KERNELS_CPU_GEMMDX_H
 #define NF4BENCH_KERNELS_CPU_GEMMDX_H
@@ -89,7 +90,7 @@ INLINE void dx_share(const struct gemm_args *a, enum element t, const struct dx_
 }
 
 /* A chunk of a row that begins anywhere. */
-INLINE void dx_decode_any(const struct gemm_args *a, enum element t, enum format format, size_t n,
+INLINE void dx_decode_any(const struct gemm_args *a, enum element t, enum cpu_format format, size_t n,
                           size_t column, size_t lanes, float *out)
 {
     size_t first = n * a->k + column, end = first + min_size(DX_CHUNK, a->k - column);
@@ -104,11 +105,11 @@ INLINE void dx_decode_any(const struct gemm_args *a, enum element t, enum format
 
 /* The chunk whose codes these are, if rows are one of `span` = 64 or 32 elements that lie in one block: all
  * in `first`, or the others in `second`. `half`: only the first 32 columns exist. */
-typedef void dx_chunk_fn(const uint8_t *packed, enum element t, enum format format, int span,
+typedef void dx_chunk_fn(const uint8_t *packed, enum element t, enum cpu_format format, int span,
                          struct block first, struct block second, bool half, float *out);
 
-INLINE void dx_decode_span(const struct gemm_args *a, enum element t, enum format format, int span, size_t n,
-                           size_t depth, size_t column, float *panel, dx_chunk_fn *decode_chunk)
+INLINE void dx_decode_span(const struct gemm_args *a, enum element t, enum cpu_format format, int span,
+                           size_t n, size_t depth, size_t column, float *panel, dx_chunk_fn *decode_chunk)
 {
     /* Blocks run through NF4's rows; other rows begin with one. */
     const unsigned shift = is_nf4(format) ? nf4_block_shift(&a->w) : row_block_shift(&a->w, a->k);
@@ -125,8 +126,8 @@ INLINE void dx_decode_span(const struct gemm_args *a, enum element t, enum forma
     }
 }
 
-INLINE void dx_decode(const struct gemm_args *a, enum element t, enum format format, size_t n, size_t depth,
-                      size_t column, float *panel, size_t lanes, dx_chunk_fn *decode_chunk)
+INLINE void dx_decode(const struct gemm_args *a, enum element t, enum cpu_format format, size_t n,
+                      size_t depth, size_t column, float *panel, size_t lanes, dx_chunk_fn *decode_chunk)
 {
     if (a->k % 64 == 0 && a->w.blocksize >= 64)
         dx_decode_span(a, t, format, 64, n, depth, column, panel, decode_chunk);

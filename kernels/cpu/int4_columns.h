@@ -1,14 +1,18 @@
 /*
- * int4_columns.h: the layouts that have the columns of W (rows n) side by side, GPTQ and AWQ, with AVX-512.
+ * int4_columns.h: the decode of GPTQ and AWQ with AVX-512. In these layouts the columns of the stored matrix,
+ * which are the rows n of W, lie side by side.
  *
- * A nibble becomes its value without being shifted or converted: or'ed into the mantissa of a power of two
- * whose last place is where the nibble lies, it is that power plus q; the power plus the zero point, in the
- * same place, is subtracted, which is exact. Nibbles 0 to 4 fit in a mantissa where they are, 5 to 7 after
- * one shift of the word by 12 bits for all three.
+ * A nibble becomes a float without a shift and without a conversion. P is the power of two whose last
+ * mantissa bit lies where the nibble begins.
+ *     bits of P | nibble in place     is the float P + q
+ *     (P + q) - (P + zero)            is q - zero, and exact
+ * Nibbles 0 to 4 of a word fit into a mantissa where they lie. Nibbles 5, 6 and 7 fit after one shift of the
+ * word by 12.
  *
- * A vector of 16 words is one step: with GPTQ 16 columns and 8 k, with AWQ 128 columns of one k, of which
- * nibble i of lane l is column 8 l + awq_column(i). The words of AWQ's zero points have the same order, so
- * that what is to be subtracted is made of them as the values are made of the codes.
+ * One step takes a vector of 16 words:
+ *     GPTQ   16 columns of 8 k
+ *     AWQ    128 columns of one k; nibble i of lane l is column 8 l + awq_column(i)
+ * The words of zero points of AWQ have the order of its codes, so P + zero is made as P + q is.
  */
 #ifndef NF4BENCH_KERNELS_CPU_INT4_COLUMNS_H
 #define NF4BENCH_KERNELS_CPU_INT4_COLUMNS_H
@@ -16,9 +20,9 @@
 #include "kernels/cpu/formats.h"
 #include "kernels/cpu/nf4_avx512.h"
 
-enum { PLACES = 5 }; /* of a nibble in a mantissa */
+enum { PLACES = 5 }; /* at which a nibble fits into a mantissa */
 
-/* Where nibble i is once 5, 6 and 7 are shifted. */
+/* The place of nibble i, after the shift of nibbles 5, 6 and 7. */
 INLINE int nibble_place(int i)
 {
     return i < PLACES ? i : i - 3;
@@ -30,7 +34,7 @@ INLINE __m512i place_power(int place)
     return _mm512_set1_epi32((127 + 23 - 4 * place) << 23);
 }
 
-/* A step's words, and shifted. */
+/* The words of a step: low as they are, high shifted by 12 bits. */
 struct words {
     __m512i low, high;
 };
@@ -39,7 +43,7 @@ INLINE struct words words_of(__m512i v)
     return (struct words){v, _mm512_srli_epi32(v, 12)};
 }
 
-/* Nibble i, more by the power of its place. */
+/* P + q of nibble i. */
 INLINE __m512 nibble_over_power(struct words w, int i)
 {
     const int place = nibble_place(i);
@@ -59,14 +63,14 @@ INLINE __mmask16 column_mask(size_t n, size_t c)
     return (__mmask16)(c < n ? (1u << min_size(16, n - c)) - 1 : 0);
 }
 
-/* Which of the two words that hold 16 columns exist. */
+/* 16 columns are two words: which of them exist. */
 INLINE __mmask8 two_words(__mmask16 columns)
 {
     return (__mmask8)((columns & 1) | (columns >> 8 & 1) << 1);
 }
 
-/* GPTQ: the zero points of group g for columns c to c + 15, as far as the mask says. */
-INLINE __m512i gptq_zeros(const struct matrix *w, enum layout layout, size_t g, size_t c, __mmask16 mask)
+/* GPTQ: the zero points of group g for those of columns c to c + 15 that the mask names. */
+INLINE __m512i gptq_zeros(const struct matrix *w, enum cpu_layout layout, size_t g, size_t c, __mmask16 mask)
 {
     const __m512i word = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
     const __m512i shift = _mm512_set_epi32(28, 24, 20, 16, 12, 8, 4, 0, 28, 24, 20, 16, 12, 8, 4, 0);
@@ -77,7 +81,7 @@ INLINE __m512i gptq_zeros(const struct matrix *w, enum layout layout, size_t g, 
     return layout == GPTQ ? _mm512_add_epi32(z, _mm512_set1_epi32(1)) : z;
 }
 
-/* The same over the power of each place. */
+/* P + zero at each place. */
 INLINE void gptq_offsets(__m512i zeros, float offset[PLACES][16])
 {
     for (int p = 0; p < PLACES; p++)

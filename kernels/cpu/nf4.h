@@ -1,9 +1,9 @@
 /*
- * nf4.h: what every CPU variant needs and no instruction set does faster: NF4's codebook, the scale of a
- * block of weights by rows, single values, the 16-bit types, and how a range is shared among threads.
+ * nf4.h: what all CPU variants share, in plain C: the codebook of NF4, the 16-bit types, the scale of a
+ * block, the value of one weight, and the share of a thread in a range.
  *
- * All functions are inlined with constant `element` and `format` arguments, so one body serves every
- * contract: in the products and in dequantize the formats differ by their decode and by nothing else.
+ * All functions are inlined, and their arguments `element` and `format` are constants. So one body serves
+ * every contract, and the formats differ in their decode only.
  */
 #ifndef NF4BENCH_KERNELS_CPU_NF4_H
 #define NF4BENCH_KERNELS_CPU_NF4_H
@@ -23,9 +23,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The contract's words, as constants to inline with. */
+/* The words of a contract, as constants for inlining. */
 enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16 };
-enum format {
+enum cpu_format {
     NF4, /* and how absmax is recovered */
     NF4_TWOSTEP,
     NF4_FUSED,
@@ -138,7 +138,7 @@ INLINE float round_element(enum element t, float x)
 }
 
 /* absmax of block b. */
-INLINE float nf4_absmax(const struct weights *w, size_t b, enum format format)
+INLINE float nf4_absmax(const struct weights *w, size_t b, enum cpu_format format)
 {
     if (format == NF4)
         return w->absmax[b];
@@ -155,7 +155,7 @@ INLINE unsigned nf4_code(const uint8_t *packed, size_t i)
 }
 
 /* RN_T(RN32(code * absmax)) of element i, widened to fp32. */
-INLINE float nf4_element(const struct weights *w, size_t i, enum element t, enum format format)
+INLINE float nf4_element(const struct weights *w, size_t i, enum element t, enum cpu_format format)
 {
     return round_element(t, nf4_codebook[nf4_code(w->packed, i)] * nf4_absmax(w, i / w->blocksize, format));
 }
@@ -166,42 +166,42 @@ INLINE unsigned nf4_block_shift(const struct weights *w)
     return (unsigned)__builtin_ctzll(w->blocksize);
 }
 
-/* k of a row to its block within the row, by a shift, where rows of `columns` begin with a block: one block
- * for the whole row need not be a power of two. */
+/* k >> shift is the block of element k within its row, where rows of `columns` elements begin with a block. A
+ * row of one block need not be a power of two: its shift gives block 0. */
 INLINE unsigned row_block_shift(const struct weights *w, size_t columns)
 {
     return w->blocksize == columns ? 63 : nf4_block_shift(w);
 }
 
-/* Blocks of such a row, without dividing. */
+/* The number of blocks in such a row, without a division. */
 INLINE size_t row_block_count(const struct weights *w, size_t columns)
 {
     return w->blocksize == columns ? 1 : columns >> nf4_block_shift(w);
 }
 
-INLINE bool is_nf4(enum format format)
+INLINE bool is_nf4(enum cpu_format format)
 {
     return format == NF4 || format == NF4_TWOSTEP || format == NF4_FUSED;
 }
 
-/* Four bits a code: a block has 16 different weights. */
-INLINE bool is_nibbles(enum format format)
+/* Whether a code has four bits: then a block has at most 16 different weights. */
+INLINE bool is_nibbles(enum cpu_format format)
 {
     return is_nf4(format) || format == INT4 || format == INT4_SYMMETRIC;
 }
 
-/* Bytes of `count` codes, of a format of four bits an even number. */
-INLINE size_t code_bytes(enum format format, enum element t, size_t count)
+/* Bytes of `count` codes. Where a code has four bits, `count` is even. */
+INLINE size_t code_bytes(enum cpu_format format, enum element t, size_t count)
 {
     return is_nibbles(format) ? count / 2 : format == DENSE ? count * element_size(t) : count;
 }
 
-/* What the weights of a block share: scale is absmax of NF4 and 1 of dense weights. */
+/* What the weights of a block share. scale: absmax of NF4; 1 for dense weights. */
 struct block {
     float scale;
     unsigned zero; /* int4 */
 };
-INLINE struct block block_at(const struct weights *w, enum format format, size_t b)
+INLINE struct block block_at(const struct weights *w, enum cpu_format format, size_t b)
 {
     if (is_nf4(format))
         return (struct block){nf4_absmax(w, b, format), 0};
@@ -210,7 +210,8 @@ INLINE struct block block_at(const struct weights *w, enum format format, size_t
     return (struct block){float_of_f16(w->scale[b]), format == INT4 && w->zero ? w->zero[b] : 8};
 }
 
-/* e4m3: with the exponent moved by 2^120 to that of fp32, denormals included. NaN apart. */
+/* e4m3. The bits are moved to their places in fp32, and a product with 2^120 makes up for the bias of the
+ * exponent; that is right for denormals, too. NaN is a case of its own. */
 INLINE float float_of_fp8(uint8_t code)
 {
     if ((code & 0x7f) == 0x7f)
@@ -218,8 +219,9 @@ INLINE float float_of_fp8(uint8_t code)
     return float_of_bits((uint32_t)(code & 0x80) << 24 | (uint32_t)(code & 0x7f) << 20) * 0x1p+120f;
 }
 
-/* The value of element i of weights by rows, unscaled. */
-INLINE float value_at(const struct weights *w, enum format format, enum element t, size_t i, unsigned zero)
+/* The unscaled value of element i of weights in row order. */
+INLINE float value_at(const struct weights *w, enum cpu_format format, enum element t, size_t i,
+                      unsigned zero)
 {
     switch (format) {
     case INT4:
@@ -236,7 +238,8 @@ INLINE float value_at(const struct weights *w, enum format format, enum element 
 }
 
 /* RN_T(RN32(value * scale)), widened to fp32. */
-INLINE float weight_at(const struct weights *w, enum format format, enum element t, size_t i, struct block b)
+INLINE float weight_at(const struct weights *w, enum cpu_format format, enum element t, size_t i,
+                       struct block b)
 {
     const float value = value_at(w, format, t, i, b.zero);
     return format == DENSE ? value : round_element(t, value * b.scale);

@@ -18,7 +18,7 @@ typedef struct v16 {
 } v16;
 
 /* The 16 values of a format of four bits. */
-INLINE v16 values_v16(enum format format, unsigned zero)
+INLINE v16 values_v16(enum cpu_format format, unsigned zero)
 {
     if (format != INT4)
         return (v16){_mm256_load_ps(nf4_codebook), _mm256_load_ps(nf4_codebook + 8)};
@@ -34,7 +34,7 @@ INLINE v16 v16_mul(v16 a, float b)
 }
 
 /* RN32(value * scale) of these. */
-INLINE v16 scaled_v16(enum format format, struct block b)
+INLINE v16 scaled_v16(enum cpu_format format, struct block b)
 {
     return v16_mul(values_v16(format, b.zero), b.scale);
 }
@@ -71,7 +71,7 @@ INLINE __m256 ps_of_half_256(enum element t, __m128i h)
 struct nf4_planes {
     __m256i low, high;
 };
-INLINE struct nf4_planes planes_256(enum format format, enum element t, struct block b)
+INLINE struct nf4_planes planes_256(enum cpu_format format, enum element t, struct block b)
 {
     __m256i words = half_of_v16(t, scaled_v16(format, b));
     __m256i bytes =
@@ -194,13 +194,13 @@ INLINE void v16_store_element(enum element t, void *p, v16 v)
 }
 
 /* The 16 weights of a block, rounded to T and held as fp32. */
-INLINE v16 table_v16(enum format format, enum element t, struct block b)
+INLINE v16 table_v16(enum cpu_format format, enum element t, struct block b)
 {
     return rounded_v16(t, scaled_v16(format, b));
 }
 
 /* 16 codes of int8 or fp8 -> their values. */
-INLINE v16 bytes_v16(enum format format, const uint8_t *codes)
+INLINE v16 bytes_v16(enum cpu_format format, const uint8_t *codes)
 {
     __m128i bytes = _mm_loadu_si128((const __m128i *)codes);
     if (format == INT8)
@@ -220,7 +220,7 @@ INLINE v16 bytes_v16(enum format format, const uint8_t *codes)
 
 /* What decode_v16() needs of a block: of four bits the table of its weights (PER_WEIGHT) or values, of eight
  * the scale. */
-INLINE v16 decoder_v16(enum format format, enum element t, enum scaling scaling, struct block b)
+INLINE v16 decoder_v16(enum cpu_format format, enum element t, enum scaling scaling, struct block b)
 {
     if (!is_nibbles(format))
         return v16_set1(b.scale);
@@ -228,7 +228,7 @@ INLINE v16 decoder_v16(enum format format, enum element t, enum scaling scaling,
 }
 
 /* 16 codes -> weights, or values, in order. */
-INLINE v16 decode_v16(enum format format, enum element t, enum scaling scaling, v16 decoder,
+INLINE v16 decode_v16(enum cpu_format format, enum element t, enum scaling scaling, v16 decoder,
                       const uint8_t *codes)
 {
     if (is_nibbles(format))

@@ -15,7 +15,7 @@
 #include "kernels/cpu/nf4.h"
 
 /* The 16 values of a format of four bits. */
-INLINE __m512 values_512(enum format format, unsigned zero)
+INLINE __m512 values_512(enum cpu_format format, unsigned zero)
 {
     if (format != INT4)
         return _mm512_load_ps(nf4_codebook);
@@ -24,7 +24,7 @@ INLINE __m512 values_512(enum format format, unsigned zero)
 }
 
 /* RN32(value * scale) of these. */
-INLINE __m512 scaled_512(enum format format, struct block b)
+INLINE __m512 scaled_512(enum cpu_format format, struct block b)
 {
     return _mm512_mul_ps(values_512(format, b.zero), _mm512_set1_ps(b.scale));
 }
@@ -82,7 +82,7 @@ INLINE __m512 rounded_512(enum element t, __m512 x)
 }
 
 /* The 16 weights of a block, rounded to T and held as fp32. */
-INLINE __m512 table_512(enum format format, enum element t, struct block b)
+INLINE __m512 table_512(enum cpu_format format, enum element t, struct block b)
 {
     return rounded_512(t, scaled_512(format, b));
 }
@@ -102,7 +102,7 @@ INLINE bool scale_is_finite(float scale)
 
 /* The 16 weights of a block in 16 bits, twice. Finite bf16: round in place, then one vpermw picks the upper
  * halves; a block of NaN takes the long way. */
-INLINE __m512i table_words(enum format format, enum element t, struct block b)
+INLINE __m512i table_words(enum cpu_format format, enum element t, struct block b)
 {
     if (t == ELEMENT_BF16 && scale_is_finite(b.scale))
         return _mm512_permutexvar_epi16(upper_halves_twice(), bf16_upper_512(scaled_512(format, b)));
@@ -133,7 +133,7 @@ INLINE __m512i nf4_lookup32_words(__m512i table, const uint8_t *packed)
 }
 
 /* 16 codes of int8 or fp8 -> their values. */
-INLINE __m512 bytes16_ps(enum format format, const uint8_t *codes)
+INLINE __m512 bytes16_ps(enum cpu_format format, const uint8_t *codes)
 {
     __m128i bytes = _mm_loadu_si128((const __m128i *)codes);
     if (format == INT8)
@@ -207,7 +207,7 @@ INLINE void v16_store_element(enum element t, void *p, v16 v)
 
 /* What decode_v16() needs of a block: of four bits the table of its weights (PER_WEIGHT) or values, of eight
  * the scale. */
-INLINE v16 decoder_v16(enum format format, enum element t, enum scaling scaling, struct block b)
+INLINE v16 decoder_v16(enum cpu_format format, enum element t, enum scaling scaling, struct block b)
 {
     if (!is_nibbles(format))
         return (v16){_mm512_set1_ps(b.scale)};
@@ -215,7 +215,7 @@ INLINE v16 decoder_v16(enum format format, enum element t, enum scaling scaling,
 }
 
 /* 16 codes -> weights, or values, in order. */
-INLINE v16 decode_v16(enum format format, enum element t, enum scaling scaling, v16 decoder,
+INLINE v16 decode_v16(enum cpu_format format, enum element t, enum scaling scaling, v16 decoder,
                       const uint8_t *codes)
 {
     if (is_nibbles(format))

@@ -14,7 +14,7 @@
  *  - Collectives take explicit masks. __syncwarp and __syncthreads order memory; shuffles and votes do not.
  *  - All threads of a block reach each __syncthreads (none may have returned), and all lanes named in a mask
  *    reach that collective. mma and ldmatrix are collectives of the full warp.
- *  - Device functions are DEVICE, those of a class METHOD (both inlined), with `enum element` and the like as
+ *  - Device functions are DEVICE, those of a class METHOD (both inlined), with `enum device_element` and the like as
  *    constant arguments. They take arrays by reference, with their lengths, so that the checker sees an index
  *    that is out of range.
  *  - No cooperative groups, textures, dynamic parallelism, printf, malloc, or waiting for another block.

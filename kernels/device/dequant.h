@@ -17,12 +17,12 @@
 enum { DEQUANT_THREADS = 256 };
 
 /* The codes of the group that starts at element i, as nf4_codes(). */
-DEVICE uint32_t whole_group_load(const struct dequant_args *a, enum element t, size_t i)
+DEVICE uint32_t whole_group_load(const struct dequant_args *a, enum device_element t, size_t i)
 {
     const uint8_t *p = a->w.packed + i / 2;
     return t == ELEMENT_F32 ? *(const uint16_t *)p : load_stream32(p);
 }
-DEVICE uint32_t group_load(const struct dequant_args *a, enum element t, size_t i)
+DEVICE uint32_t group_load(const struct dequant_args *a, enum device_element t, size_t i)
 {
     if (a->count - i < GROUP_SIZE(t))
         return nf4_codes(a->w.packed, i, a->count - i);
@@ -30,11 +30,11 @@ DEVICE uint32_t group_load(const struct dequant_args *a, enum element t, size_t 
 }
 
 /* Stores a group; of the last one only what there is. */
-DEVICE void whole_group_store(const struct dequant_args *a, enum element t, size_t i, uint4 v)
+DEVICE void whole_group_store(const struct dequant_args *a, enum device_element t, size_t i, uint4 v)
 {
     store_stream128((char *)a->out + i * (16 / GROUP_SIZE(t)), v);
 }
-DEVICE void group_store(const struct dequant_args *a, enum element t, size_t i, uint4 v)
+DEVICE void group_store(const struct dequant_args *a, enum device_element t, size_t i, uint4 v)
 {
     const unsigned size = GROUP_SIZE(t);
     if (a->count - i >= size) {
@@ -53,7 +53,7 @@ DEVICE void group_store(const struct dequant_args *a, enum element t, size_t i, 
 }
 
 /* RN_T(RN32(c * absmax)) of a group, given the values of its first and second four codes. */
-DEVICE uint4 group_scale(enum element t, float4 c, float4 d, float absmax)
+DEVICE uint4 group_scale(enum device_element t, float4 c, float4 d, float absmax)
 {
     if (t == ELEMENT_F32)
         return make_uint4(__float_as_uint(__fmul_rn(c.x, absmax)), __float_as_uint(__fmul_rn(c.y, absmax)),
@@ -66,7 +66,7 @@ DEVICE uint4 group_scale(enum element t, float4 c, float4 d, float absmax)
 
 /* ---- a group a thread, by a table in memory ---- */
 
-template <enum element T>
+template <enum device_element T>
 DEVICE void dequant_by_table(const struct dequant_args *a, enum recovery nested, const float *codebook)
 {
     const size_t i = global_thread() * GROUP_SIZE(T);
@@ -99,13 +99,13 @@ typedef uint4 piece_planes[PIECE];
 
 /* What a lane loads of the tile that starts at element `start`: the codes of its groups, which are 32 groups
  * apart, and what is stored for its piece. */
-template <enum element T, class Decode> struct tile {
+template <enum device_element T, class Decode> struct tile {
     size_t start;
     typename Decode::codes codes[PIECE / GROUP_SIZE(T)];
     typename Decode::stored stored;
 };
 
-template <enum element T, class Decode>
+template <enum device_element T, class Decode>
 DEVICE size_t tile_element(const struct tile<T, Decode> &tile, unsigned group)
 {
     return tile.start + (group * 32 + threadIdx.x % 32) * GROUP_SIZE(T);
@@ -117,7 +117,7 @@ DEVICE bool tile_whole(const struct dequant_args *a, size_t start)
     return start + WARP_TILE <= a->count;
 }
 
-template <enum element T, class Decode>
+template <enum device_element T, class Decode>
 DEVICE struct tile<T, Decode> tile_load(const struct dequant_args *a, const Decode &decode, size_t start) {
     struct tile<T, Decode> tile = {
         start, {},
@@ -141,7 +141,7 @@ DEVICE struct tile<T, Decode> tile_load(const struct dequant_args *a, const Deco
 }
 
 /* The outputs of group g of a tile. */
-template <enum element T, class Decode>
+template <enum device_element T, class Decode>
 DEVICE uint4 tile_lookup(const Decode &decode, const piece_planes *room, const struct tile<T, Decode> &tile,
                          unsigned g)
 {
@@ -151,7 +151,7 @@ DEVICE uint4 tile_lookup(const Decode &decode, const piece_planes *room, const s
 
 /* Looks the tile's elements up and stores them. room: this warp's in shared memory, which no lane reads any
  * more. All lanes. */
-template <enum element T, class Decode>
+template <enum device_element T, class Decode>
 DEVICE void tile_store(const struct dequant_args *a, const Decode &decode, piece_planes *room,
                        const struct tile<T, Decode> &tile)
 {
@@ -190,7 +190,7 @@ template <int PLANES> DEVICE nf4_planes<PLANES> planes_load(const piece_planes *
     return p;
 }
 
-template <enum element T> struct nf4_tiles {
+template <enum device_element T> struct nf4_tiles {
     enum { ROOM = T == ELEMENT_F32 ? 4 : 2 };
     typedef uint32_t codes;
     typedef struct nf4_stored stored;
@@ -230,7 +230,7 @@ template <enum element T> struct nf4_tiles {
 /* ---- entries ---- */
 
 /* One thread for each group. */
-template <enum element T> static inline struct launch launch_groups(const struct dequant_args *a)
+template <enum device_element T> static inline struct launch launch_groups(const struct dequant_args *a)
 {
     return launch_cover(a->count, GROUP_SIZE(T) * DEQUANT_THREADS, DEQUANT_THREADS);
 }

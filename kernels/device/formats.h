@@ -18,7 +18,7 @@
 
 #include "kernels/device/gemm.h"
 
-enum format { INT4, INT8, FP8, DENSE };
+enum device_format { INT4, INT8, FP8, DENSE };
 
 /* Which nibble of a byte has the even element: by rows the high one, in the words of packages the low one. In
  * PAIRS, a word has the nibbles of two elements at the same place of its halves. */
@@ -39,7 +39,7 @@ struct stored_block {
     uint16_t scale;
     uint8_t zero;
 };
-DEVICE struct stored_block stored_block_load(enum format f, const struct weights *w, size_t block)
+DEVICE struct stored_block stored_block_load(enum device_format f, const struct weights *w, size_t block)
 {
     struct stored_block b = {0, 8};
     if (f != DENSE)
@@ -60,12 +60,12 @@ struct ready_block {
 #define THROUGH_F32(f, t) ((t) == ELEMENT_F32 || ((t) == ELEMENT_BF16 && (f) != INT4))
 
 /* -(2^23 + zero); int8 codes are used as code + 128. */
-DEVICE uint32_t zero_f32(enum format f, uint32_t zero)
+DEVICE uint32_t zero_f32(enum device_format f, uint32_t zero)
 {
     return f == INT8 ? 0xcb000080u : 0xcb000000u + zero;
 }
 
-DEVICE struct ready_block block_ready(enum format f, enum element t, enum nibbles order,
+DEVICE struct ready_block block_ready(enum device_format f, enum device_element t, enum nibbles order,
                                       struct stored_block stored)
 {
     struct ready_block b = {0, 0, 0};
@@ -151,7 +151,7 @@ DEVICE struct codes8<BITS> codes8_load_some(const uint8_t *packed, size_t i, siz
 }
 
 /* N values (4 or 8) from codes, before `zero` is added: int4 and int8 are 2^23 more. */
-template <enum format F, enum element T, unsigned N>
+template <enum device_format F, enum device_element T, unsigned N>
 DEVICE void values_raw(float (&v)[N], const uint32_t *word, enum nibbles order)
 {
     if (F == INT4) {
@@ -184,14 +184,14 @@ DEVICE void values_raw(float (&v)[N], const uint32_t *word, enum nibbles order)
     }
 }
 /* zero: as block_ready() has it for fp32. */
-template <enum format F> DEVICE float value_of_raw(float raw, uint32_t zero)
+template <enum device_format F> DEVICE float value_of_raw(float raw, uint32_t zero)
 {
     return F == INT4 || F == INT8 ? __fadd_rn(raw, __uint_as_float(zero)) : raw;
 }
 
 /* Four weights of a 16-bit type, elements 0, 1 and elements 2, 3. word: of int4 it has eight, and they are of
  * its low half, or of its high one where `half` is 1. */
-template <enum format F, enum element T>
+template <enum device_format F, enum device_element T>
 DEVICE uint2 weights4(uint32_t word, unsigned half, struct ready_block b, enum nibbles order)
 {
     const uint32_t none = 0x80008000u; /* added to a product: -0 */
@@ -236,7 +236,7 @@ DEVICE uint2 weights4(uint32_t word, unsigned half, struct ready_block b, enum n
 
 /* Two int4 weights whose codes are bits 0 to 3 of the halves of x, or with `high` bits 4 to 7. b: of PAIRS.
  */
-template <enum element T> DEVICE uint32_t weights2(uint32_t x, bool high, struct ready_block b)
+template <enum device_element T> DEVICE uint32_t weights2(uint32_t x, bool high, struct ready_block b)
 {
     const uint32_t none = 0x80008000u;
     if (T == ELEMENT_F16) {
@@ -258,7 +258,8 @@ DEVICE float int4_weight(uint32_t code, struct stored_block b)
 
 /* ---- one by one, where nothing is aligned ---- */
 
-template <enum format F, enum element T> DEVICE float weight_at(const struct weights *w, size_t i, size_t n)
+template <enum device_format F, enum device_element T>
+DEVICE float weight_at(const struct weights *w, size_t i, size_t n)
 {
     const struct codes8<CODE_BITS(F, T)> c = codes8_load_some<CODE_BITS(F, T)>(w->packed, i, 1);
     float v[4];

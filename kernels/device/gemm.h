@@ -7,7 +7,7 @@
 #include "kernels/device/nf4.h"
 
 /* y[row, column] = RN_T(sum + bias[column]). */
-DEVICE void gemm_store(const struct gemm_args *a, enum element t, size_t row, size_t column, float sum)
+DEVICE void gemm_store(const struct gemm_args *a, enum device_element t, size_t row, size_t column, float sum)
 {
     if (a->bias)
         sum = __fadd_rn(sum, load_element(t, a->bias, column));

@@ -57,7 +57,7 @@ DEVICE typename Decode::own own_load(const struct gemm_args *a, const Decode &de
         w = decode.load(a, n, k);
     return w;
 }
-template <enum element T, class Decode>
+template <enum device_element T, class Decode>
 DEVICE void own_store(uint16_t *to, const struct gemm_args *a, const Decode &decode,
                       const typename Decode::own &w, size_t n, size_t k)
 {
@@ -70,7 +70,8 @@ DEVICE void own_store(uint16_t *to, const struct gemm_args *a, const Decode &dec
     }
 }
 
-template <enum element T, class Decode> DEVICE void gemmdx(const struct gemm_args *a, const Decode &decode)
+template <enum device_element T, class Decode>
+DEVICE void gemmdx(const struct gemm_args *a, const Decode &decode)
 {
     SHARED(dy_stage, dy, [2]);
     SHARED(w_stage, w, [2]);

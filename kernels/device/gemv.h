@@ -33,7 +33,7 @@ enum { LANES = 32, WORD = 8, STRIDE = LANES * WORD };
 
 /* Words of a lane that are loaded before the first of them is used: as many as there are registers for. The x
  * of fp32 takes twice as many; for sm_75 the compiler needs more. */
-DEVICE constexpr unsigned words_ahead(enum element t)
+DEVICE constexpr unsigned words_ahead(enum device_element t)
 {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
     return 2;
@@ -74,7 +74,7 @@ DEVICE void chain_enter(chain<Decode> *c, const struct gemm_args *a, const Decod
 }
 
 /* x[k .. k + 7], of which `left` exist. k is a multiple of 8. */
-DEVICE void x_load(float (&x)[WORD], const struct gemm_args *a, enum element t, size_t k, size_t left)
+DEVICE void x_load(float (&x)[WORD], const struct gemm_args *a, enum device_element t, size_t k, size_t left)
 {
     if (left < WORD) {
         UNROLL
@@ -130,7 +130,7 @@ DEVICE float lanes_sum(float sum)
 /* Adds turns of AHEAD words of row n, from `first` on, while there are whole ones before `end`; what is left
  * begins at the result. Rows begin on words. ALONE: no two words of a lane lie in one block, so that none is
  * looked for. */
-template <enum element T, bool ALONE, class Decode>
+template <enum device_element T, bool ALONE, class Decode>
 DEVICE size_t chain_turns(chain<Decode> *c, const struct gemm_args *a, const Decode &decode, size_t n,
                           size_t first, size_t end)
 {
@@ -167,7 +167,7 @@ DEVICE size_t chain_turns(chain<Decode> *c, const struct gemm_args *a, const Dec
 
 /* The sum of row n over [begin, end), in lane 0; begin is a multiple of STRIDE. Decoding may be a collective.
  * All lanes. */
-template <enum element T, class Decode>
+template <enum device_element T, class Decode>
 DEVICE float row_sum(const struct gemm_args *a, const Decode &decode, size_t n, size_t begin, size_t end)
 {
     chain<Decode> c = {0.0f, 0.0f, {}, NO_BLOCK};
@@ -206,7 +206,8 @@ static inline struct launch launch_rows(const struct gemm_args *a)
     return launch_cover(a->n, ROW_THREADS / LANES, ROW_THREADS);
 }
 
-template <enum element T, class Decode> DEVICE void gemv_row(const struct gemm_args *a, const Decode &decode)
+template <enum device_element T, class Decode>
+DEVICE void gemv_row(const struct gemm_args *a, const Decode &decode)
 {
     const size_t n = global_thread() / LANES;
     if (n >= a->n)

@@ -8,7 +8,7 @@
 
 enum { STEP = 16 }; /* k of one mma */
 
-DEVICE void mma(enum element t, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+DEVICE void mma(enum device_element t, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
     if (t == ELEMENT_F16)
         mma_m16n8k16_f16(d, a, b);
@@ -25,7 +25,7 @@ DEVICE void mma(enum element t, float (&d)[4], const uint32_t (&a)[4], const uin
 #endif
 
 /* Weights k and k + 1 of row n, wherever they lie, 0 where there are none. */
-DEVICE uint32_t gather_pair(const struct gemm_args *a, enum element t, enum recovery nested,
+DEVICE uint32_t gather_pair(const struct gemm_args *a, enum device_element t, enum recovery nested,
                             const float *codebook, size_t n, size_t k, size_t end)
 {
     const unsigned shift = nf4_block_shift(&a->w);

@@ -93,7 +93,7 @@ DEVICE void stage_rows(uint8_t *to, const struct gemm_args *a, size_t k, size_t 
 /* ---- NF4 ---- */
 
 /* What its two layouts share. */
-template <enum element T> struct nf4_pieces {
+template <enum device_element T> struct nf4_pieces {
     enum { TILES = 1 };
     typedef struct nf4_stored stored;
     typedef float ready;
@@ -134,7 +134,7 @@ template <enum element T> struct nf4_pieces {
     }
 };
 
-template <enum element T> struct nf4_rows : nf4_pieces<T> {
+template <enum device_element T> struct nf4_rows : nf4_pieces<T> {
     enum { WARP_BYTES = COLUMNS * W_PITCH };
     typedef const uint8_t *held;
     using nf4_pieces<T>::nf4_pieces;
@@ -170,7 +170,7 @@ DEVICE const uint8_t *repacked_lane(const struct gemm_args *a, size_t across, si
     return (const uint8_t *)a->prepared + tile * REPACKED_TILE_BYTES + threadIdx.x % 32 * REPACKED_LANE_BYTES;
 }
 
-template <enum element T> struct nf4_repacked : nf4_pieces<T> {
+template <enum device_element T> struct nf4_repacked : nf4_pieces<T> {
     static_assert(+COLUMNS == +REPACKED_ROWS && +DEPTH == +REPACKED_DEPTH,
                   "a repacked tile is a warp's part of a stage");
     enum { WARP_BYTES = REPACKED_TILE_BYTES };
@@ -245,7 +245,7 @@ DEVICE void stages_clear(unsigned char *memory, const struct gemm_args *a, unsig
 }
 
 /* d += the 16 rows of each tile of X * b, for the step that starts at element `x` of a stage's first row. */
-template <enum element T, int TALL, int TILES>
+template <enum device_element T, int TALL, int TILES>
 DEVICE void step_mma(float (&d)[TALL][TILES][4], const uint16_t *x, const uint32_t (&b)[TILES][2])
 {
     const unsigned lane = threadIdx.x % 32;
@@ -261,7 +261,7 @@ DEVICE void step_mma(float (&d)[TALL][TILES][4], const uint16_t *x, const uint32
 
 /* sum = X[:, begin .. end) * W[n, begin .. end) for the warp's columns, TALL tiles of 16 rows; K, begin and
  * end are multiples of PIECE. memory: the stages. All threads. */
-template <enum element T, int WARPS, int TALL, class Weights>
+template <enum device_element T, int WARPS, int TALL, class Weights>
 DEVICE void range_sum(float (&sum)[TALL][Weights::TILES][4], const struct gemm_args *a, Weights &weights,
                       unsigned char *memory, size_t begin, size_t end)
 {
@@ -337,7 +337,7 @@ DEVICE void range_sum(float (&sum)[TALL][Weights::TILES][4], const struct gemm_a
 }
 
 /* The same where nothing is aligned. */
-template <enum element T, int WARPS, int TALL, class Weights>
+template <enum device_element T, int WARPS, int TALL, class Weights>
 DEVICE void range_sum_anywhere(float (&sum)[TALL][Weights::TILES][4], const struct gemm_args *a,
                                Weights &weights, unsigned char *memory, size_t begin, size_t end)
 {
@@ -376,7 +376,7 @@ DEVICE void range_sum_anywhere(float (&sum)[TALL][Weights::TILES][4], const stru
 }
 
 /* The block's outputs, of TALL tiles of rows. */
-template <enum element T, int WARPS, int SPLITS, int TALL, class Weights>
+template <enum device_element T, int WARPS, int SPLITS, int TALL, class Weights>
 DEVICE void gemm_tall(const struct gemm_args *a, Weights &weights, unsigned char *memory)
 {
     enum { TILES = Weights::TILES };
@@ -407,7 +407,7 @@ DEVICE void gemm_tall(const struct gemm_args *a, Weights &weights, unsigned char
     }
 }
 
-template <enum element T, int WARPS, int SPLITS, class Weights>
+template <enum device_element T, int WARPS, int SPLITS, class Weights>
 DEVICE void gemm_stages(const struct gemm_args *a, Weights weights, unsigned char *memory)
 {
     if (STAGE_ROWS(a->m) == 16)
@@ -417,7 +417,7 @@ DEVICE void gemm_stages(const struct gemm_args *a, Weights weights, unsigned cha
 }
 
 /* Of NF4, in one of its layouts. */
-template <enum element T, int WARPS, int SPLITS, class Weights>
+template <enum device_element T, int WARPS, int SPLITS, class Weights>
 DEVICE void nf4_gemm_stages(const struct gemm_args *a, enum recovery nested)
 {
     DYNAMIC_SHARED(memory);
@@ -436,7 +436,7 @@ static inline struct launch launch_sums(const struct gemm_args *a)
     return launch_cover(a->m * a->n, SUM_THREADS, SUM_THREADS);
 }
 
-template <enum element T, int SPLITS> DEVICE void gemm_sums(const struct gemm_args *a)
+template <enum device_element T, int SPLITS> DEVICE void gemm_sums(const struct gemm_args *a)
 {
     const size_t i = global_thread(), count = a->m * a->n;
     const float *partial = (const float *)a->workspace;

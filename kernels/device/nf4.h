@@ -16,7 +16,7 @@
 #include "kernels/device/cuda.h"
 
 /* The contract's words, as constants to inline with. */
-enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16 };
+enum device_element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16 };
 enum recovery { ABSMAX_PLAIN, ABSMAX_TWOSTEP, ABSMAX_FUSED };
 enum decoding { CODEBOOK_F32, CODEBOOK_OUT }; /* fp32, or rounded to the 16-bit type first */
 
@@ -49,7 +49,7 @@ static inline struct launch launch_turns(size_t items, size_t each, size_t turns
 
 /* ---- the 16-bit types ---- */
 
-DEVICE float load_element(enum element t, const void *array, size_t i)
+DEVICE float load_element(enum device_element t, const void *array, size_t i)
 {
     if (t == ELEMENT_F32)
         return ((const float *)array)[i];
@@ -57,7 +57,7 @@ DEVICE float load_element(enum element t, const void *array, size_t i)
     return t == ELEMENT_F16 ? f32_of_f16(h) : f32_of_bf16(h);
 }
 
-DEVICE void store_element(enum element t, void *array, size_t i, float x)
+DEVICE void store_element(enum device_element t, void *array, size_t i, float x)
 {
     if (t == ELEMENT_F32)
         ((float *)array)[i] = x;
@@ -66,7 +66,7 @@ DEVICE void store_element(enum element t, void *array, size_t i, float x)
 }
 
 /* RN_T(x), widened back to fp32. */
-DEVICE float round_element(enum element t, float x)
+DEVICE float round_element(enum device_element t, float x)
 {
     if (t == ELEMENT_F32)
         return x;
@@ -74,15 +74,15 @@ DEVICE float round_element(enum element t, float x)
 }
 
 /* Two elements of a 16-bit type, the first in the low half; and back. */
-DEVICE uint32_t pair_of_f32(enum element t, float low, float high)
+DEVICE uint32_t pair_of_f32(enum device_element t, float low, float high)
 {
     return t == ELEMENT_F16 ? f16x2_of_f32(low, high) : bf16x2_of_f32(low, high);
 }
-DEVICE float low_of_pair(enum element t, uint32_t pair)
+DEVICE float low_of_pair(enum device_element t, uint32_t pair)
 {
     return t == ELEMENT_F16 ? f32_of_f16((uint16_t)pair) : __uint_as_float(pair << 16);
 }
-DEVICE float high_of_pair(enum element t, uint32_t pair)
+DEVICE float high_of_pair(enum device_element t, uint32_t pair)
 {
     return t == ELEMENT_F16 ? f32_of_f16((uint16_t)(pair >> 16)) : __uint_as_float(pair & 0xffff0000u);
 }
@@ -188,7 +188,7 @@ DEVICE nf4_planes<4> nf4_planes_f32()
              {0xca063280, 0x00ba3d91, 0xad7c24a2, 0x803910e1},
              {0xbebfbfbf, 0x00bdbebe, 0x3e3e3e3d, 0x3f3f3f3e}}};
 }
-DEVICE nf4_planes<2> nf4_planes_16(enum element t)
+DEVICE nf4_planes<2> nf4_planes_16(enum device_element t)
 {
     if (t == ELEMENT_F16)
         return {{{0x52339200, 0x00d4ea8d, 0x68e02618, 0x00c9800d},
@@ -198,7 +198,7 @@ DEVICE nf4_planes<2> nf4_planes_16(enum element t)
 }
 
 /* RN_T(RN32(value * absmax)) for all codes of a block. */
-DEVICE nf4_planes<2> nf4_scaled_planes_16(enum element t, float absmax)
+DEVICE nf4_planes<2> nf4_scaled_planes_16(enum device_element t, float absmax)
 {
     nf4_planes<2> planes;
     UNROLL
@@ -231,7 +231,7 @@ DEVICE nf4_planes<4> nf4_scaled_planes_f32(float absmax)
 }
 
 /* The unscaled values, in fp32, of the four codes in the low half of `codes`. */
-DEVICE float4 nf4_decode4(enum element t, enum decoding decode, uint32_t codes)
+DEVICE float4 nf4_decode4(enum device_element t, enum decoding decode, uint32_t codes)
 {
     if (decode == CODEBOOK_F32) {
         uint4 v = nf4_lookup4(nf4_planes_f32(), codes);

@@ -66,7 +66,7 @@ template <enum package P> struct tensors {
 /* ---- pairs of columns ---- */
 
 /* What decodes the weights of column c, c + 1 of a group: each half of PAIRS for its column. */
-DEVICE struct ready_block pair_ready(enum element t, struct stored_block c, struct stored_block next)
+DEVICE struct ready_block pair_ready(enum device_element t, struct stored_block c, struct stored_block next)
 {
     const struct ready_block low = block_ready(INT4, t, PAIRS, c), high = block_ready(INT4, t, PAIRS, next);
     return {prmt(low.scale, high.scale, 0x7610), prmt(low.zero, high.zero, 0x7610),

@@ -14,7 +14,7 @@ enum { PAIR_COPIES = 16 };
 typedef float2 pair_copies[PAIR_COPIES];
 
 /* Fills pairs[256]. All threads of the block, of which there are `threads`; a barrier has to follow. */
-DEVICE void pairs_fill(pair_copies *pairs, enum element t, enum decoding decode, unsigned threads)
+DEVICE void pairs_fill(pair_copies *pairs, enum device_element t, enum decoding decode, unsigned threads)
 {
     for (unsigned i = threadIdx.x; i < 256 * PAIR_COPIES; i += threads) {
         const unsigned byte = i / PAIR_COPIES;

@@ -26,11 +26,11 @@ static inline struct launch launch_pieces(const struct dequant_args *a)
 }
 
 /* What a group's eight columns are decoded by: pairs of a 16-bit type, or stored blocks. */
-template <enum element T> struct column_blocks {
+template <enum device_element T> struct column_blocks {
     struct ready_block pair[LANE_COLUMNS / 2];
     struct stored_block each[LANE_COLUMNS];
 };
-template <enum package P, enum element T>
+template <enum package P, enum device_element T>
 DEVICE struct column_blocks<T> column_blocks_load(const tensors<P> &w, size_t group, size_t c)
 {
     struct column_blocks<T> b;
@@ -47,7 +47,7 @@ DEVICE struct column_blocks<T> column_blocks_load(const tensors<P> &w, size_t gr
 }
 
 /* out[k, c .. c + 7]. */
-template <enum element T>
+template <enum device_element T>
 DEVICE void row_store(const struct dequant_args *a, size_t k, size_t c, const struct code_pair (&codes)[4],
                       const struct column_blocks<T> &b)
 {
@@ -69,7 +69,7 @@ DEVICE void row_store(const struct dequant_args *a, size_t k, size_t c, const st
     }
 }
 
-template <enum package P, enum element T> DEVICE void dequant(const struct dequant_args *a)
+template <enum package P, enum device_element T> DEVICE void dequant(const struct dequant_args *a)
 {
     const tensors<P> w(a->prepared, &a->w, a->n, a->k);
     const size_t across = (a->n + WARP_COLUMNS - 1) / WARP_COLUMNS, warp = global_thread() / 32;

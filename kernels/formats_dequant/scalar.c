@@ -10,8 +10,8 @@
  */
 #include "kernels/cpu/formats.h"
 
-INLINE void dequant_share(const struct dequant_args *a, enum element t, enum format format,
-                          enum layout layout)
+INLINE void dequant_share(const struct dequant_args *a, enum element t, enum cpu_format format,
+                          enum cpu_layout layout)
 {
     const struct matrix m = matrix_of(&a->w, a->prepared, a->n, a->k, layout);
     const bool transposed = layout == GPTQ || layout == GPTQV2 || layout == AWQ;

@@ -74,12 +74,12 @@ template <format F, element T> struct tiles {
     }
 };
 
-template <enum element T> static inline struct launch launch_tiles(const struct dequant_args *a)
+template <enum device_element T> static inline struct launch launch_tiles(const struct dequant_args *a)
 {
     return launch_cover(a->count, WARPS * WARP_TILE, THREADS);
 }
 
-template <enum format F, enum element T> DEVICE void dequant(const struct dequant_args *a)
+template <enum device_format F, enum device_element T> DEVICE void dequant(const struct dequant_args *a)
 {
     SHARED(piece_planes, room, [WARPS][tiles<F, T>::ROOM]);
     const size_t start = global_thread() / 32 * WARP_TILE;

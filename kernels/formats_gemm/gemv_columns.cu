@@ -28,7 +28,7 @@ static inline struct launch launch_blocks(const struct gemm_args *a)
 }
 
 /* What decodes a lane's columns from c on, of a group. */
-template <enum package P, enum element T, unsigned PAIRS_>
+template <enum package P, enum device_element T, unsigned PAIRS_>
 DEVICE void blocks_load(struct ready_block (&b)[PAIRS_], const tensors<P> &w, size_t group, size_t c)
 {
     UNROLL
@@ -36,7 +36,7 @@ DEVICE void blocks_load(struct ready_block (&b)[PAIRS_], const tensors<P> &w, si
         b[j] = pair_ready(T, w.block(group, c + 2 * j), w.block(group, c + 2 * j + 1));
 }
 
-template <enum package P, enum element T> DEVICE void gemv(const struct gemm_args *a)
+template <enum package P, enum device_element T> DEVICE void gemv(const struct gemm_args *a)
 {
     enum { LANE_PAIRS = P == AWQ ? 4 : 1, ACROSS = BLOCK_COLUMNS / 2 / LANE_PAIRS };
     enum { SPLITS = THREADS / CHAINS / ACROSS };

@@ -20,7 +20,7 @@
 
 enum { WARPS = 8, SPLITS = 4, TILE_COLUMNS = 64, TILE_BYTES = 512 };
 
-template <enum element T> struct marlin {
+template <enum device_element T> struct marlin {
     enum { TILES = 2, ACROSS = WARPS * COLUMNS * TILES / TILE_COLUMNS };
     enum { WARP_BYTES = COLUMNS * TILES * DEPTH / 2 };
     struct stored {
@@ -122,7 +122,7 @@ template <enum element T> struct marlin {
     }
 };
 
-template <enum element T, int S> static inline struct launch launch(const struct gemm_args *a)
+template <enum device_element T, int S> static inline struct launch launch(const struct gemm_args *a)
 {
     return launch_stages<marlin<T>, WARPS, S>(a);
 }

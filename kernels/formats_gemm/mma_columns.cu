@@ -161,7 +161,7 @@ template <package P, element T> struct columns {
     }
 };
 
-template <enum package P, enum element T> static inline struct launch launch(const struct gemm_args *a)
+template <enum package P, enum device_element T> static inline struct launch launch(const struct gemm_args *a)
 {
     return launch_stages<columns<P, T>, warps<P>, 1>(a);
 }

@@ -105,7 +105,8 @@ template <format F, element T> struct rows {
     }
 };
 
-template <enum format F, enum element T> static inline struct launch launch(const struct gemm_args *a)
+template <enum device_format F, enum device_element T>
+static inline struct launch launch(const struct gemm_args *a)
 {
     return launch_stages<rows<F, T>, WARPS, 1>(a);
 }

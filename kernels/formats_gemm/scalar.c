@@ -23,8 +23,8 @@ INLINE float tree(float *acc, size_t chains)
 }
 
 /* One output of the forward product. */
-INLINE float output(const struct gemm_args *a, const struct matrix *w, enum element t, enum format format,
-                    enum layout layout, enum scaling scaling, size_t chains, size_t m, size_t n)
+INLINE float output(const struct gemm_args *a, const struct matrix *w, enum element t, enum cpu_format format,
+                    enum cpu_layout layout, enum scaling scaling, size_t chains, size_t m, size_t n)
 {
     float acc[CHAINS_MAX] = {0};
     if (scaling == PER_WEIGHT) {
@@ -47,8 +47,8 @@ INLINE float output(const struct gemm_args *a, const struct matrix *w, enum elem
     return tree(acc, chains);
 }
 
-INLINE void gemm_share(const struct gemm_args *a, enum element t, enum format format, enum layout layout,
-                       enum scaling scaling, size_t chains)
+INLINE void gemm_share(const struct gemm_args *a, enum element t, enum cpu_format format,
+                       enum cpu_layout layout, enum scaling scaling, size_t chains)
 {
     const struct matrix w = matrix_of(&a->w, a->prepared, a->n, a->k, layout);
     const struct range mine = thread_range(a->n);
@@ -57,7 +57,8 @@ INLINE void gemm_share(const struct gemm_args *a, enum element t, enum format fo
             gemm_store(a, t, m, n, output(a, &w, t, format, layout, scaling, chains, m, n));
 }
 
-INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum format format, enum layout layout)
+INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum cpu_format format,
+                         enum cpu_layout layout)
 {
     const struct matrix w = matrix_of(&a->w, a->prepared, a->n, a->k, layout);
     const struct range mine = thread_range(a->k);

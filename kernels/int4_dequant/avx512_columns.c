@@ -33,7 +33,7 @@ INLINE __m512i awq_nibbles(const uint32_t *words, __mmask16 mask)
     return _mm512_srlv_epi32(_mm512_permutexvar_epi32(word, _mm512_castsi128_si512(two)), shift);
 }
 
-INLINE void column_block(const struct matrix *w, enum layout layout, size_t g, size_t c,
+INLINE void column_block(const struct matrix *w, enum cpu_layout layout, size_t g, size_t c,
                          struct column_block *b)
 {
     b->mask = column_mask(w->n, c);
@@ -83,7 +83,7 @@ INLINE void store_weights(const struct dequant_args *a, enum element t, size_t k
 
 /* `depth` k from k, of one group, and 32 columns from c. GPTQ: k is a multiple of 8, or depth is 1. */
 INLINE void dequant_block(const struct dequant_args *a, const struct matrix *w, enum element t,
-                          enum layout layout, size_t g, size_t k, size_t depth, size_t c, bool whole,
+                          enum cpu_layout layout, size_t g, size_t k, size_t depth, size_t c, bool whole,
                           bool stream)
 {
     struct column_block b[2];
@@ -124,7 +124,7 @@ INLINE void dequant_block(const struct dequant_args *a, const struct matrix *w, 
 }
 
 INLINE void dequant_rows(const struct dequant_args *a, const struct matrix *w, enum element t,
-                         enum layout layout, size_t g, size_t k, size_t depth, bool stream)
+                         enum cpu_layout layout, size_t g, size_t k, size_t depth, bool stream)
 {
     size_t c = 0;
     for (; c + COLUMNS <= a->n; c += COLUMNS)
@@ -134,7 +134,7 @@ INLINE void dequant_rows(const struct dequant_args *a, const struct matrix *w, e
 }
 
 /* The calling thread's k, in steps of 8, which lie in one group but for an act-order. */
-INLINE void dequant_share(const struct dequant_args *a, enum element t, enum layout layout, bool stream)
+INLINE void dequant_share(const struct dequant_args *a, enum element t, enum cpu_layout layout, bool stream)
 {
     const struct matrix w = matrix_of(&a->w, a->prepared, a->n, a->k, layout);
     const struct range mine = thread_range((a->k + DEPTH - 1) / DEPTH);

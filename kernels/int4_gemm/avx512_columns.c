@@ -31,12 +31,12 @@ struct sums {
     float group[VECTORS_MAX][16], all[VECTORS_MAX][16];
 };
 
-INLINE bool is_gptq(enum layout layout)
+INLINE bool is_gptq(enum cpu_layout layout)
 {
     return layout != AWQ;
 }
 
-INLINE size_t unit_columns(enum layout layout)
+INLINE size_t unit_columns(enum cpu_layout layout)
 {
     return is_gptq(layout) ? 16 * GPTQ_VECTORS : 128;
 }
@@ -50,7 +50,7 @@ struct column_panel {
     bool begin, end;   /* of the group */
 };
 
-INLINE void columns_gptq(const struct column_panel *p, enum layout layout, int rows)
+INLINE void columns_gptq(const struct column_panel *p, enum cpu_layout layout, int rows)
 {
     const struct matrix *w = p->w;
     const size_t g = p->k / w->w->blocksize, n = w->n;
@@ -92,7 +92,8 @@ INLINE void columns_gptq(const struct column_panel *p, enum layout layout, int r
 }
 
 /* The scale per weight, with the group of each k: act-order or not. */
-INLINE void columns_gptq_weights(const struct column_panel *p, enum element t, enum layout layout, int rows)
+INLINE void columns_gptq_weights(const struct column_panel *p, enum element t, enum cpu_layout layout,
+                                 int rows)
 {
     const struct matrix *w = p->w;
     const size_t n = w->n;
@@ -170,7 +171,7 @@ INLINE void columns_awq(const struct column_panel *p, int rows)
         }
 }
 
-INLINE void columns_tile(const struct column_panel *p, enum element t, enum layout layout,
+INLINE void columns_tile(const struct column_panel *p, enum element t, enum cpu_layout layout,
                          enum scaling scaling, int rows)
 {
     if (!is_gptq(layout))
@@ -182,7 +183,7 @@ INLINE void columns_tile(const struct column_panel *p, enum element t, enum layo
 }
 
 /* All rows of X, as many at a time as have room in registers. */
-INLINE void columns_panel(struct column_panel p, enum element t, enum layout layout, enum scaling scaling,
+INLINE void columns_panel(struct column_panel p, enum element t, enum cpu_layout layout, enum scaling scaling,
                           size_t rows)
 {
     enum { AWQ_TILE = 2 };
@@ -201,7 +202,7 @@ INLINE void columns_panel(struct column_panel p, enum element t, enum layout lay
 }
 
 /* The codes of one panel of a unit, into the second cache. */
-INLINE void columns_prefetch(const struct matrix *w, enum layout layout, size_t k, size_t depth,
+INLINE void columns_prefetch(const struct matrix *w, enum cpu_layout layout, size_t k, size_t depth,
                              size_t column)
 {
     const size_t stride = is_gptq(layout) ? 4 * w->n : w->n / 2,
@@ -228,8 +229,8 @@ INLINE const float *columns_activations(const struct gemm_args *a, enum element 
 
 /* Columns [begin, end), a stripe, against `rows` <= M_MAX rows of X from row m. */
 INLINE void columns_stripe(const struct gemm_args *a, const struct matrix *w, enum element t,
-                           enum layout layout, enum scaling scaling, const float *x, size_t begin, size_t end,
-                           size_t m, size_t rows, struct sums *sums)
+                           enum cpu_layout layout, enum scaling scaling, const float *x, size_t begin,
+                           size_t end, size_t m, size_t rows, struct sums *sums)
 {
     const size_t width = unit_columns(layout), units = (end - begin + width - 1) / width;
     const size_t most = is_gptq(layout) ? GPTQ_PANEL : AWQ_PANEL, ahead = AHEAD_BYTES / (most * width / 2);
@@ -258,7 +259,8 @@ INLINE void columns_stripe(const struct gemm_args *a, const struct matrix *w, en
             }
 }
 
-INLINE void columns_share(const struct gemm_args *a, enum element t, enum layout layout, enum scaling scaling)
+INLINE void columns_share(const struct gemm_args *a, enum element t, enum cpu_layout layout,
+                          enum scaling scaling)
 {
     const struct matrix w = matrix_of(&a->w, a->prepared, a->n, a->k, layout);
     const float *x = columns_activations(a, t);

@@ -22,16 +22,16 @@ INLINE void store_256(__m256i v, void *out, bool stream)
         _mm256_storeu_si256(out, v);
 }
 
-INLINE void dequant_single(const struct dequant_args *a, enum element t, enum format format, struct block b,
-                           size_t first, size_t count)
+INLINE void dequant_single(const struct dequant_args *a, enum element t, enum cpu_format format,
+                           struct block b, size_t first, size_t count)
 {
     for (size_t i = first; i < first + count; i++)
         store_element(t, a->out, i, value_at(&a->w, format, t, i, b.zero) * b.scale);
 }
 
 /* `count` elements of one block from element `first`, a multiple of 32. */
-INLINE void dequant_block(const struct dequant_args *a, enum element t, enum format format, struct block b,
-                          size_t first, size_t count, bool stream)
+INLINE void dequant_block(const struct dequant_args *a, enum element t, enum cpu_format format,
+                          struct block b, size_t first, size_t count, bool stream)
 {
     const uint8_t *packed = a->w.packed + first / 2;
     char *out = (char *)a->out + first * element_size(t);
@@ -64,7 +64,7 @@ INLINE void dequant_block(const struct dequant_args *a, enum element t, enum for
 
 /* The calling thread's blocks. Only those of NF4, which are powers of two, all begin with a multiple of 32.
  */
-INLINE void dequant_share(const struct dequant_args *a, enum element t, enum format format, bool stream)
+INLINE void dequant_share(const struct dequant_args *a, enum element t, enum cpu_format format, bool stream)
 {
     const size_t blocksize = a->w.blocksize;
     const struct range mine = thread_range((a->count + blocksize - 1) / blocksize);

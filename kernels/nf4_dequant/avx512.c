@@ -26,7 +26,7 @@ INLINE void store_512(__m512i v, void *out, bool stream)
 }
 
 /* 32 codes of eight bits -> weights of 16. */
-INLINE __m512i bytes32_words(enum format format, enum element t, float scale, const uint8_t *codes)
+INLINE __m512i bytes32_words(enum cpu_format format, enum element t, float scale, const uint8_t *codes)
 {
     const __m512 by = _mm512_set1_ps(scale);
     __m512 low = _mm512_mul_ps(bytes16_ps(format, codes), by),
@@ -37,8 +37,8 @@ INLINE __m512i bytes32_words(enum format format, enum element t, float scale, co
 }
 
 /* `count` elements of block b from element `first`, a multiple of 32. */
-INLINE void dequant_vectors(const struct dequant_args *a, enum element t, enum format format, struct block b,
-                            size_t first, size_t count, bool stream)
+INLINE void dequant_vectors(const struct dequant_args *a, enum element t, enum cpu_format format,
+                            struct block b, size_t first, size_t count, bool stream)
 {
     const uint8_t *codes = a->w.packed + code_bytes(format, t, first);
     char *out = (char *)a->out + first * element_size(t);
@@ -59,8 +59,8 @@ INLINE void dequant_vectors(const struct dequant_args *a, enum element t, enum f
     }
 }
 
-INLINE void dequant_single(const struct dequant_args *a, enum element t, enum format format, struct block b,
-                           size_t first, size_t count)
+INLINE void dequant_single(const struct dequant_args *a, enum element t, enum cpu_format format,
+                           struct block b, size_t first, size_t count)
 {
     for (size_t i = first; i < first + count; i++)
         store_element(t, a->out, i, value_at(&a->w, format, t, i, b.zero) * b.scale);
@@ -68,7 +68,7 @@ INLINE void dequant_single(const struct dequant_args *a, enum element t, enum fo
 
 /* The calling thread's blocks. Only those of NF4, which are powers of two, all begin with a multiple of 32.
  */
-INLINE void dequant_share(const struct dequant_args *a, enum element t, enum format format, bool stream)
+INLINE void dequant_share(const struct dequant_args *a, enum element t, enum cpu_format format, bool stream)
 {
     const size_t blocksize = a->w.blocksize;
     const struct range mine = thread_range((a->count + blocksize - 1) / blocksize);

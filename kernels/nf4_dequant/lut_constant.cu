@@ -14,7 +14,7 @@
  */
 #include "kernels/device/dequant.h"
 
-template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
+template <enum device_element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
     dequant_by_table<T>(a, nested, nf4_codebook);
 }

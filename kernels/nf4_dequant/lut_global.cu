@@ -15,7 +15,7 @@
 
 GLOBAL float codebook[16] = NF4_CODEBOOK;
 
-template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
+template <enum device_element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
     dequant_by_table<T>(a, nested, codebook);
 }

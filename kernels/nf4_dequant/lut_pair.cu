@@ -18,12 +18,12 @@
 
 enum { TURNS = 4, BLOCKS = 132 * 7 };
 
-template <enum element T> static inline struct launch launch_turns(const struct dequant_args *a)
+template <enum device_element T> static inline struct launch launch_turns(const struct dequant_args *a)
 {
     return launch_turns(a->count, GROUP_SIZE(T) * DEQUANT_THREADS, TURNS, BLOCKS, DEQUANT_THREADS);
 }
 
-template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
+template <enum device_element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
     SHARED(pair_copies, pairs, [256]);
     pairs_fill(pairs, T, CODEBOOK_F32, DEQUANT_THREADS);

@@ -13,7 +13,7 @@
  */
 #include "kernels/device/dequant.h"
 
-template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
+template <enum device_element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
     SHARED(float, codebook, [16]);
     if (threadIdx.x < 16)

@@ -13,7 +13,7 @@
  */
 #include "kernels/device/dequant.h"
 
-template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
+template <enum device_element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
     const float mine = nf4_codebook[threadIdx.x % 16];
     const size_t i = global_thread() * GROUP_SIZE(T);

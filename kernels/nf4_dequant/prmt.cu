@@ -13,7 +13,8 @@
  */
 #include "kernels/device/dequant.h"
 
-DEVICE void dequant(const struct dequant_args *a, enum element t, enum decoding decode, enum recovery nested)
+DEVICE void dequant(const struct dequant_args *a, enum device_element t, enum decoding decode,
+                    enum recovery nested)
 {
     const size_t i = global_thread() * GROUP_SIZE(t);
     if (i >= a->count)

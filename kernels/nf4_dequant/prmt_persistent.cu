@@ -19,12 +19,12 @@
 
 enum { THREADS = 64, WARPS = THREADS / 32, TURNS = 2, BLOCKS = 132 * 14 };
 
-template <enum element T> static inline struct launch launch_tiles(const struct dequant_args *a)
+template <enum device_element T> static inline struct launch launch_tiles(const struct dequant_args *a)
 {
     return launch_turns(a->count, WARPS * WARP_TILE, TURNS, BLOCKS, THREADS);
 }
 
-template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
+template <enum device_element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
     SHARED(piece_planes, planes, [WARPS][nf4_tiles<T>::ROOM]);
     const nf4_tiles<T> decode = {nested};

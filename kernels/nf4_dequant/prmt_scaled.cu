@@ -17,12 +17,12 @@
 
 enum { THREADS = 128, WARPS = THREADS / 32 };
 
-template <enum element T> static inline struct launch launch_tiles(const struct dequant_args *a)
+template <enum device_element T> static inline struct launch launch_tiles(const struct dequant_args *a)
 {
     return launch_cover(a->count, WARPS * WARP_TILE, THREADS);
 }
 
-template <enum element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
+template <enum device_element T> DEVICE void dequant(const struct dequant_args *a, enum recovery nested)
 {
     SHARED(piece_planes, planes, [WARPS][nf4_tiles<T>::ROOM]);
     const nf4_tiles<T> decode = {nested};

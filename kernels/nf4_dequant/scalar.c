@@ -11,7 +11,7 @@
  */
 #include "kernels/cpu/nf4.h"
 
-INLINE void dequant_share(const struct dequant_args *a, enum element t, enum format format)
+INLINE void dequant_share(const struct dequant_args *a, enum element t, enum cpu_format format)
 {
     unsigned shift = nf4_block_shift(&a->w);
     struct range mine = thread_range((a->count + a->w.blocksize - 1) >> shift);
@@ -38,7 +38,7 @@ INLINE void dequant_share(const struct dequant_args *a, enum element t, enum for
             out[count - 1] = table[packed[count / 2] >> 4];                                                  \
     }
 
-INLINE void dequant_table_share(const struct dequant_args *a, enum element t, enum format format)
+INLINE void dequant_table_share(const struct dequant_args *a, enum element t, enum cpu_format format)
 {
     size_t blocksize = a->w.blocksize;
     struct range mine = thread_range((a->count + blocksize - 1) >> nf4_block_shift(&a->w));

@@ -62,7 +62,7 @@ struct gemv_scratch {
  * each p: the scheduler then holds instructions that can start, not ones that wait. A load of X serves all
  * rows.
  */
-INLINE void gemv_chunks(enum format format, enum scaling scaling, int span, const struct gemv_row *row,
+INLINE void gemv_chunks(enum cpu_format format, enum scaling scaling, int span, const struct gemv_row *row,
                         size_t c, int chunks, const __m512 scale[][GROUP], const uint16_t *x, size_t x_stride,
                         int columns, size_t lanes, __m512 acc[][COLUMNS_MAX])
 {
@@ -107,9 +107,9 @@ INLINE void gemv_chunks(enum format format, enum scaling scaling, int span, cons
  * The same for one whole chunk and so many rows of X that their dots need not be taken in turn: X's rows one
  * after the other, with all weights of the chunk in registers.
  */
-INLINE void gemv_chunk_wide(enum format format, enum scaling scaling, int span, const struct gemv_row *row,
-                            size_t c, const __m512 scale[][GROUP], const uint16_t *x, size_t x_stride,
-                            int columns, __m512 acc[][COLUMNS_MAX])
+INLINE void gemv_chunk_wide(enum cpu_format format, enum scaling scaling, int span,
+                            const struct gemv_row *row, size_t c, const __m512 scale[][GROUP],
+                            const uint16_t *x, size_t x_stride, int columns, __m512 acc[][COLUMNS_MAX])
 {
     __m512bh w[ROWS][4];
     for (int r = 0; r < ROWS; r++) {
@@ -135,8 +135,8 @@ INLINE void gemv_chunk_wide(enum format format, enum scaling scaling, int span, 
 
 /* A job for `columns` rows of X, of which some may be padding. `turn` chunks are taken in turn; one with the
  * scale per weight, where they are one chain. */
-INLINE void gemv(const struct gemv_job *job, enum format format, enum scaling scaling, int span, int columns,
-                 int turn)
+INLINE void gemv(const struct gemv_job *job, enum cpu_format format, enum scaling scaling, int span,
+                 int columns, int turn)
 {
     const struct gemv_row *row = job->row;
     const size_t stride = dp_stride(job->k), whole = min_size(job->end, job->k / DP_CHUNK);
@@ -222,7 +222,7 @@ GEMV_FORMAT(FP8, PER_BLOCK, 2)
 GEMV_SPAN(DENSE, PER_WEIGHT, 1, 128)
 
 /* By format and scaling as constants. NF4's scales are found already. */
-INLINE void gemv_run(const struct gemv_job *job, enum format format, enum scaling scaling, bool symmetric,
+INLINE void gemv_run(const struct gemv_job *job, enum cpu_format format, enum scaling scaling, bool symmetric,
                      int span, size_t columns)
 {
     if (format == INT4 && scaling == PER_BLOCK)
@@ -240,7 +240,7 @@ INLINE void gemv_run(const struct gemv_job *job, enum format format, enum scalin
 }
 
 /* `pairs` pairs of rows of W against `columns` <= M_MAX rows of X. */
-INLINE void gemv_pairs(const struct gemm_args *a, enum format format, enum scaling scaling,
+INLINE void gemv_pairs(const struct gemm_args *a, enum cpu_format format, enum scaling scaling,
                        const struct gemv_row (*row)[ROWS], size_t pairs, const uint16_t *x, size_t columns,
                        gemv_sums *sums)
 {
@@ -265,7 +265,7 @@ INLINE void gemv_pairs(const struct gemm_args *a, enum format format, enum scali
     }
 }
 
-INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum format format)
+INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum cpu_format format)
 {
     /* Rows of X past m are read where 3, 5, 6 or 7 are left: at most 1.6 times as many as there are. */
     const size_t left = a->m % COLUMNS_MAX;

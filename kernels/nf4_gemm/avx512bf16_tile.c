@@ -31,7 +31,7 @@ struct panel {
 
 /* Decodes chunks [begin, end) of rows [first, first + rows); rows up to ROWS are zero. `next` bytes ahead lie
  * the rows that come after. */
-INLINE void decode_panel(const struct gemm_args *a, enum format format, enum scaling scaling, int span,
+INLINE void decode_panel(const struct gemm_args *a, enum cpu_format format, enum scaling scaling, int span,
                          const struct dp_scales *scales, size_t first, size_t rows, size_t begin, size_t end,
                          struct panel *panel)
 {
@@ -130,7 +130,7 @@ INLINE void tile_rows(const struct gemm_args *a, enum scaling scaling, struct pa
 }
 
 /* 8 rows of W (fewer at the end) against `columns` <= COLUMNS_MAX rows of X from row m0. */
-INLINE void gemm_block(const struct gemm_args *a, enum format format, enum scaling scaling, int span,
+INLINE void gemm_block(const struct gemm_args *a, enum cpu_format format, enum scaling scaling, int span,
                        const struct dp_scales *scales, size_t first, size_t rows, const uint16_t *x,
                        size_t m0, size_t columns, struct panel *panel)
 {
@@ -155,7 +155,7 @@ INLINE void gemm_block(const struct gemm_args *a, enum format format, enum scali
             gemm_store(a, ELEMENT_BF16, m0 + m, first + r, v16_tree(v16_load(panel->acc[m][r])));
 }
 
-INLINE void gemm_rows(const struct gemm_args *a, enum scaling scaling, enum format format, int span,
+INLINE void gemm_rows(const struct gemm_args *a, enum scaling scaling, enum cpu_format format, int span,
                       const uint16_t *x)
 {
     struct panel *panel = gemm_scratch(a);
@@ -171,7 +171,7 @@ INLINE void gemm_rows(const struct gemm_args *a, enum scaling scaling, enum form
     }
 }
 
-INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum format format)
+INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum cpu_format format)
 {
     const uint16_t *x = dp_activations(a, a->m);
     if (!dp_is_fast(a)) {

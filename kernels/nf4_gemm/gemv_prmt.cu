@@ -9,7 +9,7 @@
  */
 #include "kernels/device/gemv.h"
 
-template <enum element T>
+template <enum device_element T>
 DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery nested)
 {
     gemv_row<T>(a, nf4_row_by(nested, [=](uint32_t codes) { return nf4_decode4(T, decode, codes); }));

@@ -10,7 +10,7 @@
  */
 #include "kernels/device/gemv.h"
 
-template <enum element T>
+template <enum device_element T>
 DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery nested)
 {
     float mine = nf4_codebook[threadIdx.x % 16];

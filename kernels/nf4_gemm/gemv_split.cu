@@ -15,7 +15,7 @@
 
 enum { SPLITS = 4, SPLIT_THREADS = SPLITS * LANES };
 
-template <enum element T>
+template <enum device_element T>
 DEVICE void gemv(const struct gemm_args *a, enum decoding decode, enum recovery nested)
 {
     SHARED(float, sums, [SPLITS]);

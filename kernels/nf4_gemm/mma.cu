@@ -69,7 +69,7 @@ DEVICE struct w_stage stage_w(const struct gemm_args *a, enum recovery nested, s
     return stage;
 }
 
-DEVICE void gemm(const struct gemm_args *a, enum element t, enum recovery nested)
+DEVICE void gemm(const struct gemm_args *a, enum device_element t, enum recovery nested)
 {
     SHARED(x_stage, x, [2]);
     SHARED(float, codebook, [16]);

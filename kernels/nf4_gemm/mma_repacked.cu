@@ -15,7 +15,7 @@
 
 enum { WARPS = 4 };
 
-template <enum element T> static inline struct launch launch(const struct gemm_args *a)
+template <enum device_element T> static inline struct launch launch(const struct gemm_args *a)
 {
     return launch_stages<nf4_repacked<T>, WARPS, 1>(a);
 }

@@ -13,7 +13,7 @@
 
 enum { WARPS = 8, SPLITS = 4 };
 
-template <enum element T> static inline struct launch launch(const struct gemm_args *a)
+template <enum device_element T> static inline struct launch launch(const struct gemm_args *a)
 {
     return launch_stages<nf4_rows<T>, WARPS, SPLITS>(a);
 }

@@ -38,7 +38,8 @@ INLINE void add_run(const struct gemm_args *a, enum element t, enum scaling scal
 
 /* Row n of W against `columns` rows of X from row m: s->sum. */
 INLINE void gemm_row(const struct gemm_args *a, enum element t, enum scaling scaling, size_t chains,
-                     size_t splits, enum format format, struct scratch *s, size_t n, size_t m, size_t columns)
+                     size_t splits, enum cpu_format format, struct scratch *s, size_t n, size_t m,
+                     size_t columns)
 {
     size_t length = round_up((a->k + splits - 1) / splits, chains);
     for (size_t split = 0; split < splits; split++) {
@@ -65,7 +66,7 @@ INLINE void gemm_row(const struct gemm_args *a, enum element t, enum scaling sca
 }
 
 INLINE void gemm_share(const struct gemm_args *a, enum element t, enum scaling scaling, size_t chains,
-                       size_t splits, enum format format)
+                       size_t splits, enum cpu_format format)
 {
     struct scratch *s = gemm_scratch(a);
     struct range mine = thread_range(a->n);

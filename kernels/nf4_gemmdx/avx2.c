@@ -24,7 +24,7 @@ INLINE __m256 lookup(v16 table, __m256i codes, __m256i bit3)
 }
 
 /* A dx_chunk_fn: vector p takes nibble p of each 32-bit word. */
-INLINE void decode_chunk(const uint8_t *packed, enum element t, enum format format, int span,
+INLINE void decode_chunk(const uint8_t *packed, enum element t, enum cpu_format format, int span,
                          struct block first, struct block second, bool half, float *out)
 {
     __m256i words = half ? _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)packed))

@@ -17,7 +17,7 @@
 enum { LANES = 16, VECTORS = DX_CHUNK / LANES };
 
 /* A dx_chunk_fn: vector p takes nibble p of each word. */
-INLINE void decode_chunk(const uint8_t *packed, enum element t, enum format format, int span,
+INLINE void decode_chunk(const uint8_t *packed, enum element t, enum cpu_format format, int span,
                          struct block first, struct block second, bool half, float *out)
 {
     __m256i bytes = half ? _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)packed))

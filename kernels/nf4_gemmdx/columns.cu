@@ -21,8 +21,8 @@ static inline struct launch launch_tiles(const struct gemm_args *a)
 }
 
 /* W[n, column .. column + 7] rounded to the type; columns from K on are 0. */
-DEVICE void load_weights(float (&w)[COLUMNS], const struct gemm_args *a, enum element t, enum recovery nested,
-                         const float *codebook, size_t n, size_t column)
+DEVICE void load_weights(float (&w)[COLUMNS], const struct gemm_args *a, enum device_element t,
+                         enum recovery nested, const float *codebook, size_t n, size_t column)
 {
     const unsigned shift = nf4_block_shift(&a->w);
     const size_t i = n * a->k + column;
@@ -44,7 +44,7 @@ DEVICE void load_weights(float (&w)[COLUMNS], const struct gemm_args *a, enum el
     }
 }
 
-DEVICE void gemmdx(const struct gemm_args *a, enum element t, enum recovery nested)
+DEVICE void gemmdx(const struct gemm_args *a, enum device_element t, enum recovery nested)
 {
     SHARED(float, codebook, [16]);
     SHARED(float4, dy, [DEPTH][ROWS / 4]);

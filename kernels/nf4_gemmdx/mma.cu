@@ -10,7 +10,7 @@
  */
 #include "kernels/device/gemmdx_mma.h"
 
-template <enum element T> struct nf4_own {
+template <enum device_element T> struct nf4_own {
     struct own {
         uint2 codes;
         float absmax;
@@ -45,7 +45,7 @@ template <enum element T> struct nf4_own {
     }
 };
 
-template <enum element T> DEVICE void nf4_gemmdx(const struct gemm_args *a, enum recovery nested)
+template <enum device_element T> DEVICE void nf4_gemmdx(const struct gemm_args *a, enum recovery nested)
 {
     SHARED(float, codebook, [16]);
     if (threadIdx.x < 16)

@@ -15,7 +15,7 @@
 enum { STRIPE = 64, ROWS = 512 }; /* sums of a stripe: 128 KiB */
 
 /* Columns column .. column + width of dX, rows m .. m + rows. */
-INLINE void stripe(const struct gemm_args *a, enum element t, enum format format, size_t m, size_t rows,
+INLINE void stripe(const struct gemm_args *a, enum element t, enum cpu_format format, size_t m, size_t rows,
                    size_t column, size_t width)
 {
     float *sums = gemm_scratch(a), weights[STRIPE];
@@ -34,7 +34,7 @@ INLINE void stripe(const struct gemm_args *a, enum element t, enum format format
             store_element(t, a->y, (m + r) * a->k + column + c, sums[r * STRIPE + c]);
 }
 
-INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum format format)
+INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum cpu_format format)
 {
     struct range mine = thread_range((a->k + STRIPE - 1) / STRIPE);
     for (size_t m = 0; m < a->m; m += ROWS)

@@ -1,7 +1,7 @@
 # KernelNames.cmake: the target kernel_names, which fails when the words of a name in the table do not fit together
 # (cmake/check_names.c). No kernel is compiled before it.
-add_executable(check_names ${PROJECT_SOURCE_DIR}/cmake/check_names.c ${PROJECT_SOURCE_DIR}/reference/contract.c
-    ${PROJECT_SOURCE_DIR}/reference/dtype.c)
+add_executable(check_names ${PROJECT_SOURCE_DIR}/cmake/check_names.c ${PROJECT_SOURCE_DIR}/harness/problem/layout_name.c
+    ${PROJECT_SOURCE_DIR}/reference/contract.c ${PROJECT_SOURCE_DIR}/reference/dtype.c)
 target_link_libraries(check_names PRIVATE project_options)
 set(kernel_names_file ${PROJECT_BINARY_DIR}/generated/kernel_names.txt)
 file(CONFIGURE OUTPUT ${kernel_names_file} CONTENT "${kernel_name_lines}" @ONLY)

@@ -1,8 +1,6 @@
 #include "harness/base/models.h"
 
-#include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,36 +17,6 @@ const char *model_shape_fault(size_t n, size_t k)
     if (n > product_max / k)
         return "it has more than 2^40 elements";
     return NULL;
-}
-
-enum status yaml_file_read(const char *path, char **text, size_t *size)
-{
-    enum status s = STATUS_OK;
-    char *bytes = NULL;
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return status_fail(STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
-    /* Not sized beforehand: a pipe has no size. One byte more than allowed shows that there is too much. */
-    bytes = malloc(YAML_FILE_BYTES_MAX + 1);
-    if (!bytes) {
-        s = status_no_memory("%s", path);
-        goto out;
-    }
-    *size = fread(bytes, 1, YAML_FILE_BYTES_MAX + 1, f);
-    if (ferror(f)) {
-        s = status_fail(STATUS_IO, "%s: cannot read: %s", path, strerror(errno));
-        goto out;
-    }
-    if (*size > YAML_FILE_BYTES_MAX) {
-        s = status_fail(STATUS_LIMIT, "%s: more than %d bytes", path, YAML_FILE_BYTES_MAX);
-        goto out;
-    }
-    *text = bytes;
-    bytes = NULL;
-out:
-    free(bytes);
-    fclose(f);
-    return s;
 }
 
 const struct model *models_find(const struct models *m, const char *name)

@@ -59,7 +59,4 @@ void models_release(struct models *m);
 /* NULL, or what is wrong with a shape: 1 to 2^31 each, the product at most 2^40. */
 const char *model_shape_fault(size_t n, size_t k);
 
-/* The whole file in memory, owned by the caller, at most YAML_FILE_BYTES_MAX. */
-enum status yaml_file_read(const char *path, char **text, size_t *size) WARN_UNUSED_RESULT;
-
 #endif

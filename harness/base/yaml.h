@@ -31,6 +31,9 @@ struct yaml_file {
     yaml_document_t document;
 };
 
+/* The whole file in memory, owned by the caller, at most YAML_FILE_BYTES_MAX. */
+enum status yaml_file_read(const char *path, char **text, size_t *size) WARN_UNUSED_RESULT;
+
 enum status yaml_file_parse(const char *text, size_t size, const char *name,
                             struct yaml_file *out) WARN_UNUSED_RESULT;
 void yaml_file_release(struct yaml_file *y);

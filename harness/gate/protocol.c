@@ -8,11 +8,6 @@
 #include "harness/base/progress.h"
 #include "harness/base/stats.h"
 
-static enum status no_memory(void)
-{
-    return status_no_memory("gate");
-}
-
 static enum status rounds_init(struct gate_run *r, size_t rows, size_t count)
 {
     *r = (struct gate_run){.count = count};
@@ -20,7 +15,8 @@ static enum status rounds_init(struct gate_run *r, size_t rows, size_t count)
     r->base_us = calloc(rows * count + 1, sizeof *r->base_us);
     r->candidate_us = calloc(rows * count + 1, sizeof *r->candidate_us);
     r->judged = calloc(rows + 1, sizeof *r->judged);
-    return r->differences && r->base_us && r->candidate_us && r->judged ? STATUS_OK : no_memory();
+    return r->differences && r->base_us && r->candidate_us && r->judged ? STATUS_OK
+                                                                        : status_no_memory("gate");
 }
 
 static void rounds_release(struct gate_run *r)
@@ -90,7 +86,7 @@ static enum status judge(const struct gate_sides *s, const struct gate_settings 
     struct gate_row *rows = calloc(s->row_count + 1, sizeof *rows);
     size_t count = 0;
     if (!rows)
-        return no_memory();
+        return status_no_memory("gate");
     for (size_t i = 0; i < s->row_count; i++) {
         bool whole = gate_case_timed(&s->rows[i]) && (!wanted || wanted[i]);
         for (size_t k = 0; k < r->count; k++)
@@ -246,7 +242,7 @@ enum status gate_compare(struct gate_sides *s, const struct gate_settings *setti
 {
     *out = (struct gate_comparison){.rows = calloc(s->row_count + 1, sizeof *out->rows)};
     bool *flagged = calloc(s->row_count + 1, sizeof *flagged);
-    enum status status = flagged && out->rows ? STATUS_OK : no_memory();
+    enum status status = flagged && out->rows ? STATUS_OK : status_no_memory("gate");
     if (status == STATUS_OK)
         status = rounds_init(&out->first, s->row_count, settings->rounds);
     if (status == STATUS_OK)

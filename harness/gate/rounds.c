@@ -23,11 +23,6 @@
 /* The sides alternate, so what the machine's speed still does after this is shared by both. */
 static const double settle_seconds_max = 1;
 
-static enum status no_memory(void)
-{
-    return status_no_memory("gate");
-}
-
 /* ---- rows ---- */
 
 /* Whether both are of one variant on one problem: what was verified of one holds for the other. */
@@ -73,7 +68,7 @@ static enum status add_case(struct gate_sides *s, const struct plan_group *g, co
     }
     struct gate_case *grown = realloc(s->rows, (s->row_count + 1) * sizeof *grown);
     if (!grown)
-        return no_memory();
+        return status_no_memory("gate");
     s->rows = grown;
     s->rows[s->row_count++] = c;
     return STATUS_OK;
@@ -305,7 +300,7 @@ enum status gate_verify(struct gate_sides *s)
 {
     struct job j = {.sides = s, .rows = calloc(s->row_count + 1, sizeof *j.rows), .verify = true};
     size_t *first = calloc(s->row_count + 1, sizeof *first); /* of the rows that are verified as one */
-    enum status status = j.rows && first ? STATUS_OK : no_memory();
+    enum status status = j.rows && first ? STATUS_OK : status_no_memory("gate");
     for (size_t i = 0; i < s->row_count && status == STATUS_OK; i++) {
         const struct gate_case *c = &s->rows[i];
         first[i] = i;
@@ -336,7 +331,7 @@ enum status gate_verify(struct gate_sides *s)
 enum status gate_round(struct gate_sides *s, size_t round, const bool *wanted)
 {
     struct job j = {.sides = s, .rows = calloc(s->row_count + 1, sizeof *j.rows)};
-    enum status status = j.rows ? STATUS_OK : no_memory();
+    enum status status = j.rows ? STATUS_OK : status_no_memory("gate");
     for (size_t i = 0; i < s->row_count && status == STATUS_OK; i++) {
         for (size_t side = 0; side < GATE_SIDES_MAX; side++)
             s->rows[i].us[side] = NAN;

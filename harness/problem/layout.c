@@ -10,33 +10,13 @@
 #include "reference/repack.h"
 
 static const struct {
-    const char *knob;
-    enum format format;
     const char *track;
     bool transposed;
 } layouts[LAYOUT_COUNT] = {
-#define X(name, knob, format, track, transposed) {knob, format, track, transposed},
+#define X(name, knob, format, track, transposed) {track, transposed},
     LAYOUT_MAP(X)
 #undef X
 };
-
-enum layout layout_of_knobs(enum format f, const char *knobs)
-{
-    while (*knobs) {
-        const size_t length = strcspn(knobs, "_");
-        for (enum layout l = LAYOUT_ROWS + 1; l < LAYOUT_COUNT; l++)
-            if (layouts[l].format == f && strlen(layouts[l].knob) == length &&
-                memcmp(layouts[l].knob, knobs, length) == 0)
-                return l;
-        knobs += length + (knobs[length] == '_');
-    }
-    return LAYOUT_ROWS;
-}
-
-const char *layout_knob(enum layout l)
-{
-    return layouts[l].knob;
-}
 
 const char *layout_track(enum layout l, enum format f)
 {

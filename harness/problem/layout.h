@@ -30,8 +30,11 @@ enum layout {
         LAYOUT_COUNT
 };
 
-/* Of a variant of this format with these knobs ("sm80_gptq_64x32"). */
+/* The layout that a variant of this format names among its knobs ("sm80_gptq_64x32"). */
 enum layout layout_of_knobs(enum format f, const char *knobs);
+/* Whether the knobs name two layouts, or one of another format. Writes a sentence then, such as "the layout 'gptq' is
+ * not one of nf4". */
+bool layout_knobs_wrong(enum format f, const char *knobs, char *why, size_t size);
 const char *layout_knob(enum layout l);
 /* What a result calls it: checkpoint, repacked, rows, dense. By rows NF4 is a checkpoint's. */
 const char *layout_track(enum layout l, enum format f);

@@ -11,7 +11,6 @@
 
 #include "harness/base/closest.h"
 #include "harness/base/expression.h"
-#include "harness/base/models.h"
 #include "harness/base/yaml.h"
 #include "harness/device/cuda/recipe.h"
 #include "harness/problem/image.h"

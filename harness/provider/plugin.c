@@ -126,6 +126,9 @@ static enum status check_name(const struct nf4bench_variant *v, bool for_table, 
         return status_fail(STATUS_INPUT,
                            "its name is not <contract>__<arch>[_<knobs>] with a contract that this "
                            "program knows: `nf4bench list` shows such names");
+    char why[128];
+    if (layout_knobs_wrong(contract->format, *arch, why, sizeof why))
+        return status_fail(STATUS_INPUT, "%s", why);
     if (for_table && kernel_find(v->name))
         return status_fail(STATUS_INPUT, "the name is taken, by %s: give it another knob",
                            kernel_find(v->name)->source);

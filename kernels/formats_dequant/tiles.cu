@@ -18,7 +18,7 @@
 
 enum { THREADS = 128, WARPS = THREADS / 32 };
 
-template <format F, element T> struct tiles {
+template <device_format F, device_element T> struct tiles {
     enum { BITS = CODE_BITS(F, T), WORDS = GROUP_SIZE(T) * BITS > 32 ? 2 : 1, ROOM = 1 };
     struct codes {
         uint32_t word[WORDS];

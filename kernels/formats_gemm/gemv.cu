@@ -12,7 +12,7 @@
 #include "kernels/device/formats.h"
 #include "kernels/device/gemv.h"
 
-template <format F, element T> struct row {
+template <device_format F, device_element T> struct row {
     enum { BITS = CODE_BITS(F, T), EARLY = F == INT4, BLOCKS = F != DENSE };
     typedef struct codes8<BITS> codes;
     typedef struct stored_block stored;

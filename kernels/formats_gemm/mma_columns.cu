@@ -21,7 +21,7 @@
 
 template <enum package P> constexpr int warps = P == AWQ ? 8 : 4;
 
-template <package P, element T> struct columns {
+template <package P, device_element T> struct columns {
     enum {
         TILES = 1,
         WARP_BYTES = COLUMNS * DEPTH / 2,

@@ -15,7 +15,7 @@
 
 enum { WARPS = 4 };
 
-template <format F, element T> struct rows {
+template <device_format F, device_element T> struct rows {
     enum {
         TILES = 1,
         BITS = CODE_BITS(F, T),

@@ -11,7 +11,7 @@
 #include "kernels/device/formats.h"
 #include "kernels/device/gemmdx_mma.h"
 
-template <format F, element T> struct rows {
+template <device_format F, device_element T> struct rows {
     enum { BITS = CODE_BITS(F, T) };
     struct own {
         struct codes8<BITS> low, high;

@@ -34,6 +34,7 @@ REFUSED = {
     "unknown_contract": "nf4_dequant_bf17__scalar_mine: its name is not <contract>__<arch>",
     "no_arch": "nf4_dequant_bf16: its name is not <contract>__<arch>",
     "bad_knobs": "nf4_dequant_bf16__scalar__mine: its name is not <contract>__<arch>",
+    "other_layout": "nf4_dequant_bf16__scalar_gptq: the layout 'gptq' is not one of nf4",
     "taken": r"nf4_dequant_bf16__scalar: the name is taken, by nf4_dequant/scalar\.c",
     "twice": "variant 2, nf4_gemm_f32_acc1__scalar_mine2: the name stands there twice",
     "null_function": "its function dequant is NULL",

@@ -453,7 +453,9 @@ def main():
             elif verdict == "ERROR":
                 errors.append(mutant)
                 print(f"ERROR {mutant}\n{output}", flush=True)
-            if done % 25 == 0:
+            if sys.stderr.isatty():
+                print(f"\r{done} of {len(mutants)} mutants, {len(survivors)} survive", end="", file=sys.stderr, flush=True)
+            elif done % 25 == 0:
                 print(f"{done} of {len(mutants)}", file=sys.stderr, flush=True)
     print(", ".join(f"{verdict}: {count}" for verdict, count in sorted(counts.items())))
     caught = sum(c for v, c in counts.items() if v.startswith("caught"))

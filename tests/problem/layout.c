@@ -20,6 +20,13 @@ TEST(layout, is_a_knob_of_the_format_that_has_it)
     EXPECT_EQ(LAYOUT_ROWS, layout_of_knobs(FORMAT_INT4, "sm80_repacked"));
     EXPECT_EQ(LAYOUT_FRAGMENTS, layout_of_knobs(FORMAT_NF4, "sm80_repacked"));
     EXPECT_EQ(LAYOUT_ROWS, layout_of_knobs(FORMAT_NF4, "sm80_gptq"));
+    char why[128];
+    EXPECT_FALSE(layout_knobs_wrong(FORMAT_INT4, "sm80_gptq_64x32", why, sizeof why));
+    EXPECT_FALSE(layout_knobs_wrong(FORMAT_NF4, "avx2", why, sizeof why));
+    EXPECT_TRUE(layout_knobs_wrong(FORMAT_NF4, "sm80_gptq", why, sizeof why));
+    EXPECT_STREQ("the layout 'gptq' is not one of nf4", why);
+    EXPECT_TRUE(layout_knobs_wrong(FORMAT_INT4, "sm80_awq_x_marlin", why, sizeof why));
+    EXPECT_STREQ("it names two layouts, 'awq' and 'marlin'", why);
     EXPECT_STREQ("checkpoint", layout_track(LAYOUT_ROWS, FORMAT_NF4));
     EXPECT_STREQ("rows", layout_track(LAYOUT_ROWS, FORMAT_INT4));
     EXPECT_STREQ("checkpoint", layout_track(LAYOUT_AWQ, FORMAT_INT4));

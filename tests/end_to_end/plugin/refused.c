@@ -35,6 +35,8 @@ static void nothing_gemm(const struct gemm_args *a)
 #define NAME "nf4_dequant_bf16"
 #elif defined REFUSED_bad_knobs
 #define NAME "nf4_dequant_bf16__scalar__mine"
+#elif defined REFUSED_other_layout
+#define NAME "nf4_dequant_bf16__scalar_gptq"
 #elif defined REFUSED_taken
 #define NAME "nf4_dequant_bf16__scalar"
 #elif defined REFUSED_other_backend

@@ -1,12 +1,11 @@
 #include "plots/report.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "harness/base/output.h"
 #include "harness/base/text.h"
 #include "plots/command.h"
 #include "plots/html.h"
@@ -239,13 +238,23 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+enum output_form report_form(const char *path)
+{
+    return ends_with(path, ".csv")                                  ? OUTPUT_CSV
+           : ends_with(path, ".md") || ends_with(path, ".markdown") ? OUTPUT_MARKDOWN
+                                                                    : OUTPUT_HTML;
+}
+
 static enum status write_form(FILE *out, const struct view *v, const struct tasks *t, const char *path)
 {
-    if (ends_with(path, ".csv"))
+    switch (report_form(path)) {
+    case OUTPUT_CSV:
         return write_formats(out, PAGE_CSV, v, t, path);
-    if (ends_with(path, ".md") || ends_with(path, ".markdown"))
+    case OUTPUT_MARKDOWN:
         return write_formats(out, PAGE_MARKDOWN, v, t, path);
-    return write_html(out, v, t, path);
+    default:
+        return write_html(out, v, t, path);
+    }
 }
 
 enum status report_write(const struct result_set *sets, size_t set_count, const char *path)
@@ -253,9 +262,7 @@ enum status report_write(const struct result_set *sets, size_t set_count, const 
     enum status s = STATUS_OK;
     struct view v = {0};
     struct tasks t = {0};
-    FILE *out = NULL;
-    const size_t size = strlen(path) + sizeof ".tmp";
-    char *temporary = NULL;
+    struct output out;
 
     if (set_count == 0)
         return status_fail(STATUS_USAGE, "a report needs at least one results file");
@@ -263,38 +270,10 @@ enum status report_write(const struct result_set *sets, size_t set_count, const 
     if (s != STATUS_OK)
         return s;
     s = tasks_init(&t, &v);
-    if (s != STATUS_OK)
-        goto done;
-    temporary = malloc(size);
-    if (!temporary) {
-        s = status_no_memory("the name of the report");
-        goto done;
-    }
-    snprintf(temporary, size, "%s.tmp", path);
-    out = fopen(temporary, "we");
-    if (!out) {
-        s = status_fail(STATUS_IO, "%s: cannot write: %s", temporary, strerror(errno));
-        goto done;
-    }
-    s = write_form(out, &v, &t, path);
-    const bool wrote = fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0;
-    const int e = errno;
-    const bool closed = fclose(out) == 0;
-    if (!wrote || !closed) {
-        s = status_fail(STATUS_IO, "%s: cannot write: %s", temporary, strerror(wrote ? errno : e));
-        (void)unlink(temporary);
-        goto done;
-    }
-    if (s != STATUS_OK) {
-        (void)unlink(temporary);
-        goto done;
-    }
-    if (rename(temporary, path) != 0) {
-        s = status_fail(STATUS_IO, "%s: cannot rename to it: %s", path, strerror(errno));
-        (void)unlink(temporary);
-    }
-done:
-    free(temporary);
+    if (s == STATUS_OK)
+        s = output_begin(path, false, &out);
+    if (s == STATUS_OK)
+        s = output_end(&out, write_form(out.stream, &v, &t, path));
     tasks_release(&t);
     view_release(&v);
     return s;

@@ -13,12 +13,16 @@
 
 #include <stddef.h>
 
+#include "harness/base/output.h"
 #include "harness/base/status.h"
 #include "results/load.h"
 
-/* The suffix of path is the form: .md or .markdown, .csv (one table of all: an empty field where a row of
- * that kind has no such column; values unrounded), else HTML. Written to PATH.tmp and renamed. STATUS_IO with
- * the path when that fails: what stood at path is then untouched. STATUS_USAGE without a set. */
+/* The form that the ending of the path names: Markdown (.md, .markdown), CSV (.csv), else HTML. */
+enum output_form report_form(const char *path);
+
+/* Writes a report in the form of its path. CSV is one table of all: a field is empty where a row of that kind has no such
+ * column, and values are not rounded. STATUS_IO with the path when it cannot be written: what stood there is then
+ * untouched. STATUS_USAGE without a set. */
 enum status report_write(const struct result_set *sets, size_t set_count,
                          const char *path) WARN_UNUSED_RESULT;
 

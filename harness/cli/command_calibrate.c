@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/base/output.h"
 #include "harness/base/progress.h"
 #include "harness/base/stats.h"
 #include "harness/cli/cli.h"
@@ -349,12 +350,10 @@ static enum status calibrate(const struct calibrate_arguments *a, int argc, char
                          .rounds = o->rounds,
                          .confirm_rounds = o->confirm_rounds,
                          .set_rounds = o->rounds > o->confirm_rounds ? o->rounds : o->confirm_rounds};
-    enum status s = STATUS_OK;
-    if (!a->force && access(a->output, F_OK) == 0)
-        s = status_fail(STATUS_USAGE, "%s exists; --force replaces it", a->output);
-    else if (o->candidate)
+    enum status s = output_allowed(a->output, OUTPUT_HDF5, a->force);
+    if (s == STATUS_OK && o->candidate)
         snprintf(library, sizeof library, "%s", o->candidate);
-    else
+    else if (s == STATUS_OK)
         s = gate_default_library(library, sizeof library);
     if (s == STATUS_OK)
         s = copy_library(library, folder, copy, sizeof copy);

@@ -14,6 +14,11 @@ struct compare_arguments {
     enum status (*write)(const struct changes *c, FILE *out);
 };
 
+static enum output_form form_of(const struct compare_arguments *a)
+{
+    return a->write == changes_json ? OUTPUT_JSON : a->write == changes_page ? OUTPUT_HTML : OUTPUT_MARKDOWN;
+}
+
 struct compared {
     const struct compare_arguments *arguments;
     const struct changes *changes;
@@ -76,7 +81,9 @@ int command_compare(int argc, char **argv)
     struct changes c;
     size_t broken = 0;
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    enum status s = result_set_load(a.base, &base);
+    enum status s = output_allowed(a.output, form_of(&a), false);
+    if (s == STATUS_OK)
+        s = result_set_load(a.base, &base);
     if (s == STATUS_OK) {
         s = result_set_load(a.now, &now);
         if (s == STATUS_OK) {

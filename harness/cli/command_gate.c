@@ -210,22 +210,47 @@ static enum status smaller_is_better(const void *r, FILE *out)
     return gate_report_smaller_is_better(r, out);
 }
 
+enum { OUTPUTS = 6 };
+
+struct gate_output {
+    const char *path;
+    bool asked, append;
+    enum output_form form;
+    cli_write_fn *write;
+};
+
+static void list_outputs(const struct gate_arguments *a, struct gate_output out[OUTPUTS])
+{
+    out[0] = (struct gate_output){a->markdown, true, false, OUTPUT_MARKDOWN, markdown};
+    out[1] = (struct gate_output){a->json, a->json != NULL, false, OUTPUT_JSON, json};
+    out[2] = (struct gate_output){a->junit, a->junit != NULL, false, OUTPUT_JUNIT, junit};
+    out[3] = (struct gate_output){a->summary, a->summary != NULL, true, OUTPUT_MARKDOWN, markdown};
+    out[4] = (struct gate_output){NULL, a->annotations, false, OUTPUT_MARKDOWN, annotations};
+    out[5] = (struct gate_output){a->smaller, a->smaller != NULL, false, OUTPUT_JSON, smaller_is_better};
+}
+
+/* Before anything is measured. */
+static enum status check_outputs(const struct gate_arguments *a)
+{
+    struct gate_output outputs[OUTPUTS];
+    enum status s = STATUS_OK;
+    list_outputs(a, outputs);
+    for (size_t i = 0; i < OUTPUTS && s == STATUS_OK; i++) {
+        s = output_allowed(outputs[i].path, outputs[i].form, false);
+        if (s == STATUS_OK && outputs[i].path && a->suite && output_is(outputs[i].path, a->suite))
+            s = status_fail(STATUS_USAGE, "%s is the suite: choose another name", outputs[i].path);
+    }
+    return s;
+}
+
 static enum status write_all(const struct gate_arguments *a, const struct gate_report *r)
 {
-    const struct {
-        const char *path;
-        bool asked, append;
-        cli_write_fn *write;
-    } outputs[] = {{a->markdown, true, false, markdown},
-                   {a->json, a->json != NULL, false, json},
-                   {a->junit, a->junit != NULL, false, junit},
-                   {a->summary, a->summary != NULL, true, markdown},
-                   {NULL, a->annotations, false, annotations},
-                   {a->smaller, a->smaller != NULL, false, smaller_is_better}};
+    struct gate_output outputs[OUTPUTS];
+    list_outputs(a, outputs);
     enum status first = STATUS_OK;
     char message[1024] = "";
     /* A file that cannot be written keeps no other from being written. */
-    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+    for (size_t i = 0; i < OUTPUTS; i++) {
         const enum status s =
             outputs[i].asked ? cli_write(outputs[i].path, outputs[i].append, outputs[i].write, r) : STATUS_OK;
         if (s != STATUS_OK && first == STATUS_OK) {
@@ -352,9 +377,9 @@ int command_gate(int argc, char **argv)
         return gate_round_main();
     }
     int code = 0;
-    enum status s = !t.command        ? status_no_memory("gate")
-                    : a.history_count ? compare_history(&a, &t, &code)
-                                      : compare_libraries(&a, &t, &code);
+    enum status s = t.command ? check_outputs(&a) : status_no_memory("gate");
+    if (s == STATUS_OK)
+        s = a.history_count ? compare_history(&a, &t, &code) : compare_libraries(&a, &t, &code);
     if (s != STATUS_OK) {
         fprintf(stderr, "%s: %s\n", argv[0], status_message());
         code = s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);

@@ -4,8 +4,8 @@
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "harness/base/output.h"
 #include "harness/cli/cli.h"
 #include "results/merge.h"
 
@@ -68,8 +68,11 @@ int command_merge(int argc, char **argv)
     struct result_set *sets = calloc(a.file_count, sizeof *sets);
     size_t loaded = 0;
     enum status s = sets ? STATUS_OK : status_no_memory("merge");
-    if (s == STATUS_OK && !a.force && access(a.output, F_OK) == 0)
-        s = status_fail(STATUS_USAGE, "%s exists; --force replaces it", a.output);
+    if (s == STATUS_OK)
+        s = output_allowed(a.output, OUTPUT_HDF5, a.force);
+    for (size_t i = 0; i < a.file_count && s == STATUS_OK; i++)
+        if (output_is(a.output, a.files[i]))
+            s = status_fail(STATUS_USAGE, "%s is one of the parts: choose another name", a.output);
     while (s == STATUS_OK && loaded < a.file_count) {
         s = result_set_load(a.files[loaded], &sets[loaded]);
         loaded += s == STATUS_OK;

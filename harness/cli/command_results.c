@@ -79,7 +79,10 @@ static enum status write_set(const void *context, FILE *out)
 static int write_one(const struct results_arguments *a, const char *name)
 {
     struct result_set set;
-    enum status s = result_set_load(a->file, &set);
+    enum status s =
+        output_allowed(a->output, a->write == export_jsonl ? OUTPUT_JSON_LINES : OUTPUT_CSV, false);
+    if (s == STATUS_OK)
+        s = result_set_load(a->file, &set);
     if (s != STATUS_OK)
         return fail(name, s);
     s = cli_write(a->output, false, write_set, &(struct written){a, &set});
@@ -171,6 +174,8 @@ int command_report(int argc, char **argv)
     struct result_set *sets = calloc(a.file_count, sizeof *sets);
     size_t loaded = 0, written = 0;
     enum status s = sets ? STATUS_OK : status_no_memory("results files");
+    for (size_t i = 0; i < a.output_count && s == STATUS_OK; i++)
+        s = output_allowed(a.outputs[i], report_form(a.outputs[i]), false);
     while (s == STATUS_OK && loaded < a.file_count) {
         s = result_set_load(a.files[loaded], &sets[loaded]);
         loaded += s == STATUS_OK;

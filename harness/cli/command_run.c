@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "harness/base/machine.h"
+#include "harness/base/output.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/provider_options.h"
 #include "harness/device/open.h"
@@ -326,9 +327,7 @@ static enum status check_output(const struct run_arguments *a)
         return status_fail(STATUS_USAGE,
                            "%s: a run was broken off; complete it with --resume %s, or remove the journal",
                            journal, a->output);
-    if (!a->force && access(a->output, F_OK) == 0)
-        return status_fail(STATUS_USAGE, "%s exists; --force replaces it", a->output);
-    return STATUS_OK;
+    return output_allowed(a->output, OUTPUT_HDF5, a->force);
 }
 
 static void print_summary(const struct run_arguments *a, const struct work *w,

@@ -15,6 +15,8 @@ import pytest
 
 from conftest import SOURCE
 
+RECORDED = SOURCE / "results/recorded/xeon-avx512-2-cores/nf4-vs-int4.h5"
+
 
 def test_help_and_version(nf4bench):
     for argument in ("--help", "help"):
@@ -139,6 +141,35 @@ def test_output_is_not_overwritten_unless_asked(nf4bench, small, results):
     assert results.read_bytes() == before
     nf4bench("run", small, "-o", results, "--force")
     assert results.read_bytes() != before
+
+
+@pytest.mark.parametrize("command", ["report F -o O", "export F -o O", "export --jsonl F -o O", "compare F F -o O",
+                                     "compare --json F F -o O", "gate F --history F -o O", "gate F --history F --json O",
+                                     "gate F --history F --junit O", "gate F --history F --step-summary O"])
+@pytest.mark.parametrize("way", ["itself", "link", "other name"])
+def test_an_output_never_replaces_measurements(nf4bench, tmp_path, command, way):
+    results = tmp_path / "r.h5"
+    results.write_bytes(RECORDED.read_bytes())
+    out = {"itself": results, "link": tmp_path / "link", "other name": tmp_path / "copy"}[way]
+    if way == "link":
+        out.symlink_to(results)
+    elif way == "other name":
+        os.link(results, out)
+    done = nf4bench(*[{"F": results, "O": out}.get(word, word) for word in command.split()], code=2)
+    assert str(out) in done.stderr and results.read_bytes() == RECORDED.read_bytes()
+
+
+def test_force_replaces_results_only(nf4bench, small, results, tmp_path):
+    other = tmp_path / "suite"
+    other.write_text("suite: mine\n")
+    for command in (["run", small, "--force"], ["verify", small, "--force"], ["merge", results, "--force"]):
+        assert "is not an HDF5 file" in nf4bench(*command, "-o", other, code=2).stderr
+    assert other.read_text() == "suite: mine\n"
+    before = results.read_bytes()
+    assert "is one of the parts" in nf4bench("merge", results, "-o", results, "--force", code=2).stderr
+    assert "no output's" in nf4bench("gate", small, "-o", small, "--baseline", "none.so", code=2).stderr
+    assert "ending of HDF5" in nf4bench("report", results, "-o", tmp_path / "new.h5", code=2).stderr
+    assert results.read_bytes() == before and not (tmp_path / "new.h5").exists()
 
 
 def test_no_permission_and_no_folder(nf4bench, small, tmp_path):

@@ -196,6 +196,8 @@ def change_operator(text):
             continue
         if match.group() == "<" and "template" in before:
             continue
+        if match.group() == "/" and re.search(r"(?:uint\w*|float|int|unsigned|struct \w+) \w+(?:\[[^\]]*\])*\[[^\]]*$", before):
+            continue  # a longer array
         yield match.start(), match.end(), other[match.group()]
 
 

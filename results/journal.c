@@ -355,6 +355,15 @@ out:
     return s;
 }
 
+bool journal_is_being_written(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        close(fd);
+    return locked;
+}
+
 /* Room for an entry with `length` bytes of payload in w->buffer. */
 static enum status writer_reserve(struct journal_writer *w, size_t length)
 {

@@ -65,6 +65,8 @@ struct journal {
     size_t whole_size; /* bytes of the file up to the end of the last whole entry */
 };
 enum status journal_read(const char *path, struct journal *out) WARN_UNUSED_RESULT;
+/* Whether a process is writing it now: it holds the lock. False where a file system has no locks. */
+bool journal_is_being_written(const char *path);
 /* The same from memory: what the fuzzer feeds. */
 enum status journal_parse(const uint8_t *bytes, size_t size, const char *name,
                           struct journal *out) WARN_UNUSED_RESULT;

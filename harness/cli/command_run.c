@@ -29,6 +29,7 @@ struct run_arguments {
     const char *suite, *one_case, *output, *resume, *profile;
     const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
     size_t variant_count, axis_count, setting_count;
+    size_t option_count; /* as given, those of providers left out */
     struct provider_options providers;
     struct device device; /* as asked for */
     uint64_t seed;
@@ -95,6 +96,7 @@ static void add(struct argp_state *state, const char **list, size_t *count, cons
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct run_arguments *a = state->input;
+    a->option_count += key != ARGP_KEY_ARG && (key & ~0xffff) == 0; /* argp's own keys are above */
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &a->providers;
@@ -161,6 +163,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (a->list_checks)
             return 0;
+        if (a->resume && a->option_count > 1)
+            argp_error(state,
+                       "--resume goes on with the options that the run was begun with, and takes no other");
         if (!a->suite + !a->one_case + !a->resume != 2)
             argp_error(state, "give a suite file, or --case%s", a->measure ? ", or --resume" : "");
         if (a->measure && !a->output && !a->resume && !a->dry_run && !a->profile)
@@ -323,6 +328,8 @@ static enum status check_output(const struct run_arguments *a)
 {
     char journal[PATH_MAX];
     snprintf(journal, sizeof journal, "%s.journal", a->output);
+    if (journal_is_being_written(journal))
+        return status_fail(STATUS_USAGE, "%s: another nf4bench is writing these results now", a->output);
     if (access(journal, F_OK) == 0)
         return status_fail(STATUS_USAGE,
                            "%s: a run was broken off; complete it with --resume %s, or remove the journal",

@@ -1,5 +1,6 @@
 """The commands, as a user runs them, and the files they leave, as other programs read them."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -251,6 +252,19 @@ def test_interrupt_keeps_rows_and_resume_completes(nf4bench, suite, tmp_path):
         after = f["results"][:]
         assert len(after) == 120  # 40 shapes, the variant and two ceilings
         assert (after[: len(before)]["median_us"] == before["median_us"]).all()
+
+
+def test_a_second_run_on_the_same_output_is_told(nf4bench, small, tmp_path):
+    out = tmp_path / "x.h5"
+    with open(f"{out}.journal", "w") as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        assert "another nf4bench is writing" in nf4bench("run", small, "-o", out, code=2).stderr
+
+
+@pytest.mark.parametrize("option", [["-v", "*scalar"], ["-o", "y.h5"], ["--seed", "2"], ["-q"]])
+def test_resume_takes_no_other_option(nf4bench, tmp_path, option):
+    done = nf4bench("run", "--resume", tmp_path / "x.h5", *option, code=2)
+    assert "takes no other" in done.stderr
 
 
 def test_broken_off_run_is_not_started_over_by_accident(nf4bench, small, tmp_path):

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "build_info.h"
+#include "harness/base/float_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/embedded.h"
 #include "harness/cli/cli.h"
@@ -154,9 +155,11 @@ static enum status load(const struct try_arguments *a, const char *folder, enum 
     char path[PATH_TEXT_MAX];
     snprintf(path, sizeof path, "%s/%s.so", folder, build_words[build]);
     loading = build;
+    const char *changed;
     /* Never closed: the table points into it. */
-    if (!dlopen(path, RTLD_NOW | RTLD_LOCAL))
+    if (!float_state_load(path, &changed))
         return status_fail(STATUS_INPUT, "%s: %s", a->file, dlerror());
+    float_state_tell(a->file, changed);
     if (entry_count[build] == 0)
         return status_fail(STATUS_INPUT, "%s defines no ENTRY (kernels/device/cuda.h)", a->file);
     return STATUS_OK;

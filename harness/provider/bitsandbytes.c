@@ -1,3 +1,4 @@
+#include "harness/base/float_state.h"
 #include "harness/provider/bitsandbytes.h"
 
 #include <dlfcn.h>
@@ -257,7 +258,9 @@ enum status bitsandbytes_load(const char *path)
                  is_folder ? library_name : "") >= (int)sizeof file)
         return status_fail(STATUS_USAGE, "bitsandbytes: %s: the path is too long", path);
     snprintf(option, sizeof option, "--bitsandbytes '%s'", file);
-    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    const char *changed;
+    void *library = float_state_load(file, &changed);
+    float_state_tell(file, changed);
     if (!library)
         return status_fail(STATUS_INPUT, "bitsandbytes: cannot load %s: %s", file, dlerror());
     enum status s = STATUS_OK;

@@ -1,3 +1,4 @@
+#include "harness/base/float_state.h"
 #include "harness/provider/openblas.h"
 
 #include <dlfcn.h>
@@ -48,7 +49,9 @@ static void *open_library(const char *path, const char *core)
         if (settings[i].value)
             setenv(settings[i].name, settings[i].value, 1);
     }
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const char *changed;
+    void *handle = float_state_load(path, &changed);
+    float_state_tell(path, changed);
     for (size_t i = 0; i < COUNT; i++) {
         if (settings[i].before)
             setenv(settings[i].name, settings[i].before, 1);

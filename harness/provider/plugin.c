@@ -12,6 +12,7 @@
 
 #include <zlib.h>
 
+#include "harness/base/float_state.h"
 #include "harness/base/child.h"
 #include "harness/base/machine.h"
 #include "harness/problem/image.h"
@@ -36,9 +37,9 @@ static size_t library_count;
 
 /* ---- what a library says ---- */
 
-static enum status open_library(const char *path, const struct nf4bench_plugin **out)
+static enum status open_library(const char *path, const struct nf4bench_plugin **out, const char **changed)
 {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *library = float_state_load(path, changed);
     if (!library)
         return status_fail(STATUS_INPUT, "it cannot be loaded as a shared library: %s", dlerror());
     nf4bench_plugin_fn *plugin = (nf4bench_plugin_fn *)dlsym(library, NF4BENCH_PLUGIN_SYMBOL);
@@ -48,6 +49,8 @@ static enum status open_library(const char *path, const struct nf4bench_plugin *
                            "(kernels/plugin.h)",
                            NF4BENCH_PLUGIN_SYMBOL);
     *out = plugin();
+    const char *later = float_state_restore_here();
+    *changed = later ? later : *changed;
     return *out ? STATUS_OK : status_fail(STATUS_INPUT, "%s() returns NULL", NF4BENCH_PLUGIN_SYMBOL);
 }
 
@@ -280,6 +283,7 @@ static enum status make_kernels(const struct nf4bench_plugin *p, const struct li
 
 struct attempt {
     const struct library *library;
+    const char *float_changed; /* by the load, or NULL */
     const struct nf4bench_plugin *plugin;
     struct kernel *kernels; /* [plugin->variant_count] */
 };
@@ -288,7 +292,7 @@ struct attempt {
 static enum status load(void *context)
 {
     struct attempt *a = context;
-    enum status s = open_library(a->library->path, &a->plugin);
+    enum status s = open_library(a->library->path, &a->plugin, &a->float_changed);
     if (s == STATUS_OK)
         s = check_layout(a->plugin);
     if (s == STATUS_OK)
@@ -371,6 +375,7 @@ static enum status load_file(struct library *l, struct attempt *a)
     if (s != STATUS_OK)
         return status_fail(s, "%s", status_message());
     s = load(a);
+    float_state_tell(l->path, a->float_changed);
     if (s == STATUS_OK)
         s = add_images(a);
     for (size_t i = 0; !l->label && s == STATUS_OK && i < a->plugin->variant_count; i++)

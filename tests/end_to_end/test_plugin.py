@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import platform
 import re
 import shlex
 import shutil
@@ -274,6 +275,17 @@ def test_wrong_comes_before_refused(program, libraries, plugins):
 
 
 # ---- those that are wrong ----
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="flush-to-zero is set by MXCSR")
+def test_a_library_that_turns_flush_to_zero_on(program, libraries):
+    """It convicts nobody else, and its own wrong variant does not pass by it."""
+    case = ("--case", "dequant f32 n=16 k=64 blocksize=64")
+    done = program("verify", *case, "--plugin", libraries / "fastmath.so", "-v", "nf4_dequant_f32__scalar*", "-V", code=1)
+    verdicts = dict(reversed(line.split()[:2]) for line in done.stdout.splitlines() if re.match("(PASS|FAIL) ", line))
+    assert verdicts.pop("nf4_dequant_f32__scalar_flushes") == "FAIL"
+    assert len(verdicts) > 1 and set(verdicts.values()) == {"PASS"}
+    assert "fastmath.so changed how floating point is computed (flush-to-zero is on)" in done.stderr
 
 
 @pytest.mark.parametrize("what", [what for what in FAULTY if what not in TIMED])

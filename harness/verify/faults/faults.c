@@ -4,6 +4,7 @@
  */
 #include "harness/verify/faults/faults.h"
 
+#include <fenv.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #include <omp.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "kernels/kernel.h"
 
@@ -121,6 +125,24 @@ static void leave_to_a_thread(uint16_t *element)
         pthread_detach(thread);
 }
 
+/* For the calling thread, and for good. */
+static void flush_to_zero(void)
+{
+#ifdef __SSE__
+    _mm_setcsr(_mm_getcsr() | 0x8000);
+#else
+    fesetround(FE_TOWARDZERO);
+#endif
+}
+
+/* In all threads but the calling one. */
+static void round_up_in_team(void)
+{
+#pragma omp parallel
+    if (omp_get_thread_num() > 0)
+        fesetround(FE_UPWARD);
+}
+
 static inline void dequant(const struct dequant_args *a, enum fault_id fault)
 {
     static unsigned calls;
@@ -160,6 +182,10 @@ static inline void dequant(const struct dequant_args *a, enum fault_id fault)
     if ((fault == FAULT_lazy_when_timed && calls > 30) ||
         (fault == FAULT_wrong_on_one_thread && omp_get_max_threads() == 1))
         out[a->count - 1] ^= 1;
+    if (fault == FAULT_leaves_flush_to_zero || (fault == FAULT_flushes_when_timed && calls > 30))
+        flush_to_zero();
+    if (fault == FAULT_team_rounds_up)
+        round_up_in_team();
     if (fault == FAULT_finishes_late)
         leave_to_a_thread(&out[a->count - 1]);
     if (fault == FAULT_replays_last)

@@ -328,7 +328,9 @@ static bool write_all(int fd, const char *bytes, size_t size)
 static enum status write_file(const char *path, const char *bytes, size_t size)
 {
     enum status s = STATUS_OK;
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    /* What a killed build left goes; what somebody else makes meanwhile, or a link, is no file of ours. */
+    (void)unlink(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return status_fail(STATUS_IO, "%s: cannot create: %s", path, strerror(errno));
     if (!write_all(fd, bytes, size) || fsync(fd) != 0)

@@ -208,6 +208,18 @@ static enum status build_results(struct journal_writer *journal, const char *jou
     return s;
 }
 
+/* A run that ends without an error has recorded each batch, whatever its processes said. */
+static enum status check_complete(const struct plan *plans, size_t count, const bool *recorded)
+{
+    size_t batches = 0, missing = 0;
+    for (size_t i = 0; i < count; recorded += plans[i++].group_count)
+        for (size_t b = 0; b < plans[i].batch_count; b++, batches++)
+            missing += !recorded[plans[i].batches[b].first_group];
+    return missing ? status_fail(STATUS_INTERNAL, "%zu of %zu groups of cases were not recorded", missing,
+                                 batches)
+                   : STATUS_OK;
+}
+
 enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
                       struct run_summary *summary)
 {
@@ -233,6 +245,8 @@ enum status run_plans(const struct plan *plans, size_t count, const struct run_o
         recorded[i] = recorded[i] || !run_in_shard(options, i);
     if (s == STATUS_OK)
         s = run_all(plans, count, options, journal, recorded, summary);
+    if (s == STATUS_OK && journal && !options->first_failure)
+        s = check_complete(plans, count, recorded);
     if (journal)
         s = build_results(journal, journal_path, options->output, s);
     munmap(recorded, group_count * sizeof *recorded);

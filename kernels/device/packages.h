@@ -23,8 +23,7 @@ template <enum package P> struct tensors {
     METHOD tensors(const void *prepared, const struct weights *w, size_t n_, size_t k) : n(n_)
     {
         const size_t groups = group_in_order(w, k - 1) + 1;
-        const struct int4_parts parts =
-            P == AWQ ? int4_awq_parts(n_, k, groups) : int4_gptq_parts(n_, k, groups);
+        const struct int4_parts parts = int4_gptq_parts(n_, k, groups); /* AWQ's, and g_idx behind them */
         const uint8_t *bytes = (const uint8_t *)prepared;
         codes = (const uint32_t *)bytes;
         zeros = (const uint32_t *)(bytes + parts.zeros);

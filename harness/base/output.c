@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -122,8 +123,17 @@ static mode_t new_file_mode(void)
     return 0666 & ~mask;
 }
 
+/* A file without a name in the folder of the target: gone with this process unless it gets one. -1: not to be had. */
+static int unnamed_file(const struct output *out, mode_t mode)
+{
+    char *copy = strdup(out->target);
+    const int fd = copy ? open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode) : -1;
+    free(copy);
+    return fd;
+}
+
 /* A regular file, or none yet: written beside it. */
-static enum status begin_temporary(struct output *out, bool there, mode_t mode)
+static enum status begin_beside(struct output *out, bool there, mode_t mode)
 {
     /* Through links: the file that they name is replaced, not the link. */
     out->target = there ? realpath(out->path, NULL) : strdup(out->path);
@@ -133,19 +143,34 @@ static enum status begin_temporary(struct output *out, bool there, mode_t mode)
                    ? status_fail(STATUS_IO, "%s: cannot write: %s", out->path, strerror(errno))
                    : status_no_memory("%s", out->path);
     }
-    const int fd = mkostemp(out->temporary, O_CLOEXEC);
-    if (fd < 0) {
-        const int e = errno;
-        free(out->temporary);
-        out->temporary = NULL;
-        return status_fail(STATUS_IO, "%s: cannot write a file beside it: %s", out->path, strerror(e));
-    }
+    int fd = unnamed_file(out, mode);
+    out->unnamed = fd >= 0;
+    if (fd < 0)
+        fd = mkostemp(out->temporary, O_CLOEXEC); /* file systems without O_TMPFILE */
+    if (fd < 0)
+        return status_fail(STATUS_IO, "%s: cannot write a file beside it: %s", out->path, strerror(errno));
     (void)fchmod(fd, mode);
     out->stream = fdopen(fd, "w");
     if (out->stream)
         return STATUS_OK;
     close(fd);
     return status_no_memory("%s", out->path);
+}
+
+/* Gives the written file its name. */
+static bool put_in_place(struct output *out)
+{
+    if (out->unnamed) {
+        char file[32];
+        const int named = mkostemp(out->temporary, O_CLOEXEC); /* a name that is free */
+        if (named < 0 || close(named) != 0 || unlink(out->temporary) != 0)
+            return false;
+        snprintf(file, sizeof file, "/proc/self/fd/%d", fileno(out->stream));
+        if (linkat(AT_FDCWD, file, AT_FDCWD, out->temporary, AT_SYMLINK_FOLLOW) != 0)
+            return false;
+        out->unnamed = false;
+    }
+    return rename(out->temporary, out->target) == 0;
 }
 
 static void release(struct output *out)
@@ -165,14 +190,11 @@ enum status output_begin(const char *path, bool append, struct output *out)
     const bool exists = stat(path, &there) == 0;
     enum status s = STATUS_OK;
     if (!append && (!exists || S_ISREG(there.st_mode)))
-        s = begin_temporary(out, exists, exists ? there.st_mode & 0777 : new_file_mode());
+        s = begin_beside(out, exists, exists ? there.st_mode & 0777 : new_file_mode());
     else if (!(out->stream = fopen(path, append ? "ae" : "we")))
         s = status_fail(STATUS_IO, "%s: cannot write: %s", path, strerror(errno));
-    if (s != STATUS_OK) {
-        if (out->temporary)
-            (void)unlink(out->temporary);
+    if (s != STATUS_OK)
         release(out);
-    }
     return s;
 }
 
@@ -183,17 +205,15 @@ enum status output_end(struct output *out, enum status written)
     bool whole = fflush(out->stream) == 0 && !ferror(out->stream);
     if (whole && out->temporary)
         whole = fsync(fileno(out->stream)) == 0;
+    if (whole && written == STATUS_OK && out->temporary)
+        whole = put_in_place(out);
     int e = errno;
     if (out->path && fclose(out->stream) != 0 && whole) {
         whole = false;
         e = errno;
     }
-    if (written == STATUS_OK && whole && out->temporary && rename(out->temporary, out->target) != 0) {
-        whole = false;
-        e = errno;
-    }
-    if (out->temporary && !(written == STATUS_OK && whole))
-        (void)unlink(out->temporary);
+    if (out->temporary && !out->unnamed && !(written == STATUS_OK && whole))
+        (void)unlink(out->temporary); /* fails where it has its name already */
     if (written == STATUS_OK && !whole)
         written =
             status_fail(STATUS_IO, "%s: cannot write: %s", name, e ? strerror(e) : "an earlier write failed");

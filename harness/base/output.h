@@ -31,12 +31,13 @@ enum status output_allowed(const char *path, enum output_form form, bool force) 
 /* Whether both names are of one file, which is there. */
 bool output_is(const char *path, const char *input);
 
-/* An output that is being written. Regular files are written under another name in the same folder, which is created
- * for this output alone. */
+/* An output that is being written. A regular file is written beside the one that is there, without a name where the file
+ * system can (O_TMPFILE), so that a process that is killed leaves nothing. */
 struct output {
     FILE *stream;
     const char *path; /* not owned; NULL: standard output */
     char *target, *temporary;
+    bool unnamed; /* the file has no name yet */
 };
 
 /* Opens `path`, or standard output where that is NULL or "-". append: at the end of what is there. */

@@ -9,7 +9,6 @@
 #include "build_info.h"
 #include "git_revision.h"
 #include "harness/base/closest.h"
-#include "harness/base/interrupt.h"
 
 static const struct {
     const char *name, *help;
@@ -74,7 +73,6 @@ int cli_main(int argc, char **argv)
         static char name[64];
         snprintf(name, sizeof name, "nf4bench %s", commands[i].name);
         argv[1] = name;
-        interrupt_install();
         int code = commands[i].main(argc - 1, argv + 1);
         if (fflush(stdout) != 0 || ferror(stdout)) {
             perror("nf4bench: standard output");

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/base/interrupt.h"
 #include "harness/base/output.h"
 #include "harness/base/progress.h"
 #include "harness/base/stats.h"
@@ -390,6 +391,7 @@ int command_calibrate(int argc, char **argv)
         NULL};
     struct calibrate_arguments a = {.gates = GATES, .options = gate_option_defaults};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    interrupt_install();
     const enum status s = calibrate(&a, argc, argv);
     if (s == STATUS_OK)
         return 0;

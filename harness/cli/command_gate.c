@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/base/interrupt.h"
 #include "harness/base/clock.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/gate_options.h"
@@ -372,6 +373,7 @@ int command_gate(int argc, char **argv)
     struct gate_arguments a = {.options = gate_option_defaults};
     struct texts t = {.command = joined(argc, argv)}; /* argp_parse() changes the order */
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    interrupt_install();
     if (a.round) {
         free(t.command);
         return gate_round_main();

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "harness/base/interrupt.h"
 #include "harness/cli/cli.h"
 #include "harness/device/cuda/call_cuda.h"
 #include "harness/device/open.h"
@@ -121,6 +122,7 @@ int command_probe(int argc, char **argv)
     size_t count = 0, different = 0, probed = 0;
     enum status s = device_parse("cuda", &a.device);
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    interrupt_install();
     if (s == STATUS_OK)
         s = device_open(&a.device, &list, &count);
     for (size_t i = 0; i < count && s == STATUS_OK; i++) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/base/interrupt.h"
 #include "harness/base/machine.h"
 #include "harness/base/output.h"
 #include "harness/cli/cli.h"
@@ -385,6 +386,7 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
         s = profile_row(&w.plans[0], a->profile);
         goto done;
     }
+    interrupt_install();
     environment = environment_json(w.devices, w.device_count, argc, argv);
     if (!environment) {
         s = status_no_memory("run");

@@ -291,6 +291,7 @@ int command_selftest(int argc, char **argv)
         NULL};
     struct selftest_arguments a = {.seeds = 2};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    interrupt_install();
     struct progress progress;
     size_t ran = 0, caught = 0, right_ran = 0, right_passed = 0;
     double start = clock_s();

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "build_info.h"
+#include "harness/base/interrupt.h"
 #include "harness/base/float_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/embedded.h"
@@ -390,6 +391,7 @@ int command_try(int argc, char **argv)
     if (!a.compiler || !*a.compiler)
         a.compiler = "c++";
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    interrupt_install();
 
     const char *names[ENTRIES_MAX], *base = getenv("TMPDIR");
     char folder[FOLDER_MAX];

@@ -254,6 +254,22 @@ def test_interrupt_keeps_rows_and_resume_completes(nf4bench, suite, tmp_path):
         assert (after[: len(before)]["median_us"] == before["median_us"]).all()
 
 
+@pytest.mark.parametrize("command", ["report {} -o page.html", "show {}", "compare {0} {0} -o page.md"])
+def test_the_first_interrupt_ends_what_measures_nothing(nf4bench, tmp_path, command):
+    """And leaves no file behind. Sixteen times the H200's rows take seconds to read."""
+    words = command.format(*[SOURCE / "results/recorded/nvidia-h200/gpu.h5"] * 2).split()
+    if words[0] == "report":
+        words[1:2] = words[1:2] * 16
+    started = subprocess.Popen([nf4bench.path, *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    for _ in range(2000):  # until it reads: before, a signal ends any process
+        if pathlib.Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text():
+            break
+        time.sleep(0.001)
+    started.send_signal(signal.SIGINT)
+    assert started.wait(timeout=60) == -signal.SIGINT
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_second_run_on_the_same_output_is_told(nf4bench, small, tmp_path):
     out = tmp_path / "x.h5"
     with open(f"{out}.journal", "w") as journal:

@@ -71,6 +71,13 @@ static enum status check_globs(const struct plan_options *options)
     return STATUS_OK;
 }
 
+static void group_release(struct plan_group *g)
+{
+    for (size_t i = 0; i < g->row_count; i++)
+        free(g->rows[i].skip);
+    free(g->rows);
+}
+
 struct group_list {
     struct plan *plan;
     size_t capacity, batch_capacity;
@@ -107,12 +114,21 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
         free(g.rows);
         return STATUS_OK;
     }
+    if (plan->row_count + g.row_count > PLAN_ROWS_MAX) {
+        group_release(&g);
+        return status_fail(STATUS_LIMIT,
+                           "suite %s makes more than %d rows: give its axes fewer values, choose variants with -v, "
+                           "or split it into several suites",
+                           plan->suite->name, PLAN_ROWS_MAX);
+    }
+    struct plan_row *fitting = realloc(g.rows, g.row_count * sizeof *fitting);
+    g.rows = fitting ? fitting : g.rows;
     g.expected_s = expect_seconds(&g, plan->device->kind, &plan->suite->measure, runnable);
     if (plan->group_count == list->capacity) {
         list->capacity = list->capacity ? 2 * list->capacity : 64;
         struct plan_group *grown = realloc(plan->groups, list->capacity * sizeof *grown);
         if (!grown) {
-            free(g.rows);
+            group_release(&g);
             return status_no_memory("plan");
         }
         plan->groups = grown;
@@ -318,11 +334,8 @@ uint64_t plan_hash(const struct plan *p)
 
 void plan_release(struct plan *p)
 {
-    for (size_t i = 0; i < p->group_count; i++) {
-        for (size_t r = 0; r < p->groups[i].row_count; r++)
-            free(p->groups[i].rows[r].skip);
-        free(p->groups[i].rows);
-    }
+    for (size_t i = 0; i < p->group_count; i++)
+        group_release(&p->groups[i]);
     free(p->groups);
     free(p->batches);
     p->groups = NULL;

@@ -18,6 +18,9 @@
 #include "harness/problem/variant.h"
 #include "harness/suite/suite.h"
 
+/* More rows than a run of weeks times; about a gigabyte of plan. */
+enum { PLAN_ROWS_MAX = 1 << 21 };
+
 struct plan_row {
     const struct kernel *kernel;
     char *skip; /* why the row will not run, or NULL; owned */

@@ -270,6 +270,13 @@ def test_the_first_interrupt_ends_what_measures_nothing(nf4bench, tmp_path, comm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_small_suite_that_makes_millions_of_rows_is_refused(nf4bench, suite):
+    shapes = ", ".join(f"[{i}, 64]" for i in range(1, 1001))
+    m = ", ".join(map(str, range(1, 1001)))
+    path = suite(f"suite: big\ncases:\n  - {{op: gemm, m: [{m}], shapes: [{shapes}]}}\n")
+    assert "suite big makes more than 2097152 rows" in nf4bench("run", path, "--dry-run", code=2).stderr
+
+
 def test_a_second_run_on_the_same_output_is_told(nf4bench, small, tmp_path):
     out = tmp_path / "x.h5"
     with open(f"{out}.journal", "w") as journal:

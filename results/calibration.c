@@ -1,10 +1,13 @@
 #include "results/calibration.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "results/h5.h"
 
@@ -98,11 +101,23 @@ enum status calibration_write(const char *path, const struct calibration *c, con
     const hsize_t row_count[1] = {c->row_count}, levels[1] = {CALIBRATION_LEVELS};
     const hsize_t size[4] = {c->row_count, gates, rounds, 1 + CALIBRATION_LEVELS};
     bool ok = false;
+    char *temporary;
+    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+        return status_no_memory("%s", path);
+    const int free_name = mkstemp(temporary);
+    if (free_name < 0) {
+        const enum status s =
+            status_fail(STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
+        free(temporary);
+        return s;
+    }
+    (void)fchmod(free_name, 0644);
+    close(free_name);
     h5_quiet();
     const hid_t access = h5_access(), type = row_type();
     hid_t file = -1;
     if (access >= 0 && type >= 0)
-        file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+        file = H5Fcreate(temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (file >= 0) {
         ok = write_attributes(file, c, environment) &&
              write_dataset(file, "rows", type, 1, row_count, c->rows) &&
@@ -114,7 +129,13 @@ enum status calibration_write(const char *path, const struct calibration *c, con
         H5Tclose(type);
     if (access >= 0)
         H5Pclose(access);
-    return ok ? STATUS_OK : status_fail(STATUS_IO, "%s: cannot be written: %s", path, h5_reason());
+    enum status s = ok ? STATUS_OK : status_fail(STATUS_IO, "%s: cannot be written: %s", path, h5_reason());
+    if (ok && rename(temporary, path) != 0)
+        s = status_fail(STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
+    if (s != STATUS_OK)
+        (void)unlink(temporary); /* what was there stays */
+    free(temporary);
+    return s;
 }
 
 /* ---- reading ---- */

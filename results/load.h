@@ -42,7 +42,7 @@ struct load_limits {
     unsigned cpu_s;   /* seconds of processor time */
     unsigned wall_ms; /* milliseconds until the parent gives up */
 };
-#define LOAD_LIMITS ((struct load_limits){.memory = (size_t)512 << 20, .cpu_s = 60, .wall_ms = 120000})
+#define LOAD_LIMITS ((struct load_limits){.memory = (size_t)512 << 20, .cpu_s = 60, .wall_ms = 600000})
 enum status result_set_load_limited(const char *path, const struct load_limits *limits,
                                     struct result_set *out) WARN_UNUSED_RESULT;
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 
 const char *process_end_text(int wait_status, char text[PROCESS_TEXT_MAX])
@@ -37,6 +38,7 @@ _Noreturn static void attempt(enum status (*f)(void *), void *context, struct ou
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
+    call_state_set_here(); /* of a library's pthread_atfork() */
     o->status = f(context);
     snprintf(o->message, sizeof o->message, "%s", status_message());
     o->ended = true;

@@ -43,12 +43,13 @@ static bool is_stdout(const char *path)
     return !path || strcmp(path, "-") == 0;
 }
 
-static enum status check_ending(const char *path, enum output_form form)
+/* `file`: what the path is, through links. */
+static enum status check_ending(const char *path, const char *file, enum output_form form)
 {
-    const size_t length = strlen(path);
+    const size_t length = strlen(file);
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         const size_t end = strlen(endings[i].text);
-        if (length < end || strcasecmp(path + length - end, endings[i].text) != 0 ||
+        if (length < end || strcasecmp(file + length - end, endings[i].text) != 0 ||
             endings[i].form == (int)form)
             continue;
         if (endings[i].form == NO_FORM)
@@ -67,8 +68,7 @@ static const char *measurements_in(FILE *f)
 {
     static const char hdf5[] = "\211HDF\r\n\032\n", journal[] = "nf4bench journal ";
     char bytes[sizeof journal - 1];
-    const long most = 1L << 20;
-    for (long at = 0; at <= most; at = at ? 2 * at : 512) {
+    for (long at = 0; at >= 0; at = at ? 2 * at : 512) {
         if (fseek(f, at, SEEK_SET) != 0)
             return NULL;
         const size_t n = fread(bytes, 1, sizeof bytes, f);
@@ -86,14 +86,22 @@ enum status output_allowed(const char *path, enum output_form form, bool force)
 {
     struct stat there;
     if (is_stdout(path))
-        return STATUS_OK;
-    enum status s = check_ending(path, form);
+        return form != OUTPUT_HDF5 || !path
+                   ? STATUS_OK
+                   : status_fail(STATUS_USAGE, "HDF5 is not written to standard output: name a file");
+    enum status s = check_ending(path, path, form);
+    char *target = s == STATUS_OK ? realpath(path, NULL) : NULL; /* through links */
+    if (target)
+        s = check_ending(path, target, form);
+    free(target);
     if (s != STATUS_OK || stat(path, &there) != 0)
         return s;
     if (S_ISDIR(there.st_mode))
         return status_fail(STATUS_USAGE, "%s is a folder", path);
     if (form == OUTPUT_HDF5 && !force)
         return status_fail(STATUS_USAGE, "%s exists; --force replaces it", path);
+    if (form == OUTPUT_HDF5 && !S_ISREG(there.st_mode))
+        return status_fail(STATUS_USAGE, "%s is no regular file: --force replaces no other", path);
     if (!S_ISREG(there.st_mode) || there.st_size == 0)
         return STATUS_OK;
     FILE *f = fopen(path, "re");

@@ -22,7 +22,7 @@ enum output_form {
     OUTPUT_FORMS,
 };
 
-/* Whether a command may write this form to `path`; standard output (NULL, "-") always.
+/* Whether a command may write this form to `path`. Standard output (NULL, "-") always, but no HDF5.
  *   STATUS_USAGE   the ending belongs to another form, such as .h5 for a report, or to a file that no command writes (.yaml);
  *                  or the file holds measurements: HDF5, or the journal of a run. Of OUTPUT_HDF5: any file is there.
  * `force` (--force) lets OUTPUT_HDF5 replace an HDF5 file, and nothing else. */

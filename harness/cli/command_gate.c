@@ -238,6 +238,11 @@ static enum status check_outputs(const struct gate_arguments *a)
     list_outputs(a, outputs);
     for (size_t i = 0; i < OUTPUTS && s == STATUS_OK; i++) {
         s = output_allowed(outputs[i].path, outputs[i].form, false);
+        for (size_t j = 0; j < i && s == STATUS_OK && outputs[i].path; j++)
+            if (outputs[j].path && strcmp(outputs[i].path, "-") != 0 &&
+                (strcmp(outputs[i].path, outputs[j].path) == 0 ||
+                 output_is(outputs[i].path, outputs[j].path)))
+                s = status_fail(STATUS_USAGE, "%s is the file of two outputs", outputs[i].path);
         if (s == STATUS_OK && outputs[i].path && a->suite && output_is(outputs[i].path, a->suite))
             s = status_fail(STATUS_USAGE, "%s is the suite: choose another name", outputs[i].path);
     }

@@ -162,11 +162,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
         a->suite = value;
         return 0;
     case ARGP_KEY_END:
-        if (a->list_checks)
-            return 0;
-        if (a->resume && a->option_count > 1)
+        if (a->resume && (a->option_count > 1 || a->providers.plugin_count || a->providers.manifest_count ||
+                          a->providers.bitsandbytes))
             argp_error(state,
                        "--resume goes on with the options that the run was begun with, and takes no other");
+        if (a->list_checks)
+            return 0;
         if (!a->suite + !a->one_case + !a->resume != 2)
             argp_error(state, "give a suite file, or --case%s", a->measure ? ", or --resume" : "");
         if (a->measure && !a->output && !a->resume && !a->dry_run && !a->profile)

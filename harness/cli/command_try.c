@@ -15,7 +15,7 @@
 
 #include "build_info.h"
 #include "harness/base/interrupt.h"
-#include "harness/base/float_state.h"
+#include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/embedded.h"
 #include "harness/cli/cli.h"
@@ -158,9 +158,9 @@ static enum status load(const struct try_arguments *a, const char *folder, enum 
     loading = build;
     const char *changed;
     /* Never closed: the table points into it. */
-    if (!float_state_load(path, &changed))
+    if (!call_state_load(path, &changed))
         return status_fail(STATUS_INPUT, "%s: %s", a->file, dlerror());
-    float_state_tell(a->file, changed);
+    call_state_tell(a->file, changed);
     if (entry_count[build] == 0)
         return status_fail(STATUS_INPUT, "%s defines no ENTRY (kernels/device/cuda.h)", a->file);
     return STATUS_OK;

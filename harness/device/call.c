@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "harness/base/float_state.h"
+#include "harness/base/call_state.h"
 #include "harness/base/watch.h"
 #include "harness/device/cuda/call_cuda.h"
 #include "harness/device/simt/call_simt.h"
@@ -26,12 +26,11 @@ static void remember_endless(const struct kernel *k)
         endless[endless_count++] = k;
 }
 
-static bool float_fault(struct call_fault *fault, const char *changed, const struct device *d)
+static bool state_fault(struct call_fault *fault, const char *changed, const struct device *d)
 {
     *fault = (struct call_fault){.ours = false};
-    snprintf(fault->word, sizeof fault->word, "float_state");
-    snprintf(fault->text, sizeof fault->text,
-             "changed how floating point is computed after it, for everything in this process: %s", changed);
+    snprintf(fault->word, sizeof fault->word, "call_state");
+    snprintf(fault->text, sizeof fault->text, "changed what runs after it in this process: %s", changed);
     device_format(d, fault->device);
     return false;
 }
@@ -39,7 +38,7 @@ static bool float_fault(struct call_fault *fault, const char *changed, const str
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
                  struct call_fault *fault)
 {
-    float_state_set_here();
+    call_state_set_here();
     if (k->backend == BACKEND_CUDA) {
         bool gpu = o->device->kind == DEVICE_CUDA;
         if (is_endless(k)) {
@@ -52,13 +51,14 @@ bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, con
         bool ok = gpu ? call_cuda(o, k, fault) : call_simt(o, i, k, fault);
         if (!ok && fault->endless)
             remember_endless(k);
-        const char *changed = float_state_restore_here(); /* by code that the executor ran in this process */
-        return ok && changed ? float_fault(fault, changed, o->device) : ok;
+        const char *changed = call_state_restore_here(); /* by code that the executor ran in this process */
+        return ok && changed ? state_fault(fault, changed, o->device) : ok;
     }
     char changed[96];
-    float_state_set();
+    const struct call_state before = call_state_set(0);
     watch_begin(k, "a call");
     call_cpu(o, i, k, prepared);
     watch_end();
-    return float_state_changed(changed, sizeof changed) ? float_fault(fault, changed, o->device) : true;
+    return call_state_changed(&before, changed, sizeof changed) ? state_fault(fault, changed, o->device)
+                                                                : true;
 }

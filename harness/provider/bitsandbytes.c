@@ -1,4 +1,3 @@
-#include "harness/base/float_state.h"
 #include "harness/provider/bitsandbytes.h"
 
 #include <dlfcn.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "harness/base/call_state.h"
 #include "harness/base/machine.h"
 #include "harness/problem/variant.h"
 #include "harness/provider/bitsandbytes_cuda.h"
@@ -259,8 +259,8 @@ enum status bitsandbytes_load(const char *path)
         return status_fail(STATUS_USAGE, "bitsandbytes: %s: the path is too long", path);
     snprintf(option, sizeof option, "--bitsandbytes '%s'", file);
     const char *changed;
-    void *library = float_state_load(file, &changed);
-    float_state_tell(file, changed);
+    void *library = call_state_load(file, &changed);
+    call_state_tell(file, changed);
     if (!library)
         return status_fail(STATUS_INPUT, "bitsandbytes: cannot load %s: %s", file, dlerror());
     enum status s = STATUS_OK;

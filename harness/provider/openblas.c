@@ -1,4 +1,3 @@
-#include "harness/base/float_state.h"
 #include "harness/provider/openblas.h"
 
 #include <dlfcn.h>
@@ -11,6 +10,7 @@
 
 #include <omp.h>
 
+#include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/machine.h"
 #include "harness/problem/buffer.h"
@@ -50,8 +50,8 @@ static void *open_library(const char *path, const char *core)
             setenv(settings[i].name, settings[i].value, 1);
     }
     const char *changed;
-    void *handle = float_state_load(path, &changed);
-    float_state_tell(path, changed);
+    void *handle = call_state_load(path, &changed);
+    call_state_tell(path, changed);
     for (size_t i = 0; i < COUNT; i++) {
         if (settings[i].before)
             setenv(settings[i].name, settings[i].before, 1);

@@ -1,5 +1,6 @@
 #include "harness/provider/plugin.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -12,7 +13,7 @@
 
 #include <zlib.h>
 
-#include "harness/base/float_state.h"
+#include "harness/base/call_state.h"
 #include "harness/base/child.h"
 #include "harness/base/machine.h"
 #include "harness/problem/image.h"
@@ -39,7 +40,7 @@ static size_t library_count;
 
 static enum status open_library(const char *path, const struct nf4bench_plugin **out, const char **changed)
 {
-    void *library = float_state_load(path, changed);
+    void *library = call_state_load(path, changed);
     if (!library)
         return status_fail(STATUS_INPUT, "it cannot be loaded as a shared library: %s", dlerror());
     nf4bench_plugin_fn *plugin = (nf4bench_plugin_fn *)dlsym(library, NF4BENCH_PLUGIN_SYMBOL);
@@ -49,7 +50,7 @@ static enum status open_library(const char *path, const struct nf4bench_plugin *
                            "(kernels/plugin.h)",
                            NF4BENCH_PLUGIN_SYMBOL);
     *out = plugin();
-    const char *later = float_state_restore_here();
+    const char *later = call_state_restore_here();
     *changed = later ? later : *changed;
     return *out ? STATUS_OK : status_fail(STATUS_INPUT, "%s() returns NULL", NF4BENCH_PLUGIN_SYMBOL);
 }
@@ -288,11 +289,27 @@ struct attempt {
     struct kernel *kernels; /* [plugin->variant_count] */
 };
 
+static size_t thread_count(void)
+{
+    size_t count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    while (tasks && readdir(tasks))
+        count++;
+    if (tasks)
+        closedir(tasks);
+    return count;
+}
+
 /* Loads and looks at all of it: first in a process of its own, then in this one. */
 static enum status load(void *context)
 {
     struct attempt *a = context;
+    const size_t threads = thread_count();
     enum status s = open_library(a->library->path, &a->plugin, &a->float_changed);
+    if (s == STATUS_OK && thread_count() > threads)
+        return status_fail(STATUS_INPUT,
+                           "it starts threads while it is loaded; the processes that call its variants are "
+                           "forked, and would lack them: start them in the first call");
     if (s == STATUS_OK)
         s = check_layout(a->plugin);
     if (s == STATUS_OK)
@@ -375,7 +392,7 @@ static enum status load_file(struct library *l, struct attempt *a)
     if (s != STATUS_OK)
         return status_fail(s, "%s", status_message());
     s = load(a);
-    float_state_tell(l->path, a->float_changed);
+    call_state_tell(l->path, a->float_changed);
     if (s == STATUS_OK)
         s = add_images(a);
     for (size_t i = 0; !l->label && s == STATUS_OK && i < a->plugin->variant_count; i++)

@@ -8,6 +8,7 @@
 
 #include <omp.h>
 
+#include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/interrupt.h"
 #include "harness/base/machine.h"
@@ -333,6 +334,7 @@ enum status run_batch(struct plan_run *run, size_t batch)
     char text[PROBLEM_TEXT_MAX];
     const size_t pass_before = run->summary.pass, wrong_before = run_wrong(&run->summary);
     const double start = clock_s();
+    (void)call_state_set(0); /* whatever ran before in this process, or in the one that it was forked from */
     enum status s = begin(run, plan, &b);
     if (progress->batch != batch)
         memset(progress->printed, 0, progress->row_max * LINE_COUNT * sizeof progress->printed[0]);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "harness/base/child.h"
+#include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/interrupt.h"
 #include "harness/base/watch.h"
@@ -53,6 +54,7 @@ _Noreturn static void work(const struct worker *w, struct worker_child_state *c,
     if (getppid() != parent)
         _exit(1);
     sigprocmask(SIG_SETMASK, signals, NULL);
+    call_state_set_here(); /* of a library's pthread_atfork() */
     if (w->exclude)
         watch_share(&c->watch);
     c->status = w->run(w->context);

@@ -6,7 +6,7 @@
  * there.
  *
  * Around every call: outputs are poisoned with NaN patterns, canaries stand at both ends of every buffer, inputs are
- * hashed, and the floating-point state is that of a new process, which the call must leave (float_state.h). Under the
+ * hashed, and the floating-point state is that of a new process, which the call must leave (call_state.h). Under the
  * executor every launch has another schedule, and what the executor reports is a FAIL.
  */
 #ifndef NF4BENCH_HARNESS_VERIFY_VERIFY_H

@@ -85,7 +85,7 @@ TEST(output, an_ending_belongs_to_its_form)
                  {"r.csv", OUTPUT_HDF5}, {"suite.yaml", OUTPUT_MARKDOWN}, {"r.h5.journal", OUTPUT_HDF5},
                  {"lib.so", OUTPUT_JSON}},
       right[] = {{"r.htm", OUTPUT_HTML},    {"r.h5", OUTPUT_HDF5}, {"r.h5.md", OUTPUT_MARKDOWN},
-                 {"notes.txt", OUTPUT_CSV}, {"-", OUTPUT_HDF5},    {NULL, OUTPUT_HTML}};
+                 {"notes.txt", OUTPUT_CSV}, {"-", OUTPUT_CSV},    {NULL, OUTPUT_HTML}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         test_note("%s", wrong[i].path);
         EXPECT_EQ(STATUS_USAGE, output_allowed(wrong[i].path, wrong[i].form, true));

@@ -86,7 +86,7 @@ TEST(text, is_repaired_in_place)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[32];
         memset(text, 'Z', sizeof text);
-        strcpy(text, rows[i].in);
+        snprintf(text, sizeof text, "%s", rows[i].in);
         text_repair(text, sizeof text);
         EXPECT_STREQ(rows[i].out, text);
         for (size_t at = strlen(text); at < sizeof text; at++)

@@ -166,6 +166,7 @@ TEST(nf4, pack_and_unpack_are_inverse)
     for (size_t count = 0; count <= MAX; ++count) {
         uint8_t codes[MAX + 1], packed[MAX + 1], unpacked[MAX + 1];
         memset(packed, 0xa5, sizeof packed);
+        memset(codes, 0xff, sizeof codes);
         for (size_t i = 0; i < count; ++i)
             codes[i] = (uint8_t)random_below(count, i, 16);
         nf4_pack(codes, count, packed);

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <omp.h>
+
 #include "harness/base/clock.h"
-#include "harness/base/float_state.h"
+#include "harness/base/call_state.h"
 #include "harness/base/random.h"
 #include "harness/base/stats.h"
 #include "harness/base/watch.h"
@@ -94,22 +96,23 @@ static void watch_row(const struct cpu_sampling *s, size_t row, const char *what
         watch_begin(s->base.group->rows[row].kernel, what);
 }
 
-static void blame_float_state(struct cpu_sampling *s, size_t row, const char *changed)
+/* A team of no more threads than the row has: others would be awake while it is timed. */
+static void blame_call_state(struct cpu_sampling *s, size_t row, const struct call_state *before)
 {
     struct measure_row *r = &s->base.group->rows[row];
-    if (!row_is_ceiling(s->base.group, row) && !r->fault[0])
-        snprintf(r->fault, sizeof r->fault, "changed how floating point is computed after it: %s", changed);
+    char changed[96];
+    if (call_state_changed(before, changed, sizeof changed) && !row_is_ceiling(s->base.group, row) &&
+        !r->fault[0])
+        snprintf(r->fault, sizeof r->fault, "changed what runs after it: %s", changed);
 }
 
 static void call(struct cpu_sampling *s, size_t row, size_t set)
 {
-    char changed[96];
-    float_state_set();
+    const struct call_state before = call_state_set(omp_get_max_threads());
     watch_row(s, row, "a call before or after timing");
     call_bare(s, row, set);
     watch_end();
-    if (float_state_changed(changed, sizeof changed))
-        blame_float_state(s, row, changed);
+    blame_call_state(s, row, &before);
 }
 
 /* ---- timed outputs ---- */
@@ -183,6 +186,7 @@ static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
 {
     struct measure_row *r = &s->base.group->rows[row];
     size_t set = 0;
+    const struct call_state before = call_state_set(omp_get_max_threads());
     watch_row(s, row, "a timed sample"); /* as a whole: nothing of ours is between the calls */
     if (s->base.group->regime == REGIME_COLD)
         set = rotate(s, row);
@@ -190,7 +194,6 @@ static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
         call_bare(s, row, set); /* the others have been there since: warm up again */
     if (!row_is_ceiling(s->base.group, row))
         poison_places(s, row, set);
-    float_state_set_here(); /* of the team, call() sees the state: here a parallel region would wake it up */
     double start = clock_us();
     for (size_t i = 0; i < r->calls_per_sample; i++)
         call_bare(s, row, set);
@@ -199,9 +202,7 @@ static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
         for (const double late = end + r->slowdown * (end - start); end < late;)
             end = clock_us();
     watch_end();
-    const char *changed = float_state_restore_here();
-    if (changed)
-        blame_float_state(s, row, changed);
+    blame_call_state(s, row, &before);
     look_at_places(s, row, set, round);
     return (end - start) / (double)r->calls_per_sample;
 }

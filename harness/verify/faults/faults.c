@@ -184,8 +184,10 @@ static inline void dequant(const struct dequant_args *a, enum fault_id fault)
         out[a->count - 1] ^= 1;
     if (fault == FAULT_leaves_flush_to_zero || (fault == FAULT_flushes_when_timed && calls > 30))
         flush_to_zero();
-    if (fault == FAULT_team_rounds_up)
+    if (fault == FAULT_team_rounds_up || (fault == FAULT_team_rounds_up_when_timed && calls > 30))
         round_up_in_team();
+    if (fault == FAULT_leaves_one_thread)
+        omp_set_num_threads(omp_get_max_threads() > 1 ? 1 : 2);
     if (fault == FAULT_finishes_late)
         leave_to_a_thread(&out[a->count - 1]);
     if (fault == FAULT_replays_last)

@@ -1,4 +1,4 @@
-#include "harness/base/float_state.h"
+#include "harness/base/call_state.h"
 
 #include <dlfcn.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ static uint64_t state_here(void)
 
 static const uint64_t standard = (uint64_t)MXCSR_STANDARD << 16 | X87_STANDARD;
 
-void float_state_set_here(void)
+void call_state_set_here(void)
 {
     const uint16_t x87 = X87_STANDARD;
     _mm_setcsr(MXCSR_STANDARD);
@@ -50,7 +50,7 @@ static uint64_t state_here(void)
 
 static const uint64_t standard = 0;
 
-void float_state_set_here(void)
+void call_state_set_here(void)
 {
     __asm__ volatile("msr fpcr, %0" : : "r"(standard));
 }
@@ -71,7 +71,7 @@ static uint64_t state_here(void)
 
 static const uint64_t standard = FE_TONEAREST;
 
-void float_state_set_here(void)
+void call_state_set_here(void)
 {
     fesetround(FE_TONEAREST);
 }
@@ -83,53 +83,78 @@ static const char *word(uint64_t state)
 }
 #endif
 
-void float_state_set(void)
+struct call_state call_state_set(int team)
 {
-#pragma omp parallel
-    float_state_set_here();
+    const int most = omp_get_max_threads(), processors = omp_get_num_procs();
+    const struct call_state s = {.threads = most,
+                                 .dynamic = omp_get_dynamic(),
+                                 .levels = omp_get_max_active_levels(),
+                                 .team = team > 0            ? team
+                                         : most > processors ? most
+                                                             : processors};
+#pragma omp parallel num_threads(s.team)
+    call_state_set_here();
+    return s;
 }
 
-bool float_state_changed(char *what, size_t size)
+/* Of the threads of a team: how many have another state, which is put back. *found: one of these states. */
+static int restore_team(int team, uint64_t *found, int *threads)
 {
-    uint64_t found = standard;
-    int changed = 0, threads = 1;
-#pragma omp parallel
+    int changed = 0;
+    *threads = 1;
+#pragma omp parallel num_threads(team)
     {
 #pragma omp single
-        threads = omp_get_num_threads();
+        *threads = omp_get_num_threads();
         const uint64_t state = state_here();
         if (state != standard) {
 #pragma omp critical
             {
-                found = state;
+                *found = state;
                 changed++;
             }
-            float_state_set_here();
+            call_state_set_here();
         }
     }
-    if (changed)
-        snprintf(what, size, "%s in %d of %d threads", word(found), changed, threads);
-    return changed != 0;
+    return changed;
 }
 
-const char *float_state_restore_here(void)
+bool call_state_changed(const struct call_state *s, char *what, size_t size)
+{
+    const int most = omp_get_max_threads(), levels = omp_get_max_active_levels(), dynamic = omp_get_dynamic();
+    const bool settings = most != s->threads || levels != s->levels || dynamic != s->dynamic;
+    omp_set_num_threads(s->threads);
+    omp_set_max_active_levels(s->levels);
+    omp_set_dynamic(s->dynamic);
+    uint64_t found = standard;
+    int threads;
+    const int changed = restore_team(s->team, &found, &threads);
+    if (changed)
+        snprintf(what, size, "%s in %d of %d threads", word(found), changed, threads);
+    else if (settings)
+        snprintf(what, size, "OpenMP has %d threads for %d, %d nested levels for %d", most, s->threads,
+                 levels, s->levels);
+    return changed || settings;
+}
+
+const char *call_state_restore_here(void)
 {
     const uint64_t state = state_here();
     if (state == standard)
         return NULL;
-    float_state_set_here();
+    call_state_set_here();
     return word(state);
 }
 
-void *float_state_load(const char *path, const char **changed)
+void *call_state_load(const char *path, const char **changed)
 {
-    float_state_set_here();
+    call_state_set_here();
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    *changed = float_state_restore_here();
+    *changed = call_state_restore_here();
     return library;
 }
 
-void float_state_tell(const char *library, const char *changed)
+void call_state_tell(const char *library, const char *changed)
 {
     if (changed)
         fprintf(stderr,

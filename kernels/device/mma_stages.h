@@ -316,9 +316,9 @@ DEVICE void range_sum(float (&sum)[TALL][Weights::TILES][4], const struct gemm_a
                 UNROLL
                 for (unsigned p = 0; p < PIECES; p++)
                     piece(x, held, p);
-            } else {
+            } else { /* the end of the range: whole pieces, of which the last is not there */
                 UNROLL
-                for (unsigned p = 0; p < PIECES; p++)
+                for (unsigned p = 0; p < PIECES - 1; p++)
                     if (k + p * PIECE < end)
                         piece(x, held, p);
             }

@@ -24,7 +24,7 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -305,36 +305,58 @@ def run_try(program, path, extra):
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def original_of(program, source):
-    """What there is to know of an unbroken file: whether it passes, how long that takes, its machine code, and the lines of
-    headers that it uses. Asked once: the answer is kept under build/mutants/, by the program and the whole text."""
-    text = complete(source, None)
-    with open(program, "rb") as f:
-        key = hashlib.sha256(f.read() + " ".join(COMPILE).encode() + text.encode()).hexdigest()[:24]
-    kept = os.path.join(ROOT, "build", "mutants", key + ".json")
-    if os.path.exists(kept):
-        with open(kept) as f:
+def kept(parts, find):
+    """What find() returns, kept under build/mutants/ by a hash of `parts`."""
+    key = hashlib.sha256(b"\0".join(part if isinstance(part, bytes) else part.encode() for part in parts)).hexdigest()[:24]
+    path = os.path.join(ROOT, "build", "mutants", key + ".json")
+    if os.path.exists(path):
+        with open(path) as f:
             return json.load(f)
-    start = time.monotonic()
-    code, output = run_try(program, os.path.join(ROOT, source), [])
-    if code != 0:
-        sys.exit(f"{output}\n{source}: the original does not pass")
-    seconds = time.monotonic() - start
-    with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
-        path = os.path.join(folder, "k.cu")
-        with open(path, "w") as f:
-            f.write(text)
-        found = {"seconds": seconds, "machine_code": machine_code(path), "lines": lines_used(path)}
-    os.makedirs(os.path.dirname(kept), exist_ok=True)
-    with open(f"{kept}.{os.getpid()}", "w") as f:
+    found = find()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.{os.getpid()}.{threading.get_ident()}", "w") as f:
         json.dump(found, f)
-    os.replace(f.name, kept)
+    os.replace(f.name, path)
     return found
 
 
-def judge(program, mutant, files, originals):
+class Original:
+    """What there is to know of an unbroken file. Each thing is found when somebody asks for it, and kept."""
+
+    def __init__(self, program, source):
+        self.program, self.source, self.text, self.one_asks = program, source, complete(source, None), threading.Lock()
+
+    def asked(self, what, find, *more):
+        with self.one_asks:
+            return kept([what, " ".join(COMPILE), self.text, *more], find)
+
+    def in_a_file(self, find):
+        with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
+            path = os.path.join(folder, "k.cu")
+            with open(path, "w") as f:
+                f.write(self.text)
+            return find(path)
+
+    def machine_code(self):
+        return self.asked("machine code", lambda: self.in_a_file(machine_code))
+
+    def uses(self, mutant):
+        """Whether the file has code of the mutant's line."""
+        lines = self.asked("lines", lambda: self.in_a_file(lines_used))
+        return mutant.source == self.source or mutant.line_number in lines.get(os.path.basename(mutant.source), ())
+
+    def complaint(self):
+        """What `try` says of the unbroken file, "" where it passes: only there a mutant counts as caught."""
+        def find():
+            code, output = run_try(self.program, os.path.join(ROOT, self.source), [])
+            return f"{output}\n{self.source}: the original does not pass" if code else ""
+        with open(self.program, "rb") as f:
+            return self.asked("try", find, f.read())
+
+
+def judge(program, mutant, originals):
     """(verdict, output): 'caught (fast)', 'caught (checked)', 'invalid', 'same code', 'SURVIVED' or 'ERROR'. What is quick is
-    tried in all of `files` before anything slower is in one: a few entries, all of them, all under the checker. A mutant of
+    tried in all of `originals` before anything slower is in one: a few entries, all of them, all under the checker. A mutant of
     the order of threads goes to the checker first."""
     same = set()
     steps = [(True, "fast"), (False, "fast"), (False, "checked")]
@@ -343,22 +365,23 @@ def judge(program, mutant, files, originals):
     with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
         path = os.path.join(folder, "k.cu")
         for few, build in steps:
-            for source in files:
-                text = complete(source, mutant)
+            for original in originals:
+                text = complete(original.source, mutant)
                 body = with_few_entries(text) if few else text
-                if not body or source in same:
+                if not body or original in same:
                     continue
                 with open(path, "w") as f:
                     f.write(body)
-                if not few and build == "fast" and machine_code(path) == originals[source]["machine_code"]:
-                    same.add(source)
+                if not few and build == "fast" and machine_code(path) == original.machine_code():
+                    same.add(original)
                     continue
                 code, output = run_try(program, path, [f"--{build}", "--first"])
                 if code == 2 and "does not compile" in output:
                     return "invalid", output
                 if code:
-                    return (f"caught ({build})" if code == 1 else "ERROR"), output
-    return ("same code" if len(same) == len(files) else "SURVIVED"), ""
+                    complaint = original.complaint()
+                    return ("ERROR" if complaint or code != 1 else f"caught ({build})"), complaint or output
+    return ("same code" if len(same) == len(originals) else "SURVIVED"), ""
 
 
 def read_arguments(path):
@@ -423,23 +446,19 @@ def main():
         print(f"{len(mutants)} of {total} mutants")
         return 0
 
-    broken = {mutant.source for mutant in mutants}
-    files = [source for source in files if source in broken or broken & set(includes[source])]
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        originals = dict(zip(files, pool.map(lambda source: original_of(program, source), files)))
+    originals = {source: Original(program, source) for source in files}
 
-    def files_for(mutant):
-        """Where to look for the mutant, the quickest first; a line without code of its own may act anywhere."""
+    def judged(mutant):
+        """In the shortest file first. A line without code of its own may act anywhere."""
         if mutant.source in files:
-            return [mutant.source]
-        including = sorted((f for f in files if mutant.source in includes[f]), key=lambda f: originals[f]["seconds"])
-        name = os.path.basename(mutant.source)
-        return [f for f in including if mutant.line_number in originals[f]["lines"].get(name, ())] or including
+            return judge(program, mutant, [originals[mutant.source]])
+        including = sorted((originals[f] for f in files if mutant.source in includes[f]), key=lambda o: len(o.text))
+        return judge(program, mutant, [o for o in including if o.uses(mutant)] or including)
 
     counts, survivors, errors, done = {}, [], [], 0
     log = open(options.log, "w") if options.log else None
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        futures = {pool.submit(judge, program, m, files_for(m), originals): m for m in mutants}
+        futures = {pool.submit(judged, m): m for m in mutants}
         for future in concurrent.futures.as_completed(futures):
             mutant = futures[future]
             verdict, output = future.result()

@@ -4,6 +4,7 @@
 
 #include "harness/base/call_state.h"
 #include "harness/base/watch.h"
+#include "harness/device/cpu/guarded.h"
 #include "harness/device/cuda/call_cuda.h"
 #include "harness/device/simt/call_simt.h"
 #include "harness/device/simt/simt.h"
@@ -35,6 +36,39 @@ static bool state_fault(struct call_fault *fault, const char *changed, const str
     return false;
 }
 
+static bool no_room(struct call_fault *fault, const struct device *d)
+{
+    *fault = (struct call_fault){.skip = true, .word = "memory"};
+    snprintf(fault->text, sizeof fault->text, "%s", status_message());
+    device_format(d, fault->device);
+    return false;
+}
+
+static bool bounds_fault(struct call_fault *fault, const char *what, const struct device *d)
+{
+    *fault = (struct call_fault){.out_of_bounds = true, .word = "bounds"};
+    snprintf(fault->text, sizeof fault->text, "%s", what);
+    device_format(d, fault->device);
+    return false;
+}
+
+static bool call_guarded(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
+                         struct call_fault *fault)
+{
+    struct operands view;
+    char changed[96], what[160];
+    if (guarded_begin(o, i, o->device->placement, ++o->device->launches, &view) != STATUS_OK)
+        return no_room(fault, o->device);
+    const struct call_state before = call_state_set(0);
+    watch_begin(k, "a call");
+    call_cpu(&view, 0, k, prepared);
+    watch_end();
+    const bool state = call_state_changed(&before, changed, sizeof changed);
+    if (!guarded_end(o, i, what, sizeof what))
+        return bounds_fault(fault, what, o->device);
+    return state ? state_fault(fault, changed, o->device) : true;
+}
+
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
                  struct call_fault *fault)
 {
@@ -54,11 +88,5 @@ bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, con
         const char *changed = call_state_restore_here(); /* by code that the executor ran in this process */
         return ok && changed ? state_fault(fault, changed, o->device) : ok;
     }
-    char changed[96];
-    const struct call_state before = call_state_set(0);
-    watch_begin(k, "a call");
-    call_cpu(o, i, k, prepared);
-    watch_end();
-    return call_state_changed(&before, changed, sizeof changed) ? state_fault(fault, changed, o->device)
-                                                                : true;
+    return call_guarded(o, i, k, prepared, fault);
 }

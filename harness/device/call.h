@@ -17,17 +17,17 @@ struct call_fault {
     bool skip;                    /* the variant needs more than this device has */
     bool endless;                 /* it did not end within the limit */
     bool crashed;                 /* a signal, or what else ends a process */
+    bool out_of_bounds;           /* it touched what it must not; `text` is a sentence */
     enum status status;           /* not STATUS_OK: the device cannot be used; no further call will succeed */
     char word[24];                /* stable: simt_fault_word(), cuda_fault_word(), "hang", "crash" ... */
     char text[SIMT_REPORT_TEXT];  /* for a person, several lines */
     char device[DEVICE_TEXT_MAX]; /* gives the same launch again */
 };
 
-/* Calls k on set i (on a GPU, whose copy of the operands is filled from set i first: set 0). `prepared` as
- * from k->prepare, or NULL. False: the executor or the GPU found a fault, and *fault says which; a CPU
- * variant has none to report. A kernel that once ran into the launch's time limit is not launched again by
- * this process: it costs the limit once and not for every case. Memory for operands is the caller's, also
- * after a fault. */
+/* Calls k on set i: on a CPU on a guarded copy of it (device/cpu/guarded.h), on a GPU on the device's copy, which is
+ * filled from set i first: set 0. `prepared` as from k->prepare, or NULL. False: *fault says what is wrong. A kernel that
+ * once ran into the launch's time limit is not launched again by this process: it costs the limit once and not for every
+ * case. Memory for operands is the caller's, also after a fault. */
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
                  struct call_fault *fault);
 

@@ -84,14 +84,16 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
                             struct operands *out)
 {
     *out = (struct operands){.problem = *p, .device = device, .fit = {NAN, NAN, NAN, NAN}};
+    /* Verified calls have a copy of their own (device/cpu/guarded.h). */
+    const size_t sets = copies + (device->kind == DEVICE_CPU);
     size_t bytes = operands_set_bytes(p), available = cpu_memory_available();
     if (device->kind == DEVICE_CUDA && bytes + bytes / 8 > device->gpu.memory_bytes)
         return status_fail(STATUS_MEMORY, "%zu x %zu needs %.1f GiB and the GPU has %.1f GiB", p->n, p->k,
                            (double)bytes / (1 << 30), (double)device->gpu.memory_bytes / (1 << 30));
-    if (bytes > available / copies)
+    if (bytes > available / sets)
         return status_fail(
             STATUS_MEMORY, "%zu x %zu needs %.1f GiB in %zu operand set(s) and %.1f GiB are available", p->n,
-            p->k, (double)bytes * (double)copies / (1 << 30), copies, (double)available / (1 << 30));
+            p->k, (double)bytes * (double)sets / (1 << 30), sets, (double)available / (1 << 30));
     out->sets = calloc(copies, sizeof *out->sets);
     if (!out->sets)
         return status_no_memory("operands");
@@ -195,6 +197,19 @@ void operands_buffers(const struct operands *o, size_t i, struct buffer *list[OP
         list[OPERAND_STORED + l] = &o->sets[i].stored[l];
     list[OPERAND_MAP] = (struct buffer *)&o->nested_map;
     list[OPERAND_WORKSPACE] = (struct buffer *)&o->workspace;
+}
+
+const char *operand_name(size_t j)
+{
+    static const char *const layouts[LAYOUT_COUNT] = {
+#define X(name, knob, ...) [LAYOUT_##name] = knob " weights",
+        LAYOUT_MAP(X)
+#undef X
+    };
+    return j < PART_COUNT     ? parts[j].name
+           : j < OPERAND_OWN  ? layouts[j - OPERAND_STORED]
+           : j == OPERAND_MAP ? "nested map"
+                              : "workspace";
 }
 
 static void *part_data(const struct buffer *b)

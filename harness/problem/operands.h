@@ -79,6 +79,8 @@ enum {
     OPERAND_BUFFERS
 };
 void operands_buffers(const struct operands *o, size_t i, struct buffer *list[OPERAND_BUFFERS]);
+/* The name of entry j of that list, for a person: "activations". */
+const char *operand_name(size_t j);
 
 /* Set i as the reference sees it. Valid while the operands are. */
 struct quantized operands_tensor(const struct operands *o, size_t i);

@@ -35,6 +35,7 @@ struct check_run {
     const struct kernel *kernel;
     const struct operands *operands; /* of the problem */
     struct verification *out;
+    bool elsewhere; /* on a CPU, the operands of the next calls lie where those of no earlier call did */
 };
 
 #define CHECK(name, operations, applies, catches)                                                            \

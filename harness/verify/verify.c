@@ -53,7 +53,7 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
     }
     for (size_t i = 0; i < check_count && s == STATUS_OK && out->verdict == VERDICT_PASS; i++) {
         const size_t compared = out->compared;
-        struct check_run c = {&checks[i], v, k, o, out};
+        struct check_run c = {.check = &checks[i], .verifier = v, .kernel = k, .operands = o, .out = out};
         if (!check_applies(&checks[i], k))
             continue;
         s = checks[i].run(&c);

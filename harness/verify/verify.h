@@ -5,9 +5,10 @@
  * the first that decides. `nf4bench verify --list-checks` prints the table; the file of each check says why it is
  * there.
  *
- * Around every call: outputs are poisoned with NaN patterns, canaries stand at both ends of every buffer, inputs are
- * hashed, and the floating-point state is that of a new process, which the call must leave (call_state.h). Under the
- * executor every launch has another schedule, and what the executor reports is a FAIL.
+ * Around every call: outputs are poisoned with NaN patterns, and the floating-point state is that of a new process, which
+ * the call must leave (call_state.h). A CPU variant is called on a copy of the operands between guard pages, inputs
+ * read-only, at addresses that change (device/cpu/guarded.h). On other devices canaries stand at both ends of every buffer,
+ * and inputs are hashed. Under the executor every launch has another schedule, and what the executor reports is a FAIL.
  */
 #ifndef NF4BENCH_HARNESS_VERIFY_VERIFY_H
 #define NF4BENCH_HARNESS_VERIFY_VERIFY_H

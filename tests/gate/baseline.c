@@ -32,6 +32,13 @@ static const char make_repository[] =
     "echo 'int tiny(void) { return 8; }' >tiny.c; commit better\n"
     "echo 'int tiny(void) { return no_such_thing; }' >tiny.c; commit broken\n";
 
+/* git makes the repository, and checks revisions out. */
+#define NEEDS_GIT()                                                                                          \
+    do {                                                                                                     \
+        if (system("git --version >/dev/null 2>&1") != 0)                                                    \
+            MISSING("git is not installed");                                                                 \
+    } while (0)
+
 static bool start(void)
 {
     char configured[PATH_MAX];
@@ -98,6 +105,7 @@ static int tiny(void)
 TEST(baseline, is_built_once_and_kept)
 {
     char first[PATH_MAX];
+    NEEDS_GIT();
     ASSERT_TRUE(start());
     ASSERT_EQ(STATUS_OK, build("good"));
     EXPECT_EQ(7, tiny());
@@ -122,6 +130,7 @@ TEST(baseline, is_built_once_and_kept)
 TEST(baseline, what_an_interrupted_build_left_is_done_again)
 {
     char left[PATH_MAX];
+    NEEDS_GIT();
     ASSERT_TRUE(start());
     ASSERT_EQ(STATUS_OK, build("good"));
     EXPECT_EQ(0, unlink(library));
@@ -136,6 +145,7 @@ TEST(baseline, what_an_interrupted_build_left_is_done_again)
 
 TEST(baseline, two_at_once_build_once)
 {
+    NEEDS_GIT();
     ASSERT_TRUE(start());
     pid_t children[2];
     for (int i = 0; i < 2; i++)
@@ -151,6 +161,7 @@ TEST(baseline, two_at_once_build_once)
 
 TEST(baseline, what_is_no_revision_is_said)
 {
+    NEEDS_GIT();
     ASSERT_TRUE(start());
     EXPECT_EQ(STATUS_USAGE, build("nobody"));
     EXPECT_CONTAINS(status_message(), "'nobody' is no revision of the repository");
@@ -165,6 +176,7 @@ TEST(baseline, what_is_no_revision_is_said)
 
 TEST(baseline, what_cannot_be_built_is_said)
 {
+    NEEDS_GIT();
     ASSERT_TRUE(start());
     EXPECT_EQ(STATUS_INPUT, build("old"));
     EXPECT_CONTAINS(status_message(), "that revision has no target nf4bench_kernels: it is older than");
@@ -180,6 +192,7 @@ TEST(baseline, what_cannot_be_built_is_said)
 TEST(baseline, programs_that_are_missing_are_named)
 {
     char path[PATH_MAX], *kept = strdup(getenv("PATH"));
+    NEEDS_GIT();
     ASSERT_TRUE(kept && start());
     snprintf(path, sizeof path, "%s/bin", root);
     setenv("PATH", path, 1);
@@ -209,6 +222,7 @@ TEST(baseline, programs_that_are_missing_are_named)
 TEST(baseline, the_cache_is_where_caches_are)
 {
     char cache[PATH_MAX], *kept = getenv("XDG_CACHE_HOME") ? strdup(getenv("XDG_CACHE_HOME")) : NULL;
+    NEEDS_GIT();
     ASSERT_TRUE(start());
     snprintf(cache, sizeof cache, "%s/mine", root);
     setenv("XDG_CACHE_HOME", cache, 1);

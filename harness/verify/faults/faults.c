@@ -143,11 +143,41 @@ static void round_up_in_team(void)
         fesetround(FE_UPWARD);
 }
 
-static inline void dequant(const struct dequant_args *a, enum fault_id fault)
+static void put_back(const void *input)
+{
+    volatile uint8_t *byte = (uint8_t *)(uintptr_t)input;
+    const uint8_t was = *byte;
+    *byte = (uint8_t)~was;
+    *byte = was;
+}
+
+static void touch_operands(const struct dequant_args *a, enum fault_id fault)
+{
+    uint16_t *out = a->out;
+    if (fault == FAULT_far_past_the_end)
+        out[a->count + 5000] = 0;
+    if (fault == FAULT_puts_an_input_back)
+        put_back(a->w.packed);
+    if (fault == FAULT_puts_back_in_a_thread) {
+#pragma omp parallel num_threads(2)
+        if (omp_get_thread_num() == omp_get_num_threads() - 1)
+            put_back(&a->w.absmax[(a->count - 1) / a->w.blocksize]);
+    }
+    if (fault == FAULT_takes_what_follows)
+        out[a->count - 1] ^= a->w.packed[(a->count + 1) / 2] & 1;
+}
+
+static inline void dequant(const struct dequant_args *given, enum fault_id fault)
 {
     static unsigned calls;
+    struct dequant_args copy = *given;
+    const struct dequant_args *a = &copy;
     uint16_t *out = a->out;
     calls++;
+    if (fault == FAULT_codes_from_a_line)
+        copy.w.packed -= (uintptr_t)copy.w.packed % 256;
+    if (fault == FAULT_scales_from_a_page)
+        copy.w.absmax -= (uintptr_t)copy.w.absmax % 4096 / sizeof(float);
     if (fault == FAULT_does_nothing || (fault == FAULT_skips_every_second && calls % 2 == 0) ||
         (fault == FAULT_skips_every_fourth && calls % 4 == 0) ||
         (fault == FAULT_replays_last && replay_last(out, 2 * a->count)))
@@ -169,6 +199,7 @@ static inline void dequant(const struct dequant_args *a, enum fault_id fault)
             v = 0;
         out[i] = fault == FAULT_constant_output ? 0 : to_bf16(v, fault == FAULT_truncates);
     }
+    touch_operands(a, fault);
     if (fault == FAULT_past_the_end)
         out[a->count] = 0;
     if (fault == FAULT_before_the_start)
@@ -303,11 +334,32 @@ static inline void ordered_product(const struct gemm_args *a, enum fault_id faul
     free(w);
 }
 
+static uint64_t sum_of_bytes(const void *data, size_t size)
+{
+    uint64_t sum = size;
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 31 + ((const uint8_t *)data)[i];
+    return sum;
+}
+
+static void touch_product_operands(const struct gemm_args *a, enum fault_id fault)
+{
+    const volatile uint8_t *x = a->x;
+    uint16_t *y = a->y;
+    if (fault == FAULT_reads_past_x)
+        (void)x[2 * a->m * a->k + 31];
+    if (fault == FAULT_reads_before_x)
+        (void)*(x - 10000);
+    if (fault == FAULT_trusts_workspace)
+        y[0] = to_bf16(from_bf16(y[0]) + *(const float *)a->workspace, false);
+}
+
 static inline void product(const struct gemm_args *a, enum fault_id fault, bool f32)
 {
-    static const void *last_y; /* of the last call */
-    const bool again = last_y == a->y;
-    last_y = a->y;
+    static uint64_t last_x; /* a sum of the last call's activations */
+    const uint64_t x_now = sum_of_bytes(a->x, (f32 ? 4 : 2) * a->m * a->k);
+    const bool again = last_x == x_now;
+    last_x = x_now;
     if (fault == FAULT_replays_last_product && replay_last(a->y, 2 * a->m * a->n))
         return;
     for (size_t i = 0; i < a->m; i++) {
@@ -340,6 +392,7 @@ static inline void product(const struct gemm_args *a, enum fault_id fault, bool 
     }
     if (fault == FAULT_replays_last_product)
         keep_last(a->y, 2 * a->m * a->n);
+    touch_product_operands(a, fault);
     if (fault == FAULT_gemm_past_the_end)
         ((uint16_t *)a->y)[a->m * a->n] = 0;
 }

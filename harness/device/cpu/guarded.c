@@ -1,0 +1,277 @@
+#include "harness/device/cpu/guarded.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "harness/base/random.h"
+
+enum {
+    PAGE = 4096,
+    GUARD = 64 * 1024,
+    PATTERN = 2 << 20,   /* bytes of poison that are mapped at once */
+    PATTERN_SHIFTS = 64, /* pages by which a pattern is shifted from call to call */
+    KEPT_MAX = 64 << 20, /* bytes of a mapping that is kept after its call */
+};
+
+/* The memory of one operand. What lies in the mapping before the window, and GUARD behind it, has no access. The window
+ * holds the operand and its canaries, and is up to two pages larger than the operand. */
+struct region {
+    uint8_t *map; /* NULL: none */
+    size_t map_size;
+    uint8_t *window, *window_end;
+    uint8_t *data;
+    size_t size;
+    bool input;
+};
+
+enum touch { UNTOUCHED, READ, WRITTEN, READ_OR_WRITTEN };
+
+static struct region regions[OPERAND_BUFFERS];
+static struct operand_set placed;
+static uint64_t call_salt;
+static int pattern_file = -1;
+static struct sigaction before;
+/* The first access that must not be. */
+static struct {
+    _Atomic int touch; /* enum touch */
+    size_t region;
+    const uint8_t *address;
+} touched;
+
+/* ---- accesses ---- */
+
+static enum touch touch_of(void *context)
+{
+#if defined(__x86_64__)
+    enum { WRITE = 2 }; /* of a page fault's error code: Intel SDM, volume 3, 4.7 */
+    return ((ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & WRITE ? WRITTEN : READ;
+#else
+    (void)context;
+    return READ_OR_WRITTEN;
+#endif
+}
+
+/* Opens the part of the region that the address is in. */
+static void open_part(const struct region *r, const uint8_t *address)
+{
+    uint8_t *start = address < r->window ? r->map : address < r->window_end ? r->window : r->window_end;
+    const uint8_t *end = start == r->map      ? r->window
+                         : start == r->window ? r->window_end
+                                              : r->map + r->map_size;
+    mprotect(start, (size_t)(end - start), PROT_READ | PROT_WRITE);
+}
+
+static void on_access(int signal, siginfo_t *info, void *context)
+{
+    const uint8_t *address = info->si_addr;
+    for (size_t i = 0; i < OPERAND_BUFFERS; i++) {
+        const struct region *r = &regions[i];
+        if (!r->map || address < r->map || address >= r->map + r->map_size)
+            continue;
+        int none = UNTOUCHED;
+        if (atomic_compare_exchange_strong(&touched.touch, &none, (int)touch_of(context))) {
+            touched.region = i;
+            touched.address = address;
+        }
+        open_part(r, address);
+        return;
+    }
+    sigaction(signal, &before, NULL); /* not ours: the access is made again, and ends as it would have */
+}
+
+static void describe_touch(char *what, size_t size)
+{
+    static const char *const verbs[] = {
+        [READ] = "read", [WRITTEN] = "wrote", [READ_OR_WRITTEN] = "read or wrote"};
+    const struct region *r = &regions[touched.region];
+    const char *name = operand_name(touched.region);
+    const ptrdiff_t byte = touched.address - r->data;
+    if (byte >= 0 && (size_t)byte < r->size)
+        snprintf(what, size, "wrote to its inputs: byte %td of the %s", byte, name);
+    else
+        snprintf(what, size, "%s outside of the %s: byte %td of %zu", verbs[touched.touch], name, byte,
+                 r->size);
+}
+
+/* ---- memory ---- */
+
+/* A window of at least a page more than `size`, at the end of a mapping that is kept from earlier calls or new. */
+static enum status make_room(struct region *r, size_t size)
+{
+    const size_t room = (size + PAGE - 1) / PAGE * PAGE + PAGE, needed = GUARD + room + GUARD;
+    if (r->map && r->map_size < needed) {
+        munmap(r->map, r->map_size);
+        r->map = NULL;
+    }
+    if (!r->map) {
+        void *map = mmap(NULL, needed, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (map == MAP_FAILED)
+            return status_no_memory("guarded operands");
+        r->map = map;
+        r->map_size = needed;
+    }
+    r->size = size;
+    r->window_end = r->map + r->map_size - GUARD;
+    r->window = r->window_end - room;
+    if (mprotect(r->map, (size_t)(r->window - r->map), PROT_NONE) != 0 ||
+        mprotect(r->window, room, PROT_READ | PROT_WRITE) != 0 ||
+        mprotect(r->window_end, GUARD, PROT_NONE) != 0)
+        return status_no_memory("guarded operands");
+    return STATUS_OK;
+}
+
+static void canaries(const struct region *r, uint8_t *range[2], size_t size[2])
+{
+    range[0] = r->window;
+    range[1] = r->data + r->size;
+    size[0] = (size_t)(r->data - r->window);
+    size[1] = (size_t)(r->window_end - range[1]);
+}
+
+static uint8_t canary_byte(size_t i)
+{
+    return (uint8_t)(random_mix(call_salt + i / 8) >> i % 8 * 8);
+}
+
+static void write_canaries(const struct region *r)
+{
+    uint8_t *range[2];
+    size_t size[2];
+    canaries(r, range, size);
+    for (size_t side = 0; side < 2; side++)
+        for (size_t i = 0; i < size[side]; i++)
+            range[side][i] = canary_byte(i);
+}
+
+static bool canaries_whole(const struct region *r, ptrdiff_t *byte)
+{
+    uint8_t *range[2];
+    size_t size[2];
+    canaries(r, range, size);
+    for (size_t side = 0; side < 2; side++)
+        for (size_t i = 0; i < size[side]; i++)
+            if (range[side][i] != canary_byte(i)) {
+                *byte = range[side] + i - r->data;
+                return false;
+            }
+    return true;
+}
+
+/* Poison in a file of memory, so that it costs what is touched of it. */
+static bool make_pattern(void)
+{
+    const size_t size = PATTERN + PATTERN_SHIFTS * PAGE;
+    pattern_file = memfd_create("nf4bench-poison", MFD_CLOEXEC);
+    if (pattern_file < 0 || ftruncate(pattern_file, (off_t)size) != 0)
+        return false;
+    struct buffer b = {.size = size};
+    b.data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, pattern_file, 0);
+    if (b.data == MAP_FAILED)
+        return false;
+    buffer_poison(&b, 0);
+    munmap(b.data, size);
+    return true;
+}
+
+static enum status poison_workspace(const struct region *r)
+{
+    const off_t shift = (off_t)(call_salt % PATTERN_SHIFTS * PAGE);
+    if (pattern_file < 0 && !make_pattern())
+        return status_no_memory("poison of the workspace");
+    for (uint8_t *at = r->window; at < r->window_end; at += PATTERN) {
+        const size_t left = (size_t)(r->window_end - at), size = left < PATTERN ? left : PATTERN;
+        if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, pattern_file, shift) ==
+            MAP_FAILED)
+            return status_no_memory("poison of the workspace");
+    }
+    return STATUS_OK;
+}
+
+/* ---- a call ---- */
+
+static enum status place_operand(size_t j, const struct buffer *from, uint64_t draw)
+{
+    struct region *r = &regions[j];
+    enum status s = make_room(r, from->size);
+    if (s != STATUS_OK)
+        return s;
+    r->data = draw ? r->window + draw % 64 * 64 : r->window_end - (from->size + 63) / 64 * 64;
+    r->input = j != OPERAND_OUT && j != OPERAND_WORKSPACE;
+    if (j == OPERAND_WORKSPACE)
+        s = poison_workspace(r);
+    else if (from->size)
+        memcpy(r->data, from->data, from->size);
+    write_canaries(r);
+    if (s == STATUS_OK && r->input &&
+        mprotect(r->window, (size_t)(r->window_end - r->window), PROT_READ) != 0)
+        s = status_no_memory("guarded operands");
+    return s;
+}
+
+enum status guarded_begin(const struct operands *o, size_t i, uint64_t draw, uint64_t salt,
+                          struct operands *view)
+{
+    struct buffer *from[OPERAND_BUFFERS], *to[OPERAND_BUFFERS];
+    const struct sigaction action = {.sa_sigaction = on_access, .sa_flags = SA_SIGINFO};
+    call_salt = random_mix(salt);
+    touched.touch = UNTOUCHED;
+    *view = *o;
+    placed = o->sets[i];
+    view->sets = &placed;
+    operands_buffers(o, i, from);
+    operands_buffers(view, 0, to);
+    for (size_t j = 0; j < OPERAND_BUFFERS; j++) {
+        if (!from[j]->data)
+            continue;
+        enum status s = place_operand(j, from[j], draw ? random_mix(draw + j) | 1 << 16 : 0);
+        if (s != STATUS_OK)
+            return s;
+        to[j]->data = regions[j].data;
+    }
+    sigaction(SIGSEGV, &action, &before);
+    return STATUS_OK;
+}
+
+static void forget_large(void)
+{
+    for (size_t j = 0; j < OPERAND_BUFFERS; j++)
+        if (regions[j].map_size > KEPT_MAX) {
+            munmap(regions[j].map, regions[j].map_size);
+            regions[j] = (struct region){.map = NULL};
+        }
+}
+
+/* Whether nothing but the output and the workspace was written to, else `what` says what was touched. */
+static bool left_alone(const struct operands *o, size_t i, char *what, size_t size)
+{
+    struct buffer *from[OPERAND_BUFFERS];
+    ptrdiff_t byte;
+    if (touched.touch != UNTOUCHED) {
+        describe_touch(what, size);
+        return false;
+    }
+    operands_buffers(o, i, from);
+    for (size_t j = 0; j < OPERAND_BUFFERS; j++)
+        if (from[j]->data && !regions[j].input && !canaries_whole(&regions[j], &byte)) {
+            snprintf(what, size, "wrote outside of the %s: byte %td of %zu", operand_name(j), byte,
+                     regions[j].size);
+            return false;
+        }
+    return true;
+}
+
+bool guarded_end(const struct operands *o, size_t i, char *what, size_t size)
+{
+    const struct buffer *out = &o->sets[i].out;
+    sigaction(SIGSEGV, &before, NULL);
+    if (out->size)
+        memcpy(out->data, regions[OPERAND_OUT].data, out->size);
+    const bool alone = left_alone(o, i, what, size);
+    forget_large();
+    return alone;
+}

@@ -106,8 +106,7 @@ enum status calibration_write(const char *path, const struct calibration *c, con
         return status_no_memory("%s", path);
     const int free_name = mkstemp(temporary);
     if (free_name < 0) {
-        const enum status s =
-            status_fail(STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
+        const enum status s = status_fail(STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
         free(temporary);
         return s;
     }
@@ -215,10 +214,10 @@ static enum status read_file(hid_t file, const char *path, struct calibration *c
         gates < 1 || alarms > gates)
         return status_fail(STATUS_INPUT, "%s: not a file of `nf4bench calibrate`", path);
     if (schema > CALIBRATION_SCHEMA)
-        return status_fail(STATUS_INPUT,
-                           "%s: calibration schema version %lld; this nf4bench reads up to %d: use a "
-                           "newer one",
-                           path, (long long)schema, CALIBRATION_SCHEMA);
+        return status_fail(
+            STATUS_INPUT,
+            "%s: calibration schema version %lld; this nf4bench reads up to %d: use a newer one", path,
+            (long long)schema, CALIBRATION_SCHEMA);
     if (!read_attribute(file, "false_alarm_rate_lower", H5T_NATIVE_DOUBLE, &c->rate_lower) ||
         !read_attribute(file, "false_alarm_rate_upper", H5T_NATIVE_DOUBLE, &c->rate_upper) ||
         !(c->rate_lower >= 0 && c->rate_lower <= c->rate_upper && c->rate_upper <= 1))

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -129,14 +127,13 @@ static enum status parse_header(const uint8_t *bytes, size_t size, const char *n
 {
     struct journal_entry e;
     if (is_blank(bytes, size))
-        return status_fail(STATUS_INPUT,
-                           "%s: the run was killed before its journal had a header: nothing is "
-                           "recorded; start the run anew",
-                           name);
+        return status_fail(
+            STATUS_INPUT,
+            "%s: the run was killed before its journal had a header: nothing is recorded; start the run anew",
+            name);
     if (size < MAGIC_SIZE || memcmp(bytes, magic, MAGIC_SIZE) != 0)
         return status_fail(STATUS_INPUT,
-                           "%s: not a journal of this version of nf4bench (its first line is not "
-                           "\"%.*s\")",
+                           "%s: not a journal of this version of nf4bench (its first line is not \"%.*s\")",
                            name, MAGIC_SIZE - 1, magic);
     if (!entry_at(bytes, size, MAGIC_SIZE, &e) || e.type != ENTRY_HEADER || e.length < HEADER_HEAD)
         return status_fail(STATUS_INPUT, "%s: the header at offset %d is damaged", name, MAGIC_SIZE);
@@ -144,8 +141,8 @@ static enum status parse_header(const uint8_t *bytes, size_t size, const char *n
     if (hash != record_layout_hash() || row_size != record_packed_size())
         return status_fail(
             STATUS_INPUT,
-            "%s: written by an nf4bench with other columns (layout %08x, %u bytes a row; this one "
-            "has %08x, %zu): finish it with that build, or remove it and start the run anew",
+            "%s: written by an nf4bench with other columns (layout %08x, %u bytes a row; this one has %08x, "
+            "%zu): finish it with that build, or remove it and start the run anew",
             name, hash, row_size, record_layout_hash(), record_packed_size());
     size_t json_size = e.length - HEADER_HEAD;
     if (memchr(e.payload + HEADER_HEAD, '\0', json_size))
@@ -169,8 +166,8 @@ static enum status count_entries(const uint8_t *bytes, size_t size, const char *
             size_t later = whole_entry_from(bytes, size, at + 1);
             if (later != 0)
                 return status_fail(STATUS_INPUT,
-                                   "%s: the entry at offset %zu is damaged, and whole entries follow "
-                                   "it (at offset %zu): this is not the mark of a killed run",
+                                   "%s: the entry at offset %zu is damaged, and whole entries follow it (at "
+                                   "offset %zu): this is not the mark of a killed run",
                                    name, at, later);
             out->torn = true;
             return STATUS_OK;
@@ -417,11 +414,10 @@ static enum status append_alone(struct journal_writer *w, size_t size)
         const char *why = error == ENOSPC || error == EDQUOT ? "the disk is full: "
                           : error == EFBIG                   ? "the file size limit is reached: "
                                                              : "";
-        return status_fail(
-            STATUS_IO,
-            "%s: cannot write: %s%s; everything recorded before this row is kept: make room, then "
-            "finish the run with --resume",
-            w->path, why, strerror(error));
+        return status_fail(STATUS_IO,
+                           "%s: cannot write: %s%s; everything recorded before this row is kept: make room, "
+                           "then finish the run with --resume",
+                           w->path, why, strerror(error));
     }
     *w->end += size;
     if (w->sync == JOURNAL_SYNC_EACH && fdatasync(w->fd) != 0)
@@ -488,8 +484,8 @@ static enum status check_unused(const struct journal_writer *w)
     enum status s = read_file(w->fd, w->path, &bytes, &size);
     if (s == STATUS_OK && !is_blank(bytes, size))
         s = status_fail(STATUS_USAGE,
-                        "%s: exists: it may hold the rows of an unfinished run; finish that with "
-                        "--resume, or remove the file",
+                        "%s: exists: it may hold the rows of an unfinished run; finish that with --resume, "
+                        "or remove the file",
                         w->path);
     free(bytes);
     return s;

@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -69,10 +68,9 @@ static size_t read_some(struct child_reader *r, void *out, size_t size)
 
 static enum status garbled(const struct child_reader *r)
 {
-    return status_fail(STATUS_INPUT,
-                       "%s: the process that read it sent something senseless: the file is damaged or "
-                       "hostile",
-                       r->path);
+    return status_fail(
+        STATUS_INPUT, "%s: the process that read it sent something senseless: the file is damaged or hostile",
+        r->path);
 }
 
 static enum status take_counts(struct child_reader *r, size_t length, struct result_set *out)
@@ -311,15 +309,15 @@ static enum status explain_end(const struct child_reader *r, const struct load_l
                            "%s: reading it took more than %u ms: the file is damaged or hostile", r->path,
                            limits->wall_ms);
     if (waited && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGXCPU)
-        return status_fail(STATUS_INPUT,
-                           "%s: reading it took more than %u s of processor time: the file is damaged or "
-                           "hostile",
-                           r->path, limits->cpu_s);
+        return status_fail(
+            STATUS_INPUT,
+            "%s: reading it took more than %u s of processor time: the file is damaged or hostile", r->path,
+            limits->cpu_s);
     if (waited && WIFSIGNALED(wait_status))
-        return status_fail(STATUS_INPUT,
-                           "%s: the HDF5 library crashed (signal %d) while reading: the file is damaged "
-                           "or hostile",
-                           r->path, WTERMSIG(wait_status));
+        return status_fail(
+            STATUS_INPUT,
+            "%s: the HDF5 library crashed (signal %d) while reading: the file is damaged or hostile", r->path,
+            WTERMSIG(wait_status));
     return status_fail(STATUS_INPUT,
                        "%s: the process that read it stopped half-way: the file is damaged or hostile",
                        r->path);

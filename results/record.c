@@ -5,7 +5,6 @@
 #include "results/record.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 

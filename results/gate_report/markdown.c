@@ -122,8 +122,8 @@ static void put_calibration(const struct gate_report *r, FILE *out)
     double least = INFINITY, most = -INFINITY;
     size_t none = 0;
     if (!*r->calibration) {
-        fputs("Not calibrated: how often this gate is wrong on this machine was not measured. "
-              "`nf4bench calibrate` does so.\n\n",
+        fputs("Not calibrated: how often this gate is wrong on this machine was not measured. `nf4bench "
+              "calibrate` does so.\n\n",
               out);
         return;
     }
@@ -170,8 +170,8 @@ static void put_compared(const struct gate_report *r, FILE *out)
         fputs("\n\n", out);
     }
     if (r->advisory)
-        fputs("**Advisory:** the baseline is recorded history, not measured in turn with the candidate. "
-              "A difference is a reason to look; only WRONG rows fail.\n\n",
+        fputs("**Advisory:** the baseline is recorded history, not measured in turn with the candidate. A "
+              "difference is a reason to look; only WRONG rows fail.\n\n",
               out);
 }
 

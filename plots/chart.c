@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- axes ---- */
 
@@ -24,9 +23,8 @@ double chart_y(const struct chart *c, double value)
 
 void chart_begin(const struct chart *c, const char *label)
 {
-    fprintf(c->out, "<svg viewBox=\"0 0 %d %.0f\" role=\"img\" aria-label=\"", CHART_WIDTH, c->height);
-    html_text(c->out, label);
-    fputs("\">", c->out);
+    fprintf(c->out, "<svg viewBox=\"0 0 %d %.0f\" role=\"img\" ", CHART_WIDTH, c->height);
+    html_print(c->out, "aria-label=\"%s\">", label);
 }
 
 void chart_end(const struct chart *c)
@@ -38,8 +36,7 @@ void chart_text(const struct chart *c, double x, double y, const char *anchor, e
 {
     fprintf(c->out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"var(--%s)\">", x, y, anchor,
             ink_variable(ink));
-    html_text(c->out, text);
-    fputs("</text>", c->out);
+    html_print(c->out, "%s</text>", text);
 }
 
 void chart_segment(const struct chart *c, double x1, double y1, double x2, double y2, enum ink ink,
@@ -131,27 +128,16 @@ void chart_line(const struct chart *c, const double *x, const double *y, size_t 
     fputs("/>", c->out);
 }
 
-/* The number of a row in its file. */
-static size_t row_number(const struct view *v, const struct view_row *row)
-{
-    size_t first = 0;
-    for (unsigned s = 0; s < row->set; s++)
-        first += v->sets[s].row_count;
-    return (size_t)(row - v->rows) - first;
-}
-
 /* As attributes, then the words; the element is left open for them and closed. */
 static void write_data(const struct chart *c, const struct mark *m, const char *element)
 {
     fprintf(c->out, " data-value=\"%.17g\"", m->value);
     if (m->row)
-        fprintf(c->out, " data-file=\"%u\" data-row=\"%zu\" data-us=\"%.17g\"", m->row->set,
-                row_number(m->view, m->row), task_record(m->row)->median_us);
+        fprintf(c->out, " data-file=\"%u\" data-row=\"%u\" data-us=\"%.17g\"", m->row->set, m->row->number,
+                m->row->r->median_us);
     if (m->over)
-        fprintf(c->out, " data-over=\"%zu\"", row_number(m->view, m->over));
-    fputs("><title>", c->out);
-    html_text(c->out, m->words);
-    fprintf(c->out, "</title></%s>", element);
+        fprintf(c->out, " data-over=\"%u\"", m->over->number);
+    html_print(c->out, "><title>%s</title></%s>", m->words, element);
 }
 
 /* Disc, square, triangle, diamond, ring, cross, small disc: paths around 0,0. */

@@ -29,7 +29,6 @@ struct chart {
 /* What a mark shows. row NULL: none of a file alone (a mean). over: the row that it is a ratio to, or NULL.
  */
 struct mark {
-    const struct view *view;
     const struct view_row *row, *over;
     double value;
     const char *words;

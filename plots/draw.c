@@ -1,7 +1,6 @@
 /* draw.c: speed against m. */
 #include "plots/draw.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -90,7 +89,7 @@ static void draw_m_ticks(const struct chart *c, const struct view_facet *facet, 
     }
 }
 
-static void draw_series(const struct drawing *d, const struct chart *c, const struct series *s, double scale)
+static void draw_series(const struct chart *c, const struct series *s, double scale)
 {
     double x[DRAW_POINTS_MAX], y[DRAW_POINTS_MAX];
     for (size_t i = 0; i < s->count; i++) {
@@ -110,7 +109,7 @@ static void draw_series(const struct drawing *d, const struct chart *c, const st
         snprintf(words, sizeof words, "%s, M %.0f: %.4g \xc2\xb7 10%s weights per second",
                  s->points[i]->r->variant, x[i], y[i] / scale,
                  scale == 1e9 ? "\xe2\x81\xb9" : "\xe2\x81\xb6");
-        chart_series_mark(c, x[i], y[i], s->ink, &(struct mark){d->view, s->points[i], NULL, y[i], words});
+        chart_series_mark(c, x[i], y[i], s->ink, &(struct mark){s->points[i], NULL, y[i], words});
     }
 }
 
@@ -147,7 +146,7 @@ bool draw_speed(struct drawing *d, const struct view_facet *facet)
     chart_titles(&c, "M, rows of activations",
                  scale == 1e9 ? "10\xe2\x81\xb9 weights per second" : "10\xe2\x81\xb6 weights per second");
     for (size_t i = count; i-- > 0;) /* the best last, on top */
-        draw_series(d, &c, &series[i], scale);
+        draw_series(&c, &series[i], scale);
     for (size_t i = 0; i < count; i++) {
         const struct row *last = series[i].points[series[i].count - 1]->r;
         struct chart_label *label = &labels[label_count];

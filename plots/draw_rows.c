@@ -85,7 +85,7 @@ bool draw_ceiling(struct drawing *d, const struct view_case *c)
         draw_name(&chart, (double)i + 0.28, r->variant);
         draw_value(&chart, at, value);
         chart_bar(&chart, 0, r->ceiling_fraction, y, 12, view_ink(d->family, rows[i]), 0.75,
-                  &(struct mark){d->view, rows[i], NULL, r->ceiling_fraction, words});
+                  &(struct mark){rows[i], NULL, r->ceiling_fraction, words});
         chart_whisker(&chart, r->ceiling_fraction_lo, r->ceiling_fraction_hi, y);
     }
     chart_end(&chart);
@@ -173,7 +173,7 @@ static void draw_band(struct drawing *d, const struct chart *c, const struct ban
     draw_value(c, place + 0.55, median);
     draw_value(c, place + 0.83, range);
     chart_bar(c, band->q1, band->q3, y, 2 * half, view_ink(d->family, band->row), 0.45,
-              &(struct mark){d->view, band->row, NULL, r->median_us, words});
+              &(struct mark){band->row, NULL, r->median_us, words});
     chart_segment(c, chart_x(c, 0), y - half, chart_x(c, 0), y + half, INK_TEXT, 1.2, NULL);
     draw_dots(d, c, band, place);
 }
@@ -238,11 +238,11 @@ bool draw_fits(struct drawing *d, const struct view_row *const *rows, size_t cou
             chart_segment(&c, chart_x(&c, int4), y, chart_x(&c, nf4), y, INK_OTHER, 1.2, NULL);
             snprintf(words, sizeof words, "%.300s, blocksize %" PRIu32 ": absmax int4 %.2f dB", r->weights,
                      r->blocksize, int4);
-            chart_mark(&c, int4, at, WEIGHTS_INT4, &(struct mark){d->view, rows[i], NULL, int4, words});
+            chart_mark(&c, int4, at, WEIGHTS_INT4, &(struct mark){rows[i], NULL, int4, words});
         }
         snprintf(words, sizeof words, "%.300s, blocksize %" PRIu32 ": NF4 %.2f dB", r->weights, r->blocksize,
                  nf4);
-        chart_mark(&c, nf4, at, WEIGHTS_NF4, &(struct mark){d->view, rows[i], NULL, nf4, words});
+        chart_mark(&c, nf4, at, WEIGHTS_NF4, &(struct mark){rows[i], NULL, nf4, words});
     }
     chart_end(&c);
     return true;

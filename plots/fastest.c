@@ -92,10 +92,8 @@ static void write_medians(FILE *out, double lo, double hi)
     const double unit = ms ? 1000 : 1;
     const int decimals = html_decimals(lo / unit, 3);
     html_number(out, lo / unit, decimals);
-    if (hi > lo) {
-        fputs(" " DASH " ", out);
-        html_number(out, hi / unit, decimals);
-    }
+    if (hi > lo)
+        html_print(out, " " DASH " %.*f", decimals, hi / unit);
     fputs(ms ? " ms" : " " MICRO "s", out);
 }
 
@@ -214,15 +212,12 @@ void section_fastest(FILE *out, const struct view *v)
         if (i == 0 || set != v->families[i - 1].facets[0].cases[0].rows[0]->set) {
             fprintf(out, "%s<div class=\"box\"><table class=\"sort\"><caption>The fastest right variant",
                     i ? "</tbody></table></div>\n" : "");
-            if (v->set_count > 1) {
-                fputs(": ", out);
-                html_text(out, view_file(v, set));
-            }
+            view_name_file(out, v, ": ", set);
             fputs("<small>Ratios with 95 % interval where one problem decides, else their range over the "
                   "problems; a lead below 1 is a problem where another variant is faster.</small></caption>\n"
-                  "<thead><tr><th>operation</th><th>M</th><th class=\"l\">regime</th>"
-                  "<th class=\"l\">variant</th><th>fastest in<small>problems</small></th><th>median</th>"
-                  "<th>lead over the<small>best other one, " TIMES "</small></th>",
+                  "<thead><tr><th>operation</th><th>M</th><th class=\"l\">regime</th><th "
+                  "class=\"l\">variant</th><th>fastest in<small>problems</small></th><th>median</th><th>lead "
+                  "over the<small>best other one, " TIMES "</small></th>",
                   out);
             fputs(peers ? "<th>speed-up over<small>bitsandbytes, " TIMES "</small></th>" : "", out);
             fputs("<th>share of the<small>measured ceiling</small></th></tr></thead>\n<tbody>\n", out);

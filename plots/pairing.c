@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- pairs ---- */
 
@@ -53,7 +52,7 @@ static void add_isolated(struct pairing *h, size_t at, const struct view_row *li
             const struct view_row *nf4 = task->rows[i], *int4 = task->rows[j];
             if (!kind_equal(kind_of(nf4), kind_of(like)) || track_of(nf4) != track_of(like))
                 break;
-            const double product = task_record(nf4)->median_us * task_record(int4)->median_us;
+            const double product = nf4->r->median_us * int4->r->median_us;
             if (weights_of(int4) != WEIGHTS_INT4 || !(product < least) || !same_skeleton(nf4, int4) ||
                 !bits_match(nf4, int4) ||
                 (track_of(nf4) == TRACK_REPACKED) != (track_of(int4) == TRACK_REPACKED))
@@ -89,7 +88,7 @@ static void find_pairs(struct pairing *h)
 /* All that a line has in common, but the attribution and the layout. */
 static int compare_subject(const struct pairing *h, const struct pair *a, const struct pair *b)
 {
-    const struct row *ra = task_record(a->nf4), *rb = task_record(b->nf4);
+    const struct row *ra = a->nf4->r, *rb = b->nf4->r;
     int c = compare_numbers(h->tasks->list[a->task].use, h->tasks->list[b->task].use);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);
     c = c ? c : compare_numbers(ra->threads, rb->threads);
@@ -168,7 +167,7 @@ struct line_sum pairing_sum(struct pairing *h, const struct line *line, size_t d
         const struct pair *p = &h->pairs[i];
         if (h->tasks->list[p->task].device != device || compare_pairs(h, p, line->like))
             continue;
-        const struct row *nf4 = task_record(p->nf4), *int4 = task_record(p->int4);
+        const struct row *nf4 = p->nf4->r, *int4 = p->int4->r;
         sum.first = sum.first ? sum.first : p;
         sum.pairs++;
         sum.out += p->out;

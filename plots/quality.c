@@ -21,19 +21,19 @@ static bool same_grade(const struct tasks *t, const struct grade *g, const struc
                        const struct view_row *row)
 {
     return same_field(t, (size_t)(g->task - t->list), (size_t)(task - t->list)) &&
-           task_record(g->like)->m == task_record(row)->m && kind_equal(kind_of(g->like), kind_of(row)) &&
+           g->like->r->m == row->r->m && kind_equal(kind_of(g->like), kind_of(row)) &&
            track_of(g->like) == track_of(row);
 }
 
 static bool is_synthetic(const struct view_row *row)
 {
-    const char *weights = task_record(row)->weights;
+    const char *weights = row->r->weights;
     return !weights[0] || strcmp(weights, "normal") == 0;
 }
 
 static void add_row(struct grade *g, const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     g->tensors++;
     g->log_us += log(r->median_us);
     if (!isfinite(r->weight_sqnr_db))
@@ -50,7 +50,7 @@ static int by_grade(const void *pa, const void *pb, void *context)
     const struct grade *a = pa, *b = pb;
     const size_t task_a = (size_t)(a->task - t->list), task_b = (size_t)(b->task - t->list);
     int c = same_field(t, task_a, task_b) ? 0 : compare_numbers(task_a, task_b);
-    c = c ? c : compare_numbers(task_record(a->like)->m, task_record(b->like)->m);
+    c = c ? c : compare_numbers(a->like->r->m, b->like->r->m);
     c = c ? c : kind_compare(kind_of(a->like), kind_of(b->like));
     return c ? c : compare_numbers(track_of(a->like), track_of(b->like));
 }
@@ -95,13 +95,10 @@ static const char *remark_on(const struct grade *g)
 static void write_table(struct page *p, const struct tasks *t, const struct grade *grades, size_t count)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
-        COLUMN("op", "operation", NULL, CELL_TEXT, 0),
-        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
-        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
-        COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
-        COLUMN("bits_per_weight", "bits per", "weight", CELL_NUMBER, 3),
+        COLUMNS_FIELD,
+        COLUMN_M,
+        COLUMNS_WEIGHTS,
+        COLUMN_BITS,
         COLUMN("weight_sqnr_db", "SQNR", "mean over tensors, dB", CELL_NUMBER, 2),
         COLUMN("weight_max_abs_error", "largest error", "|w - its format(w)|", CELL_NUMBER, -3),
         COLUMN("mean_us", "time", "geometric mean, \xc2\xb5s", CELL_NUMBER, -4),
@@ -112,24 +109,15 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
     char kind[KIND_TEXT];
     table_init(&table, "quality", columns, sizeof columns / sizeof columns[0]);
     table_title(&table, "Quality beside speed");
-    table_note(&table, "Tensors of dense checkpoints alone, which the reference quantized: int4 by rounding "
-                       "to nearest, which is not what GPTQ or AWQ reach. The fastest right "
-                       "variant of each.");
+    table.note = "Tensors of dense checkpoints alone, which the reference quantized: int4 by rounding to "
+                 "nearest, which is not what GPTQ or AWQ reach. The fastest right variant of each.";
     for (size_t i = 0; i < count; i++) {
         const struct grade *g = &grades[i];
-        const struct row *r = task_record(g->like);
-        table_text(&table, "%s", t->devices[g->task->device].label);
-        table_text(&table, "%s", view_op(r));
-        table_text(&table, "%s", view_type(r));
-        table_number(&table, (double)r->m);
-        table_text(&table, "%s", kind_text(kind_of(g->like), kind));
-        table_text(&table, "%s", track_word(track_of(g->like)));
-        table_number(&table, r->bits_per_weight);
-        table_number(&table, g->sqnr_db);
-        table_number(&table, g->fitted ? g->max_error : NAN);
-        table_number(&table, exp(g->log_us));
-        table_number(&table, (double)g->tensors);
-        table_text(&table, "%s", remark_on(g));
+        const struct row *r = g->like->r;
+        table_cells(&table, "%s %s %s %f %s %s %f %f %f %f %f %s", t->devices[g->task->device].label,
+                    view_op(r), view_type(r), (double)r->m, kind_text(kind_of(g->like), kind),
+                    track_word(track_of(g->like)), r->bits_per_weight, g->sqnr_db,
+                    g->fitted ? g->max_error : NAN, exp(g->log_us), (double)g->tensors, remark_on(g));
     }
     page_table(p, &table);
 }
@@ -148,12 +136,11 @@ static void draw(struct page *p, const struct tasks *t, const struct grade *grad
     for (int pass = 0; pass < 2; pass++) {
         struct chart c = {.height = HEIGHT, .left = 50, .right = 14, .top = 54, .bottom = 46};
         if (pass) {
-            if (task_record(like->like)->m > 0)
-                snprintf(m, sizeof m, ", M %.0f", (double)task_record(like->like)->m);
+            if (like->like->r->m > 0)
+                snprintf(m, sizeof m, ", M %.0f", (double)like->like->r->m);
             snprintf(caption, sizeof caption,
                      "%s: %s%s. Towards the upper left is better; bits per weight differ, see the numbers. "
-                     "int4 is rounded "
-                     "to nearest: " ONLY ".",
+                     "int4 is rounded to nearest: " ONLY ".",
                      t->devices[like->task->device].label, field_text(like->task, field), m);
             c.out = marks > 1 ? page_figure(p, "Quality against time", caption) : NULL;
             if (!c.out)
@@ -169,7 +156,7 @@ static void draw(struct page *p, const struct tasks *t, const struct grade *grad
             const struct grade *g = &grades[i];
             char kind[KIND_TEXT], words[300];
             if (!same_field(t, field_task, (size_t)(g->task - t->list)) || !isfinite(g->sqnr_db) ||
-                task_record(g->like)->m != task_record(like->like)->m)
+                g->like->r->m != like->like->r->m)
                 continue;
             if (!pass) {
                 marks++;
@@ -180,9 +167,9 @@ static void draw(struct page *p, const struct tasks *t, const struct grade *grad
             }
             snprintf(words, sizeof words, "%s, %s: %.2f dB, %.4g \xc2\xb5s, %.3f bits a weight, %zu tensors",
                      kind_text(kind_of(g->like), kind), track_word(track_of(g->like)), g->sqnr_db,
-                     exp(g->log_us), task_record(g->like)->bits_per_weight, g->tensors);
+                     exp(g->log_us), g->like->r->bits_per_weight, g->tensors);
             chart_mark(&c, exp(g->log_us), g->sqnr_db, weights_of(g->like),
-                       &(struct mark){t->v, g->tensors == 1 ? g->like : NULL, NULL, g->sqnr_db, words});
+                       &(struct mark){g->tensors == 1 ? g->like : NULL, NULL, g->sqnr_db, words});
         }
         if (pass) {
             chart_keys(&c, 34, seen);
@@ -212,14 +199,14 @@ void section_quality(struct page *p, const struct tasks *t)
     const size_t count = find_grades(t, grades);
     page_section(p, "quality", "Quality beside speed");
     if (synthetic > 0)
-        page_note(p, "%s: their weights are synthetic.",
-                  synthetic == t->count ? "All sizes are of " ONLY
-                                        : "Sizes without a tensor's name are of " ONLY);
+        page_say(p, PAGE_NOTE, "%s: their weights are synthetic.",
+                 synthetic == t->count ? "All sizes are of " ONLY
+                                       : "Sizes without a tensor's name are of " ONLY);
     for (size_t i = 0; i < count && figures < FIGURES_MAX; i++) {
         bool drawn = false;
         for (size_t j = 0; j < i && !drawn; j++)
             drawn = same_field(t, (size_t)(grades[j].task - t->list), (size_t)(grades[i].task - t->list)) &&
-                    task_record(grades[j].like)->m == task_record(grades[i].like)->m;
+                    grades[j].like->r->m == grades[i].like->r->m;
         if (!drawn) {
             draw(p, t, grades, i, count);
             figures++;

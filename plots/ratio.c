@@ -15,15 +15,8 @@ void ratio_write(FILE *out, struct paired_ratio ratio)
     html_number(out, ratio.ratio, decimals);
     if (!isfinite(ratio.ratio))
         return;
-    fputs(" <small>", out);
-    if (ratio.count == 0) {
-        fputs("unpaired", out);
-    } else {
-        fputs("[", out);
-        html_number(out, ratio.ci.lo, decimals);
-        fputs(", ", out);
-        html_number(out, ratio.ci.hi, decimals);
-        fputs("]", out);
-    }
-    fputs("</small>", out);
+    if (ratio.count == 0)
+        fputs(" <small>unpaired</small>", out);
+    else
+        html_print(out, " <small>[%.*f, %.*f]</small>", decimals, ratio.ci.lo, decimals, ratio.ci.hi);
 }

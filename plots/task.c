@@ -58,14 +58,9 @@ const char *use_words(enum use u)
 
 /* ---- one row ---- */
 
-const struct row *task_record(const struct view_row *row)
-{
-    return row->r;
-}
-
 enum weights weights_of(const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     if (!r->format[0])
         return strcmp(r->layout, tracks[TRACK_DENSE]) == 0 ? WEIGHTS_DENSE : WEIGHTS_NF4;
     for (int i = 0; i < WEIGHTS_OTHER; i++)
@@ -77,7 +72,7 @@ enum weights weights_of(const struct view_row *row)
 enum track track_of(const struct view_row *row)
 {
     for (int i = 0; i < TRACK_COUNT; i++)
-        if (strcmp(task_record(row)->layout, tracks[i]) == 0)
+        if (strcmp(row->r->layout, tracks[i]) == 0)
             return (enum track)i;
     return weights_of(row) == WEIGHTS_DENSE ? TRACK_DENSE : TRACK_CHECKPOINT;
 }
@@ -85,7 +80,7 @@ enum track track_of(const struct view_row *row)
 /* Dense weights have no blocks, but older files give a dense product the problem's. */
 struct kind kind_of(const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const enum weights format = weights_of(row);
     if (format == WEIGHTS_DENSE)
         return (struct kind){.format = format};
@@ -122,7 +117,7 @@ const char *kind_text(struct kind kind, char buffer[KIND_TEXT])
 
 const char *skeleton_of(const struct view_row *row)
 {
-    const char *name = task_record(row)->variant, *rest = strchr(name, '_');
+    const char *name = row->r->variant, *rest = strchr(name, '_');
     if (!rest)
         return NULL;
     const size_t length = (size_t)(rest - name);
@@ -186,7 +181,7 @@ bool same_skeleton(const struct view_row *a, const struct view_row *b)
 bool is_package(const struct view_row *row)
 {
     static const char *const libraries[] = {"cublas_", "cublaslt_", "openblas_"};
-    const char *name = task_record(row)->variant;
+    const char *name = row->r->variant;
     if (view_is_peer(row))
         return true;
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
@@ -197,13 +192,13 @@ bool is_package(const struct view_row *row)
 
 bool bits_match(const struct view_row *a, const struct view_row *b)
 {
-    const double x = task_record(a)->bits_per_weight, y = task_record(b)->bits_per_weight;
+    const double x = a->r->bits_per_weight, y = b->r->bits_per_weight;
     return x > 0 && y > 0 && fabs(x - y) <= bits_tolerance * fmin(x, y);
 }
 
 double ceiling_share(const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const double memory = r->ceiling_fraction, product = r->flop_per_s / r->gemm_flop_per_s;
     const bool computes = isfinite(product) && product > 0;
     if (!isfinite(memory))
@@ -215,7 +210,7 @@ double ceiling_share(const struct view_row *row)
 
 static int compare_device(const struct view_row *a, const struct view_row *b)
 {
-    const struct row *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = a->r, *rb = b->r;
     int c = compare_numbers(a->set, b->set);
     c = c ? c : strcmp(ra->device, rb->device);
     return c ? c : strcmp(ra->device_uuid, rb->device_uuid);
@@ -223,7 +218,7 @@ static int compare_device(const struct view_row *a, const struct view_row *b)
 
 static int compare_field(const struct view_row *a, const struct view_row *b)
 {
-    const struct row *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = a->r, *rb = b->r;
     int c = compare_device(a, b);
     c = c ? c : compare_numbers(ra->op, rb->op);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);
@@ -233,7 +228,7 @@ static int compare_field(const struct view_row *a, const struct view_row *b)
 
 static int compare_shape(const struct view_row *a, const struct view_row *b)
 {
-    const struct row *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = a->r, *rb = b->r;
     int c = compare_field(a, b);
     c = c ? c : compare_numbers(ra->n, rb->n);
     c = c ? c : compare_numbers(ra->k, rb->k);
@@ -243,13 +238,13 @@ static int compare_shape(const struct view_row *a, const struct view_row *b)
 static int compare_task(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_shape(a, b);
-    return c ? c : compare_numbers(task_record(a)->m, task_record(b)->m);
+    return c ? c : compare_numbers(a->r->m, b->r->m);
 }
 
 static int by_task(const void *pa, const void *pb)
 {
     const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    const struct row *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = a->r, *rb = b->r;
     int c = compare_task(a, b);
     c = c ? c : compare_numbers(ra->regime, rb->regime);
     c = c ? c : (ra->median_us > rb->median_us) - (ra->median_us < rb->median_us);
@@ -270,7 +265,7 @@ bool same_shape(const struct tasks *t, size_t a, size_t b)
 
 static size_t find_device(struct tasks *t, const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const char *name = r->device[0] ? r->device : environment_device(t->v, row->set);
     size_t i = 0;
     while (i < t->device_count && !(t->devices[i].set == row->set && strcmp(t->devices[i].name, name) == 0 &&
@@ -328,12 +323,12 @@ static uint8_t quoted_regime(const struct view_row *const *rows, size_t count)
 {
     bool cold = false;
     for (size_t i = 0; i < count; i++) {
-        const struct row *r = task_record(rows[i]);
+        const struct row *r = rows[i]->r;
         if (r->regime == REGIME_HOT && r->primary)
             return REGIME_HOT;
         cold = cold || r->regime == REGIME_COLD;
     }
-    return cold ? REGIME_COLD : task_record(rows[0])->regime;
+    return cold ? REGIME_COLD : rows[0]->r->regime;
 }
 
 /* The rows of one task and all regimes, which end at `next`. */
@@ -342,20 +337,20 @@ static void add_task(struct tasks *t, const struct view_row **rows, size_t count
     const uint8_t regime = quoted_regime(rows, count);
     size_t first = 0, kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (task_record(rows[i])->regime != regime)
+        if (rows[i]->r->regime != regime)
             continue;
         first = kept++ ? first : i;
     }
     struct task *task = &t->list[t->count++];
     *task = (struct task){rows + first, kept < TASK_ROWS_MAX ? kept : TASK_ROWS_MAX, find_device(t, rows[0]),
-                          use_of(task_record(rows[0]))};
+                          use_of(rows[0]->r)};
     t->devices[task->device].other += count - kept;
 }
 
 static int compare_group(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_numbers(a->set, b->set);
-    return c ? c : compare_numbers(task_record(a)->group_id, task_record(b)->group_id);
+    return c ? c : compare_numbers(a->r->group_id, b->r->group_id);
 }
 
 static int by_group(const void *pa, const void *pb)
@@ -436,9 +431,9 @@ void tasks_release(struct tasks *t)
 const struct view_row *task_paired(const struct task *task, const struct view_row *row,
                                    const struct view_row *like)
 {
-    const struct row *a = task_record(row), *l = task_record(like);
+    const struct row *a = row->r, *l = like->r;
     for (size_t i = 0; i < task->count && a->group_id != 0; i++) {
-        const struct row *r = task_record(task->rows[i]);
+        const struct row *r = task->rows[i]->r;
         if (r->group_id == a->group_id && strcmp(r->variant, l->variant) == 0 &&
             kind_equal(kind_of(task->rows[i]), kind_of(like)))
             return task->rows[i];
@@ -456,7 +451,7 @@ const struct view_row *task_fastest(const struct task *task, enum weights format
 
 const struct view_row *task_ceiling(const struct tasks *t, const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const size_t prefix = strlen("ceiling_");
     size_t lo = 0, hi = t->ceiling_count;
     while (lo < hi) { /* the first of the row's group */
@@ -468,7 +463,7 @@ const struct view_row *task_ceiling(const struct tasks *t, const struct view_row
     }
     for (; r->group_id != 0 && r->ceiling[0] && lo < t->ceiling_count; lo++) {
         const struct view_row *other = t->ceilings[lo];
-        const char *name = task_record(other)->variant;
+        const char *name = other->r->variant;
         if (compare_group(other, row))
             return NULL;
         if (strncmp(name, "ceiling_", prefix) == 0 && strcmp(name + prefix, r->ceiling) == 0)
@@ -488,7 +483,7 @@ bool task_is_best(const struct task *task, size_t i)
 
 const char *field_text(const struct task *task, char buffer[FIELD_TEXT])
 {
-    const struct row *r = task_record(task->rows[0]);
+    const struct row *r = task->rows[0]->r;
     char threads[40] = "";
     if (r->threads > 0)
         snprintf(threads, sizeof threads, ", %" PRIu32 " thread%s", r->threads, r->threads == 1 ? "" : "s");

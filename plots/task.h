@@ -118,9 +118,6 @@ struct tasks {
     size_t ceiling_count;
 };
 
-/* The columns of a row. */
-const struct row *task_record(const struct view_row *row);
-
 enum status tasks_init(struct tasks *t, const struct view *v) WARN_UNUSED_RESULT;
 void tasks_release(struct tasks *t);
 

@@ -51,6 +51,12 @@ const char *view_file(const struct view *v, unsigned set)
     return slash && slash[1] ? slash + 1 : path;
 }
 
+void view_name_file(FILE *out, const struct view *v, const char *before, unsigned set)
+{
+    if (v->set_count > 1)
+        html_print(out, "%s%s", before, view_file(v, set));
+}
+
 /* ---- classes of rows ---- */
 
 static bool is_timed(const struct view_row *row)
@@ -183,7 +189,8 @@ static void point_to_rows(struct view *v)
         const struct result_set *set = &v->sets[s];
         for (size_t i = 0; i < set->row_count; i++, row++) {
             row->r = &set->rows[i];
-            row->set = (unsigned)s;
+            row->set = (uint32_t)s;
+            row->number = (uint32_t)i;
             const uint64_t start = row->r->sample_start, count = row->r->sample_count;
             if (set->samples && start <= set->sample_count && count <= set->sample_count - start && count > 0)
                 row->samples = set->samples + start, row->kept = result_set_kept(set) + start;

@@ -28,7 +28,7 @@ struct view_row {
     const struct row *r;   /* in its set */
     const double *samples; /* r.sample_count of them; NULL when none */
     const double *kept;    /* the same, NAN for those that statistics leave out */
-    unsigned set;          /* index of the file */
+    uint32_t set, number;  /* index of the file, and of the row in it */
 };
 
 struct view_case {
@@ -111,5 +111,7 @@ enum { VIEW_TEXT = 384 };
 const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT]);
 /* The last part of a file's path. */
 const char *view_file(const struct view *v, unsigned set);
+/* Writes it behind `before`, where there are several files. */
+void view_name_file(FILE *out, const struct view *v, const char *before, unsigned set);
 
 #endif

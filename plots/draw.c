@@ -16,7 +16,7 @@ struct series {
 
 const char *draw_prefix(const struct row *r, char buffer[64])
 {
-    snprintf(buffer, 64, "nf4_%s_%s_", view_op(r), view_type(r));
+    snprintf(buffer, 64, "nf4_%s_%s_", operation_word(r->op), type_word(r->out_type));
     return buffer;
 }
 

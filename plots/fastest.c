@@ -126,7 +126,7 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
                                                    {row->r->ceiling_fraction_lo, row->r->ceiling_fraction_hi},
                                                    row->r->sample_count});
     }
-    fprintf(out, "<tr><td>%s %s%s</td><td>", view_op(best->r), view_type(best->r),
+    fprintf(out, "<tr><td>%s %s%s</td><td>", operation_word(best->r->op), type_word(best->r->out_type),
             best->r->nested ? ", nested" : "");
     if (best->r->m > 0)
         fprintf(out, "%" PRIu64, best->r->m);

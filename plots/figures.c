@@ -266,7 +266,8 @@ static void write_chosen(FILE *out, const struct view *v, const struct candidate
     for (size_t i = 0; i < count; i++) {
         const struct candidate *a = &chosen[i];
         if (i == 0 || a->family != chosen[i - 1].family) {
-            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", view_op(row_of(a)->r), view_type(row_of(a)->r));
+            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", operation_word(row_of(a)->r->op),
+                    type_word(row_of(a)->r->out_type));
             view_name_file(out, v, ", ", row_of(a)->set);
             fputs("</h3>\n<div class=\"figures\">\n", out);
         }

@@ -47,7 +47,7 @@ static const char *type_text(const struct pair *p, char buffer[64])
     char threads[24] = "";
     if (r->threads > 0)
         snprintf(threads, sizeof threads, ", %" PRIu32 " threads", r->threads);
-    snprintf(buffer, 64, "%s%s%s", view_type(r), threads, r->bias ? ", bias" : "");
+    snprintf(buffer, 64, "%s%s%s", type_word(r->out_type), threads, r->bias ? ", bias" : "");
     return buffer;
 }
 
@@ -274,7 +274,7 @@ static void write_long_lines(struct page *p, struct pairing *h)
             if (!sum.first)
                 continue;
             table_cells(&t, "%s %s %s %f %s %s %s %f %f %f", h->tasks->devices[d].label, use_words(line->use),
-                        view_type(line->like->nf4->r), (double)line->like->nf4->r->threads,
+                        type_word(line->like->nf4->r->out_type), (double)line->like->nf4->r->threads,
                         kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
                         track_word(line->like->track), sum.nf4_bits, sum.int4_bits_lo, sum.int4_bits_hi);
             table_ratio(&t, sum.mean.ratio, sum.mean.lo, sum.mean.hi, NULL);
@@ -323,7 +323,7 @@ static void write_pairs(struct page *p, const struct pairing *h)
         const struct task *task = &h->tasks->list[pair->task];
         const struct paired_ratio *q = &pair->ratio;
         table_cells(&t, "%s %s %s %f %f %f %s %s %s", h->tasks->devices[task->device].label,
-                    use_words(task->use), view_type(r), (double)r->m, (double)r->n, (double)r->k,
+                    use_words(task->use), type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
                     regime_word(r->regime), attribution(pair), track_word(pair->track));
         add_side(&t, pair->nf4);
         add_side(&t, pair->int4);
@@ -377,7 +377,7 @@ static void write_causes(struct page *p, struct pairing *h)
             append_part(why, sizeof why, "kernels", best.mean.ratio / alone);
             append_part(why, sizeof why, "bytes alone would give", best.bytes);
             table_cells(&t, "%s %s %s %s %s %f %f %f %f %f %s", h->tasks->devices[d].label,
-                        use_words(line->use), view_type(line->like->nf4->r),
+                        use_words(line->use), type_word(line->like->nf4->r->out_type),
                         kind_text(kind_of(line->like->nf4), kind), track_word(line->like->track),
                         best.mean.ratio, alone, best.bytes, best.nf4_share, best.int4_share,
                         isfinite(alone) ? why : "not to be split: no skeleton ran in both formats");

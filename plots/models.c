@@ -153,9 +153,9 @@ static void begin_row(struct table *table, const struct tasks *t, const struct s
                       const struct model *m)
 {
     char kind[KIND_TEXT];
-    table_cells(table, "%s %s %f %s %s %s", t->devices[t->list[s->first].device].label, view_type(s->like->r),
-                (double)s->like->r->m, m->name, kind_text(kind_of(s->like), kind),
-                track_word(track_of(s->like)));
+    table_cells(table, "%s %s %f %s %s %s", t->devices[t->list[s->first].device].label,
+                type_word(s->like->r->out_type), (double)s->like->r->m, m->name,
+                kind_text(kind_of(s->like), kind), track_word(track_of(s->like)));
 }
 
 static void add_model(struct table *totals, struct table *absent, const struct tasks *t,

@@ -115,9 +115,10 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
         const struct grade *g = &grades[i];
         const struct row *r = g->like->r;
         table_cells(&table, "%s %s %s %f %s %s %f %f %f %f %f %s", t->devices[g->task->device].label,
-                    view_op(r), view_type(r), (double)r->m, kind_text(kind_of(g->like), kind),
-                    track_word(track_of(g->like)), r->bits_per_weight, g->sqnr_db,
-                    g->fitted ? g->max_error : NAN, exp(g->log_us), (double)g->tensors, remark_on(g));
+                    operation_word(r->op), type_word(r->out_type), (double)r->m,
+                    kind_text(kind_of(g->like), kind), track_word(track_of(g->like)), r->bits_per_weight,
+                    g->sqnr_db, g->fitted ? g->max_error : NAN, exp(g->log_us), (double)g->tensors,
+                    remark_on(g));
     }
     page_table(p, &table);
 }

@@ -91,7 +91,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct gain
         const struct row *r = gain->row->r, *dense = gain->dense->r;
         const struct paired_ratio *q = &gain->ratio;
         table_cells(&table, "%s %s %f %f %f %s %s %s %f %f %s %f", t->devices[gain->task->device].label,
-                    view_type(r), (double)r->m, (double)r->n, (double)r->k,
+                    type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
                     kind_text(kind_of(gain->row), kind), track_word(track_of(gain->row)), r->variant,
                     r->bits_per_weight, r->median_us, dense->variant, dense->median_us);
         table_ratio(&table, q->ratio, q->ci.lo, q->ci.hi, q->count > 0 ? NULL : "unpaired");

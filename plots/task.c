@@ -487,6 +487,7 @@ const char *field_text(const struct task *task, char buffer[FIELD_TEXT])
     char threads[40] = "";
     if (r->threads > 0)
         snprintf(threads, sizeof threads, ", %" PRIu32 " thread%s", r->threads, r->threads == 1 ? "" : "s");
-    snprintf(buffer, FIELD_TEXT, "%s %s%s%s", view_op(r), view_type(r), threads, r->bias ? ", bias" : "");
+    snprintf(buffer, FIELD_TEXT, "%s %s%s%s", operation_word(r->op), type_word(r->out_type), threads,
+             r->bias ? ", bias" : "");
     return buffer;
 }

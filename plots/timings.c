@@ -261,7 +261,7 @@ void section_timings(FILE *out, const struct view *v)
     for (size_t i = 0; i < v->family_count; i++) {
         const struct view_family *family = &v->families[i];
         const struct view_row *row = family->facets[0].cases[0].rows[0];
-        html_print(out, "<h3>%s %s", view_op(row->r), view_type(row->r));
+        html_print(out, "<h3>%s %s", operation_word(row->r->op), type_word(row->r->out_type));
         view_name_file(out, v, ", ", row->set);
         fputs("</h3>\n", out);
         for (size_t f = 0; f < family->facet_count; f++)

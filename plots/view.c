@@ -8,26 +8,6 @@
 
 /* ---- words ---- */
 
-const char *view_op(const struct row *r)
-{
-    static const char *const words[] = {
-#define X(value, name, word) [value] = word,
-        RECORD_OP_MAP(X)
-#undef X
-    };
-    return r->op < sizeof words / sizeof words[0] && words[r->op] ? words[r->op] : "?";
-}
-
-const char *view_type(const struct row *r)
-{
-    static const char *const words[] = {
-#define X(value, name, word) [value] = word,
-        RECORD_DTYPE_MAP(X)
-#undef X
-    };
-    return r->out_type < sizeof words / sizeof words[0] && words[r->out_type] ? words[r->out_type] : "?";
-}
-
 const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT])
 {
     char m[40] = "", threads[40] = "", weights[sizeof((struct record *)0)->weights + 16] = "";
@@ -38,9 +18,10 @@ const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEX
     if (r->weights[0] && strcmp(r->weights, "normal"))
         snprintf(weights, sizeof weights, ", %s", r->weights);
     snprintf(buffer, VIEW_TEXT,
-             "%s %s%s, %" PRIu64 " \xc3\x97 %" PRIu64 ", blocksize %" PRIu32 "%s%s%s%s%s%s", view_op(r),
-             view_type(r), m, r->n, r->k, r->blocksize, r->nested ? ", nested" : "", r->bias ? ", bias" : "",
-             threads, weights, r->regime ? ", " : "", r->regime ? regime_word(r->regime) : "");
+             "%s %s%s, %" PRIu64 " \xc3\x97 %" PRIu64 ", blocksize %" PRIu32 "%s%s%s%s%s%s",
+             operation_word(r->op), type_word(r->out_type), m, r->n, r->k, r->blocksize,
+             r->nested ? ", nested" : "", r->bias ? ", bias" : "", threads, weights, r->regime ? ", " : "",
+             r->regime ? regime_word(r->regime) : "");
     return buffer;
 }
 

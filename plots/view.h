@@ -101,10 +101,6 @@ struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, c
 /* Colour of a variant, the same in all figures of a family. */
 enum ink view_ink(const struct view_family *family, const struct view_row *row);
 
-/* Words for a record's operation and type; "?" for a value this version does not know. */
-const char *view_op(const struct row *r);
-const char *view_type(const struct row *r);
-
 /* A problem in words, as UTF-8: "gemm bf16, M 4, 4096 x 4096, blocksize 64, cold", without the m when with_m
  * is false. Returns buffer. */
 enum { VIEW_TEXT = 384 };

@@ -40,10 +40,7 @@ static int by_number(double a, double b)
 /* The regime, which is none for what was not timed, comes last: by_key(). */
 static int compare_keys(const struct row *a, const struct row *b)
 {
-    int order = row_text_order(a->case_key, b->case_key);
-    order = order ? order : row_text_order(a->variant, b->variant);
-    order = order ? order : by_number(a->threads, b->threads);
-    order = order ? order : row_text_order(a->device, b->device);
+    int order = row_key_order(a, b);
     return order ? order : by_number(a->device_number, b->device_number);
 }
 
@@ -244,22 +241,12 @@ static void put_lines(FILE *out, const char *before, const char *text)
     }
 }
 
-static const char *op_name(uint8_t op)
-{
-    static const char *const words[] = {
-#define X(value, name, word) [value] = word,
-        RECORD_OP_MAP(X)
-#undef X
-    };
-    return op < sizeof words / sizeof words[0] && words[op] ? words[op] : "?";
-}
-
 static enum status put_means(const struct changes *c, FILE *out)
 {
     static const char *const heads[] = {"operation", "regime", ">rows", ">new / base, geometric mean"};
     struct markdown_table t = {.columns = 4, .heads = heads};
     for (size_t i = 0; i < c->mean_count; i++) {
-        markdown_cell(&t, "%s", op_name(c->means[i].op));
+        markdown_cell(&t, "%s", operation_word(c->means[i].op));
         markdown_cell(&t, "%s", regime_word(c->means[i].regime));
         markdown_cell(&t, "%zu", c->means[i].count);
         markdown_cell(&t, "%.4f", c->means[i].ratio);
@@ -370,7 +357,7 @@ enum status changes_json(const struct changes *c, FILE *out)
     put_text_member(",\n \"unlike\": ", c->unlike, out);
     fputs(",\n \"means\": [", out);
     for (size_t i = 0; i < c->mean_count; i++) {
-        put_text_member(i ? ",\n  {\"op\": " : "\n  {\"op\": ", op_name(c->means[i].op), out);
+        put_text_member(i ? ",\n  {\"op\": " : "\n  {\"op\": ", operation_word(c->means[i].op), out);
         put_text_member(", \"regime\": ", regime_word(c->means[i].regime), out);
         fprintf(out, ", \"rows\": %zu", c->means[i].count);
         put_number_member(", \"ratio\": ", c->means[i].ratio, out);

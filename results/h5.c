@@ -59,6 +59,12 @@ hid_t h5_access(void)
     return list;
 }
 
+void h5_close(hid_t handle)
+{
+    if (handle >= 0)
+        H5Idec_ref(handle); /* this is the only reference */
+}
+
 bool h5_write_attribute(hid_t object, const char *name, hid_t type, const void *value)
 {
     hid_t space = -1, list = -1, attribute = -1;
@@ -73,12 +79,9 @@ bool h5_write_attribute(hid_t object, const char *name, hid_t type, const void *
     ok = true;
 out:
     /* The failures of a close are those of the writes before it, which are checked. */
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    if (list >= 0)
-        H5Pclose(list);
-    if (space >= 0)
-        H5Sclose(space);
+    h5_close(attribute);
+    h5_close(list);
+    h5_close(space);
     return ok;
 }
 
@@ -97,8 +100,7 @@ bool h5_write_text(hid_t object, const char *name, const char *value)
 {
     hid_t type = h5_utf8_type(H5T_VARIABLE, H5T_STR_NULLTERM);
     bool ok = type >= 0 && h5_write_attribute(object, name, type, &value);
-    if (type >= 0)
-        H5Tclose(type);
+    h5_close(type);
     return ok;
 }
 

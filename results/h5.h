@@ -17,6 +17,9 @@ const char *h5_reason(void);
 /* A file access list without file locks, which some network file systems lack; negative after a failure. */
 hid_t h5_access(void);
 
+/* Closes whatever it is; nothing for a negative handle, which is that of a failure. */
+void h5_close(hid_t handle);
+
 /* UTF-8 text of `size` bytes, or H5T_VARIABLE. Negative after a failure; to be closed. */
 hid_t h5_utf8_type(size_t size, H5T_str_t end);
 /* Scalar attributes; false after a failure. */

@@ -30,11 +30,8 @@ struct placed {
 
 static int compare_keys(const struct row *a, const struct row *b)
 {
-    int order = row_text_order(a->case_key, b->case_key);
-    order = order ? order : row_text_order(a->variant, b->variant);
-    order = order ? order : (a->regime > b->regime) - (a->regime < b->regime);
-    order = order ? order : (a->threads > b->threads) - (a->threads < b->threads);
-    return order ? order : row_text_order(a->device, b->device);
+    int order = row_key_order(a, b);
+    return order ? order : (a->regime > b->regime) - (a->regime < b->regime);
 }
 
 static int by_key(const void *a, const void *b)

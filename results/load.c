@@ -232,8 +232,19 @@ static enum status mask_samples(const struct child_reader *r, struct result_set 
     return STATUS_OK;
 }
 
-static enum status take_error(const struct child_reader *r, size_t length)
+static enum status take_end(struct child_reader *r, size_t length, struct result_set *out)
 {
+    (void)length;
+    text_pool_close(&out->texts);
+    if (!r->counted || r->rows_got != out->row_count || r->samples_got != out->sample_count ||
+        (out->flags && r->flags_got != out->sample_count))
+        return garbled(r);
+    return mask_samples(r, out);
+}
+
+static enum status take_error(struct child_reader *r, size_t length, struct result_set *out)
+{
+    (void)out;
     uint32_t code;
     if (length < sizeof code)
         return garbled(r);
@@ -253,6 +264,10 @@ static enum status take_error(const struct child_reader *r, size_t length)
 /* Reads blocks until the end. *complete: the child said that it was done, or reported an error. */
 static enum status read_stream(struct child_reader *r, struct result_set *out, bool *complete)
 {
+    static enum status (*const take[])(struct child_reader *, size_t, struct result_set *) = {
+        [BLOCK_COUNTS] = take_counts,   [BLOCK_ATTRIBUTE] = take_attribute, [BLOCK_ROWS] = take_rows,
+        [BLOCK_SAMPLES] = take_samples, [BLOCK_FLAGS] = take_flags,         [BLOCK_END] = take_end,
+        [BLOCK_ERROR] = take_error};
     enum status s = STATUS_OK;
     *complete = false;
     while (s == STATUS_OK && !*complete) {
@@ -264,38 +279,9 @@ static enum status read_stream(struct child_reader *r, struct result_set *out, b
             return garbled(r);
         if (read_some(r, r->block, length) != length)
             return STATUS_OK;
-        switch (head[0]) {
-        case BLOCK_COUNTS:
-            s = take_counts(r, length, out);
-            break;
-        case BLOCK_ATTRIBUTE:
-            s = take_attribute(r, length, out);
-            break;
-        case BLOCK_ROWS:
-            s = take_rows(r, length, out);
-            break;
-        case BLOCK_SAMPLES:
-            s = take_samples(r, length, out);
-            break;
-        case BLOCK_FLAGS:
-            s = take_flags(r, length, out);
-            break;
-        case BLOCK_END:
-            *complete = true;
-            if (!r->counted || r->rows_got != out->row_count || r->samples_got != out->sample_count ||
-                (out->flags && r->flags_got != out->sample_count))
-                s = garbled(r);
-            else
-                s = mask_samples(r, out);
-            text_pool_close(&out->texts);
-            break;
-        case BLOCK_ERROR:
-            *complete = true;
-            s = take_error(r, length);
-            break;
-        default:
-            s = garbled(r);
-        }
+        *complete = head[0] == BLOCK_END || head[0] == BLOCK_ERROR;
+        s = head[0] < sizeof take / sizeof take[0] && take[head[0]] ? take[head[0]](r, length, out)
+                                                                    : garbled(r);
     }
     return s;
 }

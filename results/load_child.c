@@ -59,18 +59,27 @@ static enum status fail_h5(const char *path, const char *what)
     return status_fail(STATUS_INPUT, "%s: cannot read %s: %s", path, what, h5_reason());
 }
 
+/* A text of `size` bytes, in the character set of the file's type; negative after a failure. A new handle. */
+static hid_t text_type(hid_t in_file, size_t size)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5Tget_cset(in_file)) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
 /* Value of a scalar text attribute in *text (to be freed). False when it is none or cannot be read. */
 static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
 {
     bool ok = false;
-    hid_t memory = H5Tcopy(H5T_C_S1);
     htri_t variable = H5Tis_variable_str(type);
     size_t size = variable > 0 ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    hid_t memory = -1;
     char *buffer = NULL;
     *text = NULL;
-    if (memory < 0 || variable < 0 || (variable == 0 && size > BLOCK_MAX))
-        goto out;
-    if (H5Tset_size(memory, size) < 0 || H5Tset_cset(memory, H5Tget_cset(type)) < 0)
+    if (variable < 0 || (variable == 0 && size > BLOCK_MAX) || (memory = text_type(type, size)) < 0)
         goto out;
     if (variable == 0 && !(buffer = calloc(1, size)))
         goto out;
@@ -82,8 +91,7 @@ static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
 out:
     if (variable == 0)
         free(buffer);
-    if (memory >= 0)
-        H5Tclose(memory);
+    h5_close(memory);
     return ok;
 }
 
@@ -121,10 +129,8 @@ static char *attribute_text(hid_t attribute, char *kind)
         break;
     }
 out:
-    if (space >= 0)
-        H5Sclose(space);
-    if (type >= 0)
-        H5Tclose(type);
+    h5_close(space);
+    h5_close(type);
     return text;
 }
 
@@ -229,10 +235,8 @@ static enum status open_list(const struct child *c, hid_t file, const char *name
         s = status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
                         (unsigned long long)*count, (unsigned long long)limit);
 out:
-    if (list >= 0)
-        H5Pclose(list);
-    if (space >= 0)
-        H5Sclose(space);
+    h5_close(list);
+    h5_close(space);
     return s;
 }
 
@@ -243,10 +247,8 @@ static bool read_part(hid_t data, hid_t memory_type, hsize_t start, hsize_t coun
     bool ok = in_file >= 0 && in_memory >= 0 &&
               H5Sselect_hyperslab(in_file, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
               H5Dread(data, memory_type, in_memory, in_file, H5P_DEFAULT, buffer) >= 0;
-    if (in_memory >= 0)
-        H5Sclose(in_memory);
-    if (in_file >= 0)
-        H5Sclose(in_file);
+    h5_close(in_memory);
+    h5_close(in_file);
     return ok;
 }
 
@@ -261,32 +263,16 @@ struct present_column {
 /* The type to read a column with, or negative when the file's type is no such thing. A new handle. */
 static hid_t reading_type(const struct column *c, hid_t in_file)
 {
-    H5T_class_t class = H5Tget_class(in_file);
-    switch (c->kind) {
-    case COLUMN_TEXT: {
-        if (class != H5T_STRING || H5Tis_variable_str(in_file) != 0)
-            return -1;
-        hid_t type = H5Tcopy(H5T_C_S1);
-        if (type >= 0 && (H5Tset_size(type, c->size) < 0 || H5Tset_cset(type, H5Tget_cset(in_file)) < 0)) {
-            H5Tclose(type);
-            return -1;
-        }
-        return type;
-    }
-    case COLUMN_ENUM:
-        return class == H5T_ENUM || class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_INT64) : -1;
-    case COLUMN_U8:
-        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT8) : -1;
-    case COLUMN_U32:
-        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT32) : -1;
-    case COLUMN_U64:
-        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT64) : -1;
-    case COLUMN_I64:
-        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_INT64) : -1;
-    case COLUMN_F64:
-        return class == H5T_FLOAT ? H5Tcopy(H5T_NATIVE_DOUBLE) : -1;
-    }
-    return -1;
+    /* H5T_... are not constants: the list is built at each call. */
+    const hid_t numbers[] = {
+        [COLUMN_ENUM] = H5T_NATIVE_INT64, [COLUMN_U8] = H5T_NATIVE_UINT8,  [COLUMN_U32] = H5T_NATIVE_UINT32,
+        [COLUMN_U64] = H5T_NATIVE_UINT64, [COLUMN_I64] = H5T_NATIVE_INT64, [COLUMN_F64] = H5T_NATIVE_DOUBLE};
+    const H5T_class_t class = H5Tget_class(in_file);
+    if (c->kind == COLUMN_TEXT)
+        return class == H5T_STRING && H5Tis_variable_str(in_file) == 0 ? text_type(in_file, c->size) : -1;
+    const bool fits = class == (c->kind == COLUMN_F64 ? H5T_FLOAT : H5T_INTEGER) ||
+                      (c->kind == COLUMN_ENUM && class == H5T_ENUM);
+    return fits ? H5Tcopy(numbers[c->kind]) : -1;
 }
 
 /* Room of a column behind the struct row of a buffer row. */
@@ -316,10 +302,8 @@ static enum status match_columns(const struct child *c, hid_t in_file, struct pr
         hid_t member = H5Tget_member_type(in_file, (unsigned)index);
         hid_t type = member >= 0 ? reading_type(column, member) : -1;
         bool ok = type >= 0 && H5Tinsert(*compound, column->name, offset, type) >= 0;
-        if (type >= 0)
-            H5Tclose(type);
-        if (member >= 0)
-            H5Tclose(member);
+        h5_close(type);
+        h5_close(member);
         if (!ok)
             return status_fail(STATUS_INPUT, "%s: the column %s of /results has a type that does not fit",
                                c->path, column->name);
@@ -463,25 +447,23 @@ out:
     free(o.rows);
     free(o.buffer);
     free(present);
-    if (compound >= 0)
-        H5Tclose(compound);
-    if (in_file >= 0)
-        H5Tclose(in_file);
+    h5_close(compound);
+    h5_close(in_file);
     return s;
 }
 
-static enum status send_samples(const struct child *c, hid_t data, hsize_t sample_count)
+/* Sends a list of /samples, whose elements are of `size` bytes in memory. */
+static enum status send_list(const struct child *c, enum block_kind kind, const char *name, hid_t data,
+                             hsize_t count, hid_t memory_type, size_t size)
 {
-    double *buffer = malloc(SAMPLES_AT_ONCE * sizeof *buffer);
-    enum status s = STATUS_OK;
-    if (!buffer)
-        return status_no_memory("%s", c->path);
-    for (hsize_t start = 0; s == STATUS_OK && start < sample_count; start += SAMPLES_AT_ONCE) {
-        hsize_t part = sample_count - start < SAMPLES_AT_ONCE ? sample_count - start : SAMPLES_AT_ONCE;
-        if (read_part(data, H5T_NATIVE_DOUBLE, start, part, buffer))
-            send_block(c, BLOCK_SAMPLES, buffer, part * sizeof *buffer);
+    void *buffer = malloc(SAMPLES_AT_ONCE * size);
+    enum status s = buffer ? STATUS_OK : status_no_memory("%s", c->path);
+    for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
+        hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
+        if (read_part(data, memory_type, start, part, buffer))
+            send_block(c, kind, buffer, part * size);
         else
-            s = fail_h5(c->path, "/samples/time_us");
+            s = fail_h5(c->path, name);
     }
     free(buffer);
     return s;
@@ -490,7 +472,6 @@ static enum status send_samples(const struct child *c, hid_t data, hsize_t sampl
 /* Older files have none. */
 static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_count)
 {
-    uint8_t *buffer = NULL;
     hid_t data = -1;
     hsize_t count;
     if (H5Lexists(file, "/samples/flags", H5P_DEFAULT) <= 0)
@@ -498,18 +479,9 @@ static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_
     enum status s = open_list(c, file, "/samples/flags", SAMPLE_MAX, &data, &count);
     if (s == STATUS_OK && count != sample_count)
         s = status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
-    if (s == STATUS_OK && !(buffer = malloc(SAMPLES_AT_ONCE)))
-        s = status_no_memory("%s", c->path);
-    for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
-        hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
-        if (read_part(data, H5T_NATIVE_UINT8, start, part, buffer))
-            send_block(c, BLOCK_FLAGS, buffer, part);
-        else
-            s = fail_h5(c->path, "/samples/flags");
-    }
-    free(buffer);
-    if (data >= 0)
-        H5Dclose(data);
+    if (s == STATUS_OK)
+        s = send_list(c, BLOCK_FLAGS, "/samples/flags", data, count, H5T_NATIVE_UINT8, 1);
+    h5_close(data);
     return s;
 }
 
@@ -540,18 +512,15 @@ static enum status send_all(const struct child *c)
     send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
     s = send_rows(c, rows, counts[0]);
     if (s == STATUS_OK)
-        s = send_samples(c, samples, counts[1]);
+        s = send_list(c, BLOCK_SAMPLES, "/samples/time_us", samples, counts[1], H5T_NATIVE_DOUBLE,
+                      sizeof(double));
     if (s == STATUS_OK)
         s = send_flags(c, file, counts[1]);
 out:
-    if (samples >= 0)
-        H5Dclose(samples);
-    if (rows >= 0)
-        H5Dclose(rows);
-    if (file >= 0)
-        H5Fclose(file);
-    if (access >= 0)
-        H5Pclose(access);
+    h5_close(samples);
+    h5_close(rows);
+    h5_close(file);
+    h5_close(access);
     return s;
 }
 

@@ -78,16 +78,29 @@ void record_init(struct record *r)
     r->first_mismatch = -1;
 }
 
+static const char *known(const char *word)
+{
+    return word ? word : "?";
+}
+
 const char *verdict_word(uint8_t verdict)
 {
-    const char *word = word_of_verdict(verdict);
-    return word ? word : "?";
+    return known(word_of_verdict(verdict));
 }
 
 const char *regime_word(uint8_t regime)
 {
-    const char *word = word_of_regime(regime);
-    return word ? word : "?";
+    return known(word_of_regime(regime));
+}
+
+const char *operation_word(uint8_t op)
+{
+    return known(word_of_op(op));
+}
+
+const char *type_word(uint8_t out_type)
+{
+    return known(word_of_out_type(out_type));
 }
 
 size_t record_packed_size(void)

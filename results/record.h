@@ -89,6 +89,8 @@ void record_init(struct record *r);
 /* "?" for a value that is not in the map. */
 const char *verdict_word(uint8_t verdict);
 const char *regime_word(uint8_t regime);
+const char *operation_word(uint8_t op);
+const char *type_word(uint8_t out_type);
 
 /* Metadata of a column, in the order of record.inc, for whoever writes all columns out. */
 enum column_kind { COLUMN_TEXT, COLUMN_ENUM, COLUMN_U8, COLUMN_U32, COLUMN_U64, COLUMN_I64, COLUMN_F64 };

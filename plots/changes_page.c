@@ -4,21 +4,10 @@
 
 #include "plots/html.h"
 
-static const char *tone(enum change_kind kind)
-{
-    switch (kind) {
-    case CHANGE_BROKEN:
-    case CHANGE_SLOWER:
-        return "bad";
-    case CHANGE_MENDED:
-    case CHANGE_FASTER:
-        return "good";
-    case CHANGE_UNSURE:
-        return "warn";
-    default:
-        return "none";
-    }
-}
+/* Classes of the badges. */
+static const char *const tones[CHANGE_COUNT] = {
+    [CHANGE_BROKEN] = "bad",  [CHANGE_MENDED] = "good", [CHANGE_SLOWER] = "bad",  [CHANGE_FASTER] = "good",
+    [CHANGE_UNSURE] = "warn", [CHANGE_SAME] = "none",   [CHANGE_UNTIMED] = "none"};
 
 static void write_head(FILE *out, const struct changes *c)
 {
@@ -29,7 +18,7 @@ static void write_head(FILE *out, const struct changes *c)
                c->now->path, c->base->path, c->count, c->base_only, c->now_only);
     for (unsigned k = 0; k < CHANGE_COUNT; k++)
         if (c->kinds[k])
-            fprintf(out, "<li class=\"%s\"><b>%zu</b> %s</li>", tone(k), c->kinds[k], change_word(k));
+            fprintf(out, "<li class=\"%s\"><b>%zu</b> %s</li>", tones[k], c->kinds[k], change_word(k));
     fputs("</ul>\n", out);
     if (!*c->unlike)
         return;

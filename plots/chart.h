@@ -20,9 +20,15 @@ struct axis {
     bool log;
 };
 
+struct margins {
+    double left, right, top, bottom;
+};
+
+/* In pixels, but for the axes. */
 struct chart {
     FILE *out;
-    double height, left, right, top, bottom; /* margins in pixels */
+    double height;
+    struct margins margin;
     struct axis x, y;
 };
 

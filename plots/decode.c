@@ -175,7 +175,7 @@ static void draw_bar(const struct chart *c, const struct swaps *s, const struct 
         snprintf(value, sizeof value, "%.3f", b->mean.ratio);
     snprintf(words, sizeof words, "%s: %s times as long as %s, %zu size%s", name, value,
              kind_text(kind_of(b->like->base), base), b->mean.parts, one ? "" : "s");
-    chart_text(c, c->left, y - 6, "start", INK_TEXT, name);
+    chart_text(c, c->margin.left, y - 6, "start", INK_TEXT, name);
     chart_text(c, CHART_WIDTH - 4, y + 11, "end", INK_TEXT, value);
     chart_bar(c, 0, b->mean.ratio, y + 7, 11, weights_ink(weights_of(b->like->row)), 0.75,
               &(struct mark){one ? b->like->row : NULL, one ? b->like->base : NULL, b->mean.ratio, words});
@@ -205,10 +205,7 @@ static void draw_bars(struct page *p, const struct swaps *s, size_t first, size_
         return;
     const struct chart c = {.out = out,
                             .height = TOP + BOTTOM + ROW * (double)shown,
-                            .left = 8,
-                            .right = 140,
-                            .top = TOP,
-                            .bottom = BOTTOM,
+                            .margin = {8, 140, TOP, BOTTOM},
                             .x = {0, most * 1.05, false},
                             .y = {0, 1, false}};
     chart_begin(&c, caption);

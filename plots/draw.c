@@ -134,10 +134,7 @@ bool draw_speed(struct drawing *d, const struct view_facet *facet)
     const double pad = pow(x.hi / x.lo, 0.03), scale = y.hi >= 1.6e9 ? 1e9 : 1e6;
     const struct chart c = {.out = d->out,
                             .height = 390,
-                            .left = 40,
-                            .right = 266,
-                            .top = 30,
-                            .bottom = 46,
+                            .margin = {40, 266, 30, 46},
                             .x = {x.lo / pad, x.hi * pad, true},
                             .y = {y.lo / 1.25, y.hi * 1.25, true}};
     chart_begin(&c, d->label);

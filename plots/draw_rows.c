@@ -17,10 +17,7 @@ static struct chart begin_rows(const struct drawing *d, size_t count, double row
 {
     const struct chart c = {.out = d->out,
                             .height = TOP + BOTTOM + row_height * (double)count,
-                            .left = 8,
-                            .right = right,
-                            .top = TOP,
-                            .bottom = BOTTOM,
+                            .margin = {8, right, TOP, BOTTOM},
                             .x = {lo, hi, false},
                             .y = {(double)count, 0, false}};
     chart_begin(&c, d->label);
@@ -34,12 +31,12 @@ static void draw_name(const struct chart *c, double y, const char *name)
     char text[NAME_BYTES + 4];
     snprintf(text, sizeof text, "%.*s%s", (int)text_prefix(name, NAME_BYTES), name,
              strlen(name) > NAME_BYTES ? "\xe2\x80\xa6" : "");
-    chart_text(c, c->left, chart_y(c, y) + 4, "start", INK_TEXT, text);
+    chart_text(c, c->margin.left, chart_y(c, y) + 4, "start", INK_TEXT, text);
 }
 
 static void draw_value(const struct chart *c, double y, const char *value)
 {
-    chart_text(c, CHART_WIDTH - c->right + 10, chart_y(c, y) + 4, "start", INK_TEXT, value);
+    chart_text(c, CHART_WIDTH - c->margin.right + 10, chart_y(c, y) + 4, "start", INK_TEXT, value);
 }
 
 /* ---- share of the ceiling ---- */

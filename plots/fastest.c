@@ -4,12 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plots/ratio.h"
 #include "plots/sections.h"
-
-#define DASH  "\xe2\x80\x93" /* en dash */
-#define TIMES "\xc3\x97"     /* multiplication sign */
-#define MICRO "\xc2\xb5"
 
 /* Cases of one family with the same m, regime and form of scales (which not every variant reads): what a
  * dispatch table would choose by. */
@@ -76,7 +71,7 @@ static void write_spread(FILE *out, const struct spread *s, int decimals)
     if (s->count == 0) {
         fputs(DASH, out);
     } else if (s->count == 1) {
-        ratio_write(out, s->only);
+        view_write_ratio(out, s->only);
     } else {
         char lo[32], hi[32];
         snprintf(lo, sizeof lo, "%.*f", decimals, s->lo);
@@ -117,7 +112,7 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
             rival = c->rows[j] == row ? NULL : c->rows[j];
         if (rival) {
             struct paired_ratio ratio = view_ratio(v, rival, row);
-            tied += ratio_is_tied(ratio);
+            tied += view_is_tied(ratio);
             spread_add(&next, ratio);
         }
         if (c->peer && c->peer != row)

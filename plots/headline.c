@@ -7,10 +7,6 @@
 #include "plots/pairing.h"
 #include "plots/sections.h"
 
-#define DASH  "\xe2\x80\x93" /* en dash */
-#define TIMES "\xc3\x97"     /* multiplication sign */
-#define MINUS "\xe2\x88\x92"
-
 enum { LINES_DRAWN = 24, NAMES_MAX = 6, DEVICES_ABREAST = 6 };
 
 /* ---- words ---- */
@@ -395,11 +391,11 @@ static void draw_line(const struct chart *c, const struct line *line, const stru
              track_word(line->like->track));
     interval_text(&sum->mean, number);
     snprintf(words, sizeof words, "%s: %s, %zu shapes", name, number, sum->mean.shapes);
-    chart_text(c, c->left, y - 8, "start", INK_TEXT, name);
+    chart_text(c, c->margin.left, y - 8, "start", INK_TEXT, name);
     chart_text(c, CHART_WIDTH - 4, y + 8, "end", INK_TEXT, number);
     chart_whisker(c, sum->mean.lo, sum->mean.hi, y + 4);
     /* chart_mark() takes values: the axis runs from the bottom up, in pixels. */
-    chart_mark(c, sum->mean.ratio, c->height - c->bottom - y - 4,
+    chart_mark(c, sum->mean.ratio, c->height - c->margin.bottom - y - 4,
                line->like->isolated ? WEIGHTS_INT8 : WEIGHTS_NF4,
                &(struct mark){.value = sum->mean.ratio, .words = words});
 }
@@ -423,10 +419,7 @@ static void draw_device(struct page *p, struct pairing *h, size_t device)
     shown = count < LINES_DRAWN ? count : LINES_DRAWN;
     struct chart c = {.out = out,
                       .height = TOP + BOTTOM + ROW * (double)shown,
-                      .left = 8,
-                      .right = 150,
-                      .top = TOP,
-                      .bottom = BOTTOM,
+                      .margin = {8, 150, TOP, BOTTOM},
                       .x = {lo / 1.03, hi * 1.03, hi / lo > 4},
                       .y = {0, ROW * (double)shown, false}};
     size_t at = 0;
@@ -461,9 +454,9 @@ static void write_all(struct page *p, struct pairing *h)
                      t->devices[d].label);
         say_result(p, h, d);
     }
-    if (p->form == PAGE_CSV)
+    if (p->form == OUTPUT_CSV)
         write_long_lines(p, h);
-    for (size_t d = 0; p->form != PAGE_CSV && d < t->device_count; d += DEVICES_ABREAST)
+    for (size_t d = 0; p->form != OUTPUT_CSV && d < t->device_count; d += DEVICES_ABREAST)
         write_lines(p, h, d, t->device_count - d < DEVICES_ABREAST ? t->device_count - d : DEVICES_ABREAST);
     for (size_t d = 0; d < t->device_count; d++)
         draw_device(p, h, d);

@@ -11,6 +11,12 @@
 
 #include "harness/base/status.h"
 
+#define DASH   "\u2013" /* en dash */
+#define MINUS  "\u2212"
+#define TIMES  "\u00d7"
+#define MICRO  "\u00b5"
+#define APPROX "\u2248"
+
 /*
  * The inks of figures and badges: X(enumerator, CSS variable, colour on white, colour on black). Series are
  * Okabe and Ito's palette without its yellow and black (invisible on one of the two grounds), lightened for

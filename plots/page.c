@@ -17,16 +17,16 @@ void page_section(struct page *p, const char *id, const char *title)
 {
     page_end_section(p);
     p->open = true;
-    if (p->form == PAGE_HTML)
+    if (p->form == OUTPUT_HTML)
         html_print(p->out, "<section id=\"%s\"><h2>%s</h2>\n", id, title);
-    else if (p->form == PAGE_MARKDOWN)
+    else if (p->form == OUTPUT_MARKDOWN)
         fprintf(p->out, "## %s\n\n", title);
 }
 
 void page_end_section(struct page *p)
 {
     end_figures(p);
-    if (p->open && p->form == PAGE_HTML)
+    if (p->open && p->form == OUTPUT_HTML)
         fputs("</section>\n", p->out);
     p->open = false;
 }
@@ -41,7 +41,7 @@ void page_say(struct page *p, enum page_words as, const char *format, ...)
                  [PAGE_NOTE] = {"> ", "<p class=\"note\">", "</p>\n"}};
     char *text = NULL;
     va_list ap;
-    if (p->form == PAGE_CSV)
+    if (p->form == OUTPUT_CSV)
         return;
     va_start(ap, format);
     if (vasprintf(&text, format, ap) < 0)
@@ -52,12 +52,12 @@ void page_say(struct page *p, enum page_words as, const char *format, ...)
         return;
     }
     end_figures(p);
-    fputs(p->form == PAGE_HTML ? marks[as].open : marks[as].markdown, p->out);
-    if (p->form == PAGE_HTML)
+    fputs(p->form == OUTPUT_HTML ? marks[as].open : marks[as].markdown, p->out);
+    if (p->form == OUTPUT_HTML)
         html_text(p->out, text);
     else
         text_put(TEXT_MARKDOWN_LINE, text, p->out);
-    fputs(p->form == PAGE_HTML ? marks[as].close : "\n\n", p->out);
+    fputs(p->form == OUTPUT_HTML ? marks[as].close : "\n\n", p->out);
     free(text);
 }
 
@@ -80,12 +80,12 @@ static void write_table(struct page *p, struct table *t, bool folded)
         table_release(t);
         return;
     }
-    if (p->form == PAGE_CSV) {
+    if (p->form == OUTPUT_CSV) {
         keep(p, t);
         return;
     }
     end_figures(p);
-    if (p->form == PAGE_MARKDOWN) {
+    if (p->form == OUTPUT_MARKDOWN) {
         enum status s = table_markdown(p->out, t);
         p->status = p->status == STATUS_OK ? s : p->status;
     } else {
@@ -110,7 +110,7 @@ void page_folded_table(struct page *p, struct table *t)
 
 FILE *page_figure(struct page *p, const char *title, const char *caption)
 {
-    if (p->form != PAGE_HTML)
+    if (p->form != OUTPUT_HTML)
         return NULL;
     fputs(p->figures ? "" : "<div class=\"figures\">\n", p->out);
     p->figures = true;
@@ -131,7 +131,7 @@ void page_end_figure(struct page *p)
 enum status page_end(struct page *p)
 {
     page_end_section(p);
-    if (p->form == PAGE_CSV && p->status == STATUS_OK)
+    if (p->form == OUTPUT_CSV && p->status == STATUS_OK)
         p->status = tables_csv(p->out, p->kept, p->kept_count);
     for (size_t i = 0; i < p->kept_count; i++)
         table_release(&p->kept[i]);

@@ -10,13 +10,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "harness/base/status.h"
+#include "harness/base/output.h"
 #include "plots/table.h"
 
-enum page_form { PAGE_HTML, PAGE_MARKDOWN, PAGE_CSV };
-
 struct page {
-    enum page_form form;
+    enum output_form form; /* OUTPUT_HTML, OUTPUT_MARKDOWN or OUTPUT_CSV */
     FILE *out;
     const char
         *command; /* of the files and of this report, said below each figure; NULL when it is not known */

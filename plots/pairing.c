@@ -69,13 +69,10 @@ static void find_pairs(struct pairing *h)
 {
     for (size_t at = 0; at < h->tasks->count; at++) {
         const struct task *task = &h->tasks->list[at];
-        bool int4 = false;
-        for (size_t i = 0; i < task->count; i++)
-            int4 = int4 || weights_of(task->rows[i]) == WEIGHTS_INT4;
-        for (size_t i = 0; int4 && task->use != USE_NONE && i < task->count; i++) {
-            if (weights_of(task->rows[i]) != WEIGHTS_NF4)
-                continue;
-            if (!task_is_best(task, i))
+        if (task->use == USE_NONE || !task_fastest(task, WEIGHTS_INT4))
+            continue;
+        for (size_t i = 0; i < task->count; i++) {
+            if (weights_of(task->rows[i]) != WEIGHTS_NF4 || !task_is_best(task, i))
                 continue;
             add_best(h, at, task->rows[i]);
             add_isolated(h, at, task->rows[i]);
@@ -135,16 +132,8 @@ enum status pairing_init(struct pairing *h, const struct tasks *tasks)
         pairing_release(h);
         return status_no_memory("the pairs of %zu tasks", tasks->count);
     }
-    for (size_t d = 0; d < tasks->device_count && !h->both; d++) {
-        bool nf4 = false, int4 = false;
-        for (size_t i = 0; i < tasks->count; i++) {
-            if (tasks->list[i].device != d)
-                continue;
-            nf4 = nf4 || task_fastest(&tasks->list[i], WEIGHTS_NF4, TRACK_COUNT);
-            int4 = int4 || task_fastest(&tasks->list[i], WEIGHTS_INT4, TRACK_COUNT);
-        }
-        h->both = nf4 && int4;
-    }
+    for (size_t d = 0; d < tasks->device_count; d++)
+        h->both = h->both || (tasks->devices[d].has[WEIGHTS_NF4] && tasks->devices[d].has[WEIGHTS_INT4]);
     find_pairs(h);
     find_lines(h);
     return STATUS_OK;

@@ -173,12 +173,12 @@ static void write_head(struct page *p, const struct view *v, const struct tasks 
         page_say(p, PAGE_PARAGRAPH, "%s%s", t->devices[i].label, t->devices[i].gpu ? "" : " (CPU)");
 }
 
-static enum status write_formats(FILE *out, enum page_form form, const struct view *v, const struct tasks *t,
-                                 const char *path)
+static enum status write_formats(FILE *out, enum output_form form, const struct view *v,
+                                 const struct tasks *t, const char *path)
 {
     char *command = list_commands(v, path);
     struct page page = {.form = form, .out = out, .command = command};
-    if (form == PAGE_MARKDOWN)
+    if (form == OUTPUT_MARKDOWN)
         write_head(&page, v, t);
     section_headline(&page, t);
     section_speedup(&page, t);
@@ -202,7 +202,7 @@ static enum status write_html(FILE *out, const struct view *v, const struct task
         write_subtitle(out, v, s);
     section_tally(out, v);
     fputs("</header>\n", out);
-    const enum status s = write_formats(out, PAGE_HTML, v, t, path);
+    const enum status s = write_formats(out, OUTPUT_HTML, v, t, path);
     section_failures(out, v);
     fputs("<section id=\"summary\"><h2>Summary</h2>\n", out);
     write_summary(out, v);
@@ -221,29 +221,18 @@ static enum status write_html(FILE *out, const struct view *v, const struct task
     return s;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 enum output_form report_form(const char *path)
 {
-    return ends_with(path, ".csv")                                  ? OUTPUT_CSV
-           : ends_with(path, ".md") || ends_with(path, ".markdown") ? OUTPUT_MARKDOWN
-                                                                    : OUTPUT_HTML;
+    const char *end = strrchr(path, '.');
+    if (end && strcmp(end, ".csv") == 0)
+        return OUTPUT_CSV;
+    return end && (strcmp(end, ".md") == 0 || strcmp(end, ".markdown") == 0) ? OUTPUT_MARKDOWN : OUTPUT_HTML;
 }
 
 static enum status write_form(FILE *out, const struct view *v, const struct tasks *t, const char *path)
 {
-    switch (report_form(path)) {
-    case OUTPUT_CSV:
-        return write_formats(out, PAGE_CSV, v, t, path);
-    case OUTPUT_MARKDOWN:
-        return write_formats(out, PAGE_MARKDOWN, v, t, path);
-    default:
-        return write_html(out, v, t, path);
-    }
+    const enum output_form form = report_form(path);
+    return form == OUTPUT_HTML ? write_html(out, v, t, path) : write_formats(out, form, v, t, path);
 }
 
 enum status report_write(const struct result_set *sets, size_t set_count, const char *path)

@@ -190,10 +190,7 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
         return;
     const struct chart c = {.out = out,
                             .height = HEIGHT,
-                            .left = 54,
-                            .right = 14,
-                            .top = 44,
-                            .bottom = 46,
+                            .margin = {54, 14, 44, 46},
                             .x = {x.lo / 1.5, x.hi * 1.5, true},
                             .y = {y.lo / 1.6, y.hi * 1.6, true}};
     const bool tera = c.y.hi > 1e13;
@@ -206,9 +203,9 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
     if (isfinite(ceilings.flop_per_s)) {
         char text[48];
         snprintf(text, sizeof text, "dense product %.4g Tflop/s", ceilings.flop_per_s / 1e12);
-        chart_segment(&c, c.left, chart_y(&c, ceilings.flop_per_s), CHART_WIDTH - c.right,
+        chart_segment(&c, c.margin.left, chart_y(&c, ceilings.flop_per_s), CHART_WIDTH - c.margin.right,
                       chart_y(&c, ceilings.flop_per_s), INK_TEXT, 1.2, NULL);
-        chart_text(&c, c.left + 6, chart_y(&c, ceilings.flop_per_s) - 6, "start", INK_MUTED, text);
+        chart_text(&c, c.margin.left + 6, chart_y(&c, ceilings.flop_per_s) - 6, "start", INK_MUTED, text);
     }
     for (size_t i = first; i < first + count; i += step)
         draw_points(&c, &t->list[i]);

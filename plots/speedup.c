@@ -52,7 +52,7 @@ static struct gains find_gains(const struct tasks *t)
     struct gains g = {calloc(room, sizeof(struct gain)), 0};
     for (size_t i = 0; g.list && i < t->count; i++) {
         const struct task *task = &t->list[i];
-        const struct view_row *dense = task_fastest(task, WEIGHTS_DENSE, TRACK_COUNT);
+        const struct view_row *dense = task_fastest(task, WEIGHTS_DENSE);
         if (!dense || dense->r->op != TASK_GEMM)
             continue;
         for (size_t j = 0; j < task->count; j++) {
@@ -181,10 +181,7 @@ static void draw_panel(struct page *p, const struct tasks *t, const struct gains
         return;
     const struct chart c = {.out = out,
                             .height = HEIGHT,
-                            .left = 34,
-                            .right = 250,
-                            .top = 32,
-                            .bottom = 46,
+                            .margin = {34, 250, 32, 46},
                             .x = {m_lo / 1.1, m_hi * 1.1, true},
                             .y = {0, most * 1.08, false}};
     chart_begin(&c, caption);
@@ -196,8 +193,9 @@ static void draw_panel(struct page *p, const struct tasks *t, const struct gains
         if (i == 0 || gains[i].task != gains[i - 1].task)
             chart_tick_x(&c, m, text);
     }
-    chart_segment(&c, c.left, chart_y(&c, 1), CHART_WIDTH - c.right, chart_y(&c, 1), INK_TEXT, 1.2, "4 3");
-    chart_text(&c, c.left + 4, chart_y(&c, 1) - 4, "start", INK_TEXT, "dense");
+    chart_segment(&c, c.margin.left, chart_y(&c, 1), CHART_WIDTH - c.margin.right, chart_y(&c, 1), INK_TEXT,
+                  1.2, "4 3");
+    chart_text(&c, c.margin.left + 4, chart_y(&c, 1) - 4, "start", INK_TEXT, "dense");
     chart_titles(&c, "M, rows of activations", "times as fast as dense");
     for (size_t i = 0; i < panel->count && label_count < LINES_MAX; i++) {
         bool drawn = false;

@@ -360,17 +360,14 @@ static int by_group(const void *pa, const void *pb)
     return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
 }
 
-static void count_formats(struct tasks *t)
+static void find_formats(struct tasks *t)
 {
-    for (size_t i = 0; i < t->count;) {
-        bool seen[WEIGHTS_COUNT] = {false};
-        struct task_device *d = &t->devices[t->list[i].device];
-        for (; i < t->count && &t->devices[t->list[i].device] == d; i++)
-            for (size_t j = 0; j < t->list[i].count; j++)
-                seen[weights_of(t->list[i].rows[j])] = true;
+    for (size_t i = 0; i < t->count; i++)
+        for (size_t j = 0; j < t->list[i].count; j++)
+            t->devices[t->list[i].device].has[weights_of(t->list[i].rows[j])] = true;
+    for (size_t d = 0; d < t->device_count; d++)
         for (int w = 0; w < WEIGHTS_COUNT; w++)
-            d->formats += seen[w];
-    }
+            t->devices[d].formats += t->devices[d].has[w];
 }
 
 enum status tasks_init(struct tasks *t, const struct view *v)
@@ -406,7 +403,7 @@ enum status tasks_init(struct tasks *t, const struct view *v)
             next++;
         add_task(t, t->rows + i, next - i);
     }
-    count_formats(t);
+    find_formats(t);
     for (size_t i = 0; i < t->device_count; i++)
         if (!(t->devices[i].label = device_label(t, i))) {
             tasks_release(t);
@@ -441,10 +438,10 @@ const struct view_row *task_paired(const struct task *task, const struct view_ro
     return like;
 }
 
-const struct view_row *task_fastest(const struct task *task, enum weights format, enum track track)
+const struct view_row *task_fastest(const struct task *task, enum weights format)
 {
     for (size_t i = 0; i < task->count; i++)
-        if (weights_of(task->rows[i]) == format && (track == TRACK_COUNT || track_of(task->rows[i]) == track))
+        if (weights_of(task->rows[i]) == format)
             return task->rows[i];
     return NULL;
 }

@@ -3,13 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "plots/ratio.h"
 #include "plots/sections.h"
-
-#define DASH   "\xe2\x80\x93" /* en dash */
-#define TIMES  "\xc3\x97"     /* multiplication sign */
-#define MICRO  "\xc2\xb5"
-#define APPROX "\xe2\x89\x88"
 
 const char *section_anchor(const struct view *v, const struct view_case *c, char buffer[SECTION_ANCHOR])
 {
@@ -141,7 +135,7 @@ static void write_timing_row(FILE *out, const struct view *v, const struct view_
     html_name(out, r->variant);
     if (!right && !view_is_ceiling(row))
         html_print(out, " <span class=\"w bad\">%s</span>", verdict_word(r->verdict));
-    write_remarks(out, row, right && !top && ratio_is_tied(to_fastest));
+    write_remarks(out, row, right && !top && view_is_tied(to_fastest));
     fputs("</td>", out);
     write_times(out, l, r->median_us, NAN);
     write_times(out, l, r->median_lo_us, r->median_hi_us);
@@ -150,8 +144,8 @@ static void write_timing_row(FILE *out, const struct view *v, const struct view_
     if (l->peer) {
         fputs("<td>", out);
         if (right)
-            ratio_write(out,
-                        row == c->peer ? (struct paired_ratio){1, {1, 1}, 1} : view_ratio(v, c->peer, row));
+            view_write_ratio(out, row == c->peer ? (struct paired_ratio){1, {1, 1}, 1}
+                                                 : view_ratio(v, c->peer, row));
         else
             fputs(DASH, out);
         fputs("</td>", out);

@@ -6,8 +6,6 @@
 #include "harness/base/text.h"
 #include "plots/sections.h"
 
-#define DASH "\xe2\x80\x93" /* en dash */
-
 /* Class of a verdict's badge. */
 static const char *tone(uint8_t verdict)
 {
@@ -158,11 +156,6 @@ struct verdict_sum {
     double bound_margin, relative_error, verify_s;
 };
 
-static double larger(double a, double b)
-{
-    return isnan(a) ? b : isnan(b) || a >= b ? a : b;
-}
-
 static void add_check(struct verdict_sum *sum, const struct view_check *check)
 {
     const struct row *r = check->verified->r;
@@ -177,9 +170,9 @@ static void add_check(struct verdict_sum *sum, const struct view_check *check)
     sum->exact += r->ulp_0;
     sum->elements += r->ulp_0 + r->ulp_1 + r->ulp_2 + r->ulp_4 + r->ulp_8 + r->ulp_16 + r->ulp_more;
     sum->max_ulp = r->max_ulp > sum->max_ulp ? r->max_ulp : sum->max_ulp;
-    sum->bound_margin = larger(sum->bound_margin, r->bound_margin);
-    sum->relative_error = larger(sum->relative_error, r->relative_frobenius_error);
-    sum->verify_s = larger(0, sum->verify_s) + larger(0, r->verify_s);
+    sum->bound_margin = fmax(sum->bound_margin, r->bound_margin);
+    sum->relative_error = fmax(sum->relative_error, r->relative_frobenius_error);
+    sum->verify_s = fmax(0, sum->verify_s) + fmax(0, r->verify_s);
 }
 
 static void write_verdict_row(FILE *out, const struct verdict_sum *sum)

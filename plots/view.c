@@ -86,6 +86,21 @@ struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, c
     return ratio;
 }
 
+bool view_is_tied(struct paired_ratio ratio)
+{
+    return ratio.count > 0 && ratio.ci.lo <= 1 && ratio.ci.hi >= 1;
+}
+
+void view_write_ratio(FILE *out, struct paired_ratio ratio)
+{
+    const int decimals = ratio.ratio < 10 ? 2 : 1;
+    html_number(out, ratio.ratio, decimals);
+    if (isfinite(ratio.ratio) && ratio.count == 0)
+        fputs(" <small>unpaired</small>", out);
+    else if (isfinite(ratio.ratio))
+        html_print(out, " <small>[%.*f, %.*f]</small>", decimals, ratio.ci.lo, decimals, ratio.ci.hi);
+}
+
 enum ink view_ink(const struct view_family *family, const struct view_row *row)
 {
     if (view_is_peer(row))

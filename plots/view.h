@@ -98,6 +98,11 @@ enum { VIEW_GRAVITY_PASS = 2 };
  * NAN. */
 struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, const struct view_row *b);
 
+/* The interval of the ratio reaches 1: the two cannot be told apart. */
+bool view_is_tied(struct paired_ratio ratio);
+/* "1.08 [1.06, 1.10]", or "1.08 unpaired" where the samples were not taken in alternation. */
+void view_write_ratio(FILE *out, struct paired_ratio ratio);
+
 /* Colour of a variant, the same in all figures of a family. */
 enum ink view_ink(const struct view_family *family, const struct view_row *row);
 

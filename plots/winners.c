@@ -161,7 +161,7 @@ void section_winners(struct page *p, const struct tasks *t)
         if (t->list[i].device != device)
             page_say(p, PAGE_HEADING, "%s", t->devices[t->list[i].device].label);
         device = t->list[i].device;
-        if (p->form != PAGE_CSV)
+        if (p->form != OUTPUT_CSV)
             write_field(p, t, i, next - i);
     }
     if (!any)

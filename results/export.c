@@ -179,10 +179,8 @@ static enum status failures(const struct result_set *s, FILE *out)
             markdown_cell(&t, "%s", r->case_key);
             markdown_cell(&t, "%s", regime_word(r->regime));
             markdown_cell(&t, "%s", r->check);
-            if (r->compared_count > 0)
-                markdown_cell(&t, "%" PRIu64 " of %" PRIu64, r->mismatch_count, r->compared_count);
-            else
-                markdown_cell(&t, "-");
+            markdown_cell(&t, r->compared_count > 0 ? "%" PRIu64 " of %" PRIu64 : "-", r->mismatch_count,
+                          r->compared_count);
             markdown_cell(&t, "%s", r->reason);
         }
     }
@@ -268,19 +266,11 @@ static int decimals(double value)
 static void add_times(struct markdown_table *t, double us, double lo, double hi)
 {
     const double scale = us < 1 ? 1e3 : us < 1e3 ? 1 : us < 1e6 ? 1e-3 : 1e-6;
+    const char *unit = us < 1 ? "ns" : us < 1e3 ? "us" : us < 1e6 ? "ms" : "s";
     const int digits = decimals(us * scale);
-    if (isfinite(us))
-        markdown_cell(t, "%.*f %s", digits, us * scale,
-                      us < 1     ? "ns"
-                      : us < 1e3 ? "us"
-                      : us < 1e6 ? "ms"
-                                 : "s");
-    else
-        markdown_cell(t, "-");
-    if (isfinite(lo) && isfinite(hi) && isfinite(us))
-        markdown_cell(t, "%.*f to %.*f", digits, lo * scale, digits, hi * scale);
-    else
-        markdown_cell(t, "-");
+    const bool interval = isfinite(lo) && isfinite(hi) && isfinite(us);
+    markdown_cell(t, isfinite(us) ? "%.*f %s" : "-", digits, us * scale, unit);
+    markdown_cell(t, interval ? "%.*f to %.*f" : "-", digits, lo * scale, digits, hi * scale);
 }
 
 static void add_fraction(struct markdown_table *t, const struct row *r)
@@ -310,10 +300,7 @@ static enum status add_ratio(struct markdown_table *t, const struct result_set *
     paired_ratio(result_set_kept(s) + base->sample_start, result_set_kept(s) + r->sample_start, count,
                  scratch, &p);
     free(scratch);
-    if (isfinite(p.ratio))
-        markdown_cell(t, "%.3fx (%.3f to %.3f)", p.ratio, p.ci.lo, p.ci.hi);
-    else
-        markdown_cell(t, "-");
+    markdown_cell(t, isfinite(p.ratio) ? "%.3fx (%.3f to %.3f)" : "-", p.ratio, p.ci.lo, p.ci.hi);
     return STATUS_OK;
 }
 
@@ -339,10 +326,8 @@ static enum status timing_table(const struct result_set *s, const struct row **r
         markdown_cell(&t, "%s", r->verdict == VERDICT_NONE ? "-" : verdict_word(r->verdict));
         markdown_cell(&t, "%s", r->regime == REGIME_NONE ? "-" : regime_word(r->regime));
         add_times(&t, r->median_us, r->median_lo_us, r->median_hi_us);
-        if (isfinite(r->bytes_per_s))
-            markdown_cell(&t, "%.*f", decimals(r->bytes_per_s * 1e-9), r->bytes_per_s * 1e-9);
-        else
-            markdown_cell(&t, "-");
+        markdown_cell(&t, isfinite(r->bytes_per_s) ? "%.*f" : "-", decimals(r->bytes_per_s * 1e-9),
+                      r->bytes_per_s * 1e-9);
         add_fraction(&t, r);
         markdown_cell(&t, "%" PRIu64 "%s%s%s%s", r->sample_count, r->bimodal ? " bimodal" : "",
                       r->sample_count > 0 && !r->precise ? " imprecise" : "",

@@ -21,13 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/base/clock.h"
 #include "harness/base/text.h"
 #include "results/load_stream.h"
 
 struct child_reader {
     const char *path;
     int fd;
-    struct timespec deadline;
+    double deadline_s; /* of clock_s() */
     bool counted, timed_out;
     size_t rows_got, samples_got, flags_got, attribute_capacity;
     uint8_t *block;
@@ -36,10 +37,7 @@ struct child_reader {
 
 static int milliseconds_left(const struct child_reader *r)
 {
-    struct timespec now;
-    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
-        return 0;
-    long long ms = (r->deadline.tv_sec - now.tv_sec) * 1000LL + (r->deadline.tv_nsec - now.tv_nsec) / 1000000;
+    const double ms = 1e3 * (r->deadline_s - clock_s());
     return ms < 0 ? 0 : ms > 1000000 ? 1000000 : (int)ms;
 }
 
@@ -343,13 +341,12 @@ static enum status run_child(const char *path, const struct load_limits *limits,
         s = status_no_memory("%s", path);
         goto out;
     }
-    if (pipe2(ends, O_CLOEXEC) != 0 || clock_gettime(CLOCK_MONOTONIC, &r.deadline) != 0) {
+    if (pipe2(ends, O_CLOEXEC) != 0) {
         s = status_fail(STATUS_IO, "%s: cannot make a pipe to read it through: %s", path, strerror(errno));
         goto out;
     }
     r.fd = ends[0];
-    r.deadline.tv_sec += limits->wall_ms / 1000;
-    r.deadline.tv_nsec += limits->wall_ms % 1000 * 1000000L;
+    r.deadline_s = clock_s() + 1e-3 * limits->wall_ms;
     child = fork();
     if (child < 0) {
         s = status_fail(STATUS_IO, "%s: cannot start a process to read it: %s", path, strerror(errno));

@@ -42,21 +42,13 @@ _Static_assert(sizeof(double) == 8, "the packed form stores doubles as 8 bytes")
         double: COLUMN_F64)
 /* clang-format on */
 
+#define OFFSETS(name) offsetof(struct record, name), offsetof(struct row, name)
+
 const struct column record_columns[] = {
-#define TEXT(name, bytes, doc)                                                                               \
-    {#name, "", doc, COLUMN_TEXT, offsetof(struct record, name), bytes, offsetof(struct row, name), NULL},
-#define ENUM(name, map, doc)                                                                                 \
-    {#name,         "", doc, COLUMN_ENUM, offsetof(struct record, name), 1, offsetof(struct row, name),      \
-     word_of_##name},
+#define TEXT(name, bytes, doc) {#name, "", doc, COLUMN_TEXT, bytes, OFFSETS(name), NULL},
+#define ENUM(name, map, doc)   {#name, "", doc, COLUMN_ENUM, 1, OFFSETS(name), word_of_##name},
 #define NUMBER(ctype, name, h5, unit, doc)                                                                   \
-    {#name,                                                                                                  \
-     unit,                                                                                                   \
-     doc,                                                                                                    \
-     KIND_OF(ctype),                                                                                         \
-     offsetof(struct record, name),                                                                          \
-     sizeof(ctype),                                                                                          \
-     offsetof(struct row, name),                                                                             \
-     NULL},
+    {#name, unit, doc, KIND_OF(ctype), sizeof(ctype), OFFSETS(name), NULL},
 #include "results/record.inc"
 };
 const unsigned record_column_count = sizeof record_columns / sizeof record_columns[0];

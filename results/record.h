@@ -97,7 +97,7 @@ enum column_kind { COLUMN_TEXT, COLUMN_ENUM, COLUMN_U8, COLUMN_U32, COLUMN_U64, 
 struct column {
     const char *name, *unit, *doc;
     enum column_kind kind;
-    unsigned offset, size;              /* in struct record */
+    unsigned size, offset;              /* in struct record */
     unsigned row_offset;                /* in struct row, where a text is a pointer */
     const char *(*word)(uint8_t value); /* COLUMN_ENUM only; NULL for a value out of range */
 };

@@ -116,6 +116,12 @@ enum status form_write(const struct gate_report *r, FILE *out,
 
 /* ---- numbers and remarks ---- */
 
+void put_text(const char *before, const char *text, enum text_form form, FILE *out)
+{
+    fputs(before, out);
+    text_put(form, text, out);
+}
+
 /* "+3.1", in percent; "?" for what is no number. */
 static const char *percent(double ratio, char text[SHARE_SIZE])
 {

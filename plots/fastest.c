@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "plots/sections.h"
+#include "results/sort.h"
 
 /* Cases of one family with the same m, regime and form of scales (which not every variant reads): what a
  * dispatch table would choose by. */
@@ -15,10 +16,8 @@ struct contest {
 
 static int by_winner(const void *pa, const void *pb)
 {
-    const struct view_case *a = *(const struct view_case *const *)pa,
-                           *b = *(const struct view_case *const *)pb;
-    int c = row_text_order(a->fastest->r->variant, b->fastest->r->variant);
-    return c ? c : (a > b) - (a < b);
+    const struct view_case *a = pa, *b = pb;
+    return row_text_order(a->fastest->r->variant, b->fastest->r->variant);
 }
 
 /* The variant that wins most cases; of equals, the one that comes first. `scratch` has room for the cases. */
@@ -28,7 +27,7 @@ static const struct view_row *most_wins(const struct contest *contest, const str
     const struct view_case *best = NULL;
     *wins = 0;
     memcpy(scratch, contest->cases, contest->count * sizeof scratch[0]);
-    qsort(scratch, contest->count, sizeof scratch[0], by_winner);
+    sort_pointers(scratch, contest->count, by_winner);
     for (size_t i = 0, next; i < contest->count; i = next) {
         for (next = i + 1; next < contest->count; next++)
             if (row_text_order(scratch[i]->fastest->r->variant, scratch[next]->fastest->r->variant) != 0)
@@ -148,20 +147,13 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
     fputs("</td></tr>\n", out);
 }
 
-static int compare_contest(const struct view_case *a, const struct view_case *b)
+static int compare_contest(const void *pa, const void *pb)
 {
+    const struct view_case *a = pa, *b = pb;
     const struct row *ra = a->rows[0]->r, *rb = b->rows[0]->r;
     int c = (ra->nested > rb->nested) - (ra->nested < rb->nested);
     c = c ? c : (ra->regime > rb->regime) - (ra->regime < rb->regime);
     return c ? c : (ra->m > rb->m) - (ra->m < rb->m);
-}
-
-static int by_contest(const void *pa, const void *pb)
-{
-    const struct view_case *a = *(const struct view_case *const *)pa,
-                           *b = *(const struct view_case *const *)pb;
-    int c = compare_contest(a, b);
-    return c ? c : (a > b) - (a < b);
 }
 
 enum { CONTESTS_MAX = 2000 }; /* of a family */
@@ -175,7 +167,7 @@ static void write_contests(FILE *out, const struct view *v, const struct view_fa
         for (size_t i = 0; i < family->facets[f].case_count; i++)
             if (family->facets[f].cases[i].fastest)
                 cases[count++] = &family->facets[f].cases[i];
-    qsort(cases, count, sizeof cases[0], by_contest);
+    sort_pointers(cases, count, compare_contest);
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && compare_contest(cases[i], cases[next]) == 0;)
             next++;

@@ -6,6 +6,7 @@
 
 #include "plots/draw.h"
 #include "plots/sections.h"
+#include "results/sort.h"
 
 /* About 20 kB each: a report of thousands of rows must stay quick to open. */
 enum { FIGURES_MAX = 24 };
@@ -186,26 +187,18 @@ static void write_figure(FILE *out, const struct view *v, const struct candidate
 
 /* ---- how well NF4 fits the weights ---- */
 
-static int compare_tensor(const struct row *a, const struct row *b)
+static int compare_tensor(const void *pa, const void *pb)
 {
+    const struct row *a = ((const struct view_row *)pa)->r, *b = ((const struct view_row *)pb)->r;
     int c = row_text_order(a->weights, b->weights);
-    return c ? c : (a->blocksize > b->blocksize) - (a->blocksize < b->blocksize);
-}
-
-static int by_tensor(const void *pa, const void *pb)
-{
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    int c = compare_tensor(a->r, b->r);
-    return c ? c : (a > b) - (a < b);
+    return c ? c : compare_numbers(a->blocksize, b->blocksize);
 }
 
 static int by_fit(const void *pa, const void *pb)
 {
-    const struct row *a = (*(const struct view_row *const *)pa)->r,
-                     *b = (*(const struct view_row *const *)pb)->r;
+    const struct row *a = ((const struct view_row *)pa)->r, *b = ((const struct view_row *)pb)->r;
     int c = (a->weight_sqnr_db > b->weight_sqnr_db) - (a->weight_sqnr_db < b->weight_sqnr_db);
-    c = c ? c : strcmp(a->weights, b->weights);
-    return c ? c : (a->blocksize > b->blocksize) - (a->blocksize < b->blocksize);
+    return c ? c : compare_tensor(pa, pb);
 }
 
 /* The first row of each tensor and blocksize, by ascending SQNR. `rows` has room for all rows. */
@@ -215,11 +208,11 @@ static size_t collect_fits(const struct view *v, const struct view_row **rows)
     for (size_t i = 0; i < v->row_count; i++)
         if (isfinite(v->rows[i].r->weight_sqnr_db))
             rows[row_count++] = &v->rows[i];
-    qsort(rows, row_count, sizeof rows[0], by_tensor);
+    sort_pointers(rows, row_count, compare_tensor);
     for (size_t i = 0; i < row_count; i++)
-        if (count == 0 || compare_tensor(rows[count - 1]->r, rows[i]->r) != 0)
+        if (count == 0 || compare_tensor(rows[count - 1], rows[i]) != 0)
             rows[count++] = rows[i];
-    qsort(rows, count, sizeof rows[0], by_fit);
+    sort_pointers(rows, count, by_fit);
     return count;
 }
 

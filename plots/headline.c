@@ -181,7 +181,7 @@ static void say_line(struct page *p, struct pairing *h, size_t device, const str
     }
     page_say(p, PAGE_PARAGRAPH,
              "%s runs at %s of the speed of the best int4 (%s bits), %s bytes, %zu shape%s%s.", subject,
-             number, bits, track_word(like->track), sum.mean.shapes, plural, alone);
+             number, bits, track_words[like->track], sum.mean.shapes, plural, alone);
 }
 
 static void say_result(struct page *p, struct pairing *h, size_t device)
@@ -230,7 +230,7 @@ static void write_lines(struct page *p, struct pairing *h, size_t first, size_t 
         const struct line *line = &h->lines[i];
         table_cells(&t, "%s %s %s %s %s", use_words(line->use), type_text(line->like, type),
                     kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
-                    track_word(line->like->track));
+                    track_words[line->like->track]);
         for (size_t d = 0; d < count; d++) {
             const struct line_sum sum = pairing_sum(h, line, first + d);
             if (sum.first)
@@ -272,7 +272,7 @@ static void write_long_lines(struct page *p, struct pairing *h)
             table_cells(&t, "%s %s %s %f %s %s %s %f %f %f", h->tasks->devices[d].label, use_words(line->use),
                         type_word(line->like->nf4->r->out_type), (double)line->like->nf4->r->threads,
                         kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
-                        track_word(line->like->track), sum.nf4_bits, sum.int4_bits_lo, sum.int4_bits_hi);
+                        track_words[line->like->track], sum.nf4_bits, sum.int4_bits_lo, sum.int4_bits_hi);
             table_ratio(&t, sum.mean.ratio, sum.mean.lo, sum.mean.hi, NULL);
             table_cells(&t, "%f %f %f %f", (double)sum.mean.shapes, (double)sum.pairs, (double)sum.out,
                         (double)sum.low);
@@ -320,7 +320,7 @@ static void write_pairs(struct page *p, const struct pairing *h)
         const struct paired_ratio *q = &pair->ratio;
         table_cells(&t, "%s %s %s %f %f %f %s %s %s", h->tasks->devices[task->device].label,
                     use_words(task->use), type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
-                    regime_word(r->regime), attribution(pair), track_word(pair->track));
+                    regime_word(r->regime), attribution(pair), track_words[pair->track]);
         add_side(&t, pair->nf4);
         add_side(&t, pair->int4);
         table_ratio(&t, q->ratio, q->ci.lo, q->ci.hi, q->count > 0 ? NULL : "unpaired");
@@ -374,7 +374,7 @@ static void write_causes(struct page *p, struct pairing *h)
             append_part(why, sizeof why, "bytes alone would give", best.bytes);
             table_cells(&t, "%s %s %s %s %s %f %f %f %f %f %s", h->tasks->devices[d].label,
                         use_words(line->use), type_word(line->like->nf4->r->out_type),
-                        kind_text(kind_of(line->like->nf4), kind), track_word(line->like->track),
+                        kind_text(kind_of(line->like->nf4), kind), track_words[line->like->track],
                         best.mean.ratio, alone, best.bytes, best.nf4_share, best.int4_share,
                         isfinite(alone) ? why : "not to be split: no skeleton ran in both formats");
         }
@@ -388,7 +388,7 @@ static void draw_line(const struct chart *c, const struct line *line, const stru
     char kind[KIND_TEXT], type[64], name[256], number[64], words[400];
     snprintf(name, sizeof name, "%s, %s, %s: %s, %s", use_words(line->use), type_text(line->like, type),
              kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
-             track_word(line->like->track));
+             track_words[line->like->track]);
     interval_text(&sum->mean, number);
     snprintf(words, sizeof words, "%s: %s, %zu shapes", name, number, sum->mean.shapes);
     chart_text(c, c->margin.left, y - 8, "start", INK_TEXT, name);

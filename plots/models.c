@@ -155,7 +155,7 @@ static void begin_row(struct table *table, const struct tasks *t, const struct s
     char kind[KIND_TEXT];
     table_cells(table, "%s %s %f %s %s %s", t->devices[t->list[s->first].device].label,
                 type_word(s->like->r->out_type), (double)s->like->r->m, m->name,
-                kind_text(kind_of(s->like), kind), track_word(track_of(s->like)));
+                kind_text(kind_of(s->like), kind), track_words[track_of(s->like)]);
 }
 
 static void add_model(struct table *totals, struct table *absent, const struct tasks *t,
@@ -245,9 +245,7 @@ void section_models(struct page *p, const struct tasks *t)
         s = status_no_memory("the models");
     if (s != STATUS_OK) {
         p->status = s;
-        free(subjects);
-        models_release(&models);
-        return;
+        goto done;
     }
     table_init(&totals, "models", total_columns, sizeof total_columns / sizeof total_columns[0]);
     table_init(&absent, "models_incomplete", absent_columns,
@@ -271,6 +269,7 @@ void section_models(struct page *p, const struct tasks *t)
     page_table(p, &totals);
     page_folded_table(p, &absent);
     page_end_section(p);
+done:
     models_release(&models);
     free(subjects);
 }

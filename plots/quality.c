@@ -114,7 +114,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
         const struct row *r = g->like->r;
         table_cells(&table, "%s %s %s %f %s %s %f %f %f %f %f %s", t->devices[g->task->device].label,
                     operation_word(r->op), type_word(r->out_type), (double)r->m,
-                    kind_text(kind_of(g->like), kind), track_word(track_of(g->like)), r->bits_per_weight,
+                    kind_text(kind_of(g->like), kind), track_words[track_of(g->like)], r->bits_per_weight,
                     g->sqnr_db, g->fitted ? g->max_error : NAN, exp(g->log_us), (double)g->tensors,
                     remark_on(g));
     }
@@ -125,7 +125,7 @@ static void draw_grade(const struct chart *c, const struct grade *g)
 {
     char kind[KIND_TEXT], words[300];
     snprintf(words, sizeof words, "%s, %s: %.2f dB, %.4g \xc2\xb5s, %.3f bits a weight, %zu tensors",
-             kind_text(kind_of(g->like), kind), track_word(track_of(g->like)), g->sqnr_db, exp(g->log_us),
+             kind_text(kind_of(g->like), kind), track_words[track_of(g->like)], g->sqnr_db, exp(g->log_us),
              g->like->r->bits_per_weight, g->tensors);
     chart_mark(c, exp(g->log_us), g->sqnr_db, weights_of(g->like),
                &(struct mark){g->tensors == 1 ? g->like : NULL, NULL, g->sqnr_db, words});

@@ -229,29 +229,23 @@ enum output_form report_form(const char *path)
     return end && (strcmp(end, ".md") == 0 || strcmp(end, ".markdown") == 0) ? OUTPUT_MARKDOWN : OUTPUT_HTML;
 }
 
-static enum status write_form(FILE *out, const struct view *v, const struct tasks *t, const char *path)
-{
-    const enum output_form form = report_form(path);
-    return form == OUTPUT_HTML ? write_html(out, v, t, path) : write_formats(out, form, v, t, path);
-}
-
 enum status report_write(const struct result_set *sets, size_t set_count, const char *path)
 {
-    enum status s = STATUS_OK;
+    const enum output_form form = report_form(path);
     struct view v = {0};
     struct tasks t = {0};
     struct output out;
-
     if (set_count == 0)
         return status_fail(STATUS_USAGE, "a report needs at least one results file");
-    s = view_init(&v, sets, set_count);
+    enum status s = view_init(&v, sets, set_count);
     if (s != STATUS_OK)
         return s;
     s = tasks_init(&t, &v);
     if (s == STATUS_OK)
         s = output_begin(path, false, &out);
     if (s == STATUS_OK)
-        s = output_end(&out, write_form(out.stream, &v, &t, path));
+        s = output_end(&out, form == OUTPUT_HTML ? write_html(out.stream, &v, &t, path)
+                                                 : write_formats(out.stream, form, &v, &t, path));
     tasks_release(&t);
     view_release(&v);
     return s;

@@ -113,7 +113,7 @@ static void write_points(struct page *p, const struct tasks *t)
                 continue;
             table_cells(&table, "%s %s %s %f %f %f %s %s %s %f %f %f", t->devices[task->device].label,
                         operation_word(r->op), type_word(r->out_type), (double)r->m, (double)r->n,
-                        (double)r->k, kind_text(kind_of(row), kind), track_word(track_of(row)), r->variant,
+                        (double)r->k, kind_text(kind_of(row), kind), track_words[track_of(row)], r->variant,
                         intensity(row), r->flop_per_s, ceiling_share(row));
         }
     }

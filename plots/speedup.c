@@ -92,7 +92,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct gain
         const struct paired_ratio *q = &gain->ratio;
         table_cells(&table, "%s %s %f %f %f %s %s %s %f %f %s %f", t->devices[gain->task->device].label,
                     type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
-                    kind_text(kind_of(gain->row), kind), track_word(track_of(gain->row)), r->variant,
+                    kind_text(kind_of(gain->row), kind), track_words[track_of(gain->row)], r->variant,
                     r->bits_per_weight, r->median_us, dense->variant, dense->median_us);
         table_ratio(&table, q->ratio, q->ci.lo, q->ci.hi, q->count > 0 ? NULL : "unpaired");
         table_number(&table, gain->ideal);
@@ -143,7 +143,7 @@ static void draw_gain_line(const struct chart *c, const struct gain *gains, size
     const enum weights format = weights_of(gains[first].row);
     const enum ink ink = weights_ink(format);
     const char *layout =
-        track_of(gains[first].row) == TRACK_CHECKPOINT ? "" : track_word(track_of(gains[first].row));
+        track_of(gains[first].row) == TRACK_CHECKPOINT ? "" : track_words[track_of(gains[first].row)];
     kind_text(kind_of(gains[first].row), kind);
     chart_line(c, x, ideal, n, ink, 1.2, "2 4");
     chart_line(c, x, y, n, ink, 2, NULL);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plots/sections.h"
+#include "results/sort.h"
 
 static const double bits_tolerance = 0.02;
 
@@ -31,16 +32,11 @@ enum ink weights_ink(enum weights w)
     return formats[w].ink;
 }
 
-static const char *const tracks[] = {
+const char *const track_words[] = {
 #define X(name, word) word,
     TRACK_MAP(X)
 #undef X
 };
-
-const char *track_word(enum track t)
-{
-    return tracks[t];
-}
 
 static const struct {
     const char *words;
@@ -62,7 +58,7 @@ enum weights weights_of(const struct view_row *row)
 {
     const struct row *r = row->r;
     if (!r->format[0])
-        return strcmp(r->layout, tracks[TRACK_DENSE]) == 0 ? WEIGHTS_DENSE : WEIGHTS_NF4;
+        return strcmp(r->layout, track_words[TRACK_DENSE]) == 0 ? WEIGHTS_DENSE : WEIGHTS_NF4;
     for (int i = 0; i < WEIGHTS_OTHER; i++)
         if (strcmp(r->format, formats[i].word) == 0)
             return (enum weights)i;
@@ -72,7 +68,7 @@ enum weights weights_of(const struct view_row *row)
 enum track track_of(const struct view_row *row)
 {
     for (int i = 0; i < TRACK_COUNT; i++)
-        if (strcmp(row->r->layout, tracks[i]) == 0)
+        if (strcmp(row->r->layout, track_words[i]) == 0)
             return (enum track)i;
     return weights_of(row) == WEIGHTS_DENSE ? TRACK_DENSE : TRACK_CHECKPOINT;
 }
@@ -208,18 +204,12 @@ double ceiling_share(const struct view_row *row)
 
 /* ---- order ---- */
 
-static int compare_device(const struct view_row *a, const struct view_row *b)
+static int compare_field(const struct view_row *a, const struct view_row *b)
 {
     const struct row *ra = a->r, *rb = b->r;
     int c = compare_numbers(a->set, b->set);
     c = c ? c : strcmp(ra->device, rb->device);
-    return c ? c : strcmp(ra->device_uuid, rb->device_uuid);
-}
-
-static int compare_field(const struct view_row *a, const struct view_row *b)
-{
-    const struct row *ra = a->r, *rb = b->r;
-    int c = compare_device(a, b);
+    c = c ? c : strcmp(ra->device_uuid, rb->device_uuid);
     c = c ? c : compare_numbers(ra->op, rb->op);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);
     c = c ? c : compare_numbers(ra->threads, rb->threads);
@@ -243,12 +233,10 @@ static int compare_task(const struct view_row *a, const struct view_row *b)
 
 static int by_task(const void *pa, const void *pb)
 {
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    const struct row *ra = a->r, *rb = b->r;
-    int c = compare_task(a, b);
+    const struct row *ra = ((const struct view_row *)pa)->r, *rb = ((const struct view_row *)pb)->r;
+    int c = compare_task(pa, pb);
     c = c ? c : compare_numbers(ra->regime, rb->regime);
-    c = c ? c : (ra->median_us > rb->median_us) - (ra->median_us < rb->median_us);
-    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
+    return c ? c : (ra->median_us > rb->median_us) - (ra->median_us < rb->median_us);
 }
 
 bool same_field(const struct tasks *t, size_t a, size_t b)
@@ -347,17 +335,11 @@ static void add_task(struct tasks *t, const struct view_row **rows, size_t count
     t->devices[task->device].other += count - kept;
 }
 
-static int compare_group(const struct view_row *a, const struct view_row *b)
+static int compare_group(const void *pa, const void *pb)
 {
+    const struct view_row *a = pa, *b = pb;
     int c = compare_numbers(a->set, b->set);
     return c ? c : compare_numbers(a->r->group_id, b->r->group_id);
-}
-
-static int by_group(const void *pa, const void *pb)
-{
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    int c = compare_group(a, b);
-    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
 }
 
 static void find_formats(struct tasks *t)
@@ -396,8 +378,8 @@ enum status tasks_init(struct tasks *t, const struct view *v)
             t->devices[device].wrong++;
     }
     qsort(t->devices, t->device_count, sizeof t->devices[0], by_device);
-    qsort(t->ceilings, t->ceiling_count, sizeof t->ceilings[0], by_group);
-    qsort(t->rows, count, sizeof t->rows[0], by_task);
+    sort_pointers(t->ceilings, t->ceiling_count, compare_group);
+    sort_pointers(t->rows, count, by_task);
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && compare_task(t->rows[i], t->rows[next]) == 0;)
             next++;

@@ -48,7 +48,7 @@ enum track {
 #undef X
         TRACK_COUNT
 };
-const char *track_word(enum track t);
+extern const char *const track_words[];
 
 enum task_op {
 #define X(value, name, word) TASK_##name = value,

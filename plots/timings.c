@@ -75,10 +75,13 @@ static void write_fraction(FILE *out, const struct row *r)
     fputs("</td>", out);
 }
 
-static void remark(FILE *out, bool *any, const char *text)
+/* Where it holds; gives that back. */
+static bool remark(FILE *out, bool *any, bool holds, const char *text)
 {
-    fprintf(out, "%s%s", *any ? ", " : "<small>", text);
-    *any = true;
+    if (holds)
+        fprintf(out, "%s%s", *any ? ", " : "<small>", text);
+    *any = *any || holds;
+    return holds;
 }
 
 /* What a reader must know before believing the numbers: below the name, where it is not scrolled away. */
@@ -87,34 +90,21 @@ static void write_remarks(FILE *out, const struct view_row *row, bool tied)
     const struct row *r = row->r;
     const double sample_us = r->median_us * (double)r->calls_per_sample;
     bool any = false;
-    if (row_is_fake(r))
-        remark(out, &any, "a model's time, not a GPU's");
-    if (view_is_ceiling(row))
-        remark(out, &any, "measured ceiling, not a variant");
-    if (tied)
-        remark(out, &any, APPROX " fastest");
-    if (r->bimodal)
-        remark(out, &any, "bimodal");
-    if (!r->precise)
-        remark(out, &any, "not precise");
-    if (r->lag1_autocorrelation > 0.5) { /* the interval assumes independent samples: it is then too narrow */
-        remark(out, &any, "autocorrelated ");
+    remark(out, &any, row_is_fake(r), "a model's time, not a GPU's");
+    remark(out, &any, view_is_ceiling(row), "measured ceiling, not a variant");
+    remark(out, &any, tied, APPROX " fastest");
+    remark(out, &any, r->bimodal, "bimodal");
+    remark(out, &any, !r->precise, "not precise");
+    /* The interval assumes independent samples: it is then too narrow. */
+    if (remark(out, &any, r->lag1_autocorrelation > 0.5, "autocorrelated "))
         html_print(out, "%.2f", r->lag1_autocorrelation);
-    }
-    if (!r->settled)
-        remark(out, &any, "machine not settled");
-    if (r->cold_not_achieved)
-        remark(out, &any, "cold not achieved");
-    if (r->regime == REGIME_COLD && r->overhead_limited)
-        remark(out, &any, "overhead limited: see hot");
-    if (r->excluded_count > 0) {
-        remark(out, &any, "excluded samples: ");
+    remark(out, &any, !r->settled, "machine not settled");
+    remark(out, &any, r->cold_not_achieved, "cold not achieved");
+    remark(out, &any, r->regime == REGIME_COLD && r->overhead_limited, "overhead limited: see hot");
+    if (remark(out, &any, r->excluded_count > 0, "excluded samples: "))
         html_print(out, "%'" PRIu64, r->excluded_count);
-    }
-    if (10 * r->timer_overhead_us > sample_us) {
-        remark(out, &any, "reading the clock is ");
+    if (remark(out, &any, 10 * r->timer_overhead_us > sample_us, "reading the clock is "))
         html_print(out, "%.0f %% of a sample", 100 * r->timer_overhead_us / sample_us);
-    }
     fputs(any ? "</small>" : "", out);
 }
 

@@ -5,6 +5,7 @@
 
 #include "harness/base/text.h"
 #include "plots/sections.h"
+#include "results/sort.h"
 
 /* Class of a verdict's badge. */
 static const char *tone(uint8_t verdict)
@@ -103,10 +104,8 @@ static void write_fault(FILE *out, const struct view *v, const struct view_row *
 
 static int by_gravity(const void *pa, const void *pb)
 {
-    const struct view_check *a = *(const struct view_check *const *)pa,
-                            *b = *(const struct view_check *const *)pb;
-    int c = view_gravity(b->worst->r->verdict) - view_gravity(a->worst->r->verdict);
-    return c ? c : (a > b) - (a < b);
+    const struct view_check *a = pa, *b = pb;
+    return view_gravity(b->worst->r->verdict) - view_gravity(a->worst->r->verdict);
 }
 
 void section_failures(FILE *out, const struct view *v)
@@ -127,7 +126,7 @@ void section_failures(FILE *out, const struct view *v)
         if (is_fault(&v->checks[i]))
             faults[count++] = &v->checks[i];
     if (count > 0) {
-        qsort(faults, count, sizeof faults[0], by_gravity);
+        sort_pointers(faults, count, by_gravity);
         fprintf(out, "<section class=\"alarm\" id=\"failures\"><h2>%zu not passed</h2>\n", count);
         const size_t shown = count < FAULTS_MAX ? count : FAULTS_MAX;
         if (shown < count)
@@ -263,11 +262,10 @@ static void write_verdict_table(FILE *out, const struct view *v, unsigned set)
 
 static int by_reason(const void *pa, const void *pb)
 {
-    const struct view_row *a = (*(const struct view_check *const *)pa)->worst;
-    const struct view_row *b = (*(const struct view_check *const *)pb)->worst;
+    const struct view_row *a = ((const struct view_check *)pa)->worst,
+                          *b = ((const struct view_check *)pb)->worst;
     int c = row_text_order(a->r->reason, b->r->reason);
-    c = c ? c : row_text_order(a->r->variant, b->r->variant);
-    return c ? c : (a > b) - (a < b);
+    return c ? c : row_text_order(a->r->variant, b->r->variant);
 }
 
 static void write_skipped(FILE *out, const struct view *v)
@@ -282,7 +280,7 @@ static void write_skipped(FILE *out, const struct view *v)
         if (v->checks[i].worst->r->verdict == VERDICT_SKIPPED)
             skipped[count++] = &v->checks[i];
     if (count > 0) {
-        qsort(skipped, count, sizeof skipped[0], by_reason);
+        sort_pointers(skipped, count, by_reason);
         fprintf(out,
                 "<details><summary>%zu skipped, with reasons</summary>\n<div class=\"box filter\"><table "
                 "class=\"sort\"><thead><tr><th>variant</th><th>problems</th><th "

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "results/sort.h"
+
 /* ---- words ---- */
 
 const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT])
@@ -146,29 +148,21 @@ static int place_in_case(const struct view_row *row)
     return view_is_right(row) ? 0 : view_is_ceiling(row) ? 2 : 1;
 }
 
-/* Ties end with the place in the file, so that qsort() has one answer. */
 static int by_case(const void *pa, const void *pb)
 {
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
+    const struct view_row *a = pa, *b = pb;
     int c = compare_case(a, b);
     c = c ? c : place_in_case(a) - place_in_case(b);
-    c = c ? c : (a->r->median_us > b->r->median_us) - (a->r->median_us < b->r->median_us);
-    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
+    return c ? c : (a->r->median_us > b->r->median_us) - (a->r->median_us < b->r->median_us);
 }
 
-static int compare_check(const struct view_row *a, const struct view_row *b)
+static int compare_check(const void *pa, const void *pb)
 {
+    const struct view_row *a = pa, *b = pb;
     int c = compare_numbers(a->set, b->set);
     c = c ? c : row_text_order(a->r->variant, b->r->variant);
     c = c ? c : row_text_order(a->r->case_key, b->r->case_key);
     return c ? c : compare_numbers(a->r->threads, b->r->threads);
-}
-
-static int by_check(const void *pa, const void *pb)
-{
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    int c = compare_check(a, b);
-    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
 }
 
 /* ---- building ---- */
@@ -226,7 +220,7 @@ static void find_checks(struct view *v, const struct view_row **order)
     for (size_t i = 0; i < v->row_count; i++)
         if (!view_is_ceiling(&v->rows[i]))
             order[count++] = &v->rows[i];
-    qsort(order, count, sizeof order[0], by_check);
+    sort_pointers(order, count, compare_check);
     for (size_t i = 0; i < count; i++) {
         const struct view_row *row = order[i];
         if (i == 0 || compare_check(order[i - 1], row))
@@ -345,7 +339,7 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
         s = status_no_memory("%zu samples", most_samples);
         goto done;
     }
-    qsort(v->timed, v->timed_count, sizeof v->timed[0], by_case);
+    sort_pointers(v->timed, v->timed_count, by_case);
     find_cases(v);
     find_checks(v, order);
     for (size_t i = 0; i < v->family_count; i++) {

@@ -51,7 +51,7 @@ static void write_list(struct page *p, const struct tasks *t)
             continue;
         table_cells(&table, "%s %s %s %f %f %f %s %s %s %f %f", t->devices[task->device].label,
                     operation_word(r->op), type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
-                    kind_text(kind_of(task->rows[0]), kind), track_word(track_of(task->rows[0])), r->variant,
+                    kind_text(kind_of(task->rows[0]), kind), track_words[track_of(task->rows[0])], r->variant,
                     r->bits_per_weight, r->median_us);
         table_cells(&table, "%s %s %f", kind_text(kind_of(second), kind), second->r->variant,
                     second->r->median_us);

@@ -27,7 +27,7 @@ enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 
 static bool insert_text(hid_t type, const char *name, size_t offset, size_t size)
 {
-    const hid_t text = h5_utf8_type(size, H5T_STR_NULLPAD);
+    const hid_t text = h5_text_type(size, H5T_CSET_UTF8, H5T_STR_NULLPAD);
     const bool ok = text >= 0 && H5Tinsert(type, name, offset, text) >= 0;
     h5_close(text);
     return ok;
@@ -143,7 +143,7 @@ static bool read_attribute(hid_t file, const char *name, hid_t type, void *out)
 
 static bool read_device(hid_t file, struct calibration *c)
 {
-    const hid_t type = h5_utf8_type(H5T_VARIABLE, H5T_STR_NULLTERM);
+    const hid_t type = h5_text_type(H5T_VARIABLE, H5T_CSET_UTF8, H5T_STR_NULLTERM);
     char *text = NULL;
     const bool ok = type >= 0 && read_attribute(file, "device_name", type, &text) && text;
     if (ok)

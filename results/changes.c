@@ -7,6 +7,7 @@
 
 #include "harness/base/text.h"
 #include "results/markdown.h"
+#include "results/sort.h"
 #include "results/unlike.h"
 #include "results/values.h"
 
@@ -46,10 +47,9 @@ static int compare_keys(const struct row *a, const struct row *b)
 
 static int by_key(const void *a, const void *b)
 {
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
+    const struct row *x = a, *y = b;
     int order = compare_keys(x, y);
-    order = order ? order : by_number(x->regime, y->regime);
-    return order ? order : (x > y) - (x < y);
+    return order ? order : by_number(x->regime, y->regime);
 }
 
 /* Rows of variants, sorted by what they are joined by. The caller's. */
@@ -61,7 +61,7 @@ static const struct row **sorted_rows(const struct result_set *s, size_t *count)
         if (s->rows[i].verdict != VERDICT_NONE)
             rows[(*count)++] = &s->rows[i];
     if (rows)
-        qsort(rows, *count, sizeof *rows, by_key);
+        sort_pointers(rows, *count, by_key);
     return rows;
 }
 

@@ -14,6 +14,7 @@
 #include "harness/base/stats.h"
 #include "harness/base/text.h"
 #include "results/markdown.h"
+#include "results/sort.h"
 #include "results/values.h"
 
 static enum status finish(const struct result_set *s, FILE *out)
@@ -190,39 +191,33 @@ static enum status failures(const struct result_set *s, FILE *out)
     return markdown_print(&t, out);
 }
 
-/* Orders of pointers to rows; of equals, the first in the file comes first. */
-
 static int by_reason(const void *a, const void *b)
 {
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
-    int order = row_text_order(x->reason, y->reason);
-    return order ? order : (x > y) - (x < y);
+    const struct row *x = a, *y = b;
+    return row_text_order(x->reason, y->reason);
 }
 
 static int by_group(const void *a, const void *b)
 {
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
-    int order = (x->group_id > y->group_id) - (x->group_id < y->group_id);
-    return order ? order : (x > y) - (x < y);
+    const struct row *x = a, *y = b;
+    return (x->group_id > y->group_id) - (x->group_id < y->group_id);
 }
 
 static int by_case(const void *a, const void *b)
 {
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
-    int order = row_text_order(x->case_key, y->case_key);
-    return order ? order : (x > y) - (x < y);
+    const struct row *x = a, *y = b;
+    return row_text_order(x->case_key, y->case_key);
 }
 
 /* Cold before hot before not timed, then the fastest first. */
 static int by_time(const void *a, const void *b)
 {
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
+    const struct row *x = a, *y = b;
     const uint8_t r = (uint8_t)(x->regime - 1), q = (uint8_t)(y->regime - 1);
     const double t = x->median_us, u = y->median_us;
     int order = (r > q) - (r < q);
     order = order ? order : (isnan(t) != 0) - (isnan(u) != 0);
-    order = order ? order : (t > u) - (t < u);
-    return order ? order : (x > y) - (x < y);
+    return order ? order : (t > u) - (t < u);
 }
 
 static const struct row **all_rows(const struct result_set *s)
@@ -238,7 +233,7 @@ static enum status skips(const struct result_set *s, const struct row **rows, FI
 {
     static const char *const heads[] = {">rows", "reason"};
     struct markdown_table t = {.columns = 2, .heads = heads};
-    qsort(rows, s->row_count, sizeof *rows, by_reason);
+    sort_pointers(rows, s->row_count, by_reason);
     size_t count = 0;
     for (size_t i = 0; i < s->row_count; i++) {
         count += rows[i]->verdict == VERDICT_SKIPPED;
@@ -315,7 +310,7 @@ static enum status timing_table(const struct result_set *s, const struct row **r
     struct markdown_table t = {.columns = against ? 9 : 8, .heads = heads};
     enum status status = STATUS_OK;
     size_t shown = 0;
-    qsort(rows, count, sizeof *rows, by_time);
+    sort_pointers(rows, count, by_time);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         const struct row *r = rows[i];
         if (r->verdict == VERDICT_SKIPPED)
@@ -347,7 +342,7 @@ static enum status find_bases(const struct result_set *s, const struct row **row
                               const struct row **bases)
 {
     size_t matches = 0;
-    qsort(rows, s->row_count, sizeof *rows, by_group);
+    sort_pointers(rows, s->row_count, by_group);
     for (size_t start = 0, end; start < s->row_count; start = end) {
         const struct row *base = NULL;
         for (end = start; end < s->row_count && rows[end]->group_id == rows[start]->group_id; end++)
@@ -383,7 +378,7 @@ static enum status timings(const struct result_set *s, const struct row **rows,
     size_t case_count = 0;
     if (!cases)
         return status_no_memory("%s", s->path);
-    qsort(rows, s->row_count, sizeof *rows, by_case);
+    sort_pointers(rows, s->row_count, by_case);
     for (size_t i = 0; i < s->row_count; i++) {
         if (i == 0 || row_text_order(rows[i]->case_key, rows[i - 1]->case_key) != 0)
             cases[case_count++] = (struct case_rows){rows + i, rows[i], 0};

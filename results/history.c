@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "harness/base/stats.h"
+#include "results/sort.h"
 #include "results/unlike.h"
 
 static const double least_deviation = 0.005, flagged_beyond = 3.5, matters = 0.01;
@@ -22,17 +23,11 @@ static bool is_timed(const struct row *r)
     return r->sample_count && r->median_us > 0;
 }
 
-static int compare_keys(const struct row *a, const struct row *b)
+static int compare_keys(const void *a, const void *b)
 {
-    int order = row_key_order(a, b);
-    return order ? order : (a->regime > b->regime) - (a->regime < b->regime);
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
-    int order = compare_keys(x, y);
-    return order ? order : (x > y) - (x < y);
+    const struct row *x = a, *y = b;
+    int order = row_key_order(x, y);
+    return order ? order : (x->regime > y->regime) - (x->regime < y->regime);
 }
 
 /* The rows that are counted, sorted. The caller's. */
@@ -45,7 +40,7 @@ static const struct row **sorted_rows(const struct result_set *s, bool (*counts)
         if (counts(&s->rows[i]))
             rows[(*count)++] = &s->rows[i];
     if (rows)
-        qsort(rows, *count, sizeof *rows, by_key);
+        sort_pointers(rows, *count, compare_keys);
     return rows;
 }
 

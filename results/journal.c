@@ -325,26 +325,17 @@ static enum status writer_new(const char *path, int flags, enum journal_sync syn
     w->sync = sync;
     w->fd = -1;
     w->path = strdup(path);
-    if (!w->path) {
-        s = status_no_memory("%s", path);
-        goto out;
-    }
     w->end = mmap(NULL, sizeof *w->end, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (w->end == MAP_FAILED) {
+    if (w->end == MAP_FAILED)
         w->end = NULL;
+    if (!w->path || !w->end)
         s = status_no_memory("%s", path);
-        goto out;
-    }
-    w->fd = open(path, flags | O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
-    if (w->fd < 0) {
+    else if ((w->fd = open(path, flags | O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666)) < 0)
         s = status_fail(STATUS_IO, "%s: cannot %s the journal: %s", path, flags & O_CREAT ? "create" : "open",
                         strerror(errno));
-        goto out;
-    }
     /* Some network file systems have no locks: going on without is better than not running there. */
-    if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    else if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         s = status_fail(STATUS_USAGE, "%s: another nf4bench is writing this journal", path);
-out:
     if (s == STATUS_OK)
         *out = w;
     else

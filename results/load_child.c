@@ -59,17 +59,6 @@ static enum status fail_h5(const char *path, const char *what)
     return status_fail(STATUS_INPUT, "%s: cannot read %s: %s", path, what, h5_reason());
 }
 
-/* A text of `size` bytes, in the character set of the file's type; negative after a failure. A new handle. */
-static hid_t text_type(hid_t in_file, size_t size)
-{
-    hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5Tget_cset(in_file)) < 0)) {
-        H5Tclose(type);
-        return -1;
-    }
-    return type;
-}
-
 /* Value of a scalar text attribute in *text (to be freed). False when it is none or cannot be read. */
 static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
 {
@@ -79,7 +68,8 @@ static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
     hid_t memory = -1;
     char *buffer = NULL;
     *text = NULL;
-    if (variable < 0 || (variable == 0 && size > BLOCK_MAX) || (memory = text_type(type, size)) < 0)
+    if (variable < 0 || (variable == 0 && size > BLOCK_MAX) ||
+        (memory = h5_text_type(size, H5Tget_cset(type), H5T_STR_NULLTERM)) < 0)
         goto out;
     if (variable == 0 && !(buffer = calloc(1, size)))
         goto out;
@@ -269,7 +259,9 @@ static hid_t reading_type(const struct column *c, hid_t in_file)
         [COLUMN_U64] = H5T_NATIVE_UINT64, [COLUMN_I64] = H5T_NATIVE_INT64, [COLUMN_F64] = H5T_NATIVE_DOUBLE};
     const H5T_class_t class = H5Tget_class(in_file);
     if (c->kind == COLUMN_TEXT)
-        return class == H5T_STRING && H5Tis_variable_str(in_file) == 0 ? text_type(in_file, c->size) : -1;
+        return class == H5T_STRING && H5Tis_variable_str(in_file) == 0
+                   ? h5_text_type(c->size, H5Tget_cset(in_file), H5T_STR_NULLTERM)
+                   : -1;
     const bool fits = class == (c->kind == COLUMN_F64 ? H5T_FLOAT : H5T_INTEGER) ||
                       (c->kind == COLUMN_ENUM && class == H5T_ENUM);
     return fits ? H5Tcopy(numbers[c->kind]) : -1;

@@ -35,7 +35,7 @@ static enum status fail_h5(const char *path, const char *what)
 /* Fixed length and no NUL at its end, as PyTables wants its own attributes. */
 static bool write_fixed_text(hid_t object, const char *name, const char *value)
 {
-    hid_t type = h5_utf8_type(value[0] ? strlen(value) : 1, H5T_STR_NULLPAD);
+    hid_t type = h5_text_type(value[0] ? strlen(value) : 1, H5T_CSET_UTF8, H5T_STR_NULLPAD);
     bool ok = type >= 0 && h5_write_attribute(object, name, type, value);
     h5_close(type);
     return ok;
@@ -113,7 +113,8 @@ static hid_t column_type(const struct column *c)
 #include "results/record.inc"
     };
     if (c->kind == COLUMN_TEXT)
-        return h5_utf8_type(c->size, H5T_STR_NULLTERM); /* of padding, h5dump would print every NUL */
+        return h5_text_type(c->size, H5T_CSET_UTF8,
+                            H5T_STR_NULLTERM); /* of padding, h5dump would print every NUL */
     if (c->kind == COLUMN_ENUM)
         return enum_type(c);
     return H5Tcopy(types[c - record_columns]);

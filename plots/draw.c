@@ -35,15 +35,6 @@ static void label_text(struct drawing *d, const struct row *r, char *text, size_
         snprintf(text, size, "%s", name);
 }
 
-static const struct view_row *row_of(const struct view_case *c, const char *variant)
-{
-    for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
-        if (strcmp(c->rows[i]->r->variant, variant) == 0)
-            return c->rows[i]->r->weights_per_s > 0 && isfinite(c->rows[i]->r->weights_per_s) ? c->rows[i]
-                                                                                              : NULL;
-    return NULL;
-}
-
 static size_t collect_series(struct drawing *d, const struct view_facet *facet,
                              struct series series[SERIES_MAX])
 {
@@ -64,9 +55,11 @@ static size_t collect_series(struct drawing *d, const struct view_facet *facet,
                 continue;
             d->total++;
             struct series next = {.ink = view_ink(d->family, c->rows[place])};
-            for (size_t j = 0; j < facet->case_count; j++)
-                if ((next.points[next.count] = row_of(&facet->cases[j], variant)) != NULL)
-                    next.count++;
+            for (size_t j = 0; j < facet->case_count; j++) {
+                const struct view_row *row = view_row_of(&facet->cases[j], variant);
+                if (row && row->r->weights_per_s > 0 && isfinite(row->r->weights_per_s))
+                    next.points[next.count++] = row;
+            }
             if (next.count > 0 && count < SERIES_MAX)
                 series[count++] = next;
         }

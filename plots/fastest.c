@@ -40,14 +40,6 @@ static const struct view_row *most_wins(const struct contest *contest, const str
     return best->fastest;
 }
 
-static const struct view_row *row_of(const struct view_case *c, const char *variant)
-{
-    for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
-        if (row_text_order(c->rows[i]->r->variant, variant) == 0)
-            return c->rows[i];
-    return NULL;
-}
-
 /* A ratio over the cases of a contest: with its interval for one case, or the range over several. */
 struct spread {
     struct paired_ratio only;
@@ -102,7 +94,7 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
     char anchor[SECTION_ANCHOR];
     for (size_t i = 0; i < contest->count; i++) {
         const struct view_case *c = contest->cases[i];
-        const struct view_row *row = row_of(c, best->r->variant), *rival = NULL;
+        const struct view_row *row = view_row_of(c, best->r->variant), *rival = NULL;
         if (!row)
             continue;
         median_lo = fmin(median_lo, row->r->median_us);

@@ -10,7 +10,7 @@ enum { FIGURES_MAX = 8, TASKS_DRAWN = 120 /* of a figure */ };
 
 /* The ceilings of a device: the fastest of each kind that any row measured; NAN where none did. */
 struct ceilings {
-    const struct view_row *read, *copy;
+    double read, copy; /* bytes per second */
     double flop_per_s;
 };
 
@@ -22,33 +22,29 @@ static bool is_on(const struct tasks *t, const struct view_row *row, size_t devi
            (!r->device[0] || strcmp(r->device, d->name) == 0);
 }
 
-static void keep_faster(const struct view_row **best, const struct view_row *row)
+static void keep_faster(double *best, double speed)
 {
-    const double speed = row->r->bytes_per_s;
-    if (isfinite(speed) && speed > 0 && (!*best || speed > (*best)->r->bytes_per_s))
-        *best = row;
+    if (isfinite(speed) && speed > 0)
+        *best = fmax(*best, speed);
 }
 
 /* Of cold rows where there are some: what is repeated on the same operands measures a cache. */
 static struct ceilings ceilings_of(const struct tasks *t, size_t device)
 {
-    struct ceilings c = {NULL, NULL, NAN};
-    for (int regime = REGIME_COLD; regime <= REGIME_HOT && !c.read && !c.copy; regime++)
+    struct ceilings c = {NAN, NAN, NAN};
+    for (int regime = REGIME_COLD; regime <= REGIME_HOT && isnan(c.read) && isnan(c.copy); regime++)
         for (size_t i = 0; i < t->ceiling_count; i++) {
-            const struct view_row *row = t->ceilings[i];
-            const struct row *r = row->r;
-            if (r->regime != regime || !is_on(t, row, device))
+            const struct row *r = t->ceilings[i]->r;
+            if (r->regime != regime || !is_on(t, t->ceilings[i], device))
                 continue;
             if (strcmp(r->variant, "ceiling_read") == 0)
-                keep_faster(&c.read, row);
+                keep_faster(&c.read, r->bytes_per_s);
             else if (strcmp(r->variant, "ceiling_copy") == 0)
-                keep_faster(&c.copy, row);
+                keep_faster(&c.copy, r->bytes_per_s);
         }
-    for (size_t i = 0; i < t->count; i++) {
-        const double speed = t->list[i].rows[0]->r->gemm_flop_per_s;
-        if (t->list[i].device == device && isfinite(speed) && speed > 0)
-            c.flop_per_s = fmax(speed, isnan(c.flop_per_s) ? 0 : c.flop_per_s);
-    }
+    for (size_t i = 0; i < t->count; i++)
+        if (t->list[i].device == device)
+            keep_faster(&c.flop_per_s, t->list[i].rows[0]->r->gemm_flop_per_s);
     return c;
 }
 
@@ -75,16 +71,14 @@ static void write_ceilings(struct page *p, const struct tasks *t)
     table_title(&table, "Measured ceilings");
     for (size_t d = 0; d < t->device_count; d++) {
         const struct ceilings c = ceilings_of(t, d);
-        const struct view_row *const memory[] = {c.read, c.copy};
-        for (int i = 0; i < 2; i++) {
-            if (!memory[i] || t->devices[d].formats < 2)
-                continue;
-            table_cells(&table, "%s %s %f %f", t->devices[d].label, i ? "copy" : "read",
-                        memory[i]->r->bytes_per_s, NAN);
-        }
-        if (!isfinite(c.flop_per_s) || t->devices[d].formats < 2)
-            continue;
-        table_cells(&table, "%s %s %f %f", t->devices[d].label, "dense product", NAN, c.flop_per_s);
+        const struct {
+            const char *name;
+            double bytes_per_s, flop_per_s;
+        } rows[] = {{"read", c.read, NAN}, {"copy", c.copy, NAN}, {"dense product", NAN, c.flop_per_s}};
+        for (int i = 0; i < 3 && t->devices[d].formats > 1; i++)
+            if (isfinite(rows[i].bytes_per_s) || isfinite(rows[i].flop_per_s))
+                table_cells(&table, "%s %s %f %f", t->devices[d].label, rows[i].name, rows[i].bytes_per_s,
+                            rows[i].flop_per_s);
     }
     page_table(p, &table);
 }
@@ -122,9 +116,8 @@ static void write_points(struct page *p, const struct tasks *t)
 
 /* ---- the figure ---- */
 
-static void draw_memory(const struct chart *c, const struct view_row *row, double most_flop, const char *word)
+static void draw_memory(const struct chart *c, double speed, double most_flop, const char *word)
 {
-    const double speed = row ? row->r->bytes_per_s : NAN;
     if (!isfinite(speed))
         return;
     const double last = fmin(c->x.hi, isfinite(most_flop) ? most_flop / speed : c->x.hi);

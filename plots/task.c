@@ -251,23 +251,6 @@ bool same_shape(const struct tasks *t, size_t a, size_t b)
 
 /* ---- building ---- */
 
-static size_t find_device(struct tasks *t, const struct view_row *row)
-{
-    const struct row *r = row->r;
-    const char *name = r->device[0] ? r->device : environment_device(t->v, row->set);
-    size_t i = 0;
-    while (i < t->device_count && !(t->devices[i].set == row->set && strcmp(t->devices[i].name, name) == 0 &&
-                                    strcmp(t->devices[i].uuid, r->device_uuid) == 0))
-        i++;
-    if (i == t->device_count)
-        t->devices[t->device_count++] =
-            (struct task_device){.set = row->set, .name = name, .uuid = r->device_uuid};
-    struct task_device *d = &t->devices[i];
-    d->gpu = d->gpu || (strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9');
-    d->fake = d->fake || row_is_fake(r);
-    return i;
-}
-
 /* As tasks are. */
 static int by_device(const void *pa, const void *pb)
 {
@@ -275,6 +258,22 @@ static int by_device(const void *pa, const void *pb)
     int c = compare_numbers(a->set, b->set);
     c = c ? c : strcmp(a->name, b->name);
     return c ? c : strcmp(a->uuid, b->uuid);
+}
+
+static size_t find_device(struct tasks *t, const struct view_row *row)
+{
+    const struct row *r = row->r;
+    const char *name = r->device[0] ? r->device : environment_device(t->v, row->set);
+    const struct task_device device = {.set = row->set, .name = name, .uuid = r->device_uuid};
+    size_t i = 0;
+    while (i < t->device_count && by_device(&t->devices[i], &device))
+        i++;
+    if (i == t->device_count)
+        t->devices[t->device_count++] = device;
+    struct task_device *d = &t->devices[i];
+    d->gpu = d->gpu || (strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9');
+    d->fake = d->fake || row_is_fake(r);
+    return i;
 }
 
 /* "NVIDIA H100, b.h5"; NULL without memory. */

@@ -62,6 +62,14 @@ bool view_is_peer(const struct view_row *row)
     return strncmp(row->r->variant, "bitsandbytes_", strlen("bitsandbytes_")) == 0;
 }
 
+const struct view_row *view_row_of(const struct view_case *c, const char *variant)
+{
+    for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
+        if (row_text_order(c->rows[i]->r->variant, variant) == 0)
+            return c->rows[i];
+    return NULL;
+}
+
 int view_gravity(uint8_t verdict)
 {
     static const uint8_t order[] = {VERDICT_NONE,     VERDICT_SKIPPED, VERDICT_PASS,

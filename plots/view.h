@@ -85,6 +85,8 @@ struct view {
 enum status view_init(struct view *v, const struct result_set *sets, size_t set_count) WARN_UNUSED_RESULT;
 void view_release(struct view *v);
 
+/* The right row of a variant, the fastest of several; NULL when there is none. */
+const struct view_row *view_row_of(const struct view_case *c, const char *variant);
 /* PASS and timed: may be called fast. */
 bool view_is_right(const struct view_row *row);
 bool view_is_ceiling(const struct view_row *row);

@@ -64,8 +64,7 @@ static void write_list(struct page *p, const struct tasks *t)
 
 static int by_size(const void *pa, const void *pb)
 {
-    const uint64_t a = *(const uint64_t *)pa, b = *(const uint64_t *)pb;
-    return (a > b) - (a < b);
+    return compare_numbers(*(const uint64_t *)pa, *(const uint64_t *)pb);
 }
 
 /* The values of m among tasks first .. first + count, each once, ascending. */

@@ -511,12 +511,10 @@ enum status journal_create(const char *path, const char *header_json, enum journ
     if (s != STATUS_OK)
         return s;
     s = check_unused(w);
+    if (s == STATUS_OK && ftruncate(w->fd, 0) != 0)
+        s = status_fail(STATUS_IO, "%s: cannot empty the journal: %s", path, strerror(errno));
     if (s != STATUS_OK)
         goto out;
-    if (ftruncate(w->fd, 0) != 0) {
-        s = status_fail(STATUS_IO, "%s: cannot empty the journal: %s", path, strerror(errno));
-        goto out;
-    }
     size_t json_size = strlen(header_json), length = HEADER_HEAD + json_size;
     s = writer_reserve(w, length);
     if (s == STATUS_OK) {

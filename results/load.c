@@ -337,21 +337,16 @@ static enum status run_child(const char *path, const struct load_limits *limits,
                              .fd = -1,
                              .block = malloc(BLOCK_MAX + 1),
                              .texts = malloc(TEXTS_AT_ONCE * sizeof *r.texts)};
-    if (!r.block || !r.texts) {
+    if (!r.block || !r.texts)
         s = status_no_memory("%s", path);
-        goto out;
-    }
-    if (pipe2(ends, O_CLOEXEC) != 0) {
+    else if (pipe2(ends, O_CLOEXEC) != 0)
         s = status_fail(STATUS_IO, "%s: cannot make a pipe to read it through: %s", path, strerror(errno));
+    else if ((child = fork()) < 0)
+        s = status_fail(STATUS_IO, "%s: cannot start a process to read it: %s", path, strerror(errno));
+    if (s != STATUS_OK)
         goto out;
-    }
     r.fd = ends[0];
     r.deadline_s = clock_s() + 1e-3 * limits->wall_ms;
-    child = fork();
-    if (child < 0) {
-        s = status_fail(STATUS_IO, "%s: cannot start a process to read it: %s", path, strerror(errno));
-        goto out;
-    }
     if (child == 0) {
         close(ends[0]);
         load_child_main(path, ends[1], limits);

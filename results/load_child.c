@@ -59,30 +59,22 @@ static enum status fail_h5(const char *path, const char *what)
     return status_fail(STATUS_INPUT, "%s: cannot read %s: %s", path, what, h5_reason());
 }
 
-/* Value of a scalar text attribute in *text (to be freed). False when it is none or cannot be read. */
-static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
+/* The value of a scalar text attribute; NULL when it cannot be read. To be freed. */
+static char *read_text_attribute(hid_t attribute, hid_t type)
 {
-    bool ok = false;
-    htri_t variable = H5Tis_variable_str(type);
-    size_t size = variable > 0 ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    const htri_t variable = H5Tis_variable_str(type);
+    const size_t size = variable > 0 ? H5T_VARIABLE : H5Tget_size(type) + 1;
     hid_t memory = -1;
-    char *buffer = NULL;
-    *text = NULL;
-    if (variable < 0 || (variable == 0 && size > BLOCK_MAX) ||
-        (memory = h5_text_type(size, H5Tget_cset(type), H5T_STR_NULLTERM)) < 0)
-        goto out;
-    if (variable == 0 && !(buffer = calloc(1, size)))
-        goto out;
-    if (H5Aread(attribute, memory, variable > 0 ? (void *)&buffer : (void *)buffer) < 0)
-        goto out;
+    char *buffer = NULL, *text = NULL;
+    if (variable > 0 || (variable == 0 && size <= BLOCK_MAX && (buffer = calloc(1, size))))
+        memory = h5_text_type(size, H5Tget_cset(type), H5T_STR_NULLTERM);
     /* A copy of the library's string is made, and never freed by the library: the child ends soon. */
-    *text = strdup(buffer ? buffer : "");
-    ok = *text != NULL;
-out:
+    if (memory >= 0 && H5Aread(attribute, memory, variable > 0 ? (void *)&buffer : (void *)buffer) >= 0)
+        text = strdup(buffer ? buffer : "");
     if (variable == 0)
         free(buffer);
     h5_close(memory);
-    return ok;
+    return text;
 }
 
 /* The value as text, or NULL for forms that nf4bench does not write: those are left out. */
@@ -96,8 +88,7 @@ static char *attribute_text(hid_t attribute, char *kind)
     switch (H5Tget_class(type)) {
     case H5T_STRING:
         *kind = KIND_TEXT;
-        if (!read_text_attribute(attribute, type, &text))
-            text = NULL;
+        text = read_text_attribute(attribute, type);
         break;
     case H5T_INTEGER: {
         bool is_signed = H5Tget_sign(type) != H5T_SGN_NONE;
@@ -206,25 +197,18 @@ static enum status open_list(const struct child *c, hid_t file, const char *name
         return fail_h5(c->path, name);
     space = H5Dget_space(*data);
     list = H5Dget_create_plist(*data);
-    if (space < 0 || list < 0) {
+    const H5D_layout_t layout = list >= 0 ? H5Pget_layout(list) : H5D_LAYOUT_ERROR;
+    if (space < 0 || list < 0)
         s = fail_h5(c->path, name);
-        goto out;
-    }
-    H5D_layout_t layout = H5Pget_layout(list);
-    if (H5Pget_external_count(list) != 0 ||
-        (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)) {
+    else if (H5Pget_external_count(list) != 0 ||
+             (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT))
         s = status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path,
                         name);
-        goto out;
-    }
-    if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1) {
+    else if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1)
         s = status_fail(STATUS_INPUT, "%s: %s is not a list", c->path, name);
-        goto out;
-    }
-    if (*count > limit)
+    else if (*count > limit)
         s = status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
                         (unsigned long long)*count, (unsigned long long)limit);
-out:
     h5_close(list);
     h5_close(space);
     return s;
@@ -402,15 +386,12 @@ static enum status send_rows(const struct child *c, hid_t data, hsize_t row_coun
     struct outgoing o = {.unknown = unknown_row()};
     hid_t compound = -1, in_file = H5Dget_type(data);
     struct present_column *present = calloc(record_column_count, sizeof *present);
-    if (in_file < 0) {
+    if (in_file < 0)
         s = fail_h5(c->path, "/results");
-        goto out;
-    }
-    if (!present) {
+    else if (!present)
         s = status_no_memory("%s", c->path);
-        goto out;
-    }
-    s = match_columns(c, in_file, present, &o.present_count, &compound);
+    else
+        s = match_columns(c, in_file, present, &o.present_count, &compound);
     if (s != STATUS_OK)
         goto out;
     o.present = present;
@@ -487,28 +468,24 @@ static enum status send_all(const struct child *c)
     access = h5_access();
     if (access >= 0)
         file = H5Fopen(c->path, H5F_ACC_RDONLY, access);
-    if (file < 0) {
+    if (file < 0)
         s = status_fail(STATUS_INPUT, "%s: not an HDF5 file, or a damaged one: %s", c->path, h5_reason());
-        goto out;
+    if (s == STATUS_OK)
+        s = open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]);
+    if (s == STATUS_OK)
+        s = send_attributes(c, file);
+    if (s == STATUS_OK)
+        s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
+    if (s == STATUS_OK) {
+        const uint64_t wire_counts[2] = {counts[0], counts[1]};
+        send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
+        s = send_rows(c, rows, counts[0]);
     }
-    s = open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]);
-    if (s != STATUS_OK)
-        goto out;
-    s = send_attributes(c, file);
-    if (s != STATUS_OK)
-        goto out;
-    s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
-    if (s != STATUS_OK)
-        goto out;
-    uint64_t wire_counts[2] = {counts[0], counts[1]};
-    send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
-    s = send_rows(c, rows, counts[0]);
     if (s == STATUS_OK)
         s = send_list(c, BLOCK_SAMPLES, "/samples/time_us", samples, counts[1], H5T_NATIVE_DOUBLE,
                       sizeof(double));
     if (s == STATUS_OK)
         s = send_flags(c, file, counts[1]);
-out:
     h5_close(samples);
     h5_close(rows);
     h5_close(file);

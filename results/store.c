@@ -56,31 +56,21 @@ static enum status write_root_attributes(hid_t file, const char *path, const cha
     const char *key;
     hid_t root = -1;
     int64_t version = STORE_SCHEMA_VERSION;
-    if (!json_is_object(header)) {
-        s = status_fail(STATUS_INPUT, "%s: the journal's header is not a JSON object", path);
-        goto out;
-    }
     value = json_object_get(header, "schema_version");
-    if (value && json_integer_value(value) != version) {
+    if (!json_is_object(header))
+        s = status_fail(STATUS_INPUT, "%s: the journal's header is not a JSON object", path);
+    else if (value && json_integer_value(value) != version)
         s = status_fail(STATUS_INPUT, "%s: the journal has schema version %lld, this nf4bench writes %lld",
                         path, (long long)json_integer_value(value), (long long)version);
-        goto out;
-    }
-    root = H5Gopen2(file, "/", H5P_DEFAULT);
-    if (root < 0 || !h5_write_attribute(root, "schema_version", H5T_STD_I64LE, &version)) {
+    else if ((root = H5Gopen2(file, "/", H5P_DEFAULT)) < 0 ||
+             !h5_write_attribute(root, "schema_version", H5T_STD_I64LE, &version))
         s = fail_h5(path, "the schema version");
-        goto out;
-    }
     json_object_foreach(header, key, value)
     {
         /* Where it was begun is for --resume, which reads the journal: a file is handed around. */
-        if (strcmp(key, "schema_version") == 0 || strcmp(key, "directory") == 0)
-            continue;
-        s = write_header_value(root, path, key, value);
-        if (s != STATUS_OK)
-            goto out;
+        if (s == STATUS_OK && strcmp(key, "schema_version") && strcmp(key, "directory"))
+            s = write_header_value(root, path, key, value);
     }
-out:
     h5_close(root);
     json_decref(header);
     return s;

@@ -57,7 +57,7 @@ enum status changes_page(const struct changes *c, FILE *out)
     fputs("<div class=\"box\"><table class=\"sort\"><caption>Rows that both have<small>ratio: new over base, "
           "above 1 is "
           "slower</small></caption>\n<thead><tr><th>change</th><th>variant</th><th>case</th><th>regime</"
-          "th><th>base</th><th>new</th><th>base<small>\xc2\xb5s</small></th><th>new<small>\xc2\xb5s</small></"
+          "th><th>base</th><th>new</th><th>base<small>\u00b5s</small></th><th>new<small>\u00b5s</small></"
           "th><th>ratio</th><th>from</th><th>to</th></tr></thead>\n<tbody>\n",
           out);
     for (size_t i = 0; i < shown; i++)

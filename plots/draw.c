@@ -30,7 +30,7 @@ static void label_text(struct drawing *d, const struct row *r, char *text, size_
     const int length = (int)strlen(name), tail = NAME_BYTES / 2;
     d->prefix_cut = d->prefix_cut || cut;
     if (length > NAME_BYTES)
-        snprintf(text, size, "%.*s\xe2\x80\xa6%s", NAME_BYTES - tail - 1, name, name + length - tail);
+        snprintf(text, size, "%.*s\u2026%s", NAME_BYTES - tail - 1, name, name + length - tail);
     else
         snprintf(text, size, "%s", name);
 }
@@ -99,9 +99,8 @@ static void draw_series(const struct chart *c, const struct series *s, double sc
     chart_line(c, x, y, s->count, s->ink, s->ink == INK_OTHER ? 1 : 2, s->ink == INK_TEXT ? "4 3" : NULL);
     for (size_t i = 0; i < s->count; i++) {
         char words[400];
-        snprintf(words, sizeof words, "%s, M %.0f: %.4g \xc2\xb7 10%s weights per second",
-                 s->points[i]->r->variant, x[i], y[i] / scale,
-                 scale == 1e9 ? "\xe2\x81\xb9" : "\xe2\x81\xb6");
+        snprintf(words, sizeof words, "%s, M %.0f: %.4g \u00b7 10%s weights per second",
+                 s->points[i]->r->variant, x[i], y[i] / scale, scale == 1e9 ? "\u2079" : "\u2076");
         chart_series_mark(c, x[i], y[i], s->ink, &(struct mark){s->points[i], NULL, y[i], words});
     }
 }
@@ -134,7 +133,7 @@ bool draw_speed(struct drawing *d, const struct view_facet *facet)
     chart_ticks_y(&c, scale);
     draw_m_ticks(&c, facet, x.lo, x.hi);
     chart_titles(&c, "M, rows of activations",
-                 scale == 1e9 ? "10\xe2\x81\xb9 weights per second" : "10\xe2\x81\xb6 weights per second");
+                 scale == 1e9 ? "10\u2079 weights per second" : "10\u2076 weights per second");
     for (size_t i = count; i-- > 0;) /* the best last, on top */
         draw_series(&c, &series[i], scale);
     for (size_t i = 0; i < count; i++) {

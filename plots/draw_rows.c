@@ -30,7 +30,7 @@ static void draw_name(const struct chart *c, double y, const char *name)
 {
     char text[NAME_BYTES + 4];
     snprintf(text, sizeof text, "%.*s%s", (int)text_prefix(name, NAME_BYTES), name,
-             strlen(name) > NAME_BYTES ? "\xe2\x80\xa6" : "");
+             strlen(name) > NAME_BYTES ? "\u2026" : "");
     chart_text(c, c->margin.left, chart_y(c, y) + 4, "start", INK_TEXT, text);
 }
 
@@ -163,7 +163,7 @@ static void draw_band(struct drawing *d, const struct chart *c, const struct ban
     const double us = ms ? r->median_us / 1000 : r->median_us, y = chart_y(c, place + 0.67);
     const double half = chart_y(c, place + 0.96) - y;
     char median[48], range[32], words[400];
-    snprintf(median, sizeof median, "%.*f %s", html_decimals(us, 4), us, ms ? "ms" : "\xc2\xb5s");
+    snprintf(median, sizeof median, "%.*f %s", html_decimals(us, 4), us, ms ? "ms" : "\u00b5s");
     snprintf(range, sizeof range, "IQR %.2g %%", band->q3 - band->q1);
     snprintf(words, sizeof words, "%s: median %s, %s", r->variant, median, range);
     draw_name(c, place + 0.22, r->variant);

@@ -8,7 +8,7 @@
 
 #include "harness/base/text.h"
 
-#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+#define REPLACEMENT "\ufffd" /* U+FFFD */
 
 const char *ink_variable(enum ink ink)
 {
@@ -55,7 +55,7 @@ void html_number(FILE *out, double v, int decimals)
     if (isfinite(v))
         fprintf(out, fabs(v) < 1e15 ? "%.*f" : "%.*g", fabs(v) < 1e15 ? decimals : 6, v);
     else
-        fputs("\xe2\x80\x93", out);
+        fputs("\u2013", out);
 }
 
 int html_decimals(double smallest, int digits)
@@ -72,7 +72,7 @@ void html_count(FILE *out, uint64_t v)
     int length = snprintf(digits, sizeof digits, "%" PRIu64, v);
     for (int i = 0; i < length; i++) {
         if (i > 0 && (length - i) % 3 == 0)
-            fputs("\xe2\x80\xaf", out);
+            fputs("\u202f", out);
         fputc(digits[i], out);
     }
 }

@@ -99,7 +99,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
         COLUMN_BITS,
         COLUMN("weight_sqnr_db", "SQNR", "mean over tensors, dB", CELL_NUMBER, 2),
         COLUMN("weight_max_abs_error", "largest error", "|w - its format(w)|", CELL_NUMBER, -3),
-        COLUMN("mean_us", "time", "geometric mean, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("mean_us", "time", "geometric mean, \u00b5s", CELL_NUMBER, -4),
         COLUMN("tensors", "tensors", NULL, CELL_NUMBER, 0),
         COLUMN("remark", "remark", NULL, CELL_LONG, 0),
     };
@@ -124,7 +124,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
 static void draw_grade(const struct chart *c, const struct grade *g)
 {
     char kind[KIND_TEXT], words[300];
-    snprintf(words, sizeof words, "%s, %s: %.2f dB, %.4g \xc2\xb5s, %.3f bits a weight, %zu tensors",
+    snprintf(words, sizeof words, "%s, %s: %.2f dB, %.4g \u00b5s, %.3f bits a weight, %zu tensors",
              kind_text(kind_of(g->like), kind), track_words[track_of(g->like)], g->sqnr_db, exp(g->log_us),
              g->like->r->bits_per_weight, g->tensors);
     chart_mark(c, exp(g->log_us), g->sqnr_db, weights_of(g->like),
@@ -164,7 +164,7 @@ static void draw(struct page *p, const struct tasks *t, const struct grade *grad
     chart_begin(&c, caption);
     chart_ticks_x(&c, 1);
     chart_ticks_y(&c, 1);
-    chart_titles(&c, "time, \xc2\xb5s, geometric mean over tensors", "SQNR of the weights, dB");
+    chart_titles(&c, "time, \u00b5s, geometric mean over tensors", "SQNR of the weights, dB");
     for (size_t i = 0; i < count; i++)
         if (isfinite(grades[i].sqnr_db))
             draw_grade(&c, &grades[i]);

@@ -29,8 +29,8 @@ static void list_suites(const struct view *v, char *text, size_t size)
         if (known)
             continue;
         const bool full = count == SUITES_MAX;
-        used += (size_t)snprintf(text + used, size - used, "%s%s", count ? ", " : "",
-                                 full ? "\xe2\x80\xa6" : suite);
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", count ? ", " : "", full ? "\u2026" : suite);
         if (full)
             return;
         seen[count++] = suite;

@@ -141,7 +141,7 @@ static void draw_points(const struct chart *c, const struct task *task)
             continue;
         snprintf(
             words, sizeof words,
-            "%s, M %.0f, %.0f \xc3\x97 %.0f: %.4g Gflop/s at %.4g flop/byte, %.2f of the nearer ceiling; %s",
+            "%s, M %.0f, %.0f \u00d7 %.0f: %.4g Gflop/s at %.4g flop/byte, %.2f of the nearer ceiling; %s",
             kind_text(kind_of(row), kind), (double)r->m, (double)r->n, (double)r->k, r->flop_per_s / 1e9, x,
             ceiling_share(row), r->variant);
         chart_mark(c, x, r->flop_per_s, weights_of(row), &(struct mark){row, NULL, r->flop_per_s, words});

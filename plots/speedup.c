@@ -78,7 +78,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct gain
         COLUMNS_WEIGHTS,
         COLUMNS_VARIANT,
         COLUMN("dense_variant", "dense", "fastest", CELL_NAME, 0),
-        COLUMN("dense_median_us", "median", "of dense, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("dense_median_us", "median", "of dense, \u00b5s", CELL_NUMBER, -4),
         COLUMN("speedup_over_dense", "speed-up", "over dense", CELL_RATIO, 2),
         COLUMN("ideal_speedup", "ideal", NULL, CELL_NUMBER, 2),
     };

@@ -49,8 +49,7 @@ struct table_column {
 #define COLUMNS_USE     COLUMN_DEVICE, COLUMN_USE, COLUMN_TYPE
 #define COLUMNS_SIZE    COLUMN_M, COLUMN("n", "N", NULL, CELL_NUMBER, 0), COLUMN("k", "K", NULL, CELL_NUMBER, 0)
 #define COLUMNS_WEIGHTS COLUMN_WEIGHTS, COLUMN_LAYOUT
-#define COLUMNS_VARIANT                                                                                      \
-    COLUMN_VARIANT, COLUMN_BITS, COLUMN("median_us", "median", "\xc2\xb5s", CELL_NUMBER, -4)
+#define COLUMNS_VARIANT COLUMN_VARIANT, COLUMN_BITS, COLUMN("median_us", "median", "\u00b5s", CELL_NUMBER, -4)
 
 struct table_cell {
     char *text; /* owned; of a number, what is said beside it, or NULL */

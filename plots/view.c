@@ -19,8 +19,7 @@ const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEX
         snprintf(threads, sizeof threads, ", %" PRIu32 " thread%s", r->threads, r->threads == 1 ? "" : "s");
     if (r->weights[0] && strcmp(r->weights, "normal"))
         snprintf(weights, sizeof weights, ", %s", r->weights);
-    snprintf(buffer, VIEW_TEXT,
-             "%s %s%s, %" PRIu64 " \xc3\x97 %" PRIu64 ", blocksize %" PRIu32 "%s%s%s%s%s%s",
+    snprintf(buffer, VIEW_TEXT, "%s %s%s, %" PRIu64 " \u00d7 %" PRIu64 ", blocksize %" PRIu32 "%s%s%s%s%s%s",
              operation_word(r->op), type_word(r->out_type), m, r->n, r->k, r->blocksize,
              r->nested ? ", nested" : "", r->bias ? ", bias" : "", threads, weights, r->regime ? ", " : "",
              r->regime ? regime_word(r->regime) : "");
@@ -175,11 +174,6 @@ static int compare_check(const void *pa, const void *pb)
 
 /* ---- building ---- */
 
-static void *allocate(size_t count, size_t size)
-{
-    return calloc(count ? count : 1, size);
-}
-
 static void point_to_rows(struct view *v)
 {
     struct view_row *row = v->rows;
@@ -322,14 +316,14 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
         v->row_count += sets[i].row_count;
 
     const size_t n = v->row_count;
-    v->rows = allocate(n, sizeof v->rows[0]);
-    v->timed = allocate(n, sizeof v->timed[0]);
-    v->cases = allocate(n, sizeof v->cases[0]);
-    v->facets = allocate(n, sizeof v->facets[0]);
-    v->families = allocate(n, sizeof v->families[0]);
-    v->checks = allocate(n, sizeof v->checks[0]);
-    order = allocate(n, sizeof order[0]);
-    standings = allocate(n, sizeof standings[0]);
+    v->rows = calloc(n + 1, sizeof v->rows[0]);
+    v->timed = calloc(n + 1, sizeof v->timed[0]);
+    v->cases = calloc(n + 1, sizeof v->cases[0]);
+    v->facets = calloc(n + 1, sizeof v->facets[0]);
+    v->families = calloc(n + 1, sizeof v->families[0]);
+    v->checks = calloc(n + 1, sizeof v->checks[0]);
+    order = calloc(n + 1, sizeof order[0]);
+    standings = calloc(n + 1, sizeof standings[0]);
     if (!v->rows || !v->timed || !v->cases || !v->facets || !v->families || !v->checks || !order ||
         !standings) {
         s = status_no_memory("a report of %zu rows", n);
@@ -342,7 +336,7 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
         if (v->rows[i].samples && v->rows[i].r->sample_count > most_samples)
             most_samples = (size_t)v->rows[i].r->sample_count;
     }
-    v->scratch = allocate(most_samples, sizeof v->scratch[0]);
+    v->scratch = calloc(most_samples + 1, sizeof v->scratch[0]);
     if (!v->scratch) {
         s = status_no_memory("%zu samples", most_samples);
         goto done;

@@ -35,7 +35,7 @@ static void write_list(struct page *p, const struct tasks *t)
         COLUMNS_VARIANT,
         COLUMN("second_kind", "best of another", "format", CELL_TEXT, 0),
         COLUMN("second_variant", "its variant", NULL, CELL_NAME, 0),
-        COLUMN("second_median_us", "its median", "\xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("second_median_us", "its median", "\u00b5s", CELL_NUMBER, -4),
         COLUMN("lead", "lead", "its time / the fastest", CELL_RATIO, 3),
     };
     struct table table;
@@ -88,7 +88,7 @@ static void add_winner(struct table *table, const struct tasks *t, const struct 
     const char *name = row->r->variant, *knobs = strstr(name, "__");
     kind_text(kind_of(row), kind);
     if (second)
-        table_text(table, "%s, %.2f \xc3\x97 as fast as %s (%s)", kind, lead_of(t, task).ratio,
+        table_text(table, "%s, %.2f \u00d7 as fast as %s (%s)", kind, lead_of(t, task).ratio,
                    kind_text(kind_of(second), other), knobs ? knobs + 2 : name);
     else
         table_text(table, "%s, alone (%s)", kind, knobs ? knobs + 2 : name);
@@ -100,7 +100,7 @@ static void write_map(struct page *p, const struct tasks *t, size_t first, size_
                       const uint64_t *sizes, size_t size_count)
 {
     struct table_column columns[1 + SIZES_MAX] = {
-        COLUMN("shape", "N \xc3\x97 K", NULL, CELL_TEXT, 0),
+        COLUMN("shape", "N \u00d7 K", NULL, CELL_TEXT, 0),
     };
     char heads[SIZES_MAX][32], field[FIELD_TEXT];
     struct table table;
@@ -115,7 +115,7 @@ static void write_map(struct page *p, const struct tasks *t, size_t first, size_
         const struct row *r = t->list[i].rows[0]->r;
         for (next = i + 1; next < first + count && same_shape(t, i, next);)
             next++;
-        table_text(&table, "%" PRIu64 " \xc3\x97 %" PRIu64 "%s%s", r->n, r->k,
+        table_text(&table, "%" PRIu64 " \u00d7 %" PRIu64 "%s%s", r->n, r->k,
                    r->weights[0] && strcmp(r->weights, "normal") ? ", " : "",
                    strcmp(r->weights, "normal") ? r->weights : "");
         for (size_t s = 0; s < size_count; s++) {
@@ -125,7 +125,7 @@ static void write_map(struct page *p, const struct tasks *t, size_t first, size_
             if (at < next)
                 add_winner(&table, t, &t->list[at]);
             else
-                table_text(&table, "\xe2\x80\x93");
+                table_text(&table, "\u2013");
         }
     }
     page_table(p, &table);

@@ -26,11 +26,6 @@ const char *change_word(enum change_kind kind)
     return kinds[kind].word;
 }
 
-const char *change_meaning(enum change_kind kind)
-{
-    return kinds[kind].meaning;
-}
-
 /* ---- the join ---- */
 
 static int by_number(double a, double b)
@@ -297,7 +292,7 @@ enum status changes_markdown(const struct changes *c, FILE *out)
     }
     for (unsigned k = 0; k < CHANGE_COUNT; k++)
         if (c->kinds[k])
-            fprintf(out, "- %zu %s: %s\n", c->kinds[k], change_word(k), change_meaning(k));
+            fprintf(out, "- %zu %s: %s\n", c->kinds[k], change_word(k), kinds[k].meaning);
     fputs("\nOne run each: the intervals know of the spread within a run, not of that between processes.\n\n",
           out);
     enum status s = c->mean_count ? put_means(c, out) : STATUS_OK;

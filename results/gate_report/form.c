@@ -165,10 +165,9 @@ bool has_remark(const struct gate_report_row *row)
 
 const char *same_code_remark(const struct gate_report_row *row)
 {
-    return !same_code_matters(row) ? ""
-           : *row->reason
-               ? "; the machine code of both sides is equal: what differs is where it lies, or the machine"
-               : "the machine code of both sides is equal: what differs is where it lies, or the machine";
+    static const char after_reason[] =
+        "; the machine code of both sides is equal: what differs is where it lies, or the machine";
+    return !same_code_matters(row) ? "" : after_reason + (*row->reason ? 0 : strlen("; "));
 }
 
 static void put_change(const char *before, const struct gate_estimate *e, enum text_form form, FILE *out)

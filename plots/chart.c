@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- axes ---- */
 
@@ -14,19 +13,19 @@ static double along(const struct axis *a, double value)
 
 double chart_x(const struct chart *c, double value)
 {
-    return c->left + (CHART_WIDTH - c->left - c->right) * along(&c->x, value);
+    return c->margin.left + (CHART_WIDTH - c->margin.left - c->margin.right) * along(&c->x, value);
 }
 
 double chart_y(const struct chart *c, double value)
 {
-    return c->height - c->bottom - (c->height - c->top - c->bottom) * along(&c->y, value);
+    return c->height - c->margin.bottom -
+           (c->height - c->margin.top - c->margin.bottom) * along(&c->y, value);
 }
 
 void chart_begin(const struct chart *c, const char *label)
 {
-    fprintf(c->out, "<svg viewBox=\"0 0 %d %.0f\" role=\"img\" aria-label=\"", CHART_WIDTH, c->height);
-    html_text(c->out, label);
-    fputs("\">", c->out);
+    fprintf(c->out, "<svg viewBox=\"0 0 %d %.0f\" role=\"img\" ", CHART_WIDTH, c->height);
+    html_print(c->out, "aria-label=\"%s\">", label);
 }
 
 void chart_end(const struct chart *c)
@@ -38,8 +37,7 @@ void chart_text(const struct chart *c, double x, double y, const char *anchor, e
 {
     fprintf(c->out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"var(--%s)\">", x, y, anchor,
             ink_variable(ink));
-    html_text(c->out, text);
-    fputs("</text>", c->out);
+    html_print(c->out, "%s</text>", text);
 }
 
 void chart_segment(const struct chart *c, double x1, double y1, double x2, double y2, enum ink ink,
@@ -55,22 +53,22 @@ void chart_segment(const struct chart *c, double x1, double y1, double x2, doubl
 void chart_reference(const struct chart *c, double x, const char *word)
 {
     const double at = chart_x(c, x);
-    chart_segment(c, at, c->top - 6, at, c->height - c->bottom, INK_TEXT, 1.2, "4 3");
-    chart_text(c, at, c->top - 10, "middle", INK_TEXT, word);
+    chart_segment(c, at, c->margin.top - 6, at, c->height - c->margin.bottom, INK_TEXT, 1.2, "4 3");
+    chart_text(c, at, c->margin.top - 10, "middle", INK_TEXT, word);
 }
 
 void chart_tick_x(const struct chart *c, double value, const char *text)
 {
-    const double x = chart_x(c, value), bottom = c->height - c->bottom;
-    chart_segment(c, x, c->top, x, bottom, INK_LINE, 0.8, NULL);
+    const double x = chart_x(c, value), bottom = c->height - c->margin.bottom;
+    chart_segment(c, x, c->margin.top, x, bottom, INK_LINE, 0.8, NULL);
     chart_text(c, x, bottom + 15, "middle", INK_MUTED, text);
 }
 
 static void tick_y(const struct chart *c, double value, const char *text)
 {
     const double y = chart_y(c, value);
-    chart_segment(c, c->left, y, CHART_WIDTH - c->right, y, INK_LINE, 0.8, NULL);
-    chart_text(c, c->left - 5, y + 4, "end", INK_MUTED, text);
+    chart_segment(c, c->margin.left, y, CHART_WIDTH - c->margin.right, y, INK_LINE, 0.8, NULL);
+    chart_text(c, c->margin.left - 5, y + 4, "end", INK_MUTED, text);
 }
 
 static void write_ticks(const struct chart *c, const struct axis *a, double scale,
@@ -110,7 +108,7 @@ void chart_ticks_y(const struct chart *c, double scale)
 
 void chart_titles(const struct chart *c, const char *x, const char *y)
 {
-    chart_text(c, c->left, c->height - 6, "start", INK_MUTED, x);
+    chart_text(c, c->margin.left, c->height - 6, "start", INK_MUTED, x);
     if (y)
         chart_text(c, 4, 12, "start", INK_MUTED, y);
 }
@@ -131,27 +129,16 @@ void chart_line(const struct chart *c, const double *x, const double *y, size_t 
     fputs("/>", c->out);
 }
 
-/* The number of a row in its file. */
-static size_t row_number(const struct view *v, const struct view_row *row)
-{
-    size_t first = 0;
-    for (unsigned s = 0; s < row->set; s++)
-        first += v->sets[s].row_count;
-    return (size_t)(row - v->rows) - first;
-}
-
 /* As attributes, then the words; the element is left open for them and closed. */
 static void write_data(const struct chart *c, const struct mark *m, const char *element)
 {
     fprintf(c->out, " data-value=\"%.17g\"", m->value);
     if (m->row)
-        fprintf(c->out, " data-file=\"%u\" data-row=\"%zu\" data-us=\"%.17g\"", m->row->set,
-                row_number(m->view, m->row), task_record(m->row)->median_us);
+        fprintf(c->out, " data-file=\"%u\" data-row=\"%u\" data-us=\"%.17g\"", m->row->set, m->row->number,
+                m->row->r->median_us);
     if (m->over)
-        fprintf(c->out, " data-over=\"%zu\"", row_number(m->view, m->over));
-    fputs("><title>", c->out);
-    html_text(c->out, m->words);
-    fprintf(c->out, "</title></%s>", element);
+        fprintf(c->out, " data-over=\"%u\"", m->over->number);
+    html_print(c->out, "><title>%s</title></%s>", m->words, element);
 }
 
 /* Disc, square, triangle, diamond, ring, cross, small disc: paths around 0,0. */
@@ -248,7 +235,7 @@ static int by_y(const void *pa, const void *pb)
 
 void chart_labels(const struct chart *c, struct chart_label *labels, size_t count)
 {
-    const double gap = 14, x = CHART_WIDTH - c->right + 22;
+    const double gap = 14, x = CHART_WIDTH - c->margin.right + 22;
     double *at = calloc(count ? count : 1, sizeof at[0]);
     if (!at)
         return;
@@ -256,7 +243,7 @@ void chart_labels(const struct chart *c, struct chart_label *labels, size_t coun
     for (size_t i = 0; i < count; i++)
         at[i] = i && labels[i].y < at[i - 1] + gap ? at[i - 1] + gap : labels[i].y;
     for (size_t i = count; i-- > 0;) /* up again, where they left the frame */
-        at[i] = fmin(at[i], i + 1 < count ? at[i + 1] - gap : c->height - c->bottom);
+        at[i] = fmin(at[i], i + 1 < count ? at[i + 1] - gap : c->height - c->margin.bottom);
     for (size_t i = 0; i < count; i++) {
         chart_segment(c, labels[i].x + 5, labels[i].y, x - 3, at[i], labels[i].ink, 0.7, NULL);
         chart_text(c, x, at[i] + 4, "start", labels[i].ink == INK_OTHER ? INK_MUTED : INK_TEXT,

@@ -20,16 +20,21 @@ struct axis {
     bool log;
 };
 
+struct margins {
+    double left, right, top, bottom;
+};
+
+/* In pixels, but for the axes. */
 struct chart {
     FILE *out;
-    double height, left, right, top, bottom; /* margins in pixels */
+    double height;
+    struct margins margin;
     struct axis x, y;
 };
 
 /* What a mark shows. row NULL: none of a file alone (a mean). over: the row that it is a ratio to, or NULL.
  */
 struct mark {
-    const struct view *view;
     const struct view_row *row, *over;
     double value;
     const char *words;

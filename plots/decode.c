@@ -59,7 +59,7 @@ static const struct view_row *base_of(const struct task *task, size_t i)
 static bool is_repeated(const struct task *task, size_t i)
 {
     for (size_t j = 0; j < i; j++)
-        if (strcmp(task_record(task->rows[j])->variant, task_record(task->rows[i])->variant) == 0 &&
+        if (strcmp(task->rows[j]->r->variant, task->rows[i]->r->variant) == 0 &&
             kind_equal(kind_of(task->rows[j]), kind_of(task->rows[i])))
             return true;
     return false;
@@ -88,7 +88,7 @@ static int compare_bars(const struct swaps *s, const struct swap *a, const struc
 {
     char text_a[SKELETON_TEXT], text_b[SKELETON_TEXT];
     const struct task *ta = &s->t->list[a->task], *tb = &s->t->list[b->task];
-    const struct row *ra = task_record(a->row), *rb = task_record(b->row);
+    const struct row *ra = a->row->r, *rb = b->row->r;
     int c = compare_numbers(ta->device, tb->device);
     c = c ? c : compare_numbers(ra->op, rb->op);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);
@@ -131,11 +131,11 @@ static bool find_bars(struct swaps *s)
 static void write_table(struct page *p, const struct swaps *s)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN_DEVICE,
         COLUMN("skeleton", "skeleton", NULL, CELL_NAME, 0),
-        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
-        COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
-        COLUMN("bits_per_weight", "bits per", "weight", CELL_NUMBER, 3),
+        COLUMN_USE,
+        COLUMN_WEIGHTS,
+        COLUMN_BITS,
         COLUMN("base_kind", "held against", NULL, CELL_TEXT, 0),
         COLUMN("base_bits_per_weight", "its bits per", "weight", CELL_NUMBER, 3),
         COLUMN("time_over_base", "time", "over the base's", CELL_RATIO, 3),
@@ -149,13 +149,11 @@ static void write_table(struct page *p, const struct swaps *s)
     for (size_t i = 0; i < s->bar_count; i++) {
         const struct bar *b = &s->bars[i];
         const struct task *task = &s->t->list[b->like->task];
-        table_text(&t, "%s", s->t->devices[task->device].label);
-        table_text(&t, "%s", skeleton_text(b->like->row, skeleton));
-        table_text(&t, "%s", use_words(task->use));
-        table_text(&t, "%s", kind_text(kind_of(b->like->row), kind));
-        table_number(&t, task_record(b->like->row)->bits_per_weight);
+        table_cells(&t, "%s %s %s %s %f", s->t->devices[task->device].label,
+                    skeleton_text(b->like->row, skeleton), use_words(task->use),
+                    kind_text(kind_of(b->like->row), kind), b->like->row->r->bits_per_weight);
         table_text(&t, "%s", kind_text(kind_of(b->like->base), kind));
-        table_number(&t, task_record(b->like->base)->bits_per_weight);
+        table_number(&t, b->like->base->r->bits_per_weight);
         table_ratio(&t, b->mean.ratio, b->mean.lo, b->mean.hi, isfinite(b->mean.lo) ? NULL : "no interval");
         table_number(&t, (double)b->mean.shapes);
         table_number(&t, (double)b->mean.parts);
@@ -177,11 +175,10 @@ static void draw_bar(const struct chart *c, const struct swaps *s, const struct 
         snprintf(value, sizeof value, "%.3f", b->mean.ratio);
     snprintf(words, sizeof words, "%s: %s times as long as %s, %zu size%s", name, value,
              kind_text(kind_of(b->like->base), base), b->mean.parts, one ? "" : "s");
-    chart_text(c, c->left, y - 6, "start", INK_TEXT, name);
+    chart_text(c, c->margin.left, y - 6, "start", INK_TEXT, name);
     chart_text(c, CHART_WIDTH - 4, y + 11, "end", INK_TEXT, value);
-    chart_bar(
-        c, 0, b->mean.ratio, y + 7, 11, weights_ink(weights_of(b->like->row)), 0.75,
-        &(struct mark){s->t->v, one ? b->like->row : NULL, one ? b->like->base : NULL, b->mean.ratio, words});
+    chart_bar(c, 0, b->mean.ratio, y + 7, 11, weights_ink(weights_of(b->like->row)), 0.75,
+              &(struct mark){one ? b->like->row : NULL, one ? b->like->base : NULL, b->mean.ratio, words});
     chart_whisker(c, b->mean.lo, b->mean.hi, y + 7);
 }
 
@@ -200,8 +197,7 @@ static void draw_bars(struct page *p, const struct swaps *s, size_t first, size_
         snprintf(cut, sizeof cut, " The first %zu of %zu.", shown, count);
     snprintf(caption, sizeof caption,
              "%s: %s. Time of each format in one skeleton over that of %s; below 1 is faster. Their bits per "
-             "weight differ: "
-             "see the numbers.%s",
+             "weight differ: see the numbers.%s",
              s->t->devices[task->device].label, field_text(task, field),
              kind_text(kind_of(bars[0].like->base), base), cut);
     FILE *out = page_figure(p, "Isolated decode", caption);
@@ -209,10 +205,7 @@ static void draw_bars(struct page *p, const struct swaps *s, size_t first, size_
         return;
     const struct chart c = {.out = out,
                             .height = TOP + BOTTOM + ROW * (double)shown,
-                            .left = 8,
-                            .right = 140,
-                            .top = TOP,
-                            .bottom = BOTTOM,
+                            .margin = {8, 140, TOP, BOTTOM},
                             .x = {0, most * 1.05, false},
                             .y = {0, 1, false}};
     chart_begin(&c, caption);
@@ -247,8 +240,9 @@ void section_decode(struct page *p, const struct tasks *t)
     if (s.bar_count == 0)
         goto done;
     page_section(p, "decode", "Isolated decode");
-    page_say(p, "Variants whose names are equal but for the format are one kernel in which only the decode "
-                "is swapped.");
+    page_say(p, PAGE_PARAGRAPH,
+             "Variants whose names are equal but for the format are one kernel in which only the decode is "
+             "swapped.");
     for (size_t i = 0, next; i < s.bar_count && figures < FIGURES_MAX; i = next, figures++) {
         for (next = i + 1; next < s.bar_count && same_figure(&s, &s.bars[i], &s.bars[next]);)
             next++;

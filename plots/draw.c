@@ -1,7 +1,6 @@
 /* draw.c: speed against m. */
 #include "plots/draw.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -17,7 +16,7 @@ struct series {
 
 const char *draw_prefix(const struct row *r, char buffer[64])
 {
-    snprintf(buffer, 64, "nf4_%s_%s_", view_op(r), view_type(r));
+    snprintf(buffer, 64, "nf4_%s_%s_", operation_word(r->op), type_word(r->out_type));
     return buffer;
 }
 
@@ -31,18 +30,9 @@ static void label_text(struct drawing *d, const struct row *r, char *text, size_
     const int length = (int)strlen(name), tail = NAME_BYTES / 2;
     d->prefix_cut = d->prefix_cut || cut;
     if (length > NAME_BYTES)
-        snprintf(text, size, "%.*s\xe2\x80\xa6%s", NAME_BYTES - tail - 1, name, name + length - tail);
+        snprintf(text, size, "%.*s\u2026%s", NAME_BYTES - tail - 1, name, name + length - tail);
     else
         snprintf(text, size, "%s", name);
-}
-
-static const struct view_row *row_of(const struct view_case *c, const char *variant)
-{
-    for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
-        if (strcmp(c->rows[i]->r->variant, variant) == 0)
-            return c->rows[i]->r->weights_per_s > 0 && isfinite(c->rows[i]->r->weights_per_s) ? c->rows[i]
-                                                                                              : NULL;
-    return NULL;
 }
 
 static size_t collect_series(struct drawing *d, const struct view_facet *facet,
@@ -65,9 +55,11 @@ static size_t collect_series(struct drawing *d, const struct view_facet *facet,
                 continue;
             d->total++;
             struct series next = {.ink = view_ink(d->family, c->rows[place])};
-            for (size_t j = 0; j < facet->case_count; j++)
-                if ((next.points[next.count] = row_of(&facet->cases[j], variant)) != NULL)
-                    next.count++;
+            for (size_t j = 0; j < facet->case_count; j++) {
+                const struct view_row *row = view_row_of(&facet->cases[j], variant);
+                if (row && row->r->weights_per_s > 0 && isfinite(row->r->weights_per_s))
+                    next.points[next.count++] = row;
+            }
             if (next.count > 0 && count < SERIES_MAX)
                 series[count++] = next;
         }
@@ -90,7 +82,7 @@ static void draw_m_ticks(const struct chart *c, const struct view_facet *facet, 
     }
 }
 
-static void draw_series(const struct drawing *d, const struct chart *c, const struct series *s, double scale)
+static void draw_series(const struct chart *c, const struct series *s, double scale)
 {
     double x[DRAW_POINTS_MAX], y[DRAW_POINTS_MAX];
     for (size_t i = 0; i < s->count; i++) {
@@ -107,10 +99,9 @@ static void draw_series(const struct drawing *d, const struct chart *c, const st
     chart_line(c, x, y, s->count, s->ink, s->ink == INK_OTHER ? 1 : 2, s->ink == INK_TEXT ? "4 3" : NULL);
     for (size_t i = 0; i < s->count; i++) {
         char words[400];
-        snprintf(words, sizeof words, "%s, M %.0f: %.4g \xc2\xb7 10%s weights per second",
-                 s->points[i]->r->variant, x[i], y[i] / scale,
-                 scale == 1e9 ? "\xe2\x81\xb9" : "\xe2\x81\xb6");
-        chart_series_mark(c, x[i], y[i], s->ink, &(struct mark){d->view, s->points[i], NULL, y[i], words});
+        snprintf(words, sizeof words, "%s, M %.0f: %.4g \u00b7 10%s weights per second",
+                 s->points[i]->r->variant, x[i], y[i] / scale, scale == 1e9 ? "\u2079" : "\u2076");
+        chart_series_mark(c, x[i], y[i], s->ink, &(struct mark){s->points[i], NULL, y[i], words});
     }
 }
 
@@ -135,19 +126,16 @@ bool draw_speed(struct drawing *d, const struct view_facet *facet)
     const double pad = pow(x.hi / x.lo, 0.03), scale = y.hi >= 1.6e9 ? 1e9 : 1e6;
     const struct chart c = {.out = d->out,
                             .height = 390,
-                            .left = 40,
-                            .right = 266,
-                            .top = 30,
-                            .bottom = 46,
+                            .margin = {40, 266, 30, 46},
                             .x = {x.lo / pad, x.hi * pad, true},
                             .y = {y.lo / 1.25, y.hi * 1.25, true}};
     chart_begin(&c, d->label);
     chart_ticks_y(&c, scale);
     draw_m_ticks(&c, facet, x.lo, x.hi);
     chart_titles(&c, "M, rows of activations",
-                 scale == 1e9 ? "10\xe2\x81\xb9 weights per second" : "10\xe2\x81\xb6 weights per second");
+                 scale == 1e9 ? "10\u2079 weights per second" : "10\u2076 weights per second");
     for (size_t i = count; i-- > 0;) /* the best last, on top */
-        draw_series(d, &c, &series[i], scale);
+        draw_series(&c, &series[i], scale);
     for (size_t i = 0; i < count; i++) {
         const struct row *last = series[i].points[series[i].count - 1]->r;
         struct chart_label *label = &labels[label_count];

@@ -12,7 +12,6 @@ enum { DRAW_POINTS_MAX = 256 }; /* of a line */
 struct drawing {
     FILE *out;                        /* takes the SVG */
     const char *label;                /* the text of a screen reader */
-    const struct view *view;          /* of all rows */
     const struct view_family *family; /* whose colours are used; draw_fits() needs none */
     /* What the drawing left out, for its caption. */
     size_t shown, total; /* lines, bars or bands */

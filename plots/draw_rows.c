@@ -17,10 +17,7 @@ static struct chart begin_rows(const struct drawing *d, size_t count, double row
 {
     const struct chart c = {.out = d->out,
                             .height = TOP + BOTTOM + row_height * (double)count,
-                            .left = 8,
-                            .right = right,
-                            .top = TOP,
-                            .bottom = BOTTOM,
+                            .margin = {8, right, TOP, BOTTOM},
                             .x = {lo, hi, false},
                             .y = {(double)count, 0, false}};
     chart_begin(&c, d->label);
@@ -33,13 +30,13 @@ static void draw_name(const struct chart *c, double y, const char *name)
 {
     char text[NAME_BYTES + 4];
     snprintf(text, sizeof text, "%.*s%s", (int)text_prefix(name, NAME_BYTES), name,
-             strlen(name) > NAME_BYTES ? "\xe2\x80\xa6" : "");
-    chart_text(c, c->left, chart_y(c, y) + 4, "start", INK_TEXT, text);
+             strlen(name) > NAME_BYTES ? "\u2026" : "");
+    chart_text(c, c->margin.left, chart_y(c, y) + 4, "start", INK_TEXT, text);
 }
 
 static void draw_value(const struct chart *c, double y, const char *value)
 {
-    chart_text(c, CHART_WIDTH - c->right + 10, chart_y(c, y) + 4, "start", INK_TEXT, value);
+    chart_text(c, CHART_WIDTH - c->margin.right + 10, chart_y(c, y) + 4, "start", INK_TEXT, value);
 }
 
 /* ---- share of the ceiling ---- */
@@ -85,7 +82,7 @@ bool draw_ceiling(struct drawing *d, const struct view_case *c)
         draw_name(&chart, (double)i + 0.28, r->variant);
         draw_value(&chart, at, value);
         chart_bar(&chart, 0, r->ceiling_fraction, y, 12, view_ink(d->family, rows[i]), 0.75,
-                  &(struct mark){d->view, rows[i], NULL, r->ceiling_fraction, words});
+                  &(struct mark){rows[i], NULL, r->ceiling_fraction, words});
         chart_whisker(&chart, r->ceiling_fraction_lo, r->ceiling_fraction_hi, y);
     }
     chart_end(&chart);
@@ -166,14 +163,14 @@ static void draw_band(struct drawing *d, const struct chart *c, const struct ban
     const double us = ms ? r->median_us / 1000 : r->median_us, y = chart_y(c, place + 0.67);
     const double half = chart_y(c, place + 0.96) - y;
     char median[48], range[32], words[400];
-    snprintf(median, sizeof median, "%.*f %s", html_decimals(us, 4), us, ms ? "ms" : "\xc2\xb5s");
+    snprintf(median, sizeof median, "%.*f %s", html_decimals(us, 4), us, ms ? "ms" : "\u00b5s");
     snprintf(range, sizeof range, "IQR %.2g %%", band->q3 - band->q1);
     snprintf(words, sizeof words, "%s: median %s, %s", r->variant, median, range);
     draw_name(c, place + 0.22, r->variant);
     draw_value(c, place + 0.55, median);
     draw_value(c, place + 0.83, range);
     chart_bar(c, band->q1, band->q3, y, 2 * half, view_ink(d->family, band->row), 0.45,
-              &(struct mark){d->view, band->row, NULL, r->median_us, words});
+              &(struct mark){band->row, NULL, r->median_us, words});
     chart_segment(c, chart_x(c, 0), y - half, chart_x(c, 0), y + half, INK_TEXT, 1.2, NULL);
     draw_dots(d, c, band, place);
 }
@@ -238,11 +235,11 @@ bool draw_fits(struct drawing *d, const struct view_row *const *rows, size_t cou
             chart_segment(&c, chart_x(&c, int4), y, chart_x(&c, nf4), y, INK_OTHER, 1.2, NULL);
             snprintf(words, sizeof words, "%.300s, blocksize %" PRIu32 ": absmax int4 %.2f dB", r->weights,
                      r->blocksize, int4);
-            chart_mark(&c, int4, at, WEIGHTS_INT4, &(struct mark){d->view, rows[i], NULL, int4, words});
+            chart_mark(&c, int4, at, WEIGHTS_INT4, &(struct mark){rows[i], NULL, int4, words});
         }
         snprintf(words, sizeof words, "%.300s, blocksize %" PRIu32 ": NF4 %.2f dB", r->weights, r->blocksize,
                  nf4);
-        chart_mark(&c, nf4, at, WEIGHTS_NF4, &(struct mark){d->view, rows[i], NULL, nf4, words});
+        chart_mark(&c, nf4, at, WEIGHTS_NF4, &(struct mark){rows[i], NULL, nf4, words});
     }
     chart_end(&c);
     return true;

@@ -1,6 +1,5 @@
 /* environment.c: the root attributes. Their names are not ours to know: globs say which ones matter most. */
 #include <fnmatch.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plots/sections.h"
@@ -79,14 +78,6 @@ static int rank_of(const char *name)
     return count;
 }
 
-static const char *value_in(const struct result_set *set, const char *name)
-{
-    for (size_t i = 0; i < set->attribute_count; i++)
-        if (strcmp(set->attributes[i].name, name) == 0)
-            return set->attributes[i].value;
-    return NULL;
-}
-
 enum { VALUE_SHOWN = 320 }; /* bytes of a value before the rest is folded away */
 
 static void write_value(FILE *out, const char *value)
@@ -95,15 +86,11 @@ static void write_value(FILE *out, const char *value)
         fputs("<td class=\"muted\">not recorded</td>", out);
         return;
     }
-    fputs("<td>", out);
-    if (strlen(value) > VALUE_SHOWN) {
-        fprintf(out, "<details><summary>%zu characters</summary>", strlen(value));
-        html_text(out, value);
-        fputs("</details>", out);
-    } else {
-        html_text(out, value[0] ? value : "(empty)");
-    }
-    fputs("</td>", out);
+    if (strlen(value) > VALUE_SHOWN)
+        html_print(out, "<td><details><summary>%zu characters</summary>%s</details></td>", strlen(value),
+                   value);
+    else
+        html_print(out, "<td>%s</td>", value[0] ? value : "(empty)");
 }
 
 /* A row for each name of rank `rank`, in the order in which the files first have it. */
@@ -115,14 +102,13 @@ static size_t write_rank(FILE *out, const struct view *v, int rank)
             const char *name = v->sets[s].attributes[i].name;
             bool seen = rank_of(name) != rank;
             for (size_t before = 0; before < s && !seen; before++)
-                seen = value_in(&v->sets[before], name) != NULL;
+                seen = result_set_attribute(&v->sets[before], name) != NULL;
             if (seen)
                 continue;
-            fputs("<tr><th scope=\"row\"><code>", out);
-            html_text(out, name);
-            fputs("</code></th>", out);
+            html_print(out, "<tr><th scope=\"row\"><code>%s</code></th>", name);
             for (size_t set = 0; set < v->set_count; set++)
-                write_value(out, set == s ? v->sets[s].attributes[i].value : value_in(&v->sets[set], name));
+                write_value(out, set == s ? v->sets[s].attributes[i].value
+                                          : result_set_attribute(&v->sets[set], name));
             fputs("</tr>\n", out);
             written++;
         }
@@ -134,11 +120,8 @@ static void begin_table(FILE *out, const struct view *v)
     fprintf(out, "<div class=\"box\"><table class=\"env%s\">", v->set_count > 1 ? "" : " grid");
     if (v->set_count > 1) {
         fputs("<thead><tr><th></th>", out);
-        for (unsigned s = 0; s < v->set_count; s++) {
-            fputs("<th>", out);
-            html_text(out, view_file(v, s));
-            fputs("</th>", out);
-        }
+        for (unsigned s = 0; s < v->set_count; s++)
+            html_print(out, "<th>%s</th>", view_file(v, s));
         fputs("</tr></thead>", out);
     }
     fputs("<tbody>\n", out);

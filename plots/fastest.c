@@ -4,12 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plots/ratio.h"
 #include "plots/sections.h"
-
-#define DASH  "\xe2\x80\x93" /* en dash */
-#define TIMES "\xc3\x97"     /* multiplication sign */
-#define MICRO "\xc2\xb5"
+#include "results/sort.h"
 
 /* Cases of one family with the same m, regime and form of scales (which not every variant reads): what a
  * dispatch table would choose by. */
@@ -20,10 +16,8 @@ struct contest {
 
 static int by_winner(const void *pa, const void *pb)
 {
-    const struct view_case *a = *(const struct view_case *const *)pa,
-                           *b = *(const struct view_case *const *)pb;
-    int c = row_text_order(a->fastest->r->variant, b->fastest->r->variant);
-    return c ? c : (a > b) - (a < b);
+    const struct view_case *a = pa, *b = pb;
+    return row_text_order(a->fastest->r->variant, b->fastest->r->variant);
 }
 
 /* The variant that wins most cases; of equals, the one that comes first. `scratch` has room for the cases. */
@@ -33,7 +27,7 @@ static const struct view_row *most_wins(const struct contest *contest, const str
     const struct view_case *best = NULL;
     *wins = 0;
     memcpy(scratch, contest->cases, contest->count * sizeof scratch[0]);
-    qsort(scratch, contest->count, sizeof scratch[0], by_winner);
+    sort_pointers(scratch, contest->count, by_winner);
     for (size_t i = 0, next; i < contest->count; i = next) {
         for (next = i + 1; next < contest->count; next++)
             if (row_text_order(scratch[i]->fastest->r->variant, scratch[next]->fastest->r->variant) != 0)
@@ -44,14 +38,6 @@ static const struct view_row *most_wins(const struct contest *contest, const str
         }
     }
     return best->fastest;
-}
-
-static const struct view_row *row_of(const struct view_case *c, const char *variant)
-{
-    for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
-        if (row_text_order(c->rows[i]->r->variant, variant) == 0)
-            return c->rows[i];
-    return NULL;
 }
 
 /* A ratio over the cases of a contest: with its interval for one case, or the range over several. */
@@ -76,7 +62,7 @@ static void write_spread(FILE *out, const struct spread *s, int decimals)
     if (s->count == 0) {
         fputs(DASH, out);
     } else if (s->count == 1) {
-        ratio_write(out, s->only);
+        view_write_ratio(out, s->only);
     } else {
         char lo[32], hi[32];
         snprintf(lo, sizeof lo, "%.*f", decimals, s->lo);
@@ -92,10 +78,8 @@ static void write_medians(FILE *out, double lo, double hi)
     const double unit = ms ? 1000 : 1;
     const int decimals = html_decimals(lo / unit, 3);
     html_number(out, lo / unit, decimals);
-    if (hi > lo) {
-        fputs(" " DASH " ", out);
-        html_number(out, hi / unit, decimals);
-    }
+    if (hi > lo)
+        html_print(out, " " DASH " %.*f", decimals, hi / unit);
     fputs(ms ? " ms" : " " MICRO "s", out);
 }
 
@@ -110,7 +94,7 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
     char anchor[SECTION_ANCHOR];
     for (size_t i = 0; i < contest->count; i++) {
         const struct view_case *c = contest->cases[i];
-        const struct view_row *row = row_of(c, best->r->variant), *rival = NULL;
+        const struct view_row *row = view_row_of(c, best->r->variant), *rival = NULL;
         if (!row)
             continue;
         median_lo = fmin(median_lo, row->r->median_us);
@@ -119,7 +103,7 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
             rival = c->rows[j] == row ? NULL : c->rows[j];
         if (rival) {
             struct paired_ratio ratio = view_ratio(v, rival, row);
-            tied += ratio_is_tied(ratio);
+            tied += view_is_tied(ratio);
             spread_add(&next, ratio);
         }
         if (c->peer && c->peer != row)
@@ -128,7 +112,7 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
                                                    {row->r->ceiling_fraction_lo, row->r->ceiling_fraction_hi},
                                                    row->r->sample_count});
     }
-    fprintf(out, "<tr><td>%s %s%s</td><td>", view_op(best->r), view_type(best->r),
+    fprintf(out, "<tr><td>%s %s%s</td><td>", operation_word(best->r->op), type_word(best->r->out_type),
             best->r->nested ? ", nested" : "");
     if (best->r->m > 0)
         fprintf(out, "%" PRIu64, best->r->m);
@@ -155,20 +139,13 @@ static void write_contest(FILE *out, const struct view *v, const struct contest 
     fputs("</td></tr>\n", out);
 }
 
-static int compare_contest(const struct view_case *a, const struct view_case *b)
+static int compare_contest(const void *pa, const void *pb)
 {
+    const struct view_case *a = pa, *b = pb;
     const struct row *ra = a->rows[0]->r, *rb = b->rows[0]->r;
     int c = (ra->nested > rb->nested) - (ra->nested < rb->nested);
     c = c ? c : (ra->regime > rb->regime) - (ra->regime < rb->regime);
     return c ? c : (ra->m > rb->m) - (ra->m < rb->m);
-}
-
-static int by_contest(const void *pa, const void *pb)
-{
-    const struct view_case *a = *(const struct view_case *const *)pa,
-                           *b = *(const struct view_case *const *)pb;
-    int c = compare_contest(a, b);
-    return c ? c : (a > b) - (a < b);
 }
 
 enum { CONTESTS_MAX = 2000 }; /* of a family */
@@ -182,7 +159,7 @@ static void write_contests(FILE *out, const struct view *v, const struct view_fa
         for (size_t i = 0; i < family->facets[f].case_count; i++)
             if (family->facets[f].cases[i].fastest)
                 cases[count++] = &family->facets[f].cases[i];
-    qsort(cases, count, sizeof cases[0], by_contest);
+    sort_pointers(cases, count, compare_contest);
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && compare_contest(cases[i], cases[next]) == 0;)
             next++;
@@ -214,15 +191,12 @@ void section_fastest(FILE *out, const struct view *v)
         if (i == 0 || set != v->families[i - 1].facets[0].cases[0].rows[0]->set) {
             fprintf(out, "%s<div class=\"box\"><table class=\"sort\"><caption>The fastest right variant",
                     i ? "</tbody></table></div>\n" : "");
-            if (v->set_count > 1) {
-                fputs(": ", out);
-                html_text(out, view_file(v, set));
-            }
+            view_name_file(out, v, ": ", set);
             fputs("<small>Ratios with 95 % interval where one problem decides, else their range over the "
                   "problems; a lead below 1 is a problem where another variant is faster.</small></caption>\n"
-                  "<thead><tr><th>operation</th><th>M</th><th class=\"l\">regime</th>"
-                  "<th class=\"l\">variant</th><th>fastest in<small>problems</small></th><th>median</th>"
-                  "<th>lead over the<small>best other one, " TIMES "</small></th>",
+                  "<thead><tr><th>operation</th><th>M</th><th class=\"l\">regime</th><th "
+                  "class=\"l\">variant</th><th>fastest in<small>problems</small></th><th>median</th><th>lead "
+                  "over the<small>best other one, " TIMES "</small></th>",
                   out);
             fputs(peers ? "<th>speed-up over<small>bitsandbytes, " TIMES "</small></th>" : "", out);
             fputs("<th>share of the<small>measured ceiling</small></th></tr></thead>\n<tbody>\n", out);

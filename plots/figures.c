@@ -6,6 +6,7 @@
 
 #include "plots/draw.h"
 #include "plots/sections.h"
+#include "results/sort.h"
 
 /* About 20 kB each: a report of thousands of rows must stay quick to open. */
 enum { FIGURES_MAX = 24 };
@@ -136,18 +137,11 @@ static void write_caption(FILE *out, const struct view *v, const struct candidat
         "Each row against its own median; time runs downwards in a band; the box is the middle half."};
     const struct view_row *row = row_of(a);
     char text[VIEW_TEXT], prefix[64];
-    fprintf(out, "<figcaption><b>%s</b>", kind_names[kind]);
-    html_text(out, view_describe(row->r, a->c != NULL, text));
-    if (v->set_count > 1) {
-        fputs(", ", out);
-        html_text(out, view_file(v, row->set));
-    }
+    html_print(out, "<figcaption><b>%s</b>%s", kind_names[kind], view_describe(row->r, a->c != NULL, text));
+    view_name_file(out, v, ", ", row->set);
     fprintf(out, ". %s", explanations[kind]);
-    if (kind == KIND_CEILING && row->r->ceiling[0]) {
-        fputs(" Ceiling: <i>", out);
-        html_text(out, row->r->ceiling);
-        fputs("</i>.", out);
-    }
+    if (kind == KIND_CEILING && row->r->ceiling[0])
+        html_print(out, " Ceiling: <i>%s</i>.", row->r->ceiling);
     if (d->prefix_cut)
         fprintf(out, " Names are without <code>%s</code>.", draw_prefix(row->r, prefix));
     if (d->beyond > 0)
@@ -176,7 +170,7 @@ static void write_figure(FILE *out, const struct view *v, const struct candidate
     char label[VIEW_TEXT + 64], text[VIEW_TEXT], *svg = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&svg, &size);
-    struct drawing d = {.out = memory, .label = label, .view = v, .family = a->family};
+    struct drawing d = {.out = memory, .label = label, .family = a->family};
     snprintf(label, sizeof label, "%s: %s", kind_names[kind],
              view_describe(row_of(a)->r, a->c != NULL, text));
     const bool drawn = memory && draw(&d, a, kind);
@@ -193,26 +187,18 @@ static void write_figure(FILE *out, const struct view *v, const struct candidate
 
 /* ---- how well NF4 fits the weights ---- */
 
-static int compare_tensor(const struct row *a, const struct row *b)
+static int compare_tensor(const void *pa, const void *pb)
 {
+    const struct row *a = ((const struct view_row *)pa)->r, *b = ((const struct view_row *)pb)->r;
     int c = row_text_order(a->weights, b->weights);
-    return c ? c : (a->blocksize > b->blocksize) - (a->blocksize < b->blocksize);
-}
-
-static int by_tensor(const void *pa, const void *pb)
-{
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    int c = compare_tensor(a->r, b->r);
-    return c ? c : (a > b) - (a < b);
+    return c ? c : compare_numbers(a->blocksize, b->blocksize);
 }
 
 static int by_fit(const void *pa, const void *pb)
 {
-    const struct row *a = (*(const struct view_row *const *)pa)->r,
-                     *b = (*(const struct view_row *const *)pb)->r;
+    const struct row *a = ((const struct view_row *)pa)->r, *b = ((const struct view_row *)pb)->r;
     int c = (a->weight_sqnr_db > b->weight_sqnr_db) - (a->weight_sqnr_db < b->weight_sqnr_db);
-    c = c ? c : strcmp(a->weights, b->weights);
-    return c ? c : (a->blocksize > b->blocksize) - (a->blocksize < b->blocksize);
+    return c ? c : compare_tensor(pa, pb);
 }
 
 /* The first row of each tensor and blocksize, by ascending SQNR. `rows` has room for all rows. */
@@ -222,27 +208,25 @@ static size_t collect_fits(const struct view *v, const struct view_row **rows)
     for (size_t i = 0; i < v->row_count; i++)
         if (isfinite(v->rows[i].r->weight_sqnr_db))
             rows[row_count++] = &v->rows[i];
-    qsort(rows, row_count, sizeof rows[0], by_tensor);
+    sort_pointers(rows, row_count, compare_tensor);
     for (size_t i = 0; i < row_count; i++)
-        if (count == 0 || compare_tensor(rows[count - 1]->r, rows[i]->r) != 0)
+        if (count == 0 || compare_tensor(rows[count - 1], rows[i]) != 0)
             rows[count++] = rows[i];
-    qsort(rows, count, sizeof rows[0], by_fit);
+    sort_pointers(rows, count, by_fit);
     return count;
 }
 
-static void write_fits(FILE *out, const struct view *v, const struct view_row *const *rows, size_t count)
+static void write_fits(FILE *out, const struct view_row *const *rows, size_t count)
 {
     char *svg = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&svg, &size);
-    struct drawing d = {.out = memory, .label = "SQNR of NF4 and int4 per tensor", .view = v};
+    struct drawing d = {.out = memory, .label = "SQNR of NF4 and int4 per tensor"};
     const bool drawn = memory && draw_fits(&d, rows, count);
     const bool written = memory && fclose(memory) == 0 && svg;
     fputs("<h3>How well NF4 fits the weights</h3>\n<div class=\"figures\"><figure><figcaption><b>NF4 and "
-          "int4 at the "
-          "same blocksize</b>Signal over quantization noise of each tensor. The number is NF4 less int4. "
-          "Absmax int4 is "
-          "round to nearest: it is not what GPTQ or AWQ reach.",
+          "int4 at the same blocksize</b>Signal over quantization noise of each tensor. The number is NF4 "
+          "less int4. Absmax int4 is round to nearest: it is not what GPTQ or AWQ reach.",
           out);
     if (d.shown < d.total)
         fprintf(out, " The %zu tensors of %zu with the lowest NF4 value.", d.shown, d.total);
@@ -255,22 +239,15 @@ static void write_fits(FILE *out, const struct view *v, const struct view_row *c
                 TENSORS_MAX, count);
     fprintf(out,
             "<details><summary>Numbers of %zu tensor%s</summary><div class=\"box\"><table "
-            "class=\"sort\"><thead><tr>"
-            "<th>tensor</th><th>blocksize</th><th>NF4<small>dB</small></th><th>int4<small>dB</small></"
-            "th><th>difference"
-            "<small>dB</small></th></tr></thead>\n<tbody>\n",
+            "class=\"sort\"><thead><tr><th>tensor</th><th>blocksize</th><th>NF4<small>dB</small></"
+            "th><th>int4<small>dB</small></th><th>difference<small>dB</small></th></tr></thead>\n<tbody>\n",
             count < TENSORS_MAX ? count : TENSORS_MAX, count == 1 ? "" : "s");
     for (size_t i = 0; i < count && i < TENSORS_MAX; i++) {
-        fputs("<tr><td class=\"wrap\">", out);
         const struct row *r = rows[i]->r;
-        html_text(out, r->weights);
-        fprintf(out, "</td><td>%" PRIu32 "</td><td>", r->blocksize);
-        html_number(out, r->weight_sqnr_db, 3);
-        fputs("</td><td>", out);
-        html_number(out, r->int4_sqnr_db, 3);
-        fputs("</td><td>", out);
-        html_number(out, r->weight_sqnr_db - r->int4_sqnr_db, 3);
-        fputs("</td></tr>\n", out);
+        html_print(out,
+                   "<tr><td class=\"wrap\">%s</td><td>%u</td><td>%.3f</td><td>%.3f</td><td>%.3f</td></tr>\n",
+                   r->weights, r->blocksize, r->weight_sqnr_db, r->int4_sqnr_db,
+                   r->weight_sqnr_db - r->int4_sqnr_db);
     }
     fputs("</tbody></table></div></details></figure></div>\n", out);
 }
@@ -282,11 +259,9 @@ static void write_chosen(FILE *out, const struct view *v, const struct candidate
     for (size_t i = 0; i < count; i++) {
         const struct candidate *a = &chosen[i];
         if (i == 0 || a->family != chosen[i - 1].family) {
-            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", view_op(row_of(a)->r), view_type(row_of(a)->r));
-            if (v->set_count > 1) {
-                fputs(", ", out);
-                html_text(out, view_file(v, row_of(a)->set));
-            }
+            fprintf(out, "%s<h3>%s %s", i ? "</div>\n" : "", operation_word(row_of(a)->r->op),
+                    type_word(row_of(a)->r->out_type));
+            view_name_file(out, v, ", ", row_of(a)->set);
             fputs("</h3>\n<div class=\"figures\">\n", out);
         }
         write_figure(out, v, a, a->c ? KIND_CEILING : KIND_SPEED);
@@ -321,12 +296,11 @@ void section_figures(FILE *out, const struct view *v)
     fputs("<section id=\"figures\"><h2>Figures</h2>\n", out);
     write_chosen(out, v, candidates, count);
     if (fit_count > 0)
-        write_fits(out, v, rows, fit_count);
+        write_fits(out, rows, fit_count);
     if (count < total)
         fprintf(out,
                 "<p class=\"muted\">Not drawn, to keep this file small: %zu of %zu curves over M, and "
-                "ceiling and samples "
-                "of %zu of %zu problems. Their numbers are in the tables.</p>\n",
+                "ceiling and samples of %zu of %zu problems. Their numbers are in the tables.</p>\n",
                 facets_left, facets, cases_left, total - facets);
     fputs("</section>\n", out);
 done:

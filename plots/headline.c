@@ -1,16 +1,11 @@
 /* headline.c: NF4 as a fraction of the best int4 at equal bits per weight, and where the gap comes from. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plots/chart.h"
 #include "plots/pairing.h"
 #include "plots/sections.h"
-
-#define DASH  "\xe2\x80\x93" /* en dash */
-#define TIMES "\xc3\x97"     /* multiplication sign */
-#define MINUS "\xe2\x88\x92"
 
 enum { LINES_DRAWN = 24, NAMES_MAX = 6, DEVICES_ABREAST = 6 };
 
@@ -44,11 +39,11 @@ static const char *bits_text(double lo, double hi, char buffer[32])
 
 static const char *type_text(const struct pair *p, char buffer[64])
 {
-    const struct row *r = task_record(p->nf4);
+    const struct row *r = p->nf4->r;
     char threads[24] = "";
     if (r->threads > 0)
         snprintf(threads, sizeof threads, ", %" PRIu32 " threads", r->threads);
-    snprintf(buffer, 64, "%s%s%s", view_type(r), threads, r->bias ? ", bias" : "");
+    snprintf(buffer, 64, "%s%s%s", type_word(r->out_type), threads, r->bias ? ", bias" : "");
     return buffer;
 }
 
@@ -63,7 +58,7 @@ static void list_names(const struct tasks *t, size_t device, enum weights format
     for (size_t i = 0; i < t->count; i++)
         for (size_t j = 0; t->list[i].device == device && j < t->list[i].count; j++) {
             const struct view_row *row = t->list[i].rows[j];
-            const char *name = task_record(row)->variant;
+            const char *name = row->r->variant;
             bool known = weights_of(row) != format || is_package(row) != package;
             for (size_t k = 0; k < count && !known; k++)
                 known = strcmp(names[k], name) == 0;
@@ -84,7 +79,7 @@ static bool has_marlin_rows(const struct tasks *t, size_t device)
         for (size_t j = 0; t->list[i].device == device && j < t->list[i].count; j++)
             if (t->devices[device].gpu && weights_of(t->list[i].rows[j]) == WEIGHTS_INT4 &&
                 track_of(t->list[i].rows[j]) == TRACK_REPACKED &&
-                strstr(task_record(t->list[i].rows[j])->variant, "marlin"))
+                strstr(t->list[i].rows[j]->r->variant, "marlin"))
                 return true;
     return false;
 }
@@ -94,15 +89,13 @@ static void say_opponents(struct page *p, const struct tasks *t, size_t device)
     char packages[NAMES_MAX * 130 + 8], nf4[NAMES_MAX * 130 + 8];
     list_names(t, device, WEIGHTS_INT4, true, packages, sizeof packages);
     list_names(t, device, WEIGHTS_NF4, true, nf4, sizeof nf4);
-    page_say(p,
+    page_say(p, PAGE_PARAGRAPH,
              "%s. Opponents that were real packages, by their names: int4 %s; NF4 %s. All others are of this "
-             "project or "
-             "were loaded into it. %s",
+             "project or were loaded into it. %s",
              t->devices[device].label, packages[0] ? packages : "none", nf4[0] ? nf4 : "none",
-             has_marlin_rows(t, device)
-                 ? "No Marlin-class kernel of a package ran on this device: rows named "
-                   "marlin are among these others."
-                 : "No Marlin-class opponent ran on this device.");
+             has_marlin_rows(t, device) ? "No Marlin-class kernel of a package ran on this device: rows "
+                                          "named marlin are among these others."
+                                        : "No Marlin-class opponent ran on this device.");
 }
 
 /* What stands in no number of the headline, each with its reason. */
@@ -118,22 +111,18 @@ static void say_exclusions(struct page *p, const struct pairing *h, size_t devic
     for (size_t i = 0; i < h->tasks->count; i++)
         nowhere += h->tasks->list[i].device == device && h->tasks->list[i].use == USE_NONE;
     if (out > 0)
-        page_note(
-            p,
-            "%zu pair%s left out of the headline: a row reached less than %.2f of its measured ceiling, or "
-            "had "
-            "none, and would say more about a kernel than about a format. The numbers below have them, with "
-            "their shares.",
-            out, out == 1 ? " is" : "s are", PAIRING_SHARE);
+        page_say(p, PAGE_NOTE,
+                 "%zu pair%s left out of the headline: a row reached less than %.2f of its measured ceiling, "
+                 "or had none, and would say more about a kernel than about a format. The numbers below have "
+                 "them, with their shares.",
+                 out, out == 1 ? " is" : "s are", PAIRING_SHARE);
     if (low > 0)
-        page_note(p, "* %zu pair%s a row under %.2f of its measured ceiling.", low,
-                  low == 1 ? " has" : "s have", PAIRING_SHARE);
-    page_say(p,
+        page_say(p, PAGE_NOTE, "* %zu pair%s a row under %.2f of its measured ceiling.", low,
+                 low == 1 ? " has" : "s have", PAIRING_SHARE);
+    page_say(p, PAGE_PARAGRAPH,
              "Not compared: %zu timed row%s that did not pass, %zu of the regime of timing (cold or hot) "
-             "that is not "
-             "quoted, %zu size%s outside the regimes of use, and all int4 whose bits per weight differ from "
-             "NF4's by "
-             "more than 2 %%.",
+             "that is not quoted, %zu size%s outside the regimes of use, and all int4 whose bits per weight "
+             "differ from NF4's by more than 2 %%.",
              d->wrong, d->wrong == 1 ? "" : "s", d->other, nowhere, nowhere == 1 ? "" : "s");
 }
 
@@ -176,10 +165,9 @@ static void say_line(struct page *p, struct pairing *h, size_t device, const str
     interval_text(&sum.mean, number);
     bits_text(sum.int4_bits_lo, sum.int4_bits_hi, bits);
     if (like->isolated) {
-        page_say(p,
+        page_say(p, PAGE_PARAGRAPH,
                  "%s runs at %s of the speed of int4 (%s bits) in one kernel with nothing but the decode "
-                 "swapped, %zu "
-                 "shape%s. No pair of best kernels is in the headline.",
+                 "swapped, %zu shape%s. No pair of best kernels is in the headline.",
                  subject, number, bits, sum.mean.shapes, plural);
         return;
     }
@@ -191,8 +179,9 @@ static void say_line(struct page *p, struct pairing *h, size_t device, const str
             snprintf(alone, sizeof alone, "; with nothing but the decode swapped, at %s",
                      interval_text(&one.mean, text));
     }
-    page_say(p, "%s runs at %s of the speed of the best int4 (%s bits), %s bytes, %zu shape%s%s.", subject,
-             number, bits, track_word(like->track), sum.mean.shapes, plural, alone);
+    page_say(p, PAGE_PARAGRAPH,
+             "%s runs at %s of the speed of the best int4 (%s bits), %s bytes, %zu shape%s%s.", subject,
+             number, bits, track_words[like->track], sum.mean.shapes, plural, alone);
 }
 
 static void say_result(struct page *p, struct pairing *h, size_t device)
@@ -206,7 +195,7 @@ static void say_result(struct page *p, struct pairing *h, size_t device)
         any = any || line;
     }
     if (!any)
-        page_say(p, "%s: no number for the headline; the reasons stand below.",
+        page_say(p, PAGE_PARAGRAPH, "%s: no number for the headline; the reasons stand below.",
                  h->tasks->devices[device].label);
 }
 
@@ -216,11 +205,11 @@ static void say_result(struct page *p, struct pairing *h, size_t device)
 static void write_lines(struct page *p, struct pairing *h, size_t first, size_t count)
 {
     static const struct table_column fixed[] = {
-        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
+        COLUMN_USE,
         COLUMN("type", "type", NULL, CELL_TEXT, 0),
         COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
         COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN_LAYOUT,
     };
     enum { FIXED = sizeof fixed / sizeof fixed[0] };
     struct table_column columns[FIXED + DEVICES_ABREAST];
@@ -233,18 +222,15 @@ static void write_lines(struct page *p, struct pairing *h, size_t first, size_t 
     }
     table_init(&t, "headline", columns, FIXED + count);
     table_title(&t, "NF4's speed as a fraction of int4's at equal bits per weight");
-    table_note(&t,
-               "Above 1, NF4 is faster. Geometric mean over shapes, with a 95 %% interval: Student's t over "
-               "four shapes or more; of fewer, from the lowest to the highest end of those of their paired "
-               "samples. Isolated decode: one skeleton, only the decode swapped; its rows are in NF4's own "
-               "order. Best in class: the fastest right variant of each format.");
+    t.note = "Above 1, NF4 is faster. Geometric mean over shapes, with a 95 % interval: Student's t over "
+             "four shapes or more; of fewer, from the lowest to the highest end of those of their paired "
+             "samples. Isolated decode: one skeleton, only the decode swapped; its rows are in NF4's own "
+             "order. Best in class: the fastest right variant of each format.";
     for (size_t i = 0; i < h->line_count; i++) {
         const struct line *line = &h->lines[i];
-        table_text(&t, "%s", use_words(line->use));
-        table_text(&t, "%s", type_text(line->like, type));
-        table_text(&t, "%s", kind_text(kind_of(line->like->nf4), kind));
-        table_text(&t, "%s", attribution(line->like));
-        table_text(&t, "%s", track_word(line->like->track));
+        table_cells(&t, "%s %s %s %s %s", use_words(line->use), type_text(line->like, type),
+                    kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
+                    track_words[line->like->track]);
         for (size_t d = 0; d < count; d++) {
             const struct line_sum sum = pairing_sum(h, line, first + d);
             if (sum.first)
@@ -260,13 +246,11 @@ static void write_lines(struct page *p, struct pairing *h, size_t first, size_t 
 static void write_long_lines(struct page *p, struct pairing *h)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
-        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
-        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMNS_USE,
         COLUMN("threads", "threads", NULL, CELL_NUMBER, 0),
         COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
         COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN_LAYOUT,
         COLUMN("nf4_bits_per_weight", "NF4 bits", NULL, CELL_NUMBER, 3),
         COLUMN("int4_bits_per_weight_min", "int4 bits, least", NULL, CELL_NUMBER, 3),
         COLUMN("int4_bits_per_weight_max", "int4 bits, most", NULL, CELL_NUMBER, 3),
@@ -285,57 +269,42 @@ static void write_long_lines(struct page *p, struct pairing *h)
             const struct line_sum sum = pairing_sum(h, line, d);
             if (!sum.first)
                 continue;
-            table_text(&t, "%s", h->tasks->devices[d].label);
-            table_text(&t, "%s", use_words(line->use));
-            table_text(&t, "%s", view_type(task_record(line->like->nf4)));
-            table_number(&t, task_record(line->like->nf4)->threads);
-            table_text(&t, "%s", kind_text(kind_of(line->like->nf4), kind));
-            table_text(&t, "%s", attribution(line->like));
-            table_text(&t, "%s", track_word(line->like->track));
-            table_number(&t, sum.nf4_bits);
-            table_number(&t, sum.int4_bits_lo);
-            table_number(&t, sum.int4_bits_hi);
+            table_cells(&t, "%s %s %s %f %s %s %s %f %f %f", h->tasks->devices[d].label, use_words(line->use),
+                        type_word(line->like->nf4->r->out_type), (double)line->like->nf4->r->threads,
+                        kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
+                        track_words[line->like->track], sum.nf4_bits, sum.int4_bits_lo, sum.int4_bits_hi);
             table_ratio(&t, sum.mean.ratio, sum.mean.lo, sum.mean.hi, NULL);
-            table_number(&t, (double)sum.mean.shapes);
-            table_number(&t, (double)sum.pairs);
-            table_number(&t, (double)sum.out);
-            table_number(&t, (double)sum.low);
+            table_cells(&t, "%f %f %f %f", (double)sum.mean.shapes, (double)sum.pairs, (double)sum.out,
+                        (double)sum.low);
         }
     page_table(p, &t);
 }
 
 static void add_side(struct table *t, const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     char kind[KIND_TEXT];
-    table_text(t, "%s", kind_text(kind_of(row), kind));
-    table_text(t, "%s", r->variant);
-    table_number(t, r->bits_per_weight);
-    table_number(t, r->median_us);
-    table_number(t, ceiling_share(row));
+    table_cells(t, "%s %s %f %f %f", kind_text(kind_of(row), kind), r->variant, r->bits_per_weight,
+                r->median_us, ceiling_share(row));
 }
 
 static void write_pairs(struct page *p, const struct pairing *h)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
-        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
-        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
-        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
-        COLUMN("n", "N", NULL, CELL_NUMBER, 0),
-        COLUMN("k", "K", NULL, CELL_NUMBER, 0),
+        COLUMNS_USE,
+        COLUMNS_SIZE,
         COLUMN("regime", "timing", NULL, CELL_TEXT, 0),
         COLUMN("attribution", "attribution", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN_LAYOUT,
         COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
         COLUMN("nf4_variant", "variant", "of NF4", CELL_NAME, 0),
         COLUMN("nf4_bits_per_weight", "bits", "of NF4", CELL_NUMBER, 3),
-        COLUMN("nf4_median_us", "median", "of NF4, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("nf4_median_us", "median", "of NF4, \u00b5s", CELL_NUMBER, -4),
         COLUMN("nf4_share", "share of ceiling", "of NF4", CELL_NUMBER, 3),
         COLUMN("int4", "int4", NULL, CELL_TEXT, 0),
         COLUMN("int4_variant", "variant", "of int4", CELL_NAME, 0),
         COLUMN("int4_bits_per_weight", "bits", "of int4", CELL_NUMBER, 3),
-        COLUMN("int4_median_us", "median", "of int4, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("int4_median_us", "median", "of int4, \u00b5s", CELL_NUMBER, -4),
         COLUMN("int4_share", "share of ceiling", "of int4", CELL_NUMBER, 3),
         COLUMN("nf4_speed_over_int4", "NF4 over int4", "int4 time / NF4 time", CELL_RATIO, 3),
         COLUMN("in_headline", "in the headline", NULL, CELL_TEXT, 0),
@@ -343,21 +312,15 @@ static void write_pairs(struct page *p, const struct pairing *h)
     struct table t;
     table_init(&t, "pairs", columns, sizeof columns / sizeof columns[0]);
     table_title(&t, "Every pair at equal bits");
-    table_note(&t, "The share is that of the measured ceiling which is nearer: memory, or a dense product.");
+    t.note = "The share is that of the measured ceiling which is nearer: memory, or a dense product.";
     for (size_t i = 0; i < h->pair_count; i++) {
         const struct pair *pair = &h->pairs[i];
-        const struct row *r = task_record(pair->nf4);
+        const struct row *r = pair->nf4->r;
         const struct task *task = &h->tasks->list[pair->task];
         const struct paired_ratio *q = &pair->ratio;
-        table_text(&t, "%s", h->tasks->devices[task->device].label);
-        table_text(&t, "%s", use_words(task->use));
-        table_text(&t, "%s", view_type(r));
-        table_number(&t, (double)r->m);
-        table_number(&t, (double)r->n);
-        table_number(&t, (double)r->k);
-        table_text(&t, "%s", regime_word(r->regime));
-        table_text(&t, "%s", attribution(pair));
-        table_text(&t, "%s", track_word(pair->track));
+        table_cells(&t, "%s %s %s %f %f %f %s %s %s", h->tasks->devices[task->device].label,
+                    use_words(task->use), type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
+                    regime_word(r->regime), attribution(pair), track_words[pair->track]);
         add_side(&t, pair->nf4);
         add_side(&t, pair->int4);
         table_ratio(&t, q->ratio, q->ci.lo, q->ci.hi, q->count > 0 ? NULL : "unpaired");
@@ -380,11 +343,9 @@ static void append_part(char *text, size_t size, const char *what, double ratio)
 static void write_causes(struct page *p, struct pairing *h)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
-        COLUMN("use", "regime of use", NULL, CELL_TEXT, 0),
-        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
+        COLUMNS_USE,
         COLUMN("nf4", "NF4", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+        COLUMN_LAYOUT,
         COLUMN("best_in_class", "best in class", NULL, CELL_NUMBER, 3),
         COLUMN("isolated_decode", "isolated decode", NULL, CELL_NUMBER, 3),
         COLUMN("bytes_ratio", "bytes moved", "int4 / NF4", CELL_NUMBER, 3),
@@ -395,11 +356,9 @@ static void write_causes(struct page *p, struct pairing *h)
     struct table t;
     table_init(&t, "causes", columns, sizeof columns / sizeof columns[0]);
     table_title(&t, "Where the gap comes from");
-    table_note(&t, "What waits for memory alone would run at the ratio of the bytes. The isolated decode is "
-                   "what the codebook "
-                   "costs in one and the same kernel; what the best kernels differ in beyond that is the "
-                   "rest: how well each "
-                   "is built.");
+    t.note = "What waits for memory alone would run at the ratio of the bytes. The isolated decode is what "
+             "the codebook costs in one and the same kernel; what the best kernels differ in beyond that is "
+             "the rest: how well each is built.";
     for (size_t d = 0; d < h->tasks->device_count; d++)
         for (size_t i = 0; i < h->line_count; i++) {
             const struct line *line = &h->lines[i], *isolated;
@@ -413,17 +372,11 @@ static void write_causes(struct page *p, struct pairing *h)
             append_part(why, sizeof why, "decode", alone);
             append_part(why, sizeof why, "kernels", best.mean.ratio / alone);
             append_part(why, sizeof why, "bytes alone would give", best.bytes);
-            table_text(&t, "%s", h->tasks->devices[d].label);
-            table_text(&t, "%s", use_words(line->use));
-            table_text(&t, "%s", view_type(task_record(line->like->nf4)));
-            table_text(&t, "%s", kind_text(kind_of(line->like->nf4), kind));
-            table_text(&t, "%s", track_word(line->like->track));
-            table_number(&t, best.mean.ratio);
-            table_number(&t, alone);
-            table_number(&t, best.bytes);
-            table_number(&t, best.nf4_share);
-            table_number(&t, best.int4_share);
-            table_text(&t, "%s", isfinite(alone) ? why : "not to be split: no skeleton ran in both formats");
+            table_cells(&t, "%s %s %s %s %s %f %f %f %f %f %s", h->tasks->devices[d].label,
+                        use_words(line->use), type_word(line->like->nf4->r->out_type),
+                        kind_text(kind_of(line->like->nf4), kind), track_words[line->like->track],
+                        best.mean.ratio, alone, best.bytes, best.nf4_share, best.int4_share,
+                        isfinite(alone) ? why : "not to be split: no skeleton ran in both formats");
         }
     page_table(p, &t);
 }
@@ -435,14 +388,14 @@ static void draw_line(const struct chart *c, const struct line *line, const stru
     char kind[KIND_TEXT], type[64], name[256], number[64], words[400];
     snprintf(name, sizeof name, "%s, %s, %s: %s, %s", use_words(line->use), type_text(line->like, type),
              kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
-             track_word(line->like->track));
+             track_words[line->like->track]);
     interval_text(&sum->mean, number);
     snprintf(words, sizeof words, "%s: %s, %zu shapes", name, number, sum->mean.shapes);
-    chart_text(c, c->left, y - 8, "start", INK_TEXT, name);
+    chart_text(c, c->margin.left, y - 8, "start", INK_TEXT, name);
     chart_text(c, CHART_WIDTH - 4, y + 8, "end", INK_TEXT, number);
     chart_whisker(c, sum->mean.lo, sum->mean.hi, y + 4);
     /* chart_mark() takes values: the axis runs from the bottom up, in pixels. */
-    chart_mark(c, sum->mean.ratio, c->height - c->bottom - y - 4,
+    chart_mark(c, sum->mean.ratio, c->height - c->margin.bottom - y - 4,
                line->like->isolated ? WEIGHTS_INT8 : WEIGHTS_NF4,
                &(struct mark){.value = sum->mean.ratio, .words = words});
 }
@@ -466,10 +419,7 @@ static void draw_device(struct page *p, struct pairing *h, size_t device)
     shown = count < LINES_DRAWN ? count : LINES_DRAWN;
     struct chart c = {.out = out,
                       .height = TOP + BOTTOM + ROW * (double)shown,
-                      .left = 8,
-                      .right = 150,
-                      .top = TOP,
-                      .bottom = BOTTOM,
+                      .margin = {8, 150, TOP, BOTTOM},
                       .x = {lo / 1.03, hi * 1.03, hi / lo > 4},
                       .y = {0, ROW * (double)shown, false}};
     size_t at = 0;
@@ -493,19 +443,20 @@ static void write_all(struct page *p, struct pairing *h)
     const struct tasks *t = h->tasks;
     page_section(p, "headline", "NF4 against int4 at equal bits");
     if (h->pair_count == 0) {
-        page_note(p, "No NF4 row has an int4 row of the same size whose weights take as many bits, within 2 "
-                     "%%: nothing "
-                     "can be said at equal bits.");
+        page_say(p, PAGE_NOTE,
+                 "No NF4 row has an int4 row of the same size whose weights take as many bits, within 2 %%: "
+                 "nothing can be said at equal bits.");
         return;
     }
     for (size_t d = 0; d < t->device_count; d++) {
         if (t->devices[d].fake)
-            page_note(p, "%s: no ratio of these times says anything about a GPU.", t->devices[d].label);
+            page_say(p, PAGE_NOTE, "%s: no ratio of these times says anything about a GPU.",
+                     t->devices[d].label);
         say_result(p, h, d);
     }
-    if (p->form == PAGE_CSV)
+    if (p->form == OUTPUT_CSV)
         write_long_lines(p, h);
-    for (size_t d = 0; p->form != PAGE_CSV && d < t->device_count; d += DEVICES_ABREAST)
+    for (size_t d = 0; p->form != OUTPUT_CSV && d < t->device_count; d += DEVICES_ABREAST)
         write_lines(p, h, d, t->device_count - d < DEVICES_ABREAST ? t->device_count - d : DEVICES_ABREAST);
     for (size_t d = 0; d < t->device_count; d++)
         draw_device(p, h, d);

@@ -2,12 +2,13 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "harness/base/text.h"
 
-#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+#define REPLACEMENT "\ufffd" /* U+FFFD */
 
 const char *ink_variable(enum ink ink)
 {
@@ -54,7 +55,7 @@ void html_number(FILE *out, double v, int decimals)
     if (isfinite(v))
         fprintf(out, fabs(v) < 1e15 ? "%.*f" : "%.*g", fabs(v) < 1e15 ? decimals : 6, v);
     else
-        fputs("\xe2\x80\x93", out);
+        fputs("\u2013", out);
 }
 
 int html_decimals(double smallest, int digits)
@@ -71,9 +72,56 @@ void html_count(FILE *out, uint64_t v)
     int length = snprintf(digits, sizeof digits, "%" PRIu64, v);
     for (int i = 0; i < length; i++) {
         if (i > 0 && (length - i) % 3 == 0)
-            fputs("\xe2\x80\xaf", out);
+            fputs("\u202f", out);
         fputc(digits[i], out);
     }
+}
+
+/* Writes what the conversion at p stands for, and returns its last character. */
+static const char *print_one(FILE *out, const char *p, va_list *ap)
+{
+    const bool grouped = *p == '\'';
+    int decimals = 0;
+    uint64_t count;
+    p += grouped;
+    if (*p == '.') {
+        decimals = p[1] == '*' ? va_arg(*ap, int) : p[1] - '0';
+        p += 2;
+    }
+    const char size = *p;
+    p += strspn(p, "zl");
+    switch (*p) {
+    case 's':
+        html_text(out, va_arg(*ap, const char *));
+        break;
+    case 'f':
+        html_number(out, va_arg(*ap, double), decimals);
+        break;
+    case 'u':
+        count = size == 'z'   ? va_arg(*ap, size_t)
+                : size == 'l' ? va_arg(*ap, uint64_t)
+                              : va_arg(*ap, unsigned);
+        if (grouped)
+            html_count(out, count);
+        else
+            fprintf(out, "%" PRIu64, count);
+        break;
+    default:
+        fputc(*p, out); /* "%%" */
+    }
+    return p;
+}
+
+void html_print(FILE *out, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    for (const char *p = format; *p; p++)
+        if (*p == '%')
+            p = print_one(out, p + 1, &ap);
+        else
+            fputc(*p, out);
+    va_end(ap);
 }
 
 /* Colours as variables: figures and tables follow the reader's scheme, and paper is always white. */

@@ -9,6 +9,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "harness/base/status.h"
+
+#define DASH   "\u2013" /* en dash */
+#define MINUS  "\u2212"
+#define TIMES  "\u00d7"
+#define MICRO  "\u00b5"
+#define APPROX "\u2248"
+
 /*
  * The inks of figures and badges: X(enumerator, CSS variable, colour on white, colour on black). Series are
  * Okabe and Ito's palette without its yellow and black (invisible on one of the two grounds), lightened for
@@ -53,6 +61,9 @@ void html_number(FILE *out, double v, int decimals);
 int html_decimals(double smallest, int digits);
 /* Groups of three, narrow no-break spaces between. */
 void html_count(FILE *out, uint64_t v);
+/* Markup with what stands in it, by these conversions: %s as html_text(), %.2f and %.*f as html_number(), %'zu
+ * and %'u as html_count(), %zu, %u and PRIu64 as printf() has them, and %% for itself. No other ones. */
+void html_print(FILE *out, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Document up to and including <main>, and from there to the end. */
 void html_begin(FILE *out, const char *title);

@@ -8,7 +8,6 @@
 /* Sums over the parts of one shape. */
 struct shape_sum {
     double log_ratio, log_lo, log_hi;
-    size_t count;
 };
 
 static double shape_mean(const struct mean_part *parts, size_t count, struct shape_sum *sum)
@@ -19,9 +18,8 @@ static double shape_mean(const struct mean_part *parts, size_t count, struct sha
         sum->log_ratio += log(p->ratio);
         sum->log_lo += p->count > 0 ? log(p->ci.lo) : NAN;
         sum->log_hi += p->count > 0 ? log(p->ci.hi) : NAN;
-        sum->count++;
     }
-    return sum->log_ratio / (double)sum->count;
+    return sum->log_ratio / (double)count;
 }
 
 struct mean mean_of(const struct mean_part *parts, size_t count)
@@ -35,8 +33,8 @@ struct mean mean_of(const struct mean_part *parts, size_t count)
             next++;
         /* Welford's: the spread of shapes is small beside their mean. */
         const double x = shape_mean(parts + i, next - i, &shape), before = x - sum;
-        lowest = fmin(lowest, shape.log_lo / (double)shape.count);
-        highest = fmax(highest, shape.log_hi / (double)shape.count);
+        lowest = fmin(lowest, shape.log_lo / (double)(next - i));
+        highest = fmax(highest, shape.log_hi / (double)(next - i));
         unpaired = unpaired || isnan(shape.log_lo) || isnan(shape.log_hi);
         m.shapes++;
         sum += before / (double)m.shapes;

@@ -1,6 +1,5 @@
 /* models.c: what the measured products add up to in published models: a block, and all blocks. Nothing is
  * guessed: a model of which one projection was not measured has no total, and the projection is named. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,14 +37,14 @@ static const struct view_row *row_at(const struct tasks *t, const struct subject
     const struct view_row *best = NULL;
     for (size_t i = s->first; i < s->first + s->count; i++) {
         const struct task *task = &t->list[i];
-        const struct row *r = task_record(task->rows[0]);
-        if (r->n != n || r->k != k || r->m != task_record(s->like)->m)
+        const struct row *r = task->rows[0]->r;
+        if (r->n != n || r->k != k || r->m != s->like->r->m)
             continue;
         for (size_t j = 0; j < task->count; j++) {
             const struct view_row *row = task->rows[j];
             if (!kind_equal(kind_of(row), kind_of(s->like)) || track_of(row) != track_of(s->like))
                 continue;
-            if (!best || task_record(row)->median_us < task_record(best)->median_us)
+            if (!best || row->r->median_us < best->r->median_us)
                 best = row;
             break; /* the first is the fastest */
         }
@@ -60,7 +59,7 @@ static bool add_layer(struct total *sum, const struct tasks *t, const struct sub
     const struct view_row *row = row_at(t, s, layer->n, layer->k);
     if (!row)
         return false;
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const char *knobs = strstr(r->variant, "__");
     sum->us += used * r->median_us;
     sum->lo_us += used * r->median_lo_us;
@@ -127,27 +126,25 @@ static const char *refusal(const struct model *m, uint64_t rows)
 /* ---- tables ---- */
 
 static const struct table_column total_columns[] = {
-    COLUMN("device", "device", NULL, CELL_TEXT, 0),
-    COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
-    COLUMN("m", "M", NULL, CELL_NUMBER, 0),
+    COLUMN_DEVICE,
+    COLUMN_TYPE,
+    COLUMN_M,
     COLUMN("model", "model", NULL, CELL_TEXT, 0),
-    COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
-    COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+    COLUMNS_WEIGHTS,
     COLUMN_SCALED("block_us", "a block", "ms", CELL_RATIO, -4, 1e3),
     COLUMN("blocks", "blocks", NULL, CELL_NUMBER, 0),
     COLUMN_SCALED("all_blocks_us", "all blocks", "M tokens, ms", CELL_RATIO, -4, 1e3),
     COLUMN_SCALED("token_us", "a token", "ms", CELL_NUMBER, -4, 1e3),
     COLUMN_SCALED("weight_bytes", "weights", "all blocks, GB", CELL_NUMBER, -3, 1e9),
     COLUMN("counted", "counted", NULL, CELL_LONG, 0),
-    COLUMN_APART("variants", "variants", NULL, CELL_LONG, 0),
+    {"variants", "variants", NULL, CELL_LONG, .apart = true},
 };
 static const struct table_column absent_columns[] = {
-    COLUMN("device", "device", NULL, CELL_TEXT, 0),
-    COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
-    COLUMN("m", "M", NULL, CELL_NUMBER, 0),
+    COLUMN_DEVICE,
+    COLUMN_TYPE,
+    COLUMN_M,
     COLUMN("model", "model", NULL, CELL_TEXT, 0),
-    COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
-    COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
+    COLUMNS_WEIGHTS,
     COLUMN("measured", "measured", NULL, CELL_LONG, 0),
     COLUMN("missing", "missing", NULL, CELL_LONG, 0),
 };
@@ -156,12 +153,9 @@ static void begin_row(struct table *table, const struct tasks *t, const struct s
                       const struct model *m)
 {
     char kind[KIND_TEXT];
-    table_text(table, "%s", t->devices[t->list[s->first].device].label);
-    table_text(table, "%s", view_type(task_record(s->like)));
-    table_number(table, (double)task_record(s->like)->m);
-    table_text(table, "%s", m->name);
-    table_text(table, "%s", kind_text(kind_of(s->like), kind));
-    table_text(table, "%s", track_word(track_of(s->like)));
+    table_cells(table, "%s %s %f %s %s %s", t->devices[t->list[s->first].device].label,
+                type_word(s->like->r->out_type), (double)s->like->r->m, m->name,
+                kind_text(kind_of(s->like), kind), track_words[track_of(s->like)]);
 }
 
 static void add_model(struct table *totals, struct table *absent, const struct tasks *t,
@@ -169,7 +163,7 @@ static void add_model(struct table *totals, struct table *absent, const struct t
 {
     struct total sum;
     add_up(t, s, m, &sum);
-    const uint64_t rows = task_record(s->like)->m;
+    const uint64_t rows = s->like->r->m;
     const char *why = refusal(m, rows);
     /* One square matrix is in many models: half of a model is the least that is worth a line. */
     if (2 * sum.missing > sum.projections)
@@ -199,7 +193,7 @@ static void add_model(struct table *totals, struct table *absent, const struct t
 static int by_subject(const void *pa, const void *pb)
 {
     const struct view_row *a = ((const struct subject *)pa)->like, *b = ((const struct subject *)pb)->like;
-    int c = compare_numbers(task_record(a)->m, task_record(b)->m);
+    int c = compare_numbers(a->r->m, b->r->m);
     c = c ? c : kind_compare(kind_of(a), kind_of(b));
     return c ? c : compare_numbers(track_of(a), track_of(b));
 }
@@ -233,12 +227,10 @@ static void say_bytes(struct page *p, const struct models *models)
         weights +=
             m->layers[i].part ? 0 : (double)m->layers[i].n * (double)m->layers[i].k * (double)m->blocks;
     if (weights > 0)
-        page_say(p,
+        page_say(p, PAGE_PARAGRAPH,
                  "LLaMA-65B's projections, all %zu blocks: %.1f GB as NF4 of blocksize 64 with nested scales "
-                 "(%.3f bits a "
-                 "weight), %.1f GB in 16 bits; the QLoRA paper fine-tunes it on a GPU of 48 GB. These are "
-                 "bytes, computed "
-                 "from the shapes alone: no time is claimed by them.",
+                 "(%.3f bits a weight), %.1f GB in 16 bits; the QLoRA paper fine-tunes it on a GPU of 48 GB. "
+                 "These are bytes, computed from the shapes alone: no time is claimed by them.",
                  m->blocks, weights * nested_bits / 8e9, nested_bits, weights * 16 / 8e9);
 }
 
@@ -253,9 +245,7 @@ void section_models(struct page *p, const struct tasks *t)
         s = status_no_memory("the models");
     if (s != STATUS_OK) {
         p->status = s;
-        free(subjects);
-        models_release(&models);
-        return;
+        goto done;
     }
     table_init(&totals, "models", total_columns, sizeof total_columns / sizeof total_columns[0]);
     table_init(&absent, "models_incomplete", absent_columns,
@@ -263,16 +253,15 @@ void section_models(struct page *p, const struct tasks *t)
     for (size_t i = 0, next; i < t->count; i = next) {
         for (next = i + 1; next < t->count && same_field(t, i, next);)
             next++;
-        if (task_record(t->list[i].rows[0])->op == TASK_GEMM)
+        if (t->list[i].rows[0]->r->op == TASK_GEMM)
             add_field(&totals, &absent, t, &models, i, next - i, subjects);
     }
     if (totals.count + absent.count > 0) {
         page_section(p, "models", "Models");
-        page_say(p, "Sums of measured medians: the fastest right variant of each projection in one format "
-                    "and layout. Not "
-                    "counted: attention itself, norms, embeddings, the head, and what lies between kernels. "
-                    "The interval "
-                    "is the sum of the medians' intervals.");
+        page_say(p, PAGE_PARAGRAPH,
+                 "Sums of measured medians: the fastest right variant of each projection in one format and "
+                 "layout. Not counted: attention itself, norms, embeddings, the head, and what lies between "
+                 "kernels. The interval is the sum of the medians' intervals.");
         say_bytes(p, &models);
     }
     table_title(&totals, "Time and bytes of the linear layers");
@@ -280,6 +269,7 @@ void section_models(struct page *p, const struct tasks *t)
     page_table(p, &totals);
     page_folded_table(p, &absent);
     page_end_section(p);
+done:
     models_release(&models);
     free(subjects);
 }

@@ -17,78 +17,48 @@ void page_section(struct page *p, const char *id, const char *title)
 {
     page_end_section(p);
     p->open = true;
-    if (p->form == PAGE_HTML) {
-        fprintf(p->out, "<section id=\"%s\"><h2>", id);
-        html_text(p->out, title);
-        fputs("</h2>\n", p->out);
-    } else if (p->form == PAGE_MARKDOWN) {
+    if (p->form == OUTPUT_HTML)
+        html_print(p->out, "<section id=\"%s\"><h2>%s</h2>\n", id, title);
+    else if (p->form == OUTPUT_MARKDOWN)
         fprintf(p->out, "## %s\n\n", title);
-    }
 }
 
 void page_end_section(struct page *p)
 {
     end_figures(p);
-    if (p->open && p->form == PAGE_HTML)
+    if (p->open && p->form == OUTPUT_HTML)
         fputs("</section>\n", p->out);
     p->open = false;
 }
 
-/* Text of ours, and names from files in it. `markdown` and `open` stand before it, `close` behind it in HTML.
- */
-static void write_words(struct page *p, const char *markdown, const char *open, const char *close,
-                        const char *format, va_list ap)
+void page_say(struct page *p, enum page_words as, const char *format, ...)
 {
+    static const struct {
+        const char *markdown, *open, *close; /* what stands before it in Markdown, and around it in HTML */
+    } marks[] = {[PAGE_TITLE] = {"# ", "<h1>", "</h1>\n"},
+                 [PAGE_HEADING] = {"### ", "<h3>", "</h3>\n"},
+                 [PAGE_PARAGRAPH] = {"", "<p>", "</p>\n"},
+                 [PAGE_NOTE] = {"> ", "<p class=\"note\">", "</p>\n"}};
     char *text = NULL;
-    if (p->form == PAGE_CSV)
+    va_list ap;
+    if (p->form == OUTPUT_CSV)
         return;
-    if (vasprintf(&text, format, ap) < 0) {
+    va_start(ap, format);
+    if (vasprintf(&text, format, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    if (!text) {
         p->status = status_no_memory("a sentence");
         return;
     }
     end_figures(p);
-    if (p->form == PAGE_HTML) {
-        fputs(open, p->out);
+    fputs(p->form == OUTPUT_HTML ? marks[as].open : marks[as].markdown, p->out);
+    if (p->form == OUTPUT_HTML)
         html_text(p->out, text);
-        fputs(close, p->out);
-    } else {
-        fputs(markdown, p->out);
+    else
         text_put(TEXT_MARKDOWN_LINE, text, p->out);
-        fputs("\n\n", p->out);
-    }
+    fputs(p->form == OUTPUT_HTML ? marks[as].close : "\n\n", p->out);
     free(text);
-}
-
-void page_title(struct page *p, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    write_words(p, "# ", "<h1>", "</h1>\n", format, ap);
-    va_end(ap);
-}
-
-void page_heading(struct page *p, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    write_words(p, "### ", "<h3>", "</h3>\n", format, ap);
-    va_end(ap);
-}
-
-void page_say(struct page *p, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    write_words(p, "", "<p>", "</p>\n", format, ap);
-    va_end(ap);
-}
-
-void page_note(struct page *p, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    write_words(p, "> ", "<p class=\"note\">", "</p>\n", format, ap);
-    va_end(ap);
 }
 
 static void keep(struct page *p, struct table *t)
@@ -110,12 +80,12 @@ static void write_table(struct page *p, struct table *t, bool folded)
         table_release(t);
         return;
     }
-    if (p->form == PAGE_CSV) {
+    if (p->form == OUTPUT_CSV) {
         keep(p, t);
         return;
     }
     end_figures(p);
-    if (p->form == PAGE_MARKDOWN) {
+    if (p->form == OUTPUT_MARKDOWN) {
         enum status s = table_markdown(p->out, t);
         p->status = p->status == STATUS_OK ? s : p->status;
     } else {
@@ -140,33 +110,28 @@ void page_folded_table(struct page *p, struct table *t)
 
 FILE *page_figure(struct page *p, const char *title, const char *caption)
 {
-    if (p->form != PAGE_HTML)
+    if (p->form != OUTPUT_HTML)
         return NULL;
-    fputs(p->figures ? "<figure><figcaption><b>" : "<div class=\"figures\">\n<figure><figcaption><b>",
-          p->out);
+    fputs(p->figures ? "" : "<div class=\"figures\">\n", p->out);
     p->figures = true;
-    html_text(p->out, title);
-    fputs("</b>", p->out);
-    html_text(p->out, caption);
-    fputs("</figcaption><div class=\"plot chart\">", p->out);
+    html_print(p->out, "<figure><figcaption><b>%s</b>%s</figcaption><div class=\"plot chart\">", title,
+               caption);
     return p->out;
 }
 
 void page_end_figure(struct page *p)
 {
     fputs("</div>", p->out);
-    if (p->command) {
-        fputs("<details class=\"how\"><summary>Command</summary><pre>", p->out);
-        html_text(p->out, p->command);
-        fputs("</pre></details>", p->out);
-    }
+    if (p->command)
+        html_print(p->out, "<details class=\"how\"><summary>Command</summary><pre>%s</pre></details>",
+                   p->command);
     fputs("</figure>\n", p->out);
 }
 
 enum status page_end(struct page *p)
 {
     page_end_section(p);
-    if (p->form == PAGE_CSV && p->status == STATUS_OK)
+    if (p->form == OUTPUT_CSV && p->status == STATUS_OK)
         p->status = tables_csv(p->out, p->kept, p->kept_count);
     for (size_t i = 0; i < p->kept_count; i++)
         table_release(&p->kept[i]);

@@ -10,13 +10,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "harness/base/status.h"
+#include "harness/base/output.h"
 #include "plots/table.h"
 
-enum page_form { PAGE_HTML, PAGE_MARKDOWN, PAGE_CSV };
-
 struct page {
-    enum page_form form;
+    enum output_form form; /* OUTPUT_HTML, OUTPUT_MARKDOWN or OUTPUT_CSV */
     FILE *out;
     const char
         *command; /* of the files and of this report, said below each figure; NULL when it is not known */
@@ -27,15 +25,12 @@ struct page {
     enum status status; /* the first failure */
 };
 
-/* The title of a Markdown page. */
-void page_title(struct page *p, const char *format, ...) PRINTF_LIKE(2, 3);
 /* A section with its heading; ended by the next one, or by page_end_section(). */
 void page_section(struct page *p, const char *id, const char *title);
 void page_end_section(struct page *p);
-void page_heading(struct page *p, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A paragraph. A note is one that a reader must not miss. */
-void page_say(struct page *p, const char *format, ...) PRINTF_LIKE(2, 3);
-void page_note(struct page *p, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Words of ours, and names from files in them. A note is what a reader must not miss. */
+enum page_words { PAGE_TITLE, PAGE_HEADING, PAGE_PARAGRAPH, PAGE_NOTE };
+void page_say(struct page *p, enum page_words as, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Takes the table. A page folds it away where it is the data of a figure. */
 void page_table(struct page *p, struct table *t);
 void page_folded_table(struct page *p, struct table *t);

@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- pairs ---- */
 
@@ -53,7 +52,7 @@ static void add_isolated(struct pairing *h, size_t at, const struct view_row *li
             const struct view_row *nf4 = task->rows[i], *int4 = task->rows[j];
             if (!kind_equal(kind_of(nf4), kind_of(like)) || track_of(nf4) != track_of(like))
                 break;
-            const double product = task_record(nf4)->median_us * task_record(int4)->median_us;
+            const double product = nf4->r->median_us * int4->r->median_us;
             if (weights_of(int4) != WEIGHTS_INT4 || !(product < least) || !same_skeleton(nf4, int4) ||
                 !bits_match(nf4, int4) ||
                 (track_of(nf4) == TRACK_REPACKED) != (track_of(int4) == TRACK_REPACKED))
@@ -70,13 +69,10 @@ static void find_pairs(struct pairing *h)
 {
     for (size_t at = 0; at < h->tasks->count; at++) {
         const struct task *task = &h->tasks->list[at];
-        bool int4 = false;
-        for (size_t i = 0; i < task->count; i++)
-            int4 = int4 || weights_of(task->rows[i]) == WEIGHTS_INT4;
-        for (size_t i = 0; int4 && task->use != USE_NONE && i < task->count; i++) {
-            if (weights_of(task->rows[i]) != WEIGHTS_NF4)
-                continue;
-            if (!task_is_best(task, i))
+        if (task->use == USE_NONE || !task_fastest(task, WEIGHTS_INT4))
+            continue;
+        for (size_t i = 0; i < task->count; i++) {
+            if (weights_of(task->rows[i]) != WEIGHTS_NF4 || !task_is_best(task, i))
                 continue;
             add_best(h, at, task->rows[i]);
             add_isolated(h, at, task->rows[i]);
@@ -89,7 +85,7 @@ static void find_pairs(struct pairing *h)
 /* All that a line has in common, but the attribution and the layout. */
 static int compare_subject(const struct pairing *h, const struct pair *a, const struct pair *b)
 {
-    const struct row *ra = task_record(a->nf4), *rb = task_record(b->nf4);
+    const struct row *ra = a->nf4->r, *rb = b->nf4->r;
     int c = compare_numbers(h->tasks->list[a->task].use, h->tasks->list[b->task].use);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);
     c = c ? c : compare_numbers(ra->threads, rb->threads);
@@ -136,16 +132,8 @@ enum status pairing_init(struct pairing *h, const struct tasks *tasks)
         pairing_release(h);
         return status_no_memory("the pairs of %zu tasks", tasks->count);
     }
-    for (size_t d = 0; d < tasks->device_count && !h->both; d++) {
-        bool nf4 = false, int4 = false;
-        for (size_t i = 0; i < tasks->count; i++) {
-            if (tasks->list[i].device != d)
-                continue;
-            nf4 = nf4 || task_fastest(&tasks->list[i], WEIGHTS_NF4, TRACK_COUNT);
-            int4 = int4 || task_fastest(&tasks->list[i], WEIGHTS_INT4, TRACK_COUNT);
-        }
-        h->both = nf4 && int4;
-    }
+    for (size_t d = 0; d < tasks->device_count; d++)
+        h->both = h->both || (tasks->devices[d].has[WEIGHTS_NF4] && tasks->devices[d].has[WEIGHTS_INT4]);
     find_pairs(h);
     find_lines(h);
     return STATUS_OK;
@@ -168,7 +156,7 @@ struct line_sum pairing_sum(struct pairing *h, const struct line *line, size_t d
         const struct pair *p = &h->pairs[i];
         if (h->tasks->list[p->task].device != device || compare_pairs(h, p, line->like))
             continue;
-        const struct row *nf4 = task_record(p->nf4), *int4 = task_record(p->int4);
+        const struct row *nf4 = p->nf4->r, *int4 = p->int4->r;
         sum.first = sum.first ? sum.first : p;
         sum.pairs++;
         sum.out += p->out;

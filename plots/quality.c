@@ -17,23 +17,32 @@ struct grade {
     double log_us, max_error;
 };
 
-static bool same_grade(const struct tasks *t, const struct grade *g, const struct task *task,
-                       const struct view_row *row)
+/* By field and m. */
+static int compare_sizes(const struct tasks *t, const struct grade *a, const struct grade *b)
 {
-    return same_field(t, (size_t)(g->task - t->list), (size_t)(task - t->list)) &&
-           task_record(g->like)->m == task_record(row)->m && kind_equal(kind_of(g->like), kind_of(row)) &&
-           track_of(g->like) == track_of(row);
+    const size_t task_a = (size_t)(a->task - t->list), task_b = (size_t)(b->task - t->list);
+    int c = same_field(t, task_a, task_b) ? 0 : compare_numbers(task_a, task_b);
+    return c ? c : compare_numbers(a->like->r->m, b->like->r->m);
+}
+
+/* By field, m, kind and layout. */
+static int by_grade(const void *pa, const void *pb, void *tasks)
+{
+    const struct grade *a = pa, *b = pb;
+    int c = compare_sizes(tasks, a, b);
+    c = c ? c : kind_compare(kind_of(a->like), kind_of(b->like));
+    return c ? c : compare_numbers(track_of(a->like), track_of(b->like));
 }
 
 static bool is_synthetic(const struct view_row *row)
 {
-    const char *weights = task_record(row)->weights;
+    const char *weights = row->r->weights;
     return !weights[0] || strcmp(weights, "normal") == 0;
 }
 
 static void add_row(struct grade *g, const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     g->tensors++;
     g->log_us += log(r->median_us);
     if (!isfinite(r->weight_sqnr_db))
@@ -43,18 +52,6 @@ static void add_row(struct grade *g, const struct view_row *row)
     g->max_error = fmax(g->max_error, r->weight_max_abs_error);
 }
 
-/* By field, m, kind and layout. */
-static int by_grade(const void *pa, const void *pb, void *context)
-{
-    const struct tasks *t = context;
-    const struct grade *a = pa, *b = pb;
-    const size_t task_a = (size_t)(a->task - t->list), task_b = (size_t)(b->task - t->list);
-    int c = same_field(t, task_a, task_b) ? 0 : compare_numbers(task_a, task_b);
-    c = c ? c : compare_numbers(task_record(a->like)->m, task_record(b->like)->m);
-    c = c ? c : kind_compare(kind_of(a->like), kind_of(b->like));
-    return c ? c : compare_numbers(track_of(a->like), track_of(b->like));
-}
-
 /* Real weights alone. */
 static size_t find_grades(const struct tasks *t, struct grade *grades)
 {
@@ -62,13 +59,14 @@ static size_t find_grades(const struct tasks *t, struct grade *grades)
     for (size_t at = 0; at < t->count; at++) {
         const struct task *task = &t->list[at];
         for (size_t i = 0; i < task->count && !is_synthetic(task->rows[0]); i++) {
+            const struct grade grade = {.like = task->rows[i], .task = task};
             size_t g = 0;
             if (!task_is_best(task, i))
                 continue;
-            while (g < count && !same_grade(t, &grades[g], task, task->rows[i]))
+            while (g < count && by_grade(&grades[g], &grade, (void *)t))
                 g++;
             if (g == count)
-                grades[count++] = (struct grade){.like = task->rows[i], .task = task};
+                grades[count++] = grade;
             add_row(&grades[g], task->rows[i]);
         }
     }
@@ -95,16 +93,13 @@ static const char *remark_on(const struct grade *g)
 static void write_table(struct page *p, const struct tasks *t, const struct grade *grades, size_t count)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
-        COLUMN("op", "operation", NULL, CELL_TEXT, 0),
-        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
-        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
-        COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
-        COLUMN("bits_per_weight", "bits per", "weight", CELL_NUMBER, 3),
+        COLUMNS_FIELD,
+        COLUMN_M,
+        COLUMNS_WEIGHTS,
+        COLUMN_BITS,
         COLUMN("weight_sqnr_db", "SQNR", "mean over tensors, dB", CELL_NUMBER, 2),
         COLUMN("weight_max_abs_error", "largest error", "|w - its format(w)|", CELL_NUMBER, -3),
-        COLUMN("mean_us", "time", "geometric mean, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("mean_us", "time", "geometric mean, \u00b5s", CELL_NUMBER, -4),
         COLUMN("tensors", "tensors", NULL, CELL_NUMBER, 0),
         COLUMN("remark", "remark", NULL, CELL_LONG, 0),
     };
@@ -112,83 +107,69 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
     char kind[KIND_TEXT];
     table_init(&table, "quality", columns, sizeof columns / sizeof columns[0]);
     table_title(&table, "Quality beside speed");
-    table_note(&table, "Tensors of dense checkpoints alone, which the reference quantized: int4 by rounding "
-                       "to nearest, which is not what GPTQ or AWQ reach. The fastest right "
-                       "variant of each.");
+    table.note = "Tensors of dense checkpoints alone, which the reference quantized: int4 by rounding to "
+                 "nearest, which is not what GPTQ or AWQ reach. The fastest right variant of each.";
     for (size_t i = 0; i < count; i++) {
         const struct grade *g = &grades[i];
-        const struct row *r = task_record(g->like);
-        table_text(&table, "%s", t->devices[g->task->device].label);
-        table_text(&table, "%s", view_op(r));
-        table_text(&table, "%s", view_type(r));
-        table_number(&table, (double)r->m);
-        table_text(&table, "%s", kind_text(kind_of(g->like), kind));
-        table_text(&table, "%s", track_word(track_of(g->like)));
-        table_number(&table, r->bits_per_weight);
-        table_number(&table, g->sqnr_db);
-        table_number(&table, g->fitted ? g->max_error : NAN);
-        table_number(&table, exp(g->log_us));
-        table_number(&table, (double)g->tensors);
-        table_text(&table, "%s", remark_on(g));
+        const struct row *r = g->like->r;
+        table_cells(&table, "%s %s %s %f %s %s %f %f %f %f %f %s", t->devices[g->task->device].label,
+                    operation_word(r->op), type_word(r->out_type), (double)r->m,
+                    kind_text(kind_of(g->like), kind), track_words[track_of(g->like)], r->bits_per_weight,
+                    g->sqnr_db, g->fitted ? g->max_error : NAN, exp(g->log_us), (double)g->tensors,
+                    remark_on(g));
     }
     page_table(p, &table);
 }
 
-/* SQNR against time of the grades of one field and m that have one. */
-static void draw(struct page *p, const struct tasks *t, const struct grade *grades, size_t first,
-                 size_t count)
+static void draw_grade(const struct chart *c, const struct grade *g)
 {
-    enum { HEIGHT = 340 };
-    const struct grade *like = &grades[first];
-    const size_t field_task = (size_t)(like->task - t->list);
-    struct axis x = {INFINITY, 0, false}, y = {INFINITY, -INFINITY, false};
+    char kind[KIND_TEXT], words[300];
+    snprintf(words, sizeof words, "%s, %s: %.2f dB, %.4g \u00b5s, %.3f bits a weight, %zu tensors",
+             kind_text(kind_of(g->like), kind), track_words[track_of(g->like)], g->sqnr_db, exp(g->log_us),
+             g->like->r->bits_per_weight, g->tensors);
+    chart_mark(c, exp(g->log_us), g->sqnr_db, weights_of(g->like),
+               &(struct mark){g->tensors == 1 ? g->like : NULL, NULL, g->sqnr_db, words});
+}
+
+/* SQNR against time of the grades of one field and m, where several have one. */
+static void draw(struct page *p, const struct tasks *t, const struct grade *grades, size_t count)
+{
+    double slowest = 0, lo = INFINITY, hi = -INFINITY;
     bool seen[WEIGHTS_COUNT] = {false};
     size_t marks = 0;
     char caption[500], field[FIELD_TEXT], m[40] = "";
-    for (int pass = 0; pass < 2; pass++) {
-        struct chart c = {.height = HEIGHT, .left = 50, .right = 14, .top = 54, .bottom = 46};
-        if (pass) {
-            if (task_record(like->like)->m > 0)
-                snprintf(m, sizeof m, ", M %.0f", (double)task_record(like->like)->m);
-            snprintf(caption, sizeof caption,
-                     "%s: %s%s. Towards the upper left is better; bits per weight differ, see the numbers. "
-                     "int4 is rounded "
-                     "to nearest: " ONLY ".",
-                     t->devices[like->task->device].label, field_text(like->task, field), m);
-            c.out = marks > 1 ? page_figure(p, "Quality against time", caption) : NULL;
-            if (!c.out)
-                return;
-            c.x = (struct axis){0, x.hi * 1.1, false};
-            c.y = (struct axis){floor(y.lo - 1), ceil(y.hi + 1), false};
-            chart_begin(&c, caption);
-            chart_ticks_x(&c, 1);
-            chart_ticks_y(&c, 1);
-            chart_titles(&c, "time, \xc2\xb5s, geometric mean over tensors", "SQNR of the weights, dB");
-        }
-        for (size_t i = first; i < count; i++) {
-            const struct grade *g = &grades[i];
-            char kind[KIND_TEXT], words[300];
-            if (!same_field(t, field_task, (size_t)(g->task - t->list)) || !isfinite(g->sqnr_db) ||
-                task_record(g->like)->m != task_record(like->like)->m)
-                continue;
-            if (!pass) {
-                marks++;
-                seen[weights_of(g->like)] = true;
-                x.hi = fmax(x.hi, exp(g->log_us));
-                y = (struct axis){fmin(y.lo, g->sqnr_db), fmax(y.hi, g->sqnr_db), false};
-                continue;
-            }
-            snprintf(words, sizeof words, "%s, %s: %.2f dB, %.4g \xc2\xb5s, %.3f bits a weight, %zu tensors",
-                     kind_text(kind_of(g->like), kind), track_word(track_of(g->like)), g->sqnr_db,
-                     exp(g->log_us), task_record(g->like)->bits_per_weight, g->tensors);
-            chart_mark(&c, exp(g->log_us), g->sqnr_db, weights_of(g->like),
-                       &(struct mark){t->v, g->tensors == 1 ? g->like : NULL, NULL, g->sqnr_db, words});
-        }
-        if (pass) {
-            chart_keys(&c, 34, seen);
-            chart_end(&c);
-        }
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(grades[i].sqnr_db))
+            continue;
+        marks++;
+        seen[weights_of(grades[i].like)] = true;
+        slowest = fmax(slowest, exp(grades[i].log_us));
+        lo = fmin(lo, grades[i].sqnr_db);
+        hi = fmax(hi, grades[i].sqnr_db);
     }
+    if (grades->like->r->m > 0)
+        snprintf(m, sizeof m, ", M %.0f", (double)grades->like->r->m);
+    snprintf(caption, sizeof caption,
+             "%s: %s%s. Towards the upper left is better; bits per weight differ, see the numbers. int4 is "
+             "rounded to nearest: " ONLY ".",
+             t->devices[grades->task->device].label, field_text(grades->task, field), m);
+    FILE *out = marks > 1 ? page_figure(p, "Quality against time", caption) : NULL;
+    if (!out)
+        return;
+    const struct chart c = {.out = out,
+                            .height = 340,
+                            .margin = {50, 14, 54, 46},
+                            .x = {0, slowest * 1.1, false},
+                            .y = {floor(lo - 1), ceil(hi + 1), false}};
+    chart_begin(&c, caption);
+    chart_ticks_x(&c, 1);
+    chart_ticks_y(&c, 1);
+    chart_titles(&c, "time, \u00b5s, geometric mean over tensors", "SQNR of the weights, dB");
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(grades[i].sqnr_db))
+            draw_grade(&c, &grades[i]);
+    chart_keys(&c, 34, seen);
+    chart_end(&c);
     page_end_figure(p);
 }
 
@@ -212,18 +193,13 @@ void section_quality(struct page *p, const struct tasks *t)
     const size_t count = find_grades(t, grades);
     page_section(p, "quality", "Quality beside speed");
     if (synthetic > 0)
-        page_note(p, "%s: their weights are synthetic.",
-                  synthetic == t->count ? "All sizes are of " ONLY
-                                        : "Sizes without a tensor's name are of " ONLY);
-    for (size_t i = 0; i < count && figures < FIGURES_MAX; i++) {
-        bool drawn = false;
-        for (size_t j = 0; j < i && !drawn; j++)
-            drawn = same_field(t, (size_t)(grades[j].task - t->list), (size_t)(grades[i].task - t->list)) &&
-                    task_record(grades[j].like)->m == task_record(grades[i].like)->m;
-        if (!drawn) {
-            draw(p, t, grades, i, count);
-            figures++;
-        }
+        page_say(p, PAGE_NOTE, "%s: their weights are synthetic.",
+                 synthetic == t->count ? "All sizes are of " ONLY
+                                       : "Sizes without a tensor's name are of " ONLY);
+    for (size_t i = 0, next; i < count && figures < FIGURES_MAX; i = next, figures++) {
+        for (next = i + 1; next < count && compare_sizes(t, &grades[i], &grades[next]) == 0;)
+            next++;
+        draw(p, t, grades + i, next - i);
     }
     write_table(p, t, grades, count);
     page_end_section(p);

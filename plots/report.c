@@ -29,8 +29,8 @@ static void list_suites(const struct view *v, char *text, size_t size)
         if (known)
             continue;
         const bool full = count == SUITES_MAX;
-        used += (size_t)snprintf(text + used, size - used, "%s%s", count ? ", " : "",
-                                 full ? "\xe2\x80\xa6" : suite);
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", count ? ", " : "", full ? "\u2026" : suite);
         if (full)
             return;
         seen[count++] = suite;
@@ -42,8 +42,7 @@ static void write_fact(FILE *out, bool *any, const char *before, const char *tex
     if (!text)
         return;
     fputs(*any ? " &#183; " : "", out);
-    fputs(before, out);
-    html_text(out, text);
+    html_print(out, "%s%s", before, text);
     *any = true;
 }
 
@@ -80,11 +79,10 @@ static void write_subtitle(FILE *out, const struct view *v, unsigned s)
         fputs(" <b>with local changes</b>", out);
     fputs("</p>\n", out);
     if (environment_is_fake(v, s))
-        fputs(
-            "<p class=\"note\"><b>Not a GPU's times.</b> This file was made on the fake driver of the tests: "
-            "its verdicts are real, its times are those of a model, and no ranking, share or ratio of them "
-            "says anything about a GPU.</p>\n",
-            out);
+        fputs("<p class=\"note\"><b>Not a GPU's times.</b> This file was made on the fake driver of the "
+              "tests: its verdicts are real, its times are those of a model, and no ranking, share or ratio "
+              "of them says anything about a GPU.</p>\n",
+              out);
 }
 
 static void write_summary(FILE *out, const struct view *v)
@@ -98,11 +96,8 @@ static void write_summary(FILE *out, const struct view *v)
         problems += r->verdict != VERDICT_SKIPPED;
         variants += i == 0 || strcmp(r->variant, v->checks[i - 1].worst->r->variant) != 0;
     }
-    fputs("<p>", out);
-    html_count(out, variants);
-    fprintf(out, " variant%s; ", variants == 1 ? "" : "s");
-    html_count(out, problems);
-    fprintf(out, " pair%s of variant and problem checked, ", problems == 1 ? "" : "s");
+    html_print(out, "<p>%'zu variant%s; %'zu pair%s of variant and problem checked, ", variants,
+               variants == 1 ? "" : "s", problems, problems == 1 ? "" : "s");
     if (faults == 0)
         fputs(problems ? "all passed" : "so nothing is known to be right", out);
     else
@@ -113,8 +108,7 @@ static void write_summary(FILE *out, const struct view *v)
     if (v->timed_count == 0) {
         fputs("Nothing was timed.", out);
     } else {
-        html_count(out, v->timed_count);
-        fprintf(out, " row%s timed", v->timed_count == 1 ? "" : "s");
+        html_print(out, "%'zu row%s timed", v->timed_count, v->timed_count == 1 ? "" : "s");
         for (unsigned s = 0; s < v->set_count; s++) {
             fputs(s == 0 ? " on " : s + 1 < v->set_count ? ", " : " and ", out);
             fputs(environment_is_fake(v, s)  ? "no GPU but the model of a fake driver, "
@@ -125,8 +119,7 @@ static void write_summary(FILE *out, const struct view *v)
         }
         fprintf(out,
                 ": the times are of %s, in %s, and say nothing about other machines. Only variants that "
-                "passed are "
-                "ranked.",
+                "passed are ranked.",
                 v->set_count == 1 ? "this machine" : "these machines",
                 v->set_count == 1 ? "one run" : "one run each");
     }
@@ -175,17 +168,17 @@ static void write_head(struct page *p, const struct view *v, const struct tasks 
 {
     char title[600];
     title_of(v, title, sizeof title);
-    page_title(p, "%s", title);
+    page_say(p, PAGE_TITLE, "%s", title);
     for (size_t i = 0; i < t->device_count; i++)
-        page_say(p, "%s%s", t->devices[i].label, t->devices[i].gpu ? "" : " (CPU)");
+        page_say(p, PAGE_PARAGRAPH, "%s%s", t->devices[i].label, t->devices[i].gpu ? "" : " (CPU)");
 }
 
-static enum status write_formats(FILE *out, enum page_form form, const struct view *v, const struct tasks *t,
-                                 const char *path)
+static enum status write_formats(FILE *out, enum output_form form, const struct view *v,
+                                 const struct tasks *t, const char *path)
 {
     char *command = list_commands(v, path);
     struct page page = {.form = form, .out = out, .command = command};
-    if (form == PAGE_MARKDOWN)
+    if (form == OUTPUT_MARKDOWN)
         write_head(&page, v, t);
     section_headline(&page, t);
     section_speedup(&page, t);
@@ -204,14 +197,12 @@ static enum status write_html(FILE *out, const struct view *v, const struct task
     char title[600];
     title_of(v, title, sizeof title);
     html_begin(out, title);
-    fputs("<header><h1>", out);
-    html_text(out, title);
-    fputs("</h1>\n", out);
+    html_print(out, "<header><h1>%s</h1>\n", title);
     for (unsigned s = 0; s < v->set_count; s++)
         write_subtitle(out, v, s);
     section_tally(out, v);
     fputs("</header>\n", out);
-    const enum status s = write_formats(out, PAGE_HTML, v, t, path);
+    const enum status s = write_formats(out, OUTPUT_HTML, v, t, path);
     section_failures(out, v);
     fputs("<section id=\"summary\"><h2>Summary</h2>\n", out);
     write_summary(out, v);
@@ -222,58 +213,39 @@ static enum status write_html(FILE *out, const struct view *v, const struct task
     section_verdicts(out, v);
     section_timings(out, v);
     fputs("<footer>Written by nf4bench from ", out);
-    for (unsigned s = 0; s < v->set_count; s++) {
-        fputs(s ? ", " : "", out);
-        html_text(out, view_file(v, s));
-    }
+    for (unsigned s = 0; s < v->set_count; s++)
+        html_print(out, "%s%s", s ? ", " : "", view_file(v, s));
     fputs(", and from nothing else. Rounded here; the file has every sample and every digit.</footer>\n",
           out);
     html_end(out);
     return s;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 enum output_form report_form(const char *path)
 {
-    return ends_with(path, ".csv")                                  ? OUTPUT_CSV
-           : ends_with(path, ".md") || ends_with(path, ".markdown") ? OUTPUT_MARKDOWN
-                                                                    : OUTPUT_HTML;
-}
-
-static enum status write_form(FILE *out, const struct view *v, const struct tasks *t, const char *path)
-{
-    switch (report_form(path)) {
-    case OUTPUT_CSV:
-        return write_formats(out, PAGE_CSV, v, t, path);
-    case OUTPUT_MARKDOWN:
-        return write_formats(out, PAGE_MARKDOWN, v, t, path);
-    default:
-        return write_html(out, v, t, path);
-    }
+    const char *end = strrchr(path, '.');
+    if (end && strcmp(end, ".csv") == 0)
+        return OUTPUT_CSV;
+    return end && (strcmp(end, ".md") == 0 || strcmp(end, ".markdown") == 0) ? OUTPUT_MARKDOWN : OUTPUT_HTML;
 }
 
 enum status report_write(const struct result_set *sets, size_t set_count, const char *path)
 {
-    enum status s = STATUS_OK;
+    const enum output_form form = report_form(path);
     struct view v = {0};
     struct tasks t = {0};
     struct output out;
-
     if (set_count == 0)
         return status_fail(STATUS_USAGE, "a report needs at least one results file");
-    s = view_init(&v, sets, set_count);
+    enum status s = view_init(&v, sets, set_count);
     if (s != STATUS_OK)
         return s;
     s = tasks_init(&t, &v);
     if (s == STATUS_OK)
         s = output_begin(path, false, &out);
     if (s == STATUS_OK)
-        s = output_end(&out, write_form(out.stream, &v, &t, path));
+        s = output_end(&out, form == OUTPUT_HTML ? write_html(out.stream, &v, &t, path)
+                                                 : write_formats(out.stream, form, &v, &t, path));
     tasks_release(&t);
     view_release(&v);
     return s;

@@ -1,7 +1,6 @@
 /* roofline.c: operations per second against operations per byte, under the ceilings that the same run
  * measured. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plots/chart.h"
@@ -11,52 +10,48 @@ enum { FIGURES_MAX = 8, TASKS_DRAWN = 120 /* of a figure */ };
 
 /* The ceilings of a device: the fastest of each kind that any row measured; NAN where none did. */
 struct ceilings {
-    const struct view_row *read, *copy;
+    double read, copy; /* bytes per second */
     double flop_per_s;
 };
 
 static bool is_on(const struct tasks *t, const struct view_row *row, size_t device)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const struct task_device *d = &t->devices[device];
     return row->set == d->set && strcmp(r->device_uuid, d->uuid) == 0 &&
            (!r->device[0] || strcmp(r->device, d->name) == 0);
 }
 
-static void keep_faster(const struct view_row **best, const struct view_row *row)
+static void keep_faster(double *best, double speed)
 {
-    const double speed = task_record(row)->bytes_per_s;
-    if (isfinite(speed) && speed > 0 && (!*best || speed > task_record(*best)->bytes_per_s))
-        *best = row;
+    if (isfinite(speed) && speed > 0)
+        *best = fmax(*best, speed);
 }
 
 /* Of cold rows where there are some: what is repeated on the same operands measures a cache. */
 static struct ceilings ceilings_of(const struct tasks *t, size_t device)
 {
-    struct ceilings c = {NULL, NULL, NAN};
-    for (int regime = REGIME_COLD; regime <= REGIME_HOT && !c.read && !c.copy; regime++)
+    struct ceilings c = {NAN, NAN, NAN};
+    for (int regime = REGIME_COLD; regime <= REGIME_HOT && isnan(c.read) && isnan(c.copy); regime++)
         for (size_t i = 0; i < t->ceiling_count; i++) {
-            const struct view_row *row = t->ceilings[i];
-            const struct row *r = task_record(row);
-            if (r->regime != regime || !is_on(t, row, device))
+            const struct row *r = t->ceilings[i]->r;
+            if (r->regime != regime || !is_on(t, t->ceilings[i], device))
                 continue;
             if (strcmp(r->variant, "ceiling_read") == 0)
-                keep_faster(&c.read, row);
+                keep_faster(&c.read, r->bytes_per_s);
             else if (strcmp(r->variant, "ceiling_copy") == 0)
-                keep_faster(&c.copy, row);
+                keep_faster(&c.copy, r->bytes_per_s);
         }
-    for (size_t i = 0; i < t->count; i++) {
-        const double speed = task_record(t->list[i].rows[0])->gemm_flop_per_s;
-        if (t->list[i].device == device && isfinite(speed) && speed > 0)
-            c.flop_per_s = fmax(speed, isnan(c.flop_per_s) ? 0 : c.flop_per_s);
-    }
+    for (size_t i = 0; i < t->count; i++)
+        if (t->list[i].device == device)
+            keep_faster(&c.flop_per_s, t->list[i].rows[0]->r->gemm_flop_per_s);
     return c;
 }
 
 /* Operations per byte; NAN for what multiplies nothing. */
 static double intensity(const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const double flop = 2.0 * (double)r->m * (double)r->n * (double)r->k, value = flop / r->format_bytes;
     return isfinite(value) && value > 0 && isfinite(r->flop_per_s) && r->flop_per_s > 0 ? value : NAN;
 }
@@ -66,7 +61,7 @@ static double intensity(const struct view_row *row)
 static void write_ceilings(struct page *p, const struct tasks *t)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
+        COLUMN_DEVICE,
         COLUMN("ceiling", "measured ceiling", NULL, CELL_TEXT, 0),
         COLUMN_SCALED("bytes_per_s", "GB/s", NULL, CELL_NUMBER, -4, 1e9),
         COLUMN_SCALED("gemm_flop_per_s", "Tflop/s", NULL, CELL_NUMBER, -4, 1e12),
@@ -76,21 +71,14 @@ static void write_ceilings(struct page *p, const struct tasks *t)
     table_title(&table, "Measured ceilings");
     for (size_t d = 0; d < t->device_count; d++) {
         const struct ceilings c = ceilings_of(t, d);
-        const struct view_row *const memory[] = {c.read, c.copy};
-        for (int i = 0; i < 2; i++) {
-            if (!memory[i] || t->devices[d].formats < 2)
-                continue;
-            table_text(&table, "%s", t->devices[d].label);
-            table_text(&table, "%s", i ? "copy" : "read");
-            table_number(&table, task_record(memory[i])->bytes_per_s);
-            table_number(&table, NAN);
-        }
-        if (!isfinite(c.flop_per_s) || t->devices[d].formats < 2)
-            continue;
-        table_text(&table, "%s", t->devices[d].label);
-        table_text(&table, "dense product");
-        table_number(&table, NAN);
-        table_number(&table, c.flop_per_s);
+        const struct {
+            const char *name;
+            double bytes_per_s, flop_per_s;
+        } rows[] = {{"read", c.read, NAN}, {"copy", c.copy, NAN}, {"dense product", NAN, c.flop_per_s}};
+        for (int i = 0; i < 3 && t->devices[d].formats > 1; i++)
+            if (isfinite(rows[i].bytes_per_s) || isfinite(rows[i].flop_per_s))
+                table_cells(&table, "%s %s %f %f", t->devices[d].label, rows[i].name, rows[i].bytes_per_s,
+                            rows[i].flop_per_s);
     }
     page_table(p, &table);
 }
@@ -98,15 +86,10 @@ static void write_ceilings(struct page *p, const struct tasks *t)
 static void write_points(struct page *p, const struct tasks *t)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
-        COLUMN("op", "operation", NULL, CELL_TEXT, 0),
-        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
-        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
-        COLUMN("n", "N", NULL, CELL_NUMBER, 0),
-        COLUMN("k", "K", NULL, CELL_NUMBER, 0),
-        COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
-        COLUMN("variant", "variant", NULL, CELL_NAME, 0),
+        COLUMNS_FIELD,
+        COLUMNS_SIZE,
+        COLUMNS_WEIGHTS,
+        COLUMN_VARIANT,
         COLUMN("flop_per_byte", "flop/byte", NULL, CELL_NUMBER, 2),
         COLUMN_SCALED("flop_per_s", "Gflop/s", NULL, CELL_NUMBER, -4, 1e9),
         COLUMN("ceiling_share", "share of the", "nearer ceiling", CELL_NUMBER, 3),
@@ -119,21 +102,13 @@ static void write_points(struct page *p, const struct tasks *t)
         const struct task *task = &t->list[at];
         for (size_t i = 0; t->devices[task->device].formats > 1 && i < task->count; i++) {
             const struct view_row *row = task->rows[i];
-            const struct row *r = task_record(row);
+            const struct row *r = row->r;
             if (!task_is_best(task, i) || isnan(intensity(row)))
                 continue;
-            table_text(&table, "%s", t->devices[task->device].label);
-            table_text(&table, "%s", view_op(r));
-            table_text(&table, "%s", view_type(r));
-            table_number(&table, (double)r->m);
-            table_number(&table, (double)r->n);
-            table_number(&table, (double)r->k);
-            table_text(&table, "%s", kind_text(kind_of(row), kind));
-            table_text(&table, "%s", track_word(track_of(row)));
-            table_text(&table, "%s", r->variant);
-            table_number(&table, intensity(row));
-            table_number(&table, r->flop_per_s);
-            table_number(&table, ceiling_share(row));
+            table_cells(&table, "%s %s %s %f %f %f %s %s %s %f %f %f", t->devices[task->device].label,
+                        operation_word(r->op), type_word(r->out_type), (double)r->m, (double)r->n,
+                        (double)r->k, kind_text(kind_of(row), kind), track_words[track_of(row)], r->variant,
+                        intensity(row), r->flop_per_s, ceiling_share(row));
         }
     }
     page_folded_table(p, &table);
@@ -141,9 +116,8 @@ static void write_points(struct page *p, const struct tasks *t)
 
 /* ---- the figure ---- */
 
-static void draw_memory(const struct chart *c, const struct view_row *row, double most_flop, const char *word)
+static void draw_memory(const struct chart *c, double speed, double most_flop, const char *word)
 {
-    const double speed = row ? task_record(row)->bytes_per_s : NAN;
     if (!isfinite(speed))
         return;
     const double last = fmin(c->x.hi, isfinite(most_flop) ? most_flop / speed : c->x.hi);
@@ -156,22 +130,21 @@ static void draw_memory(const struct chart *c, const struct view_row *row, doubl
                "start", INK_MUTED, text);
 }
 
-static void draw_points(const struct chart *c, const struct tasks *t, const struct task *task)
+static void draw_points(const struct chart *c, const struct task *task)
 {
     for (size_t i = 0; i < task->count; i++) {
         const struct view_row *row = task->rows[i];
-        const struct row *r = task_record(row);
+        const struct row *r = row->r;
         const double x = intensity(row);
         char kind[KIND_TEXT], words[400];
         if (!task_is_best(task, i) || isnan(x))
             continue;
-        snprintf(words, sizeof words,
-                 "%s, M %.0f, %.0f \xc3\x97 %.0f: %.4g Gflop/s at %.4g flop/byte, %.2f of the nearer "
-                 "ceiling; %s",
-                 kind_text(kind_of(row), kind), (double)r->m, (double)r->n, (double)r->k, r->flop_per_s / 1e9,
-                 x, ceiling_share(row), r->variant);
-        chart_mark(c, x, r->flop_per_s, weights_of(row),
-                   &(struct mark){t->v, row, NULL, r->flop_per_s, words});
+        snprintf(
+            words, sizeof words,
+            "%s, M %.0f, %.0f \u00d7 %.0f: %.4g Gflop/s at %.4g flop/byte, %.2f of the nearer ceiling; %s",
+            kind_text(kind_of(row), kind), (double)r->m, (double)r->n, (double)r->k, r->flop_per_s / 1e9, x,
+            ceiling_share(row), r->variant);
+        chart_mark(c, x, r->flop_per_s, weights_of(row), &(struct mark){row, NULL, r->flop_per_s, words});
     }
 }
 
@@ -192,8 +165,8 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
                 continue;
             seen[weights_of(row)] = true;
             x = (struct axis){fmin(x.lo, intensity(row)), fmax(x.hi, intensity(row)), true};
-            y.lo = fmin(y.lo, task_record(row)->flop_per_s);
-            y.hi = fmax(y.hi, task_record(row)->flop_per_s);
+            y.lo = fmin(y.lo, row->r->flop_per_s);
+            y.hi = fmax(y.hi, row->r->flop_per_s);
         }
     if (!(x.hi > 0))
         return;
@@ -203,18 +176,14 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
         snprintf(thinned, sizeof thinned, " Drawn: every %zuth size.", step);
     snprintf(caption, sizeof caption,
              "%s: %s. The fastest right variant of each format, layout and size; bytes are the packed "
-             "weights, scales, "
-             "activations and output, each once. Lines: what this run measured.%s",
+             "weights, scales, activations and output, each once. Lines: what this run measured.%s",
              t->devices[task->device].label, field_text(task, field), thinned);
     FILE *out = page_figure(p, "Roofline", caption);
     if (!out)
         return;
     const struct chart c = {.out = out,
                             .height = HEIGHT,
-                            .left = 54,
-                            .right = 14,
-                            .top = 44,
-                            .bottom = 46,
+                            .margin = {54, 14, 44, 46},
                             .x = {x.lo / 1.5, x.hi * 1.5, true},
                             .y = {y.lo / 1.6, y.hi * 1.6, true}};
     const bool tera = c.y.hi > 1e13;
@@ -227,12 +196,12 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
     if (isfinite(ceilings.flop_per_s)) {
         char text[48];
         snprintf(text, sizeof text, "dense product %.4g Tflop/s", ceilings.flop_per_s / 1e12);
-        chart_segment(&c, c.left, chart_y(&c, ceilings.flop_per_s), CHART_WIDTH - c.right,
+        chart_segment(&c, c.margin.left, chart_y(&c, ceilings.flop_per_s), CHART_WIDTH - c.margin.right,
                       chart_y(&c, ceilings.flop_per_s), INK_TEXT, 1.2, NULL);
-        chart_text(&c, c.left + 6, chart_y(&c, ceilings.flop_per_s) - 6, "start", INK_MUTED, text);
+        chart_text(&c, c.margin.left + 6, chart_y(&c, ceilings.flop_per_s) - 6, "start", INK_MUTED, text);
     }
     for (size_t i = first; i < first + count; i += step)
-        draw_points(&c, t, &t->list[i]);
+        draw_points(&c, &t->list[i]);
     chart_keys(&c, 28, seen);
     chart_end(&c);
     page_end_figure(p);
@@ -245,7 +214,7 @@ void section_roofline(struct page *p, const struct tasks *t)
     for (size_t i = 0, next; i < t->count; i = next) {
         for (next = i + 1; next < t->count && same_field(t, i, next);)
             next++;
-        const uint8_t op = task_record(t->list[i].rows[0])->op;
+        const uint8_t op = t->list[i].rows[0]->r->op;
         if (t->devices[t->list[i].device].formats < 2 || (op != TASK_GEMM && op != TASK_GEMMDX))
             continue;
         if (!any)

@@ -1,7 +1,6 @@
 /* speedup.c: how much faster than the dense product a product on packed weights is, against M. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "plots/chart.h"
 #include "plots/sections.h"
@@ -24,7 +23,7 @@ struct gains {
 /* Time in which the bytes and the operations of a row could be done. */
 static double least_time(const struct view_row *row, double bytes_per_s, double flop_per_s)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const double flop = 2.0 * (double)r->m * (double)r->n * (double)r->k;
     return fmax(r->format_bytes / bytes_per_s, flop_per_s > 0 ? flop / flop_per_s : 0);
 }
@@ -34,9 +33,9 @@ static double least_time(const struct view_row *row, double bytes_per_s, double 
  * possible. */
 static double ideal_gain(const struct tasks *t, const struct view_row *row, const struct view_row *dense)
 {
-    const struct row *a = task_record(row), *b = task_record(dense);
+    const struct row *a = row->r, *b = dense->r;
     const struct view_row *ceiling = task_ceiling(t, row);
-    const double speed = ceiling ? task_record(ceiling)->bytes_per_s : NAN;
+    const double speed = ceiling ? ceiling->r->bytes_per_s : NAN;
     double flop = a->gemm_flop_per_s;
     if (!(speed > 0))
         return b->bits_per_weight / a->bits_per_weight;
@@ -53,8 +52,8 @@ static struct gains find_gains(const struct tasks *t)
     struct gains g = {calloc(room, sizeof(struct gain)), 0};
     for (size_t i = 0; g.list && i < t->count; i++) {
         const struct task *task = &t->list[i];
-        const struct view_row *dense = task_fastest(task, WEIGHTS_DENSE, TRACK_COUNT);
-        if (!dense || task_record(dense)->op != TASK_GEMM)
+        const struct view_row *dense = task_fastest(task, WEIGHTS_DENSE);
+        if (!dense || dense->r->op != TASK_GEMM)
             continue;
         for (size_t j = 0; j < task->count; j++) {
             const struct view_row *row = task->rows[j];
@@ -73,18 +72,13 @@ static struct gains find_gains(const struct tasks *t)
 static void write_table(struct page *p, const struct tasks *t, const struct gains *g)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
-        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
-        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
-        COLUMN("n", "N", NULL, CELL_NUMBER, 0),
-        COLUMN("k", "K", NULL, CELL_NUMBER, 0),
-        COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
-        COLUMN("variant", "variant", NULL, CELL_NAME, 0),
-        COLUMN("bits_per_weight", "bits per", "weight", CELL_NUMBER, 3),
-        COLUMN("median_us", "median", "\xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN_DEVICE,
+        COLUMN_TYPE,
+        COLUMNS_SIZE,
+        COLUMNS_WEIGHTS,
+        COLUMNS_VARIANT,
         COLUMN("dense_variant", "dense", "fastest", CELL_NAME, 0),
-        COLUMN("dense_median_us", "median", "of dense, \xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("dense_median_us", "median", "of dense, \u00b5s", CELL_NUMBER, -4),
         COLUMN("speedup_over_dense", "speed-up", "over dense", CELL_RATIO, 2),
         COLUMN("ideal_speedup", "ideal", NULL, CELL_NUMBER, 2),
     };
@@ -94,20 +88,12 @@ static void write_table(struct page *p, const struct tasks *t, const struct gain
     table_title(&table, "Speed-up over the fastest dense product");
     for (size_t i = 0; i < g->count; i++) {
         const struct gain *gain = &g->list[i];
-        const struct row *r = task_record(gain->row), *dense = task_record(gain->dense);
+        const struct row *r = gain->row->r, *dense = gain->dense->r;
         const struct paired_ratio *q = &gain->ratio;
-        table_text(&table, "%s", t->devices[gain->task->device].label);
-        table_text(&table, "%s", view_type(r));
-        table_number(&table, (double)r->m);
-        table_number(&table, (double)r->n);
-        table_number(&table, (double)r->k);
-        table_text(&table, "%s", kind_text(kind_of(gain->row), kind));
-        table_text(&table, "%s", track_word(track_of(gain->row)));
-        table_text(&table, "%s", r->variant);
-        table_number(&table, r->bits_per_weight);
-        table_number(&table, r->median_us);
-        table_text(&table, "%s", dense->variant);
-        table_number(&table, dense->median_us);
+        table_cells(&table, "%s %s %f %f %f %s %s %s %f %f %s %f", t->devices[gain->task->device].label,
+                    type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
+                    kind_text(kind_of(gain->row), kind), track_words[track_of(gain->row)], r->variant,
+                    r->bits_per_weight, r->median_us, dense->variant, dense->median_us);
         table_ratio(&table, q->ratio, q->ci.lo, q->ci.hi, q->count > 0 ? NULL : "unpaired");
         table_number(&table, gain->ideal);
     }
@@ -139,8 +125,8 @@ static bool same_line(const struct gain *a, const struct gain *b)
     return kind_equal(kind_of(a->row), kind_of(b->row)) && track_of(a->row) == track_of(b->row);
 }
 
-static void draw_gain_line(const struct chart *c, const struct tasks *t, const struct gain *gains,
-                           size_t count, size_t first, struct chart_label *label)
+static void draw_gain_line(const struct chart *c, const struct gain *gains, size_t count, size_t first,
+                           struct chart_label *label)
 {
     double x[POINTS_MAX], y[POINTS_MAX], ideal[POINTS_MAX];
     const struct gain *points[POINTS_MAX];
@@ -149,7 +135,7 @@ static void draw_gain_line(const struct chart *c, const struct tasks *t, const s
     for (size_t i = first; i < count && n < POINTS_MAX; i++) {
         if (!same_line(&gains[i], &gains[first]))
             continue;
-        x[n] = (double)task_record(gains[i].row)->m;
+        x[n] = (double)gains[i].row->r->m;
         y[n] = gains[i].ratio.ratio;
         ideal[n] = gains[i].ideal;
         points[n++] = &gains[i];
@@ -157,17 +143,16 @@ static void draw_gain_line(const struct chart *c, const struct tasks *t, const s
     const enum weights format = weights_of(gains[first].row);
     const enum ink ink = weights_ink(format);
     const char *layout =
-        track_of(gains[first].row) == TRACK_CHECKPOINT ? "" : track_word(track_of(gains[first].row));
+        track_of(gains[first].row) == TRACK_CHECKPOINT ? "" : track_words[track_of(gains[first].row)];
     kind_text(kind_of(gains[first].row), kind);
     chart_line(c, x, ideal, n, ink, 1.2, "2 4");
     chart_line(c, x, y, n, ink, 2, NULL);
     for (size_t i = 0; i < n; i++) {
-        const struct row *r = task_record(points[i]->row);
+        const struct row *r = points[i]->row->r;
         const struct paired_ratio *q = &points[i]->ratio;
         snprintf(words, sizeof words, "%s %s, M %.0f: %.3g times dense%s, ideal %.3g; %s", kind, layout, x[i],
                  q->ratio, q->count > 0 ? "" : " (unpaired)", ideal[i], r->variant);
-        chart_mark(c, x[i], y[i], format,
-                   &(struct mark){t->v, points[i]->row, points[i]->dense, q->ratio, words});
+        chart_mark(c, x[i], y[i], format, &(struct mark){points[i]->row, points[i]->dense, q->ratio, words});
     }
     *label = (struct chart_label){.x = chart_x(c, x[n - 1]), .y = chart_y(c, y[n - 1]), .ink = ink};
     snprintf(label->text, sizeof label->text, "%.28s%s%s", kind, layout[0] ? ", " : "", layout);
@@ -178,8 +163,8 @@ static void draw_panel(struct page *p, const struct tasks *t, const struct gains
 {
     enum { HEIGHT = 360 };
     const struct gain *gains = g->list + panel->first;
-    const struct row *r = task_record(gains[0].row);
-    const double m_lo = (double)r->m, m_hi = (double)task_record(gains[panel->count - 1].row)->m;
+    const struct row *r = gains[0].row->r;
+    const double m_lo = (double)r->m, m_hi = (double)gains[panel->count - 1].row->r->m;
     struct chart_label labels[LINES_MAX];
     char caption[400], field[FIELD_TEXT];
     size_t label_count = 0;
@@ -188,8 +173,7 @@ static void draw_panel(struct page *p, const struct tasks *t, const struct gains
         most = fmax(most, fmax(gains[i].ratio.ratio, gains[i].ideal));
     snprintf(caption, sizeof caption,
              "%s: %s, N %.0f, K %.0f. The fastest right variant of each format at each M. Dotted: the ideal, "
-             "bytes over "
-             "bytes at the measured speed of memory, until a dense product's flops bind.",
+             "bytes over bytes at the measured speed of memory, until a dense product's flops bind.",
              t->devices[gains[0].task->device].label, field_text(gains[0].task, field), (double)r->n,
              (double)r->k);
     FILE *out = page_figure(p, "Speed-up over dense against M", caption);
@@ -197,30 +181,28 @@ static void draw_panel(struct page *p, const struct tasks *t, const struct gains
         return;
     const struct chart c = {.out = out,
                             .height = HEIGHT,
-                            .left = 34,
-                            .right = 250,
-                            .top = 32,
-                            .bottom = 46,
+                            .margin = {34, 250, 32, 46},
                             .x = {m_lo / 1.1, m_hi * 1.1, true},
                             .y = {0, most * 1.08, false}};
     chart_begin(&c, caption);
     chart_ticks_y(&c, 1);
     for (size_t i = 0; i < panel->count; i++) {
-        const double m = (double)task_record(gains[i].row)->m;
+        const double m = (double)gains[i].row->r->m;
         char text[24];
         snprintf(text, sizeof text, "%.0f", m);
         if (i == 0 || gains[i].task != gains[i - 1].task)
             chart_tick_x(&c, m, text);
     }
-    chart_segment(&c, c.left, chart_y(&c, 1), CHART_WIDTH - c.right, chart_y(&c, 1), INK_TEXT, 1.2, "4 3");
-    chart_text(&c, c.left + 4, chart_y(&c, 1) - 4, "start", INK_TEXT, "dense");
+    chart_segment(&c, c.margin.left, chart_y(&c, 1), CHART_WIDTH - c.margin.right, chart_y(&c, 1), INK_TEXT,
+                  1.2, "4 3");
+    chart_text(&c, c.margin.left + 4, chart_y(&c, 1) - 4, "start", INK_TEXT, "dense");
     chart_titles(&c, "M, rows of activations", "times as fast as dense");
     for (size_t i = 0; i < panel->count && label_count < LINES_MAX; i++) {
         bool drawn = false;
         for (size_t j = 0; j < i && !drawn; j++)
             drawn = same_line(&gains[j], &gains[i]);
         if (!drawn)
-            draw_gain_line(&c, t, gains, panel->count, i, &labels[label_count++]);
+            draw_gain_line(&c, gains, panel->count, i, &labels[label_count++]);
     }
     chart_labels(&c, labels, label_count);
     chart_end(&c);

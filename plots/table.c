@@ -22,7 +22,6 @@ void table_release(struct table *t)
         free(t->cells[i].text);
     free(t->cells);
     free(t->title);
-    free(t->note);
     *t = (struct table){0};
 }
 
@@ -42,15 +41,6 @@ void table_title(struct table *t, const char *format, ...)
     va_start(ap, format);
     free(t->title);
     t->title = formatted(t, format, ap);
-    va_end(ap);
-}
-
-void table_note(struct table *t, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    free(t->note);
-    t->note = formatted(t, format, ap);
     va_end(ap);
 }
 
@@ -81,6 +71,18 @@ void table_text(struct table *t, const char *format, ...)
 void table_number(struct table *t, double value)
 {
     add_cell(t, (struct table_cell){NULL, value, NAN, NAN, 0});
+}
+
+void table_cells(struct table *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    for (const char *p = strchr(format, '%'); p; p = strchr(p + 1, '%'))
+        if (p[1] == 's')
+            table_text(t, "%s", va_arg(ap, const char *));
+        else
+            table_number(t, va_arg(ap, double));
+    va_end(ap);
 }
 
 void table_ratio(struct table *t, double value, double lo, double hi, const char *beside)
@@ -144,13 +146,9 @@ static void write_value(FILE *out, const struct table_cell *cell, double scale, 
     if (!interval && !cell->text)
         return;
     fprintf(out, " %s", small);
-    if (interval) {
-        fputs("[", out);
-        html_number(out, cell->lo / scale, decimals);
-        fputs(", ", out);
-        html_number(out, cell->hi / scale, decimals);
-        fputs(cell->text ? "] " : "]", out);
-    }
+    if (interval)
+        html_print(out, "[%.*f, %.*f]%s", decimals, cell->lo / scale, decimals, cell->hi / scale,
+                   cell->text ? " " : "");
     if (cell->text && small[0])
         html_text(out, cell->text);
     else if (cell->text)
@@ -174,8 +172,7 @@ static void write_html_cell(FILE *out, const struct table *t, size_t i, const in
         fputs(c->kind == CELL_LONG ? "<td class=\"l wrap" : "<td class=\"l", out);
         if (cell->tint)
             fprintf(out, " wrap tint t-%s", ink_variable((enum ink)(cell->tint - 1)));
-        fputs("\">", out);
-        html_text(out, cell->text ? cell->text : "");
+        html_print(out, "\">%s", cell->text ? cell->text : "");
     }
     fputs("</td>", out);
 }
@@ -188,13 +185,10 @@ void table_html(FILE *out, const struct table *t)
         free(decimals);
         return;
     }
-    fprintf(out, "<div class=\"box\"><table class=\"sort\" data-table=\"%s\"><caption>", t->id);
-    html_text(out, t->title ? t->title : t->id);
-    if (t->note) {
-        fputs("<small>", out);
-        html_text(out, t->note);
-        fputs("</small>", out);
-    }
+    html_print(out, "<div class=\"box\"><table class=\"sort\" data-table=\"%s\"><caption>%s", t->id,
+               t->title ? t->title : t->id);
+    if (t->note)
+        html_print(out, "<small>%s</small>", t->note);
     fputs("</caption>\n<thead><tr>", out);
     for (size_t i = 0; i < t->column_count; i++) {
         const struct table_column *c = &t->columns[i];
@@ -203,11 +197,8 @@ void table_html(FILE *out, const struct table *t)
         decimals[i] = decimals_of(t, i);
         fputs(is_words(c) ? "<th class=\"l\">" : "<th>", out);
         html_text(out, c->head);
-        if (c->unit) {
-            fputs("<small>", out);
-            html_text(out, c->unit);
-            fputs("</small>", out);
-        }
+        if (c->unit)
+            html_print(out, "<small>%s</small>", c->unit);
         fputs("</th>", out);
     }
     fputs("</tr></thead>\n<tbody>\n", out);

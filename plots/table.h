@@ -29,18 +29,27 @@ struct table_column {
     bool apart;   /* in CSV alone: too long for a page */
 };
 
-#define COLUMN(key, head, unit, kind, decimals)                                                              \
-    {                                                                                                        \
-        key, head, unit, kind, decimals, 0, false                                                            \
-    }
+#define COLUMN(key, head, unit, kind, decimals) COLUMN_SCALED(key, head, unit, kind, decimals, 0)
 #define COLUMN_SCALED(key, head, unit, kind, decimals, scale)                                                \
     {                                                                                                        \
         key, head, unit, kind, decimals, scale, false                                                        \
     }
-#define COLUMN_APART(key, head, unit, kind, decimals)                                                        \
-    {                                                                                                        \
-        key, head, unit, kind, decimals, 0, true                                                             \
-    }
+
+/* Columns that several tables have. */
+#define COLUMN_DEVICE  COLUMN("device", "device", NULL, CELL_TEXT, 0)
+#define COLUMN_USE     COLUMN("use", "regime of use", NULL, CELL_TEXT, 0)
+#define COLUMN_TYPE    COLUMN("out_type", "type", NULL, CELL_TEXT, 0)
+#define COLUMN_M       COLUMN("m", "M", NULL, CELL_NUMBER, 0)
+#define COLUMN_WEIGHTS COLUMN("weights_kind", "weights", NULL, CELL_TEXT, 0)
+#define COLUMN_LAYOUT  COLUMN("layout", "layout", NULL, CELL_TEXT, 0)
+#define COLUMN_VARIANT COLUMN("variant", "variant", NULL, CELL_NAME, 0)
+#define COLUMN_BITS    COLUMN("bits_per_weight", "bits per", "weight", CELL_NUMBER, 3)
+
+#define COLUMNS_FIELD   COLUMN_DEVICE, COLUMN("op", "operation", NULL, CELL_TEXT, 0), COLUMN_TYPE
+#define COLUMNS_USE     COLUMN_DEVICE, COLUMN_USE, COLUMN_TYPE
+#define COLUMNS_SIZE    COLUMN_M, COLUMN("n", "N", NULL, CELL_NUMBER, 0), COLUMN("k", "K", NULL, CELL_NUMBER, 0)
+#define COLUMNS_WEIGHTS COLUMN_WEIGHTS, COLUMN_LAYOUT
+#define COLUMNS_VARIANT COLUMN_VARIANT, COLUMN_BITS, COLUMN("median_us", "median", "\u00b5s", CELL_NUMBER, -4)
 
 struct table_cell {
     char *text; /* owned; of a number, what is said beside it, or NULL */
@@ -50,7 +59,8 @@ struct table_cell {
 
 struct table {
     const char *id;
-    char *title, *note; /* owned; note may be NULL */
+    char *title;      /* owned */
+    const char *note; /* below the title; NULL for none */
     const struct table_column *columns;
     size_t column_count;
     struct table_cell *cells; /* row after row */
@@ -61,11 +71,12 @@ struct table {
 void table_init(struct table *t, const char *id, const struct table_column *columns, size_t column_count);
 void table_release(struct table *t);
 void table_title(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
-void table_note(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* The next cell. */
 void table_text(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
 void table_number(struct table *t, double value);
+/* The next cells, one for each conversion: %s a text, %f a number. */
+void table_cells(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
 /* lo, hi: NAN for no interval; beside: a remark, or NULL. */
 void table_ratio(struct table *t, double value, double lo, double hi, const char *beside);
 /* Colours the cell before, beside what it says. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plots/sections.h"
+#include "results/sort.h"
 
 static const double bits_tolerance = 0.02;
 
@@ -31,16 +32,11 @@ enum ink weights_ink(enum weights w)
     return formats[w].ink;
 }
 
-static const char *const tracks[] = {
+const char *const track_words[] = {
 #define X(name, word) word,
     TRACK_MAP(X)
 #undef X
 };
-
-const char *track_word(enum track t)
-{
-    return tracks[t];
-}
 
 static const struct {
     const char *words;
@@ -58,16 +54,11 @@ const char *use_words(enum use u)
 
 /* ---- one row ---- */
 
-const struct row *task_record(const struct view_row *row)
-{
-    return row->r;
-}
-
 enum weights weights_of(const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     if (!r->format[0])
-        return strcmp(r->layout, tracks[TRACK_DENSE]) == 0 ? WEIGHTS_DENSE : WEIGHTS_NF4;
+        return strcmp(r->layout, track_words[TRACK_DENSE]) == 0 ? WEIGHTS_DENSE : WEIGHTS_NF4;
     for (int i = 0; i < WEIGHTS_OTHER; i++)
         if (strcmp(r->format, formats[i].word) == 0)
             return (enum weights)i;
@@ -77,7 +68,7 @@ enum weights weights_of(const struct view_row *row)
 enum track track_of(const struct view_row *row)
 {
     for (int i = 0; i < TRACK_COUNT; i++)
-        if (strcmp(task_record(row)->layout, tracks[i]) == 0)
+        if (strcmp(row->r->layout, track_words[i]) == 0)
             return (enum track)i;
     return weights_of(row) == WEIGHTS_DENSE ? TRACK_DENSE : TRACK_CHECKPOINT;
 }
@@ -85,7 +76,7 @@ enum track track_of(const struct view_row *row)
 /* Dense weights have no blocks, but older files give a dense product the problem's. */
 struct kind kind_of(const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const enum weights format = weights_of(row);
     if (format == WEIGHTS_DENSE)
         return (struct kind){.format = format};
@@ -122,7 +113,7 @@ const char *kind_text(struct kind kind, char buffer[KIND_TEXT])
 
 const char *skeleton_of(const struct view_row *row)
 {
-    const char *name = task_record(row)->variant, *rest = strchr(name, '_');
+    const char *name = row->r->variant, *rest = strchr(name, '_');
     if (!rest)
         return NULL;
     const size_t length = (size_t)(rest - name);
@@ -186,7 +177,7 @@ bool same_skeleton(const struct view_row *a, const struct view_row *b)
 bool is_package(const struct view_row *row)
 {
     static const char *const libraries[] = {"cublas_", "cublaslt_", "openblas_"};
-    const char *name = task_record(row)->variant;
+    const char *name = row->r->variant;
     if (view_is_peer(row))
         return true;
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
@@ -197,13 +188,13 @@ bool is_package(const struct view_row *row)
 
 bool bits_match(const struct view_row *a, const struct view_row *b)
 {
-    const double x = task_record(a)->bits_per_weight, y = task_record(b)->bits_per_weight;
+    const double x = a->r->bits_per_weight, y = b->r->bits_per_weight;
     return x > 0 && y > 0 && fabs(x - y) <= bits_tolerance * fmin(x, y);
 }
 
 double ceiling_share(const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const double memory = r->ceiling_fraction, product = r->flop_per_s / r->gemm_flop_per_s;
     const bool computes = isfinite(product) && product > 0;
     if (!isfinite(memory))
@@ -213,18 +204,12 @@ double ceiling_share(const struct view_row *row)
 
 /* ---- order ---- */
 
-static int compare_device(const struct view_row *a, const struct view_row *b)
-{
-    const struct row *ra = task_record(a), *rb = task_record(b);
-    int c = compare_numbers(a->set, b->set);
-    c = c ? c : strcmp(ra->device, rb->device);
-    return c ? c : strcmp(ra->device_uuid, rb->device_uuid);
-}
-
 static int compare_field(const struct view_row *a, const struct view_row *b)
 {
-    const struct row *ra = task_record(a), *rb = task_record(b);
-    int c = compare_device(a, b);
+    const struct row *ra = a->r, *rb = b->r;
+    int c = compare_numbers(a->set, b->set);
+    c = c ? c : strcmp(ra->device, rb->device);
+    c = c ? c : strcmp(ra->device_uuid, rb->device_uuid);
     c = c ? c : compare_numbers(ra->op, rb->op);
     c = c ? c : compare_numbers(ra->out_type, rb->out_type);
     c = c ? c : compare_numbers(ra->threads, rb->threads);
@@ -233,7 +218,7 @@ static int compare_field(const struct view_row *a, const struct view_row *b)
 
 static int compare_shape(const struct view_row *a, const struct view_row *b)
 {
-    const struct row *ra = task_record(a), *rb = task_record(b);
+    const struct row *ra = a->r, *rb = b->r;
     int c = compare_field(a, b);
     c = c ? c : compare_numbers(ra->n, rb->n);
     c = c ? c : compare_numbers(ra->k, rb->k);
@@ -243,17 +228,15 @@ static int compare_shape(const struct view_row *a, const struct view_row *b)
 static int compare_task(const struct view_row *a, const struct view_row *b)
 {
     int c = compare_shape(a, b);
-    return c ? c : compare_numbers(task_record(a)->m, task_record(b)->m);
+    return c ? c : compare_numbers(a->r->m, b->r->m);
 }
 
 static int by_task(const void *pa, const void *pb)
 {
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    const struct row *ra = task_record(a), *rb = task_record(b);
-    int c = compare_task(a, b);
+    const struct row *ra = ((const struct view_row *)pa)->r, *rb = ((const struct view_row *)pb)->r;
+    int c = compare_task(pa, pb);
     c = c ? c : compare_numbers(ra->regime, rb->regime);
-    c = c ? c : (ra->median_us > rb->median_us) - (ra->median_us < rb->median_us);
-    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
+    return c ? c : (ra->median_us > rb->median_us) - (ra->median_us < rb->median_us);
 }
 
 bool same_field(const struct tasks *t, size_t a, size_t b)
@@ -268,23 +251,6 @@ bool same_shape(const struct tasks *t, size_t a, size_t b)
 
 /* ---- building ---- */
 
-static size_t find_device(struct tasks *t, const struct view_row *row)
-{
-    const struct row *r = task_record(row);
-    const char *name = r->device[0] ? r->device : environment_device(t->v, row->set);
-    size_t i = 0;
-    while (i < t->device_count && !(t->devices[i].set == row->set && strcmp(t->devices[i].name, name) == 0 &&
-                                    strcmp(t->devices[i].uuid, r->device_uuid) == 0))
-        i++;
-    if (i == t->device_count)
-        t->devices[t->device_count++] =
-            (struct task_device){.set = row->set, .name = name, .uuid = r->device_uuid};
-    struct task_device *d = &t->devices[i];
-    d->gpu = d->gpu || (strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9');
-    d->fake = d->fake || row_is_fake(r);
-    return i;
-}
-
 /* As tasks are. */
 static int by_device(const void *pa, const void *pb)
 {
@@ -292,6 +258,22 @@ static int by_device(const void *pa, const void *pb)
     int c = compare_numbers(a->set, b->set);
     c = c ? c : strcmp(a->name, b->name);
     return c ? c : strcmp(a->uuid, b->uuid);
+}
+
+static size_t find_device(struct tasks *t, const struct view_row *row)
+{
+    const struct row *r = row->r;
+    const char *name = r->device[0] ? r->device : environment_device(t->v, row->set);
+    const struct task_device device = {.set = row->set, .name = name, .uuid = r->device_uuid};
+    size_t i = 0;
+    while (i < t->device_count && by_device(&t->devices[i], &device))
+        i++;
+    if (i == t->device_count)
+        t->devices[t->device_count++] = device;
+    struct task_device *d = &t->devices[i];
+    d->gpu = d->gpu || (strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9');
+    d->fake = d->fake || row_is_fake(r);
+    return i;
 }
 
 /* "NVIDIA H100, b.h5"; NULL without memory. */
@@ -328,12 +310,12 @@ static uint8_t quoted_regime(const struct view_row *const *rows, size_t count)
 {
     bool cold = false;
     for (size_t i = 0; i < count; i++) {
-        const struct row *r = task_record(rows[i]);
+        const struct row *r = rows[i]->r;
         if (r->regime == REGIME_HOT && r->primary)
             return REGIME_HOT;
         cold = cold || r->regime == REGIME_COLD;
     }
-    return cold ? REGIME_COLD : task_record(rows[0])->regime;
+    return cold ? REGIME_COLD : rows[0]->r->regime;
 }
 
 /* The rows of one task and all regimes, which end at `next`. */
@@ -342,40 +324,31 @@ static void add_task(struct tasks *t, const struct view_row **rows, size_t count
     const uint8_t regime = quoted_regime(rows, count);
     size_t first = 0, kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (task_record(rows[i])->regime != regime)
+        if (rows[i]->r->regime != regime)
             continue;
         first = kept++ ? first : i;
     }
     struct task *task = &t->list[t->count++];
     *task = (struct task){rows + first, kept < TASK_ROWS_MAX ? kept : TASK_ROWS_MAX, find_device(t, rows[0]),
-                          use_of(task_record(rows[0]))};
+                          use_of(rows[0]->r)};
     t->devices[task->device].other += count - kept;
 }
 
-static int compare_group(const struct view_row *a, const struct view_row *b)
+static int compare_group(const void *pa, const void *pb)
 {
+    const struct view_row *a = pa, *b = pb;
     int c = compare_numbers(a->set, b->set);
-    return c ? c : compare_numbers(task_record(a)->group_id, task_record(b)->group_id);
+    return c ? c : compare_numbers(a->r->group_id, b->r->group_id);
 }
 
-static int by_group(const void *pa, const void *pb)
+static void find_formats(struct tasks *t)
 {
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    int c = compare_group(a, b);
-    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
-}
-
-static void count_formats(struct tasks *t)
-{
-    for (size_t i = 0; i < t->count;) {
-        bool seen[WEIGHTS_COUNT] = {false};
-        struct task_device *d = &t->devices[t->list[i].device];
-        for (; i < t->count && &t->devices[t->list[i].device] == d; i++)
-            for (size_t j = 0; j < t->list[i].count; j++)
-                seen[weights_of(t->list[i].rows[j])] = true;
+    for (size_t i = 0; i < t->count; i++)
+        for (size_t j = 0; j < t->list[i].count; j++)
+            t->devices[t->list[i].device].has[weights_of(t->list[i].rows[j])] = true;
+    for (size_t d = 0; d < t->device_count; d++)
         for (int w = 0; w < WEIGHTS_COUNT; w++)
-            d->formats += seen[w];
-    }
+            t->devices[d].formats += t->devices[d].has[w];
 }
 
 enum status tasks_init(struct tasks *t, const struct view *v)
@@ -404,14 +377,14 @@ enum status tasks_init(struct tasks *t, const struct view *v)
             t->devices[device].wrong++;
     }
     qsort(t->devices, t->device_count, sizeof t->devices[0], by_device);
-    qsort(t->ceilings, t->ceiling_count, sizeof t->ceilings[0], by_group);
-    qsort(t->rows, count, sizeof t->rows[0], by_task);
+    sort_pointers(t->ceilings, t->ceiling_count, compare_group);
+    sort_pointers(t->rows, count, by_task);
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && compare_task(t->rows[i], t->rows[next]) == 0;)
             next++;
         add_task(t, t->rows + i, next - i);
     }
-    count_formats(t);
+    find_formats(t);
     for (size_t i = 0; i < t->device_count; i++)
         if (!(t->devices[i].label = device_label(t, i))) {
             tasks_release(t);
@@ -436,9 +409,9 @@ void tasks_release(struct tasks *t)
 const struct view_row *task_paired(const struct task *task, const struct view_row *row,
                                    const struct view_row *like)
 {
-    const struct row *a = task_record(row), *l = task_record(like);
+    const struct row *a = row->r, *l = like->r;
     for (size_t i = 0; i < task->count && a->group_id != 0; i++) {
-        const struct row *r = task_record(task->rows[i]);
+        const struct row *r = task->rows[i]->r;
         if (r->group_id == a->group_id && strcmp(r->variant, l->variant) == 0 &&
             kind_equal(kind_of(task->rows[i]), kind_of(like)))
             return task->rows[i];
@@ -446,17 +419,17 @@ const struct view_row *task_paired(const struct task *task, const struct view_ro
     return like;
 }
 
-const struct view_row *task_fastest(const struct task *task, enum weights format, enum track track)
+const struct view_row *task_fastest(const struct task *task, enum weights format)
 {
     for (size_t i = 0; i < task->count; i++)
-        if (weights_of(task->rows[i]) == format && (track == TRACK_COUNT || track_of(task->rows[i]) == track))
+        if (weights_of(task->rows[i]) == format)
             return task->rows[i];
     return NULL;
 }
 
 const struct view_row *task_ceiling(const struct tasks *t, const struct view_row *row)
 {
-    const struct row *r = task_record(row);
+    const struct row *r = row->r;
     const size_t prefix = strlen("ceiling_");
     size_t lo = 0, hi = t->ceiling_count;
     while (lo < hi) { /* the first of the row's group */
@@ -468,7 +441,7 @@ const struct view_row *task_ceiling(const struct tasks *t, const struct view_row
     }
     for (; r->group_id != 0 && r->ceiling[0] && lo < t->ceiling_count; lo++) {
         const struct view_row *other = t->ceilings[lo];
-        const char *name = task_record(other)->variant;
+        const char *name = other->r->variant;
         if (compare_group(other, row))
             return NULL;
         if (strncmp(name, "ceiling_", prefix) == 0 && strcmp(name + prefix, r->ceiling) == 0)
@@ -488,10 +461,11 @@ bool task_is_best(const struct task *task, size_t i)
 
 const char *field_text(const struct task *task, char buffer[FIELD_TEXT])
 {
-    const struct row *r = task_record(task->rows[0]);
+    const struct row *r = task->rows[0]->r;
     char threads[40] = "";
     if (r->threads > 0)
         snprintf(threads, sizeof threads, ", %" PRIu32 " thread%s", r->threads, r->threads == 1 ? "" : "s");
-    snprintf(buffer, FIELD_TEXT, "%s %s%s%s", view_op(r), view_type(r), threads, r->bias ? ", bias" : "");
+    snprintf(buffer, FIELD_TEXT, "%s %s%s%s", operation_word(r->op), type_word(r->out_type), threads,
+             r->bias ? ", bias" : "");
     return buffer;
 }

@@ -48,7 +48,7 @@ enum track {
 #undef X
         TRACK_COUNT
 };
-const char *track_word(enum track t);
+extern const char *const track_words[];
 
 enum task_op {
 #define X(value, name, word) TASK_##name = value,
@@ -60,18 +60,9 @@ enum task_op {
 #define USE_MAP(X)                                                                                           \
     X(DEQUANT, "dequantize", 0, 0)                                                                           \
     X(M1, "M = 1", 1, 1)                                                                                     \
-    X(M32,                                                                                                   \
-      "M 2\xe2\x80\x93"                                                                                      \
-      "32",                                                                                                  \
-      2, 32)                                                                                                 \
-    X(M512,                                                                                                  \
-      "M 64\xe2\x80\x93"                                                                                     \
-      "512",                                                                                                 \
-      64, 512)                                                                                               \
-    X(M4096,                                                                                                 \
-      "M 1024\xe2\x80\x93"                                                                                   \
-      "4096",                                                                                                \
-      1024, 4096)                                                                                            \
+    X(M32, "M 2\u201332", 2, 32)                                                                             \
+    X(M512, "M 64\u2013512", 64, 512)                                                                        \
+    X(M4096, "M 1024\u20134096", 1024, 4096)                                                                 \
     X(BACKWARD, "backward", 0, 0)                                                                            \
     X(NONE, "no regime of use", 0, 0)
 enum use {
@@ -93,9 +84,10 @@ struct task_device {
     const char *name, *uuid;
     char *label; /* owned: the name, and the file where there are several */
     bool gpu, fake;
-    size_t formats; /* how many have right rows */
-    size_t wrong;   /* timed rows that are not right */
-    size_t other;   /* right rows of the regime of timing that is not quoted */
+    bool has[WEIGHTS_COUNT]; /* formats that have right rows */
+    size_t formats;          /* how many these are */
+    size_t wrong;            /* timed rows that are not right */
+    size_t other;            /* right rows of the regime of timing that is not quoted */
 };
 
 /* Of a task, so many right rows are compared at most: choices take time by their square. */
@@ -117,9 +109,6 @@ struct tasks {
     const struct view_row **ceilings; /* by file and group */
     size_t ceiling_count;
 };
-
-/* The columns of a row. */
-const struct row *task_record(const struct view_row *row);
 
 enum status tasks_init(struct tasks *t, const struct view *v) WARN_UNUSED_RESULT;
 void tasks_release(struct tasks *t);
@@ -154,8 +143,8 @@ bool same_shape(const struct tasks *t, size_t a, size_t b);
  * `like` itself where there is none. */
 const struct view_row *task_paired(const struct task *task, const struct view_row *row,
                                    const struct view_row *like);
-/* The fastest row of a format, in a track (TRACK_COUNT: any); NULL when there is none. */
-const struct view_row *task_fastest(const struct task *task, enum weights format, enum track track);
+/* The fastest row of a format; NULL when there is none. */
+const struct view_row *task_fastest(const struct task *task, enum weights format);
 /* Whether row i is the fastest of its kind in its track. */
 bool task_is_best(const struct task *task, size_t i);
 /* "gemm bf16, 8 threads, bias": what the tasks of a field have in common. Returns buffer. */

@@ -3,13 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "plots/ratio.h"
 #include "plots/sections.h"
-
-#define DASH   "\xe2\x80\x93" /* en dash */
-#define TIMES  "\xc3\x97"     /* multiplication sign */
-#define MICRO  "\xc2\xb5"
-#define APPROX "\xe2\x89\x88"
 
 const char *section_anchor(const struct view *v, const struct view_case *c, char buffer[SECTION_ANCHOR])
 {
@@ -58,26 +52,13 @@ static struct layout layout_of(const struct view_case *c)
     return l;
 }
 
-static void write_time(FILE *out, const struct layout *l, double us)
+/* From lo to hi; lo alone where there is no hi. */
+static void write_times(FILE *out, const struct layout *l, double lo, double hi)
 {
-    html_number(out, l->milliseconds ? us / 1000 : us, l->time_decimals);
-}
-
-static void write_time_range(FILE *out, const struct layout *l, double lo, double hi)
-{
-    fputs("<td>", out);
-    write_time(out, l, lo);
-    if (isfinite(lo) && isfinite(hi)) {
-        fputs(" " DASH " ", out);
-        write_time(out, l, hi);
-    }
-    fputs("</td>", out);
-}
-
-static void write_rate(FILE *out, double per_s, int decimals)
-{
-    fputs("<td>", out);
-    html_number(out, per_s / 1e9, decimals);
+    const double unit = l->milliseconds ? 1000 : 1;
+    html_print(out, "<td>%.*f", l->time_decimals, lo / unit);
+    if (isfinite(lo) && isfinite(hi))
+        html_print(out, " " DASH " %.*f", l->time_decimals, hi / unit);
     fputs("</td>", out);
 }
 
@@ -87,23 +68,20 @@ static void write_fraction(FILE *out, const struct row *r)
         fputs("<td>" DASH "</td>", out);
         return;
     }
-    double share = 100 * fmin(1, fmax(0, r->ceiling_fraction));
-    fprintf(out, "<td class=\"f\" style=\"--f:%.0f%%\">", share);
-    html_number(out, r->ceiling_fraction, 3);
-    if (isfinite(r->ceiling_fraction_lo) && isfinite(r->ceiling_fraction_hi)) {
-        fputs(" <small>[", out);
-        html_number(out, r->ceiling_fraction_lo, 3);
-        fputs(", ", out);
-        html_number(out, r->ceiling_fraction_hi, 3);
-        fputs("]</small>", out);
-    }
+    html_print(out, "<td class=\"f\" style=\"--f:%.0f%%\">%.3f", 100 * fmin(1, fmax(0, r->ceiling_fraction)),
+               r->ceiling_fraction);
+    if (isfinite(r->ceiling_fraction_lo) && isfinite(r->ceiling_fraction_hi))
+        html_print(out, " <small>[%.3f, %.3f]</small>", r->ceiling_fraction_lo, r->ceiling_fraction_hi);
     fputs("</td>", out);
 }
 
-static void remark(FILE *out, bool *any, const char *text)
+/* Where it holds; gives that back. */
+static bool remark(FILE *out, bool *any, bool holds, const char *text)
 {
-    fprintf(out, "%s%s", *any ? ", " : "<small>", text);
-    *any = true;
+    if (holds)
+        fprintf(out, "%s%s", *any ? ", " : "<small>", text);
+    *any = *any || holds;
+    return holds;
 }
 
 /* What a reader must know before believing the numbers: below the name, where it is not scrolled away. */
@@ -112,35 +90,21 @@ static void write_remarks(FILE *out, const struct view_row *row, bool tied)
     const struct row *r = row->r;
     const double sample_us = r->median_us * (double)r->calls_per_sample;
     bool any = false;
-    if (row_is_fake(r))
-        remark(out, &any, "a model's time, not a GPU's");
-    if (view_is_ceiling(row))
-        remark(out, &any, "measured ceiling, not a variant");
-    if (tied)
-        remark(out, &any, APPROX " fastest");
-    if (r->bimodal)
-        remark(out, &any, "bimodal");
-    if (!r->precise)
-        remark(out, &any, "not precise");
-    if (r->lag1_autocorrelation > 0.5) { /* the interval assumes independent samples: it is then too narrow */
-        remark(out, &any, "autocorrelated ");
-        html_number(out, r->lag1_autocorrelation, 2);
-    }
-    if (!r->settled)
-        remark(out, &any, "machine not settled");
-    if (r->cold_not_achieved)
-        remark(out, &any, "cold not achieved");
-    if (r->regime == REGIME_COLD && r->overhead_limited)
-        remark(out, &any, "overhead limited: see hot");
-    if (r->excluded_count > 0) {
-        remark(out, &any, "excluded samples: ");
-        html_count(out, r->excluded_count);
-    }
-    if (10 * r->timer_overhead_us > sample_us) {
-        remark(out, &any, "reading the clock is ");
-        html_number(out, 100 * r->timer_overhead_us / sample_us, 0);
-        fputs(" % of a sample", out);
-    }
+    remark(out, &any, row_is_fake(r), "a model's time, not a GPU's");
+    remark(out, &any, view_is_ceiling(row), "measured ceiling, not a variant");
+    remark(out, &any, tied, APPROX " fastest");
+    remark(out, &any, r->bimodal, "bimodal");
+    remark(out, &any, !r->precise, "not precise");
+    /* The interval assumes independent samples: it is then too narrow. */
+    if (remark(out, &any, r->lag1_autocorrelation > 0.5, "autocorrelated "))
+        html_print(out, "%.2f", r->lag1_autocorrelation);
+    remark(out, &any, !r->settled, "machine not settled");
+    remark(out, &any, r->cold_not_achieved, "cold not achieved");
+    remark(out, &any, r->regime == REGIME_COLD && r->overhead_limited, "overhead limited: see hot");
+    if (remark(out, &any, r->excluded_count > 0, "excluded samples: "))
+        html_print(out, "%'" PRIu64, r->excluded_count);
+    if (remark(out, &any, 10 * r->timer_overhead_us > sample_us, "reading the clock is "))
+        html_print(out, "%.0f %% of a sample", 100 * r->timer_overhead_us / sample_us);
     fputs(any ? "</small>" : "", out);
 }
 
@@ -160,36 +124,29 @@ static void write_timing_row(FILE *out, const struct view *v, const struct view_
     fputs("<td class=\"v\">", out);
     html_name(out, r->variant);
     if (!right && !view_is_ceiling(row))
-        fprintf(out, " <span class=\"w bad\">%s</span>", verdict_word(r->verdict));
-    write_remarks(out, row, right && !top && ratio_is_tied(to_fastest));
-    fputs("</td><td>", out);
-    write_time(out, l, r->median_us);
+        html_print(out, " <span class=\"w bad\">%s</span>", verdict_word(r->verdict));
+    write_remarks(out, row, right && !top && view_is_tied(to_fastest));
     fputs("</td>", out);
-    write_time_range(out, l, r->median_lo_us, r->median_hi_us);
-    write_time_range(out, l, r->p10_us, r->p90_us);
-    fputs("<td>", out);
-    html_number(out, top ? 1 : to_fastest.ratio, 2);
-    fputs("</td>", out);
+    write_times(out, l, r->median_us, NAN);
+    write_times(out, l, r->median_lo_us, r->median_hi_us);
+    write_times(out, l, r->p10_us, r->p90_us);
+    html_print(out, "<td>%.2f</td>", top ? 1 : to_fastest.ratio);
     if (l->peer) {
         fputs("<td>", out);
         if (right)
-            ratio_write(out,
-                        row == c->peer ? (struct paired_ratio){1, {1, 1}, 1} : view_ratio(v, c->peer, row));
+            view_write_ratio(out, row == c->peer ? (struct paired_ratio){1, {1, 1}, 1}
+                                                 : view_ratio(v, c->peer, row));
         else
             fputs(DASH, out);
         fputs("</td>", out);
     }
     if (l->ceiling)
         write_fraction(out, r);
-    write_rate(out, r->bytes_per_s, l->byte_decimals);
-    write_rate(out, r->weights_per_s, l->weight_decimals);
-    fputs("<td>", out);
-    html_number(out, view_is_ceiling(row) ? NAN : r->bits_per_weight, 3);
-    if (l->samples == 0) {
-        fputs("</td><td>", out);
-        html_count(out, r->sample_count);
-    }
-    fputs("</td></tr>\n", out);
+    html_print(out, "<td>%.*f</td><td>%.*f</td><td>%.3f</td>", l->byte_decimals, r->bytes_per_s / 1e9,
+               l->weight_decimals, r->weights_per_s / 1e9, view_is_ceiling(row) ? NAN : r->bits_per_weight);
+    if (l->samples == 0)
+        html_print(out, "<td>%'" PRIu64 "</td>", r->sample_count);
+    fputs("</tr>\n", out);
 }
 
 static void write_case(FILE *out, const struct view *v, const struct view_case *c, bool folded)
@@ -203,33 +160,26 @@ static void write_case(FILE *out, const struct view *v, const struct view_case *
     if (!folded)
         html_text(out, view_describe(problem, true, text));
     else if (problem->m > 0) /* the rest stands above the fold */
-        fprintf(out, "M %" PRIu64, problem->m);
-    fputs("<small><code>", out);
-    html_text(out, problem->case_key);
-    fputs("</code>", out);
+        html_print(out, "M %" PRIu64, problem->m);
+    html_print(out, "<small><code>%s</code>", problem->case_key);
     if (l.samples > 0)
-        fprintf(out, "; %" PRIu64 " samples a row", l.samples);
-    if (l.peer) {
-        fputs("; bitsandbytes: <code>", out);
-        html_text(out, c->peer->r->variant);
-        fputs("</code>", out);
-    }
+        html_print(out, "; %" PRIu64 " samples a row", l.samples);
+    if (l.peer)
+        html_print(out, "; bitsandbytes: <code>%s</code>", c->peer->r->variant);
     fputs("</small></caption>\n<thead><tr><th>variant</th>", out);
-    fprintf(out, "<th>median<small>%s</small></th><th>95 %% interval<small>of the median, %s</small></th>",
-            unit, unit);
-    fprintf(out, "<th>p10 " DASH " p90<small>%s</small></th><th>time<small>" TIMES " fastest</small></th>",
-            unit);
+    html_print(out, "<th>median<small>%s</small></th><th>95 %% interval<small>of the median, %s</small></th>",
+               unit, unit);
+    html_print(out, "<th>p10 " DASH " p90<small>%s</small></th><th>time<small>" TIMES " fastest</small></th>",
+               unit);
     if (l.peer)
         fputs("<th>speed-up over<small>bitsandbytes, " TIMES "</small></th>", out);
     if (l.ceiling) {
         fputs("<th>share of ceiling<small>measured", out);
-        if (l.ceiling_word) {
-            fputs(": ", out);
-            html_text(out, l.ceiling_word);
-        }
+        if (l.ceiling_word)
+            html_print(out, ": %s", l.ceiling_word);
         fputs("</small></th>", out);
     }
-    fputs("<th>GB/s</th><th>weights/s<small>10\xe2\x81\xb9</small></th>", out);
+    fputs("<th>GB/s</th><th>weights/s<small>10\u2079</small></th>", out);
     fputs("<th>bits per<small>weight</small></th>", out);
     fputs(l.samples ? "</tr></thead>\n<tbody>\n" : "<th>samples</th></tr></thead>\n<tbody>\n", out);
     for (size_t i = 0; i < c->shown; i++)
@@ -246,9 +196,7 @@ static void write_facet(FILE *out, const struct view *v, const struct view_facet
     const struct view_row *row = facet->cases[0].rows[0];
     char text[VIEW_TEXT];
     if (folded) {
-        fputs("<details class=\"facet\"><summary>", out);
-        html_text(out, view_describe(row->r, false, text));
-        fputs("<small>", out);
+        html_print(out, "<details class=\"facet\"><summary>%s<small>", view_describe(row->r, false, text));
         if (row->r->m > 0) {
             fputs("M ", out);
             for (size_t i = 0; i < facet->case_count; i++)
@@ -261,11 +209,8 @@ static void write_facet(FILE *out, const struct view *v, const struct view_facet
         for (size_t i = 1; i < facet->case_count && winner; i++)
             if (!facet->cases[i].fastest || strcmp(facet->cases[i].fastest->r->variant, winner->r->variant))
                 winner = NULL;
-        if (winner) {
-            fputs("; fastest <code>", out);
-            html_text(out, winner->r->variant);
-            fputs("</code>", out);
-        }
+        if (winner)
+            html_print(out, "; fastest <code>%s</code>", winner->r->variant);
         fputs("</small></summary>\n", out);
     }
     for (size_t i = 0; i < facet->case_count; i++)
@@ -282,37 +227,26 @@ void section_timings(FILE *out, const struct view *v)
         fputs("<p class=\"note\">Nothing was timed.</p></section>\n", out);
         return;
     }
-    fputs(
-        "<p>Time of one call. The interval is of the median, by order statistics of the samples of this "
-        "run: it says "
-        "nothing about the spread between processes or machines. Ratios are medians of paired samples, "
-        "which were "
-        "taken in alternation; <i>" APPROX
-        " fastest</i> marks rows whose interval of that ratio reaches 1. GB/s "
-        "counts packed weights, scales, activations and output once each. <i>Cold</i>: operands rotate "
-        "past the "
-        "last-level cache; <i>hot</i>: repeated. The ceiling was measured in the same run. No sample is "
-        "missing from the file; those under a slowdown of a GPU are flagged there, and left out here.</p>\n",
-        out);
-    if (v->shown_count < v->timed_count) {
-        fputs("<p class=\"note\">", out);
-        html_count(out, v->shown_count);
-        fputs(" of ", out);
-        html_count(out, v->timed_count);
-        fputs(" timed rows are shown: of each operation and type some shapes, evenly picked from the "
-              "smallest to the "
-              "largest. All rows count in the summary; <code>nf4bench export</code> has all.</p>\n",
-              out);
-    }
+    fputs("<p>Time of one call. The interval is of the median, by order statistics of the samples of this "
+          "run: it says nothing about the spread between processes or machines. Ratios are medians of paired "
+          "samples, which were taken in alternation; <i>" APPROX
+          " fastest</i> marks rows whose interval of that ratio reaches 1. GB/s counts packed weights, "
+          "scales, activations and output once each. <i>Cold</i>: operands rotate past the last-level cache; "
+          "<i>hot</i>: repeated. The ceiling was measured in the same run. No sample is missing from the "
+          "file; those under a slowdown of a GPU are flagged there, and left out here.</p>\n",
+          out);
+    if (v->shown_count < v->timed_count)
+        html_print(out,
+                   "<p class=\"note\">%'zu of %'zu timed rows are shown: of each operation and type some "
+                   "shapes, evenly picked from the smallest to the largest. All rows count in the summary; "
+                   "<code>nf4bench export</code> has all.</p>\n",
+                   v->shown_count, v->timed_count);
     const bool folded = v->timed_count > ROWS_OPEN;
     for (size_t i = 0; i < v->family_count; i++) {
         const struct view_family *family = &v->families[i];
         const struct view_row *row = family->facets[0].cases[0].rows[0];
-        fprintf(out, "<h3>%s %s", view_op(row->r), view_type(row->r));
-        if (v->set_count > 1) {
-            fputs(", ", out);
-            html_text(out, view_file(v, row->set));
-        }
+        html_print(out, "<h3>%s %s", operation_word(row->r->op), type_word(row->r->out_type));
+        view_name_file(out, v, ", ", row->set);
         fputs("</h3>\n", out);
         for (size_t f = 0; f < family->facet_count; f++)
             if (family->facets[f].shown)

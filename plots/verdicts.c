@@ -2,10 +2,10 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "harness/base/text.h"
 #include "plots/sections.h"
+#include "results/sort.h"
 
 /* Class of a verdict's badge. */
 static const char *tone(uint8_t verdict)
@@ -23,21 +23,29 @@ static bool is_fault(const struct view_check *check)
     return view_gravity(check->worst->r->verdict) > VIEW_GRAVITY_PASS;
 }
 
+/* The verdicts that are counted, the gravest first. */
+static size_t list_verdicts(const size_t counts[UINT8_MAX + 1], uint8_t list[UINT8_MAX + 1])
+{
+    size_t count = 0;
+    for (int gravity = UINT8_MAX; gravity >= 0; gravity--)
+        for (unsigned verdict = 0; verdict <= UINT8_MAX; verdict++)
+            if (counts[verdict] > 0 && view_gravity((uint8_t)verdict) == gravity)
+                list[count++] = (uint8_t)verdict;
+    return count;
+}
+
 void section_tally(FILE *out, const struct view *v)
 {
-    size_t counts[256] = {0};
+    size_t counts[UINT8_MAX + 1] = {0};
+    uint8_t verdicts[UINT8_MAX + 1];
     for (size_t i = 0; i < v->check_count; i++)
         counts[v->checks[i].worst->r->verdict]++;
+    const size_t count = list_verdicts(counts, verdicts);
     fputs("<ul class=\"tally\">", out);
-    for (int gravity = 255; gravity >= 0; gravity--)
-        for (int verdict = 0; verdict < 256; verdict++) {
-            struct record r = {.verdict = (uint8_t)verdict};
-            if (view_gravity(r.verdict) != gravity || counts[verdict] == 0)
-                continue;
-            const char *target = gravity > VIEW_GRAVITY_PASS ? "failures" : "verdicts";
-            fprintf(out, "<li class=\"%s\"><a href=\"#%s\"><b>%zu</b> %s</a></li>", tone(r.verdict), target,
-                    counts[verdict], verdict_word(r.verdict));
-        }
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "<li class=\"%s\"><a href=\"#%s\"><b>%zu</b> %s</a></li>", tone(verdicts[i]),
+                view_gravity(verdicts[i]) > VIEW_GRAVITY_PASS ? "failures" : "verdicts", counts[verdicts[i]],
+                verdict_word(verdicts[i]));
     if (v->check_count == 0)
         fputs("<li class=\"warn\"><b>0</b> variants checked</li>", out);
     fputs("</ul>\n", out);
@@ -46,6 +54,11 @@ void section_tally(FILE *out, const struct view *v)
 /* ---- failures ---- */
 
 enum { FAULTS_OPEN = 12, FAULTS_MAX = 1000 };
+
+static const char *reason_of(const struct row *r)
+{
+    return r->reason[0] ? r->reason : "(no reason was recorded)";
+}
 
 /* As the run printed it. */
 static void write_repro(FILE *out, const struct row *r)
@@ -61,11 +74,8 @@ static void write_repro(FILE *out, const struct row *r)
     text_put(TEXT_SHELL, r->variant, words);
     if (r->threads > 0)
         fprintf(words, " --axis threads=%" PRIu32, r->threads);
-    if (fclose(words) == 0) {
-        fputs("<pre>", out);
-        html_text(out, line);
-        fputs("</pre>\n", out);
-    }
+    if (fclose(words) == 0)
+        html_print(out, "<pre>%s</pre>\n", line);
     free(line);
 }
 
@@ -76,32 +86,17 @@ static void write_fault(FILE *out, const struct view *v, const struct view_row *
     fprintf(out, "<div class=\"fault\"><p><span class=\"w %s\">%s</span> <span class=\"v\">",
             tone(r->verdict), verdict_word(r->verdict));
     html_name(out, r->variant);
-    fputs("</span></p>\n<p>", out);
-    html_text(out, view_describe(r, true, text));
-    if (v->set_count > 1) {
-        fputs(", from ", out);
-        html_text(out, view_file(v, row->set));
-    }
-    fputs("<br/><span class=\"muted\">problem</span> <code>", out);
-    html_text(out, r->case_key);
-    fputs("</code>", out);
-    if (r->check[0]) {
-        fputs(" <span class=\"muted\">check</span> <code>", out);
-        html_text(out, r->check);
-        fputs("</code>", out);
-    }
-    if (r->mismatch_count > 0) {
-        fputs("<br/>", out);
-        html_count(out, r->mismatch_count);
-        fputs(" of ", out);
-        html_count(out, r->compared_count);
-        fputs(" elements wrong", out);
-        if (r->first_mismatch >= 0)
-            fprintf(out, ", the first at index %" PRId64, r->first_mismatch);
-    }
-    fputs("</p>\n<pre>", out);
-    html_text(out, r->reason[0] ? r->reason : "(no reason was recorded)");
-    fputs("</pre>\n", out);
+    html_print(out, "</span></p>\n<p>%s", view_describe(r, true, text));
+    view_name_file(out, v, ", from ", row->set);
+    html_print(out, "<br/><span class=\"muted\">problem</span> <code>%s</code>", r->case_key);
+    if (r->check[0])
+        html_print(out, " <span class=\"muted\">check</span> <code>%s</code>", r->check);
+    if (r->mismatch_count > 0)
+        html_print(out, "<br/>%'" PRIu64 " of %'" PRIu64 " elements wrong", r->mismatch_count,
+                   r->compared_count);
+    if (r->mismatch_count > 0 && r->first_mismatch >= 0)
+        fprintf(out, ", the first at index %" PRId64, r->first_mismatch);
+    html_print(out, "</p>\n<pre>%s</pre>\n", reason_of(r));
     if (view_gravity(r->verdict) > VIEW_GRAVITY_PASS && r->case_key[0])
         write_repro(out, r);
     fputs("</div>\n", out);
@@ -109,10 +104,8 @@ static void write_fault(FILE *out, const struct view *v, const struct view_row *
 
 static int by_gravity(const void *pa, const void *pb)
 {
-    const struct view_check *a = *(const struct view_check *const *)pa,
-                            *b = *(const struct view_check *const *)pb;
-    int c = view_gravity(b->worst->r->verdict) - view_gravity(a->worst->r->verdict);
-    return c ? c : (a > b) - (a < b);
+    const struct view_check *a = pa, *b = pb;
+    return view_gravity(b->worst->r->verdict) - view_gravity(a->worst->r->verdict);
 }
 
 void section_failures(FILE *out, const struct view *v)
@@ -133,14 +126,13 @@ void section_failures(FILE *out, const struct view *v)
         if (is_fault(&v->checks[i]))
             faults[count++] = &v->checks[i];
     if (count > 0) {
-        qsort(faults, count, sizeof faults[0], by_gravity);
+        sort_pointers(faults, count, by_gravity);
         fprintf(out, "<section class=\"alarm\" id=\"failures\"><h2>%zu not passed</h2>\n", count);
         const size_t shown = count < FAULTS_MAX ? count : FAULTS_MAX;
         if (shown < count)
             fprintf(out,
                     "<p class=\"note\">%zu of %zu are shown, the gravest; <code>nf4bench explain</code> "
-                    "lists all, "
-                    "and says of each row why.</p>\n",
+                    "lists all, and says of each row why.</p>\n",
                     shown, count);
         for (size_t i = 0; i < shown; i++) {
             if (i == FAULTS_OPEN)
@@ -156,17 +148,12 @@ void section_failures(FILE *out, const struct view *v)
 
 /* What the checks of one variant add up to. */
 struct verdict_sum {
-    size_t cases, counts[256];
+    size_t cases, counts[UINT8_MAX + 1];
     const struct view_row *worst;
     uint64_t compared, mismatches, elements, exact;
     uint32_t max_ulp;
     double bound_margin, relative_error, verify_s;
 };
-
-static double larger(double a, double b)
-{
-    return isnan(a) ? b : isnan(b) || a >= b ? a : b;
-}
 
 static void add_check(struct verdict_sum *sum, const struct view_check *check)
 {
@@ -182,51 +169,33 @@ static void add_check(struct verdict_sum *sum, const struct view_check *check)
     sum->exact += r->ulp_0;
     sum->elements += r->ulp_0 + r->ulp_1 + r->ulp_2 + r->ulp_4 + r->ulp_8 + r->ulp_16 + r->ulp_more;
     sum->max_ulp = r->max_ulp > sum->max_ulp ? r->max_ulp : sum->max_ulp;
-    sum->bound_margin = larger(sum->bound_margin, r->bound_margin);
-    sum->relative_error = larger(sum->relative_error, r->relative_frobenius_error);
-    sum->verify_s = larger(0, sum->verify_s) + larger(0, r->verify_s);
+    sum->bound_margin = fmax(sum->bound_margin, r->bound_margin);
+    sum->relative_error = fmax(sum->relative_error, r->relative_frobenius_error);
+    sum->verify_s = fmax(0, sum->verify_s) + fmax(0, r->verify_s);
 }
 
 static void write_verdict_row(FILE *out, const struct verdict_sum *sum)
 {
     const struct row *worst = sum->worst->r;
+    uint8_t verdicts[UINT8_MAX + 1];
+    const size_t count = list_verdicts(sum->counts, verdicts);
+    char error[32] = DASH;
     fputs("<tr><td class=\"v\">", out);
     html_name(out, worst->variant);
     fputs("</td><td class=\"l\">", out);
-    for (int gravity = 255, first = 1; gravity >= 0; gravity--)
-        for (int verdict = 0; verdict < 256; verdict++) {
-            struct record r = {.verdict = (uint8_t)verdict};
-            if (view_gravity(r.verdict) != gravity || sum->counts[verdict] == 0)
-                continue;
-            fprintf(out, "%s<span class=\"w %s\">%s</span> %zu", first ? "" : " &#183; ", tone(r.verdict),
-                    verdict_word(r.verdict), sum->counts[verdict]);
-            first = 0;
-        }
-    fputs("</td><td class=\"l\">", out);
-    html_text(out, worst->check[0] ? worst->check : "\xe2\x80\x93");
-    fputs("</td><td>", out);
-    html_count(out, sum->compared);
-    fputs("</td><td>", out);
-    html_count(out, sum->mismatches);
-    fputs("</td><td>", out);
-    if (sum->elements > 0) {
-        html_count(out, sum->max_ulp);
-        fputs("</td><td>", out);
-        /* 100.00 only when every element is exact */
-        html_number(out, floor(1e4 * ((double)sum->exact / (double)sum->elements)) / 100, 2);
-    } else {
-        fputs("\xe2\x80\x93</td><td>\xe2\x80\x93", out);
-    }
-    fputs("</td><td>", out);
-    html_number(out, sum->bound_margin, 3);
-    fputs("</td><td>", out);
-    if (isfinite(sum->relative_error))
-        fprintf(out, sum->relative_error == 0 ? "0" : "%.2e", sum->relative_error);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "%s<span class=\"w %s\">%s</span> %zu", i ? " &#183; " : "", tone(verdicts[i]),
+                verdict_word(verdicts[i]), sum->counts[verdicts[i]]);
+    html_print(out, "</td><td class=\"l\">%s</td><td>%'" PRIu64 "</td><td>%'" PRIu64 "</td>",
+               worst->check[0] ? worst->check : DASH, sum->compared, sum->mismatches);
+    if (sum->elements > 0) /* 100.00 only when every element is exact */
+        html_print(out, "<td>%'u</td><td>%.2f</td>", sum->max_ulp,
+                   floor(1e4 * ((double)sum->exact / (double)sum->elements)) / 100);
     else
-        fputs("\xe2\x80\x93", out);
-    fputs("</td><td>", out);
-    html_number(out, sum->verify_s, 2);
-    fputs("</td></tr>\n", out);
+        fputs("<td>" DASH "</td><td>" DASH "</td>", out);
+    if (isfinite(sum->relative_error))
+        snprintf(error, sizeof error, sum->relative_error == 0 ? "0" : "%.2e", sum->relative_error);
+    html_print(out, "<td>%.3f</td><td>%s</td><td>%.2f</td></tr>\n", sum->bound_margin, error, sum->verify_s);
 }
 
 static bool same_variant(const struct view_check *a, const struct view_check *b)
@@ -239,11 +208,10 @@ enum { VARIANTS_MAX = 2000 }; /* rows of a table */
 static void write_left_out(FILE *out, size_t count)
 {
     if (count > VARIANTS_MAX)
-        fprintf(
-            out,
-            "<p class=\"note\">%d of %zu rows are shown; <code>nf4bench export</code> has all that is in the "
-            "file.</p>\n",
-            VARIANTS_MAX, count);
+        fprintf(out,
+                "<p class=\"note\">%d of %zu rows are shown; <code>nf4bench export</code> has all that is in "
+                "the file.</p>\n",
+                VARIANTS_MAX, count);
 }
 
 /* Rows of the variants that have a fault, or of those that have none; *count is of all such rows so far. */
@@ -267,27 +235,20 @@ static void write_verdict_rows(FILE *out, const struct view *v, unsigned set, bo
 
 static void write_verdict_table(FILE *out, const struct view *v, unsigned set)
 {
-    bool bounded = false;
-    bool any = false;
+    bool bounded = false, any = false;
     size_t rows = 0;
     for (size_t i = 0; i < v->check_count && !any; i++)
         any = v->checks[i].worst->set == set && v->checks[i].worst->r->verdict != VERDICT_SKIPPED;
     if (!any)
         return;
     fputs("<div class=\"box filter\"><table class=\"sort\"><caption>Verified", out);
-    if (v->set_count > 1) {
-        fputs(": ", out);
-        html_text(out, view_file(v, set));
-    }
+    view_name_file(out, v, ": ", set);
     fputs("<small>A row per variant, faulty ones first; counts are of distinct "
-          "problems.</small></caption>\n<thead><tr>"
-          "<th>variant</th><th class=\"l\">problems</th><th class=\"l\">deciding "
-          "check</th><th>elements<small>compared"
-          "</small></th><th>elements<small>wrong</small></th><th>max "
-          "ULP</th><th>exact<small>%</small></th><th>largest"
-          "<small>error / bound</small></th><th>rel. "
-          "error<small>Frobenius</small></th><th>took<small>s</small></th>"
-          "</tr></thead>\n<tbody>\n",
+          "problems.</small></caption>\n<thead><tr><th>variant</th><th class=\"l\">problems</th><th "
+          "class=\"l\">deciding "
+          "check</th><th>elements<small>compared</small></th><th>elements<small>wrong</small></th><th>max "
+          "ULP</th><th>exact<small>%</small></th><th>largest<small>error / bound</small></th><th>rel. "
+          "error<small>Frobenius</small></th><th>took<small>s</small></th></tr></thead>\n<tbody>\n",
           out);
     write_verdict_rows(out, v, set, true, &bounded, &rows);
     write_verdict_rows(out, v, set, false, &bounded, &rows);
@@ -295,18 +256,16 @@ static void write_verdict_table(FILE *out, const struct view *v, unsigned set)
     write_left_out(out, rows);
     if (bounded)
         fputs("<p class=\"muted\">The bound alone cannot see one dropped product in a long sum; the one-hot "
-              "and "
-              "exact-sum checks, which are bitwise, do.</p>\n",
+              "and exact-sum checks, which are bitwise, do.</p>\n",
               out);
 }
 
 static int by_reason(const void *pa, const void *pb)
 {
-    const struct view_row *a = (*(const struct view_check *const *)pa)->worst;
-    const struct view_row *b = (*(const struct view_check *const *)pb)->worst;
+    const struct view_row *a = ((const struct view_check *)pa)->worst,
+                          *b = ((const struct view_check *)pb)->worst;
     int c = row_text_order(a->r->reason, b->r->reason);
-    c = c ? c : row_text_order(a->r->variant, b->r->variant);
-    return c ? c : (a > b) - (a < b);
+    return c ? c : row_text_order(a->r->variant, b->r->variant);
 }
 
 static void write_skipped(FILE *out, const struct view *v)
@@ -321,11 +280,11 @@ static void write_skipped(FILE *out, const struct view *v)
         if (v->checks[i].worst->r->verdict == VERDICT_SKIPPED)
             skipped[count++] = &v->checks[i];
     if (count > 0) {
-        qsort(skipped, count, sizeof skipped[0], by_reason);
+        sort_pointers(skipped, count, by_reason);
         fprintf(out,
                 "<details><summary>%zu skipped, with reasons</summary>\n<div class=\"box filter\"><table "
-                "class=\"sort\"><thead><tr><th>variant</th><th>problems</th><th class=\"l\">reason</th></tr>"
-                "</thead>\n<tbody>\n",
+                "class=\"sort\"><thead><tr><th>variant</th><th>problems</th><th "
+                "class=\"l\">reason</th></tr></thead>\n<tbody>\n",
                 count);
         size_t rows = 0;
         for (size_t i = 0, next; i < count; i = next) {
@@ -338,9 +297,7 @@ static void write_skipped(FILE *out, const struct view *v)
                 continue;
             fputs("<tr><td class=\"v\">", out);
             html_name(out, r->variant);
-            fprintf(out, "</td><td>%zu</td><td class=\"l wrap\">", next - i);
-            html_text(out, r->reason[0] ? r->reason : "(no reason was recorded)");
-            fputs("</td></tr>\n", out);
+            html_print(out, "</td><td>%zu</td><td class=\"l wrap\">%s</td></tr>\n", next - i, reason_of(r));
         }
         fputs("</tbody></table></div>", out);
         write_left_out(out, rows);

@@ -6,27 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "results/sort.h"
+
 /* ---- words ---- */
-
-const char *view_op(const struct row *r)
-{
-    static const char *const words[] = {
-#define X(value, name, word) [value] = word,
-        RECORD_OP_MAP(X)
-#undef X
-    };
-    return r->op < sizeof words / sizeof words[0] && words[r->op] ? words[r->op] : "?";
-}
-
-const char *view_type(const struct row *r)
-{
-    static const char *const words[] = {
-#define X(value, name, word) [value] = word,
-        RECORD_DTYPE_MAP(X)
-#undef X
-    };
-    return r->out_type < sizeof words / sizeof words[0] && words[r->out_type] ? words[r->out_type] : "?";
-}
 
 const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT])
 {
@@ -37,10 +19,10 @@ const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEX
         snprintf(threads, sizeof threads, ", %" PRIu32 " thread%s", r->threads, r->threads == 1 ? "" : "s");
     if (r->weights[0] && strcmp(r->weights, "normal"))
         snprintf(weights, sizeof weights, ", %s", r->weights);
-    snprintf(buffer, VIEW_TEXT,
-             "%s %s%s, %" PRIu64 " \xc3\x97 %" PRIu64 ", blocksize %" PRIu32 "%s%s%s%s%s%s", view_op(r),
-             view_type(r), m, r->n, r->k, r->blocksize, r->nested ? ", nested" : "", r->bias ? ", bias" : "",
-             threads, weights, r->regime ? ", " : "", r->regime ? regime_word(r->regime) : "");
+    snprintf(buffer, VIEW_TEXT, "%s %s%s, %" PRIu64 " \u00d7 %" PRIu64 ", blocksize %" PRIu32 "%s%s%s%s%s%s",
+             operation_word(r->op), type_word(r->out_type), m, r->n, r->k, r->blocksize,
+             r->nested ? ", nested" : "", r->bias ? ", bias" : "", threads, weights, r->regime ? ", " : "",
+             r->regime ? regime_word(r->regime) : "");
     return buffer;
 }
 
@@ -49,6 +31,12 @@ const char *view_file(const struct view *v, unsigned set)
     const char *path = v->sets[set].path ? v->sets[set].path : "(no name)";
     const char *slash = strrchr(path, '/');
     return slash && slash[1] ? slash + 1 : path;
+}
+
+void view_name_file(FILE *out, const struct view *v, const char *before, unsigned set)
+{
+    if (v->set_count > 1)
+        html_print(out, "%s%s", before, view_file(v, set));
 }
 
 /* ---- classes of rows ---- */
@@ -71,6 +59,14 @@ bool view_is_ceiling(const struct view_row *row)
 bool view_is_peer(const struct view_row *row)
 {
     return strncmp(row->r->variant, "bitsandbytes_", strlen("bitsandbytes_")) == 0;
+}
+
+const struct view_row *view_row_of(const struct view_case *c, const char *variant)
+{
+    for (size_t i = 0; i < c->count && view_is_right(c->rows[i]); i++)
+        if (row_text_order(c->rows[i]->r->variant, variant) == 0)
+            return c->rows[i];
+    return NULL;
 }
 
 int view_gravity(uint8_t verdict)
@@ -97,6 +93,21 @@ struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, c
         ratio = paired.count > 0 ? paired : ratio;
     }
     return ratio;
+}
+
+bool view_is_tied(struct paired_ratio ratio)
+{
+    return ratio.count > 0 && ratio.ci.lo <= 1 && ratio.ci.hi >= 1;
+}
+
+void view_write_ratio(FILE *out, struct paired_ratio ratio)
+{
+    const int decimals = ratio.ratio < 10 ? 2 : 1;
+    html_number(out, ratio.ratio, decimals);
+    if (isfinite(ratio.ratio) && ratio.count == 0)
+        fputs(" <small>unpaired</small>", out);
+    else if (isfinite(ratio.ratio))
+        html_print(out, " <small>[%.*f, %.*f]</small>", decimals, ratio.ci.lo, decimals, ratio.ci.hi);
 }
 
 enum ink view_ink(const struct view_family *family, const struct view_row *row)
@@ -144,37 +155,24 @@ static int place_in_case(const struct view_row *row)
     return view_is_right(row) ? 0 : view_is_ceiling(row) ? 2 : 1;
 }
 
-/* Ties end with the place in the file, so that qsort() has one answer. */
 static int by_case(const void *pa, const void *pb)
 {
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
+    const struct view_row *a = pa, *b = pb;
     int c = compare_case(a, b);
     c = c ? c : place_in_case(a) - place_in_case(b);
-    c = c ? c : (a->r->median_us > b->r->median_us) - (a->r->median_us < b->r->median_us);
-    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
+    return c ? c : (a->r->median_us > b->r->median_us) - (a->r->median_us < b->r->median_us);
 }
 
-static int compare_check(const struct view_row *a, const struct view_row *b)
+static int compare_check(const void *pa, const void *pb)
 {
+    const struct view_row *a = pa, *b = pb;
     int c = compare_numbers(a->set, b->set);
     c = c ? c : row_text_order(a->r->variant, b->r->variant);
     c = c ? c : row_text_order(a->r->case_key, b->r->case_key);
     return c ? c : compare_numbers(a->r->threads, b->r->threads);
 }
 
-static int by_check(const void *pa, const void *pb)
-{
-    const struct view_row *a = *(const struct view_row *const *)pa, *b = *(const struct view_row *const *)pb;
-    int c = compare_check(a, b);
-    return c ? c : compare_numbers((uintptr_t)a, (uintptr_t)b);
-}
-
 /* ---- building ---- */
-
-static void *allocate(size_t count, size_t size)
-{
-    return calloc(count ? count : 1, size);
-}
 
 static void point_to_rows(struct view *v)
 {
@@ -183,7 +181,8 @@ static void point_to_rows(struct view *v)
         const struct result_set *set = &v->sets[s];
         for (size_t i = 0; i < set->row_count; i++, row++) {
             row->r = &set->rows[i];
-            row->set = (unsigned)s;
+            row->set = (uint32_t)s;
+            row->number = (uint32_t)i;
             const uint64_t start = row->r->sample_start, count = row->r->sample_count;
             if (set->samples && start <= set->sample_count && count <= set->sample_count - start && count > 0)
                 row->samples = set->samples + start, row->kept = result_set_kept(set) + start;
@@ -223,7 +222,7 @@ static void find_checks(struct view *v, const struct view_row **order)
     for (size_t i = 0; i < v->row_count; i++)
         if (!view_is_ceiling(&v->rows[i]))
             order[count++] = &v->rows[i];
-    qsort(order, count, sizeof order[0], by_check);
+    sort_pointers(order, count, compare_check);
     for (size_t i = 0; i < count; i++) {
         const struct view_row *row = order[i];
         if (i == 0 || compare_check(order[i - 1], row))
@@ -317,14 +316,14 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
         v->row_count += sets[i].row_count;
 
     const size_t n = v->row_count;
-    v->rows = allocate(n, sizeof v->rows[0]);
-    v->timed = allocate(n, sizeof v->timed[0]);
-    v->cases = allocate(n, sizeof v->cases[0]);
-    v->facets = allocate(n, sizeof v->facets[0]);
-    v->families = allocate(n, sizeof v->families[0]);
-    v->checks = allocate(n, sizeof v->checks[0]);
-    order = allocate(n, sizeof order[0]);
-    standings = allocate(n, sizeof standings[0]);
+    v->rows = calloc(n + 1, sizeof v->rows[0]);
+    v->timed = calloc(n + 1, sizeof v->timed[0]);
+    v->cases = calloc(n + 1, sizeof v->cases[0]);
+    v->facets = calloc(n + 1, sizeof v->facets[0]);
+    v->families = calloc(n + 1, sizeof v->families[0]);
+    v->checks = calloc(n + 1, sizeof v->checks[0]);
+    order = calloc(n + 1, sizeof order[0]);
+    standings = calloc(n + 1, sizeof standings[0]);
     if (!v->rows || !v->timed || !v->cases || !v->facets || !v->families || !v->checks || !order ||
         !standings) {
         s = status_no_memory("a report of %zu rows", n);
@@ -337,12 +336,12 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
         if (v->rows[i].samples && v->rows[i].r->sample_count > most_samples)
             most_samples = (size_t)v->rows[i].r->sample_count;
     }
-    v->scratch = allocate(most_samples, sizeof v->scratch[0]);
+    v->scratch = calloc(most_samples + 1, sizeof v->scratch[0]);
     if (!v->scratch) {
         s = status_no_memory("%zu samples", most_samples);
         goto done;
     }
-    qsort(v->timed, v->timed_count, sizeof v->timed[0], by_case);
+    sort_pointers(v->timed, v->timed_count, by_case);
     find_cases(v);
     find_checks(v, order);
     for (size_t i = 0; i < v->family_count; i++) {

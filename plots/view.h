@@ -28,7 +28,7 @@ struct view_row {
     const struct row *r;   /* in its set */
     const double *samples; /* r.sample_count of them; NULL when none */
     const double *kept;    /* the same, NAN for those that statistics leave out */
-    unsigned set;          /* index of the file */
+    uint32_t set, number;  /* index of the file, and of the row in it */
 };
 
 struct view_case {
@@ -85,6 +85,8 @@ struct view {
 enum status view_init(struct view *v, const struct result_set *sets, size_t set_count) WARN_UNUSED_RESULT;
 void view_release(struct view *v);
 
+/* The right row of a variant, the fastest of several; NULL when there is none. */
+const struct view_row *view_row_of(const struct view_case *c, const char *variant);
 /* PASS and timed: may be called fast. */
 bool view_is_right(const struct view_row *row);
 bool view_is_ceiling(const struct view_row *row);
@@ -98,12 +100,13 @@ enum { VIEW_GRAVITY_PASS = 2 };
  * NAN. */
 struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, const struct view_row *b);
 
+/* The interval of the ratio reaches 1: the two cannot be told apart. */
+bool view_is_tied(struct paired_ratio ratio);
+/* "1.08 [1.06, 1.10]", or "1.08 unpaired" where the samples were not taken in alternation. */
+void view_write_ratio(FILE *out, struct paired_ratio ratio);
+
 /* Colour of a variant, the same in all figures of a family. */
 enum ink view_ink(const struct view_family *family, const struct view_row *row);
-
-/* Words for a record's operation and type; "?" for a value this version does not know. */
-const char *view_op(const struct row *r);
-const char *view_type(const struct row *r);
 
 /* A problem in words, as UTF-8: "gemm bf16, M 4, 4096 x 4096, blocksize 64, cold", without the m when with_m
  * is false. Returns buffer. */
@@ -111,5 +114,7 @@ enum { VIEW_TEXT = 384 };
 const char *view_describe(const struct row *r, bool with_m, char buffer[VIEW_TEXT]);
 /* The last part of a file's path. */
 const char *view_file(const struct view *v, unsigned set);
+/* Writes it behind `before`, where there are several files. */
+void view_name_file(FILE *out, const struct view *v, const char *before, unsigned set);
 
 #endif

@@ -28,20 +28,14 @@ static struct paired_ratio lead_of(const struct tasks *t, const struct task *tas
 static void write_list(struct page *p, const struct tasks *t)
 {
     static const struct table_column columns[] = {
-        COLUMN("device", "device", NULL, CELL_TEXT, 0),
-        COLUMN("op", "operation", NULL, CELL_TEXT, 0),
-        COLUMN("out_type", "type", NULL, CELL_TEXT, 0),
-        COLUMN("m", "M", NULL, CELL_NUMBER, 0),
-        COLUMN("n", "N", NULL, CELL_NUMBER, 0),
-        COLUMN("k", "K", NULL, CELL_NUMBER, 0),
+        COLUMNS_FIELD,
+        COLUMNS_SIZE,
         COLUMN("weights_kind", "fastest", NULL, CELL_TEXT, 0),
-        COLUMN("layout", "layout", NULL, CELL_TEXT, 0),
-        COLUMN("variant", "variant", NULL, CELL_NAME, 0),
-        COLUMN("bits_per_weight", "bits per", "weight", CELL_NUMBER, 3),
-        COLUMN("median_us", "median", "\xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN_LAYOUT,
+        COLUMNS_VARIANT,
         COLUMN("second_kind", "best of another", "format", CELL_TEXT, 0),
         COLUMN("second_variant", "its variant", NULL, CELL_NAME, 0),
-        COLUMN("second_median_us", "its median", "\xc2\xb5s", CELL_NUMBER, -4),
+        COLUMN("second_median_us", "its median", "\u00b5s", CELL_NUMBER, -4),
         COLUMN("lead", "lead", "its time / the fastest", CELL_RATIO, 3),
     };
     struct table table;
@@ -50,25 +44,17 @@ static void write_list(struct page *p, const struct tasks *t)
     table_title(&table, "The fastest right row of all formats");
     for (size_t i = 0; i < t->count; i++) {
         const struct task *task = &t->list[i];
-        const struct row *r = task_record(task->rows[0]);
+        const struct row *r = task->rows[0]->r;
         const struct view_row *second = runner_up(task);
         const struct paired_ratio lead = lead_of(t, task);
         if (!second)
             continue;
-        table_text(&table, "%s", t->devices[task->device].label);
-        table_text(&table, "%s", view_op(r));
-        table_text(&table, "%s", view_type(r));
-        table_number(&table, (double)r->m);
-        table_number(&table, (double)r->n);
-        table_number(&table, (double)r->k);
-        table_text(&table, "%s", kind_text(kind_of(task->rows[0]), kind));
-        table_text(&table, "%s", track_word(track_of(task->rows[0])));
-        table_text(&table, "%s", r->variant);
-        table_number(&table, r->bits_per_weight);
-        table_number(&table, r->median_us);
-        table_text(&table, "%s", kind_text(kind_of(second), kind));
-        table_text(&table, "%s", task_record(second)->variant);
-        table_number(&table, task_record(second)->median_us);
+        table_cells(&table, "%s %s %s %f %f %f %s %s %s %f %f", t->devices[task->device].label,
+                    operation_word(r->op), type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
+                    kind_text(kind_of(task->rows[0]), kind), track_words[track_of(task->rows[0])], r->variant,
+                    r->bits_per_weight, r->median_us);
+        table_cells(&table, "%s %s %f", kind_text(kind_of(second), kind), second->r->variant,
+                    second->r->median_us);
         table_ratio(&table, lead.ratio, lead.ci.lo, lead.ci.hi, lead.count > 0 ? NULL : "unpaired");
     }
     page_folded_table(p, &table);
@@ -78,8 +64,7 @@ static void write_list(struct page *p, const struct tasks *t)
 
 static int by_size(const void *pa, const void *pb)
 {
-    const uint64_t a = *(const uint64_t *)pa, b = *(const uint64_t *)pb;
-    return (a > b) - (a < b);
+    return compare_numbers(*(const uint64_t *)pa, *(const uint64_t *)pb);
 }
 
 /* The values of m among tasks first .. first + count, each once, ascending. */
@@ -87,7 +72,7 @@ static size_t sizes_of(const struct tasks *t, size_t first, size_t count, uint64
 {
     size_t size_count = 0;
     for (size_t i = first; i < first + count; i++)
-        sizes[size_count++] = task_record(t->list[i].rows[0])->m;
+        sizes[size_count++] = t->list[i].rows[0]->r->m;
     qsort(sizes, size_count, sizeof sizes[0], by_size);
     size_t kept = 0;
     for (size_t i = 0; i < size_count; i++)
@@ -100,10 +85,10 @@ static void add_winner(struct table *table, const struct tasks *t, const struct 
 {
     char kind[KIND_TEXT], other[KIND_TEXT];
     const struct view_row *row = task->rows[0], *second = runner_up(task);
-    const char *name = task_record(row)->variant, *knobs = strstr(name, "__");
+    const char *name = row->r->variant, *knobs = strstr(name, "__");
     kind_text(kind_of(row), kind);
     if (second)
-        table_text(table, "%s, %.2f \xc3\x97 as fast as %s (%s)", kind, lead_of(t, task).ratio,
+        table_text(table, "%s, %.2f \u00d7 as fast as %s (%s)", kind, lead_of(t, task).ratio,
                    kind_text(kind_of(second), other), knobs ? knobs + 2 : name);
     else
         table_text(table, "%s, alone (%s)", kind, knobs ? knobs + 2 : name);
@@ -114,7 +99,9 @@ static void add_winner(struct table *table, const struct tasks *t, const struct 
 static void write_map(struct page *p, const struct tasks *t, size_t first, size_t count,
                       const uint64_t *sizes, size_t size_count)
 {
-    struct table_column columns[1 + SIZES_MAX] = {COLUMN("shape", "N \xc3\x97 K", NULL, CELL_TEXT, 0)};
+    struct table_column columns[1 + SIZES_MAX] = {
+        COLUMN("shape", "N \u00d7 K", NULL, CELL_TEXT, 0),
+    };
     char heads[SIZES_MAX][32], field[FIELD_TEXT];
     struct table table;
     for (size_t s = 0; s < size_count; s++) {
@@ -123,22 +110,22 @@ static void write_map(struct page *p, const struct tasks *t, size_t first, size_
     }
     table_init(&table, "map", columns, 1 + size_count);
     table_title(&table, "The fastest format: %s", field_text(&t->list[first], field));
-    table_note(&table, "Of all right variants and layouts, whatever their bits per weight.");
+    table.note = "Of all right variants and layouts, whatever their bits per weight.";
     for (size_t i = first, next; i < first + count; i = next) {
-        const struct row *r = task_record(t->list[i].rows[0]);
+        const struct row *r = t->list[i].rows[0]->r;
         for (next = i + 1; next < first + count && same_shape(t, i, next);)
             next++;
-        table_text(&table, "%" PRIu64 " \xc3\x97 %" PRIu64 "%s%s", r->n, r->k,
+        table_text(&table, "%" PRIu64 " \u00d7 %" PRIu64 "%s%s", r->n, r->k,
                    r->weights[0] && strcmp(r->weights, "normal") ? ", " : "",
                    strcmp(r->weights, "normal") ? r->weights : "");
         for (size_t s = 0; s < size_count; s++) {
             size_t at = i;
-            while (at < next && task_record(t->list[at].rows[0])->m != sizes[s])
+            while (at < next && t->list[at].rows[0]->r->m != sizes[s])
                 at++;
             if (at < next)
                 add_winner(&table, t, &t->list[at]);
             else
-                table_text(&table, "\xe2\x80\x93");
+                table_text(&table, "\u2013");
         }
     }
     page_table(p, &table);
@@ -171,9 +158,9 @@ void section_winners(struct page *p, const struct tasks *t)
             page_section(p, "winners", "Which format is fastest where");
         any = true;
         if (t->list[i].device != device)
-            page_heading(p, "%s", t->devices[t->list[i].device].label);
+            page_say(p, PAGE_HEADING, "%s", t->devices[t->list[i].device].label);
         device = t->list[i].device;
-        if (p->form != PAGE_CSV)
+        if (p->form != OUTPUT_CSV)
             write_field(p, t, i, next - i);
     }
     if (!any)

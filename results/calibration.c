@@ -27,10 +27,9 @@ enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 
 static bool insert_text(hid_t type, const char *name, size_t offset, size_t size)
 {
-    const hid_t text = h5_utf8_type(size, H5T_STR_NULLPAD);
+    const hid_t text = h5_text_type(size, H5T_CSET_UTF8, H5T_STR_NULLPAD);
     const bool ok = text >= 0 && H5Tinsert(type, name, offset, text) >= 0;
-    if (text >= 0)
-        H5Tclose(text);
+    h5_close(text);
     return ok;
 }
 
@@ -57,22 +56,17 @@ static hid_t row_type(void)
 static bool write_dataset(hid_t file, const char *name, hid_t type, int rank, const hsize_t *size,
                           const void *data)
 {
-    bool ok = false;
     const hid_t space = H5Screate_simple(rank, size, NULL);
-    hid_t set = -1;
-    if (space >= 0)
-        set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    if (set >= 0) {
-        ok = H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
-        for (size_t i = 0; i < NUMBERS && ok && strcmp(name, "rows") == 0; i++) {
-            char attribute[64];
-            snprintf(attribute, sizeof attribute, "doc_%s", numbers[i].name);
-            ok = h5_write_text(set, attribute, numbers[i].doc);
-        }
-        H5Dclose(set);
+    const hid_t set =
+        space < 0 ? -1 : H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    bool ok = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    for (size_t i = 0; i < NUMBERS && ok && strcmp(name, "rows") == 0; i++) {
+        char attribute[64];
+        snprintf(attribute, sizeof attribute, "doc_%s", numbers[i].name);
+        ok = h5_write_text(set, attribute, numbers[i].doc);
     }
-    if (space >= 0)
-        H5Sclose(space);
+    h5_close(set);
+    h5_close(space);
     return ok;
 }
 
@@ -106,8 +100,7 @@ enum status calibration_write(const char *path, const struct calibration *c, con
         return status_no_memory("%s", path);
     const int free_name = mkstemp(temporary);
     if (free_name < 0) {
-        const enum status s =
-            status_fail(STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
+        const enum status s = status_fail(STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
         free(temporary);
         return s;
     }
@@ -115,9 +108,8 @@ enum status calibration_write(const char *path, const struct calibration *c, con
     close(free_name);
     h5_quiet();
     const hid_t access = h5_access(), type = row_type();
-    hid_t file = -1;
-    if (access >= 0 && type >= 0)
-        file = H5Fcreate(temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    const hid_t file =
+        access >= 0 && type >= 0 ? H5Fcreate(temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access) : -1;
     if (file >= 0) {
         ok = write_attributes(file, c, environment) &&
              write_dataset(file, "rows", type, 1, row_count, c->rows) &&
@@ -125,10 +117,8 @@ enum status calibration_write(const char *path, const struct calibration *c, con
              write_dataset(file, "us", H5T_NATIVE_DOUBLE, 4, size, us);
         ok = H5Fclose(file) >= 0 && ok;
     }
-    if (type >= 0)
-        H5Tclose(type);
-    if (access >= 0)
-        H5Pclose(access);
+    h5_close(type);
+    h5_close(access);
     enum status s = ok ? STATUS_OK : status_fail(STATUS_IO, "%s: cannot be written: %s", path, h5_reason());
     if (ok && rename(temporary, path) != 0)
         s = status_fail(STATUS_IO, "%s: cannot be written: %s", path, strerror(errno));
@@ -143,43 +133,33 @@ enum status calibration_write(const char *path, const struct calibration *c, con
 static bool read_attribute(hid_t file, const char *name, hid_t type, void *out)
 {
     const hid_t attribute = H5Aexists(file, name) > 0 ? H5Aopen(file, name, H5P_DEFAULT) : -1;
-    hid_t space = -1;
-    bool ok = false;
-    if (attribute >= 0)
-        space = H5Aget_space(attribute);
-    if (space >= 0)
-        ok = H5Sget_simple_extent_npoints(space) == 1 && H5Aread(attribute, type, out) >= 0;
-    if (space >= 0)
-        H5Sclose(space);
-    if (attribute >= 0)
-        H5Aclose(attribute);
+    const hid_t space = attribute >= 0 ? H5Aget_space(attribute) : -1;
+    const bool ok =
+        space >= 0 && H5Sget_simple_extent_npoints(space) == 1 && H5Aread(attribute, type, out) >= 0;
+    h5_close(space);
+    h5_close(attribute);
     return ok;
 }
 
 static bool read_device(hid_t file, struct calibration *c)
 {
-    const hid_t type = h5_utf8_type(H5T_VARIABLE, H5T_STR_NULLTERM);
+    const hid_t type = h5_text_type(H5T_VARIABLE, H5T_CSET_UTF8, H5T_STR_NULLTERM);
     char *text = NULL;
     const bool ok = type >= 0 && read_attribute(file, "device_name", type, &text) && text;
     if (ok)
         snprintf(c->device, sizeof c->device, "%s", text);
     if (text)
         H5free_memory(text);
-    if (type >= 0)
-        H5Tclose(type);
+    h5_close(type);
     return ok;
 }
 
 static enum status read_rows(hid_t file, const char *path, struct calibration *c)
 {
     const hid_t set = H5Dopen2(file, "rows", H5P_DEFAULT), type = row_type();
-    hid_t space = -1;
+    const hid_t space = set >= 0 ? H5Dget_space(set) : -1;
+    const hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
     enum status s = STATUS_OK;
-    hssize_t count = -1;
-    if (set >= 0)
-        space = H5Dget_space(set);
-    if (space >= 0)
-        count = H5Sget_simple_extent_npoints(space);
     if (count < 1 || count > ROWS_MAX) {
         s = status_fail(STATUS_INPUT, "%s: it has no rows of a calibration", path);
     } else {
@@ -197,12 +177,9 @@ static enum status read_rows(hid_t file, const char *path, struct calibration *c
         if (!(r->noise_floor >= 0) || !(r->aa_p99 >= 0))
             s = status_fail(STATUS_INPUT, "%s: row %zu has no noise floor: calibrate again", path, i);
     }
-    if (space >= 0)
-        H5Sclose(space);
-    if (type >= 0)
-        H5Tclose(type);
-    if (set >= 0)
-        H5Dclose(set);
+    h5_close(space);
+    h5_close(type);
+    h5_close(set);
     return s;
 }
 
@@ -215,10 +192,10 @@ static enum status read_file(hid_t file, const char *path, struct calibration *c
         gates < 1 || alarms > gates)
         return status_fail(STATUS_INPUT, "%s: not a file of `nf4bench calibrate`", path);
     if (schema > CALIBRATION_SCHEMA)
-        return status_fail(STATUS_INPUT,
-                           "%s: calibration schema version %lld; this nf4bench reads up to %d: use a "
-                           "newer one",
-                           path, (long long)schema, CALIBRATION_SCHEMA);
+        return status_fail(
+            STATUS_INPUT,
+            "%s: calibration schema version %lld; this nf4bench reads up to %d: use a newer one", path,
+            (long long)schema, CALIBRATION_SCHEMA);
     if (!read_attribute(file, "false_alarm_rate_lower", H5T_NATIVE_DOUBLE, &c->rate_lower) ||
         !read_attribute(file, "false_alarm_rate_upper", H5T_NATIVE_DOUBLE, &c->rate_upper) ||
         !(c->rate_lower >= 0 && c->rate_lower <= c->rate_upper && c->rate_upper <= 1))
@@ -235,10 +212,8 @@ enum status calibration_read(const char *path, struct calibration *out)
     const hid_t access = h5_access(), file = access < 0 ? -1 : H5Fopen(path, H5F_ACC_RDONLY, access);
     enum status s = file < 0 ? status_fail(STATUS_INPUT, "%s: cannot be read: %s", path, h5_reason())
                              : read_file(file, path, out);
-    if (file >= 0)
-        H5Fclose(file);
-    if (access >= 0)
-        H5Pclose(access);
+    h5_close(file);
+    h5_close(access);
     if (s != STATUS_OK)
         calibration_release(out);
     return s;

@@ -7,6 +7,7 @@
 
 #include "harness/base/text.h"
 #include "results/markdown.h"
+#include "results/sort.h"
 #include "results/unlike.h"
 #include "results/values.h"
 
@@ -25,11 +26,6 @@ const char *change_word(enum change_kind kind)
     return kinds[kind].word;
 }
 
-const char *change_meaning(enum change_kind kind)
-{
-    return kinds[kind].meaning;
-}
-
 /* ---- the join ---- */
 
 static int by_number(double a, double b)
@@ -40,19 +36,15 @@ static int by_number(double a, double b)
 /* The regime, which is none for what was not timed, comes last: by_key(). */
 static int compare_keys(const struct row *a, const struct row *b)
 {
-    int order = row_text_order(a->case_key, b->case_key);
-    order = order ? order : row_text_order(a->variant, b->variant);
-    order = order ? order : by_number(a->threads, b->threads);
-    order = order ? order : row_text_order(a->device, b->device);
+    int order = row_key_order(a, b);
     return order ? order : by_number(a->device_number, b->device_number);
 }
 
 static int by_key(const void *a, const void *b)
 {
-    const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
+    const struct row *x = a, *y = b;
     int order = compare_keys(x, y);
-    order = order ? order : by_number(x->regime, y->regime);
-    return order ? order : (x > y) - (x < y);
+    return order ? order : by_number(x->regime, y->regime);
 }
 
 /* Rows of variants, sorted by what they are joined by. The caller's. */
@@ -64,7 +56,7 @@ static const struct row **sorted_rows(const struct result_set *s, size_t *count)
         if (s->rows[i].verdict != VERDICT_NONE)
             rows[(*count)++] = &s->rows[i];
     if (rows)
-        qsort(rows, *count, sizeof *rows, by_key);
+        sort_pointers(rows, *count, by_key);
     return rows;
 }
 
@@ -244,22 +236,12 @@ static void put_lines(FILE *out, const char *before, const char *text)
     }
 }
 
-static const char *op_name(uint8_t op)
-{
-    static const char *const words[] = {
-#define X(value, name, word) [value] = word,
-        RECORD_OP_MAP(X)
-#undef X
-    };
-    return op < sizeof words / sizeof words[0] && words[op] ? words[op] : "?";
-}
-
 static enum status put_means(const struct changes *c, FILE *out)
 {
     static const char *const heads[] = {"operation", "regime", ">rows", ">new / base, geometric mean"};
     struct markdown_table t = {.columns = 4, .heads = heads};
     for (size_t i = 0; i < c->mean_count; i++) {
-        markdown_cell(&t, "%s", op_name(c->means[i].op));
+        markdown_cell(&t, "%s", operation_word(c->means[i].op));
         markdown_cell(&t, "%s", regime_word(c->means[i].regime));
         markdown_cell(&t, "%zu", c->means[i].count);
         markdown_cell(&t, "%.4f", c->means[i].ratio);
@@ -310,7 +292,7 @@ enum status changes_markdown(const struct changes *c, FILE *out)
     }
     for (unsigned k = 0; k < CHANGE_COUNT; k++)
         if (c->kinds[k])
-            fprintf(out, "- %zu %s: %s\n", c->kinds[k], change_word(k), change_meaning(k));
+            fprintf(out, "- %zu %s: %s\n", c->kinds[k], change_word(k), kinds[k].meaning);
     fputs("\nOne run each: the intervals know of the spread within a run, not of that between processes.\n\n",
           out);
     enum status s = c->mean_count ? put_means(c, out) : STATUS_OK;
@@ -370,7 +352,7 @@ enum status changes_json(const struct changes *c, FILE *out)
     put_text_member(",\n \"unlike\": ", c->unlike, out);
     fputs(",\n \"means\": [", out);
     for (size_t i = 0; i < c->mean_count; i++) {
-        put_text_member(i ? ",\n  {\"op\": " : "\n  {\"op\": ", op_name(c->means[i].op), out);
+        put_text_member(i ? ",\n  {\"op\": " : "\n  {\"op\": ", operation_word(c->means[i].op), out);
         put_text_member(", \"regime\": ", regime_word(c->means[i].regime), out);
         fprintf(out, ", \"rows\": %zu", c->means[i].count);
         put_number_member(", \"ratio\": ", c->means[i].ratio, out);

@@ -33,7 +33,6 @@ enum change_kind {
         CHANGE_COUNT
 };
 const char *change_word(enum change_kind kind);
-const char *change_meaning(enum change_kind kind);
 
 struct change {
     enum change_kind kind;

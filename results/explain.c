@@ -84,26 +84,24 @@ enum status explain_row(const struct result_set *s, size_t row, FILE *out)
         return status_fail(STATUS_USAGE, "%s: there is no row %zu: it has rows 0 to %zu", s->path, row,
                            s->row_count - 1);
     const struct row *r = &s->rows[row];
-    bool variant = r->verdict != VERDICT_NONE;
     fprintf(out, "row %zu of %s: %s\n", row, s->path, verdict_word(r->verdict));
     fprintf(out, "  %-12s %s\n  %-12s %s, %u threads\n  %-12s %s\n", "variant", r->variant, "case",
             r->case_key, r->threads, "device", r->device);
-    if (!variant)
+    if (r->verdict == VERDICT_NONE)
         return STATUS_OK;
+    const char *sought = meaning(r->check);
     if (*r->check)
-        fprintf(out, "  %-12s %s%s%s%s\n", r->verdict == VERDICT_PASS ? "last check" : "check", r->check,
-                meaning(r->check) ? " (" : "", meaning(r->check) ? meaning(r->check) : "",
-                meaning(r->check) ? ")" : "");
+        fprintf(out, sought ? "  %-12s %s (%s)\n" : "  %-12s %s\n",
+                r->verdict == VERDICT_PASS ? "last check" : "check", r->check, sought);
     if (*r->reason)
         fprintf(out, "  %-12s %s\n", "reason", r->reason);
     if (*r->diagnosis) {
         fprintf(out, "  diagnosis\n");
         put_lines(out, r->diagnosis);
     }
-    if (r->verdict != VERDICT_SKIPPED)
-        put_statistics(out, r);
     if (r->verdict == VERDICT_SKIPPED)
         return STATUS_OK;
+    put_statistics(out, r);
     fprintf(out, "  reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u", r->case_key,
             r->variant, r->threads);
     put_device(out, r);

@@ -14,6 +14,7 @@
 #include "harness/base/stats.h"
 #include "harness/base/text.h"
 #include "results/markdown.h"
+#include "results/sort.h"
 #include "results/values.h"
 
 static enum status finish(const struct result_set *s, FILE *out)
@@ -179,10 +180,8 @@ static enum status failures(const struct result_set *s, FILE *out)
             markdown_cell(&t, "%s", r->case_key);
             markdown_cell(&t, "%s", regime_word(r->regime));
             markdown_cell(&t, "%s", r->check);
-            if (r->compared_count > 0)
-                markdown_cell(&t, "%" PRIu64 " of %" PRIu64, r->mismatch_count, r->compared_count);
-            else
-                markdown_cell(&t, "-");
+            markdown_cell(&t, r->compared_count > 0 ? "%" PRIu64 " of %" PRIu64 : "-", r->mismatch_count,
+                          r->compared_count);
             markdown_cell(&t, "%s", r->reason);
         }
     }
@@ -192,73 +191,56 @@ static enum status failures(const struct result_set *s, FILE *out)
     return markdown_print(&t, out);
 }
 
-/* Rows in some order. */
-struct sorted {
-    const struct row *row;
-    size_t index;
-};
-
-static int compare_index(const struct sorted *x, const struct sorted *y)
-{
-    return (x->index > y->index) - (x->index < y->index);
-}
-
 static int by_reason(const void *a, const void *b)
 {
-    const struct sorted *x = a, *y = b;
-    int order = row_text_order(x->row->reason, y->row->reason);
-    return order != 0 ? order : compare_index(x, y);
+    const struct row *x = a, *y = b;
+    return row_text_order(x->reason, y->reason);
 }
 
 static int by_group(const void *a, const void *b)
 {
-    const struct sorted *x = a, *y = b;
-    uint64_t g = x->row->group_id, h = y->row->group_id;
-    return g != h ? (g > h) - (g < h) : compare_index(x, y);
+    const struct row *x = a, *y = b;
+    return (x->group_id > y->group_id) - (x->group_id < y->group_id);
 }
 
 static int by_case(const void *a, const void *b)
 {
-    const struct sorted *x = a, *y = b;
-    int order = row_text_order(x->row->case_key, y->row->case_key);
-    return order != 0 ? order : compare_index(x, y);
+    const struct row *x = a, *y = b;
+    return row_text_order(x->case_key, y->case_key);
 }
 
 /* Cold before hot before not timed, then the fastest first. */
 static int by_time(const void *a, const void *b)
 {
-    const struct sorted *x = a, *y = b;
-    unsigned r = (x->row->regime - 1u) & 0xff, q = (y->row->regime - 1u) & 0xff;
-    double t = x->row->median_us, u = y->row->median_us;
-    if (r != q)
-        return (r > q) - (r < q);
-    if (isnan(t) || isnan(u))
-        return isnan(t) != isnan(u) ? (isnan(t) != 0) - (isnan(u) != 0) : compare_index(x, y);
-    return t != u ? (t > u) - (t < u) : compare_index(x, y);
+    const struct row *x = a, *y = b;
+    const uint8_t r = (uint8_t)(x->regime - 1), q = (uint8_t)(y->regime - 1);
+    const double t = x->median_us, u = y->median_us;
+    int order = (r > q) - (r < q);
+    order = order ? order : (isnan(t) != 0) - (isnan(u) != 0);
+    return order ? order : (t > u) - (t < u);
 }
 
-static struct sorted *all_rows(const struct result_set *s)
+static const struct row **all_rows(const struct result_set *s)
 {
-    struct sorted *rows = malloc((s->row_count + 1) * sizeof *rows);
+    const struct row **rows = malloc((s->row_count + 1) * sizeof *rows);
     for (size_t i = 0; rows && i < s->row_count; i++)
-        rows[i] = (struct sorted){&s->rows[i], i};
+        rows[i] = &s->rows[i];
     return rows;
 }
 
 /* Skipped rows are many and alike: one line a reason. */
-static enum status skips(const struct result_set *s, struct sorted *rows, FILE *out)
+static enum status skips(const struct result_set *s, const struct row **rows, FILE *out)
 {
     static const char *const heads[] = {">rows", "reason"};
     struct markdown_table t = {.columns = 2, .heads = heads};
-    qsort(rows, s->row_count, sizeof *rows, by_reason);
+    sort_pointers(rows, s->row_count, by_reason);
     size_t count = 0;
     for (size_t i = 0; i < s->row_count; i++) {
-        count += rows[i].row->verdict == VERDICT_SKIPPED;
-        bool last =
-            i + 1 == s->row_count || row_text_order(rows[i].row->reason, rows[i + 1].row->reason) != 0;
+        count += rows[i]->verdict == VERDICT_SKIPPED;
+        bool last = i + 1 == s->row_count || row_text_order(rows[i]->reason, rows[i + 1]->reason) != 0;
         if (last && count > 0) {
             markdown_cell(&t, "%zu", count);
-            markdown_cell(&t, "%s", rows[i].row->reason);
+            markdown_cell(&t, "%s", rows[i]->reason);
         }
         if (last)
             count = 0;
@@ -275,31 +257,15 @@ static int decimals(double value)
     return value < 10 ? 3 : value < 100 ? 2 : value < 1000 ? 1 : 0;
 }
 
-static void add_time(struct markdown_table *t, double us)
+/* The median and its interval, in the unit of the median: the eye compares digits. */
+static void add_times(struct markdown_table *t, double us, double lo, double hi)
 {
-    static const struct {
-        double below, scale;
-        const char *unit;
-    } units[] = {{1, 1e3, "ns"}, {1e3, 1, "us"}, {1e6, 1e-3, "ms"}, {INFINITY, 1e-6, "s"}};
-    unsigned i = 0;
-    if (!isfinite(us)) {
-        markdown_cell(t, "-");
-        return;
-    }
-    while (us >= units[i].below)
-        i++;
-    markdown_cell(t, "%.*f %s", decimals(us * units[i].scale), us * units[i].scale, units[i].unit);
-}
-
-/* lo and hi in the unit of the median: the eye compares digits. */
-static void add_time_interval(struct markdown_table *t, double median, double lo, double hi)
-{
-    double scale = median < 1 ? 1e3 : median < 1e3 ? 1 : median < 1e6 ? 1e-3 : 1e-6;
-    int digits = decimals(median * scale);
-    if (isfinite(lo) && isfinite(hi) && isfinite(median))
-        markdown_cell(t, "%.*f to %.*f", digits, lo * scale, digits, hi * scale);
-    else
-        markdown_cell(t, "-");
+    const double scale = us < 1 ? 1e3 : us < 1e3 ? 1 : us < 1e6 ? 1e-3 : 1e-6;
+    const char *unit = us < 1 ? "ns" : us < 1e3 ? "us" : us < 1e6 ? "ms" : "s";
+    const int digits = decimals(us * scale);
+    const bool interval = isfinite(lo) && isfinite(hi) && isfinite(us);
+    markdown_cell(t, isfinite(us) ? "%.*f %s" : "-", digits, us * scale, unit);
+    markdown_cell(t, interval ? "%.*f to %.*f" : "-", digits, lo * scale, digits, hi * scale);
 }
 
 static void add_fraction(struct markdown_table *t, const struct row *r)
@@ -329,14 +295,11 @@ static enum status add_ratio(struct markdown_table *t, const struct result_set *
     paired_ratio(result_set_kept(s) + base->sample_start, result_set_kept(s) + r->sample_start, count,
                  scratch, &p);
     free(scratch);
-    if (isfinite(p.ratio))
-        markdown_cell(t, "%.3fx (%.3f to %.3f)", p.ratio, p.ci.lo, p.ci.hi);
-    else
-        markdown_cell(t, "-");
+    markdown_cell(t, isfinite(p.ratio) ? "%.3fx (%.3f to %.3f)" : "-", p.ratio, p.ci.lo, p.ci.hi);
     return STATUS_OK;
 }
 
-static enum status timing_table(const struct result_set *s, struct sorted *rows, size_t count,
+static enum status timing_table(const struct result_set *s, const struct row **rows, size_t count,
                                 const struct row *const *bases, const char *against, FILE *out)
 {
     char ratio_head[160];
@@ -347,9 +310,9 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
     struct markdown_table t = {.columns = against ? 9 : 8, .heads = heads};
     enum status status = STATUS_OK;
     size_t shown = 0;
-    qsort(rows, count, sizeof *rows, by_time);
+    sort_pointers(rows, count, by_time);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        const struct row *r = rows[i].row;
+        const struct row *r = rows[i];
         if (r->verdict == VERDICT_SKIPPED)
             continue;
         if (shown++ == 0)
@@ -357,19 +320,16 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
         markdown_cell(&t, "%s", r->variant);
         markdown_cell(&t, "%s", r->verdict == VERDICT_NONE ? "-" : verdict_word(r->verdict));
         markdown_cell(&t, "%s", r->regime == REGIME_NONE ? "-" : regime_word(r->regime));
-        add_time(&t, r->median_us);
-        add_time_interval(&t, r->median_us, r->median_lo_us, r->median_hi_us);
-        if (isfinite(r->bytes_per_s))
-            markdown_cell(&t, "%.*f", decimals(r->bytes_per_s * 1e-9), r->bytes_per_s * 1e-9);
-        else
-            markdown_cell(&t, "-");
+        add_times(&t, r->median_us, r->median_lo_us, r->median_hi_us);
+        markdown_cell(&t, isfinite(r->bytes_per_s) ? "%.*f" : "-", decimals(r->bytes_per_s * 1e-9),
+                      r->bytes_per_s * 1e-9);
         add_fraction(&t, r);
         markdown_cell(&t, "%" PRIu64 "%s%s%s%s", r->sample_count, r->bimodal ? " bimodal" : "",
                       r->sample_count > 0 && !r->precise ? " imprecise" : "",
                       r->cold_not_achieved ? " cold-not-achieved" : "",
                       r->regime == REGIME_COLD && r->overhead_limited ? " overhead-limited" : "");
         if (against)
-            status = add_ratio(&t, s, r, bases[rows[i].index]);
+            status = add_ratio(&t, s, r, bases[r - s->rows]);
     }
     if (shown == 0)
         return STATUS_OK;
@@ -378,50 +338,50 @@ static enum status timing_table(const struct result_set *s, struct sorted *rows,
 }
 
 /* bases[i]: the row that row i is held against, or NULL. */
-static enum status find_bases(const struct result_set *s, struct sorted *rows, const char *against,
+static enum status find_bases(const struct result_set *s, const struct row **rows, const char *against,
                               const struct row **bases)
 {
-    const struct row *base = NULL;
     size_t matches = 0;
-    qsort(rows, s->row_count, sizeof *rows, by_group);
+    sort_pointers(rows, s->row_count, by_group);
     for (size_t start = 0, end; start < s->row_count; start = end) {
-        base = NULL;
-        for (end = start; end < s->row_count && rows[end].row->group_id == rows[start].row->group_id; end++)
-            if (!base && rows[end].row->sample_count > 0 && fnmatch(against, rows[end].row->variant, 0) == 0)
-                base = rows[end].row;
+        const struct row *base = NULL;
+        for (end = start; end < s->row_count && rows[end]->group_id == rows[start]->group_id; end++)
+            if (!base && rows[end]->sample_count > 0 && fnmatch(against, rows[end]->variant, 0) == 0)
+                base = rows[end];
         matches += base != NULL;
         for (size_t i = start; i < end; i++)
-            bases[rows[i].index] = base;
+            bases[rows[i] - s->rows] = base;
     }
     if (matches == 0)
         return status_fail(STATUS_USAGE, "%s: no timed variant matches \"%s\"", s->path, against);
     return STATUS_OK;
 }
 
-/* Rows start .. start+count-1 of those sorted by case. */
-struct case_run {
-    size_t first_index, start, count;
+/* The rows of a case, in the order of the file. */
+struct case_rows {
+    const struct row **rows, *first;
+    size_t count;
 };
 
 static int by_first(const void *a, const void *b)
 {
-    const struct case_run *x = a, *y = b;
-    return (x->first_index > y->first_index) - (x->first_index < y->first_index);
+    const struct case_rows *x = a, *y = b;
+    return (x->first > y->first) - (x->first < y->first);
 }
 
 /* Cases in the order in which they first appear in the file. */
-static enum status timings(const struct result_set *s, struct sorted *rows, const struct row *const *bases,
-                           const char *against, FILE *out)
+static enum status timings(const struct result_set *s, const struct row **rows,
+                           const struct row *const *bases, const char *against, FILE *out)
 {
     enum status status = STATUS_OK;
-    struct case_run *cases = malloc((s->row_count + 1) * sizeof *cases);
+    struct case_rows *cases = malloc((s->row_count + 1) * sizeof *cases);
     size_t case_count = 0;
     if (!cases)
         return status_no_memory("%s", s->path);
-    qsort(rows, s->row_count, sizeof *rows, by_case);
+    sort_pointers(rows, s->row_count, by_case);
     for (size_t i = 0; i < s->row_count; i++) {
-        if (i == 0 || row_text_order(rows[i].row->case_key, rows[i - 1].row->case_key) != 0)
-            cases[case_count++] = (struct case_run){rows[i].index, i, 0};
+        if (i == 0 || row_text_order(rows[i]->case_key, rows[i - 1]->case_key) != 0)
+            cases[case_count++] = (struct case_rows){rows + i, rows[i], 0};
         cases[case_count - 1].count++;
     }
     qsort(cases, case_count, sizeof *cases, by_first);
@@ -434,7 +394,7 @@ static enum status timings(const struct result_set *s, struct sorted *rows, cons
             break;
         }
     for (size_t i = 0; status == STATUS_OK && i < case_count; i++)
-        status = timing_table(s, rows + cases[i].start, cases[i].count, bases, against, out);
+        status = timing_table(s, cases[i].rows, cases[i].count, bases, against, out);
     free(cases);
     return status;
 }
@@ -443,7 +403,7 @@ enum status export_markdown(const struct result_set *s, const char *against, FIL
 {
     enum status status = STATUS_OK;
     const struct row **bases = NULL;
-    struct sorted *rows = all_rows(s);
+    const struct row **rows = all_rows(s);
     errno = 0;
     if (!rows || (against && !(bases = calloc(s->row_count + 1, sizeof *bases)))) {
         status = status_no_memory("%s: %zu rows", s->path, s->row_count);

@@ -59,34 +59,31 @@ hid_t h5_access(void)
     return list;
 }
 
+void h5_close(hid_t handle)
+{
+    if (handle >= 0)
+        H5Idec_ref(handle); /* this is the only reference */
+}
+
 bool h5_write_attribute(hid_t object, const char *name, hid_t type, const void *value)
 {
-    hid_t space = -1, list = -1, attribute = -1;
-    bool ok = false;
-    space = H5Screate(H5S_SCALAR);
-    list = H5Pcreate(H5P_ATTRIBUTE_CREATE);
-    if (space < 0 || list < 0 || H5Pset_char_encoding(list, H5T_CSET_UTF8) < 0)
-        goto out;
-    attribute = H5Acreate2(object, name, type, space, list, H5P_DEFAULT);
-    if (attribute < 0 || H5Awrite(attribute, type, value) < 0)
-        goto out;
-    ok = true;
-out:
+    const hid_t space = H5Screate(H5S_SCALAR), list = H5Pcreate(H5P_ATTRIBUTE_CREATE);
+    hid_t attribute = -1;
+    if (space >= 0 && list >= 0 && H5Pset_char_encoding(list, H5T_CSET_UTF8) >= 0)
+        attribute = H5Acreate2(object, name, type, space, list, H5P_DEFAULT);
+    const bool ok = attribute >= 0 && H5Awrite(attribute, type, value) >= 0;
     /* The failures of a close are those of the writes before it, which are checked. */
-    if (attribute >= 0)
-        H5Aclose(attribute);
-    if (list >= 0)
-        H5Pclose(list);
-    if (space >= 0)
-        H5Sclose(space);
+    h5_close(attribute);
+    h5_close(list);
+    h5_close(space);
     return ok;
 }
 
-hid_t h5_utf8_type(size_t size, H5T_str_t end)
+hid_t h5_text_type(size_t size, H5T_cset_t set, H5T_str_t end)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0 ||
-                      H5Tset_strpad(type, end) < 0)) {
+    if (type >= 0 &&
+        (H5Tset_size(type, size) < 0 || H5Tset_cset(type, set) < 0 || H5Tset_strpad(type, end) < 0)) {
         H5Tclose(type);
         return -1;
     }
@@ -95,10 +92,9 @@ hid_t h5_utf8_type(size_t size, H5T_str_t end)
 
 bool h5_write_text(hid_t object, const char *name, const char *value)
 {
-    hid_t type = h5_utf8_type(H5T_VARIABLE, H5T_STR_NULLTERM);
+    hid_t type = h5_text_type(H5T_VARIABLE, H5T_CSET_UTF8, H5T_STR_NULLTERM);
     bool ok = type >= 0 && h5_write_attribute(object, name, type, &value);
-    if (type >= 0)
-        H5Tclose(type);
+    h5_close(type);
     return ok;
 }
 

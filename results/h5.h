@@ -17,8 +17,11 @@ const char *h5_reason(void);
 /* A file access list without file locks, which some network file systems lack; negative after a failure. */
 hid_t h5_access(void);
 
-/* UTF-8 text of `size` bytes, or H5T_VARIABLE. Negative after a failure; to be closed. */
-hid_t h5_utf8_type(size_t size, H5T_str_t end);
+/* Closes whatever it is; nothing for a negative handle, which is that of a failure. */
+void h5_close(hid_t handle);
+
+/* Text of `size` bytes, or H5T_VARIABLE. Negative after a failure; to be closed. */
+hid_t h5_text_type(size_t size, H5T_cset_t set, H5T_str_t end);
 /* Scalar attributes; false after a failure. */
 bool h5_write_attribute(hid_t object, const char *name, hid_t type, const void *value);
 /* Variable length: h5py returns str, and it may be longer than the 64 KB an attribute holds itself. */

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "harness/base/stats.h"
+#include "results/sort.h"
 #include "results/unlike.h"
 
 static const double least_deviation = 0.005, flagged_beyond = 3.5, matters = 0.01;
@@ -23,52 +23,39 @@ static bool is_timed(const struct row *r)
     return r->sample_count && r->median_us > 0;
 }
 
-/* A row, and its place among the others. */
-struct placed {
-    const struct row *row;
-    size_t place;
-};
-
-static int compare_keys(const struct row *a, const struct row *b)
+static int compare_keys(const void *a, const void *b)
 {
-    int order = row_text_order(a->case_key, b->case_key);
-    order = order ? order : row_text_order(a->variant, b->variant);
-    order = order ? order : (a->regime > b->regime) - (a->regime < b->regime);
-    order = order ? order : (a->threads > b->threads) - (a->threads < b->threads);
-    return order ? order : row_text_order(a->device, b->device);
+    const struct row *x = a, *y = b;
+    int order = row_key_order(x, y);
+    return order ? order : (x->regime > y->regime) - (x->regime < y->regime);
 }
 
-static int by_key(const void *a, const void *b)
+/* The rows that are counted, sorted. The caller's. */
+static const struct row **sorted_rows(const struct result_set *s, bool (*counts)(const struct row *),
+                                      size_t *count)
 {
-    const struct placed *x = a, *y = b;
-    int order = compare_keys(x->row, y->row);
-    return order ? order : (x->place > y->place) - (x->place < y->place);
-}
-
-/* The timed rows of an earlier file, sorted. The caller's. */
-static struct placed *sorted_rows(const struct result_set *s, size_t *count)
-{
-    struct placed *rows = malloc((s->row_count + 1) * sizeof *rows);
+    const struct row **rows = malloc((s->row_count + 1) * sizeof *rows);
     *count = 0;
     for (size_t i = 0; rows && i < s->row_count; i++)
-        if (is_timed(&s->rows[i]))
-            rows[(*count)++] = (struct placed){&s->rows[i], i};
+        if (counts(&s->rows[i]))
+            rows[(*count)++] = &s->rows[i];
     if (rows)
-        qsort(rows, *count, sizeof *rows, by_key);
+        sort_pointers(rows, *count, compare_keys);
     return rows;
 }
 
 /* Finds the rows of `now`, sorted, in an earlier file, and keeps their times as those of file h->count. */
-static enum status keep_times(struct history *h, const struct placed *now, const struct result_set *earlier)
+static enum status keep_times(struct history *h, const struct row *const *now,
+                              const struct result_set *earlier)
 {
     size_t count, e = 0;
-    struct placed *rows = sorted_rows(earlier, &count);
-    double *times = malloc((h->row_count + 1) * sizeof *times);
+    const struct row **rows = sorted_rows(earlier, is_timed, &count);
+    double *times = malloc((h->now.row_count + 1) * sizeof *times);
     for (size_t i = 0; rows && times && i < h->row_count; i++) {
-        while (e < count && compare_keys(rows[e].row, now[i].row) < 0)
+        while (e < count && compare_keys(rows[e], now[i]) < 0)
             e++;
-        const bool found = e < count && compare_keys(rows[e].row, now[i].row) == 0;
-        times[now[i].place] = found ? log(rows[e].row->median_us) : NAN;
+        const bool found = e < count && compare_keys(rows[e], now[i]) == 0;
+        times[now[i] - h->now.rows] = found ? log(rows[e]->median_us) : NAN;
     }
     enum status s = rows && times ? STATUS_OK : status_no_memory("history");
     free(rows);
@@ -80,7 +67,7 @@ static enum status keep_times(struct history *h, const struct placed *now, const
 }
 
 /* Takes the times of an earlier file, or leaves it out. */
-static enum status load_earlier(struct history *h, const struct placed *now, const char *path)
+static enum status load_earlier(struct history *h, const struct row *const *now, const char *path)
 {
     struct result_set set;
     enum status s = result_set_load(path, &set);
@@ -103,13 +90,13 @@ static enum status load_earlier(struct history *h, const struct placed *now, con
 enum status history_load(const char *now, const char *const *earlier, size_t count, struct history *out)
 {
     struct history h = {.row_count = 0};
-    struct placed *sorted = NULL;
+    const struct row **sorted = NULL;
     enum status s = result_set_load(now, &h.now);
     if (s != STATUS_OK)
         return s;
     h.rows = malloc((h.now.row_count + 1) * sizeof *h.rows);
     h.times = calloc(count + 1, sizeof *h.times);
-    sorted = malloc((h.now.row_count + 1) * sizeof *sorted);
+    sorted = sorted_rows(&h.now, is_counted, &h.row_count);
     h.device = unlike_timed_device(&h.now, NULL);
     h.suite = h.now.row_count ? h.now.rows[0].suite : "";
     if (!h.rows || !h.times || !sorted)
@@ -118,13 +105,9 @@ enum status history_load(const char *now, const char *const *earlier, size_t cou
         s = status_fail(STATUS_USAGE, "%s has no timed row", now);
     if (s != STATUS_OK)
         goto out;
-    for (size_t i = 0; i < h.now.row_count; i++)
-        if (is_counted(&h.now.rows[i])) {
-            h.rows[h.row_count] = &h.now.rows[i];
-            sorted[h.row_count] = (struct placed){&h.now.rows[i], h.row_count};
-            h.row_count++;
-        }
-    qsort(sorted, h.row_count, sizeof *sorted, by_key);
+    for (size_t i = 0, row = 0; i < h.now.row_count; i++)
+        if (is_counted(&h.now.rows[i]))
+            h.rows[row++] = &h.now.rows[i];
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
         s = load_earlier(&h, sorted, earlier[i]);
     if (s == STATUS_OK && h.count == 0)
@@ -153,10 +136,10 @@ void history_release(struct history *h)
 /* ---- rows ---- */
 
 /* values: room for the times of all files, twice. */
-static void judge_row(const struct history *h, size_t place, double *values, char *reason,
+static void judge_row(const struct history *h, const struct row *r, double *values, char *reason,
                       struct gate_report_row *out)
 {
-    const struct row *r = h->rows[place];
+    const size_t place = (size_t)(r - h->now.rows);
     size_t count = 0;
     for (size_t i = 0; i < h->count && r->sample_count; i++)
         if (!isnan(h->times[i][place]))
@@ -206,7 +189,7 @@ enum status history_judge(struct history *h, struct gate_report_row **rows)
     enum status s = values && list && h->reasons ? STATUS_OK : status_no_memory("history");
     size_t compared = 0;
     for (size_t i = 0; i < h->row_count && s == STATUS_OK; i++) {
-        judge_row(h, i, values, h->reasons + i * HISTORY_REASON_MAX, &list[i]);
+        judge_row(h, h->rows[i], values, h->reasons + i * HISTORY_REASON_MAX, &list[i]);
         compared += list[i].outcome != GATE_OUTCOME_SKIPPED;
     }
     if (s == STATUS_OK && compared == 0)

@@ -23,7 +23,8 @@ struct history {
     struct result_set now;
     const struct row **rows; /* [row_count] the timed or wrong ones of `now`, in its order */
     size_t row_count;
-    double **times; /* [count][row_count] ln of the median in each earlier file, NAN where there is none */
+    double *
+        *times; /* [count][now.row_count] ln of the median in each earlier file, NAN where there is none */
     size_t count;
     const char *suite, *device;
     char text[160]; /* what is compared with */

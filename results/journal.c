@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -129,14 +127,13 @@ static enum status parse_header(const uint8_t *bytes, size_t size, const char *n
 {
     struct journal_entry e;
     if (is_blank(bytes, size))
-        return status_fail(STATUS_INPUT,
-                           "%s: the run was killed before its journal had a header: nothing is "
-                           "recorded; start the run anew",
-                           name);
+        return status_fail(
+            STATUS_INPUT,
+            "%s: the run was killed before its journal had a header: nothing is recorded; start the run anew",
+            name);
     if (size < MAGIC_SIZE || memcmp(bytes, magic, MAGIC_SIZE) != 0)
         return status_fail(STATUS_INPUT,
-                           "%s: not a journal of this version of nf4bench (its first line is not "
-                           "\"%.*s\")",
+                           "%s: not a journal of this version of nf4bench (its first line is not \"%.*s\")",
                            name, MAGIC_SIZE - 1, magic);
     if (!entry_at(bytes, size, MAGIC_SIZE, &e) || e.type != ENTRY_HEADER || e.length < HEADER_HEAD)
         return status_fail(STATUS_INPUT, "%s: the header at offset %d is damaged", name, MAGIC_SIZE);
@@ -144,8 +141,8 @@ static enum status parse_header(const uint8_t *bytes, size_t size, const char *n
     if (hash != record_layout_hash() || row_size != record_packed_size())
         return status_fail(
             STATUS_INPUT,
-            "%s: written by an nf4bench with other columns (layout %08x, %u bytes a row; this one "
-            "has %08x, %zu): finish it with that build, or remove it and start the run anew",
+            "%s: written by an nf4bench with other columns (layout %08x, %u bytes a row; this one has %08x, "
+            "%zu): finish it with that build, or remove it and start the run anew",
             name, hash, row_size, record_layout_hash(), record_packed_size());
     size_t json_size = e.length - HEADER_HEAD;
     if (memchr(e.payload + HEADER_HEAD, '\0', json_size))
@@ -169,8 +166,8 @@ static enum status count_entries(const uint8_t *bytes, size_t size, const char *
             size_t later = whole_entry_from(bytes, size, at + 1);
             if (later != 0)
                 return status_fail(STATUS_INPUT,
-                                   "%s: the entry at offset %zu is damaged, and whole entries follow "
-                                   "it (at offset %zu): this is not the mark of a killed run",
+                                   "%s: the entry at offset %zu is damaged, and whole entries follow it (at "
+                                   "offset %zu): this is not the mark of a killed run",
                                    name, at, later);
             out->torn = true;
             return STATUS_OK;
@@ -328,26 +325,17 @@ static enum status writer_new(const char *path, int flags, enum journal_sync syn
     w->sync = sync;
     w->fd = -1;
     w->path = strdup(path);
-    if (!w->path) {
-        s = status_no_memory("%s", path);
-        goto out;
-    }
     w->end = mmap(NULL, sizeof *w->end, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (w->end == MAP_FAILED) {
+    if (w->end == MAP_FAILED)
         w->end = NULL;
+    if (!w->path || !w->end)
         s = status_no_memory("%s", path);
-        goto out;
-    }
-    w->fd = open(path, flags | O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
-    if (w->fd < 0) {
+    else if ((w->fd = open(path, flags | O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666)) < 0)
         s = status_fail(STATUS_IO, "%s: cannot %s the journal: %s", path, flags & O_CREAT ? "create" : "open",
                         strerror(errno));
-        goto out;
-    }
     /* Some network file systems have no locks: going on without is better than not running there. */
-    if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    else if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         s = status_fail(STATUS_USAGE, "%s: another nf4bench is writing this journal", path);
-out:
     if (s == STATUS_OK)
         *out = w;
     else
@@ -417,11 +405,10 @@ static enum status append_alone(struct journal_writer *w, size_t size)
         const char *why = error == ENOSPC || error == EDQUOT ? "the disk is full: "
                           : error == EFBIG                   ? "the file size limit is reached: "
                                                              : "";
-        return status_fail(
-            STATUS_IO,
-            "%s: cannot write: %s%s; everything recorded before this row is kept: make room, then "
-            "finish the run with --resume",
-            w->path, why, strerror(error));
+        return status_fail(STATUS_IO,
+                           "%s: cannot write: %s%s; everything recorded before this row is kept: make room, "
+                           "then finish the run with --resume",
+                           w->path, why, strerror(error));
     }
     *w->end += size;
     if (w->sync == JOURNAL_SYNC_EACH && fdatasync(w->fd) != 0)
@@ -488,8 +475,8 @@ static enum status check_unused(const struct journal_writer *w)
     enum status s = read_file(w->fd, w->path, &bytes, &size);
     if (s == STATUS_OK && !is_blank(bytes, size))
         s = status_fail(STATUS_USAGE,
-                        "%s: exists: it may hold the rows of an unfinished run; finish that with "
-                        "--resume, or remove the file",
+                        "%s: exists: it may hold the rows of an unfinished run; finish that with --resume, "
+                        "or remove the file",
                         w->path);
     free(bytes);
     return s;
@@ -524,12 +511,10 @@ enum status journal_create(const char *path, const char *header_json, enum journ
     if (s != STATUS_OK)
         return s;
     s = check_unused(w);
+    if (s == STATUS_OK && ftruncate(w->fd, 0) != 0)
+        s = status_fail(STATUS_IO, "%s: cannot empty the journal: %s", path, strerror(errno));
     if (s != STATUS_OK)
         goto out;
-    if (ftruncate(w->fd, 0) != 0) {
-        s = status_fail(STATUS_IO, "%s: cannot empty the journal: %s", path, strerror(errno));
-        goto out;
-    }
     size_t json_size = strlen(header_json), length = HEADER_HEAD + json_size;
     s = writer_reserve(w, length);
     if (s == STATUS_OK) {

@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,13 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/base/clock.h"
 #include "harness/base/text.h"
 #include "results/load_stream.h"
 
 struct child_reader {
     const char *path;
     int fd;
-    struct timespec deadline;
+    double deadline_s; /* of clock_s() */
     bool counted, timed_out;
     size_t rows_got, samples_got, flags_got, attribute_capacity;
     uint8_t *block;
@@ -37,10 +37,7 @@ struct child_reader {
 
 static int milliseconds_left(const struct child_reader *r)
 {
-    struct timespec now;
-    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
-        return 0;
-    long long ms = (r->deadline.tv_sec - now.tv_sec) * 1000LL + (r->deadline.tv_nsec - now.tv_nsec) / 1000000;
+    const double ms = 1e3 * (r->deadline_s - clock_s());
     return ms < 0 ? 0 : ms > 1000000 ? 1000000 : (int)ms;
 }
 
@@ -69,10 +66,9 @@ static size_t read_some(struct child_reader *r, void *out, size_t size)
 
 static enum status garbled(const struct child_reader *r)
 {
-    return status_fail(STATUS_INPUT,
-                       "%s: the process that read it sent something senseless: the file is damaged or "
-                       "hostile",
-                       r->path);
+    return status_fail(
+        STATUS_INPUT, "%s: the process that read it sent something senseless: the file is damaged or hostile",
+        r->path);
 }
 
 static enum status take_counts(struct child_reader *r, size_t length, struct result_set *out)
@@ -234,8 +230,19 @@ static enum status mask_samples(const struct child_reader *r, struct result_set 
     return STATUS_OK;
 }
 
-static enum status take_error(const struct child_reader *r, size_t length)
+static enum status take_end(struct child_reader *r, size_t length, struct result_set *out)
 {
+    (void)length;
+    text_pool_close(&out->texts);
+    if (!r->counted || r->rows_got != out->row_count || r->samples_got != out->sample_count ||
+        (out->flags && r->flags_got != out->sample_count))
+        return garbled(r);
+    return mask_samples(r, out);
+}
+
+static enum status take_error(struct child_reader *r, size_t length, struct result_set *out)
+{
+    (void)out;
     uint32_t code;
     if (length < sizeof code)
         return garbled(r);
@@ -255,6 +262,10 @@ static enum status take_error(const struct child_reader *r, size_t length)
 /* Reads blocks until the end. *complete: the child said that it was done, or reported an error. */
 static enum status read_stream(struct child_reader *r, struct result_set *out, bool *complete)
 {
+    static enum status (*const take[])(struct child_reader *, size_t, struct result_set *) = {
+        [BLOCK_COUNTS] = take_counts,   [BLOCK_ATTRIBUTE] = take_attribute, [BLOCK_ROWS] = take_rows,
+        [BLOCK_SAMPLES] = take_samples, [BLOCK_FLAGS] = take_flags,         [BLOCK_END] = take_end,
+        [BLOCK_ERROR] = take_error};
     enum status s = STATUS_OK;
     *complete = false;
     while (s == STATUS_OK && !*complete) {
@@ -266,38 +277,9 @@ static enum status read_stream(struct child_reader *r, struct result_set *out, b
             return garbled(r);
         if (read_some(r, r->block, length) != length)
             return STATUS_OK;
-        switch (head[0]) {
-        case BLOCK_COUNTS:
-            s = take_counts(r, length, out);
-            break;
-        case BLOCK_ATTRIBUTE:
-            s = take_attribute(r, length, out);
-            break;
-        case BLOCK_ROWS:
-            s = take_rows(r, length, out);
-            break;
-        case BLOCK_SAMPLES:
-            s = take_samples(r, length, out);
-            break;
-        case BLOCK_FLAGS:
-            s = take_flags(r, length, out);
-            break;
-        case BLOCK_END:
-            *complete = true;
-            if (!r->counted || r->rows_got != out->row_count || r->samples_got != out->sample_count ||
-                (out->flags && r->flags_got != out->sample_count))
-                s = garbled(r);
-            else
-                s = mask_samples(r, out);
-            text_pool_close(&out->texts);
-            break;
-        case BLOCK_ERROR:
-            *complete = true;
-            s = take_error(r, length);
-            break;
-        default:
-            s = garbled(r);
-        }
+        *complete = head[0] == BLOCK_END || head[0] == BLOCK_ERROR;
+        s = head[0] < sizeof take / sizeof take[0] && take[head[0]] ? take[head[0]](r, length, out)
+                                                                    : garbled(r);
     }
     return s;
 }
@@ -311,15 +293,15 @@ static enum status explain_end(const struct child_reader *r, const struct load_l
                            "%s: reading it took more than %u ms: the file is damaged or hostile", r->path,
                            limits->wall_ms);
     if (waited && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGXCPU)
-        return status_fail(STATUS_INPUT,
-                           "%s: reading it took more than %u s of processor time: the file is damaged or "
-                           "hostile",
-                           r->path, limits->cpu_s);
+        return status_fail(
+            STATUS_INPUT,
+            "%s: reading it took more than %u s of processor time: the file is damaged or hostile", r->path,
+            limits->cpu_s);
     if (waited && WIFSIGNALED(wait_status))
-        return status_fail(STATUS_INPUT,
-                           "%s: the HDF5 library crashed (signal %d) while reading: the file is damaged "
-                           "or hostile",
-                           r->path, WTERMSIG(wait_status));
+        return status_fail(
+            STATUS_INPUT,
+            "%s: the HDF5 library crashed (signal %d) while reading: the file is damaged or hostile", r->path,
+            WTERMSIG(wait_status));
     return status_fail(STATUS_INPUT,
                        "%s: the process that read it stopped half-way: the file is damaged or hostile",
                        r->path);
@@ -355,22 +337,16 @@ static enum status run_child(const char *path, const struct load_limits *limits,
                              .fd = -1,
                              .block = malloc(BLOCK_MAX + 1),
                              .texts = malloc(TEXTS_AT_ONCE * sizeof *r.texts)};
-    if (!r.block || !r.texts) {
+    if (!r.block || !r.texts)
         s = status_no_memory("%s", path);
-        goto out;
-    }
-    if (pipe2(ends, O_CLOEXEC) != 0 || clock_gettime(CLOCK_MONOTONIC, &r.deadline) != 0) {
+    else if (pipe2(ends, O_CLOEXEC) != 0)
         s = status_fail(STATUS_IO, "%s: cannot make a pipe to read it through: %s", path, strerror(errno));
-        goto out;
-    }
-    r.fd = ends[0];
-    r.deadline.tv_sec += limits->wall_ms / 1000;
-    r.deadline.tv_nsec += limits->wall_ms % 1000 * 1000000L;
-    child = fork();
-    if (child < 0) {
+    else if ((child = fork()) < 0)
         s = status_fail(STATUS_IO, "%s: cannot start a process to read it: %s", path, strerror(errno));
+    if (s != STATUS_OK)
         goto out;
-    }
+    r.fd = ends[0];
+    r.deadline_s = clock_s() + 1e-3 * limits->wall_ms;
     if (child == 0) {
         close(ends[0]);
         load_child_main(path, ends[1], limits);

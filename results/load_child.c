@@ -59,32 +59,22 @@ static enum status fail_h5(const char *path, const char *what)
     return status_fail(STATUS_INPUT, "%s: cannot read %s: %s", path, what, h5_reason());
 }
 
-/* Value of a scalar text attribute in *text (to be freed). False when it is none or cannot be read. */
-static bool read_text_attribute(hid_t attribute, hid_t type, char **text)
+/* The value of a scalar text attribute; NULL when it cannot be read. To be freed. */
+static char *read_text_attribute(hid_t attribute, hid_t type)
 {
-    bool ok = false;
-    hid_t memory = H5Tcopy(H5T_C_S1);
-    htri_t variable = H5Tis_variable_str(type);
-    size_t size = variable > 0 ? H5T_VARIABLE : H5Tget_size(type) + 1;
-    char *buffer = NULL;
-    *text = NULL;
-    if (memory < 0 || variable < 0 || (variable == 0 && size > BLOCK_MAX))
-        goto out;
-    if (H5Tset_size(memory, size) < 0 || H5Tset_cset(memory, H5Tget_cset(type)) < 0)
-        goto out;
-    if (variable == 0 && !(buffer = calloc(1, size)))
-        goto out;
-    if (H5Aread(attribute, memory, variable > 0 ? (void *)&buffer : (void *)buffer) < 0)
-        goto out;
+    const htri_t variable = H5Tis_variable_str(type);
+    const size_t size = variable > 0 ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    hid_t memory = -1;
+    char *buffer = NULL, *text = NULL;
+    if (variable > 0 || (variable == 0 && size <= BLOCK_MAX && (buffer = calloc(1, size))))
+        memory = h5_text_type(size, H5Tget_cset(type), H5T_STR_NULLTERM);
     /* A copy of the library's string is made, and never freed by the library: the child ends soon. */
-    *text = strdup(buffer ? buffer : "");
-    ok = *text != NULL;
-out:
+    if (memory >= 0 && H5Aread(attribute, memory, variable > 0 ? (void *)&buffer : (void *)buffer) >= 0)
+        text = strdup(buffer ? buffer : "");
     if (variable == 0)
         free(buffer);
-    if (memory >= 0)
-        H5Tclose(memory);
-    return ok;
+    h5_close(memory);
+    return text;
 }
 
 /* The value as text, or NULL for forms that nf4bench does not write: those are left out. */
@@ -98,8 +88,7 @@ static char *attribute_text(hid_t attribute, char *kind)
     switch (H5Tget_class(type)) {
     case H5T_STRING:
         *kind = KIND_TEXT;
-        if (!read_text_attribute(attribute, type, &text))
-            text = NULL;
+        text = read_text_attribute(attribute, type);
         break;
     case H5T_INTEGER: {
         bool is_signed = H5Tget_sign(type) != H5T_SGN_NONE;
@@ -121,10 +110,8 @@ static char *attribute_text(hid_t attribute, char *kind)
         break;
     }
 out:
-    if (space >= 0)
-        H5Sclose(space);
-    if (type >= 0)
-        H5Tclose(type);
+    h5_close(space);
+    h5_close(type);
     return text;
 }
 
@@ -210,29 +197,20 @@ static enum status open_list(const struct child *c, hid_t file, const char *name
         return fail_h5(c->path, name);
     space = H5Dget_space(*data);
     list = H5Dget_create_plist(*data);
-    if (space < 0 || list < 0) {
+    const H5D_layout_t layout = list >= 0 ? H5Pget_layout(list) : H5D_LAYOUT_ERROR;
+    if (space < 0 || list < 0)
         s = fail_h5(c->path, name);
-        goto out;
-    }
-    H5D_layout_t layout = H5Pget_layout(list);
-    if (H5Pget_external_count(list) != 0 ||
-        (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)) {
+    else if (H5Pget_external_count(list) != 0 ||
+             (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT))
         s = status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path,
                         name);
-        goto out;
-    }
-    if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1) {
+    else if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1)
         s = status_fail(STATUS_INPUT, "%s: %s is not a list", c->path, name);
-        goto out;
-    }
-    if (*count > limit)
+    else if (*count > limit)
         s = status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
                         (unsigned long long)*count, (unsigned long long)limit);
-out:
-    if (list >= 0)
-        H5Pclose(list);
-    if (space >= 0)
-        H5Sclose(space);
+    h5_close(list);
+    h5_close(space);
     return s;
 }
 
@@ -243,10 +221,8 @@ static bool read_part(hid_t data, hid_t memory_type, hsize_t start, hsize_t coun
     bool ok = in_file >= 0 && in_memory >= 0 &&
               H5Sselect_hyperslab(in_file, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
               H5Dread(data, memory_type, in_memory, in_file, H5P_DEFAULT, buffer) >= 0;
-    if (in_memory >= 0)
-        H5Sclose(in_memory);
-    if (in_file >= 0)
-        H5Sclose(in_file);
+    h5_close(in_memory);
+    h5_close(in_file);
     return ok;
 }
 
@@ -261,32 +237,18 @@ struct present_column {
 /* The type to read a column with, or negative when the file's type is no such thing. A new handle. */
 static hid_t reading_type(const struct column *c, hid_t in_file)
 {
-    H5T_class_t class = H5Tget_class(in_file);
-    switch (c->kind) {
-    case COLUMN_TEXT: {
-        if (class != H5T_STRING || H5Tis_variable_str(in_file) != 0)
-            return -1;
-        hid_t type = H5Tcopy(H5T_C_S1);
-        if (type >= 0 && (H5Tset_size(type, c->size) < 0 || H5Tset_cset(type, H5Tget_cset(in_file)) < 0)) {
-            H5Tclose(type);
-            return -1;
-        }
-        return type;
-    }
-    case COLUMN_ENUM:
-        return class == H5T_ENUM || class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_INT64) : -1;
-    case COLUMN_U8:
-        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT8) : -1;
-    case COLUMN_U32:
-        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT32) : -1;
-    case COLUMN_U64:
-        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_UINT64) : -1;
-    case COLUMN_I64:
-        return class == H5T_INTEGER ? H5Tcopy(H5T_NATIVE_INT64) : -1;
-    case COLUMN_F64:
-        return class == H5T_FLOAT ? H5Tcopy(H5T_NATIVE_DOUBLE) : -1;
-    }
-    return -1;
+    /* H5T_... are not constants: the list is built at each call. */
+    const hid_t numbers[] = {
+        [COLUMN_ENUM] = H5T_NATIVE_INT64, [COLUMN_U8] = H5T_NATIVE_UINT8,  [COLUMN_U32] = H5T_NATIVE_UINT32,
+        [COLUMN_U64] = H5T_NATIVE_UINT64, [COLUMN_I64] = H5T_NATIVE_INT64, [COLUMN_F64] = H5T_NATIVE_DOUBLE};
+    const H5T_class_t class = H5Tget_class(in_file);
+    if (c->kind == COLUMN_TEXT)
+        return class == H5T_STRING && H5Tis_variable_str(in_file) == 0
+                   ? h5_text_type(c->size, H5Tget_cset(in_file), H5T_STR_NULLTERM)
+                   : -1;
+    const bool fits = class == (c->kind == COLUMN_F64 ? H5T_FLOAT : H5T_INTEGER) ||
+                      (c->kind == COLUMN_ENUM && class == H5T_ENUM);
+    return fits ? H5Tcopy(numbers[c->kind]) : -1;
 }
 
 /* Room of a column behind the struct row of a buffer row. */
@@ -316,10 +278,8 @@ static enum status match_columns(const struct child *c, hid_t in_file, struct pr
         hid_t member = H5Tget_member_type(in_file, (unsigned)index);
         hid_t type = member >= 0 ? reading_type(column, member) : -1;
         bool ok = type >= 0 && H5Tinsert(*compound, column->name, offset, type) >= 0;
-        if (type >= 0)
-            H5Tclose(type);
-        if (member >= 0)
-            H5Tclose(member);
+        h5_close(type);
+        h5_close(member);
         if (!ok)
             return status_fail(STATUS_INPUT, "%s: the column %s of /results has a type that does not fit",
                                c->path, column->name);
@@ -426,15 +386,12 @@ static enum status send_rows(const struct child *c, hid_t data, hsize_t row_coun
     struct outgoing o = {.unknown = unknown_row()};
     hid_t compound = -1, in_file = H5Dget_type(data);
     struct present_column *present = calloc(record_column_count, sizeof *present);
-    if (in_file < 0) {
+    if (in_file < 0)
         s = fail_h5(c->path, "/results");
-        goto out;
-    }
-    if (!present) {
+    else if (!present)
         s = status_no_memory("%s", c->path);
-        goto out;
-    }
-    s = match_columns(c, in_file, present, &o.present_count, &compound);
+    else
+        s = match_columns(c, in_file, present, &o.present_count, &compound);
     if (s != STATUS_OK)
         goto out;
     o.present = present;
@@ -463,25 +420,23 @@ out:
     free(o.rows);
     free(o.buffer);
     free(present);
-    if (compound >= 0)
-        H5Tclose(compound);
-    if (in_file >= 0)
-        H5Tclose(in_file);
+    h5_close(compound);
+    h5_close(in_file);
     return s;
 }
 
-static enum status send_samples(const struct child *c, hid_t data, hsize_t sample_count)
+/* Sends a list of /samples, whose elements are of `size` bytes in memory. */
+static enum status send_list(const struct child *c, enum block_kind kind, const char *name, hid_t data,
+                             hsize_t count, hid_t memory_type, size_t size)
 {
-    double *buffer = malloc(SAMPLES_AT_ONCE * sizeof *buffer);
-    enum status s = STATUS_OK;
-    if (!buffer)
-        return status_no_memory("%s", c->path);
-    for (hsize_t start = 0; s == STATUS_OK && start < sample_count; start += SAMPLES_AT_ONCE) {
-        hsize_t part = sample_count - start < SAMPLES_AT_ONCE ? sample_count - start : SAMPLES_AT_ONCE;
-        if (read_part(data, H5T_NATIVE_DOUBLE, start, part, buffer))
-            send_block(c, BLOCK_SAMPLES, buffer, part * sizeof *buffer);
+    void *buffer = malloc(SAMPLES_AT_ONCE * size);
+    enum status s = buffer ? STATUS_OK : status_no_memory("%s", c->path);
+    for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
+        hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
+        if (read_part(data, memory_type, start, part, buffer))
+            send_block(c, kind, buffer, part * size);
         else
-            s = fail_h5(c->path, "/samples/time_us");
+            s = fail_h5(c->path, name);
     }
     free(buffer);
     return s;
@@ -490,7 +445,6 @@ static enum status send_samples(const struct child *c, hid_t data, hsize_t sampl
 /* Older files have none. */
 static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_count)
 {
-    uint8_t *buffer = NULL;
     hid_t data = -1;
     hsize_t count;
     if (H5Lexists(file, "/samples/flags", H5P_DEFAULT) <= 0)
@@ -498,18 +452,9 @@ static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_
     enum status s = open_list(c, file, "/samples/flags", SAMPLE_MAX, &data, &count);
     if (s == STATUS_OK && count != sample_count)
         s = status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
-    if (s == STATUS_OK && !(buffer = malloc(SAMPLES_AT_ONCE)))
-        s = status_no_memory("%s", c->path);
-    for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
-        hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
-        if (read_part(data, H5T_NATIVE_UINT8, start, part, buffer))
-            send_block(c, BLOCK_FLAGS, buffer, part);
-        else
-            s = fail_h5(c->path, "/samples/flags");
-    }
-    free(buffer);
-    if (data >= 0)
-        H5Dclose(data);
+    if (s == STATUS_OK)
+        s = send_list(c, BLOCK_FLAGS, "/samples/flags", data, count, H5T_NATIVE_UINT8, 1);
+    h5_close(data);
     return s;
 }
 
@@ -523,35 +468,28 @@ static enum status send_all(const struct child *c)
     access = h5_access();
     if (access >= 0)
         file = H5Fopen(c->path, H5F_ACC_RDONLY, access);
-    if (file < 0) {
+    if (file < 0)
         s = status_fail(STATUS_INPUT, "%s: not an HDF5 file, or a damaged one: %s", c->path, h5_reason());
-        goto out;
-    }
-    s = open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]);
-    if (s != STATUS_OK)
-        goto out;
-    s = send_attributes(c, file);
-    if (s != STATUS_OK)
-        goto out;
-    s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
-    if (s != STATUS_OK)
-        goto out;
-    uint64_t wire_counts[2] = {counts[0], counts[1]};
-    send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
-    s = send_rows(c, rows, counts[0]);
     if (s == STATUS_OK)
-        s = send_samples(c, samples, counts[1]);
+        s = open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]);
+    if (s == STATUS_OK)
+        s = send_attributes(c, file);
+    if (s == STATUS_OK)
+        s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
+    if (s == STATUS_OK) {
+        const uint64_t wire_counts[2] = {counts[0], counts[1]};
+        send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
+        s = send_rows(c, rows, counts[0]);
+    }
+    if (s == STATUS_OK)
+        s = send_list(c, BLOCK_SAMPLES, "/samples/time_us", samples, counts[1], H5T_NATIVE_DOUBLE,
+                      sizeof(double));
     if (s == STATUS_OK)
         s = send_flags(c, file, counts[1]);
-out:
-    if (samples >= 0)
-        H5Dclose(samples);
-    if (rows >= 0)
-        H5Dclose(rows);
-    if (file >= 0)
-        H5Fclose(file);
-    if (access >= 0)
-        H5Pclose(access);
+    h5_close(samples);
+    h5_close(rows);
+    h5_close(file);
+    h5_close(access);
     return s;
 }
 

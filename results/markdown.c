@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "harness/base/text.h"
 
@@ -69,6 +68,16 @@ static void put_rule(size_t length, bool right, FILE *out)
     fputs(right ? ":" : "", out);
 }
 
+/* cells NULL: the heads. */
+static void put_row(const struct markdown_table *t, const size_t *widths, char *const *cells, FILE *out)
+{
+    for (unsigned c = 0; c < t->columns; c++) {
+        fputs(c > 0 ? " | " : "| ", out);
+        put_padded(cells ? cells[c] : head_text(t, c), widths[c], is_right(t, c), out);
+    }
+    fputs(" |\n", out);
+}
+
 enum status markdown_print(struct markdown_table *t, FILE *out)
 {
     size_t widths[MARKDOWN_COLUMNS_MAX];
@@ -80,23 +89,14 @@ enum status markdown_print(struct markdown_table *t, FILE *out)
         if (widths[c] < 3)
             widths[c] = 3;
     }
-    for (unsigned c = 0; c < t->columns; c++) {
-        fputs(c > 0 ? " | " : "| ", out);
-        put_padded(head_text(t, c), widths[c], is_right(t, c), out);
-    }
-    fputs(" |\n", out);
+    put_row(t, widths, NULL, out);
     for (unsigned c = 0; c < t->columns; c++) {
         fputs(c > 0 ? " | " : "| ", out);
         put_rule(widths[c], is_right(t, c), out);
     }
     fputs(" |\n", out);
-    for (size_t i = 0; !t->failed && i < t->count; i += t->columns) {
-        for (unsigned c = 0; c < t->columns; c++) {
-            fputs(c > 0 ? " | " : "| ", out);
-            put_padded(t->cells[i + c], widths[c], is_right(t, c), out);
-        }
-        fputs(" |\n", out);
-    }
+    for (size_t i = 0; !t->failed && i < t->count; i += t->columns)
+        put_row(t, widths, t->cells + i, out);
     fputc('\n', out);
     for (size_t i = 0; i < t->count; i++)
         free(t->cells[i]);

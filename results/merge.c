@@ -48,11 +48,10 @@ static enum status check_pair(const struct shard_file *first, const struct shard
         return status_fail(STATUS_USAGE, "%s is of %zu shards, %s of %zu", first->set->path, first->of,
                            p->set->path, p->of);
     if (!same_attribute(first->set, p->set, "plan_hash"))
-        return status_fail(
-            STATUS_USAGE,
-            "%s and %s are of other plans: the suite, its options, the table of variants and the "
-            "number of threads must be the same for all shards",
-            first->set->path, p->set->path);
+        return status_fail(STATUS_USAGE,
+                           "%s and %s are of other plans: the suite, its options, the table of variants and "
+                           "the number of threads must be the same for all shards",
+                           first->set->path, p->set->path);
     if (device && other && strcmp(device, other) != 0 && !options->unlike)
         return status_fail(STATUS_USAGE,
                            "%s was timed on '%s', %s on '%s'; --unlike merges them all the same",

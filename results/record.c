@@ -5,7 +5,6 @@
 #include "results/record.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -43,21 +42,13 @@ _Static_assert(sizeof(double) == 8, "the packed form stores doubles as 8 bytes")
         double: COLUMN_F64)
 /* clang-format on */
 
+#define OFFSETS(name) offsetof(struct record, name), offsetof(struct row, name)
+
 const struct column record_columns[] = {
-#define TEXT(name, bytes, doc)                                                                               \
-    {#name, "", doc, COLUMN_TEXT, offsetof(struct record, name), bytes, offsetof(struct row, name), NULL},
-#define ENUM(name, map, doc)                                                                                 \
-    {#name,         "", doc, COLUMN_ENUM, offsetof(struct record, name), 1, offsetof(struct row, name),      \
-     word_of_##name},
+#define TEXT(name, bytes, doc) {#name, "", doc, COLUMN_TEXT, bytes, OFFSETS(name), NULL},
+#define ENUM(name, map, doc)   {#name, "", doc, COLUMN_ENUM, 1, OFFSETS(name), word_of_##name},
 #define NUMBER(ctype, name, h5, unit, doc)                                                                   \
-    {#name,                                                                                                  \
-     unit,                                                                                                   \
-     doc,                                                                                                    \
-     KIND_OF(ctype),                                                                                         \
-     offsetof(struct record, name),                                                                          \
-     sizeof(ctype),                                                                                          \
-     offsetof(struct row, name),                                                                             \
-     NULL},
+    {#name, unit, doc, KIND_OF(ctype), sizeof(ctype), OFFSETS(name), NULL},
 #include "results/record.inc"
 };
 const unsigned record_column_count = sizeof record_columns / sizeof record_columns[0];
@@ -79,16 +70,29 @@ void record_init(struct record *r)
     r->first_mismatch = -1;
 }
 
+static const char *known(const char *word)
+{
+    return word ? word : "?";
+}
+
 const char *verdict_word(uint8_t verdict)
 {
-    const char *word = word_of_verdict(verdict);
-    return word ? word : "?";
+    return known(word_of_verdict(verdict));
 }
 
 const char *regime_word(uint8_t regime)
 {
-    const char *word = word_of_regime(regime);
-    return word ? word : "?";
+    return known(word_of_regime(regime));
+}
+
+const char *operation_word(uint8_t op)
+{
+    return known(word_of_op(op));
+}
+
+const char *type_word(uint8_t out_type)
+{
+    return known(word_of_out_type(out_type));
 }
 
 size_t record_packed_size(void)

@@ -89,13 +89,15 @@ void record_init(struct record *r);
 /* "?" for a value that is not in the map. */
 const char *verdict_word(uint8_t verdict);
 const char *regime_word(uint8_t regime);
+const char *operation_word(uint8_t op);
+const char *type_word(uint8_t out_type);
 
 /* Metadata of a column, in the order of record.inc, for whoever writes all columns out. */
 enum column_kind { COLUMN_TEXT, COLUMN_ENUM, COLUMN_U8, COLUMN_U32, COLUMN_U64, COLUMN_I64, COLUMN_F64 };
 struct column {
     const char *name, *unit, *doc;
     enum column_kind kind;
-    unsigned offset, size;              /* in struct record */
+    unsigned size, offset;              /* in struct record */
     unsigned row_offset;                /* in struct row, where a text is a pointer */
     const char *(*word)(uint8_t value); /* COLUMN_ENUM only; NULL for a value out of range */
 };

@@ -35,6 +35,14 @@ int row_text_order(const char *a, const char *b)
     return a == b ? 0 : strcmp(a, b);
 }
 
+int row_key_order(const struct row *a, const struct row *b)
+{
+    int order = row_text_order(a->case_key, b->case_key);
+    order = order ? order : row_text_order(a->variant, b->variant);
+    order = order ? order : (a->threads > b->threads) - (a->threads < b->threads);
+    return order ? order : row_text_order(a->device, b->device);
+}
+
 bool row_is_fake(const struct row *r)
 {
     return strncmp(r->device, RECORD_FAKE_GPU, strlen(RECORD_FAKE_GPU)) == 0;

@@ -24,6 +24,8 @@ void row_to_record(const struct row *row, struct record *r);
 
 /* Order of two texts of rows. Equal ones of one file are mostly one pointer. */
 int row_text_order(const char *a, const char *b);
+/* Order by what rows of several files are joined by: case, variant, threads and device. */
+int row_key_order(const struct row *a, const struct row *b);
 
 /* Whether the times of a row are a model's: it ran on the driver of the tests, whose GPUs are named so. */
 #define RECORD_FAKE_GPU "fake GPU"

@@ -35,10 +35,9 @@ static enum status fail_h5(const char *path, const char *what)
 /* Fixed length and no NUL at its end, as PyTables wants its own attributes. */
 static bool write_fixed_text(hid_t object, const char *name, const char *value)
 {
-    hid_t type = h5_utf8_type(value[0] ? strlen(value) : 1, H5T_STR_NULLPAD);
+    hid_t type = h5_text_type(value[0] ? strlen(value) : 1, H5T_CSET_UTF8, H5T_STR_NULLPAD);
     bool ok = type >= 0 && h5_write_attribute(object, name, type, value);
-    if (type >= 0)
-        H5Tclose(type);
+    h5_close(type);
     return ok;
 }
 
@@ -57,33 +56,22 @@ static enum status write_root_attributes(hid_t file, const char *path, const cha
     const char *key;
     hid_t root = -1;
     int64_t version = STORE_SCHEMA_VERSION;
-    if (!json_is_object(header)) {
-        s = status_fail(STATUS_INPUT, "%s: the journal's header is not a JSON object", path);
-        goto out;
-    }
     value = json_object_get(header, "schema_version");
-    if (value && json_integer_value(value) != version) {
+    if (!json_is_object(header))
+        s = status_fail(STATUS_INPUT, "%s: the journal's header is not a JSON object", path);
+    else if (value && json_integer_value(value) != version)
         s = status_fail(STATUS_INPUT, "%s: the journal has schema version %lld, this nf4bench writes %lld",
                         path, (long long)json_integer_value(value), (long long)version);
-        goto out;
-    }
-    root = H5Gopen2(file, "/", H5P_DEFAULT);
-    if (root < 0 || !h5_write_attribute(root, "schema_version", H5T_STD_I64LE, &version)) {
+    else if ((root = H5Gopen2(file, "/", H5P_DEFAULT)) < 0 ||
+             !h5_write_attribute(root, "schema_version", H5T_STD_I64LE, &version))
         s = fail_h5(path, "the schema version");
-        goto out;
-    }
     json_object_foreach(header, key, value)
     {
         /* Where it was begun is for --resume, which reads the journal: a file is handed around. */
-        if (strcmp(key, "schema_version") == 0 || strcmp(key, "directory") == 0)
-            continue;
-        s = write_header_value(root, path, key, value);
-        if (s != STATUS_OK)
-            goto out;
+        if (s == STATUS_OK && strcmp(key, "schema_version") && strcmp(key, "directory"))
+            s = write_header_value(root, path, key, value);
     }
-out:
-    if (root >= 0)
-        H5Gclose(root);
+    h5_close(root);
     json_decref(header);
     return s;
 }
@@ -115,7 +103,8 @@ static hid_t column_type(const struct column *c)
 #include "results/record.inc"
     };
     if (c->kind == COLUMN_TEXT)
-        return h5_utf8_type(c->size, H5T_STR_NULLTERM); /* of padding, h5dump would print every NUL */
+        return h5_text_type(c->size, H5T_CSET_UTF8,
+                            H5T_STR_NULLTERM); /* of padding, h5dump would print every NUL */
     if (c->kind == COLUMN_ENUM)
         return enum_type(c);
     return H5Tcopy(types[c - record_columns]);
@@ -132,8 +121,7 @@ static hid_t row_type(bool packed)
         hid_t type = column_type(c);
         bool ok = type >= 0 && H5Tget_size(type) == c->size &&
                   H5Tinsert(row, c->name, packed ? record_packed_offset(c) : c->offset, type) >= 0;
-        if (type >= 0)
-            H5Tclose(type);
+        h5_close(type);
         if (!ok) {
             H5Tclose(row);
             return -1;
@@ -156,8 +144,7 @@ static enum status write_types(hid_t file, const char *path)
         hid_t type = enum_type(c);
         if (type < 0 || H5Tcommit2(group, c->name, type, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) < 0)
             s = fail_h5(path, "/types");
-        if (type >= 0)
-            H5Tclose(type);
+        h5_close(type);
     }
     H5Gclose(group);
     return s;
@@ -174,11 +161,14 @@ static hid_t create_dataset(hid_t location, const char *name, hid_t type, hsize_
     if (space >= 0 && list >= 0 && H5Pset_chunk(list, 1, &chunk) >= 0 && H5Pset_shuffle(list) >= 0 &&
         H5Pset_deflate(list, DEFLATE_LEVEL) >= 0 && H5Pset_obj_track_times(list, 0) >= 0)
         data = H5Dcreate2(location, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
-    if (list >= 0)
-        H5Pclose(list);
-    if (space >= 0)
-        H5Sclose(space);
+    h5_close(list);
+    h5_close(space);
     return data;
+}
+
+static bool write_values(hid_t data, hid_t memory_type, size_t count, const void *values)
+{
+    return count == 0 || H5Dwrite(data, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
 }
 
 static bool write_table_attributes(hid_t data)
@@ -203,61 +193,40 @@ static bool write_table_attributes(hid_t data)
 
 static enum status write_rows(hid_t file, const char *path, const struct journal *j)
 {
-    enum status s = STATUS_OK;
     hid_t in_file = row_type(true), in_memory = row_type(false), data = -1;
-    if (in_file < 0 || in_memory < 0)
-        goto failed;
-    data = create_dataset(file, "results", in_file, j->row_count, ROWS_CHUNK);
-    if (data < 0 || !write_table_attributes(data) ||
-        (j->row_count > 0 && H5Dwrite(data, in_memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->rows) < 0))
-        goto failed;
-    goto out;
-failed:
-    s = fail_h5(path, "/results");
-out:
-    if (data >= 0)
-        H5Dclose(data);
-    if (in_memory >= 0)
-        H5Tclose(in_memory);
-    if (in_file >= 0)
-        H5Tclose(in_file);
+    if (in_file >= 0 && in_memory >= 0)
+        data = create_dataset(file, "results", in_file, j->row_count, ROWS_CHUNK);
+    bool ok =
+        data >= 0 && write_table_attributes(data) && write_values(data, in_memory, j->row_count, j->rows);
+    enum status s = ok ? STATUS_OK : fail_h5(path, "/results");
+    h5_close(data);
+    h5_close(in_memory);
+    h5_close(in_file);
     return s;
 }
 
 static enum status write_samples(hid_t file, const char *path, const struct journal *j)
 {
-    enum status s = STATUS_OK;
     static const char flags_doc[] = "bits of each sample in time_us"
 #define X(bit, name, excluded, word, doc) "; " #bit ": " word ", " doc EXCLUDED_##excluded
 #define EXCLUDED_0
 #define EXCLUDED_1 " (excluded from the statistics)"
         RECORD_SAMPLE_MAP(X);
 #undef X
+    static const char times_doc[] = "time of one call; a row of /results has sample_start and sample_count";
     hid_t data = -1, flags = -1, group = H5Gcreate2(file, "samples", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    if (group < 0)
-        goto failed;
-    data = create_dataset(group, "time_us", H5T_IEEE_F64LE, j->sample_count, SAMPLES_CHUNK);
-    if (data < 0 || !h5_write_text(data, "unit", "us") ||
-        !h5_write_text(data, "doc",
-                       "time of one call; a row of /results has sample_start and sample_count") ||
-        (j->sample_count > 0 &&
-         H5Dwrite(data, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->samples) < 0))
-        goto failed;
-    flags = create_dataset(group, "flags", H5T_STD_U8LE, j->sample_count, SAMPLES_CHUNK);
-    if (flags < 0 || !h5_write_text(flags, "doc", flags_doc) ||
-        (j->sample_count > 0 &&
-         H5Dwrite(flags, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, j->flags) < 0))
-        goto failed;
-    goto out;
-failed:
-    s = fail_h5(path, "/samples");
-out:
-    if (flags >= 0)
-        H5Dclose(flags);
-    if (data >= 0)
-        H5Dclose(data);
     if (group >= 0)
-        H5Gclose(group);
+        data = create_dataset(group, "time_us", H5T_IEEE_F64LE, j->sample_count, SAMPLES_CHUNK);
+    bool ok = data >= 0 && h5_write_text(data, "unit", "us") && h5_write_text(data, "doc", times_doc) &&
+              write_values(data, H5T_NATIVE_DOUBLE, j->sample_count, j->samples);
+    if (ok)
+        flags = create_dataset(group, "flags", H5T_STD_U8LE, j->sample_count, SAMPLES_CHUNK);
+    ok = flags >= 0 && h5_write_text(flags, "doc", flags_doc) &&
+         write_values(flags, H5T_NATIVE_UINT8, j->sample_count, j->flags);
+    enum status s = ok ? STATUS_OK : fail_h5(path, "/samples");
+    h5_close(flags);
+    h5_close(data);
+    h5_close(group);
     return s;
 }
 
@@ -274,10 +243,8 @@ static hid_t create_in_memory(const char *path)
         H5Pset_attr_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0 &&
         H5Pset_obj_track_times(creation, 0) >= 0)
         file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-    if (access >= 0)
-        H5Pclose(access);
-    if (creation >= 0)
-        H5Pclose(creation);
+    h5_close(access);
+    h5_close(creation);
     return file;
 }
 

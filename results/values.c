@@ -7,32 +7,12 @@
 
 __extension__ typedef unsigned __int128 uint128;
 
-enum { POWERS = 21 };
-
-/* 10^n; the largest has 67 bits. */
+/* 10^n; the largest, 10^20, has 67 bits. */
 static uint128 power_of_ten(int n)
 {
-    static const uint64_t powers[] = {1,
-                                      10,
-                                      100,
-                                      1000,
-                                      10000,
-                                      100000,
-                                      1000000,
-                                      10000000,
-                                      100000000,
-                                      1000000000,
-                                      10000000000,
-                                      100000000000,
-                                      1000000000000,
-                                      10000000000000,
-                                      100000000000000,
-                                      1000000000000000,
-                                      10000000000000000,
-                                      100000000000000000,
-                                      1000000000000000000,
-                                      10000000000000000000u};
-    return n < POWERS - 1 ? powers[n] : (uint128)powers[POWERS - 2] * 10;
+    static const uint64_t low[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
+    static const uint128 high[] = {1, 10000000000, (uint128)10000000000 * 10000000000};
+    return low[n % 10] * high[n / 10];
 }
 
 /* The digits of q without zeros at the end, the first of them at 10^exponent, which is -4 or more. */

@@ -7,8 +7,7 @@ static enum status put_annotations(const struct tidy *t, FILE *out)
 {
     size_t left = ANNOTATIONS;
     if (*t->report.disabled) {
-        fputs("::warning title=No verdict on times::", out);
-        text_put(TEXT_GITHUB_MESSAGE, t->report.disabled, out);
+        put_text("::warning title=No verdict on times::", t->report.disabled, TEXT_GITHUB_MESSAGE, out);
         fputc('\n', out);
         left--;
     }
@@ -19,16 +18,12 @@ static enum status put_annotations(const struct tidy *t, FILE *out)
         fprintf(out, "::%s title=%s ", is_failure(&t->report, row) ? "error" : "warning",
                 gate_outcome_word(row->outcome));
         text_put(TEXT_GITHUB_PROPERTY, row->variant, out);
-        fputs("::", out);
-        text_put(TEXT_GITHUB_MESSAGE, row->case_key, out);
-        fputs(", ", out);
-        text_put(TEXT_GITHUB_MESSAGE, row->regime, out);
+        put_text("::", row->case_key, TEXT_GITHUB_MESSAGE, out);
+        put_text(", ", row->regime, TEXT_GITHUB_MESSAGE, out);
         fprintf(out, ", %u thread%s: ", row->threads, plural(row->threads));
         put_finding(row, TEXT_GITHUB_MESSAGE, out);
-        if (*row->repro) {
-            fputs(". Again: ", out);
-            text_put(TEXT_GITHUB_MESSAGE, row->repro, out);
-        }
+        if (*row->repro)
+            put_text(". Again: ", row->repro, TEXT_GITHUB_MESSAGE, out);
         fputc('\n', out);
         left--;
     }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "results/sort.h"
+
 /* ---- texts, which may come from plugins, files and the command line ---- */
 
 void form_clean(char *text)
@@ -59,13 +61,11 @@ static double row_ratio(const struct gate_report_row *row)
 /* By outcome, then the slowest first; what has no ratio comes last, by its reason. */
 static int by_weight(const void *a, const void *b)
 {
-    const struct gate_report_row *x = *(const struct gate_report_row *const *)a,
-                                 *y = *(const struct gate_report_row *const *)b;
+    const struct gate_report_row *x = a, *y = b;
     int order = by_number(x->outcome, y->outcome);
     order = order ? order : by_number(row_ratio(y), row_ratio(x));
     order = order ? order : strcmp(x->reason, y->reason);
-    order = order ? order : strcmp(x->variant, y->variant);
-    return order ? order : (x > y) - (x < y);
+    return order ? order : strcmp(x->variant, y->variant);
 }
 
 static void tidy_release(struct tidy *t)
@@ -96,7 +96,7 @@ static enum status tidy_init(struct tidy *t, const struct gate_report *r)
         t->worst[i] = &t->rows[i];
     }
     t->report.rows = t->rows;
-    qsort(t->worst, r->count, sizeof *t->worst, by_weight);
+    sort_pointers(t->worst, r->count, by_weight);
     return STATUS_OK;
 }
 
@@ -115,6 +115,12 @@ enum status form_write(const struct gate_report *r, FILE *out,
 }
 
 /* ---- numbers and remarks ---- */
+
+void put_text(const char *before, const char *text, enum text_form form, FILE *out)
+{
+    fputs(before, out);
+    text_put(form, text, out);
+}
 
 /* "+3.1", in percent; "?" for what is no number. */
 static const char *percent(double ratio, char text[SHARE_SIZE])
@@ -159,10 +165,9 @@ bool has_remark(const struct gate_report_row *row)
 
 const char *same_code_remark(const struct gate_report_row *row)
 {
-    return !same_code_matters(row) ? ""
-           : *row->reason
-               ? "; the machine code of both sides is equal: what differs is where it lies, or the machine"
-               : "the machine code of both sides is equal: what differs is where it lies, or the machine";
+    static const char after_reason[] =
+        "; the machine code of both sides is equal: what differs is where it lies, or the machine";
+    return !same_code_matters(row) ? "" : after_reason + (*row->reason ? 0 : strlen("; "));
 }
 
 static void put_change(const char *before, const struct gate_estimate *e, enum text_form form, FILE *out)

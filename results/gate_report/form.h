@@ -31,6 +31,9 @@ bool is_failure(const struct gate_report *r, const struct gate_report_row *row);
 void put_counts(const struct gate_report *r, FILE *out);
 const char *exit_meaning(const struct gate_report *r);
 
+/* Writes `before`, and the text in the form. */
+void put_text(const char *before, const char *text, enum text_form form, FILE *out);
+
 /* "+3.1 % (+2.2 to +4.0)" */
 enum { CHANGE_SIZE = 96, SHARE_SIZE = 32 };
 const char *change_text(const struct gate_estimate *e, char text[CHANGE_SIZE]);

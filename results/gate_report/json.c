@@ -97,23 +97,14 @@ enum status gate_report_json(const struct gate_report *r, FILE *out)
 static json_t *history_json(const struct gate_report *r, const struct gate_report_row *row)
 {
     char change[CHANGE_SIZE];
-    json_t *o = json_object();
-    int bad = json_object_set_new(
-        o, "name",
-        json_sprintf("%s %s %s threads=%u", row->variant, row->case_key, row->regime, row->threads));
-    bad |= json_object_set_new(o, "unit", json_string("us"));
-    bad |= json_object_set_new(o, "value", json_real(row->candidate_us));
-    if (row->first.rounds)
-        bad |= json_object_set_new(o, "range",
-                                   json_sprintf("%s against the baseline", change_text(&row->first, change)));
-    bad |=
-        json_object_set_new(o, "extra",
-                            json_sprintf("%s\n%s\ncandidate %s\nbaseline %s", gate_outcome_word(row->outcome),
-                                         r->device, r->candidate, r->baseline));
-    if (!bad)
-        return o;
-    json_decref(o);
-    return NULL;
+    json_t *name =
+        json_sprintf("%s %s %s threads=%u", row->variant, row->case_key, row->regime, row->threads);
+    json_t *range =
+        row->first.rounds ? json_sprintf("%s against the baseline", change_text(&row->first, change)) : NULL;
+    json_t *extra = json_sprintf("%s\n%s\ncandidate %s\nbaseline %s", gate_outcome_word(row->outcome),
+                                 r->device, r->candidate, r->baseline);
+    return json_pack("{s:o, s:s, s:f, s:o*, s:o}", "name", name, "unit", "us", "value", row->candidate_us,
+                     "range", range, "extra", extra);
 }
 
 static enum status put_history(const struct tidy *t, FILE *out)

@@ -50,15 +50,20 @@ static void put_estimate(const char *what, const struct gate_estimate *e, FILE *
     fputc('\n', out);
 }
 
+static void put_line(const char *before, const char *text, FILE *out)
+{
+    if (!*text)
+        return;
+    put_text(before, text, TEXT_XML, out);
+    fputc('\n', out);
+}
+
 /* All that is known of a row, for eyes. */
 static void put_diagnosis(const struct gate_report *r, const struct gate_report_row *row, FILE *out)
 {
     char text[SHARE_SIZE];
     fprintf(out, "%s: %s\n", gate_outcome_word(row->outcome), outcome_meaning(row->outcome));
-    if (*row->reason) {
-        text_put(TEXT_XML, row->reason, out);
-        fputc('\n', out);
-    }
+    put_line("", row->reason, out);
     if (isfinite(row->base_us) && isfinite(row->candidate_us))
         fprintf(out, "medians: base %.3f us, candidate %.3f us\n", row->base_us, row->candidate_us);
     put_estimate("change, 95 %", &row->first, out);
@@ -71,29 +76,17 @@ static void put_diagnosis(const struct gate_report *r, const struct gate_report_
     }
     if (row->code_known)
         fprintf(out, "machine code: %s\n", row->same_code ? "equal on both sides" : "not the same");
-    if (*row->repro) {
-        fputs("this row: ", out);
-        text_put(TEXT_XML, row->repro, out);
-        fputc('\n', out);
-    }
-    if (*r->command) {
-        fputs("the gate: ", out);
-        text_put(TEXT_XML, r->command, out);
-        fputc('\n', out);
-    }
+    put_line("this row: ", row->repro, out);
+    put_line("the gate: ", r->command, out);
 }
 
 static void put_testcase(const struct gate_report *r, const struct gate_report_row *row, FILE *out)
 {
     const char *element = junit_element(r, row);
-    fputs("    <testcase classname=\"", out);
-    text_put(TEXT_XML, r->suite, out);
-    fputc('.', out);
-    text_put(TEXT_XML, row->regime, out);
-    fputs("\" name=\"", out);
-    text_put(TEXT_XML, row->variant, out);
-    fputc(' ', out);
-    text_put(TEXT_XML, row->case_key, out);
+    put_text("    <testcase classname=\"", r->suite, TEXT_XML, out);
+    put_text(".", row->regime, TEXT_XML, out);
+    put_text("\" name=\"", row->variant, TEXT_XML, out);
+    put_text(" ", row->case_key, TEXT_XML, out);
     fprintf(out, " threads=%u\"", row->threads);
     put_seconds(row->candidate_us * 1e-6, out);
     if (element) {

@@ -12,8 +12,9 @@ enum {
     NOTE_BYTES = 2000        /* and in the lines around it */
 };
 
-static void put_markdown(const char *text, FILE *out)
+static void put_markdown(const char *before, const char *text, FILE *out)
 {
+    fputs(before, out);
     char *e = text_escaped(TEXT_MARKDOWN, text, NOTE_BYTES);
     fputs(e ? e : "?", out);
     free(e);
@@ -98,15 +99,12 @@ static void put_notes(const struct tidy *t, size_t shown, FILE *out)
         if (alike > 1) {
             fprintf(out, "(%zu rows)", alike);
         } else {
-            put_markdown(row->variant, out);
-            fputs(", ", out);
-            put_markdown(row->case_key, out);
-            fputs(", ", out);
-            put_markdown(row->regime, out);
+            put_markdown("", row->variant, out);
+            put_markdown(", ", row->case_key, out);
+            put_markdown(", ", row->regime, out);
             fprintf(out, ", %u thread%s", row->threads, plural(row->threads));
         }
-        fputs(": ", out);
-        put_markdown(row->reason, out);
+        put_markdown(": ", row->reason, out);
         fputs(same_code_remark(row), out);
         if (*row->repro) {
             fputs(has_remark(row) ? ". Again: " : "again: ", out);
@@ -122,8 +120,8 @@ static void put_calibration(const struct gate_report *r, FILE *out)
     double least = INFINITY, most = -INFINITY;
     size_t none = 0;
     if (!*r->calibration) {
-        fputs("Not calibrated: how often this gate is wrong on this machine was not measured. "
-              "`nf4bench calibrate` does so.\n\n",
+        fputs("Not calibrated: how often this gate is wrong on this machine was not measured. `nf4bench "
+              "calibrate` does so.\n\n",
               out);
         return;
     }
@@ -135,8 +133,7 @@ static void put_calibration(const struct gate_report *r, FILE *out)
         least = isfinite(d) && d < least ? d : least;
         most = isfinite(d) && d > most ? d : most;
     }
-    fputs("Calibration: ", out);
-    put_markdown(r->calibration, out);
+    put_markdown("Calibration: ", r->calibration, out);
     fputs(".", out);
     if (least < most)
         fprintf(out,
@@ -153,25 +150,20 @@ static void put_compared(const struct gate_report *r, FILE *out)
 {
     fputs("# Gate: ", out);
     put_counts(r, out);
-    fputs("\n\nSuite ", out);
-    put_markdown(r->suite, out);
-    fputs(" on ", out);
-    put_markdown(r->device, out);
-    fputs(": candidate ", out);
-    put_markdown(r->candidate, out);
-    fputs(" against baseline ", out);
-    put_markdown(r->baseline, out);
+    put_markdown("\n\nSuite ", r->suite, out);
+    put_markdown(" on ", r->device, out);
+    put_markdown(": candidate ", r->candidate, out);
+    put_markdown(" against baseline ", r->baseline, out);
     if (isfinite(r->seconds))
         fprintf(out, ", in %.0f s", r->seconds);
     fprintf(out, ". Exit code %d: %s.\n\n", gate_report_exit_code(r), exit_meaning(r));
     if (*r->disabled) {
-        fputs("**No verdict on times:** ", out);
-        put_markdown(r->disabled, out);
+        put_markdown("**No verdict on times:** ", r->disabled, out);
         fputs("\n\n", out);
     }
     if (r->advisory)
-        fputs("**Advisory:** the baseline is recorded history, not measured in turn with the candidate. "
-              "A difference is a reason to look; only WRONG rows fail.\n\n",
+        fputs("**Advisory:** the baseline is recorded history, not measured in turn with the candidate. A "
+              "difference is a reason to look; only WRONG rows fail.\n\n",
               out);
 }
 

@@ -314,6 +314,14 @@ static void writer_free(struct journal_writer *w)
     free(w);
 }
 
+/* Whether the file behind fd still has this name: a run that ends removes its journal. */
+static bool is_named(int fd, const char *path)
+{
+    struct stat open_file, named;
+    return fstat(fd, &open_file) == 0 && stat(path, &named) == 0 && open_file.st_dev == named.st_dev &&
+           open_file.st_ino == named.st_ino;
+}
+
 /* Opens and locks path. Two writers would cut off each other's entries. */
 static enum status writer_new(const char *path, int flags, enum journal_sync sync,
                               struct journal_writer **out)
@@ -336,6 +344,8 @@ static enum status writer_new(const char *path, int flags, enum journal_sync syn
     /* Some network file systems have no locks: going on without is better than not running there. */
     else if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         s = status_fail(STATUS_USAGE, "%s: another nf4bench is writing this journal", path);
+    else if (!is_named(w->fd, path))
+        s = status_fail(STATUS_USAGE, "%s: another nf4bench has just ended this run", path);
     if (s == STATUS_OK)
         *out = w;
     else
@@ -620,13 +630,18 @@ enum status journal_append_flagged(struct journal_writer *w, const struct record
     return writer_write(w, ENTRY_HEAD + length);
 }
 
+enum status journal_flush(struct journal_writer *w)
+{
+    return fsync(w->fd) == 0 ? STATUS_OK
+                             : status_fail(STATUS_IO, "%s: cannot force the journal to the disk: %s", w->path,
+                                           strerror(errno));
+}
+
 enum status journal_close(struct journal_writer *w)
 {
-    enum status s = STATUS_OK;
     if (!w)
         return STATUS_OK;
-    if (fsync(w->fd) != 0)
-        s = status_fail(STATUS_IO, "%s: cannot force the journal to the disk: %s", w->path, strerror(errno));
+    enum status s = journal_flush(w);
     int fd = w->fd;
     w->fd = -1;
     if (close(fd) != 0 && s == STATUS_OK)

@@ -50,6 +50,8 @@ enum status journal_append(struct journal_writer *w, const struct record *rows, 
 enum status journal_append_flagged(struct journal_writer *w, const struct record *rows,
                                    const double *const *samples, const uint8_t *const *flags,
                                    size_t row_count) WARN_UNUSED_RESULT;
+/* Flushes to the disk; the journal stays open and locked. */
+enum status journal_flush(struct journal_writer *w) WARN_UNUSED_RESULT;
 /* Flushes to the disk and closes; frees w on success and on failure. NULL is allowed. */
 enum status journal_close(struct journal_writer *w) WARN_UNUSED_RESULT;
 

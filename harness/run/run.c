@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "harness/base/machine.h"
 #include "harness/base/nvtx.h"
@@ -185,16 +186,22 @@ static enum status run_all(const struct plan *plans, size_t count, const struct 
     return s;
 }
 
-/* Closes the journal after a run that ended with `s`, and builds the results file from it. After an interrupt
- * the journal stays, so that --resume can complete the run. */
+/* Builds the results file of a run that ended with `s`, and closes the journal, which is locked until then. After an
+ * interrupt the journal stays, so that --resume can complete the run. new_file: `output` was not there when the run
+ * began. */
 static enum status build_results(struct journal_writer *journal, const char *journal_path, const char *output,
-                                 enum status s)
+                                 bool new_file, enum status s)
 {
-    const enum status closed = journal_close(journal);
-    if (s == STATUS_OK || s == STATUS_INTERRUPTED)
-        s = closed != STATUS_OK ? closed : s;
     if (s == STATUS_OK || s == STATUS_INTERRUPTED) {
-        enum status built = store_build(journal_path, output, s == STATUS_INTERRUPTED);
+        enum status built = journal_flush(journal);
+        if (built == STATUS_OK && new_file && access(output, F_OK) == 0)
+            built =
+                status_fail(STATUS_USAGE,
+                            "%s was made by somebody else during the run; the results are kept in %s: move "
+                            "that file, then finish with `nf4bench run --resume %s`",
+                            output, journal_path, output);
+        if (built == STATUS_OK)
+            built = store_build(journal_path, output, s == STATUS_INTERRUPTED);
         s = built != STATUS_OK ? built : s;
     } else {
         char why[1024];
@@ -205,7 +212,8 @@ static enum status build_results(struct journal_writer *journal, const char *jou
     if (s == STATUS_INTERRUPTED)
         s = status_fail(s, "interrupted: the rows so far are in %s; go on with `nf4bench run --resume %s`",
                         output, output);
-    return s;
+    const enum status closed = journal_close(journal);
+    return s == STATUS_OK ? closed : s;
 }
 
 /* A run that ends without an error has recorded each batch, whatever its processes said. */
@@ -228,6 +236,7 @@ enum status run_plans(const struct plan *plans, size_t count, const struct run_o
     size_t group_count = 0;
     for (size_t i = 0; i < count; i++)
         group_count += plans[i].group_count;
+    const bool new_file = options->output && access(options->output, F_OK) != 0;
     bool *recorded = shared_alloc(group_count * sizeof *recorded);
     *summary = (struct run_summary){0};
     if (!recorded)
@@ -248,7 +257,7 @@ enum status run_plans(const struct plan *plans, size_t count, const struct run_o
     if (s == STATUS_OK && journal && !options->first_failure)
         s = check_complete(plans, count, recorded);
     if (journal)
-        s = build_results(journal, journal_path, options->output, s);
+        s = build_results(journal, journal_path, options->output, new_file, s);
     munmap(recorded, group_count * sizeof *recorded);
     return s;
 }

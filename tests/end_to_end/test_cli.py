@@ -254,6 +254,27 @@ def test_interrupt_keeps_rows_and_resume_completes(nf4bench, suite, tmp_path):
         assert (after[: len(before)]["median_us"] == before["median_us"]).all()
 
 
+def test_a_file_that_comes_during_a_run_is_not_replaced(nf4bench, suite, tmp_path):
+    path = suite(
+        "suite: slow\nmeasure: {min_samples: 20, max_samples: 20, max_seconds: 60, settle_seconds: 0.5}\ncases:\n"
+        '  - {op: dequant, shapes: [[512, 512]], regime: hot, variants: ["nf4_dequant_f32__scalar"]}\n'
+    )
+    out, aside = tmp_path / "x.h5", tmp_path / "aside"
+    run = subprocess.Popen([nf4bench.path, "run", path, "-o", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    journal = pathlib.Path(f"{out}.journal")
+    while run.poll() is None and not journal.exists():
+        time.sleep(0.001)
+    out.write_text("somebody's")
+    _, stderr = run.communicate(timeout=120)
+    assert run.returncode == 2 and b"made by somebody else during the run" in stderr, stderr
+    assert out.read_text() == "somebody's"
+    out.rename(aside)
+    nf4bench("run", "--resume", out)
+    assert aside.read_text() == "somebody's" and not journal.exists()
+    with h5py.File(out) as f:
+        assert len(f["results"]) == 3  # the variant and two ceilings
+
+
 @pytest.mark.parametrize("command", ["report {} -o page.html", "show {}", "compare {0} {0} -o page.md"])
 def test_the_first_interrupt_ends_what_measures_nothing(nf4bench, tmp_path, command):
     """And leaves no file behind. Sixteen times the H200's rows take seconds to read."""

@@ -458,6 +458,23 @@ static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_
     return s;
 }
 
+/* Measurements hardly compress; a small file that claims gigabytes is no results file. */
+static enum status check_claims(const struct child *c, hid_t file, const hsize_t counts[2])
+{
+    hsize_t size = 0;
+    const hsize_t claimed = counts[0] * sizeof(struct record) + counts[1] * (sizeof(double) + 1);
+    if (H5Fget_filesize(file, &size) < 0)
+        return fail_h5(c->path, "its size");
+    if (claimed <= CLAIM_FREE + CLAIM_RATIO * size)
+        return STATUS_OK;
+    return status_fail(
+        STATUS_LIMIT,
+        "%s: claims %llu rows and %llu samples, which are %llu MB, and has %llu kB: not a file of "
+        "measurements",
+        c->path, (unsigned long long)counts[0], (unsigned long long)counts[1],
+        (unsigned long long)(claimed >> 20), (unsigned long long)(size >> 10));
+}
+
 static enum status send_all(const struct child *c)
 {
     enum status s = STATUS_OK;
@@ -476,6 +493,8 @@ static enum status send_all(const struct child *c)
         s = send_attributes(c, file);
     if (s == STATUS_OK)
         s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
+    if (s == STATUS_OK)
+        s = check_claims(c, file, counts);
     if (s == STATUS_OK) {
         const uint64_t wire_counts[2] = {counts[0], counts[1]};
         send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);

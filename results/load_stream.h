@@ -34,10 +34,12 @@ enum block_kind {
 enum {
     BLOCK_MAX = 4 << 20,
     ATTRIBUTE_MAX = 4096,
-    ROW_MAX = 1 << 20,    /* 700 MB in memory, and their texts */
-    TEXTS_MAX = 1 << 30,  /* bytes of different texts */
-    SAMPLE_MAX = 1 << 28, /* 2 GB */
-    ROWS_AT_ONCE = 1024,  /* under BLOCK_MAX bytes, their texts included */
+    ROW_MAX = 1 << 20,     /* 700 MB in memory, and their texts */
+    TEXTS_MAX = 1 << 30,   /* bytes of different texts */
+    SAMPLE_MAX = 1 << 28,  /* 2 GB */
+    CLAIM_FREE = 64 << 20, /* bytes that rows and samples may take in memory, */
+    CLAIM_RATIO = 256,     /* and so many more for each byte of the file */
+    ROWS_AT_ONCE = 1024,   /* under BLOCK_MAX bytes, their texts included */
     TEXT_COLUMNS = 0
 #define TEXT(name, bytes, doc) +1
 #define ENUM(name, map, doc)

@@ -536,6 +536,9 @@ TEST(load, hdf5_files_of_others)
     f.rows = (hsize_t)1 << 40;
     write_foreign(&f);
     expect_refused("over the limit");
+    f.rows = (hsize_t)1 << 20;
+    write_foreign(&f);
+    expect_refused("not a file of measurements");
 }
 
 TEST(load, columns_of_another_type)

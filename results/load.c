@@ -409,7 +409,12 @@ enum status result_set_load_limited(const char *path, const struct load_limits *
 
 enum status result_set_load(const char *path, struct result_set *out)
 {
-    return result_set_load_limited(path, &LOAD_LIMITS, out);
+    struct load_limits limits = LOAD_LIMITS;
+    struct stat st;
+    if (stat(path, &st) == 0) /* else it cannot be read, which is said there */
+        limits.cpu_s +=
+            (unsigned)(st.st_size / LOAD_BYTES_A_SECOND < 3600 ? st.st_size / LOAD_BYTES_A_SECOND : 3600);
+    return result_set_load_limited(path, &limits, out);
 }
 
 void result_set_release(struct result_set *s)

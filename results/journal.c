@@ -649,3 +649,74 @@ enum status journal_close(struct journal_writer *w)
     writer_free(w);
     return s;
 }
+
+/* ---- salvage ---- */
+
+/* Writes the header and every whole entry. *left_out: bytes that are in none. */
+static enum status write_whole_entries(int fd, const uint8_t *bytes, size_t size, const char *path,
+                                       size_t *left_out)
+{
+    struct journal_entry e;
+    struct journal header = {0};
+    enum status s = parse_header(bytes, size, path, &header);
+    size_t at = header.whole_size, rows, samples;
+    bool written = s != STATUS_OK || write_all(fd, bytes, at);
+    *left_out = 0;
+    while (s == STATUS_OK && written && at < size) {
+        if (entry_at(bytes, size, at, &e) && e.type == ENTRY_ROWS &&
+            rows_counts(e.payload, e.length, &rows, &samples)) {
+            written = write_all(fd, bytes + at, ENTRY_HEAD + (size_t)e.length);
+            at += ENTRY_HEAD + (size_t)e.length;
+            continue;
+        }
+        const size_t later = whole_entry_from(bytes, size, at + 1), next = later ? later : size;
+        *left_out += next - at;
+        at = next;
+    }
+    journal_release(&header);
+    if (s == STATUS_OK && (!written || fsync(fd) != 0))
+        s = status_fail(STATUS_IO, "%s: what is whole of it cannot be written beside it: %s", path,
+                        strerror(errno));
+    return s;
+}
+
+/* Gives the damaged journal the name `aside`, which must be free, and the salvaged one its own. */
+static enum status exchange(const char *path, const char *salvaged, const char *aside)
+{
+    if (link(path, aside) != 0 || rename(salvaged, path) != 0)
+        return status_fail(STATUS_IO, "%s: cannot be kept as %s: %s", path, aside, strerror(errno));
+    return sync_directory(path);
+}
+
+enum status journal_salvage(const char *path, size_t *left_out)
+{
+    struct journal_writer *w = NULL;
+    char *salvaged = NULL, *aside = NULL;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int fd = -1;
+    *left_out = 0;
+    enum status s = writer_new(path, 0, JOURNAL_SYNC_END, &w);
+    if (s != STATUS_OK)
+        return s;
+    if (asprintf(&salvaged, "%s.XXXXXX", path) < 0 || asprintf(&aside, "%s.damaged", path) < 0)
+        s = status_no_memory("%s", path);
+    if (s == STATUS_OK)
+        s = read_file(w->fd, path, &bytes, &size);
+    if (s == STATUS_OK && (fd = mkostemp(salvaged, O_CLOEXEC)) < 0)
+        s = status_fail(STATUS_IO, "%s: cannot write a file beside it: %s", path, strerror(errno));
+    if (s == STATUS_OK)
+        s = write_whole_entries(fd, bytes, size, path, left_out);
+    if (s == STATUS_OK && *left_out > 0)
+        s = exchange(path, salvaged, aside);
+    if (fd >= 0) {
+        close(fd);
+        if (s != STATUS_OK || *left_out == 0)
+            (void)unlink(salvaged);
+    }
+    free(salvaged);
+    free(aside);
+    free(bytes);
+    writer_free(w);
+    return s;
+}

@@ -69,6 +69,10 @@ struct journal {
 enum status journal_read(const char *path, struct journal *out) WARN_UNUSED_RESULT;
 /* Whether a process is writing it now: it holds the lock. False where a file system has no locks. */
 bool journal_is_being_written(const char *path);
+/* Makes a journal that is damaged in the middle one that can be read, without the entries that do not check. The damaged
+ * one is kept as PATH.damaged, which must not be there. *left_out: bytes of the file that are in no whole entry; 0: nothing
+ * was changed. A damaged header cannot be mended: STATUS_INPUT. */
+enum status journal_salvage(const char *path, size_t *left_out) WARN_UNUSED_RESULT;
 /* The same from memory: what the fuzzer feeds. */
 enum status journal_parse(const uint8_t *bytes, size_t size, const char *name,
                           struct journal *out) WARN_UNUSED_RESULT;

@@ -267,6 +267,48 @@ TEST(journal, damage_before_whole_entries_is_an_error_with_its_offset)
     EXPECT_EQ(size, file_size(path));
 }
 
+/* The entries around the damage are kept, and the damaged file as well. */
+TEST(journal, salvage)
+{
+    const char *path = in_directory("a.journal"), *aside = in_directory("a.journal.damaged");
+    struct journal_writer *w;
+    struct journal j;
+    size_t size, begin, end, left_out;
+    ASSERT_TRUE(write_journal(path, (size_t[]){1, 0}));
+    begin = (size_t)file_size(path);
+    ASSERT_TRUE(unlink(path) == 0 && write_journal(path, (size_t[]){1, 1, 0}));
+    end = (size_t)file_size(path);
+    ASSERT_TRUE(unlink(path) == 0 && write_journal(path, (size_t[]){1, 1, 1, 0}));
+    ASSERT_EQ(STATUS_OK, journal_salvage(path, &left_out));
+    EXPECT_EQ(0, left_out);
+    EXPECT_EQ(-1, file_size(aside));
+    uint8_t *bytes = slurp(path, &size);
+    bytes[begin + 40] ^= 1;
+    spill(path, bytes, size);
+    ASSERT_EQ(STATUS_INPUT, journal_read(path, &j));
+    ASSERT_EQ(STATUS_OK, journal_salvage(path, &left_out));
+    EXPECT_EQ(end - begin, left_out);
+    EXPECT_EQ(size, file_size(aside));
+    EXPECT_EQ(size - left_out, file_size(path));
+    ASSERT_EQ(STATUS_OK, journal_append_open(path, JOURNAL_SYNC_END, &w));
+    EXPECT_EQ(STATUS_OK, append(w, 1, 1));
+    EXPECT_EQ(STATUS_OK, journal_close(w));
+    ASSERT_EQ(STATUS_OK, journal_read(path, &j));
+    EXPECT_EQ(3, j.row_count);
+    journal_release(&j);
+    bytes[begin + 40] ^= 1;
+    bytes[MAGIC_SIZE + ENTRY_HEAD + 20] ^= 1; /* the header */
+    spill(path, bytes, size);
+    EXPECT_EQ(STATUS_INPUT, journal_salvage(path, &left_out));
+    EXPECT_EQ(size, file_size(path));
+    bytes[MAGIC_SIZE + ENTRY_HEAD + 20] ^= 1;
+    bytes[size - 1] ^= 1;
+    spill(path, bytes, size);
+    EXPECT_EQ(STATUS_IO, journal_salvage(path, &left_out)); /* what is aside is not lost */
+    EXPECT_CONTAINS(status_message(), ".damaged");
+    EXPECT_EQ(size, file_size(path));
+}
+
 static void seal(uint8_t *entry)
 {
     uint32_t length, crc;

@@ -83,60 +83,6 @@ static const char *word(uint64_t state)
 }
 #endif
 
-struct call_state call_state_set(int team)
-{
-    const int most = omp_get_max_threads(), processors = omp_get_num_procs();
-    const struct call_state s = {.threads = most,
-                                 .dynamic = omp_get_dynamic(),
-                                 .levels = omp_get_max_active_levels(),
-                                 .team = team > 0            ? team
-                                         : most > processors ? most
-                                                             : processors};
-#pragma omp parallel num_threads(s.team)
-    call_state_set_here();
-    return s;
-}
-
-/* Of the threads of a team: how many have another state, which is put back. *found: one of these states. */
-static int restore_team(int team, uint64_t *found, int *threads)
-{
-    int changed = 0;
-    *threads = 1;
-#pragma omp parallel num_threads(team)
-    {
-#pragma omp single
-        *threads = omp_get_num_threads();
-        const uint64_t state = state_here();
-        if (state != standard) {
-#pragma omp critical
-            {
-                *found = state;
-                changed++;
-            }
-            call_state_set_here();
-        }
-    }
-    return changed;
-}
-
-bool call_state_changed(const struct call_state *s, char *what, size_t size)
-{
-    const int most = omp_get_max_threads(), levels = omp_get_max_active_levels(), dynamic = omp_get_dynamic();
-    const bool settings = most != s->threads || levels != s->levels || dynamic != s->dynamic;
-    omp_set_num_threads(s->threads);
-    omp_set_max_active_levels(s->levels);
-    omp_set_dynamic(s->dynamic);
-    uint64_t found = standard;
-    int threads;
-    const int changed = restore_team(s->team, &found, &threads);
-    if (changed)
-        snprintf(what, size, "%s in %d of %d threads", word(found), changed, threads);
-    else if (settings)
-        snprintf(what, size, "OpenMP has %d threads for %d, %d nested levels for %d", most, s->threads,
-                 levels, s->levels);
-    return changed || settings;
-}
-
 const char *call_state_restore_here(void)
 {
     const uint64_t state = state_here();
@@ -144,6 +90,62 @@ const char *call_state_restore_here(void)
         return NULL;
     call_state_set_here();
     return word(state);
+}
+
+static struct call_state openmp_here(void)
+{
+    return (struct call_state){.threads = omp_get_max_threads(),
+                               .dynamic = omp_get_dynamic(),
+                               .levels = omp_get_max_active_levels()};
+}
+
+struct call_state call_state_set(int team)
+{
+    const int processors = omp_get_num_procs();
+    struct call_state s = openmp_here();
+    s.team = team > 0 ? team : s.threads > processors ? s.threads : processors;
+#pragma omp parallel num_threads(s.team)
+    call_state_set_here();
+    return s;
+}
+
+/* Of the threads of a team: how many have another state, which is put back. *found: what one of these is. */
+static int restore_team(int team, const char **found, int *threads)
+{
+    int changed = 0;
+    *threads = 1;
+#pragma omp parallel num_threads(team)
+    {
+#pragma omp single
+        *threads = omp_get_num_threads();
+        const char *state = call_state_restore_here();
+        if (state) {
+#pragma omp critical
+            {
+                *found = state;
+                changed++;
+            }
+        }
+    }
+    return changed;
+}
+
+bool call_state_changed(const struct call_state *s, char *what, size_t size)
+{
+    const struct call_state now = openmp_here();
+    const bool settings = now.threads != s->threads || now.levels != s->levels || now.dynamic != s->dynamic;
+    omp_set_num_threads(s->threads);
+    omp_set_max_active_levels(s->levels);
+    omp_set_dynamic(s->dynamic);
+    const char *found = "";
+    int threads;
+    const int changed = restore_team(s->team, &found, &threads);
+    if (changed)
+        snprintf(what, size, "%s in %d of %d threads", found, changed, threads);
+    else if (settings)
+        snprintf(what, size, "OpenMP has %d threads for %d, %d nested levels for %d", now.threads, s->threads,
+                 now.levels, s->levels);
+    return changed || settings;
 }
 
 void *call_state_load(const char *path, const char **changed)

@@ -148,33 +148,33 @@ static bool value(struct reader *r, struct term *out)
                  : fail(r, r->p, "the expression ends where a number must stand");
 }
 
-static bool product(struct reader *r, struct term *out)
+/* One or more terms of `next` with these operations between them, from left to right. */
+static bool chain(struct reader *r, bool (*next)(struct reader *r, struct term *out), const char *operations,
+                  struct term *out)
 {
-    if (!value(r, out))
+    if (!next(r, out))
         return false;
-    for (skip_space(r); *r->p == '*' || *r->p == '/'; skip_space(r)) {
+    for (skip_space(r); *r->p && strchr(operations, *r->p); skip_space(r)) {
         const char *at = r->p++;
         struct term right;
-        if (!value(r, &right) || !combine(r, at, *at, *out, right, out))
+        if (!next(r, &right) || !combine(r, at, *at, *out, right, out))
             return false;
     }
     return true;
+}
+
+static bool product(struct reader *r, struct term *out)
+{
+    return chain(r, value, "*/", out);
 }
 
 static bool sum(struct reader *r, struct term *out)
 {
     if (++r->depth > DEPTH_MAX)
         return fail(r, r->p, "brackets nested more than %d deep", DEPTH_MAX);
-    if (!product(r, out))
-        return false;
-    for (skip_space(r); *r->p == '+' || *r->p == '-'; skip_space(r)) {
-        const char *at = r->p++;
-        struct term right;
-        if (!product(r, &right) || !combine(r, at, *at, *out, right, out))
-            return false;
-    }
-    r->depth--;
-    return true;
+    const bool right = chain(r, product, "+-", out);
+    r->depth -= right;
+    return right;
 }
 
 static bool whole(struct reader *r, struct term *out)

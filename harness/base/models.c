@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/base/yaml.h"
-
 static const size_t side_max = (size_t)1 << 31, product_max = (size_t)1 << 40;
 
 const char *model_shape_fault(size_t n, size_t k)
@@ -68,32 +66,38 @@ static enum status parse_experts(struct yaml_file *y, yaml_node_t *value, struct
     return s;
 }
 
-static enum status parse_layer(struct yaml_file *y, yaml_node_t *key, yaml_node_t *value, struct model *m)
+enum status model_shape_parse(struct yaml_file *y, yaml_node_t *node, const char *what, const char *no_pair,
+                              size_t *n, size_t *k)
 {
     yaml_node_t **pair = NULL;
     size_t count;
-    const char *name, *fault;
-    enum status s = yaml_file_string(y, key, "a layer's name", &name);
-    if (s != STATUS_OK)
-        return s;
-    if (model_layer_find(m, name))
-        return yaml_file_fail(y, key, NULL, "layer \"%s\" stands twice", name);
-    s = yaml_file_list(y, value, "a shape", &pair, &count);
+    const char *fault;
+    enum status s = yaml_file_list(y, node, what, &pair, &count);
     if (s == STATUS_OK && count != 2)
-        s = yaml_file_fail(y, value, NULL, "a shape is a pair [n, k]");
-    struct model_layer layer = {0};
+        s = yaml_file_fail(y, node, NULL, "%s", no_pair);
     if (s == STATUS_OK)
-        s = yaml_file_size(y, pair[0], "n", 1, SIZE_MAX, &layer.n);
+        s = yaml_file_size(y, pair[0], "n", 1, SIZE_MAX, n);
     if (s == STATUS_OK)
-        s = yaml_file_size(y, pair[1], "k", 1, SIZE_MAX, &layer.k);
-    if (s == STATUS_OK && (fault = model_shape_fault(layer.n, layer.k)))
-        s = yaml_file_fail(y, value, NULL, "shape: %s", fault);
-    if (s == STATUS_OK && !(layer.name = strdup(name)))
-        s = status_no_memory("%s", y->name);
-    if (s == STATUS_OK)
-        m->layers[m->layer_count++] = layer;
+        s = yaml_file_size(y, pair[1], "k", 1, SIZE_MAX, k);
+    if (s == STATUS_OK && (fault = model_shape_fault(*n, *k)))
+        s = yaml_file_fail(y, node, NULL, "shape: %s", fault);
     free(pair);
     return s;
+}
+
+static enum status parse_layer(struct yaml_file *y, yaml_node_t *key, yaml_node_t *value, struct model *m)
+{
+    struct model_layer layer = {0};
+    const char *name;
+    TRY(yaml_file_string(y, key, "a layer's name", &name));
+    if (model_layer_find(m, name))
+        return yaml_file_fail(y, key, NULL, "layer \"%s\" stands twice", name);
+    TRY(model_shape_parse(y, value, "a shape", "a shape is a pair [n, k]", &layer.n, &layer.k));
+    layer.name = strdup(name);
+    if (!layer.name)
+        return status_no_memory("%s", y->name);
+    m->layers[m->layer_count++] = layer;
+    return STATUS_OK;
 }
 
 /* What is said of a model beside its layers; *known is false where the key is none of that. */
@@ -101,10 +105,7 @@ static enum status parse_fact(struct yaml_file *y, yaml_node_t *key, yaml_node_t
                               bool *known)
 {
     const char *name;
-    enum status s = yaml_file_string(y, key, "a layer's name", &name);
-    *known = false;
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_string(y, key, "a layer's name", &name));
     const bool blocks = strcmp(name, "blocks") == 0;
     *known = blocks || strcmp(name, "experts") == 0;
     if (*known && (blocks ? m->blocks : m->experts_held))
@@ -117,9 +118,7 @@ static enum status parse_fact(struct yaml_file *y, yaml_node_t *key, yaml_node_t
 static enum status parse_model(struct yaml_file *y, yaml_node_t *key, yaml_node_t *value, struct models *all)
 {
     const char *name;
-    enum status s = yaml_file_string(y, key, "a model's name", &name);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_string(y, key, "a model's name", &name));
     if (models_find(all, name))
         return yaml_file_fail(y, key, NULL, "model \"%s\" stands twice", name);
     if (value->type != YAML_MAPPING_NODE)
@@ -133,17 +132,34 @@ static enum status parse_model(struct yaml_file *y, yaml_node_t *key, yaml_node_
     *m = (struct model){.name = strdup(name), .layers = calloc(count, sizeof *m->layers)};
     if (!m->name || !m->layers)
         return status_no_memory("%s", y->name);
-    for (size_t i = 0; s == STATUS_OK && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         yaml_node_t *layer = yaml_file_node(y, pairs[i].key), *of = yaml_file_node(y, pairs[i].value);
         bool known;
-        s = parse_fact(y, layer, of, m, &known);
-        if (s == STATUS_OK && !known)
-            s = parse_layer(y, layer, of, m);
+        TRY(parse_fact(y, layer, of, m, &known));
+        if (!known)
+            TRY(parse_layer(y, layer, of, m));
     }
-    if (s == STATUS_OK && m->layer_count == 0)
-        s = yaml_file_fail(y, value, NULL, "a model has layers");
+    if (m->layer_count == 0)
+        return yaml_file_fail(y, value, NULL, "a model has layers");
     mark_parts(m);
-    return s;
+    return STATUS_OK;
+}
+
+static enum status parse_models(struct yaml_file *y, struct models *out)
+{
+    yaml_node_t *root = yaml_file_root(y);
+    if (root->type != YAML_MAPPING_NODE)
+        return yaml_file_fail(y, root, NULL, "models must be a mapping of names to layers");
+    const yaml_node_pair_t *pairs = root->data.mapping.pairs.start;
+    size_t count = (size_t)(root->data.mapping.pairs.top - pairs);
+    if (!count || count > MODELS_MAX)
+        return yaml_file_fail(y, root, NULL, "1 to %d models, not %zu", MODELS_MAX, count);
+    out->models = calloc(count, sizeof *out->models);
+    if (!out->models)
+        return status_no_memory("%s", y->name);
+    for (size_t i = 0; i < count; i++)
+        TRY(parse_model(y, yaml_file_node(y, pairs[i].key), yaml_file_node(y, pairs[i].value), out));
+    return STATUS_OK;
 }
 
 enum status models_parse(const char *text, size_t size, const char *name, struct models *out)
@@ -151,27 +167,8 @@ enum status models_parse(const char *text, size_t size, const char *name, struct
     struct yaml_file y;
     *out = (struct models){0};
     enum status s = yaml_file_parse(text, size, name, &y);
-    if (s != STATUS_OK)
-        goto out;
-    yaml_node_t *root = yaml_file_root(&y);
-    if (root->type != YAML_MAPPING_NODE) {
-        s = yaml_file_fail(&y, root, NULL, "models must be a mapping of names to layers");
-        goto out;
-    }
-    const yaml_node_pair_t *pairs = root->data.mapping.pairs.start;
-    size_t count = (size_t)(root->data.mapping.pairs.top - pairs);
-    if (!count || count > MODELS_MAX) {
-        s = yaml_file_fail(&y, root, NULL, "1 to %d models, not %zu", MODELS_MAX, count);
-        goto out;
-    }
-    out->models = calloc(count, sizeof *out->models);
-    if (!out->models) {
-        s = status_no_memory("%s", name);
-        goto out;
-    }
-    for (size_t i = 0; s == STATUS_OK && i < count; i++)
-        s = parse_model(&y, yaml_file_node(&y, pairs[i].key), yaml_file_node(&y, pairs[i].value), out);
-out:
+    if (s == STATUS_OK)
+        s = parse_models(&y, out);
     yaml_file_release(&y);
     if (s != STATUS_OK)
         models_release(out);

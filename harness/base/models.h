@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "harness/base/status.h"
+#include "harness/base/yaml.h"
 
 enum {
     MODELS_MAX = 256,
@@ -58,5 +58,8 @@ void models_release(struct models *m);
 
 /* NULL, or what is wrong with a shape: 1 to 2^31 each, the product at most 2^40. */
 const char *model_shape_fault(size_t n, size_t k);
+/* Reads a pair [n, k]. `what` is what messages call it, `no_pair` what is said of another list. */
+enum status model_shape_parse(struct yaml_file *y, yaml_node_t *node, const char *what, const char *no_pair,
+                              size_t *n, size_t *k) WARN_UNUSED_RESULT;
 
 #endif

@@ -36,20 +36,10 @@ const char *status_message(void)
     return message;
 }
 
-const char *status_name(enum status s)
-{
-    static const char *const names[] = {
-#define X(name, exit_code, text) text,
-        STATUS_MAP(X)
-#undef X
-    };
-    return names[s];
-}
-
 int status_exit_code(enum status s)
 {
     static const int codes[] = {
-#define X(name, exit_code, text) exit_code,
+#define X(name, exit_code) exit_code,
         STATUS_MAP(X)
 #undef X
     };

@@ -5,22 +5,22 @@
 #ifndef NF4BENCH_HARNESS_BASE_STATUS_H
 #define NF4BENCH_HARNESS_BASE_STATUS_H
 
-/* X(enumerator, exit code of the program, name) */
+/* X(enumerator, exit code of the program) */
 #define STATUS_MAP(X)                                                                                        \
-    X(OK, 0, "ok")                                                                                           \
-    X(WRONG, 1, "correctness failure")                                                                       \
-    X(USAGE, 2, "usage error")                                                                               \
-    X(INPUT, 2, "bad input")                                                                                 \
-    X(IO, 2, "input/output error")                                                                           \
-    X(MEMORY, 2, "out of memory")                                                                            \
-    X(LIMIT, 2, "limit exceeded")                                                                            \
-    X(DEVICE, 2, "device error")                                                                             \
-    X(ABSENT, 77, "no such device on this machine")                                                          \
-    X(INTERRUPTED, 130, "interrupted")                                                                       \
-    X(INTERNAL, 2, "internal error")
+    X(OK, 0)                                                                                                 \
+    X(WRONG, 1) /* correctness failure */                                                                    \
+    X(USAGE, 2)                                                                                              \
+    X(INPUT, 2)                                                                                              \
+    X(IO, 2)                                                                                                 \
+    X(MEMORY, 2)                                                                                             \
+    X(LIMIT, 2)                                                                                              \
+    X(DEVICE, 2)                                                                                             \
+    X(ABSENT, 77) /* no such device on this machine */                                                       \
+    X(INTERRUPTED, 130)                                                                                      \
+    X(INTERNAL, 2)
 
 enum status {
-#define X(name, exit_code, text) STATUS_##name,
+#define X(name, exit_code) STATUS_##name,
     STATUS_MAP(X)
 #undef X
 };
@@ -34,7 +34,14 @@ enum status status_fail(enum status s, const char *format, ...) PRINTF_LIKE(2, 3
 enum status status_no_memory(const char *what, ...) PRINTF_LIKE(1, 2) WARN_UNUSED_RESULT;
 /* The last message stored by this thread; "" when there is none. Valid until the next status_fail(). */
 const char *status_message(void);
-const char *status_name(enum status s);
 int status_exit_code(enum status s);
+
+/* Returns the status of a call that failed. For functions that hold nothing that is to be released. */
+#define TRY(call)                                                                                            \
+    do {                                                                                                     \
+        const enum status tried = (call);                                                                    \
+        if (tried != STATUS_OK)                                                                              \
+            return tried;                                                                                    \
+    } while (0)
 
 #endif

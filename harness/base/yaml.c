@@ -73,15 +73,15 @@ static void show_line(const struct yaml_file *y, size_t line, size_t column, cha
     snprintf(out + used, out_size - used, "\n%*s^", (int)caret, "");
 }
 
-PRINTF_LIKE(5, 0)
-static enum status fail_at(const struct yaml_file *y, size_t line, size_t column, const char *nearest,
+PRINTF_LIKE(4, 0)
+static enum status fail_at(const struct yaml_file *y, const yaml_mark_t *at, const char *nearest,
                            const char *format, va_list ap)
 {
     char what[1024], shown[SHOWN_LINE_MAX * UTF8_MAX + SHOWN_BEFORE_CARET + 16];
     vsnprintf(what, sizeof what, format, ap);
-    show_line(y, line, column, shown, sizeof shown);
-    return status_fail(STATUS_INPUT, "%.1024s:%zu:%zu: %s\n%s%s%s%s", y->name, line + 1, column + 1, what,
-                       shown, nearest ? "\ndid you mean \"" : "", nearest ? nearest : "",
+    show_line(y, at->line, at->column, shown, sizeof shown);
+    return status_fail(STATUS_INPUT, "%.1024s:%zu:%zu: %s\n%s%s%s%s", y->name, at->line + 1, at->column + 1,
+                       what, shown, nearest ? "\ndid you mean \"" : "", nearest ? nearest : "",
                        nearest ? "\"?" : "");
 }
 
@@ -90,17 +90,17 @@ enum status yaml_file_fail(const struct yaml_file *y, const yaml_node_t *at, con
 {
     va_list ap;
     va_start(ap, format);
-    enum status s = fail_at(y, at->start_mark.line, at->start_mark.column, nearest, format, ap);
+    enum status s = fail_at(y, &at->start_mark, nearest, format, ap);
     va_end(ap);
     return s;
 }
 
-PRINTF_LIKE(4, 5)
-static enum status fail_mark(const struct yaml_file *y, size_t line, size_t column, const char *format, ...)
+PRINTF_LIKE(3, 4)
+static enum status fail_mark(const struct yaml_file *y, const yaml_mark_t *at, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    enum status s = fail_at(y, line, column, NULL, format, ap);
+    enum status s = fail_at(y, at, NULL, format, ap);
     va_end(ap);
     return s;
 }
@@ -126,18 +126,18 @@ static enum status parser_fail(const struct yaml_file *y, const yaml_parser_t *p
     if (parser->error == YAML_MEMORY_ERROR)
         return status_no_memory("%.1024s", y->name);
     if (parser->error == YAML_READER_ERROR) {
-        size_t line = 0, column = 0;
+        yaml_mark_t mark = {0};
         for (size_t i = 0; i < y->size && i < parser->problem_offset;) {
             size_t n = line_break(y->text, y->size, i);
-            line += n != 0;
-            column = n ? 0 : column + 1;
+            mark.line += n != 0;
+            mark.column = n ? 0 : mark.column + 1;
             i += n ? n : utf8_width(y->text, y->size, i);
         }
-        return fail_mark(y, line, column, "not YAML text: %s", problem);
+        return fail_mark(y, &mark, "not YAML text: %s", problem);
     }
     const yaml_mark_t *at = &parser->problem_mark;
     const char *hint = parser->context_mark.line == at->line ? quoting_hint(y, &parser->context_mark) : "";
-    return fail_mark(y, at->line, at->column, "not valid YAML: %s%s%s%s", problem, parser->context ? " " : "",
+    return fail_mark(y, at, "not valid YAML: %s%s%s%s", problem, parser->context ? " " : "",
                      parser->context ? parser->context : "", hint);
 }
 
@@ -145,10 +145,9 @@ static enum status parser_fail(const struct yaml_file *y, const yaml_parser_t *p
 static enum status check_event(const struct yaml_file *y, const yaml_event_t *e, size_t *depth)
 {
     const yaml_char_t *anchor = NULL, *tag = NULL;
-    size_t line = e->start_mark.line, column = e->start_mark.column;
     switch (e->type) {
     case YAML_ALIAS_EVENT:
-        return fail_mark(y, line, column,
+        return fail_mark(y, &e->start_mark,
                          "aliases are not supported; a pattern that begins with * must stand in quotes");
     case YAML_SCALAR_EVENT:
         anchor = e->data.scalar.anchor;
@@ -172,12 +171,21 @@ static enum status check_event(const struct yaml_file *y, const yaml_event_t *e,
         break;
     }
     if (anchor)
-        return fail_mark(y, line, column, "anchors are not supported");
+        return fail_mark(y, &e->start_mark, "anchors are not supported");
     if (tag)
-        return fail_mark(y, line, column,
+        return fail_mark(y, &e->start_mark,
                          "tags are not supported; a pattern that begins with ! must stand in quotes");
     if (*depth > YAML_FILE_DEPTH_MAX)
-        return fail_mark(y, line, column, "nested more than %d deep", YAML_FILE_DEPTH_MAX);
+        return fail_mark(y, &e->start_mark, "nested more than %d deep", YAML_FILE_DEPTH_MAX);
+    return STATUS_OK;
+}
+
+static enum status start_parser(const struct yaml_file *y, yaml_parser_t *parser)
+{
+    if (!yaml_parser_initialize(parser))
+        return status_no_memory("%.1024s", y->name);
+    yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(parser, (const unsigned char *)y->text, y->size);
     return STATUS_OK;
 }
 
@@ -187,10 +195,7 @@ static enum status check_events(const struct yaml_file *y)
 {
     enum status s = STATUS_OK;
     yaml_parser_t parser;
-    if (!yaml_parser_initialize(&parser))
-        return status_no_memory("%.1024s", y->name);
-    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)y->text, y->size);
+    TRY(start_parser(y, &parser));
     bool end = false;
     size_t depth = 0, events = 0, documents = 0;
     while (s == STATUS_OK && !end) {
@@ -202,10 +207,9 @@ static enum status check_events(const struct yaml_file *y)
         end = event.type == YAML_STREAM_END_EVENT;
         s = check_event(y, &event, &depth);
         if (s == STATUS_OK && event.type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
-            s = fail_mark(y, event.start_mark.line, event.start_mark.column, "a second document begins here");
+            s = fail_mark(y, &event.start_mark, "a second document begins here");
         if (s == STATUS_OK && ++events > NODES_MAX)
-            s = fail_mark(y, event.start_mark.line, event.start_mark.column, "more than %d values",
-                          NODES_MAX);
+            s = fail_mark(y, &event.start_mark, "more than %d values", NODES_MAX);
         yaml_event_delete(&event);
     }
     if (s == STATUS_OK && !documents)
@@ -217,30 +221,23 @@ static enum status check_events(const struct yaml_file *y)
 enum status yaml_file_read(const char *path, char **text, size_t *size)
 {
     enum status s = STATUS_OK;
-    char *bytes = NULL;
     FILE *f = fopen(path, "rb");
     if (!f)
         return status_fail(STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
     /* Not sized beforehand: a pipe has no size. One byte more than allowed shows that there is too much. */
-    bytes = malloc(YAML_FILE_BYTES_MAX + 1);
-    if (!bytes) {
+    char *bytes = malloc(YAML_FILE_BYTES_MAX + 1);
+    *size = bytes ? fread(bytes, 1, YAML_FILE_BYTES_MAX + 1, f) : 0;
+    if (!bytes)
         s = status_no_memory("%s", path);
-        goto out;
-    }
-    *size = fread(bytes, 1, YAML_FILE_BYTES_MAX + 1, f);
-    if (ferror(f)) {
+    else if (ferror(f))
         s = status_fail(STATUS_IO, "%s: cannot read: %s", path, strerror(errno));
-        goto out;
-    }
-    if (*size > YAML_FILE_BYTES_MAX) {
+    else if (*size > YAML_FILE_BYTES_MAX)
         s = status_fail(STATUS_LIMIT, "%s: more than %d bytes", path, YAML_FILE_BYTES_MAX);
-        goto out;
-    }
-    *text = bytes;
-    bytes = NULL;
-out:
-    free(bytes);
     fclose(f);
+    if (s == STATUS_OK)
+        *text = bytes;
+    else
+        free(bytes);
     return s;
 }
 
@@ -249,14 +246,10 @@ enum status yaml_file_parse(const char *text, size_t size, const char *name, str
     *out = (struct yaml_file){.name = name, .text = text, .size = size};
     if (size > YAML_FILE_BYTES_MAX)
         return status_fail(STATUS_LIMIT, "%.1024s: more than %d bytes", name, YAML_FILE_BYTES_MAX);
-    enum status s = check_events(out);
-    if (s != STATUS_OK)
-        return s;
     yaml_parser_t parser;
-    if (!yaml_parser_initialize(&parser))
-        return status_no_memory("%.1024s", name);
-    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    TRY(check_events(out));
+    TRY(start_parser(out, &parser));
+    enum status s = STATUS_OK;
     if (!yaml_parser_load(&parser, &out->document)) {
         s = parser_fail(out, &parser);
         memset(&out->document, 0, sizeof out->document);
@@ -311,9 +304,7 @@ enum status yaml_file_keys(struct yaml_file *y, yaml_node_t *map, const char *wh
     for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
         yaml_node_t *key = yaml_file_node(y, p->key);
         const char *word;
-        enum status s = yaml_file_string(y, key, "a key", &word);
-        if (s != STATUS_OK)
-            return s;
+        TRY(yaml_file_string(y, key, "a key", &word));
         size_t i = 0;
         while (i < count && strcmp(names[i], word) != 0)
             i++;
@@ -371,17 +362,14 @@ static enum status check_text(const struct yaml_file *y, const yaml_node_t *node
 enum status yaml_file_string(const struct yaml_file *y, const yaml_node_t *node, const char *what,
                              const char **out)
 {
-    enum status s = check_text(y, node, what, false);
-    if (s == STATUS_OK)
-        *out = (const char *)node->data.scalar.value;
-    return s;
+    TRY(check_text(y, node, what, false));
+    *out = (const char *)node->data.scalar.value;
+    return STATUS_OK;
 }
 
 enum status yaml_file_text(const struct yaml_file *y, const yaml_node_t *node, const char *what, char **out)
 {
-    enum status s = check_text(y, node, what, true);
-    if (s != STATUS_OK)
-        return s;
+    TRY(check_text(y, node, what, true));
     char *text = strdup((const char *)node->data.scalar.value);
     if (!text)
         return status_no_memory("%.1024s", y->name);
@@ -411,15 +399,20 @@ const char *yaml_size_from_text(const char *text, size_t *out)
     return NULL;
 }
 
+/* The text of what must be `number`. */
+static enum status number_text(const struct yaml_file *y, const yaml_node_t *node, const char *what,
+                               const char *number, const char **text)
+{
+    if (node->type != YAML_SCALAR_NODE || !node->data.scalar.length)
+        return yaml_file_fail(y, node, NULL, "%s must be %s, not %s", what, number, kind(node));
+    return yaml_file_string(y, node, what, text);
+}
+
 enum status yaml_file_size(const struct yaml_file *y, const yaml_node_t *node, const char *what, size_t min,
                            size_t max, size_t *out)
 {
-    if (node->type != YAML_SCALAR_NODE || !node->data.scalar.length)
-        return yaml_file_fail(y, node, NULL, "%s must be a whole number, not %s", what, kind(node));
-    const char *text;
-    enum status s = yaml_file_string(y, node, what, &text);
-    if (s != STATUS_OK)
-        return s;
+    const char *text = "";
+    TRY(number_text(y, node, what, "a whole number", &text));
     size_t value = 0;
     const char *fault = plain(node) ? yaml_size_from_text(text, &value) : "is text, not a whole number";
     if (fault)
@@ -433,12 +426,8 @@ enum status yaml_file_size(const struct yaml_file *y, const yaml_node_t *node, c
 enum status yaml_file_number(const struct yaml_file *y, const yaml_node_t *node, const char *what, double min,
                              double max, double *out)
 {
-    if (node->type != YAML_SCALAR_NODE || !node->data.scalar.length)
-        return yaml_file_fail(y, node, NULL, "%s must be a number, not %s", what, kind(node));
-    const char *text;
-    enum status s = yaml_file_string(y, node, what, &text);
-    if (s != STATUS_OK)
-        return s;
+    const char *text = "";
+    TRY(number_text(y, node, what, "a number", &text));
     /* strtod alone would also take hexadecimal, "inf" and "nan". */
     char *end;
     double value = strtod(text, &end);

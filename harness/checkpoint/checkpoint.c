@@ -8,18 +8,11 @@
 #include <string.h>
 
 #include "harness/base/closest.h"
+#include "harness/base/models.h"
 #include "harness/checkpoint/int4_checkpoint.h"
 #include "reference/dtype.h"
 
 #define QUANT_STATE ".quant_state.bitsandbytes__"
-
-/* The limits of suite.h: no product of them overflows later. */
-static const size_t side_max = (size_t)1 << 31, product_max = (size_t)1 << 40;
-
-static bool sides_valid(size_t n, size_t k)
-{
-    return n && k && n <= side_max && k <= side_max && n <= product_max / k;
-}
 
 /* The tensor called name + suffix, or NULL. */
 static const struct safetensor *find_part(const struct safetensors *file, const char *name,
@@ -47,10 +40,10 @@ static enum status require_part(const struct safetensors *file, const char *name
 {
     const struct safetensor *t = find_part(file, name, suffix);
     if (!t)
-        return status_fail(STATUS_INPUT, "%s: %s: %s%s is missing", file->path, name, name, suffix);
+        return safetensors_fail(file, "%s: %s%s is missing", name, name, suffix);
     if (strcmp(t->dtype, dtype) != 0 || t->count != count)
-        return status_fail(STATUS_INPUT, "%s: %s must be %s with %zu elements, and is %s with %zu",
-                           file->path, t->name, dtype, count, t->dtype, t->count);
+        return safetensors_fail(file, "%s must be %s with %zu elements, and is %s with %zu", t->name, dtype,
+                                count, t->dtype, t->count);
     *out = t;
     return STATUS_OK;
 }
@@ -75,23 +68,21 @@ static bool size_from_json(const json_t *value, size_t *out)
 static enum status read_state(const struct safetensors *file, const char *name, const json_t *state,
                               struct layer *layer)
 {
-    const char *path = file->path, *type = json_string_value(json_object_get(state, "quant_type"));
+    const char *type = json_string_value(json_object_get(state, "quant_type"));
     if (!type || strcmp(type, "nf4") != 0)
-        return status_fail(STATUS_INPUT, "%s: %s: quant_type is %.32s, not nf4", path, name,
-                           type ? type : "missing");
+        return safetensors_fail(file, "%s: quant_type is %.32s, not nf4", name, type ? type : "missing");
     if (!size_from_json(json_object_get(state, "blocksize"), &layer->blocksize) ||
         !nf4_blocksize_valid(layer->blocksize))
-        return status_fail(STATUS_INPUT, "%s: %s: blocksize is missing or not 32, 64, 128, ... 4096", path,
-                           name);
+        return safetensors_fail(file, "%s: blocksize is missing or not 32, 64, 128, ... 4096", name);
     const char *dtype = json_string_value(json_object_get(state, "dtype"));
     if (!dtype ||
         (strcmp(dtype, "float32") != 0 && strcmp(dtype, "float16") != 0 && strcmp(dtype, "bfloat16") != 0))
-        return status_fail(STATUS_INPUT, "%s: %s: dtype is %.32s, not float32, float16 or bfloat16", path,
-                           name, dtype ? dtype : "missing");
+        return safetensors_fail(file, "%s: dtype is %.32s, not float32, float16 or bfloat16", name,
+                                dtype ? dtype : "missing");
     const json_t *shape = json_object_get(state, "shape");
     if (json_array_size(shape) != 2 || !size_from_json(json_array_get(shape, 0), &layer->n) ||
-        !size_from_json(json_array_get(shape, 1), &layer->k) || !sides_valid(layer->n, layer->k))
-        return status_fail(STATUS_INPUT, "%s: %s: shape is missing or no matrix", path, name);
+        !size_from_json(json_array_get(shape, 1), &layer->k) || model_shape_fault(layer->n, layer->k))
+        return safetensors_fail(file, "%s: shape is missing or no matrix", name);
 
     const json_t *blocksize = json_object_get(state, "nested_blocksize");
     const json_t *nested_dtype = json_object_get(state, "nested_dtype");
@@ -101,29 +92,27 @@ static enum status read_state(const struct safetensors *file, const char *name, 
         return STATUS_OK;
     size_t nested_blocksize = 0;
     if (!size_from_json(blocksize, &nested_blocksize) || nested_blocksize != NESTED_BLOCKSIZE)
-        return status_fail(STATUS_INPUT, "%s: %s: nested_blocksize is missing or not %d", path, name,
-                           NESTED_BLOCKSIZE);
+        return safetensors_fail(file, "%s: nested_blocksize is missing or not %d", name, NESTED_BLOCKSIZE);
     const char *word = json_string_value(nested_dtype);
     if (!word || strcmp(word, "float32") != 0)
-        return status_fail(STATUS_INPUT, "%s: %s: nested_dtype is %.32s, not float32", path, name,
-                           word ? word : "missing");
+        return safetensors_fail(file, "%s: nested_dtype is %.32s, not float32", name,
+                                word ? word : "missing");
     layer->offset = (float)json_number_value(offset);
     if (!json_is_number(offset) || !isfinite(layer->offset))
-        return status_fail(STATUS_INPUT, "%s: %s: nested_offset is missing or not an fp32 number", path,
-                           name);
+        return safetensors_fail(file, "%s: nested_offset is missing or not an fp32 number", name);
     return STATUS_OK;
 }
 
 static enum status check_quant_map(const struct safetensors *file, const char *name)
 {
     const struct safetensor *map;
-    enum status s = require_part(file, name, ".quant_map", "F32", NF4_CODES, &map);
-    for (size_t i = 0; s == STATUS_OK && i < NF4_CODES; i++)
+    TRY(require_part(file, name, ".quant_map", "F32", NF4_CODES, &map));
+    for (size_t i = 0; i < NF4_CODES; i++)
         if (f32_bits(float_at(map, i)) != nf4_codebook_bits[i])
-            s = status_fail(STATUS_INPUT, "%s: %s[%zu] is %.9g (%08x): NF4 has %.9g (%08x) there", file->path,
-                            map->name, i, (double)float_at(map, i), f32_bits(float_at(map, i)),
-                            (double)f32_from_bits(nf4_codebook_bits[i]), nf4_codebook_bits[i]);
-    return s;
+            return safetensors_fail(file, "%s[%zu] is %.9g (%08x): NF4 has %.9g (%08x) there", map->name, i,
+                                    (double)float_at(map, i), f32_bits(float_at(map, i)),
+                                    (double)f32_from_bits(nf4_codebook_bits[i]), nf4_codebook_bits[i]);
+    return STATUS_OK;
 }
 
 /* The second level of absmax, or its absence. */
@@ -135,21 +124,17 @@ static enum status check_absmax(const struct safetensors *file, const char *name
         if (!stray)
             stray = find_part(file, name, ".nested_quant_map");
         if (stray)
-            return status_fail(STATUS_INPUT, "%s: %s is there, but the quant_state of %s is not nested",
-                               file->path, stray->name, name);
+            return safetensors_fail(file, "%s is there, but the quant_state of %s is not nested", stray->name,
+                                    name);
         return require_part(file, name, ".absmax", "F32", blocks, &layer->absmax);
     }
-    enum status s = require_part(file, name, ".absmax", "U8", blocks, &layer->absmax);
-    if (s == STATUS_OK)
-        s = require_part(file, name, ".nested_absmax", "F32", nested_group_count(blocks),
-                         &layer->nested_absmax);
-    if (s == STATUS_OK)
-        s = require_part(file, name, ".nested_quant_map", "F32", NESTED_MAP_SIZE, &layer->nested_map);
-    for (size_t i = 1; s == STATUS_OK && i < NESTED_MAP_SIZE; i++)
+    TRY(require_part(file, name, ".absmax", "U8", blocks, &layer->absmax));
+    TRY(require_part(file, name, ".nested_absmax", "F32", nested_group_count(blocks), &layer->nested_absmax));
+    TRY(require_part(file, name, ".nested_quant_map", "F32", NESTED_MAP_SIZE, &layer->nested_map));
+    for (size_t i = 1; i < NESTED_MAP_SIZE; i++)
         if (!(float_at(layer->nested_map, i - 1) <= float_at(layer->nested_map, i)))
-            s = status_fail(STATUS_INPUT, "%s: %s does not ascend at entry %zu", file->path,
-                            layer->nested_map->name, i);
-    return s;
+            return safetensors_fail(file, "%s does not ascend at entry %zu", layer->nested_map->name, i);
+    return STATUS_OK;
 }
 
 static enum status read_layer(const struct safetensors *file, const char *name, struct layer *layer)
@@ -158,17 +143,14 @@ static enum status read_layer(const struct safetensors *file, const char *name, 
     *layer = (struct layer){.packed = safetensors_find(file, name)};
     const struct safetensor *state = find_part(file, name, QUANT_STATE "nf4");
     if (!layer->packed)
-        return status_fail(STATUS_INPUT, "%s: there is no tensor %s", file->path, name);
+        return safetensors_fail(file, "there is no tensor %s", name);
     if (!state)
-        return status_fail(STATUS_INPUT, "%s: %s is no NF4 layer: %s" QUANT_STATE "nf4 is missing",
-                           file->path, name, name);
+        return safetensors_fail(file, "%s is no NF4 layer: %s" QUANT_STATE "nf4 is missing", name, name);
     if (strcmp(state->dtype, "U8") != 0)
-        return status_fail(STATUS_INPUT, "%s: %s must be U8, and is %s", file->path, state->name,
-                           state->dtype);
+        return safetensors_fail(file, "%s must be U8, and is %s", state->name, state->dtype);
     json_t *json = json_loadb((const char *)state->data, state->bytes, JSON_REJECT_DUPLICATES, &error);
     if (!json)
-        return status_fail(STATUS_INPUT, "%s: %s: byte %d: %s", file->path, state->name, error.position,
-                           error.text);
+        return safetensors_fail(file, "%s: byte %d: %s", state->name, error.position, error.text);
     enum status s = read_state(file, name, json, layer);
     json_decref(json);
     if (s != STATUS_OK)
@@ -179,15 +161,14 @@ static enum status read_layer(const struct safetensors *file, const char *name, 
     for (size_t i = 0; i < sizeof storage / sizeof *storage; i++)
         known = known || strcmp(layer->packed->dtype, storage[i]) == 0;
     if (!known)
-        return status_fail(STATUS_INPUT, "%s: %s must be U8, BF16, F16 or F32, and is %s", file->path, name,
-                           layer->packed->dtype);
+        return safetensors_fail(file, "%s must be U8, BF16, F16 or F32, and is %s", name,
+                                layer->packed->dtype);
     if (layer->packed->bytes != nf4_packed_bytes(layer->n * layer->k))
-        return status_fail(STATUS_INPUT,
-                           "%s: %s has %zu bytes, but the shape [%zu, %zu] of its quant_state needs %zu",
-                           file->path, name, layer->packed->bytes, layer->n, layer->k,
-                           nf4_packed_bytes(layer->n * layer->k));
-    s = check_quant_map(file, name);
-    return s == STATUS_OK ? check_absmax(file, name, layer) : s;
+        return safetensors_fail(
+            file, "%s has %zu bytes, but the shape [%zu, %zu] of its quant_state needs %zu", name,
+            layer->packed->bytes, layer->n, layer->k, nf4_packed_bytes(layer->n * layer->k));
+    TRY(check_quant_map(file, name));
+    return check_absmax(file, name, layer);
 }
 
 /* Where the floats of t can be read: in the mapping if they are aligned there, else copied to *spare, which
@@ -210,9 +191,7 @@ enum status weight_checkpoint(const struct safetensors *file, const char *name, 
     *owned = NULL;
     if (weight_is_int4(name))
         return weight_int4(file, name, out, owned);
-    enum status s = read_layer(file, name, &layer);
-    if (s != STATUS_OK)
-        return s;
+    TRY(read_layer(file, name, &layer));
     const struct safetensor *floats[] = {layer.nested ? layer.nested_absmax : layer.absmax, layer.nested_map};
     size_t bytes = 0; /* of parts of one file: no overflow */
     for (size_t i = 0; i < 2; i++)
@@ -257,7 +236,7 @@ static const char *dense_fault(const struct safetensor *t)
         return "is not F32, F16 or BF16";
     if (t->rank != 2)
         return "is not a matrix";
-    if (!sides_valid(t->shape[0], t->shape[1]))
+    if (model_shape_fault(t->shape[0], t->shape[1]))
         return "is empty, or has a side beyond 2^31 or more than 2^40 elements";
     return NULL;
 }
@@ -267,9 +246,9 @@ static enum status find_dense(const struct safetensors *file, const char *name, 
 {
     *t = safetensors_find(file, name);
     if (!*t)
-        return status_fail(STATUS_INPUT, "%s: there is no tensor %s", file->path, name);
+        return safetensors_fail(file, "there is no tensor %s", name);
     const char *fault = dense_fault(*t);
-    return fault ? status_fail(STATUS_INPUT, "%s: %s %s", file->path, name, fault) : STATUS_OK;
+    return fault ? safetensors_fail(file, "%s %s", name, fault) : STATUS_OK;
 }
 
 /* Element by element: the file promises no alignment. */
@@ -292,29 +271,10 @@ enum status weight_dense_part(const struct safetensors *file, const char *name, 
                               float *out)
 {
     const struct safetensor *t;
-    enum status s = find_dense(file, name, &t);
-    if (s != STATUS_OK)
-        return s;
+    TRY(find_dense(file, name, &t));
     if (first > t->count || count > t->count - first)
-        return status_fail(STATUS_INPUT, "%s: %s has %zu elements, not %zu", file->path, name, t->count,
-                           first + count);
+        return safetensors_fail(file, "%s has %zu elements, not %zu", name, t->count, first + count);
     widen(t, first, count, out);
-    return STATUS_OK;
-}
-
-enum status weight_dense(const struct safetensors *file, const char *name, float **out)
-{
-    const struct safetensor *t;
-    *out = NULL;
-    enum status s = find_dense(file, name, &t);
-    if (s != STATUS_OK)
-        return s;
-    float *wide = malloc(t->count * sizeof *wide); /* at most 2^42 bytes */
-    if (!wide)
-        return status_fail(STATUS_MEMORY, "%s: %s: no memory for %zu bytes", file->path, name,
-                           t->count * sizeof *wide);
-    widen(t, 0, t->count, wide);
-    *out = wide;
     return STATUS_OK;
 }
 
@@ -369,14 +329,10 @@ static enum status describe(const struct safetensors *file, const struct safeten
 {
     struct weight_info info = {.checkpoint = checkpoint};
     if (checkpoint && weight_is_int4(t->name)) {
-        enum status s = weight_int4_describe(file, t->name, &info);
-        if (s != STATUS_OK)
-            return s;
+        TRY(weight_int4_describe(file, t->name, &info));
     } else if (checkpoint) {
         struct layer layer;
-        enum status s = read_layer(file, t->name, &layer);
-        if (s != STATUS_OK)
-            return s;
+        TRY(read_layer(file, t->name, &layer));
         info.n = layer.n;
         info.k = layer.k;
         info.format.blocksize = layer.blocksize;

@@ -35,10 +35,8 @@ enum status weight_list(const struct safetensors *file, char *const *globs, size
                         bool checkpoint, struct weight_info **out, size_t *count) WARN_UNUSED_RESULT;
 void weight_list_free(struct weight_info *list, size_t count);
 
-/* The dense tensor `name` widened to fp32 (exact), [n*k], allocated with malloc, owned by the caller. */
-enum status weight_dense(const struct safetensors *file, const char *name, float **out) WARN_UNUSED_RESULT;
-
-/* Elements [first, first + count) of it, into the caller's array: for weights that need not be held whole. */
+/* Elements [first, first + count) of the dense tensor `name`, widened to fp32 (exact), into the caller's array: weights
+ * need not be held whole. */
 enum status weight_dense_part(const struct safetensors *file, const char *name, size_t first, size_t count,
                               float *out) WARN_UNUSED_RESULT;
 

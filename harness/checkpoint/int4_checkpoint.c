@@ -42,10 +42,10 @@ static enum status require(const struct safetensors *file, const char *name, con
                            const char *part, const char *dtype, size_t rank)
 {
     if (!t)
-        return status_fail(STATUS_INPUT, "%s: %s: its %s is missing", file->path, name, part);
+        return safetensors_fail(file, "%s: its %s is missing", name, part);
     if (strcmp(t->dtype, dtype) != 0 || t->rank != rank)
-        return status_fail(STATUS_INPUT, "%s: %s must be %s with %zu dimensions, and is %s with %zu",
-                           file->path, t->name, dtype, rank, t->dtype, t->rank);
+        return safetensors_fail(file, "%s must be %s with %zu dimensions, and is %s with %zu", t->name, dtype,
+                                rank, t->dtype, t->rank);
     return STATUS_OK;
 }
 
@@ -87,9 +87,9 @@ static enum status check_zeros(const struct safetensors *file, const struct int4
     const size_t rows = gemv ? l->n : l->groups, columns = gemv ? l->scales->shape[1] / 8 : l->n / 8;
     if (l->qzeros->shape[0] == rows && l->qzeros->shape[1] == columns)
         return STATUS_OK;
-    return status_fail(STATUS_INPUT, "%s: %s is [%zu, %zu], and belongs to weights of %zu x %zu: [%zu, %zu]",
-                       file->path, l->qzeros->name, l->qzeros->shape[0], l->qzeros->shape[1], l->n, l->k,
-                       rows, columns);
+    return safetensors_fail(file, "%s is [%zu, %zu], and belongs to weights of %zu x %zu: [%zu, %zu]",
+                            l->qzeros->name, l->qzeros->shape[0], l->qzeros->shape[1], l->n, l->k, rows,
+                            columns);
 }
 
 /* GEMV pads its rows of scales with zeros. */
@@ -107,18 +107,14 @@ static enum status read_layer(const struct safetensors *file, const char *name, 
                              .qzeros = find_part(file, name, "qzeros"),
                              .scales = find_part(file, name, "scales"),
                              .g_idx = find_part(file, name, "g_idx")};
-    enum status s = require(file, name, l->qweight, "qweight", "I32", 2);
-    if (s == STATUS_OK)
-        s = require(file, name, l->qzeros, "qzeros", "I32", 2);
-    if (s == STATUS_OK)
-        s = require(file, name, l->scales, "scales", "F16", 2);
-    if (s == STATUS_OK && l->g_idx)
-        s = require(file, name, l->g_idx, "g_idx", "I32", 1);
-    if (s != STATUS_OK)
-        return s;
+    TRY(require(file, name, l->qweight, "qweight", "I32", 2));
+    TRY(require(file, name, l->qzeros, "qzeros", "I32", 2));
+    TRY(require(file, name, l->scales, "scales", "F16", 2));
+    if (l->g_idx)
+        TRY(require(file, name, l->g_idx, "g_idx", "I32", 1));
     const size_t *codes = l->qweight->shape, *scales = l->scales->shape;
     if (codes[0] > ((size_t)1 << 28) || codes[1] > ((size_t)1 << 28) || !codes[0] || !codes[1])
-        return status_fail(STATUS_INPUT, "%s: %s is empty, or has a side beyond 2^28", file->path, name);
+        return safetensors_fail(file, "%s is empty, or has a side beyond 2^28", name);
     if (l->g_idx || scales[1] == codes[1]) {
         l->packer = PACKER_GPTQ;
         l->n = codes[1];
@@ -143,18 +139,18 @@ static enum status read_layer(const struct safetensors *file, const char *name, 
                            ? scales[0] == l->n && scales[1] == 8 * awq_gemv_width(l->k, l->k / l->groups)
                            : scales[1] == l->n);
     if (!fits || l->n % 8 || (l->g_idx && l->g_idx->count != l->k) || l->n > ((size_t)1 << 40) / l->k)
-        return status_fail(
-            STATUS_INPUT,
-            "%s: %s is [%zu, %zu] and its scales are [%zu, %zu]: the shapes are neither GPTQ's "
+        return safetensors_fail(
+            file,
+            "%s is [%zu, %zu] and its scales are [%zu, %zu]: the shapes are neither GPTQ's "
             "nor AWQ's, or its groups do not divide k",
-            file->path, name, codes[0], codes[1], scales[0], scales[1]);
+            name, codes[0], codes[1], scales[0], scales[1]);
     if (!format_blocksize_valid(FORMAT_INT4, l->k / l->groups, l->k))
-        return status_fail(STATUS_INPUT, "%s: %s has groups of %zu, which is no power of two from 32",
-                           file->path, name, l->k / l->groups);
+        return safetensors_fail(file, "%s has groups of %zu, which is no power of two from 32", name,
+                                l->k / l->groups);
     for (size_t i = 0; l->g_idx && i < l->k; i++)
         if (word_at(l->g_idx, i) >= l->groups)
-            return status_fail(STATUS_INPUT, "%s: %s[%zu] is %u, and there are %zu groups", file->path,
-                               l->g_idx->name, i, word_at(l->g_idx, i), l->groups);
+            return safetensors_fail(file, "%s[%zu] is %u, and there are %zu groups", l->g_idx->name, i,
+                                    word_at(l->g_idx, i), l->groups);
     return check_zeros(file, l);
 }
 
@@ -166,10 +162,10 @@ static bool in_order(const struct int4_layer *l)
     return true;
 }
 
-/* Copies that are aligned as their types are; the file promises nothing. */
-static uint32_t *words_of(const struct safetensor *t)
+/* A copy that is aligned as its type is; the file promises nothing. */
+static void *copy_of(const struct safetensor *t)
 {
-    uint32_t *copy = malloc(t->bytes);
+    void *copy = malloc(t->bytes);
     if (copy)
         memcpy(copy, t->data, t->bytes);
     return copy;
@@ -177,11 +173,10 @@ static uint32_t *words_of(const struct safetensor *t)
 
 static bool unpack(const struct int4_layer *l, struct grouped_int4 *w)
 {
-    uint32_t *qweight = words_of(l->qweight), *qzeros = words_of(l->qzeros);
-    uint16_t *scales = malloc(l->scales->bytes);
+    uint32_t *qweight = copy_of(l->qweight), *qzeros = copy_of(l->qzeros);
+    uint16_t *scales = copy_of(l->scales);
     const bool ok = qweight && qzeros && scales;
     if (ok) {
-        memcpy(scales, l->scales->data, l->scales->bytes);
         const struct gptq_tensors gptq = {qweight, qzeros, scales, NULL};
         const struct awq_tensors awq = {qweight, qzeros, scales};
         if (l->packer == PACKER_GPTQ)
@@ -238,17 +233,15 @@ enum status weight_int4(const struct safetensors *file, const char *name, struct
 {
     struct int4_layer l;
     *owned = NULL;
-    enum status s = read_layer(file, name, &l);
-    return s == STATUS_OK ? read_rows(file, name, &l, out, owned) : s;
+    TRY(read_layer(file, name, &l));
+    return read_rows(file, name, &l, out, owned);
 }
 
 enum status weight_int4_describe(const struct safetensors *file, const char *name, struct weight_info *out)
 {
     struct quantized w;
     void *owned;
-    enum status s = weight_int4(file, name, &w, &owned);
-    if (s != STATUS_OK)
-        return s;
+    TRY(weight_int4(file, name, &w, &owned));
     out->checkpoint = true;
     out->n = w.count / w.columns;
     out->k = w.columns;

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,9 +30,26 @@ struct header {
     size_t data_size;
 };
 
-static enum status out_of_memory(const char *file)
+/* A fault of one tensor. */
+PRINTF_LIKE(3, 4)
+static enum status tensor_fail(const struct header *h, const struct safetensor *t, const char *format, ...)
 {
-    return status_no_memory("%s", file);
+    char what[256];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(what, sizeof what, format, ap);
+    va_end(ap);
+    return status_fail(STATUS_INPUT, "%s: tensor %s: %s", h->file, t->name, what);
+}
+
+enum status safetensors_fail(const struct safetensors *s, const char *format, ...)
+{
+    char what[4096];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(what, sizeof what, format, ap);
+    va_end(ap);
+    return status_fail(STATUS_INPUT, "%s: %s", s->path, what);
 }
 
 static bool size_from_json(const json_t *value, size_t *out)
@@ -58,21 +77,21 @@ static enum status parse_dtype(const struct header *h, const json_t *dtype, stru
 {
     const char *word = json_string_value(dtype);
     if (!word)
-        return status_fail(STATUS_INPUT, "%s: tensor %s: dtype is missing or no string", h->file, t->name);
+        return tensor_fail(h, t, "dtype is missing or no string");
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (strcmp(dtypes[i].name, word) == 0) {
             strcpy(t->dtype, dtypes[i].name);
             t->element_size = dtypes[i].size;
             return STATUS_OK;
         }
-    return status_fail(STATUS_INPUT, "%s: tensor %s: unknown dtype \"%.32s\"", h->file, t->name, word);
+    return tensor_fail(h, t, "unknown dtype \"%.32s\"", word);
 }
 
 static enum status parse_shape(const struct header *h, const json_t *shape, struct safetensor *t)
 {
     size_t rank = json_array_size(shape);
     if (!json_is_array(shape))
-        return status_fail(STATUS_INPUT, "%s: tensor %s: shape is missing or no list", h->file, t->name);
+        return tensor_fail(h, t, "shape is missing or no list");
     if (rank > SAFETENSORS_RANK_MAX)
         return status_fail(STATUS_LIMIT, "%s: tensor %s: %zu dimensions, at most %d are read", h->file,
                            t->name, rank, SAFETENSORS_RANK_MAX);
@@ -80,14 +99,12 @@ static enum status parse_shape(const struct header *h, const json_t *shape, stru
     t->count = 1;
     for (size_t i = 0; i < rank; i++) {
         if (!size_from_json(json_array_get(shape, i), &t->shape[i]))
-            return status_fail(STATUS_INPUT, "%s: tensor %s: shape[%zu] is not a whole number", h->file,
-                               t->name, i);
+            return tensor_fail(h, t, "shape[%zu] is not a whole number", i);
         if (__builtin_mul_overflow(t->count, t->shape[i], &t->count))
-            return status_fail(STATUS_INPUT, "%s: tensor %s: the shape's product overflows", h->file,
-                               t->name);
+            return tensor_fail(h, t, "the shape's product overflows");
     }
     if (__builtin_mul_overflow(t->count, t->element_size, &t->bytes))
-        return status_fail(STATUS_INPUT, "%s: tensor %s: the shape's product overflows", h->file, t->name);
+        return tensor_fail(h, t, "the shape's product overflows");
     return STATUS_OK;
 }
 
@@ -96,15 +113,13 @@ static enum status parse_offsets(const struct header *h, const json_t *offsets, 
     size_t begin, end;
     if (json_array_size(offsets) != 2 || !size_from_json(json_array_get(offsets, 0), &begin) ||
         !size_from_json(json_array_get(offsets, 1), &end))
-        return status_fail(STATUS_INPUT, "%s: tensor %s: data_offsets is not a pair of whole numbers",
-                           h->file, t->name);
+        return tensor_fail(h, t, "data_offsets is not a pair of whole numbers");
     if (begin > end || end > h->data_size)
-        return status_fail(STATUS_INPUT,
-                           "%s: tensor %s: data_offsets [%zu, %zu] are not within the %zu bytes of data",
-                           h->file, t->name, begin, end, h->data_size);
+        return tensor_fail(h, t, "data_offsets [%zu, %zu] are not within the %zu bytes of data", begin, end,
+                           h->data_size);
     if (end - begin != t->bytes)
-        return status_fail(STATUS_INPUT, "%s: tensor %s: %zu bytes of data, but %s of its shape needs %zu",
-                           h->file, t->name, end - begin, t->dtype, t->bytes);
+        return tensor_fail(h, t, "%zu bytes of data, but %s of its shape needs %zu", end - begin, t->dtype,
+                           t->bytes);
     t->data = h->data + begin;
     return STATUS_OK;
 }
@@ -118,18 +133,14 @@ static enum status parse_tensor(const struct header *h, const char *name, const 
         return status_fail(STATUS_INPUT, "%s: %s", h->file, fault);
     t->name = strdup(name);
     if (!t->name)
-        return out_of_memory(h->file);
+        return status_no_memory("%s", h->file);
     if (!json_is_object(entry))
-        return status_fail(STATUS_INPUT, "%s: tensor %s: its entry is no object", h->file, name);
-    enum status s = parse_dtype(h, json_object_get(entry, "dtype"), t);
-    if (s == STATUS_OK)
-        s = parse_shape(h, json_object_get(entry, "shape"), t);
-    if (s == STATUS_OK)
-        s = parse_offsets(h, json_object_get(entry, "data_offsets"), t);
-    if (s == STATUS_OK && json_object_size(entry) != 3)
-        s = status_fail(STATUS_INPUT, "%s: tensor %s: keys beside dtype, shape and data_offsets", h->file,
-                        name);
-    return s;
+        return tensor_fail(h, t, "its entry is no object");
+    TRY(parse_dtype(h, json_object_get(entry, "dtype"), t));
+    TRY(parse_shape(h, json_object_get(entry, "shape"), t));
+    TRY(parse_offsets(h, json_object_get(entry, "data_offsets"), t));
+    return json_object_size(entry) == 3 ? STATUS_OK
+                                        : tensor_fail(h, t, "keys beside dtype, shape and data_offsets");
 }
 
 static int by_name(const void *a, const void *b)
@@ -143,8 +154,8 @@ static int by_position(const void *a, const void *b)
                             *y = *(const struct safetensor *const *)b;
     if (x->data != y->data)
         return x->data < y->data ? -1 : 1;
-    return x->bytes < y->bytes ? -1
-                               : x->bytes > y->bytes; /* an empty tensor may stand where another begins */
+    /* An empty tensor may stand where another begins. */
+    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
 }
 
 /* Each byte of data must belong to exactly one tensor, as the format demands: nothing overlaps, nothing
@@ -155,7 +166,7 @@ static enum status check_ranges(const struct header *h, const struct safetensors
     const uint8_t *at = h->data;
     const struct safetensor **order = calloc(out->tensor_count + 1, sizeof *order);
     if (!order)
-        return out_of_memory(h->file);
+        return status_no_memory("%s", h->file);
     for (size_t i = 0; i < out->tensor_count; i++)
         order[i] = &out->tensors[i];
     qsort(order, out->tensor_count, sizeof *order, by_position);
@@ -175,13 +186,26 @@ static enum status check_ranges(const struct header *h, const struct safetensors
     return s;
 }
 
+static enum status parse_tensors(const struct header *h, json_t *root, struct safetensors *out)
+{
+    const size_t count = json_object_size(root);
+    const char *key;
+    json_t *entry;
+    out->path = strdup(h->file);
+    out->tensors = calloc(count ? count : 1, sizeof *out->tensors);
+    if (!out->path || !out->tensors)
+        return status_no_memory("%s", h->file);
+    json_object_foreach(root, key, entry) if (strcmp(key, "__metadata__") != 0) /* free text about the file */
+        TRY(parse_tensor(h, key, entry, &out->tensors[out->tensor_count++]));
+    TRY(check_ranges(h, out));
+    qsort(out->tensors, out->tensor_count, sizeof *out->tensors, by_name);
+    return STATUS_OK;
+}
+
 enum status safetensors_parse(const uint8_t *bytes, size_t size, const char *name, struct safetensors *out)
 {
-    enum status s = STATUS_OK;
-    json_t *root = NULL, *entry;
     json_error_t error;
-    const char *key;
-    size_t length = 0, count;
+    size_t length = 0;
     *out = (struct safetensors){0};
     if (size < LENGTH_BYTES)
         return status_fail(STATUS_INPUT, "%s: %zu bytes are too few for a safetensors file", name, size);
@@ -194,77 +218,49 @@ enum status safetensors_parse(const uint8_t *bytes, size_t size, const char *nam
     if (length > size - LENGTH_BYTES)
         return status_fail(STATUS_INPUT, "%s: a header of %zu bytes in a file of %zu: it is cut off", name,
                            length, size);
-    root = json_loadb((const char *)bytes + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &error);
+    const struct header h = {name, bytes + LENGTH_BYTES + length, size - LENGTH_BYTES - length};
+    json_t *root = json_loadb((const char *)bytes + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return status_fail(STATUS_INPUT, "%s: header byte %d: %s", name, error.position, error.text);
-    if (!json_is_object(root)) {
-        s = status_fail(STATUS_INPUT, "%s: the header is no JSON object", name);
-        goto out;
-    }
-    struct header h = {
-        .file = name, .data = bytes + LENGTH_BYTES + length, .data_size = size - LENGTH_BYTES - length};
-    count = json_object_size(root);
-    out->path = strdup(name);
-    out->tensors = calloc(count ? count : 1, sizeof *out->tensors);
-    if (!out->path || !out->tensors) {
-        s = out_of_memory(name);
-        goto out;
-    }
-    json_object_foreach(root, key, entry)
-    {
-        if (strcmp(key, "__metadata__") == 0)
-            continue; /* free text about the file */
-        s = parse_tensor(&h, key, entry, &out->tensors[out->tensor_count++]);
-        if (s != STATUS_OK)
-            goto out;
-    }
-    s = check_ranges(&h, out);
-    if (s == STATUS_OK)
-        qsort(out->tensors, out->tensor_count, sizeof *out->tensors, by_name);
-out:
+    const enum status s = json_is_object(root)
+                              ? parse_tensors(&h, root, out)
+                              : status_fail(STATUS_INPUT, "%s: the header is no JSON object", name);
     json_decref(root);
     if (s != STATUS_OK)
         safetensors_release(out);
     return s;
 }
 
+static enum status map_file(const char *path, int fd, struct safetensors *out)
+{
+    struct stat about;
+    if (fstat(fd, &about) != 0)
+        return status_fail(STATUS_IO, "%s: cannot stat: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return status_fail(STATUS_INPUT, "%s: not a regular file", path);
+    const size_t size = (size_t)about.st_size;
+    if (size < LENGTH_BYTES) /* an empty file cannot be mapped */
+        return status_fail(STATUS_INPUT, "%s: %zu bytes are too few for a safetensors file", path, size);
+    void *mapping = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (mapping == MAP_FAILED)
+        return status_fail(STATUS_IO, "%s: cannot map: %s", path, strerror(errno));
+    const enum status s = safetensors_parse(mapping, size, path, out);
+    if (s != STATUS_OK) {
+        munmap(mapping, size);
+        return s;
+    }
+    out->mapping = mapping;
+    out->mapping_bytes = size;
+    return STATUS_OK;
+}
+
 enum status safetensors_open(const char *path, struct safetensors *out)
 {
-    enum status s = STATUS_OK;
-    struct stat about;
-    void *mapping = MAP_FAILED;
-    size_t size = 0;
     *out = (struct safetensors){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block before it is refused */
     if (fd < 0)
         return status_fail(STATUS_IO, "%s: cannot open: %s", path, strerror(errno));
-    if (fstat(fd, &about) != 0) {
-        s = status_fail(STATUS_IO, "%s: cannot stat: %s", path, strerror(errno));
-        goto out;
-    }
-    if (!S_ISREG(about.st_mode)) {
-        s = status_fail(STATUS_INPUT, "%s: not a regular file", path);
-        goto out;
-    }
-    size = (size_t)about.st_size;
-    if (size < LENGTH_BYTES) { /* an empty file cannot be mapped */
-        s = status_fail(STATUS_INPUT, "%s: %zu bytes are too few for a safetensors file", path, size);
-        goto out;
-    }
-    mapping = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (mapping == MAP_FAILED) {
-        s = status_fail(STATUS_IO, "%s: cannot map: %s", path, strerror(errno));
-        goto out;
-    }
-    s = safetensors_parse(mapping, size, path, out);
-    if (s != STATUS_OK)
-        goto out;
-    out->mapping = mapping;
-    out->mapping_bytes = size;
-    mapping = MAP_FAILED;
-out:
-    if (mapping != MAP_FAILED)
-        munmap(mapping, size);
+    const enum status s = map_file(path, fd, out);
     close(fd); /* the mapping stays */
     return s;
 }

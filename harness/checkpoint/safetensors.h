@@ -45,4 +45,8 @@ enum status safetensors_parse(const uint8_t *bytes, size_t size, const char *nam
 const struct safetensor *safetensors_find(const struct safetensors *s, const char *name);
 void safetensors_release(struct safetensors *s);
 
+/* STATUS_INPUT, "PATH: " and what is wrong with the file. */
+enum status safetensors_fail(const struct safetensors *s, const char *format, ...)
+    PRINTF_LIKE(2, 3) WARN_UNUSED_RESULT;
+
 #endif

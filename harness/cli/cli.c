@@ -29,22 +29,10 @@ static void print_usage(FILE *out)
     fprintf(out, "\n`nf4bench COMMAND --help` shows a command's options.\n");
 }
 
-uint64_t cli_seed(struct argp_state *state, const char *text)
+int cli_fail(const char *name, enum status s)
 {
-    char *end;
-    uint64_t seed = strtoull(text, &end, 10);
-    if (end == text || *end || seed > INT64_MAX)
-        argp_error(state, "--seed takes a number from 0 to 2^63-1, not '%s'", text);
-    return seed;
-}
-
-size_t cli_count(struct argp_state *state, const char *name, const char *text, size_t least, size_t most)
-{
-    char *end;
-    const unsigned long long n = strtoull(text, &end, 10);
-    if (end == text || *end || *text == '-' || n < least || n > most)
-        argp_error(state, "--%s takes a whole number from %zu to %zu, not '%s'", name, least, most, text);
-    return (size_t)n;
+    fprintf(stderr, "%s: %s\n", name, status_message());
+    return status_exit_code(s);
 }
 
 int cli_main(int argc, char **argv)

@@ -1,5 +1,5 @@
 /*
- * cli.h: the commands of the program, one argp parser each. The list here is the only one: dispatch, help and
+ * cli.h: the commands of the program. The list here is the only one: dispatch, help and
  * the shell completion are made from it.
  *
  * Exit codes: 0 fine, 1 a variant is wrong, 2 usage or environment error, 3 a row became slower, 4 the times
@@ -8,8 +8,7 @@
 #ifndef NF4BENCH_HARNESS_CLI_CLI_H
 #define NF4BENCH_HARNESS_CLI_CLI_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/base/status.h"
 
 /* X(name, one line of help) */
 #define COMMAND_MAP(X)                                                                                       \
@@ -36,10 +35,7 @@ enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_NOTHING_RAN = 77, EXIT_INTERRUPTED =
 
 int cli_main(int argc, char **argv);
 
-struct argp_state;
-/* Reads the value of --seed; a wrong one ends the program with a usage error. */
-uint64_t cli_seed(struct argp_state *state, const char *text);
-/* The same for the value of --name, a whole number from `least` to `most`. */
-size_t cli_count(struct argp_state *state, const char *name, const char *text, size_t least, size_t most);
+/* Says on standard error why `name`, a command, failed, and returns the exit code. */
+int cli_fail(const char *name, enum status s);
 
 #endif

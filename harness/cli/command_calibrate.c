@@ -5,7 +5,6 @@
  * is the first run of one gate, and the confirmation of the gate before: each of the two runs of a gate is of
  * rounds of its own.
  */
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -37,43 +36,19 @@ struct calibrate_arguments {
     struct gate_options options;
 };
 
-enum { KEY_GATES = 256, KEY_FORCE };
-
-static const struct argp_option options[] = {
-    {"output", 'o', "FILE.h5", 0, "the file to write, for `nf4bench gate --calibration`", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace it", 0},
-    {"gates", KEY_GATES, "N", 0, "gates to try (default 25); rows times gates are what the bounds come from",
-     0},
+#define CLI_ARGUMENTS struct calibrate_arguments
+static const struct cli_option options[] = {
+    {"output", 'o', "FILE.h5", "the file to write, for `nf4bench gate --calibration`", CLI_TEXT(output)},
+    {"force", 0, NULL, "replace it", CLI_FLAG(force)},
+    {"gates", 0, "N", "gates to try (default 25); rows times gates are what the bounds come from",
+     CLI_COUNT(gates), .least = GATES_LEAST, .most = GATE_ROUNDS_MAX},
     {0}};
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static void check(struct argp_state *state, const void *arguments)
 {
-    struct calibrate_arguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->options;
-        return 0;
-    case 'o':
-        a->output = value;
-        return 0;
-    case KEY_FORCE:
-        a->force = true;
-        return 0;
-    case KEY_GATES:
-        a->gates = cli_count(state, "gates", value, GATES_LEAST, GATE_ROUNDS_MAX);
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->suite)
-            argp_error(state, "one suite at a time: '%s' and '%s'", a->suite, value);
-        a->suite = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->suite || !a->output)
-            argp_error(state, a->suite ? "say where the calibration goes: -o FILE.h5" : "name a suite file");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const struct calibrate_arguments *a = arguments;
+    if (!a->output)
+        argp_error(state, "say where the calibration goes: -o FILE.h5");
 }
 
 /* ---- the other side ---- */
@@ -201,6 +176,14 @@ static void find_noise(const struct measured *m, size_t row, double *values, dou
     out->median_us = quantile(values, count, 0.5);
 }
 
+/* The share of gates that found a slowdown. */
+static double *found_of(struct calibration_row *r, size_t level)
+{
+    double *const found[CALIBRATION_LEVELS] = {&r->found_0, &r->found_1, &r->found_2, &r->found_3,
+                                               &r->found_5};
+    return found[level];
+}
+
 static enum status analyze(const struct measured *m, struct calibration *c)
 {
     struct gate_row *rows = calloc(m->row_count + 1, sizeof *rows);
@@ -214,14 +197,12 @@ static enum status analyze(const struct measured *m, struct calibration *c)
         struct calibration_row *r = &c->rows[i];
         snprintf(r->case_text, sizeof r->case_text, "%s", from->case_text);
         snprintf(r->variant, sizeof r->variant, "%s", from->variant);
-        snprintf(r->regime, sizeof r->regime, "%s", from->regime == REGIME_HOT ? "hot" : "cold");
+        snprintf(r->regime, sizeof r->regime, "%s", regime_word(from->regime));
         r->threads = from->threads;
         find_noise(m, i, values, d, r);
     }
     for (size_t i = 0; i < m->row_count && s == STATUS_OK; i++) {
         struct calibration_row *r = &c->rows[i];
-        double *const found[CALIBRATION_LEVELS] = {&r->found_0, &r->found_1, &r->found_2, &r->found_3,
-                                                   &r->found_5};
         r->detectable = NAN;
         for (size_t level = CALIBRATION_LEVELS; level-- > 0;) {
             size_t count = 0;
@@ -231,10 +212,10 @@ static enum status analyze(const struct measured *m, struct calibration *c)
                 const enum gate_verdict v = judge_one(m, level ? c->rows : NULL, i, g, level, rows, d);
                 count += v == GATE_REGRESSED || (level == 0 && v == GATE_IMPROVED);
             }
-            *found[level] = (double)count / (double)m->gates_done;
+            *found_of(r, level) = (double)count / (double)m->gates_done;
             const bool above =
                 level + 1 == CALIBRATION_LEVELS || r->detectable == calibration_levels[level + 1];
-            if (level > 0 && above && *found[level] >= power_asked)
+            if (level > 0 && above && *found_of(r, level) >= power_asked)
                 r->detectable = calibration_levels[level];
             if (level == 0)
                 c->false_alarms += count;
@@ -258,23 +239,20 @@ static enum status print(const struct measured *m, const struct calibration *c)
     struct markdown_table t = {.columns = 9, .heads = heads};
     double found[CALIBRATION_LEVELS] = {0};
     for (size_t i = 0; i < c->row_count; i++) {
-        const struct calibration_row *r = &c->rows[i];
-        const double of_row[CALIBRATION_LEVELS] = {r->found_0, r->found_1, r->found_2, r->found_3,
-                                                   r->found_5};
+        struct calibration_row *r = &c->rows[i];
         markdown_cell(&t, "%s", r->variant);
         markdown_cell(&t, "%s %s threads=%u", r->case_text, r->regime, r->threads);
         markdown_cell(&t, "%.1f", r->median_us);
         markdown_cell(&t, "%.2f %%", 100 * r->noise_floor);
         markdown_cell(&t, "%.2f %%", 100 * r->aa_p99);
         for (size_t l = 0; l < CALIBRATION_LEVELS; l++)
-            found[l] += of_row[l] / (double)c->row_count;
+            found[l] += *found_of(r, l) / (double)c->row_count;
         for (size_t l = 1; l < CALIBRATION_LEVELS; l++)
             markdown_cell(&t, "%s%.0f %%", r->detectable == calibration_levels[l] ? "* " : "",
-                          100 * of_row[l]);
+                          100 * *found_of(r, l));
     }
     printf("Share of %zu gates in which a slowdown was flagged and confirmed; * the smallest that is found "
-           "in %.0f %% "
-           "of them, as are all above it.\n\n",
+           "in %.0f %% of them, as are all above it.\n\n",
            m->gates_done, 100 * power_asked);
     const enum status s = markdown_print(&t, stdout);
     printf("\nNo difference: %llu false alarms in %llu row-gates, %.2f %% (95 %% bounds %.2f and %.2f).\n",
@@ -352,10 +330,8 @@ static enum status calibrate(const struct calibrate_arguments *a, int argc, char
                          .confirm_rounds = o->confirm_rounds,
                          .set_rounds = o->rounds > o->confirm_rounds ? o->rounds : o->confirm_rounds};
     enum status s = output_allowed(a->output, OUTPUT_HDF5, a->force);
-    if (s == STATUS_OK && o->candidate)
-        snprintf(library, sizeof library, "%s", o->candidate);
-    else if (s == STATUS_OK)
-        s = gate_default_library(library, sizeof library);
+    if (s == STATUS_OK)
+        s = gate_candidate(o, library, sizeof library);
     if (s == STATUS_OK)
         s = copy_library(library, folder, copy, sizeof copy);
     if (s == STATUS_OK)
@@ -377,24 +353,21 @@ static enum status calibrate(const struct calibrate_arguments *a, int argc, char
 
 int command_calibrate(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options,
-        parse,
-        "SUITE",
-        "Measure how well `nf4bench gate` does on this machine: a library of kernels is held against a copy "
-        "of itself, "
-        "as it is and made slower by 1, 2, 3 and 5 %. The file says, row by row, what is noise and what is "
-        "found; a "
-        "gate that is given it raises its limits to that, and gives no verdicts where it would cry wolf.",
-        gate_option_children,
-        NULL,
-        NULL};
+    static const struct cli_command command = {
+        .usage = "SUITE",
+        .help = "Measure how well `nf4bench gate` does on this machine: a library of kernels is held "
+                "against a copy of itself, as it is and made slower by 1, 2, 3 and 5 %. The file says, row "
+                "by row, what is noise and what is found; a gate that is given it raises its limits to "
+                "that, and gives no verdicts where it would cry wolf.",
+        .options = options,
+        .argument = {"suite", CLI_ONE(suite)},
+        .shared = gate_option_table,
+        .shared_offset = offsetof(struct calibrate_arguments, options),
+        .missing = "name a suite file",
+        .check = check};
     struct calibrate_arguments a = {.gates = GATES, .options = gate_option_defaults};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    cli_parse(&command, &a, argc, argv);
     interrupt_install();
     const enum status s = calibrate(&a, argc, argv);
-    if (s == STATUS_OK)
-        return 0;
-    fprintf(stderr, "%s: %s\n", argv[0], status_message());
-    return s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);
+    return s == STATUS_OK ? 0 : cli_fail(argv[0], s);
 }

@@ -1,7 +1,6 @@
 /*
  * command_list.c: `nf4bench list [GLOB...]`.
  */
-#include <argp.h>
 #include <fnmatch.h>
 #include <stdio.h>
 
@@ -11,52 +10,31 @@
 
 struct list_arguments {
     struct provider_options providers;
-    char **globs;
-    int glob_count;
+    struct cli_words globs;
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct list_arguments *a = state->input;
-    (void)value;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->providers;
-        return 0;
-    case ARGP_KEY_ARGS:
-        a->globs = state->argv + state->next;
-        a->glob_count = state->argc - state->next;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
+#define CLI_ARGUMENTS struct list_arguments
 int command_list(int argc, char **argv)
 {
-    static const struct argp argp = {
-        NULL,
-        parse,
-        "[GLOB...]",
-        "List the variants whose names match a glob (default: all), and why those "
-        "that cannot run on this machine cannot.",
-        provider_children,
-        NULL,
-        NULL};
+    static const struct cli_command command = {
+        .usage = "[GLOB...]",
+        .help = "List the variants whose names match a glob (default: all), and why those that cannot run "
+                "on this machine cannot.",
+        .argument = {CLI_WORDS(globs)},
+        .shared = provider_option_table,
+        .shared_offset = offsetof(struct list_arguments, providers)};
     struct list_arguments a = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    cli_parse(&command, &a, argc, argv);
     size_t refused;
     enum status s = providers_load(argv[0], &a.providers, &refused);
-    if (s != STATUS_OK) {
-        fprintf(stderr, "%s: %s\n", argv[0], status_message());
-        return status_exit_code(s);
-    }
+    if (s != STATUS_OK)
+        return cli_fail(argv[0], s);
     size_t shown = 0;
     for (size_t i = 0; i < kernel_count(); i++) {
         const struct kernel *k = kernel_at(i);
-        bool wanted = a.glob_count == 0;
-        for (int g = 0; g < a.glob_count; g++)
-            wanted = wanted || fnmatch(a.globs[g], k->name, 0) == 0;
+        bool wanted = a.globs.count == 0;
+        for (size_t g = 0; g < a.globs.count; g++)
+            wanted = wanted || fnmatch(a.globs.items[g], k->name, 0) == 0;
         if (!wanted)
             continue;
         char reason[KERNEL_REASON_MAX];

@@ -1,13 +1,13 @@
 /*
  * command_probe.c: `nf4bench probe [--device cuda:N]`.
  */
-#include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "harness/base/interrupt.h"
 #include "harness/cli/cli.h"
+#include "harness/cli/options.h"
 #include "harness/device/cuda/call_cuda.h"
 #include "harness/device/open.h"
 #include "harness/verify/probe.h"
@@ -20,24 +20,21 @@ struct probe_arguments {
     bool verbose;
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static void read_device(struct argp_state *state, const struct cli_option *o, void *to, char *value)
 {
-    struct probe_arguments *a = state->input;
-    switch (key) {
-    case 'd':
-        if (device_parse(value, &a->device) != STATUS_OK || a->device.kind != DEVICE_CUDA)
-            argp_error(state, "--device takes cuda, cuda:N, cuda:NAME or all, not '%s'", value);
-        return 0;
-    case 's':
-        a->seed = cli_seed(state, value);
-        return 0;
-    case 'V':
-        a->verbose = true;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    (void)o;
+    struct device *device = to;
+    if (device_parse(value, device) != STATUS_OK || device->kind != DEVICE_CUDA)
+        argp_error(state, "--device takes cuda, cuda:N, cuda:NAME or all, not '%s'", value);
 }
+
+#define CLI_ARGUMENTS struct probe_arguments
+static const struct cli_option options[] = {
+    {"device", 'd', "DEVICE", "cuda (the first GPU, the default), cuda:N, cuda:NAME, or all",
+     .read = read_device, .offset = offsetof(struct probe_arguments, device)},
+    {"seed", 's', "N", "other operands (default 1)", CLI_SEED(seed)},
+    {"verbose", 'V', NULL, "every output that differs, not only the first of a kind", CLI_FLAG(verbose)},
+    {0}};
 
 /* What is not as the model says, of one class of operands. */
 struct told {
@@ -101,27 +98,18 @@ static enum status probe_gpu(struct device *d, uint64_t seed, bool verbose, size
 
 int command_probe(int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"device", 'd', "DEVICE", 0, "cuda (the first GPU, the default), cuda:N, cuda:NAME, or all", 0},
-        {"seed", 's', "N", 0, "other operands (default 1)", 0},
-        {"verbose", 'V', 0, 0, "every output that differs, not only the first of a kind", 0},
-        {0}};
-    static const struct argp argp = {options,
-                                     parse,
-                                     "",
-                                     "Hold the tensor cores of a GPU against the models that mma80 and mma90 "
-                                     "variants are verified by: operands of "
-                                     "moderate and of all exponents, zeros, denormals, infinities and NaN. "
-                                     "Exit code 1 if an output is not what the "
-                                     "GPU's model says.",
-                                     NULL,
-                                     NULL,
-                                     NULL};
+    static const struct cli_command command = {.usage = "",
+                                               .help = "Hold the tensor cores of a GPU against the models "
+                                                       "that mma80 and mma90 variants are verified by: "
+                                                       "operands of moderate and of all exponents, zeros, "
+                                                       "denormals, infinities and NaN. Exit code 1 if an "
+                                                       "output is not what the GPU's model says.",
+                                               .options = options};
     struct probe_arguments a = {.seed = 1};
     struct device *list = NULL;
     size_t count = 0, different = 0, probed = 0;
     enum status s = device_parse("cuda", &a.device);
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    cli_parse(&command, &a, argc, argv);
     interrupt_install();
     if (s == STATUS_OK)
         s = device_open(&a.device, &list, &count);
@@ -135,10 +123,8 @@ int command_probe(int argc, char **argv)
         probed++;
     }
     device_close(list, count);
-    if (s != STATUS_OK) {
-        fprintf(stderr, "%s: %s\n", argv[0], status_message());
-        return status_exit_code(s);
-    }
+    if (s != STATUS_OK)
+        return cli_fail(argv[0], s);
     if (different)
         printf("%zu outputs differ\n", different);
     return different ? EXIT_WRONG : probed ? 0 : EXIT_NOTHING_RAN;

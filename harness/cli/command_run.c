@@ -2,7 +2,6 @@
  * command_run.c: `nf4bench verify` and `nf4bench run`, which share their options: both plan a suite, or one
  * case, and take it through the stages; run times and records as well.
  */
-#include <argp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "harness/base/machine.h"
 #include "harness/base/output.h"
 #include "harness/cli/cli.h"
+#include "harness/cli/options.h"
 #include "harness/cli/provider_options.h"
 #include "harness/device/open.h"
 #include "harness/run/environment.h"
@@ -23,14 +23,12 @@
 #include "harness/verify/checks.h"
 #include "results/journal.h"
 
-enum { LIST_MAX = 64, SHARDS_MAX = 100000 };
+enum { SHARDS_MAX = 100000 };
 
 struct run_arguments {
     bool measure; /* the command is `run` */
     const char *suite, *one_case, *output, *resume, *profile;
-    const char *variants[LIST_MAX], *axes[LIST_MAX], *settings[LIST_MAX];
-    size_t variant_count, axis_count, setting_count;
-    size_t option_count; /* as given, those of providers left out */
+    struct cli_list variants, axes, settings;
     struct provider_options providers;
     struct device device; /* as asked for */
     uint64_t seed;
@@ -38,187 +36,99 @@ struct run_arguments {
     bool list_checks, dry_run, verbose, quiet, force, one_at_a_time;
 };
 
-enum {
-    KEY_CASE = 256,
-    KEY_DRY_RUN,
-    KEY_RESUME,
-    KEY_SEED,
-    KEY_MEASURE,
-    KEY_DEVICE,
-    KEY_FORCE,
-    KEY_ONE_AT_A_TIME,
-    KEY_PROFILE,
-    KEY_SHARD,
-    KEY_LIST_CHECKS
-};
+static void read_shard(struct argp_state *state, const struct cli_option *o, void *to, char *value)
+{
+    (void)o;
+    struct run_arguments *a = to;
+    int end = 0;
+    if (sscanf(value, "%zu/%zu%n", &a->shard, &a->shards, &end) != 2 || value[end] || a->shard < 1 ||
+        a->shard > a->shards || a->shards > SHARDS_MAX)
+        argp_error(state, "--shard %s: not I/N with I from 1 to N, N at most %d", value, SHARDS_MAX);
+    a->shard--;
+}
 
+#define CLI_ARGUMENTS struct run_arguments
 /* The first RUN_ONLY options are those of `run`; `verify` takes the rest. */
-static const struct argp_option all_options[] = {
-    {"resume", KEY_RESUME, "FILE", 0,
-     "complete the run that FILE's journal holds, with the options it was begun with", 0},
-    {"measure", KEY_MEASURE, "KEY=V", 0,
+static const struct cli_option all_options[] = {
+    {"resume", 0, "FILE", "complete the run that FILE's journal holds, with the options it was begun with",
+     CLI_TEXT(resume)},
+    {"measure", 0, "KEY=V",
      "override a measure setting of the suite: min_samples, max_samples, max_seconds, precision, "
      "settle_seconds",
-     0},
-    {"variant", 'v', "GLOB", 0, "only variants that match; !GLOB leaves out (may be repeated)", 0},
-    {"axis", 'a', "AXIS=V,V", 0,
-     "override an axis of the suite: m, shape (NxK), blocksize, nested, bias, threads, regime", 0},
-    {"case", KEY_CASE, "TEXT", 0, "one case in its text form, instead of a suite", 0},
-    {"seed", KEY_SEED, "N", 0, "seed of the inputs (default 1)", 0},
-    {"dry-run", KEY_DRY_RUN, NULL, 0, "say what would run and about how long, and stop", 0},
-    {"device", KEY_DEVICE, "DEVICE", 0,
+     CLI_LIST(settings)},
+    {"variant", 'v', "GLOB", "only variants that match; !GLOB leaves out (may be repeated)",
+     CLI_LIST(variants)},
+    {"axis", 'a', "AXIS=V,V",
+     "override an axis of the suite: m, shape (NxK), blocksize, nested, bias, threads, regime",
+     CLI_LIST(axes)},
+    {"case", 0, "TEXT", "one case in its text form, instead of a suite", CLI_TEXT(one_case)},
+    {"seed", 0, "N", "seed of the inputs (default 1)", CLI_SEED(seed)},
+    {"dry-run", 0, NULL, "say what would run and about how long, and stop", CLI_FLAG(dry_run)},
+    {"device", 0, "DEVICE",
      "cpu (the default), with ,limit=SECONDS for a call; cuda, the first GPU, or cuda:N, cuda:UUID or "
-     "cuda:NAME, with ,limit=SECONDS for a "
-     "launch; "
-     "all, every GPU; or the executor for CUDA variants: simt:fast or simt:checked, with ,schedule=N and "
-     ",async=deferred|eager|random",
-     0},
-    {"shard", KEY_SHARD, "I/N", 0,
-     "only the I-th of N parts of the cases; `nf4bench merge` puts the files of all parts together", 0},
-    {"one-gpu-at-a-time", KEY_ONE_AT_A_TIME, NULL, 0, "with --device all: not at the same time", 0},
-    {"profile", KEY_PROFILE, "VARIANT", 0,
-     "launch the first row of this variant once, in an NVTX range, and say how to start a profiler on it", 0},
-    {"list-checks", KEY_LIST_CHECKS, NULL, 0,
-     "print the checks: name, operations, what each catches, in order; and stop", 0},
-    {"quiet", 'q', NULL, 0, "no line for each case", 0},
-    {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
-    {"output", 'o', "FILE", 0, "write the results to this HDF5 file", 0},
-    {"force", KEY_FORCE, NULL, 0, "replace the output file", 0},
+     "cuda:NAME, with ,limit=SECONDS for a launch; all, every GPU; or the executor for CUDA variants: "
+     "simt:fast or simt:checked, with ,schedule=N and ,async=deferred|eager|random",
+     CLI_DEVICE(device)},
+    {"shard", 0, "I/N",
+     "only the I-th of N parts of the cases; `nf4bench merge` puts the files of all parts together",
+     .read = read_shard},
+    {"one-gpu-at-a-time", 0, NULL, "with --device all: not at the same time", CLI_FLAG(one_at_a_time)},
+    {"profile", 0, "VARIANT",
+     "launch the first row of this variant once, in an NVTX range, and say how to start a profiler on it",
+     CLI_TEXT(profile)},
+    {"list-checks", 0, NULL, "print the checks: name, operations, what each catches, in order; and stop",
+     CLI_FLAG(list_checks)},
+    {"quiet", 'q', NULL, "no line for each case", CLI_FLAG(quiet)},
+    {"verbose", 'V', NULL, "print a line for every row, not only for those that fail", CLI_FLAG(verbose)},
+    {"output", 'o', "FILE", "write the results to this HDF5 file", CLI_TEXT(output)},
+    {"force", 0, NULL, "replace the output file", CLI_FLAG(force)},
     {0}};
 enum { RUN_ONLY = 2 };
 
-static void add(struct argp_state *state, const char **list, size_t *count, const char *value)
+static void check(struct argp_state *state, const void *arguments)
 {
-    if (*count == LIST_MAX)
-        argp_error(state, "an option is repeated more than %d times", LIST_MAX);
-    list[(*count)++] = value;
+    const struct run_arguments *a = arguments;
+    if (a->resume && cli_options_given(state) > 1)
+        argp_error(state,
+                   "--resume goes on with the options that the run was begun with, and takes no other");
+    if (a->list_checks)
+        return;
+    if (!a->suite + !a->one_case + !a->resume != 2)
+        argp_error(state, "give a suite file, or --case%s", a->measure ? ", or --resume" : "");
+    if (a->measure && !a->output && !a->resume && !a->dry_run && !a->profile)
+        argp_error(state, "say where the results go: -o FILE.h5");
 }
 
-static error_t parse(int key, char *value, struct argp_state *state)
+/* KEY=VALUE, of a suite's `measure`. */
+static enum status override_setting(struct measure_settings *m, const char *text)
 {
-    struct run_arguments *a = state->input;
-    a->option_count += key != ARGP_KEY_ARG && (key & ~0xffff) == 0; /* argp's own keys are above */
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->providers;
-        return 0;
-    case 'v':
-        add(state, a->variants, &a->variant_count, value);
-        return 0;
-    case 'a':
-        add(state, a->axes, &a->axis_count, value);
-        return 0;
-    case KEY_MEASURE:
-        add(state, a->settings, &a->setting_count, value);
-        return 0;
-    case KEY_CASE:
-        a->one_case = value;
-        return 0;
-    case KEY_SEED:
-        a->seed = cli_seed(state, value);
-        return 0;
-    case KEY_DRY_RUN:
-        a->dry_run = true;
-        return 0;
-    case KEY_DEVICE:
-        if (device_parse(value, &a->device) != STATUS_OK)
-            argp_error(state, "%s", status_message());
-        return 0;
-    case KEY_SHARD: {
-        int end = 0;
-        if (sscanf(value, "%zu/%zu%n", &a->shard, &a->shards, &end) != 2 || value[end] || a->shard < 1 ||
-            a->shard > a->shards || a->shards > SHARDS_MAX)
-            argp_error(state, "--shard %s: not I/N with I from 1 to N, N at most %d", value, SHARDS_MAX);
-        a->shard--;
-        return 0;
+    const struct {
+        const char *key;
+        size_t *count;
+        double *number;
+    } keys[] = {{"min_samples", &m->min_samples, NULL},
+                {"max_samples", &m->max_samples, NULL},
+                {"max_seconds", NULL, &m->max_seconds},
+                {"precision", NULL, &m->precision},
+                {"settle_seconds", NULL, &m->settle_seconds}};
+    const char *equals = strchr(text, '=');
+    const size_t length = equals ? (size_t)(equals - text) : 0;
+    char *end = NULL;
+    const double value = equals ? strtod(equals + 1, &end) : -1;
+    const bool fits = end && end != equals + 1 && !*end && value >= 0 && value <= 1e6;
+    for (size_t k = 0; fits && k < sizeof keys / sizeof keys[0]; k++) {
+        if (strlen(keys[k].key) != length || strncmp(text, keys[k].key, length) != 0)
+            continue;
+        if (keys[k].number)
+            *keys[k].number = value;
+        else if (value >= 1 && value == (double)(size_t)value)
+            *keys[k].count = (size_t)value;
+        else
+            break;
+        return STATUS_OK;
     }
-    case KEY_PROFILE:
-        a->profile = value;
-        return 0;
-    case KEY_LIST_CHECKS:
-        a->list_checks = true;
-        return 0;
-    case KEY_ONE_AT_A_TIME:
-        a->one_at_a_time = true;
-        return 0;
-    case KEY_FORCE:
-        a->force = true;
-        return 0;
-    case 'V':
-        a->verbose = true;
-        return 0;
-    case 'q':
-        a->quiet = true;
-        return 0;
-    case 'o':
-        a->output = value;
-        return 0;
-    case KEY_RESUME:
-        a->resume = value;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->suite)
-            argp_error(state, "one suite at a time: '%s' and '%s'", a->suite, value);
-        a->suite = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (a->resume && (a->option_count > 1 || a->providers.plugin_count || a->providers.manifest_count ||
-                          a->providers.bitsandbytes))
-            argp_error(state,
-                       "--resume goes on with the options that the run was begun with, and takes no other");
-        if (a->list_checks)
-            return 0;
-        if (!a->suite + !a->one_case + !a->resume != 2)
-            argp_error(state, "give a suite file, or --case%s", a->measure ? ", or --resume" : "");
-        if (a->measure && !a->output && !a->resume && !a->dry_run && !a->profile)
-            argp_error(state, "say where the results go: -o FILE.h5");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static int fail(const char *name, enum status s)
-{
-    fprintf(stderr, "%s: %s\n", name, status_message());
-    return s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);
-}
-
-static enum status override_settings(struct measure_settings *m, const struct run_arguments *a)
-{
-    for (size_t i = 0; i < a->setting_count; i++) {
-        const char *text = a->settings[i], *equals = strchr(text, '=');
-        size_t length = equals ? (size_t)(equals - text) : 0;
-        char *end = NULL;
-        double value = equals ? strtod(equals + 1, &end) : -1;
-        const struct {
-            const char *key;
-            size_t *count;
-            double *number;
-        } keys[] = {{"min_samples", &m->min_samples, NULL},
-                    {"max_samples", &m->max_samples, NULL},
-                    {"max_seconds", NULL, &m->max_seconds},
-                    {"precision", NULL, &m->precision},
-                    {"settle_seconds", NULL, &m->settle_seconds}};
-        bool known = false;
-        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
-            if (strlen(keys[k].key) != length || strncmp(text, keys[k].key, length) != 0)
-                continue;
-            bool fits = end && end != equals + 1 && !*end && value >= 0 && value <= 1e6;
-            known = fits && (!keys[k].count || (value >= 1 && value == (double)(size_t)value));
-            if (known && keys[k].count)
-                *keys[k].count = (size_t)value;
-            else if (known)
-                *keys[k].number = value;
-        }
-        if (!known)
-            return status_fail(STATUS_USAGE,
-                               "--measure %s: not KEY=VALUE with a known key and a value that fits", text);
-    }
-    if (m->min_samples > m->max_samples)
-        return status_fail(STATUS_USAGE, "measure: min_samples %zu is more than max_samples %zu",
-                           m->min_samples, m->max_samples);
-    return STATUS_OK;
+    return status_fail(STATUS_USAGE, "--measure %s: not KEY=VALUE with a known key and a value that fits",
+                       text);
 }
 
 /* `first`: the number of its first group, over all plans. */
@@ -274,20 +184,26 @@ static void work_release(struct work *w)
 static enum status read_suite(const struct run_arguments *a, struct work *w)
 {
     static const char none[] = "suite: case\ncases: [{op: dequant, shapes: [[1, 1]]}]\n";
-    enum status s = a->one_case ? suite_parse(none, sizeof none - 1, "--case", &w->suite)
-                                : suite_load(a->suite, &w->suite);
-    w->has_suite = s == STATUS_OK;
-    for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
-        s = suite_override(&w->suite, a->axes[i]);
-    return s == STATUS_OK ? override_settings(&w->suite.measure, a) : s;
+    TRY(a->one_case ? suite_parse(none, sizeof none - 1, "--case", &w->suite)
+                    : suite_load(a->suite, &w->suite));
+    w->has_suite = true;
+    for (size_t i = 0; i < a->axes.count; i++)
+        TRY(suite_override(&w->suite, a->axes.items[i]));
+    struct measure_settings *m = &w->suite.measure;
+    for (size_t i = 0; i < a->settings.count; i++)
+        TRY(override_setting(m, a->settings.items[i]));
+    if (m->min_samples > m->max_samples)
+        return status_fail(STATUS_USAGE, "measure: min_samples %zu is more than max_samples %zu",
+                           m->min_samples, m->max_samples);
+    return STATUS_OK;
 }
 
 static enum status make_plan(const struct run_arguments *a, const struct suite *suite, struct device *device,
                              struct plan *plan)
 {
     /* Times under the executor mean nothing: they are not taken. */
-    struct plan_options options = {.variants = a->variants,
-                                   .variant_count = a->variant_count,
+    struct plan_options options = {.variants = a->variants.items,
+                                   .variant_count = a->variants.count,
                                    .seed = a->seed,
                                    .measure = a->measure && device->kind != DEVICE_SIMT,
                                    .device = device};
@@ -296,34 +212,31 @@ static enum status make_plan(const struct run_arguments *a, const struct suite *
     struct plan_group g = {.threads = suite->cases[0].threads[0],
                            .cold = options.measure && suite->cases[0].cold,
                            .hot = options.measure && suite->cases[0].hot};
-    enum status s = problem_parse(a->one_case, &g.problem);
-    return s == STATUS_OK ? plan_one(suite, &g, &options, plan) : s;
+    TRY(problem_parse(a->one_case, &g.problem));
+    return plan_one(suite, &g, &options, plan);
 }
 
-/* Suite, devices, and a plan for each. */
+/* Suite, devices, and a plan for each; work_release() whatever is returned. */
 static enum status prepare_work(const struct run_arguments *a, struct work *w)
 {
-    enum status s = read_suite(a, w);
-    if (s == STATUS_OK)
-        s = device_open(&a->device, &w->devices, &w->device_count);
-    if (s == STATUS_ABSENT && a->dry_run) {
+    TRY(read_suite(a, w));
+    const enum status opened = device_open(&a->device, &w->devices, &w->device_count);
+    if (opened == STATUS_ABSENT && a->dry_run) {
         /* What would run on a GPU can be said without one. */
         w->devices = calloc(1, sizeof *w->devices);
-        s = w->devices ? STATUS_OK : status_no_memory("run");
-        if (s == STATUS_OK) {
-            *w->devices = a->device;
-            w->device_count = 1;
-        }
+        if (!w->devices)
+            return status_no_memory("run");
+        *w->devices = a->device;
+        w->device_count = 1;
+    } else if (opened != STATUS_OK) {
+        return opened;
     }
-    if (s == STATUS_OK) {
-        w->plans = calloc(w->device_count, sizeof *w->plans);
-        s = w->plans ? STATUS_OK : status_no_memory("run");
-    }
-    while (s == STATUS_OK && w->plan_count < w->device_count) {
-        s = make_plan(a, &w->suite, &w->devices[w->plan_count], &w->plans[w->plan_count]);
-        w->plan_count += s == STATUS_OK;
-    }
-    return s;
+    w->plans = calloc(w->device_count, sizeof *w->plans);
+    if (!w->plans)
+        return status_no_memory("run");
+    for (; w->plan_count < w->device_count; w->plan_count++)
+        TRY(make_plan(a, &w->suite, &w->devices[w->plan_count], &w->plans[w->plan_count]));
+    return STATUS_OK;
 }
 
 static enum status check_output(const struct run_arguments *a)
@@ -411,7 +324,7 @@ done:
     json_decref(environment);
     work_release(&w);
     if (s != STATUS_OK)
-        return fail(argv[0], s);
+        return cli_fail(argv[0], s);
     bool only_asked = a->dry_run || a->profile;
     if (!only_asked && run_wrong(&summary))
         return EXIT_WRONG;
@@ -426,17 +339,17 @@ done:
 static struct run_arguments parse_arguments(bool measure, int argc, char **argv)
 {
     struct run_arguments a = {.measure = measure, .seed = 1, .device = {.kind = DEVICE_CPU}};
-    const struct argp argp = {
-        all_options + (measure ? 0 : RUN_ONLY),
-        parse,
-        "SUITE",
-        measure ? "Verify the variants of a suite, time those that are right, and write every "
-                  "sample to an HDF5 file."
-                : "Verify the variants of a suite, or of one case, bit for bit.",
-        provider_children,
-        NULL,
-        NULL};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    const struct cli_command command = {
+        .usage = "SUITE",
+        .help = measure ? "Verify the variants of a suite, time those that are right, and write every "
+                          "sample to an HDF5 file."
+                        : "Verify the variants of a suite, or of one case, bit for bit.",
+        .options = all_options + (measure ? 0 : RUN_ONLY),
+        .argument = {"suite", CLI_ONE(suite)},
+        .shared = provider_option_table,
+        .shared_offset = offsetof(struct run_arguments, providers),
+        .check = check};
+    cli_parse(&command, &a, argc, argv);
     return a;
 }
 
@@ -472,12 +385,12 @@ static int resume(const char *path, char **argv)
     snprintf(journal_path, sizeof journal_path, "%s.journal", path);
     enum status s = journal_read(journal_path, &journal);
     if (s != STATUS_OK)
-        return fail(argv[0], s);
+        return cli_fail(argv[0], s);
     /* The run's own paths are relative to where it was begun. */
     if (path[0] == '/' || !getcwd(directory, sizeof directory))
         snprintf(output, sizeof output, "%s", path);
     else if (snprintf(output, sizeof output, "%s/%s", directory, path) >= (int)sizeof output)
-        return fail(argv[0], status_fail(STATUS_USAGE, "%s: the path is too long", path));
+        return cli_fail(argv[0], status_fail(STATUS_USAGE, "%s: the path is too long", path));
     json_t *header = json_loads(journal.header_json, 0, NULL);
     const char *begun_in = json_string_value(json_object_get(header, "directory"));
     int argc = 0;
@@ -488,7 +401,7 @@ static int resume(const char *path, char **argv)
                                               : "its header has no command line to go on with");
         json_decref(header);
         journal_release(&journal);
-        return fail(argv[0], s);
+        return cli_fail(argv[0], s);
     }
     struct run_arguments a = parse_arguments(true, argc, arguments);
     a.output = output;

@@ -3,7 +3,6 @@
  * (harness/verify/faults/) must be rejected, and by the check that was meant to; the same code without a fault must
  * not.
  */
-#include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "harness/base/interrupt.h"
 #include "harness/base/progress.h"
 #include "harness/cli/cli.h"
+#include "harness/cli/options.h"
 #include "harness/measure/measure.h"
 #include "harness/verify/checks.h"
 #include "harness/verify/faults/faults.h"
@@ -79,12 +79,11 @@ static enum status judge_timed(const struct kernel *k, const struct operands *o,
     static const struct measure_settings quick = {
         .min_samples = 40, .max_samples = 40, .max_seconds = 5, .precision = 1e-9, .settle_seconds = 0};
     struct measure_state state = {0};
-    struct measure_row rows[1 + CEILING_COUNT] = {{.kernel = k, .output_hash = v->output_hash}};
     struct measure_group g = {.problems = &o, .problem_count = 1, .regime = REGIME_COLD, .variant_count = 1};
     g.rows = calloc(1 + CEILING_COUNT, sizeof *g.rows);
     if (!g.rows)
         return status_no_memory("selftest");
-    memcpy(g.rows, rows, sizeof rows);
+    g.rows[0] = (struct measure_row){.kernel = k, .output_hash = v->output_hash};
     enum status s = measure_group(&state, &quick, &g, 1, NULL, NULL);
     if (g.rows[0].fault[0]) {
         v->verdict = VERDICT_FAIL;
@@ -95,37 +94,30 @@ static enum status judge_timed(const struct kernel *k, const struct operands *o,
     return s;
 }
 
-static enum status judge(const struct kernel *k, const char *device_text, const struct problem *p,
-                         const char *check, struct verification *v)
+/* Called in a process that ends with it. */
+static enum status judge(void *context)
 {
+    const struct judgement *j = context;
+    struct verification *v = j->verification;
     struct device device;
     struct operands o;
-    struct verifier *verifier = verifier_new();
-    enum status s = verifier ? device_parse(device_text, &device) : status_no_memory("selftest");
+    TRY(device_parse(j->device, &device));
     device.limit_s = SELFTEST_LIMIT_S;
     /* One fault shows with one thread only, after more were used. */
     omp_set_num_threads(device.kind == DEVICE_CPU ? 2 : 1);
-    if (s == STATUS_OK)
-        s = operands_init(p, 1, &device, &o);
-    if (s != STATUS_OK)
-        return s;
-    if (strcmp(check, "vacuous") == 0) { /* nothing but the inputs can make a right output prove nothing */
+    TRY(operands_init(j->problem, 1, &device, &o));
+    if (strcmp(j->check, "vacuous") == 0) { /* nothing but the inputs can make a right output prove nothing */
         memset(o.sets[0].x.data, 0, o.sets[0].x.size);
         memset(o.sets[0].bias.data, 0, o.sets[0].bias.size);
         operands_rehash(&o);
     }
-    s = verify(verifier, k, &o, v);
-    if (s == STATUS_OK && v->verdict == VERDICT_PASS && strcmp(check, "timed_output") == 0)
-        s = judge_timed(k, &o, v);
+    struct verifier *verifier = verifier_new();
+    enum status s = verifier ? verify(verifier, j->kernel, &o, v) : status_no_memory("selftest");
+    if (s == STATUS_OK && v->verdict == VERDICT_PASS && strcmp(j->check, "timed_output") == 0)
+        s = judge_timed(j->kernel, &o, v);
     operands_release(&o);
     verifier_free(verifier);
     return s;
-}
-
-static enum status judge_in_process(void *context)
-{
-    const struct judgement *j = context;
-    return judge(j->kernel, j->device, j->problem, j->check, j->verification);
 }
 
 /* In a process of its own: some faults remember calls, and one could end the process. */
@@ -137,7 +129,7 @@ static enum status judge_apart(const struct kernel *k, const char *device, const
     if (shared == MAP_FAILED)
         return status_no_memory("selftest");
     struct judgement j = {k, device, check, p, shared};
-    enum status s = process_try(judge_in_process, &j, JUDGE_LIMIT_S);
+    enum status s = process_try(judge, &j, JUDGE_LIMIT_S);
     if (s != STATUS_OK)
         s = status_fail(s, "selftest: judging %s on %s: %s", k->name, device, status_message());
     *v = *shared;
@@ -177,9 +169,7 @@ static enum status run_faults(const struct selftest_arguments *a, struct progres
             return status_fail(STATUS_INTERNAL, "selftest: no shape for %s", f->kernel.name);
         if (interrupt_pending())
             return status_fail(STATUS_INTERRUPTED, "interrupted");
-        enum status s = judge_apart(&f->kernel, f->device, &p, f->check, &v);
-        if (s != STATUS_OK)
-            return s;
+        TRY(judge_apart(&f->kernel, f->device, &p, f->check, &v));
         bool right = v.verdict == f->verdict && strcmp(v.check, f->check) == 0 &&
                      (strstr(v.reason, f->word) || strstr(v.detail, f->word));
         ++*ran;
@@ -216,9 +206,7 @@ static enum status run_right(const struct selftest_arguments *a, struct progress
                         continue;
                     if (interrupt_pending())
                         return status_fail(STATUS_INTERRUPTED, "interrupted");
-                    enum status s = judge_apart(k, devices[d], &p, "", &v);
-                    if (s != STATUS_OK)
-                        return s;
+                    TRY(judge_apart(k, devices[d], &p, "", &v));
                     ++*ran;
                     *passed += v.verdict == VERDICT_PASS;
                     if (v.verdict == VERDICT_PASS)
@@ -250,47 +238,39 @@ static void print_checks(void)
     printf("\n");
 }
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static void read_seeds(struct argp_state *state, const struct cli_option *o, void *to, char *value)
 {
-    struct selftest_arguments *a = state->input;
+    (void)o;
     char *end;
-    switch (key) {
-    case 's': {
-        unsigned long seeds = strtoul(value, &end, 10);
-        if (end == value || *end || seeds < 1 || seeds > SEEDS_MAX)
-            argp_error(state, "--seeds %s: from 1 to %d", value, SEEDS_MAX);
-        a->seeds = (unsigned)seeds;
-        return 0;
-    }
-    case 'V':
-        a->verbose = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        argp_error(state, "takes no arguments, but '%s' was given", value);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const unsigned long seeds = strtoul(value, &end, 10);
+    if (end == value || *end || seeds < 1 || seeds > SEEDS_MAX)
+        argp_error(state, "--seeds %s: from 1 to %d", value, SEEDS_MAX);
+    *(unsigned *)to = (unsigned)seeds;
 }
+
+static void refuse_argument(struct argp_state *state, const struct cli_option *o, void *to, char *value)
+{
+    (void)o, (void)to;
+    argp_error(state, "takes no arguments, but '%s' was given", value);
+}
+
+#define CLI_ARGUMENTS struct selftest_arguments
+static const struct cli_option options[] = {
+    {"seeds", 's', "N", "seeds for the code without faults (default 2)", .read = read_seeds,
+     .offset = offsetof(struct selftest_arguments, seeds)},
+    {"verbose", 'V', NULL, "show the diagnosis of each fault", CLI_FLAG(verbose)},
+    {0}};
 
 int command_selftest(int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"seeds", 's', "N", 0, "seeds for the code without faults (default 2)", 0},
-        {"verbose", 'V', NULL, 0, "show the diagnosis of each fault", 0},
-        {0}};
-    static const struct argp argp = {
-        options,
-        parse,
-        NULL,
-        "Verify kernels that are wrong in one way each, on the CPU and under the executor, and say whether "
-        "each "
-        "is rejected by the check that was meant to; then the same code without faults, which must pass.",
-        NULL,
-        NULL,
-        NULL};
+    static const struct cli_command command = {
+        .help = "Verify kernels that are wrong in one way each, on the CPU and under the executor, and say "
+                "whether each is rejected by the check that was meant to; then the same code without faults, "
+                "which must pass.",
+        .options = options,
+        .argument = {.read = refuse_argument}};
     struct selftest_arguments a = {.seeds = 2};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    cli_parse(&command, &a, argc, argv);
     interrupt_install();
     struct progress progress;
     size_t ran = 0, caught = 0, right_ran = 0, right_passed = 0;
@@ -300,10 +280,8 @@ int command_selftest(int argc, char **argv)
     if (s == STATUS_OK)
         s = run_right(&a, &progress, &right_ran, &right_passed);
     progress_clear(&progress);
-    if (s != STATUS_OK) {
-        fprintf(stderr, "%s: %s\n", argv[0], status_message());
-        return s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);
-    }
+    if (s != STATUS_OK)
+        return cli_fail(argv[0], s);
     printf("%zu of %zu faults caught, each by the check that was meant to; ", caught, ran);
     print_checks();
     printf(

@@ -2,7 +2,6 @@
  * command_try.c: `nf4bench try FILE.cu`: compiles one file of the dialect (kernels/device/cuda.h) for the
  * executor and verifies its entries, first fast, then checked, without a build of this program.
  */
-#include <argp.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <spawn.h>
@@ -19,6 +18,7 @@
 #include "harness/base/clock.h"
 #include "harness/base/embedded.h"
 #include "harness/cli/cli.h"
+#include "harness/cli/options.h"
 #include "harness/run/run.h"
 #include "harness/suite/plan.h"
 #include "harness/suite/suite.h"
@@ -33,8 +33,7 @@ enum { ENTRIES_MAX = 128, AXES_MAX = 16, FOLDER_MAX = 1024, PATH_TEXT_MAX = FOLD
 
 struct try_arguments {
     const char *file, *suite, *compiler;
-    const char *axes[AXES_MAX];
-    size_t axis_count;
+    struct cli_list axes;
     uint64_t seed;
     bool verbose, fast_only, checked_only, first_failure;
 };
@@ -86,45 +85,44 @@ static const char *const build_words[ENTRY_BUILDS] = {"fast", "checked"};
  * builds. */
 #define OWN_SYMBOLS "-Wl,-Bsymbolic"
 
+static enum status spawn(const struct try_arguments *a, const char *const argv[], pid_t *child)
+{
+    int error = posix_spawnp(child, a->compiler, NULL, NULL, (char **)argv, environ);
+    return !error ? STATUS_OK
+                  : status_fail(STATUS_USAGE, "%s: %s; a C++ compiler is needed (--compiler names one)",
+                                a->compiler, strerror(error));
+}
+
 static enum status start_compiler(const struct try_arguments *a, const char *folder, enum entry_build build,
                                   pid_t *child)
 {
     char include[PATH_TEXT_MAX], output[PATH_TEXT_MAX];
     snprintf(include, sizeof include, "-I%s", folder);
-    snprintf(output, sizeof output, "%s/%s.so", folder, build_words[build]);
+    snprintf(output, sizeof output, "%s/%s", folder, build == ENTRY_CHECKED ? "checked.o" : "fast.so");
+    static const char *const fast[] = {"-shared", "-O2", OWN_SYMBOLS, NULL};
+    /* The hooks are this program's: the sanitizer's own library stays out, and so nothing is linked yet. */
+    static const char *const checked[] = {
+        "-O1",      "-fno-omit-frame-pointer",       "-fsanitize=thread,alignment,bounds",
+        "-include", "harness/device/simt/checked.h", "-c",
+        NULL};
     const char *argv[32] = {
-        a->compiler,       "-x",    "c++",   "-std=c++17", "-g1",  "-fPIC", "-shared", "-ffp-contract=off",
+        a->compiler,       "-x",    "c++",   "-std=c++17", "-g1",  "-fPIC", "-ffp-contract=off",
         "-fno-math-errno", "-Wall", include, "-DSIMT_TRY", a->file};
-    size_t count = 13;
+    size_t count = 12;
 #ifdef __x86_64__
     if (__builtin_cpu_supports("ssse3"))
         argv[count++] = "-mssse3"; /* prmt in one instruction */
 #endif
-    if (build == ENTRY_CHECKED) {
-        argv[count++] = "-O1";
-        argv[count++] = "-fsanitize=thread,alignment,bounds";
-        argv[count++] = "-include";
-        argv[count++] = "harness/device/simt/checked.h";
-        if (strstr(a->compiler,
-                   "clang")) { /* which else leaves a read out when a write to the place follows */
-            argv[count++] = "-mllvm";
-            argv[count++] = "-tsan-instrument-read-before-write";
-        }
-        /* The hooks are this program's: the sanitizer's own library stays out. */
-        argv[count++] = "-c";
-        argv[6] = "-fno-omit-frame-pointer";
-        snprintf(output, sizeof output, "%s/checked.o", folder);
-    } else {
-        argv[count++] = "-O2";
-        argv[count++] = OWN_SYMBOLS;
+    for (const char *const *word = build == ENTRY_CHECKED ? checked : fast; *word; word++)
+        argv[count++] = *word;
+    /* clang else leaves a read out when a write to the place follows. */
+    if (build == ENTRY_CHECKED && strstr(a->compiler, "clang")) {
+        argv[count++] = "-mllvm";
+        argv[count++] = "-tsan-instrument-read-before-write";
     }
     argv[count++] = "-o";
     argv[count++] = output;
-    int error = posix_spawnp(child, a->compiler, NULL, NULL, (char **)argv, environ);
-    if (error)
-        return status_fail(STATUS_USAGE, "%s: %s; a C++ compiler is needed (--compiler names one)",
-                           a->compiler, strerror(error));
-    return STATUS_OK;
+    return spawn(a, argv, child);
 }
 
 static enum status wait_compiler(const struct try_arguments *a, pid_t child)
@@ -145,9 +143,7 @@ static enum status link_checked(const struct try_arguments *a, const char *folde
     snprintf(output, sizeof output, "%s/checked.so", folder);
     const char *argv[] = {a->compiler, "-shared", OWN_SYMBOLS, object, "-o", output, NULL};
     pid_t child;
-    int error = posix_spawnp(&child, a->compiler, NULL, NULL, (char **)argv, environ);
-    if (error)
-        return status_fail(STATUS_USAGE, "%s: %s", a->compiler, strerror(error));
+    TRY(spawn(a, argv, &child));
     return wait_compiler(a, child);
 }
 
@@ -220,9 +216,7 @@ static enum status add_entries(const struct try_arguments *a, const char *names[
         k.name = names[i] = strdup(name);
         k.entries[ENTRY_FAST] = e;
         k.entries[ENTRY_CHECKED] = entry_named(ENTRY_CHECKED, e->name);
-        enum status s = k.name ? kernel_add(&k) : status_no_memory("try");
-        if (s != STATUS_OK)
-            return s;
+        TRY(k.name ? kernel_add(&k) : status_no_memory("try"));
     }
     return STATUS_OK;
 }
@@ -241,8 +235,8 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
         s = a->suite ? suite_load(a->suite, &suite) : suite_parse(text, strlen(text), path, &suite);
     if (s != STATUS_OK)
         return s;
-    for (size_t i = 0; i < a->axis_count && s == STATUS_OK; i++)
-        s = suite_override(&suite, a->axes[i]);
+    for (size_t i = 0; i < a->axes.count && s == STATUS_OK; i++)
+        s = suite_override(&suite, a->axes.items[i]);
     struct plan_options options = {
         .variants = names, .variant_count = entry_count[ENTRY_FAST], .seed = a->seed, .device = &device};
     if (s == STATUS_OK)
@@ -315,82 +309,43 @@ static void remove_folder(const char *folder)
 
 /* ---- the command ---- */
 
-enum { KEY_SUITE = 256, KEY_COMPILER, KEY_SEED, KEY_FAST, KEY_CHECKED, KEY_FIRST };
+#define CLI_ARGUMENTS struct try_arguments
+static const struct cli_option options[] = {
+    {"suite", 0, "FILE", "verify on this suite (default: suites/try.yaml, built in)", CLI_TEXT(suite)},
+    {"axis", 'a', "AXIS=V,V", "override an axis of the suite, as `nf4bench verify` does", CLI_LIST(axes),
+     .most = AXES_MAX, .too_many = "--axis is repeated more than %d times"},
+    {"compiler", 0, "CXX", "g++ or clang++ (default: $CXX, else c++)", CLI_TEXT(compiler)},
+    {"seed", 0, "N", "seed of the inputs (default 1)", CLI_SEED(seed)},
+    {"first", 0, NULL, "stop at the first row that is wrong", CLI_FLAG(first_failure)},
+    {"fast", 0, NULL, "leave out the checked build", CLI_FLAG(fast_only)},
+    {"checked", 0, NULL, "leave out the fast build's run", CLI_FLAG(checked_only)},
+    {"verbose", 'V', NULL, "print a line for every row, not only for those that fail", CLI_FLAG(verbose)},
+    {0}};
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static void check(struct argp_state *state, const void *arguments)
 {
-    struct try_arguments *a = state->input;
-    switch (key) {
-    case KEY_SUITE:
-        a->suite = value;
-        return 0;
-    case KEY_COMPILER:
-        a->compiler = value;
-        return 0;
-    case KEY_SEED:
-        a->seed = cli_seed(state, value);
-        return 0;
-    case KEY_FIRST:
-        a->first_failure = true;
-        return 0;
-    case KEY_FAST:
-        a->fast_only = true;
-        return 0;
-    case KEY_CHECKED:
-        a->checked_only = true;
-        return 0;
-    case 'a':
-        if (a->axis_count == AXES_MAX)
-            argp_error(state, "--axis is repeated more than %d times", AXES_MAX);
-        a->axes[a->axis_count++] = value;
-        return 0;
-    case 'V':
-        a->verbose = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->file)
-            argp_error(state, "one file at a time: '%s' and '%s'", a->file, value);
-        a->file = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->file)
-            argp_error(state, "give a .cu file");
-        if (a->fast_only && a->checked_only)
-            argp_error(state, "--fast and --checked leave nothing to run");
-        if (a->checked_only && !NF4BENCH_SIMT_CHECKED)
-            argp_error(state, "--checked: this program has no checker");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const struct try_arguments *a = arguments;
+    if (a->fast_only && a->checked_only)
+        argp_error(state, "--fast and --checked leave nothing to run");
+    if (a->checked_only && !NF4BENCH_SIMT_CHECKED)
+        argp_error(state, "--checked: this program has no checker");
 }
 
 int command_try(int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"suite", KEY_SUITE, "FILE", 0, "verify on this suite (default: suites/try.yaml, built in)", 0},
-        {"axis", 'a', "AXIS=V,V", 0, "override an axis of the suite, as `nf4bench verify` does", 0},
-        {"compiler", KEY_COMPILER, "CXX", 0, "g++ or clang++ (default: $CXX, else c++)", 0},
-        {"seed", KEY_SEED, "N", 0, "seed of the inputs (default 1)", 0},
-        {"first", KEY_FIRST, NULL, 0, "stop at the first row that is wrong", 0},
-        {"fast", KEY_FAST, NULL, 0, "leave out the checked build", 0},
-        {"checked", KEY_CHECKED, NULL, 0, "leave out the fast build's run", 0},
-        {"verbose", 'V', NULL, 0, "print a line for every row, not only for those that fail", 0},
-        {0}};
-    static const struct argp argp = {
-        options,
-        parse,
-        "FILE.cu",
-        "Compile one file of CUDA kernels for the executor and verify each of its "
-        "entries against the contract in its name: bits first, then races, bounds and "
-        "the like. Needs a C++ compiler, no GPU and no CUDA.",
-        NULL,
-        NULL,
-        NULL};
+    static const struct cli_command command = {
+        .usage = "FILE.cu",
+        .help = "Compile one file of CUDA kernels for the executor and verify each of its entries against "
+                "the contract in its name: bits first, then races, bounds and the like. Needs a C++ "
+                "compiler, no GPU and no CUDA.",
+        .options = options,
+        .argument = {"file", CLI_ONE(file)},
+        .missing = "give a .cu file",
+        .check = check};
     struct try_arguments a = {.seed = 1, .compiler = getenv("CXX")};
     if (!a.compiler || !*a.compiler)
         a.compiler = "c++";
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    cli_parse(&command, &a, argc, argv);
     interrupt_install();
 
     const char *names[ENTRIES_MAX], *base = getenv("TMPDIR");
@@ -425,10 +380,8 @@ int command_try(int argc, char **argv)
         s = s == STATUS_OK ? ended : s;
     }
     remove_folder(folder);
-    if (s != STATUS_OK) {
-        fprintf(stderr, "%s: %s\n", argv[0], status_message());
-        return s == STATUS_INTERRUPTED ? EXIT_INTERRUPTED : status_exit_code(s);
-    }
+    if (s != STATUS_OK)
+        return cli_fail(argv[0], s);
     bool wrong = run_wrong(&fast) + run_wrong(&checked) > 0;
     printf("%s: %s%s, %zu entries, %.1f s\n", a.file, wrong ? "WRONG" : "PASS",
            a.checked_only               ? " (checked build only)"

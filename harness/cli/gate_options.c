@@ -1,9 +1,8 @@
 #include "harness/cli/gate_options.h"
+
+#include <stdio.h>
+
 #include "harness/device/open.h"
-
-#include "harness/cli/cli.h"
-
-enum { KEY_CANDIDATE = 2048, KEY_ROUNDS, KEY_CONFIRM, KEY_SAMPLES, KEY_DEVICE, KEY_SEED };
 
 const struct gate_options gate_option_defaults = {.rounds = GATE_ROUNDS,
                                                   .confirm_rounds = GATE_CONFIRM_ROUNDS,
@@ -11,77 +10,53 @@ const struct gate_options gate_option_defaults = {.rounds = GATE_ROUNDS,
                                                   .seed = 1,
                                                   .device = {.kind = DEVICE_CPU}};
 
-static const struct argp_option options[] = {
-    {"candidate", KEY_CANDIDATE, "LIB.so", 0,
-     "the library of kernels under test; default: libnf4bench_kernels.so beside the program", 0},
-    {"variant", 'v', "GLOB", 0, "only variants that match; !GLOB leaves out (may be repeated)", 0},
-    {"axis", 'a', "AXIS=V,V", 0, "override an axis of the suite, as for `run`", 0},
-    {"device", KEY_DEVICE, "DEVICE", 0, "cpu (the default), cuda, cuda:N ...", 0},
-    {"rounds", KEY_ROUNDS, "K", 0, "fresh processes in which both sides are timed (default 10)", 0},
-    {"confirm-rounds", KEY_CONFIRM, "K", 0, "the same for rows that were flagged (default 16)", 0},
-    {"samples", KEY_SAMPLES, "N", 0, "of a side, a row and a round (default 20)", 0},
-    {"seed", KEY_SEED, "N", 0, "seed of the inputs and the orders (default 1)", 0},
+/* One device that has times. */
+static void read_device(struct argp_state *state, const struct cli_option *o, void *to, char *value)
+{
+    const struct device *device = to;
+    cli_device(state, o, to, value);
+    if (device->kind == DEVICE_SIMT)
+        argp_error(state, "times under the executor mean nothing: a gate needs cpu or cuda");
+    if (device->all)
+        argp_error(state, "one GPU at a time: --device cuda:N");
+}
+
+#define CLI_ARGUMENTS struct gate_options
+const struct cli_option gate_option_table[] = {
+    {.help = "What is timed:", .group = 10},
+    {"candidate", 0, "LIB.so",
+     "the library of kernels under test; default: libnf4bench_kernels.so beside the program",
+     CLI_TEXT(candidate)},
+    {"variant", 'v', "GLOB", "only variants that match; !GLOB leaves out (may be repeated)",
+     CLI_LIST(variants)},
+    {"axis", 'a', "AXIS=V,V", "override an axis of the suite, as for `run`", CLI_LIST(axes)},
+    {"device", 0, "DEVICE", "cpu (the default), cuda, cuda:N ...", .read = read_device,
+     .offset = offsetof(struct gate_options, device)},
+    {"rounds", 0, "K", "fresh processes in which both sides are timed (default 10)", CLI_COUNT(rounds),
+     .least = GATE_ROUNDS_LEAST, .most = GATE_ROUNDS_MAX},
+    {"confirm-rounds", 0, "K", "the same for rows that were flagged (default 16)", CLI_COUNT(confirm_rounds),
+     .least = GATE_ROUNDS_LEAST, .most = GATE_ROUNDS_MAX},
+    {"samples", 0, "N", "of a side, a row and a round (default 20)", CLI_COUNT(samples), .least = 1,
+     .most = GATE_ROUNDS_MAX},
+    {"seed", 0, "N", "seed of the inputs and the orders (default 1)", CLI_SEED(seed)},
     {0}};
 
-static void add(struct argp_state *state, const char **list, size_t *count, const char *value)
+enum status gate_candidate(const struct gate_options *o, char *path, size_t size)
 {
-    if (*count == GATE_LIST_MAX)
-        argp_error(state, "an option is repeated more than %d times", GATE_LIST_MAX);
-    list[(*count)++] = value;
+    if (!o->candidate)
+        return gate_default_library(path, size);
+    snprintf(path, size, "%s", o->candidate);
+    return STATUS_OK;
 }
-
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct gate_options *o = state->input;
-    switch (key) {
-    case KEY_CANDIDATE:
-        o->candidate = value;
-        return 0;
-    case 'v':
-        add(state, o->variants, &o->variant_count, value);
-        return 0;
-    case 'a':
-        add(state, o->axes, &o->axis_count, value);
-        return 0;
-    case KEY_DEVICE:
-        if (device_parse(value, &o->device) != STATUS_OK)
-            argp_error(state, "%s", status_message());
-        if (o->device.kind == DEVICE_SIMT)
-            argp_error(state, "times under the executor mean nothing: a gate needs cpu or cuda");
-        if (o->device.all)
-            argp_error(state, "one GPU at a time: --device cuda:N");
-        return 0;
-    case KEY_ROUNDS:
-        o->rounds = cli_count(state, "rounds", value, GATE_ROUNDS_LEAST, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_CONFIRM:
-        o->confirm_rounds = cli_count(state, "confirm-rounds", value, GATE_ROUNDS_LEAST, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_SAMPLES:
-        o->samples = cli_count(state, "samples", value, 1, GATE_ROUNDS_MAX);
-        return 0;
-    case KEY_SEED:
-        o->seed = cli_seed(state, value);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {options, parse, NULL, NULL, NULL, NULL, NULL};
-const struct argp_child gate_option_children[] = {{&argp, 0, "What is timed:", 10}, {0}};
 
 enum status gate_session_open(struct gate_session *s, const struct gate_options *o, const char *suite,
                               const char *baseline, const char *candidate)
 {
     *s = (struct gate_session){.devices = NULL};
-    enum status status = suite_load(suite, &s->suite);
-    for (size_t i = 0; i < o->axis_count && status == STATUS_OK; i++)
-        status = suite_override(&s->suite, o->axes[i]);
-    if (status == STATUS_OK)
-        status = device_open(&o->device, &s->devices, &s->device_count);
-    if (status != STATUS_OK)
-        return status;
+    TRY(suite_load(suite, &s->suite));
+    for (size_t i = 0; i < o->axes.count; i++)
+        TRY(suite_override(&s->suite, o->axes.items[i]));
+    TRY(device_open(&o->device, &s->devices, &s->device_count));
     device_format(&s->devices[0], s->device_text);
     s->sides = (struct gate_sides){.baseline = baseline,
                                    .candidate = candidate,
@@ -89,9 +64,12 @@ enum status gate_session_open(struct gate_session *s, const struct gate_options 
                                    .samples = o->samples,
                                    .slowdown_count = 1,
                                    .seed = o->seed};
-    const struct gate_plan plan = {
-        .suite = &s->suite, .variants = o->variants, .variant_count = o->variant_count, .seed = o->seed};
-    return gate_sides_open(&s->sides, &plan, &s->devices[0]);
+    const struct plan_options options = {.variants = o->variants.items,
+                                         .variant_count = o->variants.count,
+                                         .seed = o->seed,
+                                         .measure = true,
+                                         .device = &s->devices[0]};
+    return gate_sides_open(&s->sides, &s->suite, &options);
 }
 
 void gate_session_close(struct gate_session *s)

@@ -1,32 +1,28 @@
 /*
  * cli/gate_options.h: what `gate` and `calibrate` share: the options that say which rows are timed, where and how
- * often (an argp parser to be a child of the command's own), and the opening of all that these name.
+ * often, and the opening of all that these name.
  */
 #ifndef NF4BENCH_HARNESS_CLI_GATE_OPTIONS_H
 #define NF4BENCH_HARNESS_CLI_GATE_OPTIONS_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include <argp.h>
-
+#include "harness/cli/options.h"
 #include "harness/gate/protocol.h"
-#include "harness/problem/device.h"
 #include "harness/suite/suite.h"
-
-enum { GATE_LIST_MAX = 64 };
 
 struct gate_options {
     const char *candidate; /* NULL: the program's own library */
-    const char *variants[GATE_LIST_MAX], *axes[GATE_LIST_MAX];
-    size_t variant_count, axis_count, rounds, confirm_rounds, samples;
+    struct cli_list variants, axes;
+    size_t rounds, confirm_rounds, samples;
     uint64_t seed;
     struct device device;
 };
 extern const struct gate_options gate_option_defaults;
 
-/* Its input is a struct gate_options: set state->child_inputs[0] to it at ARGP_KEY_INIT. */
-extern const struct argp_child gate_option_children[];
+/* They set a struct gate_options. */
+extern const struct cli_option gate_option_table[];
+
+/* The library under test. */
+enum status gate_candidate(const struct gate_options *o, char *path, size_t size) WARN_UNUSED_RESULT;
 
 /* Both libraries and their rows, on the device. */
 struct gate_session {

@@ -1,25 +1,19 @@
 /*
- * cli/provider_options.h: the options that bring variants from elsewhere, for every command that has the table: an
- * argp parser to be a child of the command's own.
+ * cli/provider_options.h: the options that bring variants from elsewhere, for every command that has the table.
  */
 #ifndef NF4BENCH_HARNESS_CLI_PROVIDER_OPTIONS_H
 #define NF4BENCH_HARNESS_CLI_PROVIDER_OPTIONS_H
 
-#include <argp.h>
-#include <stddef.h>
-
 #include "harness/base/status.h"
-
-enum { PROVIDERS_MAX = 64 };
+#include "harness/cli/options.h"
 
 struct provider_options {
     const char *bitsandbytes; /* NULL: what the environment says */
-    const char *plugins[PROVIDERS_MAX], *manifests[PROVIDERS_MAX];
-    size_t plugin_count, manifest_count;
+    struct cli_list plugins, manifests;
 };
 
-/* Its input is a struct provider_options, zeroed: set state->child_inputs[0] to it at ARGP_KEY_INIT. */
-extern const struct argp_child provider_children[];
+/* They set a struct provider_options, which is zeroed before. */
+extern const struct cli_option provider_option_table[];
 
 /* Adds the variants. What is refused is told on stderr, by a line that begins with `program`, and counted:
  * the rest goes on, and the command ends with EXIT_USAGE unless something is wrong. Before any use of OpenMP.

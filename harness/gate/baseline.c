@@ -49,7 +49,7 @@ struct baseline {
         built[PATH_MAX];
 };
 
-static enum status format_path(char path[PATH_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
+PRINTF_LIKE(2, 3)
 static enum status format_path(char path[PATH_MAX], const char *format, ...)
 {
     va_list ap;
@@ -136,9 +136,7 @@ static enum status resolve(struct baseline *b, const char *revision)
     char words[1024], name[256];
     int code;
     const char *top[] = {"git", "rev-parse", "--show-toplevel", NULL};
-    enum status s = ask(top, b->repository, sizeof b->repository, &code);
-    if (s != STATUS_OK)
-        return s;
+    TRY(ask(top, b->repository, sizeof b->repository, &code));
     if (code != 0)
         return status_fail(STATUS_USAGE, "this folder is in no git repository to take the revision from: %s",
                            b->repository);
@@ -147,9 +145,7 @@ static enum status resolve(struct baseline *b, const char *revision)
         snprintf(name, sizeof name, "%s^{commit}", revision) >= (int)sizeof name)
         return status_fail(STATUS_USAGE, "'%.80s' is no revision", revision);
     const char *verify[] = {"git", "rev-parse", "--verify", name, NULL};
-    s = ask(verify, words, sizeof words, &code);
-    if (s != STATUS_OK)
-        return s;
+    TRY(ask(verify, words, sizeof words, &code));
     if (code != 0)
         return status_fail(
             STATUS_USAGE, "'%s' is no revision of the repository %s (a shallow clone has few: git fetch): %s",
@@ -184,9 +180,7 @@ static unsigned long long build_key(void)
 static enum status make_folders(const char *path)
 {
     char part[PATH_MAX];
-    enum status s = format_path(part, "%s/", path);
-    if (s != STATUS_OK)
-        return s;
+    TRY(format_path(part, "%s/", path));
     for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(part, 0777) != 0 && errno != EEXIST)
@@ -200,36 +194,27 @@ static enum status find_cache(const char *cache, char path[PATH_MAX])
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     char found[PATH_MAX];
-    enum status s;
     if (cache)
-        s = format_path(found, "%s", cache);
+        TRY(format_path(found, "%s", cache));
     else if (xdg && *xdg == '/')
-        s = format_path(found, "%s/nf4bench", xdg);
+        TRY(format_path(found, "%s/nf4bench", xdg));
     else if (home && *home)
-        s = format_path(found, "%s/.cache/nf4bench", home);
+        TRY(format_path(found, "%s/.cache/nf4bench", home));
     else
         return status_fail(STATUS_USAGE, "no place for a cache: neither XDG_CACHE_HOME nor HOME is set");
-    if (s == STATUS_OK)
-        s = make_folders(found);
+    TRY(make_folders(found));
     /* cmake is called from here, and the path is given back: both want it absolute. */
-    if (s == STATUS_OK && !realpath(found, path))
-        s = status_fail(STATUS_IO, "%s: %s", found, strerror(errno));
-    return s;
+    return realpath(found, path) ? STATUS_OK : status_fail(STATUS_IO, "%s: %s", found, strerror(errno));
 }
 
 static enum status find_place(struct baseline *b, const char *cache)
 {
     char root[PATH_MAX];
-    enum status s = find_cache(cache, root);
-    if (s == STATUS_OK)
-        s = format_path(b->place, "%s/%s-%08llx", root, b->commit, build_key());
-    if (s == STATUS_OK)
-        s = format_path(b->library, "%s/" LIBRARY_FILE, b->place);
-    if (s == STATUS_OK)
-        s = format_path(b->lock_path, "%s.lock", b->place);
-    if (s == STATUS_OK)
-        s = format_path(b->failed_log, "%s.failed.log", b->place);
-    return s;
+    TRY(find_cache(cache, root));
+    TRY(format_path(b->place, "%s/%s-%08llx", root, b->commit, build_key()));
+    TRY(format_path(b->library, "%s/" LIBRARY_FILE, b->place));
+    TRY(format_path(b->lock_path, "%s.lock", b->place));
+    return format_path(b->failed_log, "%s.failed.log", b->place);
 }
 
 static bool is_there(const char *path)
@@ -264,18 +249,15 @@ static enum status make_folder(struct baseline *b)
 {
     glob_t left;
     char pattern[PATH_MAX];
-    enum status s = format_path(pattern, "%s.building.*", b->place);
-    if (s == STATUS_OK)
-        s = format_path(b->folder, "%s.building.XXXXXX", b->place);
-    if (s != STATUS_OK)
-        return s;
+    TRY(format_path(pattern, "%s.building.*", b->place));
+    TRY(format_path(b->folder, "%s.building.XXXXXX", b->place));
     if (glob(pattern, 0, NULL, &left) == 0) {
         for (size_t i = 0; i < left.gl_pathc; i++)
             remove_tree(left.gl_pathv[i]);
         globfree(&left);
     }
     if (!mkdtemp(b->folder)) {
-        s = status_fail(STATUS_IO, "%s: %s", b->folder, strerror(errno));
+        const enum status s = status_fail(STATUS_IO, "%s: %s", b->folder, strerror(errno));
         b->folder[0] = '\0';
         return s;
     }
@@ -287,11 +269,11 @@ static enum status make_folder(struct baseline *b)
                  {b->archive, "source.tar"},
                  {b->log, "build.log"},
                  {b->built, "build/" LIBRARY_FILE}};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && s == STATUS_OK; i++)
-        s = format_path(parts[i].path, "%s/%s", b->folder, parts[i].name);
-    if (s == STATUS_OK && (mkdir(b->source, 0777) != 0 || mkdir(b->build, 0777) != 0))
-        s = status_fail(STATUS_IO, "%s: %s", b->folder, strerror(errno));
-    return s;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        TRY(format_path(parts[i].path, "%s/%s", b->folder, parts[i].name));
+    if (mkdir(b->source, 0777) != 0 || mkdir(b->build, 0777) != 0)
+        return status_fail(STATUS_IO, "%s: %s", b->folder, strerror(errno));
+    return STATUS_OK;
 }
 
 /* The end of the log, for people: whole lines. */
@@ -341,8 +323,8 @@ static enum status export_source(struct baseline *b)
     const char *archive[] = {"git", "-C",       b->repository, "archive", "--format=tar",
                              "-o",  b->archive, b->commit,     NULL};
     const char *unpack[] = {"tar", "-xf", b->archive, "-C", b->source, NULL};
-    enum status s = step(b, archive, "git archive failed");
-    return s == STATUS_OK ? step(b, unpack, "tar failed") : s;
+    TRY(step(b, archive, "git archive failed"));
+    return step(b, unpack, "tar failed");
 }
 
 static bool have_ninja(void)
@@ -390,19 +372,15 @@ static enum status compile(struct baseline *b)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     snprintf(jobs, sizeof jobs, "%ld", processors > 0 ? processors : 1);
     const char *argv[] = {"cmake", "--build", b->build, "--target", TARGET, "--parallel", jobs, NULL};
-    enum status s = step(b, argv, "they do not compile");
-    if (s == STATUS_OK && !is_there(b->built))
-        s = fail_build(b, "the build has made no " LIBRARY_FILE);
-    return s;
+    TRY(step(b, argv, "they do not compile"));
+    return is_there(b->built) ? STATUS_OK : fail_build(b, "the build has made no " LIBRARY_FILE);
 }
 
 /* Only what is whole gets the name that is looked for. */
 static enum status publish(struct baseline *b)
 {
     char library[PATH_MAX];
-    enum status s = format_path(library, "%s/" LIBRARY_FILE, b->folder);
-    if (s != STATUS_OK)
-        return s;
+    TRY(format_path(library, "%s/" LIBRARY_FILE, b->folder));
     if (rename(b->built, library) != 0)
         return status_fail(STATUS_IO, "%s: %s", library, strerror(errno));
     remove_tree(b->source);
@@ -416,21 +394,22 @@ static enum status publish(struct baseline *b)
     return STATUS_OK;
 }
 
+static enum status build_in_folder(struct baseline *b)
+{
+    TRY(make_folder(b));
+    fprintf(stderr, "building the kernels of %.*s, log: %s\n", SHORT_COMMIT, b->commit, b->log);
+    TRY(export_source(b));
+    TRY(configure(b));
+    TRY(check_target(b));
+    TRY(compile(b));
+    return publish(b);
+}
+
+/* Unless another process has done so meanwhile. */
 static enum status build(struct baseline *b)
 {
-    enum status s = make_folder(b);
-    if (s == STATUS_OK) {
-        fprintf(stderr, "building the kernels of %.*s, log: %s\n", SHORT_COMMIT, b->commit, b->log);
-        s = export_source(b);
-    }
-    if (s == STATUS_OK)
-        s = configure(b);
-    if (s == STATUS_OK)
-        s = check_target(b);
-    if (s == STATUS_OK)
-        s = compile(b);
-    if (s == STATUS_OK)
-        s = publish(b);
+    TRY(take_lock(b));
+    const enum status s = is_there(b->library) ? STATUS_OK : build_in_folder(b);
     if (b->folder[0])
         remove_tree(b->folder);
     return s;
@@ -446,13 +425,10 @@ enum status baseline_build(const char *revision, const char *cache, char *librar
     enum status s = resolve(b, revision);
     if (s == STATUS_OK)
         s = find_place(b, cache);
-    if (s == STATUS_OK && !is_there(b->library)) {
-        s = take_lock(b);
-        if (s == STATUS_OK && !is_there(b->library)) /* who held it has built it, maybe */
-            s = build(b);
-        if (b->lock >= 0)
-            close(b->lock);
-    }
+    if (s == STATUS_OK && !is_there(b->library))
+        s = build(b);
+    if (b->lock >= 0)
+        close(b->lock);
     if (s == STATUS_OK && (snprintf(library, size, "%s", b->library) >= (int)size ||
                            snprintf(commit, commit_size, "%s", b->commit) >= (int)commit_size))
         s = status_fail(STATUS_LIMIT, "the path of the library is too long");

@@ -145,26 +145,25 @@ static double binomial_at_most(size_t hits, size_t trials, double r)
     return sum;
 }
 
-double rate_upper_95(size_t hits, size_t trials)
+/* The rate at which the chance of what was seen, or less (upper) or more (lower), is 5 %. */
+static double rate_bound(size_t hits, size_t trials, bool upper)
 {
     double lo = 0, hi = 1;
-    if (hits >= trials)
-        return 1;
     for (int i = 0; i < 100; i++) {
         const double middle = (lo + hi) / 2;
-        *(binomial_at_most(hits, trials, middle) > 0.05 ? &lo : &hi) = middle;
+        const bool likely = upper ? binomial_at_most(hits, trials, middle) > 0.05
+                                  : 1 - binomial_at_most(hits - 1, trials, middle) > 0.05;
+        *(likely == upper ? &lo : &hi) = middle;
     }
     return (lo + hi) / 2;
 }
 
+double rate_upper_95(size_t hits, size_t trials)
+{
+    return hits >= trials ? 1 : rate_bound(hits, trials, true);
+}
+
 double rate_lower_95(size_t hits, size_t trials)
 {
-    double lo = 0, hi = 1;
-    if (hits == 0)
-        return 0;
-    for (int i = 0; i < 100; i++) {
-        const double middle = (lo + hi) / 2;
-        *(1 - binomial_at_most(hits - 1, trials, middle) > 0.05 ? &hi : &lo) = middle;
-    }
-    return (lo + hi) / 2;
+    return hits == 0 ? 0 : rate_bound(hits, trials, false);
 }

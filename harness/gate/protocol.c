@@ -55,9 +55,8 @@ static enum status measure(struct gate_sides *s, struct gate_run *r, size_t firs
 static double median_of(const double *values, size_t count)
 {
     double scratch[GATE_ROUNDS_MAX];
-    struct sample_summary summary;
-    summarize(values, count, scratch, &summary);
-    return summary.median;
+    memcpy(scratch, values, count * sizeof *scratch);
+    return quantile(scratch, count, 0.5);
 }
 
 void gate_row_calibrate(struct gate_row *row, const struct calibration_row *calibrated)
@@ -66,17 +65,12 @@ void gate_row_calibrate(struct gate_row *row, const struct calibration_row *cali
     row->matters = calibrated ? calibrated->aa_p99 : 0;
 }
 
-static const char *regime_text(const struct gate_case *c)
-{
-    return c->regime == REGIME_HOT ? "hot" : "cold";
-}
-
 static const struct calibration_row *calibrated_row(const struct gate_settings *settings,
                                                     const struct gate_case *c)
 {
-    return settings->calibration
-               ? calibration_find(settings->calibration, c->case_text, c->variant, regime_text(c), c->threads)
-               : NULL;
+    return settings->calibration ? calibration_find(settings->calibration, c->case_text, c->variant,
+                                                    regime_word(c->regime), c->threads)
+                                 : NULL;
 }
 
 /* All rows that were measured in all rounds, judged together. */
@@ -171,7 +165,7 @@ static void report_row(struct gate_sides *s, const struct gate_settings *setting
     const struct calibration_row *calibrated = calibrated_row(settings, c);
     *out = (struct gate_report_row){.case_key = c->case_text,
                                     .variant = c->variant,
-                                    .regime = regime_text(c),
+                                    .regime = regime_word(c->regime),
                                     .threads = c->threads,
                                     .reason = c->reason,
                                     .repro = "",
@@ -223,18 +217,17 @@ static enum status run(struct gate_sides *s, const struct gate_settings *setting
                        struct gate_run *second, bool *flagged)
 {
     bool any = false;
-    enum status status = verify_all(s);
-    if (status == STATUS_OK)
-        status = measure(s, first, 0, NULL, "timing");
-    if (status == STATUS_OK)
-        status = judge(s, settings, first, NULL);
-    for (size_t i = 0; i < s->row_count && status == STATUS_OK; i++) {
+    TRY(verify_all(s));
+    TRY(measure(s, first, 0, NULL, "timing"));
+    TRY(judge(s, settings, first, NULL));
+    for (size_t i = 0; i < s->row_count; i++) {
         flagged[i] = first->judged[i].rounds && is_flagged(first->judged[i].verdict);
         any = any || flagged[i];
     }
-    if (status == STATUS_OK && any)
-        status = measure(s, second, first->count, flagged, "confirming");
-    return status == STATUS_OK && any ? judge(s, settings, second, flagged) : status;
+    if (!any)
+        return STATUS_OK;
+    TRY(measure(s, second, first->count, flagged, "confirming"));
+    return judge(s, settings, second, flagged);
 }
 
 enum status gate_compare(struct gate_sides *s, const struct gate_settings *settings,

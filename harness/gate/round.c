@@ -81,7 +81,7 @@ static const struct kernel *find(const struct kernel *list, size_t count, const 
     return NULL;
 }
 
-static enum status read_rows(const json_t *list, const struct kernel *const sides[2], const size_t counts[2],
+static enum status read_rows(json_t *list, const struct kernel *const sides[2], const size_t counts[2],
                              struct round *r)
 {
     r->row_count = json_array_size(list);
@@ -91,17 +91,17 @@ static enum status read_rows(const json_t *list, const struct kernel *const side
     if (!r->rows || !r->order || r->done == MAP_FAILED)
         return status_no_memory("a round");
     for (size_t i = 0; i < r->row_count; i++) {
-        const json_t *o = json_array_get(list, i);
-        const char *regime = json_string_value(json_object_get(o, "regime"));
-        const char *hash = json_string_value(json_object_get(o, "hash"));
+        const char *regime, *hash;
+        int threads;
         struct round_row *row = &r->rows[i];
-        *row = (struct round_row){.case_text = json_string_value(json_object_get(o, "case")),
-                                  .variant = json_string_value(json_object_get(o, "variant")),
-                                  .regime = regime && strcmp(regime, "hot") == 0 ? REGIME_HOT : REGIME_COLD,
-                                  .threads = (unsigned)json_integer_value(json_object_get(o, "threads")),
-                                  .hash = hash ? strtoull(hash, NULL, 16) : 0};
-        if (!row->case_text || !row->variant || !regime || !hash || row->threads == 0)
+        if (json_unpack(json_array_get(list, i), "{s:s, s:s, s:s, s:i, s:s}", "case", &row->case_text,
+                        "variant", &row->variant, "regime", &regime, "threads", &threads, "hash",
+                        &hash) != 0 ||
+            threads <= 0)
             return bad_job("row");
+        row->regime = strcmp(regime, "hot") == 0 ? REGIME_HOT : REGIME_COLD;
+        row->threads = (unsigned)threads;
+        row->hash = strtoull(hash, NULL, 16);
         row->base = find(sides[0], counts[0], row->variant);
         row->candidate = find(sides[1], counts[1], row->variant);
         if (!row->candidate || (!row->base && !r->verify))
@@ -138,14 +138,11 @@ static enum status read_job(const json_t *job, struct round *r)
         const char *path = json_string_value(json_object_get(job, labels[side]));
         if (!path)
             return bad_job("library");
-        enum status s = plugin_side_load(path, labels[side], &sides[side], &counts[side]);
-        if (s != STATUS_OK)
-            return s;
+        TRY(plugin_side_load(path, labels[side], &sides[side], &counts[side]));
     }
-    enum status s = device_parse(device, &asked);
-    if (s == STATUS_OK)
-        s = read_rows(json_object_get(job, "rows"), (const struct kernel *const *)sides, counts, r);
-    return s == STATUS_OK ? device_open(&asked, &r->device, &r->device_count) : s;
+    TRY(device_parse(device, &asked));
+    TRY(read_rows(json_object_get(job, "rows"), (const struct kernel *const *)sides, counts, r));
+    return device_open(&asked, &r->device, &r->device_count);
 }
 
 /* ---- the work ---- */
@@ -153,9 +150,7 @@ static enum status read_job(const json_t *job, struct round *r)
 static enum status verify_row(struct round *r, size_t i, const struct operands *o)
 {
     struct verification v;
-    enum status s = verify(r->verifier, r->rows[i].candidate, o, &v);
-    if (s != STATUS_OK)
-        return s;
+    TRY(verify(r->verifier, r->rows[i].candidate, o, &v));
     return answer(r, json_pack("{s:I, s:i, s:s, s:s, s:s, s:o}", "row", (json_int_t)i, "verdict",
                                (int)v.verdict, "check", v.check, "reason", v.reason, "detail", v.detail,
                                "hash", hash_json(v.output_hash)));
@@ -288,19 +283,18 @@ static enum status work(void *context)
 static enum status exclude(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
 {
     struct round *r = context;
-    enum status s = STATUS_OK;
-    for (size_t i = 0; i < r->row_count && s == STATUS_OK; i++) {
+    for (size_t i = 0; i < r->row_count; i++) {
         const bool base = r->rows[i].base == k;
         if (r->done[i] || (!base && r->rows[i].candidate != k))
             continue;
         r->done[i] = true;
-        s = answer(r, r->verify
+        TRY(answer(r, r->verify
                           ? json_pack("{s:I, s:i, s:s, s:s, s:s, s:s}", "row", (json_int_t)i, "verdict",
                                       (int)verdict, "check", "", "reason", reason, "detail", "", "hash", "0")
                           : json_pack("{s:I, s:[], s:[s, s], s:s, s:b}", "row", (json_int_t)i, "us", "code",
-                                      "", "", "fault", reason, "fault_of_baseline", base));
+                                      "", "", "fault", reason, "fault_of_baseline", base)));
     }
-    return s;
+    return STATUS_OK;
 }
 
 int gate_round_main(void)

@@ -18,7 +18,6 @@
 #include "harness/base/interrupt.h"
 #include "harness/base/random.h"
 #include "harness/provider/plugin.h"
-#include "harness/suite/plan.h"
 
 /* The sides alternate, so what the machine's speed still does after this is shared by both. */
 static const double settle_seconds_max = 1;
@@ -74,16 +73,12 @@ static enum status add_case(struct gate_sides *s, const struct plan_group *g, co
     return STATUS_OK;
 }
 
-static enum status add_rows(struct gate_sides *s, const struct gate_plan *p, struct device *device, int side)
+static enum status add_rows(struct gate_sides *s, const struct suite *suite,
+                            const struct plan_options *options, int side)
 {
-    const struct plan_options options = {.variants = p->variants,
-                                         .variant_count = p->variant_count,
-                                         .seed = p->seed,
-                                         .measure = true,
-                                         .device = device};
     struct plan plan;
     kernel_table_replace(s->kernels[side], s->kernel_counts[side]);
-    enum status status = plan_make(p->suite, &options, &plan);
+    enum status status = plan_make(suite, options, &plan);
     kernel_table_replace(NULL, 0);
     if (status == STATUS_USAGE && side == 0)
         return STATUS_OK; /* an older library may have none of it; the candidate must */
@@ -102,15 +97,14 @@ static enum status add_rows(struct gate_sides *s, const struct gate_plan *p, str
     return status;
 }
 
-enum status gate_sides_open(struct gate_sides *s, const struct gate_plan *plan, struct device *device)
+enum status gate_sides_open(struct gate_sides *s, const struct suite *suite,
+                            const struct plan_options *options)
 {
-    s->settle_seconds = fmin(plan->suite->measure.settle_seconds, settle_seconds_max);
-    enum status status = plugin_side_load(s->baseline, "baseline", &s->kernels[0], &s->kernel_counts[0]);
-    if (status == STATUS_OK)
-        status = plugin_side_load(s->candidate, "candidate", &s->kernels[1], &s->kernel_counts[1]);
-    for (int side = 0; side < 2 && status == STATUS_OK; side++)
-        status = add_rows(s, plan, device, side);
-    return status;
+    s->settle_seconds = fmin(suite->measure.settle_seconds, settle_seconds_max);
+    TRY(plugin_side_load(s->baseline, "baseline", &s->kernels[0], &s->kernel_counts[0]));
+    TRY(plugin_side_load(s->candidate, "candidate", &s->kernels[1], &s->kernel_counts[1]));
+    TRY(add_rows(s, suite, options, 0));
+    return add_rows(s, suite, options, 1);
 }
 
 void gate_sides_close(struct gate_sides *s)
@@ -141,8 +135,8 @@ static json_t *job_json(const struct job *j, size_t round)
     for (size_t i = 0; i < j->count; i++) {
         const struct gate_case *c = &s->rows[j->rows[i]];
         json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:i, s:o}", "case", c->case_text, "variant",
-                                              c->variant, "regime", c->regime == REGIME_HOT ? "hot" : "cold",
-                                              "threads", (int)c->threads, "hash",
+                                              c->variant, "regime", regime_word(c->regime), "threads",
+                                              (int)c->threads, "hash",
                                               json_sprintf("%016llx", (unsigned long long)c->hash)));
     }
     for (size_t i = 0; i < s->slowdown_count; i++)
@@ -181,19 +175,13 @@ static pid_t start(FILE *job, FILE **answers)
     return pid;
 }
 
-static void take_hash(const json_t *list, size_t i, char out[24])
-{
-    const char *text = json_string_value(json_array_get(list, i));
-    snprintf(out, 24, "%s", text ? text : "");
-}
-
 static void take_text(char *out, size_t size, const json_t *text)
 {
     const char *value = json_string_value(text);
     snprintf(out, size, "%s", value ? value : "");
 }
 
-static enum status take_verdict(struct gate_case *c, const json_t *o)
+static void take_verdict(struct gate_case *c, const json_t *o)
 {
     const char *check = json_string_value(json_object_get(o, "check"));
     const char *hash = json_string_value(json_object_get(o, "hash"));
@@ -205,37 +193,34 @@ static enum status take_verdict(struct gate_case *c, const json_t *o)
         memcpy(reason, c->reason, sizeof reason);
         snprintf(c->reason, sizeof c->reason, "%.40s: %.210s", check, reason);
     }
-    return STATUS_OK;
 }
 
-static enum status take_times(struct gate_sides *s, struct gate_case *c, const json_t *o)
+static void take_times(struct gate_sides *s, struct gate_case *c, const json_t *o)
 {
     const json_t *us = json_object_get(o, "us"), *timer = json_object_get(o, "timer_us");
     const char *fault = json_string_value(json_object_get(o, "fault"));
     for (size_t i = 0; i <= s->slowdown_count; i++)
         c->us[i] = json_is_number(json_array_get(us, i)) ? json_number_value(json_array_get(us, i)) : NAN;
     for (size_t i = 0; i < 2; i++)
-        take_hash(json_object_get(o, "code"), i, c->code[i]);
+        take_text(c->code[i], sizeof c->code[i], json_array_get(json_object_get(o, "code"), i));
     if (json_is_number(timer))
         s->timer_us = json_number_value(timer);
     if (!fault || !*fault)
-        return STATUS_OK;
+        return;
     if (json_is_true(json_object_get(o, "fault_of_baseline"))) {
         snprintf(c->skip, sizeof c->skip, "the baseline is wrong: %.200s", fault);
-        return STATUS_OK;
+        return;
     }
     c->verdict = VERDICT_FAIL;
     snprintf(c->reason, sizeof c->reason, "while it was timed: %.200s", fault);
-    return STATUS_OK;
 }
 
 static enum status take_answer(struct job *j, const char *line)
 {
-    json_error_t error;
-    json_t *o = json_loads(line, 0, &error);
+    json_t *o = json_loads(line, 0, NULL);
     const json_t *row = json_object_get(o, "row");
     const char *message = json_string_value(json_object_get(o, "error"));
-    enum status s;
+    enum status s = STATUS_OK;
     if (message) {
         s = status_fail((enum status)json_integer_value(json_object_get(o, "status")), "%s", message);
     } else if (!json_is_integer(row) || json_integer_value(row) < 0 ||
@@ -244,7 +229,10 @@ static enum status take_answer(struct job *j, const char *line)
     } else {
         struct gate_case *c = &j->sides->rows[j->rows[json_integer_value(row)]];
         j->answered++;
-        s = j->verify ? take_verdict(c, o) : take_times(j->sides, c, o);
+        if (j->verify)
+            take_verdict(c, o);
+        else
+            take_times(j->sides, c, o);
     }
     json_decref(o);
     return s;

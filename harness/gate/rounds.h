@@ -14,7 +14,7 @@
 #include "harness/problem/device.h"
 #include "harness/problem/problem.h"
 #include "harness/problem/variant.h"
-#include "harness/suite/suite.h"
+#include "harness/suite/plan.h"
 #include "reference/contract.h"
 #include "results/record.h"
 
@@ -53,18 +53,10 @@ struct gate_sides {
     size_t row_count;
 };
 
-/* What is compared: the rows that a suite plans for either library. */
-struct gate_plan {
-    const struct suite *suite;
-    const char *const *variants; /* globs */
-    size_t variant_count;
-    uint64_t seed; /* of the inputs */
-};
-
-/* Loads both libraries and sets kernels and rows. STATUS_USAGE for one library named twice, and when there is
+/* Loads both libraries and sets kernels and rows: those that the suite plans for either library. STATUS_USAGE for one library named twice, and when there is
  * no row. */
-enum status gate_sides_open(struct gate_sides *s, const struct gate_plan *plan,
-                            struct device *device) WARN_UNUSED_RESULT;
+enum status gate_sides_open(struct gate_sides *s, const struct suite *suite,
+                            const struct plan_options *options) WARN_UNUSED_RESULT;
 /* Verifies the candidate's variants, each once; rows that the candidate lacks are VERDICT_FAIL. */
 enum status gate_verify(struct gate_sides *s) WARN_UNUSED_RESULT;
 /* Times the rows that are right, not skipped, and of which wanted[row] holds (NULL: all), in round `round`.

@@ -75,10 +75,10 @@ static enum status calibrate(struct measurement *m)
     if (m->base.state->calibrated)
         return STATUS_OK;
     m->base.state->calibrated = true;
-    enum status s = m->base.sampler->calibrate(m->s);
-    if (s == STATUS_OK && !m->gpu && !m->base.group->no_ceilings)
+    TRY(m->base.sampler->calibrate(m->s));
+    if (!m->gpu && !m->base.group->no_ceilings)
         m->base.state->gemm_flop_per_s = openblas_flop_per_s();
-    return s;
+    return STATUS_OK;
 }
 
 static bool any_row_left(const struct measure_group *g)
@@ -117,11 +117,10 @@ static enum status settle(struct measurement *m)
 
 static enum status choose_calls(struct measurement *m)
 {
-    enum status s = STATUS_OK;
-    for (size_t i = 0; i < m->base.group->row_count && s == STATUS_OK; i++)
+    for (size_t i = 0; i < m->base.group->row_count; i++)
         if (!m->base.group->rows[i].ended)
-            s = m->base.sampler->choose_calls(m->s, i);
-    return s;
+            TRY(m->base.sampler->choose_calls(m->s, i));
+    return STATUS_OK;
 }
 
 /* A new order every second round, and then the same backward (ABBA): what drifts evenly hits all rows alike.
@@ -149,9 +148,7 @@ static enum status run_round(struct measurement *m, size_t round)
         if (r->ended)
             continue;
         struct timed_sample sample = {0};
-        enum status s = m->base.sampler->sample(m->s, row, round, &sample);
-        if (s != STATUS_OK)
-            return s;
+        TRY(m->base.sampler->sample(m->s, row, round, &sample));
         if (r->ended)
             continue;
         r->samples[round] = sample.us;
@@ -165,8 +162,7 @@ static enum status run_rounds(struct measurement *m)
 {
     const struct measure_settings *settings = m->base.settings;
     const double start = clock_s();
-    enum status s = STATUS_OK;
-    for (size_t round = 0; s == STATUS_OK; round++) {
+    for (size_t round = 0;; round++) {
         const double elapsed_s = clock_s() - start;
         if (stop_now(settings, m->base.group, round, elapsed_s, m->scratch))
             return STATUS_OK;
@@ -176,9 +172,17 @@ static enum status run_rounds(struct measurement *m)
             m->progress(
                 m->progress_context, round,
                 fmax(elapsed_s / settings->max_seconds, (double)round / (double)settings->max_samples));
-        s = run_round(m, round);
+        TRY(run_round(m, round));
     }
-    return s;
+}
+
+static enum status take_samples(struct measurement *m)
+{
+    TRY(begin(m));
+    TRY(calibrate(m));
+    TRY(settle(m));
+    TRY(choose_calls(m));
+    return run_rounds(m);
 }
 
 /* ---- finish and conclude ---- */
@@ -217,12 +221,6 @@ static void close_gap(struct measure_row *r)
     r->retried_flags = NULL;
 }
 
-static void conclude(struct measurement *m)
-{
-    for (size_t i = 0; i < m->base.group->row_count; i++)
-        conclude_row(m, &m->base.group->rows[i]);
-}
-
 /* `s`: of the rounds. An error of the sampler comes before an interrupt. */
 static enum status finish(struct measurement *m, enum status s)
 {
@@ -251,18 +249,11 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
                             .order_seed = order_seed,
                             .progress = progress,
                             .progress_context = context};
-    enum status s = begin(&m);
-    if (s == STATUS_OK)
-        s = calibrate(&m);
-    if (s == STATUS_OK)
-        s = settle(&m);
-    if (s == STATUS_OK)
-        s = choose_calls(&m);
-    if (s == STATUS_OK)
-        s = run_rounds(&m);
+    enum status s = take_samples(&m);
     if (s == STATUS_OK || s == STATUS_INTERRUPTED) {
         s = finish(&m, s);
-        conclude(&m);
+        for (size_t i = 0; i < group->row_count; i++)
+            conclude_row(&m, &group->rows[i]);
     }
     end(&m);
     return s;

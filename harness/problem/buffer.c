@@ -139,16 +139,12 @@ bool buffer_canaries_whole(const struct buffer *b, ptrdiff_t *offset)
     canary_ranges(b, range);
     bool whole = true;
     canaries_poison(b, false);
-    for (int r = 0; r < 2 && whole; r++) {
-        for (size_t i = 0; i < BUFFER_CANARY_BYTES; i++) {
+    for (int r = 0; r < 2; r++)
+        for (size_t i = 0; i < BUFFER_CANARY_BYTES && whole; i++)
             if (range[r][i] != canary_byte(i)) {
-                if (offset)
-                    *offset = range[r] + i - (uint8_t *)b->data;
+                *offset = range[r] + i - (uint8_t *)b->data;
                 whole = false;
-                break;
             }
-        }
-    }
     canaries_poison(b, true);
     return whole;
 }

@@ -24,37 +24,35 @@ enum {
 
 /* ---- how well they fit ---- */
 
-/* Sums for weight_fit, accumulated over pieces. */
+/* Sums for weight_fit, accumulated over pieces, of weights in one format. */
 struct fit_sums {
-    double signal, error, int4_error, max, int4_max;
+    double signal, error, max;
 };
 
-static void fit_piece(struct fit_sums *sums, const float *dense, const struct quantized *piece,
-                      float *scratch)
+static void add_fit(struct fit_sums *sums, const float *dense, const float *decoded, size_t count)
+{
+    double error = 0, signal = 0, max = 0;
+#pragma omp parallel for reduction(+ : error, signal) reduction(max : max)
+    for (size_t i = 0; i < count; i++) {
+        double d = (double)dense[i] - (double)decoded[i];
+        error += d * d;
+        signal += (double)dense[i] * (double)dense[i];
+        max = fabs(d) > max ? fabs(d) : max;
+    }
+    sums->signal += signal;
+    sums->error += error;
+    sums->max = fmax(sums->max, max);
+}
+
+/* Of the piece, and of absmax int4 at its blocksize. */
+static void fit_piece(struct fit_sums *sums, struct fit_sums *int4, const float *dense,
+                      const struct quantized *piece, float *scratch)
 {
     const struct contract plain = {.format = piece->format, .op = OP_DEQUANT, .out = DTYPE_F32};
-    for (int format = 0; format < 2; format++) {
-        if (format == 0)
-            quantized_dequantize(&plain, piece, scratch);
-        else
-            int4_absmax_roundtrip(dense, piece->count, piece->blocksize, scratch);
-        double error = 0, signal = 0, max = 0;
-#pragma omp parallel for reduction(+ : error, signal) reduction(max : max)
-        for (size_t i = 0; i < piece->count; i++) {
-            double d = (double)dense[i] - (double)scratch[i];
-            error += d * d;
-            signal += (double)dense[i] * (double)dense[i];
-            max = fabs(d) > max ? fabs(d) : max;
-        }
-        if (format == 0) {
-            sums->signal += signal;
-            sums->error += error;
-            sums->max = fmax(sums->max, max);
-        } else {
-            sums->int4_error += error;
-            sums->int4_max = fmax(sums->int4_max, max);
-        }
-    }
+    quantized_dequantize(&plain, piece, scratch);
+    add_fit(sums, dense, scratch, piece->count);
+    int4_absmax_roundtrip(dense, piece->count, piece->blocksize, scratch);
+    add_fit(int4, dense, scratch, piece->count);
 }
 
 /* Dense weights in a file; NULL pointers stand for synthetic ones. */
@@ -194,7 +192,7 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
     float *piece = malloc(longest * sizeof *piece),
           *scratch = dense ? malloc(longest * sizeof *scratch) : NULL;
     enum status s = STATUS_OK;
-    struct fit_sums sums = {0};
+    struct fit_sums sums = {0}, int4 = {0};
     if (!piece || (dense && !scratch))
         s = status_no_memory("weights");
     for (size_t first = 0; s == STATUS_OK && first < count; first += step) {
@@ -225,14 +223,14 @@ static enum status quantize_weights(struct operands *o, const struct dense_sourc
                                         .scale = q.scale,
                                         .zero = q.zero,
                                         .group_of = q.group_of};
-            fit_piece(&sums, piece, &t, scratch);
+            fit_piece(&sums, &int4, piece, &t, scratch);
         }
     }
     if (dense && s == STATUS_OK && p->format.kind != FORMAT_DENSE)
         o->fit = (struct weight_fit){.sqnr_db = 10 * log10(sums.signal / sums.error),
                                      .max_abs_error = sums.max,
-                                     .int4_sqnr_db = 10 * log10(sums.signal / sums.int4_error),
-                                     .int4_max_abs_error = sums.int4_max};
+                                     .int4_sqnr_db = 10 * log10(sums.signal / int4.error),
+                                     .int4_max_abs_error = int4.max};
     free(piece);
     free(scratch);
     return s;
@@ -307,9 +305,8 @@ static enum status load_weights(struct operands *o)
     *colon = '\0';
     const char *name = colon + 1;
     struct safetensors file;
-    enum status s = safetensors_open(path, &file);
-    if (s != STATUS_OK)
-        return s;
+    enum status s = STATUS_OK;
+    TRY(safetensors_open(path, &file));
     if (p->checkpoint) {
         struct quantized t;
         void *owned = NULL;

@@ -59,7 +59,6 @@ size_t operands_set_bytes(const struct problem *p)
     return sum;
 }
 
-/* Of what has `bytes`. */
 static size_t cold_copies(size_t bytes, size_t bytes_per_call)
 {
     size_t wanted = 4 * cpu_last_level_cache();
@@ -80,6 +79,7 @@ static enum status init_buffer(const struct device *device, struct buffer *b, si
     return device->kind == DEVICE_SIMT ? buffer_init_shared(b, size, what) : buffer_init(b, size, what);
 }
 
+/* On failure too, *out is to be released. */
 static enum status allocate(const struct problem *p, size_t copies, struct device *device,
                             struct operands *out)
 {
@@ -100,18 +100,15 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
     out->copies = copies;
     size_t size[PART_COUNT];
     part_sizes(p, size);
-    enum status s = STATUS_OK;
-    for (size_t c = 0; c < copies && s == STATUS_OK; c++)
-        for (size_t i = 0; i < PART_COUNT && s == STATUS_OK; i++)
-            s = init_buffer(device, part_of(&out->sets[c], i), size[i], parts[i].name);
-    if (s == STATUS_OK)
-        s = init_buffer(device, &out->nested_map, p->format.nested ? 4 * NESTED_MAP_SIZE : 0, "nested map");
-    if (s == STATUS_OK)
-        s = init_buffer(device, &out->workspace,
-                        op_is_product(p->op) ? GEMM_WORKSPACE_BYTES(p->m, p->n, p->k) : 0, "workspace");
-    if (s == STATUS_OK && p->format.nested)
+    for (size_t c = 0; c < copies; c++)
+        for (size_t i = 0; i < PART_COUNT; i++)
+            TRY(init_buffer(device, part_of(&out->sets[c], i), size[i], parts[i].name));
+    TRY(init_buffer(device, &out->nested_map, p->format.nested ? 4 * NESTED_MAP_SIZE : 0, "nested map"));
+    TRY(init_buffer(device, &out->workspace,
+                    op_is_product(p->op) ? GEMM_WORKSPACE_BYTES(p->m, p->n, p->k) : 0, "workspace"));
+    if (p->format.nested)
         nested_dynamic_map(out->nested_map.data);
-    return s;
+    return STATUS_OK;
 }
 
 static void fill_normal(struct buffer *b, enum dtype t, float scale, uint64_t seed, enum random_stream stream)
@@ -303,26 +300,20 @@ struct dequant_args gemm_rows_to_dequantize(const struct gemm_args *a, enum form
     return d;
 }
 
-struct repack_args operands_repack_args(const struct operands *o, size_t i)
-{
-    const struct operand_set *set = &o->sets[i];
-    return (struct repack_args){
-        .n = o->problem.n,
-        .k = o->problem.k,
-        .from = o->problem.op == OP_REPACK ? set->packed.data : set->stored[LAYOUT_FRAGMENTS].data,
-        .to = set->out.data,
-    };
-}
-
 size_t operands_args(const struct operands *o, size_t i, enum layout layout, union kernel_args *out)
 {
+    const struct operand_set *set = &o->sets[i];
     switch (o->problem.op) {
     case OP_DEQUANT:
         out->dequant = operands_dequant_args(o, i, layout);
         return sizeof out->dequant;
     case OP_REPACK:
     case OP_UNREPACK:
-        out->repack = operands_repack_args(o, i);
+        out->repack = (struct repack_args){
+            .n = o->problem.n,
+            .k = o->problem.k,
+            .from = o->problem.op == OP_REPACK ? set->packed.data : set->stored[LAYOUT_FRAGMENTS].data,
+            .to = set->out.data};
         return sizeof out->repack;
     default:
         out->gemm = operands_gemm_args(o, i, layout);
@@ -334,12 +325,8 @@ static enum status store_set(const struct operands *o, size_t i, enum layout lay
 {
     struct buffer *b = &o->sets[i].stored[layout];
     const struct quantized w = operands_tensor(o, i);
-    if (!b->data) {
-        enum status s =
-            init_buffer(o->device, b, layout_bytes(layout, &o->problem), "weights in another layout");
-        if (s != STATUS_OK)
-            return s;
-    }
+    if (!b->data)
+        TRY(init_buffer(o->device, b, layout_bytes(layout, &o->problem), "weights in another layout"));
     if (!layout_make(layout, &o->problem, &w, b->data))
         return status_no_memory("weights in another layout");
     o->sets[i].stored_hash[layout] = bytes_hash(b->data, b->size);
@@ -365,36 +352,35 @@ enum status operands_prepare_for(const struct operands *o, size_t i, const struc
     return s;
 }
 
+static bool canaries_stand(const struct buffer *b, const char *name, const char *kind, char *what,
+                           size_t size)
+{
+    ptrdiff_t offset;
+    if (!b->data || buffer_canaries_whole(b, &offset))
+        return true;
+    snprintf(what, size, "wrote outside of the %s%s: byte %td of %zu", name, kind, offset, b->size);
+    return false;
+}
+
 bool operands_intact(const struct operands *o, size_t i, char *what, size_t size)
 {
     const struct operand_set *set = &o->sets[i];
-    ptrdiff_t offset;
-    for (size_t j = 0; j < PART_COUNT; j++) {
-        const struct buffer *b = part_of(set, j);
-        if (!buffer_canaries_whole(b, &offset)) {
-            snprintf(what, size, "wrote outside of the %s: byte %td of %zu", parts[j].name, offset, b->size);
+    for (size_t j = 0; j < PART_COUNT; j++)
+        if (!canaries_stand(part_of(set, j), parts[j].name, "", what, size))
             return false;
-        }
-    }
-    if (!buffer_canaries_whole(&o->workspace, &offset)) {
-        snprintf(what, size, "wrote outside of the workspace: byte %td of %zu", offset, o->workspace.size);
+    if (!canaries_stand(&o->workspace, "workspace", "", what, size))
         return false;
-    }
     for (size_t l = 0; l < LAYOUT_COUNT; l++) {
         const struct buffer *b = &set->stored[l];
-        if (b->data && !buffer_canaries_whole(b, &offset)) {
-            snprintf(what, size, "wrote outside of the %s weights: byte %td of %zu", layout_knob(l), offset,
-                     b->size);
+        if (!canaries_stand(b, layout_knob(l), " weights", what, size))
             return false;
-        }
         if (b->data && bytes_hash(b->data, b->size) != set->stored_hash[l]) {
             snprintf(what, size, "wrote to its inputs: the %s weights", layout_knob(l));
             return false;
         }
     }
-    if (hash_inputs(set) != set->input_hash) {
-        snprintf(what, size, "wrote to its inputs");
-        return false;
-    }
-    return true;
+    if (hash_inputs(set) == set->input_hash)
+        return true;
+    snprintf(what, size, "wrote to its inputs");
+    return false;
 }

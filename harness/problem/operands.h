@@ -71,6 +71,7 @@ void operands_release(struct operands *o);
 /* All buffers that set i is made of, those that sets share included, in an order that does not change:
  * devices with memory of their own go through them. */
 enum {
+    OPERAND_WEIGHTS = 7, /* the first ones are the weights */
     OPERAND_OUT = 9,
     OPERAND_STORED,                              /* LAYOUT_COUNT of them, of size 0 where there is none */
     OPERAND_OWN = OPERAND_STORED + LAYOUT_COUNT, /* buffers before this are each set's own */
@@ -91,7 +92,6 @@ struct gemm_args operands_gemm_args(const struct operands *o, size_t i, enum lay
  * dequantize takes them. The first row starts a byte, a block and a group of nested scales. */
 struct dequant_args gemm_rows_to_dequantize(const struct gemm_args *a, enum format format, enum dtype t,
                                             size_t first, size_t rows, void *out);
-struct repack_args operands_repack_args(const struct operands *o, size_t i);
 /* The one that the problem's operation has, for a variant that takes this layout; returns its size. What the
  * layout has it does not get by rows as well. */
 union kernel_args {

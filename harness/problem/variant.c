@@ -1,5 +1,6 @@
 #include "harness/problem/variant.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,16 @@ enum layout kernel_layout(const struct kernel *k)
     return knobs ? layout_of_knobs(k->contract.format, knobs + 2) : LAYOUT_ROWS;
 }
 
+PRINTF_LIKE(2, 3)
+static const char *say(char reason[KERNEL_REASON_MAX], const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(reason, KERNEL_REASON_MAX, format, ap);
+    va_end(ap);
+    return reason;
+}
+
 /* Before a GPU is known (sm 0): what holds for all of them. */
 static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *gpu,
                                       char reason[KERNEL_REASON_MAX])
@@ -142,20 +153,17 @@ static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *
     bool mma80 = k->contract.accumulation == ACC_MMA80, mma90 = k->contract.accumulation == ACC_MMA90;
     const struct kernel *own = k->blas ? k->dequantize : k;
     if (!k->bitsandbytes && (!cuda_image_find(own->source) || !(own->recipe || own->entries[ENTRY_FAST])))
-        snprintf(reason, KERNEL_REASON_MAX, "this build has no device code");
-    else if (gpu->sm && gpu->sm < k->min_sm)
-        snprintf(reason, KERNEL_REASON_MAX, "needs compute capability %u.%u, this GPU has %u.%u",
-                 k->min_sm / 10, k->min_sm % 10, gpu->sm / 10, gpu->sm % 10);
-    else if (gpu->sm && mma80 && gpu->sm / 10 != 8)
-        snprintf(reason, KERNEL_REASON_MAX, "mma80 is what GPUs of compute capability 8.x compute, not %u.%u",
-                 gpu->sm / 10, gpu->sm % 10);
-    else if (gpu->sm && mma90 && gpu->sm < 90)
-        snprintf(reason, KERNEL_REASON_MAX,
-                 "mma90 is what GPUs from compute capability 9.0 on compute, not %u.%u", gpu->sm / 10,
-                 gpu->sm % 10);
-    else
-        return NULL;
-    return reason;
+        return say(reason, "this build has no device code");
+    if (gpu->sm && gpu->sm < k->min_sm)
+        return say(reason, "needs compute capability %u.%u, this GPU has %u.%u", k->min_sm / 10,
+                   k->min_sm % 10, gpu->sm / 10, gpu->sm % 10);
+    if (gpu->sm && mma80 && gpu->sm / 10 != 8)
+        return say(reason, "mma80 is what GPUs of compute capability 8.x compute, not %u.%u", gpu->sm / 10,
+                   gpu->sm % 10);
+    if (gpu->sm && mma90 && gpu->sm < 90)
+        return say(reason, "mma90 is what GPUs from compute capability 9.0 on compute, not %u.%u",
+                   gpu->sm / 10, gpu->sm % 10);
+    return NULL;
 }
 
 /* NULL if the executor can stand in for a GPU, else why not. */
@@ -176,37 +184,25 @@ bool kernel_belongs(const struct kernel *k, const struct device *device)
 const char *kernel_unavailable(const struct kernel *k, const struct device *device,
                                char reason[KERNEL_REASON_MAX])
 {
-    if (only_on_gpu(k) && device->kind != DEVICE_CUDA) {
-        snprintf(reason, KERNEL_REASON_MAX, "%s", only_on_gpu(k));
-        return reason;
-    }
-    if (!device_runs(device, k->backend)) {
-        snprintf(reason, KERNEL_REASON_MAX, "%s",
-                 k->backend == BACKEND_CUDA
-                     ? "a CUDA kernel; --device cuda runs it on a GPU, --device simt on this CPU"
-                     : "a CPU function; --device cpu runs it");
-        return reason;
-    }
-    if (!k->built) {
-        snprintf(reason, KERNEL_REASON_MAX, "this build has no code for %s", k->arch);
-        return reason;
-    }
+    if (only_on_gpu(k) && device->kind != DEVICE_CUDA)
+        return say(reason, "%s", only_on_gpu(k));
+    if (!device_runs(device, k->backend))
+        return say(reason, "%s",
+                   k->backend == BACKEND_CUDA
+                       ? "a CUDA kernel; --device cuda runs it on a GPU, --device simt on this CPU"
+                       : "a CPU function; --device cpu runs it");
+    if (!k->built)
+        return say(reason, "this build has no code for %s", k->arch);
     if (device->kind == DEVICE_CUDA)
         return unavailable_on_gpu(k, &device->gpu, reason);
     const struct entry *entry = k->entries[device->checked ? ENTRY_CHECKED : ENTRY_FAST];
-    if (k->backend == BACKEND_CUDA && !(entry && entry->run)) {
-        snprintf(reason, KERNEL_REASON_MAX, "this build has no %s host code for CUDA kernels",
-                 device->checked ? "checked" : "fast");
-        return reason;
-    }
-    unsigned missing = k->cpu_features & ~cpu_features();
-    if (missing) {
-        char names[96];
-        snprintf(reason, KERNEL_REASON_MAX, "this CPU has no %s",
-                 cpu_feature_names(missing, names, sizeof names));
-        return reason;
-    }
-    return NULL;
+    if (k->backend == BACKEND_CUDA && !(entry && entry->run))
+        return say(reason, "this build has no %s host code for CUDA kernels",
+                   device->checked ? "checked" : "fast");
+    char names[96];
+    const unsigned missing = k->cpu_features & ~cpu_features();
+    return missing ? say(reason, "this CPU has no %s", cpu_feature_names(missing, names, sizeof names))
+                   : NULL;
 }
 
 /* The GPU's server says itself what does not fit there. */
@@ -226,23 +222,20 @@ const char *kernel_inapplicable(const struct kernel *k, const struct problem *p,
                                 char reason[KERNEL_REASON_MAX])
 {
     if (k->m_max && p->m > k->m_max)
-        snprintf(reason, KERNEL_REASON_MAX, "takes m up to %zu", k->m_max);
-    else if (k->k_multiple > 1 && p->k % k->k_multiple)
-        snprintf(reason, KERNEL_REASON_MAX, "takes k in multiples of %zu", k->k_multiple);
-    else if (k->n_multiple > 1 && p->n % k->n_multiple)
-        snprintf(reason, KERNEL_REASON_MAX, "takes n in multiples of %zu", k->n_multiple);
-    else if (k->whole_blocks && p->k % p->format.blocksize)
-        snprintf(reason, KERNEL_REASON_MAX, "takes k in multiples of the blocksize");
-    else if (k->no_bias && p->bias)
-        snprintf(reason, KERNEL_REASON_MAX, "has no bias");
-    else if (p->format.act_order && k->contract.scale == SCALE_BLOCK)
-        snprintf(reason, KERNEL_REASON_MAX, "scales by block, which act-order scatters");
-    else if (layout_inapplicable(kernel_layout(k), p))
-        snprintf(reason, KERNEL_REASON_MAX, "%s", layout_inapplicable(kernel_layout(k), p));
-    else if (!dense_weights_fit(k, p))
-        snprintf(reason, KERNEL_REASON_MAX,
-                 "its dense weights are more than a quarter of the memory that is free");
-    else
-        return NULL;
-    return reason;
+        return say(reason, "takes m up to %zu", k->m_max);
+    if (k->k_multiple > 1 && p->k % k->k_multiple)
+        return say(reason, "takes k in multiples of %zu", k->k_multiple);
+    if (k->n_multiple > 1 && p->n % k->n_multiple)
+        return say(reason, "takes n in multiples of %zu", k->n_multiple);
+    if (k->whole_blocks && p->k % p->format.blocksize)
+        return say(reason, "takes k in multiples of the blocksize");
+    if (k->no_bias && p->bias)
+        return say(reason, "has no bias");
+    if (p->format.act_order && k->contract.scale == SCALE_BLOCK)
+        return say(reason, "scales by block, which act-order scatters");
+    if (layout_inapplicable(kernel_layout(k), p))
+        return say(reason, "%s", layout_inapplicable(kernel_layout(k), p));
+    if (!dense_weights_fit(k, p))
+        return say(reason, "its dense weights are more than a quarter of the memory that is free");
+    return NULL;
 }

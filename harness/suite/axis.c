@@ -11,11 +11,6 @@
 
 enum { M_MAX = 1 << 20, THREADS_MAX = 1024, GLOB_MAX = 256, FORMAT_TEXT_MAX = 96, FORMATS_MAX = 16 };
 
-enum status suite_out_of_memory(void)
-{
-    return status_no_memory("suite");
-}
-
 PRINTF_LIKE(4, 5)
 static enum status value_fail(const struct suite_values *v, size_t i, const char *nearest, const char *format,
                               ...)
@@ -63,77 +58,54 @@ static enum status value_bool(const struct suite_values *v, size_t i, bool *out)
     return STATUS_OK;
 }
 
-/* A value that stands twice would give two rows with one identity. */
 static enum status value_twice(const struct suite_values *v, size_t i)
 {
     return value_fail(v, i, NULL, "%s: the same value stands twice", v->name);
 }
 
-/* ---- setting the axes of a case ---- */
+/* ---- lists: how a value is read ---- */
 
-static bool any_size(size_t size)
+static enum status read_m(const struct suite_values *v, size_t i, void *out)
 {
-    (void)size;
-    return true;
+    return value_size(v, i, 1, M_MAX, out);
 }
 
-static enum status set_sizes(const struct suite_values *v, size_t max, bool (*valid)(size_t), size_t **out,
-                             size_t *count)
+static enum status read_blocksize(const struct suite_values *v, size_t i, void *out)
 {
-    enum status s = STATUS_OK;
-    size_t *sizes = malloc(v->count * sizeof *sizes);
-    if (!sizes)
-        return suite_out_of_memory();
-    for (size_t i = 0; s == STATUS_OK && i < v->count; i++) {
-        s = value_size(v, i, 1, max, &sizes[i]);
-        if (s == STATUS_OK && !valid(sizes[i]))
-            s = value_fail(v, i, NULL, "%s must be 32, 64, 128, 256, 512, 1024, 2048 or 4096, not %zu",
-                           v->name, sizes[i]);
-        for (size_t j = 0; s == STATUS_OK && j < i; j++)
-            if (sizes[j] == sizes[i])
-                s = value_twice(v, i);
-    }
-    if (s == STATUS_OK) {
-        free(*out);
-        *out = sizes;
-        *count = v->count;
-        sizes = NULL;
-    }
-    free(sizes);
-    return s;
+    size_t *size = out;
+    TRY(value_size(v, i, 1, SIZE_MAX, size));
+    if (nf4_blocksize_valid(*size))
+        return STATUS_OK;
+    return value_fail(v, i, NULL, "%s must be 32, 64, 128, 256, 512, 1024, 2048 or 4096, not %zu", v->name,
+                      *size);
 }
 
-static enum status set_m(struct suite_case *c, const struct suite_values *v)
+static enum status read_threads(const struct suite_values *v, size_t i, void *out)
 {
-    return set_sizes(v, M_MAX, any_size, &c->m, &c->m_count);
-}
-
-static enum status set_blocksize(struct suite_case *c, const struct suite_values *v)
-{
-    return set_sizes(v, SIZE_MAX, nf4_blocksize_valid, &c->blocksize, &c->blocksize_count);
-}
-
-static enum status set_flags(const struct suite_values *v, bool out[2], size_t *count)
-{
-    bool flags[2] = {false, false};
-    for (size_t i = 0; i < v->count; i++) {
-        bool flag = false;
-        enum status s = value_bool(v, i, &flag);
-        if (s != STATUS_OK)
-            return s;
-        if (i == 2 || (i == 1 && flags[0] == flag))
-            return value_twice(v, i);
-        flags[i] = flag;
-    }
-    out[0] = flags[0];
-    out[1] = flags[1];
-    *count = v->count;
+    const char *word = NULL;
+    size_t n = 0;
+    /* A list is no word: value_size() then says what is expected. */
+    if (!v->yaml || v->nodes[i]->type == YAML_SCALAR_NODE)
+        TRY(value_word(v, i, &word));
+    if (!word || strcmp(word, "all") != 0)
+        TRY(value_size(v, i, 1, THREADS_MAX, &n));
+    *(unsigned *)out = (unsigned)n;
     return STATUS_OK;
 }
 
-static enum status set_nested(struct suite_case *c, const struct suite_values *v)
+/* From --axis only: "4096x11008". */
+static enum status read_shape(const struct suite_values *v, size_t i, void *out)
 {
-    return set_flags(v, c->nested, &c->nested_count);
+    struct shape *shape = out;
+    char *word = v->words[i], *x = strchr(word, 'x');
+    const char *fault = "is not NxK, as in 4096x11008";
+    if (x) {
+        *x = '\0';
+        if (!yaml_size_from_text(word, &shape->n) && !yaml_size_from_text(x + 1, &shape->k))
+            fault = model_shape_fault(shape->n, shape->k);
+        *x = 'x';
+    }
+    return fault ? value_fail(v, i, NULL, "shape %.64s: %s", word, fault) : STATUS_OK;
 }
 
 /* "int4 blocksize=128 zeros=1" into *out. Returns NULL, or what is wrong with it. */
@@ -174,32 +146,119 @@ static const char *parse_format(const char *text, struct weight_format *out)
     return NULL;
 }
 
-static enum status set_formats(struct suite_case *c, const struct suite_values *v)
+static enum status read_format(const struct suite_values *v, size_t i, void *out)
 {
-    struct weight_format *formats = calloc(v->count, sizeof *formats);
-    enum status s = formats ? STATUS_OK : suite_out_of_memory();
-    if (s == STATUS_OK && v->count > FORMATS_MAX)
-        s = value_fail(v, FORMATS_MAX, NULL, "%s: more than %d are not timed together", v->name, FORMATS_MAX);
-    for (size_t i = 0; s == STATUS_OK && i < v->count; i++) {
-        const char *text, *fault;
-        formats[i].blocksize = 64;
-        s = value_word(v, i, &text);
-        if (s == STATUS_OK && (fault = parse_format(text, &formats[i])))
-            s = value_fail(v, i, NULL, "formats: \"%.64s\" %s", text, fault);
-        if (formats[i].kind == FORMAT_DENSE)
-            formats[i].blocksize = 0;
-        for (size_t j = 0; s == STATUS_OK && j < i; j++)
-            if (weight_format_equal(&formats[i], &formats[j]))
-                s = value_twice(v, i);
+    struct weight_format *format = out;
+    const char *text;
+    format->blocksize = 64;
+    TRY(value_word(v, i, &text));
+    const char *fault = parse_format(text, format);
+    if (fault)
+        return value_fail(v, i, NULL, "formats: \"%.64s\" %s", text, fault);
+    if (format->kind == FORMAT_DENSE)
+        format->blocksize = 0;
+    return STATUS_OK;
+}
+
+static enum status read_glob(const struct suite_values *v, size_t i, void *out)
+{
+    const char *glob;
+    TRY(value_word(v, i, &glob));
+    if (strlen(glob) > GLOB_MAX)
+        return value_fail(v, i, NULL, "%s: a pattern is longer than %d bytes", v->name, GLOB_MAX);
+    char *copy = strdup(glob);
+    memcpy(out, &copy, sizeof copy);
+    return copy ? STATUS_OK : status_no_memory("suite");
+}
+
+static enum status read_variant(const struct suite_values *v, size_t i, void *out)
+{
+    const char *glob;
+    TRY(value_word(v, i, &glob));
+    return strcmp(glob, "!") == 0 ? value_fail(v, i, NULL, "%s: \"!\" alone removes nothing", v->name)
+                                  : read_glob(v, i, out);
+}
+
+/* ---- lists: setting one ---- */
+
+static void free_shape(void *shape)
+{
+    free(((struct shape *)shape)->label);
+}
+
+static void free_glob(void *glob)
+{
+    free(*(char **)glob);
+}
+
+static void free_list(const struct suite_axis *axis, char *list, size_t count)
+{
+    for (size_t i = 0; list && axis->free && i < count; i++)
+        axis->free(list + i * axis->size);
+    free(list);
+}
+
+/* Puts `list` in the place of the case's values, which are freed. */
+static void replace_list(const struct suite_axis *axis, struct suite_case *c, char *list, size_t count)
+{
+    char *place = (char *)c + axis->list, *before;
+    size_t *length = (size_t *)(void *)((char *)c + axis->count);
+    memcpy(&before, place, sizeof before);
+    free_list(axis, before, *length);
+    memcpy(place, &list, sizeof list);
+    *length = count;
+}
+
+/* Reads all values into a zeroed array. No two may be alike: they would give two rows with one identity. */
+static enum status read_list(const struct suite_axis *axis, const struct suite_values *v, char *list)
+{
+    const size_t size = axis->size;
+    if (axis->most && v->count > axis->most)
+        return value_fail(v, axis->most, NULL, "%s: more than %zu are not timed together", v->name,
+                          axis->most);
+    for (size_t i = 0; i < v->count; i++) {
+        TRY(axis->read(v, i, list + i * size));
+        for (size_t j = 0; j < i; j++)
+            if (memcmp(list + i * size, list + j * size, size) == 0)
+                return value_twice(v, i);
     }
-    if (s == STATUS_OK) {
-        free(c->formats);
-        c->formats = formats;
-        c->format_count = v->count;
-        formats = NULL;
-    }
-    free(formats);
+    return STATUS_OK;
+}
+
+static enum status set_list(const struct suite_axis *axis, struct suite_case *c, const struct suite_values *v)
+{
+    char *list = calloc(v->count, axis->size);
+    const enum status s = list ? read_list(axis, v, list) : status_no_memory("suite");
+    if (s == STATUS_OK)
+        replace_list(axis, c, list, v->count);
+    else
+        free_list(axis, list, v->count);
     return s;
+}
+
+/* ---- the others ---- */
+
+static enum status set_flags(const struct suite_values *v, bool out[2], size_t *count)
+{
+    bool flags[2] = {false, false};
+    for (size_t i = 0; i < v->count; i++) {
+        bool flag = false;
+        enum status s = value_bool(v, i, &flag);
+        if (s != STATUS_OK)
+            return s;
+        if (i == 2 || (i == 1 && flags[0] == flag))
+            return value_twice(v, i);
+        flags[i] = flag;
+    }
+    out[0] = flags[0];
+    out[1] = flags[1];
+    *count = v->count;
+    return STATUS_OK;
+}
+
+static enum status set_nested(struct suite_case *c, const struct suite_values *v)
+{
+    return set_flags(v, c->nested, &c->nested_count);
 }
 
 static enum status set_bias(struct suite_case *c, const struct suite_values *v)
@@ -229,120 +288,12 @@ static enum status set_regime(struct suite_case *c, const struct suite_values *v
     return STATUS_OK;
 }
 
-static enum status set_threads(struct suite_case *c, const struct suite_values *v)
+enum status suite_axis_set(const struct suite_axis *axis, struct suite_case *c, const struct suite_values *v)
 {
-    enum status s = STATUS_OK;
-    unsigned *threads = malloc(v->count * sizeof *threads);
-    if (!threads)
-        return suite_out_of_memory();
-    for (size_t i = 0; s == STATUS_OK && i < v->count; i++) {
-        const char *word = NULL;
-        size_t n = 0;
-        /* A list is no word: value_size() then says what is expected. */
-        if (!v->yaml || v->nodes[i]->type == YAML_SCALAR_NODE)
-            s = value_word(v, i, &word);
-        if (s == STATUS_OK && (!word || strcmp(word, "all") != 0))
-            s = value_size(v, i, 1, THREADS_MAX, &n);
-        threads[i] = (unsigned)n;
-        for (size_t j = 0; s == STATUS_OK && j < i; j++)
-            if (threads[j] == threads[i])
-                s = value_twice(v, i);
-    }
-    if (s == STATUS_OK) {
-        free(c->threads);
-        c->threads = threads;
-        c->thread_count = v->count;
-        threads = NULL;
-    }
-    free(threads);
-    return s;
+    return axis->set ? axis->set(c, v) : set_list(axis, c, v);
 }
 
-static void free_words(char **words, size_t count)
-{
-    for (size_t i = 0; words && i < count; i++)
-        free(words[i]);
-    free(words);
-}
-
-static enum status set_globs(const struct suite_values *v, bool removals, char ***out, size_t *count)
-{
-    enum status s = STATUS_OK;
-    char **globs = calloc(v->count, sizeof *globs);
-    if (!globs)
-        return suite_out_of_memory();
-    for (size_t i = 0; s == STATUS_OK && i < v->count; i++) {
-        const char *glob;
-        s = value_word(v, i, &glob);
-        if (s != STATUS_OK)
-            break;
-        if (strlen(glob) > GLOB_MAX)
-            s = value_fail(v, i, NULL, "%s: a pattern is longer than %d bytes", v->name, GLOB_MAX);
-        else if (removals && strcmp(glob, "!") == 0)
-            s = value_fail(v, i, NULL, "%s: \"!\" alone removes nothing", v->name);
-        else if (!(globs[i] = strdup(glob)))
-            s = suite_out_of_memory();
-    }
-    if (s == STATUS_OK) {
-        free_words(*out, *count);
-        *out = globs;
-        *count = v->count;
-        globs = NULL;
-    }
-    free_words(globs, v->count);
-    return s;
-}
-
-static enum status set_variants(struct suite_case *c, const struct suite_values *v)
-{
-    return set_globs(v, true, &c->variants, &c->variant_count);
-}
-
-static enum status set_tensors(struct suite_case *c, const struct suite_values *v)
-{
-    return set_globs(v, false, &c->tensors, &c->tensor_count);
-}
-
-void suite_shapes_release(struct suite_case *c)
-{
-    for (size_t i = 0; i < c->shape_count; i++)
-        free(c->shapes[i].label);
-    free(c->shapes);
-    c->shapes = NULL;
-    c->shape_count = 0;
-}
-
-/* From --axis only: "4096x11008". */
-static enum status set_shape_words(struct suite_case *c, const struct suite_values *v)
-{
-    struct shape *shapes = calloc(v->count, sizeof *shapes);
-    if (!shapes)
-        return suite_out_of_memory();
-    enum status s = STATUS_OK;
-    for (size_t i = 0; s == STATUS_OK && i < v->count; i++) {
-        char *word = v->words[i], *x = strchr(word, 'x');
-        const char *fault = "is not NxK, as in 4096x11008";
-        if (x) {
-            *x = '\0';
-            if (!yaml_size_from_text(word, &shapes[i].n) && !yaml_size_from_text(x + 1, &shapes[i].k))
-                fault = model_shape_fault(shapes[i].n, shapes[i].k);
-            *x = 'x';
-        }
-        if (fault)
-            s = value_fail(v, i, NULL, "shape %.64s: %s", word, fault);
-        for (size_t j = 0; s == STATUS_OK && j < i; j++)
-            if (shapes[j].n == shapes[i].n && shapes[j].k == shapes[i].k)
-                s = value_twice(v, i);
-    }
-    if (s == STATUS_OK) {
-        suite_shapes_release(c);
-        c->shapes = shapes;
-        c->shape_count = v->count;
-        shapes = NULL;
-    }
-    free(shapes);
-    return s;
-}
+/* ---- the table ---- */
 
 static bool has_m(const struct suite_case *c)
 {
@@ -370,34 +321,30 @@ static bool has_shape(const struct suite_case *c)
     return !c->weights;
 }
 
-static bool has_any(const struct suite_case *c)
-{
-    (void)c;
-    return true;
-}
-
+#define LIST(values, length, reader)                                                                         \
+    .read = reader, .size = sizeof *((struct suite_case *)0)->values,                                        \
+    .list = offsetof(struct suite_case, values), .count = offsetof(struct suite_case, length)
 const struct suite_axis suite_axes[SUITE_AXIS_COUNT] = {
-    {"m", SUITE_KEY_M, has_m, set_m, true},
-    {"blocksize", SUITE_KEY_BLOCKSIZE, has_quantization, set_blocksize, true},
-    {"nested", SUITE_KEY_NESTED, has_quantization, set_nested, true},
-    {"formats", SUITE_KEY_FORMATS, has_formats, set_formats, true},
-    {"bias", SUITE_KEY_BIAS, has_bias, set_bias, true},
-    {"regime", SUITE_KEY_REGIME, has_any, set_regime, true},
-    {"threads", SUITE_KEY_THREADS, has_any, set_threads, true},
-    {"shape", SUITE_KEY_COUNT, has_shape, set_shape_words, true},
-    {"variants", SUITE_KEY_VARIANTS, has_any, set_variants, false},
-    {"tensors", SUITE_KEY_TENSORS, has_any, set_tensors, false},
+    {"m", SUITE_KEY_M, true, has_m, LIST(m, m_count, read_m)},
+    {"blocksize", SUITE_KEY_BLOCKSIZE, true, has_quantization,
+     LIST(blocksize, blocksize_count, read_blocksize)},
+    {"nested", SUITE_KEY_NESTED, true, has_quantization, .set = set_nested},
+    {"formats", SUITE_KEY_FORMATS, true, has_formats, LIST(formats, format_count, read_format),
+     .most = FORMATS_MAX},
+    {"bias", SUITE_KEY_BIAS, true, has_bias, .set = set_bias},
+    {"regime", SUITE_KEY_REGIME, true, NULL, .set = set_regime},
+    {"threads", SUITE_KEY_THREADS, true, NULL, LIST(threads, thread_count, read_threads)},
+    {"shape", SUITE_KEY_COUNT, true, has_shape, LIST(shapes, shape_count, read_shape), .free = free_shape},
+    {"variants", SUITE_KEY_VARIANTS, false, NULL, LIST(variants, variant_count, read_variant),
+     .free = free_glob},
+    {"tensors", SUITE_KEY_TENSORS, false, NULL, LIST(tensors, tensor_count, read_glob), .free = free_glob},
 };
 
 void suite_case_release(struct suite_case *c)
 {
-    free(c->m);
-    suite_shapes_release(c);
-    free(c->blocksize);
-    free(c->formats);
-    free(c->threads);
-    free_words(c->variants, c->variant_count);
+    for (size_t i = 0; i < SUITE_AXIS_COUNT; i++)
+        if (suite_axes[i].read)
+            replace_list(&suite_axes[i], c, NULL, 0);
     free(c->weights);
-    free_words(c->tensors, c->tensor_count);
     *c = (struct suite_case){0};
 }

@@ -47,17 +47,23 @@ struct suite_values {
 
 struct suite_axis {
     const char *name;
-    enum suite_key key; /* in a suite; SUITE_KEY_COUNT: only after --axis */
-    bool (*has)(const struct suite_case *c);
-    /* Replaces the case's values; on failure they stay as they were. */
-    enum status (*set)(struct suite_case *c, const struct suite_values *v);
-    bool override; /* may stand after --axis */
+    enum suite_key key;                      /* in a suite; SUITE_KEY_COUNT: only after --axis */
+    bool override;                           /* may stand after --axis */
+    bool (*has)(const struct suite_case *c); /* NULL: each case has it */
+    enum status (*set)(struct suite_case *c,
+                       const struct suite_values *v); /* NULL: it is an array of the case: */
+    enum status (*read)(const struct suite_values *v, size_t i,
+                        void *value); /* into value i, which is zeroed */
+    void (*free)(void *value);        /* what a value owns; or NULL */
+    size_t size, list, count;         /* bytes of a value; offsets of the array and of its length */
+    size_t most;                      /* values; 0: any number */
 };
 enum { SUITE_AXIS_COUNT = 10 };
 extern const struct suite_axis suite_axes[SUITE_AXIS_COUNT];
 
-void suite_shapes_release(struct suite_case *c);
+/* Replaces the case's values; on failure they stay as they were. */
+enum status suite_axis_set(const struct suite_axis *axis, struct suite_case *c,
+                           const struct suite_values *v) WARN_UNUSED_RESULT;
 void suite_case_release(struct suite_case *c);
-enum status suite_out_of_memory(void) WARN_UNUSED_RESULT;
 
 #endif

@@ -40,23 +40,18 @@ static enum status charge(struct suite_parser *p, const yaml_node_t *at, size_t 
     return STATUS_OK;
 }
 
-/* Takes ownership of label. `at` is what to point at. */
+/* The label becomes the case's, unless this fails. `at` is what to point at. */
 static enum status add_shape(struct suite_parser *p, struct suite_case *c, const yaml_node_t *at, size_t n,
                              size_t k, char *label)
 {
-    enum status s = charge(p, at, 1);
-    if (s == STATUS_OK && c->shape_count == YAML_FILE_LIST_MAX)
-        s = yaml_file_fail(&p->yaml, at, NULL, "a case has more than %d shapes", YAML_FILE_LIST_MAX);
-    if (s == STATUS_OK && c->shape_count % 16 == 0) {
+    TRY(charge(p, at, 1));
+    if (c->shape_count == YAML_FILE_LIST_MAX)
+        return yaml_file_fail(&p->yaml, at, NULL, "a case has more than %d shapes", YAML_FILE_LIST_MAX);
+    if (c->shape_count % 16 == 0) {
         struct shape *grown = realloc(c->shapes, (c->shape_count + 16) * sizeof *grown);
-        if (grown)
-            c->shapes = grown;
-        else
-            s = suite_out_of_memory();
-    }
-    if (s != STATUS_OK) {
-        free(label);
-        return s;
+        if (!grown)
+            return status_no_memory("suite");
+        c->shapes = grown;
     }
     c->shapes[c->shape_count++] = (struct shape){.n = n, .k = k, .label = label};
     return STATUS_OK;
@@ -64,26 +59,13 @@ static enum status add_shape(struct suite_parser *p, struct suite_case *c, const
 
 static enum status parse_shape(struct suite_parser *p, struct suite_case *c, yaml_node_t *node)
 {
-    struct yaml_file *y = &p->yaml;
-    yaml_node_t **pair = NULL;
-    size_t count, n = 0, k = 0;
-    const char *fault;
-    enum status s = yaml_file_list(y, node, "shapes", &pair, &count);
-    if (s == STATUS_OK && count != 2)
-        s = yaml_file_fail(y, node, NULL, "shapes is a list of pairs, as in [[4096, 11008]]");
-    if (s == STATUS_OK)
-        s = yaml_file_size(y, pair[0], "n", 1, SIZE_MAX, &n);
-    if (s == STATUS_OK)
-        s = yaml_file_size(y, pair[1], "k", 1, SIZE_MAX, &k);
-    if (s == STATUS_OK && (fault = model_shape_fault(n, k)))
-        s = yaml_file_fail(y, node, NULL, "shape: %s", fault);
-    for (size_t i = 0; s == STATUS_OK && i < c->shape_count; i++)
+    size_t n, k;
+    TRY(model_shape_parse(&p->yaml, node, "shapes", "shapes is a list of pairs, as in [[4096, 11008]]", &n,
+                          &k));
+    for (size_t i = 0; i < c->shape_count; i++)
         if (c->shapes[i].n == n && c->shapes[i].k == k)
-            s = yaml_file_fail(y, node, NULL, "shapes: the same value stands twice");
-    if (s == STATUS_OK)
-        s = add_shape(p, c, node, n, k, NULL);
-    free(pair);
-    return s;
+            return yaml_file_fail(&p->yaml, node, NULL, "shapes: the same value stands twice");
+    return add_shape(p, c, node, n, k, NULL);
 }
 
 static enum status load_models(struct suite_parser *p, const yaml_node_t *at)
@@ -92,7 +74,7 @@ static enum status load_models(struct suite_parser *p, const yaml_node_t *at)
         return STATUS_OK;
     char *path = beside(p->yaml.name, "models.yaml");
     if (!path)
-        return suite_out_of_memory();
+        return status_no_memory("suite");
     enum status s = models_load(path, &p->models);
     free(path);
     if (s == STATUS_IO) /* else the fault is in models.yaml, and the message points there */
@@ -132,10 +114,12 @@ static enum status add_model(struct suite_parser *p, struct suite_case *c, const
             continue;
         char *label;
         if (asprintf(&label, "%s.%s", model->name, layer->name) < 0)
-            return suite_out_of_memory();
+            return status_no_memory("suite");
         enum status s = add_shape(p, c, at, layer->n, layer->k, label);
-        if (s != STATUS_OK)
+        if (s != STATUS_OK) {
+            free(label);
             return s;
+        }
     }
     if (c->shape_count == before)
         return yaml_file_fail(&p->yaml, at, NULL, "model \"%s\" has none of the case's layers", model->name);
@@ -151,7 +135,7 @@ static enum status word_list(struct suite_parser *p, yaml_node_t *node, const ch
     if (s == STATUS_OK)
         s = charge(p, node, *count);
     if (s == STATUS_OK && !(*words = calloc(*count, sizeof **words)))
-        s = suite_out_of_memory();
+        s = status_no_memory("suite");
     for (size_t i = 0; s == STATUS_OK && i < *count; i++) {
         s = yaml_file_string(&p->yaml, (*nodes)[i], what, &(*words)[i]);
         for (size_t j = 0; s == STATUS_OK && j < i; j++)
@@ -177,7 +161,7 @@ static enum status parse_models(struct suite_parser *p, struct suite_case *c, co
     chosen = calloc(model_count, sizeof *chosen);
     known = calloc(p->models.model_count, sizeof *known);
     if (!chosen || !known) {
-        s = suite_out_of_memory();
+        s = status_no_memory("suite");
         goto out;
     }
     for (size_t i = 0; i < p->models.model_count; i++)
@@ -204,76 +188,86 @@ out:
 
 /* ---- cases ---- */
 
-/* Values for the axes that need one and that no key has set. */
+/* Values for the axes that need one and that no key has set: zeros, but for the blocksize. */
 static enum status case_fill(struct suite_case *c)
 {
-    if (!c->m && !(c->m = calloc(1, sizeof *c->m)))
-        return suite_out_of_memory();
-    if (!c->blocksize && !(c->blocksize = calloc(1, sizeof *c->blocksize)))
-        return suite_out_of_memory();
-    if (!c->threads && !(c->threads = calloc(1, sizeof *c->threads)))
-        return suite_out_of_memory();
-    if (!c->m_count)
-        c->m_count = 1; /* dequant: m = 0 */
-    if (!c->blocksize_count) {
+    size_t *const counts[] = {&c->m_count, &c->blocksize_count, &c->thread_count, &c->nested_count,
+                              &c->bias_count};
+    c->m = c->m ? c->m : calloc(1, sizeof *c->m);
+    c->blocksize = c->blocksize ? c->blocksize : calloc(1, sizeof *c->blocksize);
+    c->threads = c->threads ? c->threads : calloc(1, sizeof *c->threads);
+    if (!c->m || !c->blocksize || !c->threads)
+        return status_no_memory("suite");
+    if (c->blocksize_count == 0)
         c->blocksize[0] = 64;
-        c->blocksize_count = 1;
-    }
-    if (!c->thread_count)
-        c->thread_count = 1; /* 0: all processors */
-    if (!c->nested_count)
-        c->nested_count = 1; /* false */
-    if (!c->bias_count)
-        c->bias_count = 1; /* false */
-    if (!c->cold && !c->hot)
-        c->cold = true;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (*counts[i] == 0)
+            *counts[i] = 1;
+    c->cold = c->cold || !c->hot;
     return STATUS_OK;
+}
+
+static enum status parse_shapes(struct suite_parser *p, struct suite_case *c, yaml_node_t *node)
+{
+    yaml_node_t **pairs = NULL;
+    size_t count = 0;
+    enum status s = yaml_file_list(&p->yaml, node, "shapes", &pairs, &count);
+    for (size_t i = 0; s == STATUS_OK && i < count; i++)
+        s = parse_shape(p, c, pairs[i]);
+    free(pairs);
+    return s;
+}
+
+static enum status parse_weights(struct suite_parser *p, struct suite_case *c, const yaml_node_t *node)
+{
+    const char *file;
+    TRY(yaml_file_string(&p->yaml, node, "weights", &file));
+    if (strlen(file) > PATH_BYTES_MAX)
+        return yaml_file_fail(&p->yaml, node, NULL, "weights: the path is too long");
+    c->weights = beside(p->yaml.name, file);
+    return c->weights ? STATUS_OK : status_no_memory("suite");
+}
+
+static enum status parse_axis(struct suite_parser *p, struct suite_case *c, const struct suite_axis *axis,
+                              yaml_node_t *node)
+{
+    struct suite_values v = {.name = axis->name, .yaml = &p->yaml};
+    enum status s = yaml_file_list(&p->yaml, node, v.name, &v.nodes, &v.count);
+    if (s == STATUS_OK)
+        s = charge(p, node, v.count);
+    if (s == STATUS_OK)
+        s = suite_axis_set(axis, c, &v);
+    free(v.nodes);
+    return s;
 }
 
 /* Every key present, by its type alone: whether it fits the op is check_case()'s business. Defaults are
  * parsed with this too, so that a wrong one is found even when no case takes it. */
 static enum status parse_fields(struct suite_parser *p, const struct suite_fields *f, struct suite_case *c)
 {
-    enum status s = STATUS_OK;
-    struct yaml_file *y = &p->yaml;
-    if (f->value[SUITE_KEY_CHECKPOINT])
-        s = yaml_file_bool(y, f->value[SUITE_KEY_CHECKPOINT], "checkpoint", &c->checkpoint);
-    if (s == STATUS_OK && f->value[SUITE_KEY_SHAPES]) {
-        struct yaml_node_s **pairs = NULL;
-        size_t count = 0;
-        s = yaml_file_list(y, f->value[SUITE_KEY_SHAPES], "shapes", &pairs, &count);
-        for (size_t i = 0; s == STATUS_OK && i < count; i++)
-            s = parse_shape(p, c, pairs[i]);
-        free(pairs);
+    yaml_node_t *const *value = f->value;
+    if (value[SUITE_KEY_CHECKPOINT])
+        TRY(yaml_file_bool(&p->yaml, value[SUITE_KEY_CHECKPOINT], "checkpoint", &c->checkpoint));
+    if (value[SUITE_KEY_SHAPES])
+        TRY(parse_shapes(p, c, value[SUITE_KEY_SHAPES]));
+    if (value[SUITE_KEY_MODELS])
+        TRY(parse_models(p, c, f));
+    if (value[SUITE_KEY_WEIGHTS])
+        TRY(parse_weights(p, c, value[SUITE_KEY_WEIGHTS]));
+    for (size_t i = 0; i < SUITE_AXIS_COUNT; i++) {
+        const struct suite_axis *axis = &suite_axes[i];
+        if (axis->key != SUITE_KEY_COUNT && value[axis->key])
+            TRY(parse_axis(p, c, axis, value[axis->key]));
     }
-    if (s == STATUS_OK && f->value[SUITE_KEY_MODELS])
-        s = parse_models(p, c, f);
-    if (s == STATUS_OK && f->value[SUITE_KEY_WEIGHTS]) {
-        const char *file;
-        s = yaml_file_string(y, f->value[SUITE_KEY_WEIGHTS], "weights", &file);
-        if (s == STATUS_OK && strlen(file) > PATH_BYTES_MAX)
-            s = yaml_file_fail(y, f->value[SUITE_KEY_WEIGHTS], NULL, "weights: the path is too long");
-        if (s == STATUS_OK && !(c->weights = beside(y->name, file)))
-            s = suite_out_of_memory();
-    }
-    for (size_t i = 0; s == STATUS_OK && i < SUITE_AXIS_COUNT; i++) {
-        if (suite_axes[i].key == SUITE_KEY_COUNT || !f->value[suite_axes[i].key])
-            continue;
-        struct suite_values v = {.name = suite_axes[i].name, .yaml = y};
-        s = yaml_file_list(y, f->value[suite_axes[i].key], v.name, &v.nodes, &v.count);
-        if (s == STATUS_OK)
-            s = charge(p, f->value[suite_axes[i].key], v.count);
-        if (s == STATUS_OK)
-            s = suite_axes[i].set(c, &v);
-        free(v.nodes);
-    }
-    return s;
+    return STATUS_OK;
 }
 
-/* Drops a key that the case itself does not state; an error if it does. */
+/* Where `wrong`, drops a key that the case itself does not state; an error if it does. */
 static enum status refuse(struct suite_parser *p, const struct suite_fields *own, struct suite_fields *f,
-                          enum suite_key key, const char *why)
+                          bool wrong, enum suite_key key, const char *why)
 {
+    if (!wrong)
+        return STATUS_OK;
     if (own->key[key])
         return yaml_file_fail(&p->yaml, own->key[key], NULL, "%s: %s", case_keys[key], why);
     f->value[key] = f->key[key] = NULL;
@@ -285,7 +279,6 @@ static enum status refuse(struct suite_parser *p, const struct suite_fields *own
 static enum status check_case(struct suite_parser *p, const yaml_node_t *node, const struct suite_fields *own,
                               enum op op, struct suite_fields *f)
 {
-    enum status s = STATUS_OK;
     bool own_source = own->key[SUITE_KEY_SHAPES] || own->key[SUITE_KEY_MODELS] || own->key[SUITE_KEY_WEIGHTS];
     for (int key = 0; key < SUITE_KEY_COUNT; key++) {
         bool source = key == SUITE_KEY_SHAPES || key == SUITE_KEY_MODELS || key == SUITE_KEY_WEIGHTS;
@@ -293,41 +286,29 @@ static enum status check_case(struct suite_parser *p, const yaml_node_t *node, c
         f->key[key] = from->key[key];
         f->value[key] = from->value[key];
     }
-    if (!op_is_product(op))
-        s = refuse(p, own, f, SUITE_KEY_M, "only products have an m");
-    if (s == STATUS_OK && op != OP_GEMM)
-        s = refuse(p, own, f, SUITE_KEY_BIAS, "only gemm has a bias");
-    if (s == STATUS_OK && !f->value[SUITE_KEY_MODELS])
-        s = refuse(p, own, f, SUITE_KEY_LAYERS, "layers are those of models, and the case has none");
-    if (s == STATUS_OK && !f->value[SUITE_KEY_WEIGHTS])
-        s = refuse(p, own, f, SUITE_KEY_TENSORS,
-                   "tensors are those of a weights file, and the case has none");
-    if (s == STATUS_OK && !f->value[SUITE_KEY_WEIGHTS])
-        s = refuse(p, own, f, SUITE_KEY_CHECKPOINT,
-                   "it says what the weights file is, and the case has none");
+    TRY(refuse(p, own, f, !op_is_product(op), SUITE_KEY_M, "only products have an m"));
+    TRY(refuse(p, own, f, op != OP_GEMM, SUITE_KEY_BIAS, "only gemm has a bias"));
+    TRY(refuse(p, own, f, !f->value[SUITE_KEY_MODELS], SUITE_KEY_LAYERS,
+               "layers are those of models, and the case has none"));
+    TRY(refuse(p, own, f, !f->value[SUITE_KEY_WEIGHTS], SUITE_KEY_TENSORS,
+               "tensors are those of a weights file, and the case has none"));
+    TRY(refuse(p, own, f, !f->value[SUITE_KEY_WEIGHTS], SUITE_KEY_CHECKPOINT,
+               "it says what the weights file is, and the case has none"));
     bool checkpoint = false;
-    if (s == STATUS_OK && f->value[SUITE_KEY_CHECKPOINT])
-        s = yaml_file_bool(&p->yaml, f->value[SUITE_KEY_CHECKPOINT], "checkpoint", &checkpoint);
-    if (s == STATUS_OK && checkpoint)
-        s = refuse(p, own, f, SUITE_KEY_BLOCKSIZE, "the checkpoint has its own");
-    if (s == STATUS_OK && checkpoint)
-        s = refuse(p, own, f, SUITE_KEY_NESTED, "the checkpoint is or is not");
-    if (s == STATUS_OK && checkpoint)
-        s = refuse(p, own, f, SUITE_KEY_FORMATS, "the checkpoint has its own");
-    if (s == STATUS_OK && op_is_repack(op))
-        s = refuse(p, own, f, SUITE_KEY_FORMATS, "NF4 is what is repacked");
+    if (f->value[SUITE_KEY_CHECKPOINT])
+        TRY(yaml_file_bool(&p->yaml, f->value[SUITE_KEY_CHECKPOINT], "checkpoint", &checkpoint));
+    TRY(refuse(p, own, f, checkpoint, SUITE_KEY_BLOCKSIZE, "the checkpoint has its own"));
+    TRY(refuse(p, own, f, checkpoint, SUITE_KEY_NESTED, "the checkpoint is or is not"));
+    TRY(refuse(p, own, f, checkpoint, SUITE_KEY_FORMATS, "the checkpoint has its own"));
+    TRY(refuse(p, own, f, op_is_repack(op), SUITE_KEY_FORMATS, "NF4 is what is repacked"));
     /* Of a case's own keys and the defaults, the more telling one holds. */
     const bool formats =
         f->value[SUITE_KEY_FORMATS] &&
         (own->key[SUITE_KEY_FORMATS] || !(own->key[SUITE_KEY_BLOCKSIZE] || own->key[SUITE_KEY_NESTED]));
-    if (s == STATUS_OK && !formats)
+    if (!formats)
         f->value[SUITE_KEY_FORMATS] = f->key[SUITE_KEY_FORMATS] = NULL;
-    if (s == STATUS_OK && formats)
-        s = refuse(p, own, f, SUITE_KEY_BLOCKSIZE, "each of the formats has its own");
-    if (s == STATUS_OK && formats)
-        s = refuse(p, own, f, SUITE_KEY_NESTED, "each of the formats is or is not");
-    if (s != STATUS_OK)
-        return s;
+    TRY(refuse(p, own, f, formats, SUITE_KEY_BLOCKSIZE, "each of the formats has its own"));
+    TRY(refuse(p, own, f, formats, SUITE_KEY_NESTED, "each of the formats is or is not"));
     bool shapes = f->value[SUITE_KEY_SHAPES] || f->value[SUITE_KEY_MODELS];
     if (f->value[SUITE_KEY_WEIGHTS] && shapes)
         return yaml_file_fail(&p->yaml, f->key[SUITE_KEY_WEIGHTS], NULL,
@@ -351,38 +332,33 @@ static enum status parse_op(struct suite_parser *p, const yaml_node_t *node, con
     if (!own->value[SUITE_KEY_OP])
         return yaml_file_fail(&p->yaml, node, NULL,
                               "the case has no op: dequant, gemm, gemmdx, repack or unrepack");
-    enum status s = yaml_file_string(&p->yaml, own->value[SUITE_KEY_OP], "op", &word);
-    if (s == STATUS_OK && !op_parse(word, op))
-        s = yaml_file_fail(&p->yaml, own->value[SUITE_KEY_OP], closest(word, words, OP_COUNT),
-                           "unknown op \"%s\": it is dequant, gemm, gemmdx, repack or unrepack", word);
-    return s;
+    TRY(yaml_file_string(&p->yaml, own->value[SUITE_KEY_OP], "op", &word));
+    if (op_parse(word, op))
+        return STATUS_OK;
+    return yaml_file_fail(&p->yaml, own->value[SUITE_KEY_OP], closest(word, words, OP_COUNT),
+                          "unknown op \"%s\": it is dequant, gemm, gemmdx, repack or unrepack", word);
 }
 
 enum status suite_case_parse(struct suite_parser *p, yaml_node_t *node, struct suite_case *c)
 {
     struct suite_fields own, f;
-    enum status s = yaml_file_keys(&p->yaml, node, "a case", case_keys, SUITE_KEY_COUNT, own.value, own.key);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_keys(&p->yaml, node, "a case", case_keys, SUITE_KEY_COUNT, own.value, own.key));
     c->line = (int)node->start_mark.line + 1;
-    s = parse_op(p, node, &own, &c->op);
-    if (s == STATUS_OK)
-        s = check_case(p, node, &own, c->op, &f);
-    if (s == STATUS_OK)
-        s = parse_fields(p, &f, c);
-    return s == STATUS_OK ? case_fill(c) : s;
+    TRY(parse_op(p, node, &own, &c->op));
+    TRY(check_case(p, node, &own, c->op, &f));
+    TRY(parse_fields(p, &f, c));
+    return case_fill(c);
 }
 
 enum status suite_defaults_parse(struct suite_parser *p, yaml_node_t *node)
 {
     struct suite_fields f;
     struct suite_case scratch = {0};
-    enum status s = yaml_file_keys(&p->yaml, node, "defaults", case_keys, SUITE_KEY_COUNT, f.value, f.key);
-    if (s == STATUS_OK && f.key[SUITE_KEY_OP])
-        s = yaml_file_fail(&p->yaml, f.key[SUITE_KEY_OP], NULL,
-                           "op has no default: every case states its own");
-    if (s == STATUS_OK)
-        s = parse_fields(p, &f, &scratch);
+    TRY(yaml_file_keys(&p->yaml, node, "defaults", case_keys, SUITE_KEY_COUNT, f.value, f.key));
+    if (f.key[SUITE_KEY_OP])
+        return yaml_file_fail(&p->yaml, f.key[SUITE_KEY_OP], NULL,
+                              "op has no default: every case states its own");
+    const enum status s = parse_fields(p, &f, &scratch);
     suite_case_release(&scratch);
     if (s == STATUS_OK)
         p->defaults = f;

@@ -78,16 +78,29 @@ static void group_release(struct plan_group *g)
     free(g->rows);
 }
 
-struct group_list {
+/* A plan that is being made. */
+struct planner {
     struct plan *plan;
-    size_t capacity, batch_capacity;
+    const struct plan_options *options;
+    const struct suite_case *of; /* whose groups are added, or NULL */
+    size_t group_capacity, batch_capacity;
 };
 
-/* Adds the group `proto` with every variant that passes, if there is one. Takes nothing over from proto. */
-static enum status add_group(struct group_list *list, const struct plan_group *proto,
-                             const struct suite_case *c, const struct plan_options *options)
+/* `array` with room for one more than `count`; NULL: no memory, and it is as it was. */
+static void *with_room(void *array, size_t count, size_t *capacity, size_t size)
 {
-    struct plan *plan = list->plan;
+    if (count < *capacity)
+        return array;
+    const size_t more = *capacity ? 2 * *capacity : 64;
+    void *grown = realloc(array, more * size);
+    *capacity = grown ? more : *capacity;
+    return grown;
+}
+
+/* Adds the group `proto` with every variant that passes, if there is one. Takes nothing over from proto. */
+static enum status add_group(struct planner *p, const struct plan_group *proto)
+{
+    struct plan *plan = p->plan;
     struct plan_group g = *proto;
     if (g.threads == 0)
         g.threads = cpu_available();
@@ -99,59 +112,56 @@ static enum status add_group(struct group_list *list, const struct plan_group *p
         const struct kernel *k = kernel_at(i);
         char reason[KERNEL_REASON_MAX];
         if (!kernel_belongs(k, plan->device) || !kernel_matches(k, &g.problem) ||
-            !is_wanted(options, c, k->name, k->only_by_name))
+            !is_wanted(p->options, p->of, k->name, k->only_by_name))
             continue;
         const char *skip = kernel_unavailable(k, plan->device, reason);
         if (!skip)
             skip = kernel_inapplicable(k, &g.problem, reason);
-        struct plan_row *row = &g.rows[g.row_count++];
-        row->kernel = k;
-        row->skip = skip ? strdup(skip) : NULL;
+        g.rows[g.row_count++] = (struct plan_row){k, skip ? strdup(skip) : NULL};
         runnable += !skip;
-        plan->skip_count += !!skip;
     }
     if (g.row_count == 0) {
         free(g.rows);
         return STATUS_OK;
     }
-    if (plan->row_count + g.row_count > PLAN_ROWS_MAX) {
+    enum status s = STATUS_OK;
+    struct plan_group *groups =
+        with_room(plan->groups, plan->group_count, &p->group_capacity, sizeof *groups);
+    if (plan->row_count + g.row_count > PLAN_ROWS_MAX)
+        s = status_fail(
+            STATUS_LIMIT,
+            "suite %s makes more than %d rows: give its axes fewer values, choose variants with -v, "
+            "or split it into several suites",
+            plan->suite->name, PLAN_ROWS_MAX);
+    else if (!groups)
+        s = status_no_memory("plan");
+    if (groups)
+        plan->groups = groups;
+    if (s != STATUS_OK) {
         group_release(&g);
-        return status_fail(STATUS_LIMIT,
-                           "suite %s makes more than %d rows: give its axes fewer values, choose variants with -v, "
-                           "or split it into several suites",
-                           plan->suite->name, PLAN_ROWS_MAX);
+        return s;
     }
     struct plan_row *fitting = realloc(g.rows, g.row_count * sizeof *fitting);
     g.rows = fitting ? fitting : g.rows;
     g.expected_s = expect_seconds(&g, plan->device->kind, &plan->suite->measure, runnable);
-    if (plan->group_count == list->capacity) {
-        list->capacity = list->capacity ? 2 * list->capacity : 64;
-        struct plan_group *grown = realloc(plan->groups, list->capacity * sizeof *grown);
-        if (!grown) {
-            group_release(&g);
-            return status_no_memory("plan");
-        }
-        plan->groups = grown;
-    }
     plan->groups[plan->group_count++] = g;
     plan->row_count += g.row_count;
+    plan->skip_count += g.row_count - runnable;
     plan->expected_s += g.expected_s;
     return STATUS_OK;
 }
 
 /* Makes a batch of the groups that were added since the plan had `first_group` of them. */
-static enum status end_batch(struct group_list *list, size_t first_group)
+static enum status end_batch(struct planner *p, size_t first_group)
 {
-    struct plan *plan = list->plan;
+    struct plan *plan = p->plan;
     if (plan->group_count == first_group)
         return STATUS_OK;
-    if (plan->batch_count == list->batch_capacity) {
-        list->batch_capacity = list->batch_capacity ? 2 * list->batch_capacity : 64;
-        struct plan_batch *grown = realloc(plan->batches, list->batch_capacity * sizeof *grown);
-        if (!grown)
-            return status_no_memory("plan");
-        plan->batches = grown;
-    }
+    struct plan_batch *batches =
+        with_room(plan->batches, plan->batch_count, &p->batch_capacity, sizeof *batches);
+    if (!batches)
+        return status_no_memory("plan");
+    plan->batches = batches;
     struct plan_batch *b = &plan->batches[plan->batch_count++];
     *b = (struct plan_batch){.first_group = first_group, .count = plan->group_count - first_group};
     for (size_t i = first_group; i < plan->group_count; i++) {
@@ -163,13 +173,10 @@ static enum status end_batch(struct group_list *list, size_t first_group)
 }
 
 /* One product, or dequantization, with weights in each of the case's formats. */
-static enum status add_formats(struct group_list *list, const struct plan_group *proto,
-                               const struct suite_case *c, const struct plan_options *options)
+static enum status add_formats(struct planner *p, const struct plan_group *proto)
 {
-    struct plan *plan = list->plan;
-    enum status s = STATUS_OK;
-    for (size_t i = 0; i < c->format_count && s == STATUS_OK; i++) {
-        const struct weight_format *f = &c->formats[i];
+    for (size_t i = 0; i < p->of->format_count; i++) {
+        const struct weight_format *f = &p->of->formats[i];
         struct plan_group g = *proto;
         g.problem.format = *f;
         if (f->blocksize == 0)
@@ -177,77 +184,74 @@ static enum status add_formats(struct group_list *list, const struct plan_group 
         if (f->kind == FORMAT_DENSE && !op_is_product(g.problem.op))
             continue; /* one list of formats for all operations: there is nothing to dequantize */
         const char *fault = problem_weights_fault(&g.problem);
-        s = fault ? status_fail(STATUS_INPUT, "%s:%d: weights of %zu x %zu: format %s %s", plan->suite->path,
-                                c->line, g.problem.n, g.problem.k, format_word(f->kind), fault)
-                  : add_group(list, &g, c, options);
+        if (fault)
+            return status_fail(STATUS_INPUT, "%s:%d: weights of %zu x %zu: format %s %s",
+                               p->plan->suite->path, p->of->line, g.problem.n, g.problem.k,
+                               format_word(f->kind), fault);
+        TRY(add_group(p, &g));
     }
-    return s;
+    return STATUS_OK;
 }
 
 /* The other axes of one case, in that order, over weights whose format is set, or all of the case's. */
-static enum status add_axes(struct group_list *list, const struct plan_group *proto,
-                            const struct suite_case *c, const struct plan_options *options, bool formats)
+static enum status add_axes(struct planner *p, const struct plan_group *proto, bool formats)
 {
-    enum status s = STATUS_OK;
-    for (unsigned out = 0; out <= DTYPE_U8 && s == STATUS_OK; out++)
-        for (size_t m = 0; m < c->m_count && s == STATUS_OK; m++)
-            for (size_t bias = 0; bias < c->bias_count && s == STATUS_OK; bias++)
-                for (size_t t = 0; t < c->thread_count && s == STATUS_OK; t++) {
+    const struct suite_case *c = p->of;
+    for (unsigned out = 0; out <= DTYPE_U8; out++)
+        for (size_t m = 0; m < c->m_count; m++)
+            for (size_t bias = 0; bias < c->bias_count; bias++)
+                for (size_t t = 0; t < c->thread_count; t++) {
                     struct plan_group g = *proto;
                     g.problem.out = (enum dtype)out;
                     g.problem.m = c->m[m];
                     g.problem.bias = c->bias[bias];
                     g.threads = c->threads[t];
-                    const size_t first_group = list->plan->group_count;
-                    s = formats ? add_formats(list, &g, c, options) : add_group(list, &g, c, options);
-                    if (s == STATUS_OK)
-                        s = end_batch(list, first_group);
+                    const size_t first_group = p->plan->group_count;
+                    TRY(formats ? add_formats(p, &g) : add_group(p, &g));
+                    TRY(end_batch(p, first_group));
                 }
-    return s;
+    return STATUS_OK;
 }
 
 /* All axes of one case over one set of weights (proto's n, k and weights are set; `stored`: their format,
  * blocksize and nesting too). */
-static enum status add_weights(struct group_list *list, const struct plan_group *proto,
-                               const struct suite_case *c, const struct plan_options *options, bool stored)
+static enum status add_weights(struct planner *p, const struct plan_group *proto, bool stored)
 {
+    const struct suite_case *c = p->of;
     if (stored || c->formats)
-        return add_axes(list, proto, c, options, !stored);
-    enum status s = STATUS_OK;
-    for (size_t b = 0; b < c->blocksize_count && s == STATUS_OK; b++)
-        for (size_t q = 0; q < c->nested_count && s == STATUS_OK; q++) {
+        return add_axes(p, proto, !stored);
+    for (size_t b = 0; b < c->blocksize_count; b++)
+        for (size_t q = 0; q < c->nested_count; q++) {
             struct plan_group g = *proto;
             g.problem.format.blocksize = c->blocksize[b];
             g.problem.format.nested = c->nested[q];
-            s = add_axes(list, &g, c, options, false);
+            TRY(add_axes(p, &g, false));
         }
-    return s;
+    return STATUS_OK;
 }
 
-static enum status add_file(struct group_list *list, struct plan_group proto, const struct suite_case *c,
-                            const struct plan_options *options)
+static enum status add_file(struct planner *p, struct plan_group g)
 {
+    const struct suite_case *c = p->of;
     struct safetensors file;
     struct weight_info *weights = NULL;
     size_t count = 0;
-    enum status s = safetensors_open(c->weights, &file);
-    if (s != STATUS_OK)
-        return s;
-    s = weight_list(&file, c->tensors, c->tensor_count, c->checkpoint, &weights, &count);
+    TRY(safetensors_open(c->weights, &file));
+    enum status s = weight_list(&file, c->tensors, c->tensor_count, c->checkpoint, &weights, &count);
     for (size_t i = 0; i < count && s == STATUS_OK; i++) {
         const struct weight_info *w = &weights[i];
-        struct problem *p = &proto.problem;
-        p->n = w->n;
-        p->k = w->k;
-        p->checkpoint = w->checkpoint;
-        p->format = w->format;
-        int length = snprintf(p->weights, sizeof p->weights, "%s:%s", c->weights, w->name);
-        if (length < 0 || (size_t)length >= sizeof p->weights)
+        struct problem *of = &g.problem;
+        of->n = w->n;
+        of->k = w->k;
+        of->checkpoint = w->checkpoint;
+        of->format = w->format;
+        int length = snprintf(of->weights, sizeof of->weights, "%s:%s", c->weights, w->name);
+        if (length < 0 || (size_t)length >= sizeof of->weights)
             s = status_fail(STATUS_LIMIT,
                             "%s: path and tensor name %s are longer than %d characters together", c->weights,
                             w->name, WEIGHTS_TEXT_MAX - 1);
         else
-            s = add_weights(list, &proto, c, options, w->checkpoint);
+            s = add_weights(p, &g, w->checkpoint);
     }
     weight_list_free(weights, count);
     safetensors_release(&file);
@@ -271,19 +275,19 @@ static enum status finish(struct plan *plan, enum status s)
 enum status plan_make(const struct suite *suite, const struct plan_options *options, struct plan *out)
 {
     *out = (struct plan){.suite = suite, .device = options->device};
-    struct group_list list = {.plan = out};
+    struct planner p = {.plan = out, .options = options};
     enum status s = check_globs(options);
     for (size_t i = 0; i < suite->case_count && s == STATUS_OK; i++) {
-        const struct suite_case *c = &suite->cases[i];
+        const struct suite_case *c = p.of = &suite->cases[i];
         struct plan_group proto = {.problem = {.op = c->op, .seed = options->seed, .weights = "normal"},
                                    .cold = options->measure && c->cold,
                                    .hot = options->measure && c->hot};
         if (c->weights)
-            s = add_file(&list, proto, c, options);
+            s = add_file(&p, proto);
         for (size_t j = 0; j < c->shape_count && s == STATUS_OK; j++) {
             proto.problem.n = c->shapes[j].n;
             proto.problem.k = c->shapes[j].k;
-            s = add_weights(&list, &proto, c, options, false);
+            s = add_weights(&p, &proto, false);
         }
     }
     return finish(out, s);
@@ -293,12 +297,12 @@ enum status plan_one(const struct suite *suite, const struct plan_group *group,
                      const struct plan_options *options, struct plan *out)
 {
     *out = (struct plan){.suite = suite, .device = options->device};
-    struct group_list list = {.plan = out};
+    struct planner p = {.plan = out, .options = options};
     enum status s = check_globs(options);
     if (s == STATUS_OK)
-        s = add_group(&list, group, NULL, options);
+        s = add_group(&p, group);
     if (s == STATUS_OK)
-        s = end_batch(&list, 0);
+        s = end_batch(&p, 0);
     return finish(out, s);
 }
 

@@ -22,37 +22,33 @@ static enum status parse_measure(struct suite_parser *p, yaml_node_t *node, stru
     enum { MIN, MAX, SECONDS, PRECISION, SETTLE, COUNT };
     static const char *const names[] = {"min_samples", "max_samples", "max_seconds", "precision",
                                         "settle_seconds"};
+    static const double least[] = {1, 1, 0.001, 1e-6, 0}, most[] = {SAMPLES_MAX, SAMPLES_MAX, 86400, 1, 3600};
+    size_t *const sizes[COUNT] = {&m->min_samples, &m->max_samples};
+    double *const numbers[] = {NULL, NULL, &m->max_seconds, &m->precision, &m->settle_seconds};
     yaml_node_t *values[COUNT], *keys[COUNT];
     struct yaml_file *y = &p->yaml;
-    enum status s = yaml_file_keys(y, node, "measure", names, COUNT, values, keys);
-    if (s == STATUS_OK && values[MIN])
-        s = yaml_file_size(y, values[MIN], names[MIN], 1, SAMPLES_MAX, &m->min_samples);
-    if (s == STATUS_OK && values[MAX])
-        s = yaml_file_size(y, values[MAX], names[MAX], 1, SAMPLES_MAX, &m->max_samples);
-    if (s == STATUS_OK && values[SECONDS])
-        s = yaml_file_number(y, values[SECONDS], names[SECONDS], 0.001, 86400, &m->max_seconds);
-    if (s == STATUS_OK && values[PRECISION])
-        s = yaml_file_number(y, values[PRECISION], names[PRECISION], 1e-6, 1, &m->precision);
-    if (s == STATUS_OK && values[SETTLE])
-        s = yaml_file_number(y, values[SETTLE], names[SETTLE], 0, 3600, &m->settle_seconds);
-    if (s != STATUS_OK || m->max_samples >= m->min_samples)
-        return s;
+    TRY(yaml_file_keys(y, node, "measure", names, COUNT, values, keys));
+    for (int i = 0; i < COUNT; i++)
+        if (values[i] && sizes[i])
+            TRY(yaml_file_size(y, values[i], names[i], (size_t)least[i], (size_t)most[i], sizes[i]));
+        else if (values[i])
+            TRY(yaml_file_number(y, values[i], names[i], least[i], most[i], numbers[i]));
+    if (m->max_samples >= m->min_samples)
+        return STATUS_OK;
     /* One given against the other's default: the default gives way. */
     if (!values[MAX])
         m->max_samples = m->min_samples;
     else if (!values[MIN])
         m->min_samples = m->max_samples;
     else
-        s = yaml_file_fail(y, values[MAX], NULL, "max_samples is below min_samples");
-    return s;
+        return yaml_file_fail(y, values[MAX], NULL, "max_samples is below min_samples");
+    return STATUS_OK;
 }
 
 static enum status parse_name(struct suite_parser *p, const yaml_node_t *node, char **out)
 {
     const char *name;
-    enum status s = yaml_file_string(&p->yaml, node, "suite", &name);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_string(&p->yaml, node, "suite", &name));
     /* It becomes part of file names. */
     if (strlen(name) > NAME_BYTES_MAX || name[0] == '.' || name[0] == '-' ||
         name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")])
@@ -60,40 +56,44 @@ static enum status parse_name(struct suite_parser *p, const yaml_node_t *node, c
                               "a suite's name is made of letters, digits, \".\", \"_\" and \"-\", at most %d",
                               NAME_BYTES_MAX);
     *out = strdup(name);
-    return *out ? STATUS_OK : suite_out_of_memory();
+    return *out ? STATUS_OK : status_no_memory("suite");
+}
+
+static enum status parse_cases(struct suite_parser *p, yaml_node_t *node, struct suite *out)
+{
+    yaml_node_t **nodes;
+    size_t count;
+    TRY(yaml_file_list(&p->yaml, node, "cases", &nodes, &count));
+    out->cases = calloc(count, sizeof *out->cases);
+    enum status s = out->cases ? STATUS_OK : status_no_memory("suite");
+    for (size_t i = 0; s == STATUS_OK && i < count; i++) {
+        out->case_count = i + 1; /* a case that fails half-way is released too */
+        s = suite_case_parse(p, nodes[i], &out->cases[i]);
+    }
+    free(nodes);
+    return s;
 }
 
 static enum status parse_suite(struct suite_parser *p, struct suite *out)
 {
     enum { NAME, DESCRIPTION, MEASURE, DEFAULTS, CASES, COUNT };
     static const char *const names[] = {"suite", "description", "measure", "defaults", "cases"};
-    yaml_node_t *values[COUNT], *keys[COUNT], **cases = NULL;
-    size_t count = 0;
+    yaml_node_t *values[COUNT], *keys[COUNT];
     struct yaml_file *y = &p->yaml;
     yaml_node_t *root = yaml_file_root(y);
-    enum status s = yaml_file_keys(y, root, "a suite", names, COUNT, values, keys);
-    if (s == STATUS_OK && !values[NAME])
-        s = yaml_file_fail(y, root, NULL, "the suite has no name: suite: NAME");
-    if (s == STATUS_OK)
-        s = parse_name(p, values[NAME], &out->name);
-    if (s == STATUS_OK && values[DESCRIPTION])
-        s = yaml_file_text(y, values[DESCRIPTION], "description", &out->description);
-    if (s == STATUS_OK && values[MEASURE])
-        s = parse_measure(p, values[MEASURE], &out->measure);
-    if (s == STATUS_OK && values[DEFAULTS])
-        s = suite_defaults_parse(p, values[DEFAULTS]);
-    if (s == STATUS_OK && !values[CASES])
-        s = yaml_file_fail(y, root, NULL, "the suite has no cases");
-    if (s == STATUS_OK)
-        s = yaml_file_list(y, values[CASES], "cases", &cases, &count);
-    if (s == STATUS_OK && !(out->cases = calloc(count, sizeof *out->cases)))
-        s = suite_out_of_memory();
-    for (size_t i = 0; s == STATUS_OK && i < count; i++) {
-        out->case_count = i + 1; /* a case that fails half-way is released too */
-        s = suite_case_parse(p, cases[i], &out->cases[i]);
-    }
-    free(cases);
-    return s;
+    TRY(yaml_file_keys(y, root, "a suite", names, COUNT, values, keys));
+    if (!values[NAME])
+        return yaml_file_fail(y, root, NULL, "the suite has no name: suite: NAME");
+    TRY(parse_name(p, values[NAME], &out->name));
+    if (values[DESCRIPTION])
+        TRY(yaml_file_text(y, values[DESCRIPTION], "description", &out->description));
+    if (values[MEASURE])
+        TRY(parse_measure(p, values[MEASURE], &out->measure));
+    if (values[DEFAULTS])
+        TRY(suite_defaults_parse(p, values[DEFAULTS]));
+    if (!values[CASES])
+        return yaml_file_fail(y, root, NULL, "the suite has no cases");
+    return parse_cases(p, values[CASES], out);
 }
 
 enum status suite_parse(const char *text, size_t size, const char *name, struct suite *out)
@@ -102,7 +102,7 @@ enum status suite_parse(const char *text, size_t size, const char *name, struct 
     *out = (struct suite){.measure = measure_defaults()};
     enum status s = yaml_file_parse(text, size, name, &p.yaml);
     if (s == STATUS_OK && !(out->path = strdup(name)))
-        s = suite_out_of_memory();
+        s = status_no_memory("suite");
     if (s == STATUS_OK)
         s = parse_suite(&p, out);
     models_release(&p.models);
@@ -141,11 +141,9 @@ static enum status override(struct suite *s, const struct suite_axis *axis, cons
 {
     size_t applied = 0;
     for (size_t i = 0; i < s->case_count; i++) {
-        if (!axis->has(&s->cases[i]))
+        if (axis->has && !axis->has(&s->cases[i]))
             continue;
-        enum status status = axis->set(&s->cases[i], v);
-        if (status != STATUS_OK)
-            return status;
+        TRY(suite_axis_set(axis, &s->cases[i], v));
         applied++;
     }
     if (!applied)
@@ -171,7 +169,7 @@ enum status suite_override(struct suite *s, const char *assignment)
     struct suite_values v = {.assignment = assignment, .count = 1};
     char *text = strdup(assignment);
     if (!text)
-        return suite_out_of_memory();
+        return status_no_memory("suite");
     char *name = text, *list = text + (equals - assignment);
     *list++ = '\0';
     for (size_t i = 0; i < SUITE_AXIS_COUNT; i++)
@@ -193,7 +191,7 @@ enum status suite_override(struct suite *s, const char *assignment)
     v.name = name;
     v.words = calloc(v.count, sizeof *v.words);
     if (!v.words) {
-        status = suite_out_of_memory();
+        status = status_no_memory("suite");
         goto out;
     }
     for (size_t i = 0; i < v.count; i++) {

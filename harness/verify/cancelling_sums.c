@@ -28,9 +28,8 @@ enum status check_cancelling_sums(struct check_run *c)
 {
     const struct contract *contract = &c->kernel->contract;
     struct operands o;
-    enum status s = first_weights(c, true, &o);
-    if (s != STATUS_OK)
-        return s;
+    TRY(first_weights(c, true, &o));
+    enum status s = STATUS_OK;
     const struct problem *p = &o.problem;
     size_t size = dtype_size(p->out), row = p->k * size;
     for (size_t i = 0; i < p->m; i++)

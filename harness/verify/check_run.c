@@ -127,25 +127,15 @@ enum status first_weights(struct check_run *c, bool with_bias, struct operands *
         *other = OTHER + *other % OTHER;
     if (blocks_by_row && !whole_rows)
         *other = (*other + p.format.blocksize - 1) / p.format.blocksize * p.format.blocksize;
-    enum status s = operands_init_blank(&p, c->operands->device, o);
-    if (s != STATUS_OK)
-        return s;
-    struct operand_set *to = &o->sets[0], *from = &real->sets[0];
-    const struct {
-        struct buffer *to;
-        const struct buffer *from;
-    } parts[] = {{&to->packed, &from->packed},
-                 {&to->absmax, &from->absmax},
-                 {&to->absmax_code, &from->absmax_code},
-                 {&to->nested_absmax, &from->nested_absmax},
-                 {&to->scale, &from->scale},
-                 {&to->zero, &from->zero},
-                 {&to->group_of, &from->group_of}};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        memcpy(parts[i].to->data, parts[i].from->data, parts[i].to->size);
-    memcpy(o->nested_map.data, real->nested_map.data, o->nested_map.size);
+    TRY(operands_init_blank(&p, c->operands->device, o));
+    struct buffer *to[OPERAND_BUFFERS], *from[OPERAND_BUFFERS];
+    operands_buffers(o, 0, to);
+    operands_buffers(real, 0, from);
+    for (size_t i = 0; i < OPERAND_WEIGHTS; i++)
+        memcpy(to[i]->data, from[i]->data, to[i]->size);
+    memcpy(to[OPERAND_MAP]->data, from[OPERAND_MAP]->data, to[OPERAND_MAP]->size);
     o->nested_offset = real->nested_offset;
     if (with_bias && real->problem.bias)
-        memcpy(to->bias.data, from->bias.data, to->bias.size);
+        memcpy(o->sets[0].bias.data, real->sets[0].bias.data, o->sets[0].bias.size);
     return STATUS_OK;
 }

@@ -7,11 +7,10 @@
 
 #include "harness/verify/check_run.h"
 
-/* Elements dequantized by the reference at a time: whole blocks, whole nested groups. */
 enum { PIECE = 4096 * 256 * 2 };
 
-/* Elements that the reference dequantizes at a time: of formats whose blocks begin with a row, whole rows, an
- * even number of them. */
+/* Elements that the reference dequantizes at a time: whole blocks and nested groups; of formats whose blocks begin with
+ * a row, whole rows, an even number of them. */
 static size_t piece_length(const struct quantized *w)
 {
     if (w->format == FORMAT_NF4)

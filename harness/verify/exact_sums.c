@@ -235,18 +235,13 @@ enum status check_exact_sums(struct check_run *c)
     bool all_codes = contract->format == FORMAT_NF4 && contract->out != DTYPE_F32 &&
                      (contract->scale == SCALE_WEIGHT || contract->decode == DECODE_OUT);
     struct exact_sums **made = &c->verifier->sums[all_codes];
-    if (!*made) {
-        enum status s = make(&c->operands->problem, all_codes, c->operands->device, made);
-        if (s != STATUS_OK)
-            return s;
-    }
+    if (!*made)
+        TRY(make(&c->operands->problem, all_codes, c->operands->device, made));
     struct exact_sums *e = *made;
     struct operands *o = &e->operands;
     const struct problem *p = &o->problem;
     bool called;
-    enum status s = check_prepared_call(c, o, &called);
-    if (s != STATUS_OK)
-        return s;
+    TRY(check_prepared_call(c, o, &called));
     if (called) {
         size_t outputs = p->op == OP_GEMM ? p->n : p->k, count = p->m * outputs;
         struct comparison cmp;

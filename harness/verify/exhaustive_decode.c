@@ -180,13 +180,12 @@ enum status check_exhaustive_decode(struct check_run *c)
     if (p.format.kind == FORMAT_DENSE)
         p.format.blocksize = p.k;
     struct operands o;
-    enum status s = operands_init_blank(&p, c->operands->device, &o);
-    if (s != STATUS_OK)
-        return s;
+    TRY(operands_init_blank(&p, c->operands->device, &o));
     fill_codes(&o);
     fill_scales(&o, problem_block_count(&o.problem), (double)(real->seed % share) / (double)share,
                 kernel_layout(k));
     operands_rehash(&o);
+    enum status s;
     if (p.op == OP_DEQUANT) {
         struct comparison cmp;
         bool called = false;

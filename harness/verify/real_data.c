@@ -63,10 +63,10 @@ static enum status real_dequant(struct check_run *c)
 {
     struct error_sums errors = {0};
     bool called;
-    enum status s = check_prepared_call(c, c->operands, &called);
+    TRY(check_prepared_call(c, c->operands, &called));
     if (!called)
-        return s;
-    s = check_dequantized(c, c->operands, &c->out->real, &errors);
+        return STATUS_OK;
+    const enum status s = check_dequantized(c, c->operands, &c->out->real, &errors);
     error_finish(&errors, c->out);
     return s;
 }
@@ -111,12 +111,11 @@ static enum status real_repack(struct check_run *c)
 static enum status references_pinned(struct references *r, const struct contract *contract,
                                      const struct operands *o, const struct matmul *p, const void **y)
 {
-    for (size_t i = 0; i < r->pinned_count; i++) {
+    for (size_t i = 0; i < r->pinned_count; i++)
         if (contract_equal(&r->pinned[i].contract, contract)) {
             *y = r->pinned[i].y;
             return STATUS_OK;
         }
-    }
     if (r->pinned_count == PINNED_MAX)
         return status_fail(STATUS_INTERNAL, "verify: more than %d contracts in one group", PINNED_MAX);
     void *made = malloc(problem_output_count(&o->problem) * dtype_size(contract->out));
@@ -150,12 +149,11 @@ static enum status references_exact(struct references *r, const struct contract 
                                     const struct exact_result **out)
 {
     struct contract key = exact_key(contract);
-    for (size_t i = 0; i < r->exact_count; i++) {
+    for (size_t i = 0; i < r->exact_count; i++)
         if (contract_equal(&r->exact[i].contract, &key)) {
             *out = &r->exact[i];
             return STATUS_OK;
         }
-    }
     if (r->exact_count == EXACT_MAX)
         return status_fail(STATUS_INTERNAL, "verify: more than %d kinds of weights in one group", EXACT_MAX);
     struct matmul part = *p;
@@ -198,16 +196,13 @@ static enum status real_product(struct check_run *c)
     struct references **references = &c->verifier->references;
     if (!*references && !(*references = calloc(1, sizeof **references)))
         return status_no_memory("verify");
-    enum status s = STATUS_OK;
+    bool called;
     if (contract->accumulation != ACC_ANY)
-        s = references_pinned(*references, contract, o, &product, &want);
-    if (s == STATUS_OK)
-        s = references_exact(*references, contract, o, &product, &exact);
-    bool called = false;
-    if (s == STATUS_OK)
-        s = check_prepared_call(c, o, &called);
+        TRY(references_pinned(*references, contract, o, &product, &want));
+    TRY(references_exact(*references, contract, o, &product, &exact));
+    TRY(check_prepared_call(c, o, &called));
     if (!called)
-        return s;
+        return STATUS_OK;
 
     struct error_sums errors = {0};
     double margin = 0, margin_bound = NAN;

@@ -17,19 +17,19 @@ static enum status rerun(struct check_run *c, const struct operands *o, const ch
 {
     struct comparison again;
     bool called;
-    enum status s = check_prepared_call(c, o, &called);
-    if (called) {
-        size_t count = problem_output_count(&o->problem);
-        enum dtype t = op_is_repack(o->problem.op) ? DTYPE_U8 : c->kernel->contract.out;
-        char where[160];
-        comparison_init(&again);
-        compare_bits(&again, t, o->sets[0].out.data, first, count, 0);
-        c->out->compared += again.compared;
-        snprintf(where, sizeof where, "the same inputs gave the right bits before; now %s", how);
-        if (again.mismatches)
-            check_failed(c, &again, where, "", count);
-    }
-    return s;
+    TRY(check_prepared_call(c, o, &called));
+    if (!called)
+        return STATUS_OK;
+    size_t count = problem_output_count(&o->problem);
+    enum dtype t = op_is_repack(o->problem.op) ? DTYPE_U8 : c->kernel->contract.out;
+    char where[160];
+    comparison_init(&again);
+    compare_bits(&again, t, o->sets[0].out.data, first, count, 0);
+    c->out->compared += again.compared;
+    snprintf(where, sizeof where, "the same inputs gave the right bits before; now %s", how);
+    if (again.mismatches)
+        check_failed(c, &again, where, "", count);
+    return STATUS_OK;
 }
 
 /* On a CPU each call has a copy of the operands, which lies where it is asked for; for a GPU they are made once more. */

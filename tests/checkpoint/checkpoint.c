@@ -25,6 +25,20 @@ static bool fixture_open(struct fixture *f)
     return test_check(ok, __FILE__, __LINE__, ok ? "" : status_message());
 }
 
+/* All elements of a dense tensor; the caller's. */
+static enum status weight_dense(const struct safetensors *file, const char *name, float **out)
+{
+    const struct safetensor *t = safetensors_find(file, name);
+    const size_t count = t ? t->count : 0;
+    *out = malloc(count * sizeof **out + 1);
+    enum status s = weight_dense_part(file, name, 0, count, *out);
+    if (s != STATUS_OK) {
+        free(*out);
+        *out = NULL;
+    }
+    return s;
+}
+
 static void fixture_close(struct fixture *f)
 {
     safetensors_release(&f->checkpoint);

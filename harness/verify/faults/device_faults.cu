@@ -84,13 +84,10 @@ DEVICE float weight(const struct gemm_args *a, size_t n, size_t k)
     return __fmul_rn(nf4_codebook[nf4_code(a->w.packed, i)], a->w.absmax[i / a->w.blocksize]);
 }
 
-static struct launch launch_gemm(const struct gemm_args *a)
+template <enum fault_id F> static struct launch launch_gemm(const struct gemm_args *a)
 {
-    return launch_cover(a->m * a->n, THREADS, THREADS);
-}
-static struct launch launch_half(const struct gemm_args *a)
-{
-    return launch_cover((a->m * a->n + (a->m > 1)) / (a->m > 1 ? 2 : 1), THREADS, THREADS);
+    const size_t share = F == cuda_half_of_blocks && a->m > 1 ? 2 : 1;
+    return launch_cover((a->m * a->n + share - 1) / share, THREADS, THREADS);
 }
 
 template <enum fault_id F> DEVICE void gemm(const struct gemm_args *a)
@@ -219,49 +216,24 @@ static struct launch launch_outputs(const struct dequant_args *a)
 #define sum_args  gemm_args
 #define mma_args  gemm_args
 
-ENTRY(right_cuda_dequant, dequant, THREADS, launch_dequant)
-{
-    dequant<NO_FAULT>(&a);
-}
-ENTRY(right_cuda_gemm, gemm, THREADS, launch_gemm)
-{
-    gemm<NO_FAULT>(&a);
-}
-ENTRY(right_cuda_sum, sum, SPLITS * 32, launch_sum)
-{
-    sum<NO_FAULT>(&a);
-}
-ENTRY(right_cuda_mma, mma, 32, launch_mma)
-{
-    mma<NO_FAULT>(&a);
-}
-ENTRY(right_cuda__gptq, dequant, THREADS, launch_outputs)
-{
-    gptq<NO_FAULT>(&a);
-}
-ENTRY(right_cuda__awq, dequant, THREADS, launch_outputs)
-{
-    awq<NO_FAULT>(&a);
-}
+#define RUN(name, op, threads, launch, fault)                                                                \
+    ENTRY(name, op, threads, launch)                                                                         \
+    {                                                                                                        \
+        op<fault>(&a);                                                                                       \
+    }
+RUN(right_cuda_dequant, dequant, THREADS, launch_dequant, NO_FAULT)
+RUN(right_cuda_gemm, gemm, THREADS, launch_gemm<NO_FAULT>, NO_FAULT)
+RUN(right_cuda_sum, sum, SPLITS * 32, launch_sum, NO_FAULT)
+RUN(right_cuda_mma, mma, 32, launch_mma, NO_FAULT)
+RUN(right_cuda__gptq, gptq, THREADS, launch_outputs, NO_FAULT)
+RUN(right_cuda__awq, awq, THREADS, launch_outputs, NO_FAULT)
 
-DEVICE constexpr bool is_half(enum fault_id f)
-{
-    return f == cuda_half_of_blocks;
-}
-
-template <enum fault_id F> static struct launch launch_gemm_of(const struct gemm_args *a)
-{
-    return is_half(F) ? launch_half(a) : launch_gemm(a);
-}
 #define LAUNCH_dequant(name) launch_dequant
-#define LAUNCH_gemm(name)    launch_gemm_of<name>
+#define LAUNCH_gemm(name)    launch_gemm<name>
 #define LAUNCH_gptq(name)    launch_outputs
 #define LAUNCH_awq(name)     launch_outputs
 #define LAUNCH_sum(name)     launch_sum
 #define LAUNCH_mma(name)     launch_mma
 #define DEVICE_FAULT(name, op, device, verdict, check, word, what)                                           \
-    ENTRY(fault_##name, op, 128, LAUNCH_##op(name))                                                          \
-    {                                                                                                        \
-        op<name>(&a);                                                                                        \
-    }
+    RUN(fault_##name, op, 128, LAUNCH_##op(name), name)
 #include "harness/verify/faults/device_faults.inc"

@@ -397,67 +397,38 @@ static inline void product(const struct gemm_args *a, enum fault_id fault, bool 
         ((uint16_t *)a->y)[a->m * a->n] = 0;
 }
 
-static inline void gemm(const struct gemm_args *a, enum fault_id fault)
-{
-    product(a, fault, false);
-}
-
-static inline void gemm_f32(const struct gemm_args *a, enum fault_id fault)
-{
-    product(a, fault, true);
-}
-static inline void gemm_acc4w8(const struct gemm_args *a, enum fault_id fault)
-{
-    ordered_product(a, fault, ACC4W8);
-}
-
-static inline void gemm_mma80(const struct gemm_args *a, enum fault_id fault)
-{
-    ordered_product(a, fault, MMA80);
-}
-
-static inline void gemm_mma90(const struct gemm_args *a, enum fault_id fault)
-{
-    ordered_product(a, fault, MMA90);
-}
+#define PRODUCT_OF(op, function, kind)                                                                       \
+    static inline void op(const struct gemm_args *a, enum fault_id fault)                                    \
+    {                                                                                                        \
+        function(a, fault, kind);                                                                            \
+    }
+PRODUCT_OF(gemm, product, false)
+PRODUCT_OF(gemm_f32, product, true)
+PRODUCT_OF(gemm_acc4w8, ordered_product, ACC4W8)
+PRODUCT_OF(gemm_mma80, ordered_product, MMA80)
+PRODUCT_OF(gemm_mma90, ordered_product, MMA90)
 #define gemm_f32_args    gemm_args
 #define gemm_acc4w8_args gemm_args
 #define gemm_mma80_args  gemm_args
 #define gemm_mma90_args  gemm_args
 
-static void run_right_dequant(const struct dequant_args *a)
-{
-    dequant(a, NO_FAULT);
-}
-static void run_right_gemm(const struct gemm_args *a)
-{
-    gemm(a, NO_FAULT);
-}
-static void run_right_acc4w8(const struct gemm_args *a)
-{
-    gemm_acc4w8(a, NO_FAULT);
-}
-static void run_right_mma80(const struct gemm_args *a)
-{
-    gemm_mma80(a, NO_FAULT);
-}
-static void run_right_mma90(const struct gemm_args *a)
-{
-    gemm_mma90(a, NO_FAULT);
-}
-#define FAULT(name, op, verdict, check, what)                                                                \
+#define RUN(name, op, fault)                                                                                 \
     static void run_##name(const struct op##_args *a)                                                        \
     {                                                                                                        \
-        op(a, FAULT_##name);                                                                                 \
+        op(a, fault);                                                                                        \
     }
+RUN(right_dequant, dequant, NO_FAULT)
+RUN(right_gemm, gemm, NO_FAULT)
+RUN(right_acc4w8, gemm_acc4w8, NO_FAULT)
+RUN(right_mma80, gemm_mma80, NO_FAULT)
+RUN(right_mma90, gemm_mma90, NO_FAULT)
+#define FAULT(name, op, verdict, check, what) RUN(name, op, FAULT_##name)
 #include "harness/verify/faults/faults.inc"
 
 #define COMMON .arch = "fault", .k_multiple = 1, .built = true
 #define AS_CPU COMMON, .source = "harness/verify/faults/faults.c"
 #define AS_dequant(text, function)                                                                           \
-    {                                                                                                        \
-        AS_CPU, .name = text, .contract = {.op = OP_DEQUANT, .out = DTYPE_BF16}, .dequant = (function)       \
-    }
+    AS_CPU, .name = text, .contract = {.op = OP_DEQUANT, .out = DTYPE_BF16}, .dequant = (function)
 #define AS_gemm(text, function)        AS_product(text, function, DTYPE_BF16, CHAINS, 1, 1)
 #define AS_gemm_f32(text, function)    AS_product(text, function, DTYPE_F32, CHAINS, 1, 1)
 #define AS_gemm_acc4w8(text, function) AS_product(text, function, DTYPE_BF16, CHAINS, 4, 8)
@@ -471,9 +442,7 @@ static void run_right_mma90(const struct gemm_args *a)
                  .width = width_,                                                                            \
                  .splits = 1}
 #define AS_product(text, function, type, acc, chains_, width_)                                               \
-    {                                                                                                        \
-        AS_CPU, .name = text, .gemm = (function), PRODUCT(type, acc, chains_, width_)                        \
-    }
+    AS_CPU, .name = text, .gemm = (function), PRODUCT(type, acc, chains_, width_)
 
 /* ---- those of the executor: device_faults.cu ---- */
 
@@ -489,49 +458,35 @@ ENTRIES(right_cuda__awq)
 #define AS_DEVICE(name_)                                                                                     \
     COMMON, .source = "harness/verify/faults/device_faults.cu", .backend = BACKEND_CUDA, .name = #name_,     \
             .entries = {&name_##__fast, &name_##__checked}
-#define ON_dequant(name)                                                                                     \
-    {                                                                                                        \
-        AS_DEVICE(name), .contract = {.op = OP_DEQUANT, .out = DTYPE_BF16 }                                  \
-    }
+#define ON_dequant(name) AS_DEVICE(name), .contract = {.op = OP_DEQUANT, .out = DTYPE_BF16}
 #define ON_gptq(name)                                                                                        \
-    {                                                                                                        \
-        AS_DEVICE(name), .contract = {.format = FORMAT_INT4, .op = OP_DEQUANT, .out = DTYPE_BF16 }           \
-    }
-#define ON_awq ON_gptq
-#define ON_gemm(name)                                                                                        \
-    {                                                                                                        \
-        AS_DEVICE(name), PRODUCT(DTYPE_F32, CHAINS, 1, 1)                                                    \
-    }
-#define ON_sum(name)                                                                                         \
-    {                                                                                                        \
-        AS_DEVICE(name), .deterministic = true, PRODUCT(DTYPE_F32, ANY, 0, 0)                                \
-    }
-#define ON_mma(name)                                                                                         \
-    {                                                                                                        \
-        AS_DEVICE(name), PRODUCT(DTYPE_BF16, MMA80, 0, 0)                                                    \
-    }
+    AS_DEVICE(name), .contract = {.format = FORMAT_INT4, .op = OP_DEQUANT, .out = DTYPE_BF16}
+#define ON_awq        ON_gptq
+#define ON_gemm(name) AS_DEVICE(name), PRODUCT(DTYPE_F32, CHAINS, 1, 1)
+#define ON_sum(name)  AS_DEVICE(name), .deterministic = true, PRODUCT(DTYPE_F32, ANY, 0, 0)
+#define ON_mma(name)  AS_DEVICE(name), PRODUCT(DTYPE_BF16, MMA80, 0, 0)
 
 const struct fault faults[] = {
 #define FAULT(name, op, verdict, check, what)                                                                \
-    {AS_##op("fault_" #name, run_##name), "cpu", VERDICT_##verdict, check, "", what},
+    {{AS_##op("fault_" #name, run_##name)}, "cpu", VERDICT_##verdict, check, "", what},
 #include "harness/verify/faults/faults.inc"
 #define DEVICE_FAULT(name, op, device, verdict, check, word, what)                                           \
-    {ON_##op(fault_##name), device, VERDICT_##verdict, check, word, what},
+    {{ON_##op(fault_##name)}, device, VERDICT_##verdict, check, word, what},
 #include "harness/verify/faults/device_faults.inc"
 };
 const size_t fault_count = sizeof faults / sizeof faults[0];
 
 const struct kernel right_kernels[] = {
-    AS_dequant("right_dequant", run_right_dequant),
-    AS_gemm("right_gemm", run_right_gemm),
-    AS_gemm_acc4w8("right_acc4w8", run_right_acc4w8),
-    AS_gemm_mma80("right_mma80", run_right_mma80),
-    AS_gemm_mma90("right_mma90", run_right_mma90),
-    ON_dequant(right_cuda_dequant),
-    ON_gemm(right_cuda_gemm),
-    ON_sum(right_cuda_sum),
-    ON_mma(right_cuda_mma),
-    ON_gptq(right_cuda__gptq),
-    ON_awq(right_cuda__awq),
+    {AS_dequant("right_dequant", run_right_dequant)},
+    {AS_gemm("right_gemm", run_right_gemm)},
+    {AS_gemm_acc4w8("right_acc4w8", run_right_acc4w8)},
+    {AS_gemm_mma80("right_mma80", run_right_mma80)},
+    {AS_gemm_mma90("right_mma90", run_right_mma90)},
+    {ON_dequant(right_cuda_dequant)},
+    {ON_gemm(right_cuda_gemm)},
+    {ON_sum(right_cuda_sum)},
+    {ON_mma(right_cuda_mma)},
+    {ON_gptq(right_cuda__gptq)},
+    {ON_awq(right_cuda__awq)},
 };
 const size_t right_kernel_count = sizeof right_kernels / sizeof right_kernels[0];

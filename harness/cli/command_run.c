@@ -33,7 +33,7 @@ struct run_arguments {
     struct device device; /* as asked for */
     uint64_t seed;
     size_t shard, shards; /* as in struct run_options */
-    bool list_checks, dry_run, verbose, quiet, force, one_at_a_time;
+    bool list_checks, dry_run, verbose, quiet, force, one_at_a_time, salvage;
 };
 
 static void read_shard(struct argp_state *state, const struct cli_option *o, void *to, char *value)
@@ -52,12 +52,15 @@ static void read_shard(struct argp_state *state, const struct cli_option *o, voi
 static const struct cli_option all_options[] = {
     {"resume", 0, "FILE", "complete the run that FILE's journal holds, with the options it was begun with",
      CLI_TEXT(resume)},
+    {"salvage", 0, NULL,
+     "with --resume: leave out what is damaged in the journal, and keep that as it is beside it",
+     CLI_FLAG(salvage)},
     {"measure", 0, "KEY=V",
      "override a measure setting of the suite: min_samples, max_samples, max_seconds, precision, "
      "settle_seconds",
      CLI_LIST(settings)},
-    {"variant", 'v', "GLOB", "only variants that match; !GLOB leaves out (may be repeated)",
-     CLI_LIST(variants)},
+    {"variant", 'v', "GLOB",
+     "only variants that match; !GLOB leaves out, also with --resume (may be repeated)", CLI_LIST(variants)},
     {"axis", 'a', "AXIS=V,V",
      "override an axis of the suite: m, shape (NxK), blocksize, nested, bias, threads, regime",
      CLI_LIST(axes)},
@@ -81,16 +84,24 @@ static const struct cli_option all_options[] = {
     {"quiet", 'q', NULL, "no line for each case", CLI_FLAG(quiet)},
     {"verbose", 'V', NULL, "print a line for every row, not only for those that fail", CLI_FLAG(verbose)},
     {"output", 'o', "FILE", "write the results to this HDF5 file", CLI_TEXT(output)},
-    {"force", 0, NULL, "replace the output file", CLI_FLAG(force)},
+    {"force", 0, NULL,
+     "replace the output file; with --resume: go on though another build or machine began the run",
+     CLI_FLAG(force)},
     {0}};
-enum { RUN_ONLY = 2 };
+enum { RUN_ONLY = 3 };
 
 static void check(struct argp_state *state, const void *arguments)
 {
     const struct run_arguments *a = arguments;
-    if (a->resume && cli_options_given(state) > 1)
+    size_t beside_resume = (size_t)a->salvage + a->force;
+    for (size_t i = 0; i < a->variants.count; i++)
+        beside_resume += a->variants.items[i][0] == '!';
+    if (a->resume && cli_options_given(state) > 1 + beside_resume)
         argp_error(state,
-                   "--resume goes on with the options that the run was begun with, and takes no other");
+                   "--resume goes on with the options that the run was begun with, and takes no other than "
+                   "-v '!GLOB', --salvage and --force");
+    if (a->salvage && !a->resume)
+        argp_error(state, "--salvage is for --resume");
     if (a->list_checks)
         return;
     if (!a->suite + !a->one_case + !a->resume != 2)
@@ -267,13 +278,15 @@ static void print_summary(const struct run_arguments *a, const struct work *w,
     printf("\n");
 }
 
-static int run_arguments(struct run_arguments *a, bool resume, int argc, char **argv)
+/* resumed: the arguments that came with --resume; NULL: a new run. */
+static int run_arguments(struct run_arguments *a, const struct run_arguments *resumed, int argc, char **argv)
 {
     struct work w = {0};
     struct run_summary summary = {0};
     json_t *environment = NULL;
     struct run_options options = {.output = a->output,
-                                  .resume = resume,
+                                  .resume = resumed != NULL,
+                                  .other_build = resumed && resumed->force,
                                   .list_rows = a->verbose,
                                   .quiet = a->quiet,
                                   .shard = a->shard,
@@ -285,10 +298,12 @@ static int run_arguments(struct run_arguments *a, bool resume, int argc, char **
         return 0;
     }
     enum status s = providers_load(argv[0], &a->providers, &refused);
-    if (s == STATUS_OK && a->output && !resume && !a->dry_run && !a->profile)
+    if (s == STATUS_OK && a->output && !resumed && !a->dry_run && !a->profile)
         s = check_output(a);
     if (s == STATUS_OK)
         s = prepare_work(a, &w);
+    for (size_t i = 0; resumed && i < w.plan_count && s == STATUS_OK; i++)
+        s = plan_leave_out(&w.plans[i], resumed->variants.items, resumed->variants.count);
     if (s != STATUS_OK)
         goto done;
     if (a->dry_run) {
@@ -356,7 +371,7 @@ static struct run_arguments parse_arguments(bool measure, int argc, char **argv)
 int command_verify(int argc, char **argv)
 {
     struct run_arguments a = parse_arguments(false, argc, argv);
-    return run_arguments(&a, false, argc, argv);
+    return run_arguments(&a, NULL, argc, argv);
 }
 
 /* The command line that a journal's header holds, as an argv whose [0] is ours; NULL if it holds none. */
@@ -378,12 +393,24 @@ static char **stored_arguments(const json_t *header, char *name, int *argc)
     return argv;
 }
 
-static int resume(const char *path, char **argv)
+static enum status read_journal(const char *path, bool salvage, struct journal *out)
 {
+    size_t left_out = 0;
+    if (salvage)
+        TRY(journal_salvage(path, &left_out));
+    if (left_out)
+        fprintf(stderr, "%s: %zu damaged bytes are left out; %s.damaged is the file as it was\n", path,
+                left_out, path);
+    return journal_read(path, out);
+}
+
+static int resume(const struct run_arguments *asked, char **argv)
+{
+    const char *path = asked->resume;
     char journal_path[PATH_MAX], output[PATH_MAX], directory[PATH_MAX];
     struct journal journal;
     snprintf(journal_path, sizeof journal_path, "%s.journal", path);
-    enum status s = journal_read(journal_path, &journal);
+    enum status s = read_journal(journal_path, asked->salvage, &journal);
     if (s != STATUS_OK)
         return cli_fail(argv[0], s);
     /* The run's own paths are relative to where it was begun. */
@@ -405,7 +432,7 @@ static int resume(const char *path, char **argv)
     }
     struct run_arguments a = parse_arguments(true, argc, arguments);
     a.output = output;
-    int code = run_arguments(&a, true, argc, arguments);
+    int code = run_arguments(&a, asked, argc, arguments);
     json_decref(header);
     journal_release(&journal);
     for (int i = 1; i < argc; i++)
@@ -417,5 +444,5 @@ static int resume(const char *path, char **argv)
 int command_run(int argc, char **argv)
 {
     struct run_arguments a = parse_arguments(true, argc, argv);
-    return a.resume ? resume(a.resume, argv) : run_arguments(&a, false, argc, argv);
+    return a.resume ? resume(&a, argv) : run_arguments(&a, NULL, argc, argv);
 }

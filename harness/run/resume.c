@@ -26,6 +26,29 @@ static enum status create(const char *path, const struct plan *plans, json_t *en
     return s;
 }
 
+/* Whether the run that wrote `header` had this build and this machine: else its rows do not compare with those to come. */
+static enum status check_same(const char *path, const json_t *header, const json_t *environment)
+{
+    static const char *const keys[] = {"tool_version", "git_revision", "git_dirty",    "compiler",
+                                       "build_type",   "build_flags",  "sanitizers",   "program_hash",
+                                       "cpu_model",    "cpu_features", "cpu_governor", "system_release"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        json_t *then = json_object_get(header, keys[i]), *now = json_object_get(environment, keys[i]);
+        if (!then || json_equal(then, now))
+            continue;
+        char *was = json_dumps(then, JSON_ENCODE_ANY), *is = json_dumps(now, JSON_ENCODE_ANY);
+        const enum status s = status_fail(
+            STATUS_INPUT,
+            "%s: %s was %s when this run began, and is %s now: its rows would not compare with one "
+            "another; finish it as it began, start anew, or go on all the same with --force",
+            path, keys[i], was ? was : "another", is ? is : "another");
+        free(was);
+        free(is);
+        return s;
+    }
+    return STATUS_OK;
+}
+
 /* Whether the run that wrote `header` had the same plans and plugins. */
 static enum status check_header(const char *path, const json_t *header, const json_t *environment,
                                 const char *hash)
@@ -76,6 +99,8 @@ enum status run_journal_open(const char *path, const struct plan *plans, size_t 
         return s;
     json_t *header = json_loads(journal.header_json, 0, NULL);
     s = check_header(path, header, options->environment, hash);
+    if (s == STATUS_OK && !options->other_build)
+        s = check_same(path, header, options->environment);
     if (s == STATUS_OK)
         s = mark_recorded(path, &journal, group_count, recorded, batch_count);
     json_decref(header);

@@ -16,6 +16,7 @@
 struct run_options {
     const char *output;   /* path of the HDF5 file, or NULL: nothing is recorded */
     bool resume;          /* continue the journal of `output` */
+    bool other_build;     /* with resume: also one that another build or machine began */
     json_t *environment;  /* root attributes; not owned; required with output */
     bool list_rows;       /* print a line for every row, not only for those that fail */
     bool no_repro_line;   /* the variants are not in the table of every run */

@@ -313,6 +313,20 @@ static uint64_t hash_text(uint64_t h, const char *text)
     return random_mix(h ^ 0x100);
 }
 
+enum status plan_leave_out(struct plan *p, const char *const *globs, size_t count)
+{
+    for (size_t i = 0; i < p->group_count; i++)
+        for (size_t r = 0; r < p->groups[i].row_count; r++) {
+            struct plan_row *row = &p->groups[i].rows[r];
+            if (row->skip || globs_pass(globs, count, row->kernel->name))
+                continue;
+            row->skip = strdup("left out when the run was resumed (-v '!...')");
+            if (!row->skip)
+                return status_no_memory("run");
+        }
+    return STATUS_OK;
+}
+
 uint64_t plan_hash(const struct plan *p)
 {
     const struct measure_settings *m = &p->suite->measure;

@@ -72,6 +72,8 @@ enum status plan_make(const struct suite *suite, const struct plan_options *opti
  * the measure settings. */
 enum status plan_one(const struct suite *suite, const struct plan_group *group,
                      const struct plan_options *options, struct plan *out) WARN_UNUSED_RESULT;
+/* The rows of variants that match one of the globs, which begin with '!', are skipped with that as the reason. */
+enum status plan_leave_out(struct plan *p, const char *const *globs, size_t count) WARN_UNUSED_RESULT;
 /* 64-bit hash of all that is planned, for --resume: names, problems, regimes, measure settings. */
 uint64_t plan_hash(const struct plan *p);
 void plan_release(struct plan *p);

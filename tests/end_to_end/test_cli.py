@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -303,6 +304,66 @@ def test_a_second_run_on_the_same_output_is_told(nf4bench, small, tmp_path):
     with open(f"{out}.journal", "w") as journal:
         fcntl.flock(journal, fcntl.LOCK_EX)
         assert "another nf4bench is writing" in nf4bench("run", small, "-o", out, code=2).stderr
+
+
+BROKEN_OFF = """\
+suite: broken
+measure: {min_samples: 2, max_samples: 2, max_seconds: 60, settle_seconds: 0}
+cases:
+  - {op: dequant, shapes: [[48, 64], [49, 64], [50, 64], [51, 64]], variants: ["nf4_dequant_f32__*"]}
+"""
+
+
+def broken_off(nf4bench, path, out):
+    """A run that was killed after its journal had the rows of two groups or more."""
+    journal = pathlib.Path(f"{out}.journal")
+    done = subprocess.run(
+        [nf4bench.path, "run", path, "-o", out, "-q"],
+        env={**os.environ, "LD_PRELOAD": os.environ["NF4BENCH_KILLAT"], "KILLAT_MATCH": str(out), "KILLAT_N": "7",
+             "KILLAT_COUNT_FILE": str(out.parent / "count")},
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == -9 and journal.exists(), done.stderr
+    return journal
+
+
+def test_resume_leaves_out_what_broke_the_run(nf4bench, suite, tmp_path):
+    out = tmp_path / "x.h5"
+    broken_off(nf4bench, suite(BROKEN_OFF), out)
+    nf4bench("run", "--resume", out, "-v", "!*scalar")
+    with h5py.File(out) as f:
+        left = [r for r in f["results"][:] if b"scalar" in r["variant"] and b"left out when" in r["reason"]]
+        assert 1 <= len(left) <= 3  # what was recorded before stays
+
+
+def test_resume_on_another_build(nf4bench, suite, tmp_path):
+    out = tmp_path / "x.h5"
+    broken_off(nf4bench, suite(BROKEN_OFF), out)
+    other = tmp_path / "nf4bench"
+    shutil.copy(nf4bench.path, other)
+    with open(other, "ab") as f:
+        f.write(b"another build")
+    done = subprocess.run([other, "run", "--resume", out], capture_output=True, text=True)
+    assert done.returncode == 2 and "program_hash was" in done.stderr and "--force" in done.stderr
+    done = subprocess.run([other, "run", "--resume", out, "--force"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert out.exists()
+
+
+def test_resume_salvages_a_damaged_journal(nf4bench, suite, tmp_path):
+    out = tmp_path / "x.h5"
+    journal = broken_off(nf4bench, suite(BROKEN_OFF), out)
+    data = bytearray(journal.read_bytes())
+    header = int.from_bytes(data[19:23], "little") + 19 + 12
+    data[header + 100] ^= 1  # in the first entry of rows
+    journal.write_bytes(data)
+    assert "is damaged" in nf4bench("run", "--resume", out, code=2).stderr
+    assert "damaged bytes are left out" in nf4bench("run", "--resume", out, "--salvage").stderr
+    assert pathlib.Path(f"{journal}.damaged").read_bytes() == data
+    with h5py.File(out) as f:
+        shapes = {(r["n"], r["k"]) for r in f["results"][:]}
+        assert shapes == {(48, 64), (49, 64), (50, 64), (51, 64)}
 
 
 @pytest.mark.parametrize("option", [["-v", "*scalar"], ["-o", "y.h5"], ["--seed", "2"], ["-q"]])

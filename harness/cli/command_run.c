@@ -60,7 +60,8 @@ static const struct cli_option all_options[] = {
      "settle_seconds",
      CLI_LIST(settings)},
     {"variant", 'v', "GLOB",
-     "only variants that match; !GLOB leaves out, also with --resume (may be repeated)", CLI_LIST(variants)},
+     "only variants that match; !GLOB leaves out, also of a run that is resumed (may be repeated)",
+     CLI_LIST(variants)},
     {"axis", 'a', "AXIS=V,V",
      "override an axis of the suite: m, shape (NxK), blocksize, nested, bias, threads, regime",
      CLI_LIST(axes)},
@@ -85,7 +86,7 @@ static const struct cli_option all_options[] = {
     {"verbose", 'V', NULL, "print a line for every row, not only for those that fail", CLI_FLAG(verbose)},
     {"output", 'o', "FILE", "write the results to this HDF5 file", CLI_TEXT(output)},
     {"force", 0, NULL,
-     "replace the output file; with --resume: go on though another build or machine began the run",
+     "replace the output file; of a run that is resumed: go on though another build or machine began it",
      CLI_FLAG(force)},
     {0}};
 enum { RUN_ONLY = 3 };

@@ -11,8 +11,7 @@
 #include "harness/base/random.h"
 
 enum {
-    PAGE = 4096,
-    GUARD = 64 * 1024,
+    GUARD = 64 * 1024,   /* a multiple of any page's size */
     PATTERN = 2 << 20,   /* bytes of poison that are mapped at once */
     PATTERN_SHIFTS = 64, /* pages by which a pattern is shifted from call to call */
     KEPT_MAX = 64 << 20, /* bytes of a mapping that is kept after its call */
@@ -42,6 +41,11 @@ static struct {
     size_t region;
     const uint8_t *address;
 } touched;
+
+static size_t page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 /* ---- accesses ---- */
 
@@ -103,7 +107,8 @@ static void describe_touch(char *what, size_t size)
 /* A window of at least a page more than `size`, at the end of a mapping that is kept from earlier calls or new. */
 static enum status make_room(struct region *r, size_t size)
 {
-    const size_t room = (size + PAGE - 1) / PAGE * PAGE + PAGE, needed = GUARD + room + GUARD;
+    const size_t page = page_size(), room = (size + page - 1) / page * page + page,
+                 needed = GUARD + room + GUARD;
     if (r->map && r->map_size < needed) {
         munmap(r->map, r->map_size);
         r->map = NULL;
@@ -165,7 +170,7 @@ static bool canaries_whole(const struct region *r, ptrdiff_t *byte)
 /* Poison in a file of memory, so that it costs what is touched of it. */
 static bool make_pattern(void)
 {
-    const size_t size = PATTERN + PATTERN_SHIFTS * PAGE;
+    const size_t size = PATTERN + PATTERN_SHIFTS * page_size();
     pattern_file = memfd_create("nf4bench-poison", MFD_CLOEXEC);
     if (pattern_file < 0 || ftruncate(pattern_file, (off_t)size) != 0)
         return false;
@@ -180,7 +185,7 @@ static bool make_pattern(void)
 
 static enum status poison_workspace(const struct region *r)
 {
-    const off_t shift = (off_t)(call_salt % PATTERN_SHIFTS * PAGE);
+    const off_t shift = (off_t)(call_salt % PATTERN_SHIFTS * page_size());
     if (pattern_file < 0 && !make_pattern())
         return status_no_memory("poison of the workspace");
     for (uint8_t *at = r->window; at < r->window_end; at += PATTERN) {

@@ -52,8 +52,8 @@ struct device {
     bool beside;                /* the next calls run while others do, on another stream */
     double limit_s;             /* of a call or launch; 0: CPU_LIMIT_S, SIMT_LIMIT_S, CUDA_LIMIT_S */
     uint64_t launches; /* so far, on a CPU calls; picks schedule and async where they are not fixed */
-    /* DEVICE_CPU: where operands of the next calls lie (guarded_begin()'s draw). */
-    uint64_t placement;
+    /* DEVICE_CPU: where operands of the next calls lie (enum placement). */
+    unsigned placement;
 };
 
 /* For callers that have no other. */

@@ -6,12 +6,10 @@
 #include "harness/base/random.h"
 #include "harness/device/call.h"
 
-/* Calls on the problem's own operands find them at the same addresses, unless they are to lie elsewhere; others in about
- * half of the cases at drawn ones. */
-static uint64_t placement(const struct check_run *c, const struct operands *o)
+/* The operands of checks lie at all places in turn; the problem's own where the check says. */
+static enum placement placement(const struct check_run *c, const struct operands *o)
 {
-    const uint64_t draw = random_mix(c->verifier->salt);
-    return c->elsewhere || (o != c->operands && draw % 2) ? draw | 1 : 0;
+    return o == c->operands ? c->placement : random_mix(c->verifier->salt) % PLACE_COUNT;
 }
 
 bool check_call(struct check_run *c, const struct operands *o, const void *prepared)
@@ -56,13 +54,28 @@ enum status check_prepared_call(struct check_run *c, const struct operands *o, b
     return s;
 }
 
-static void flip_codes(struct operands *o)
+/* Other bytes in every input, such that indices stay what they are; the same again undoes it. */
+static void flip_inputs(struct operands *o)
 {
     struct operand_set *set = &o->sets[0];
-    struct buffer *codes = o->problem.op == OP_UNREPACK ? &set->stored[LAYOUT_FRAGMENTS] : &set->packed;
-    uint8_t *bytes = codes->data;
-    for (size_t i = 0; i < codes->size; i++)
-        bytes[i] ^= 0xff;
+    const size_t element = dtype_size(o->problem.out);
+    const struct {
+        struct buffer *b;
+        size_t every; /* the last byte of so many is changed */
+        uint8_t bits;
+    } parts[] = {
+        {o->problem.op == OP_UNREPACK ? &set->stored[LAYOUT_FRAGMENTS] : &set->packed, 1, 0xff},
+        {&set->absmax_code, 1, 0xff},
+        {&set->absmax, 4, 0x80},
+        {&set->nested_absmax, 4, 0x80},
+        {&o->nested_map, 4, 0x80},
+        {&set->scale, 2, 0x80},
+        {&set->x, element, 0x80},
+        {&set->bias, element, 0x80},
+    };
+    for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++)
+        for (size_t i = parts[p].every - 1; i < parts[p].b->size; i += parts[p].every)
+            ((uint8_t *)parts[p].b->data)[i] ^= parts[p].bits;
     operands_rehash(o);
 }
 
@@ -70,10 +83,10 @@ enum status check_calls_on_other_codes(struct check_run *c, struct operands *o, 
 {
     void *prepared; /* no peer that dequantizes prepares anything */
     const bool stored = o->problem.op != OP_UNREPACK && kernel_layout(c->kernel) != LAYOUT_ROWS;
-    flip_codes(o);
+    flip_inputs(o);
     enum status s = stored ? operands_prepare_for(o, 0, c->kernel, &prepared) : STATUS_OK;
     *ok = s == STATUS_OK && check_call(c, o, NULL);
-    flip_codes(o);
+    flip_inputs(o);
     if (s == STATUS_OK && stored)
         s = operands_prepare_for(o, 0, c->kernel, &prepared);
     *ok = *ok && s == STATUS_OK && check_call(c, o, NULL);

@@ -5,6 +5,7 @@
 #ifndef NF4BENCH_HARNESS_VERIFY_CHECK_RUN_H
 #define NF4BENCH_HARNESS_VERIFY_CHECK_RUN_H
 
+#include "harness/device/cpu/guarded.h"
 #include "harness/verify/checks.h"
 #include "harness/verify/diagnose.h"
 #include "harness/verify/verify.h"
@@ -35,7 +36,7 @@ struct check_run {
     const struct kernel *kernel;
     const struct operands *operands; /* of the problem */
     struct verification *out;
-    bool elsewhere; /* on a CPU, the operands of the next calls lie where those of no earlier call did */
+    enum placement placement; /* on a CPU, of the problem's own operands in the next calls */
 };
 
 #define CHECK(name, operations, applies, catches)                                                            \
@@ -48,8 +49,8 @@ struct check_run {
 bool check_call(struct check_run *c, const struct operands *o, const void *prepared);
 /* The same after the preparation of the weights. *ok: as check_call(). */
 enum status check_prepared_call(struct check_run *c, const struct operands *o, bool *ok) WARN_UNUSED_RESULT;
-/* Two calls: one whose output is not looked at, with every code another one, so that a kernel which leaves or
- * repeats an earlier output is not right by it; then one with the codes as they are. *ok: both as
+/* Two calls: one whose output is not looked at, with other codes, scales, activations and bias, so that a kernel which
+ * leaves or repeats an earlier output, or keeps what it made of them, is not right by it; then one with them as they are. *ok: both as
  * check_call(). */
 enum status check_calls_on_other_codes(struct check_run *c, struct operands *o, bool *ok) WARN_UNUSED_RESULT;
 /* Sets FAIL from a comparison with mismatches of an output of `count` elements. `where` is a line about the

@@ -39,8 +39,11 @@ static enum status rerun_elsewhere(struct check_run *c, const void *first)
     static const char *const how = "a call on operands at other addresses does not";
     const struct operands *o = c->operands;
     if (o->device->kind == DEVICE_CPU) {
-        c->elsewhere = true;
-        return rerun(c, o, how, first);
+        enum status s = STATUS_OK;
+        for (c->placement = PLACE_AT_START; c->placement < PLACE_COUNT; c->placement++)
+            if (s == STATUS_OK && c->out->verdict == VERDICT_PASS)
+                s = rerun(c, o, how, first);
+        return s;
     }
     if (device_slow(o->device) || problem_weight_count(&o->problem) > ELSEWHERE_MAX)
         return STATUS_OK;

@@ -32,8 +32,11 @@ enum touch { UNTOUCHED, READ, WRITTEN, READ_OR_WRITTEN };
 
 static struct region regions[OPERAND_BUFFERS];
 static struct operand_set placed;
-static uint64_t call_salt;
-static int pattern_file = -1;
+static uint64_t call_number, call_salt;
+/* What an undefined workspace may hold: a mistake shows on one of them. */
+enum contents { NAN_CONTENTS, LARGE_CONTENTS, ZERO_CONTENTS, CONTENTS };
+static int pattern_file[CONTENTS] = {-1, -1, -1};
+static bool installed; /* the handler below; `before` is the one that it replaced */
 static struct sigaction before;
 /* The first access that must not be. */
 static struct {
@@ -61,13 +64,13 @@ static enum touch touch_of(void *context)
 }
 
 /* Opens the part of the region that the address is in. */
-static void open_part(const struct region *r, const uint8_t *address)
+static bool open_part(const struct region *r, const uint8_t *address)
 {
     uint8_t *start = address < r->window ? r->map : address < r->window_end ? r->window : r->window_end;
     const uint8_t *end = start == r->map      ? r->window
                          : start == r->window ? r->window_end
                                               : r->map + r->map_size;
-    mprotect(start, (size_t)(end - start), PROT_READ | PROT_WRITE);
+    return mprotect(start, (size_t)(end - start), PROT_READ | PROT_WRITE) == 0;
 }
 
 static void on_access(int signal, siginfo_t *info, void *context)
@@ -82,7 +85,8 @@ static void on_access(int signal, siginfo_t *info, void *context)
             touched.region = i;
             touched.address = address;
         }
-        open_part(r, address);
+        if (!open_part(r, address))
+            break;
         return;
     }
     sigaction(signal, &before, NULL); /* not ours: the access is made again, and ends as it would have */
@@ -138,9 +142,11 @@ static void canaries(const struct region *r, uint8_t *range[2], size_t size[2])
     size[1] = (size_t)(r->window_end - range[1]);
 }
 
+/* In every second call any bytes, in the others NaNs in each type: what is multiplied by zero shows there. */
 static uint8_t canary_byte(size_t i)
 {
-    return (uint8_t)(random_mix(call_salt + i / 8) >> i % 8 * 8);
+    const uint8_t byte = (uint8_t)(random_mix(call_salt + i / 8) >> i % 8 * 8);
+    return call_number % 2 ? byte : i % 2 ? byte | 0x7f : byte | 0x81;
 }
 
 static void write_canaries(const struct region *r)
@@ -167,64 +173,79 @@ static bool canaries_whole(const struct region *r, ptrdiff_t *byte)
     return true;
 }
 
-/* Poison in a file of memory, so that it costs what is touched of it. */
-static bool make_pattern(void)
+static void fill_pattern(struct buffer *b, enum contents contents)
 {
-    const size_t size = PATTERN + PATTERN_SHIFTS * page_size();
-    pattern_file = memfd_create("nf4bench-poison", MFD_CLOEXEC);
-    if (pattern_file < 0 || ftruncate(pattern_file, (off_t)size) != 0)
+    if (contents == NAN_CONTENTS)
+        buffer_poison(b, 0);
+    for (size_t i = 0; contents == LARGE_CONTENTS && i < b->size / 4; i++)
+        ((uint32_t *)b->data)[i] =
+            0x70007000u + (uint32_t)(random_mix(i) & 0x00ff00ff); /* 1e29 as fp32, 8192 as fp16 */
+}
+
+/* Contents are a file of memory, so that they cost what is touched of them. */
+static bool make_pattern(enum contents contents)
+{
+    struct buffer b = {.size = PATTERN + PATTERN_SHIFTS * page_size()};
+    const int fd = memfd_create("nf4bench-workspace", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)b.size) != 0)
         return false;
-    struct buffer b = {.size = size};
-    b.data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, pattern_file, 0);
+    b.data = mmap(NULL, b.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (b.data == MAP_FAILED)
         return false;
-    buffer_poison(&b, 0);
-    munmap(b.data, size);
+    fill_pattern(&b, contents);
+    munmap(b.data, b.size);
+    pattern_file[contents] = fd;
     return true;
 }
 
 static enum status poison_workspace(const struct region *r)
 {
+    const enum contents contents = call_number % CONTENTS;
     const off_t shift = (off_t)(call_salt % PATTERN_SHIFTS * page_size());
-    if (pattern_file < 0 && !make_pattern())
-        return status_no_memory("poison of the workspace");
+    if (pattern_file[contents] < 0 && !make_pattern(contents))
+        return status_no_memory("contents of the workspace");
     for (uint8_t *at = r->window; at < r->window_end; at += PATTERN) {
         const size_t left = (size_t)(r->window_end - at), size = left < PATTERN ? left : PATTERN;
-        if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, pattern_file, shift) ==
+        if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, pattern_file[contents], shift) ==
             MAP_FAILED)
-            return status_no_memory("poison of the workspace");
+            return status_no_memory("contents of the workspace");
     }
     return STATUS_OK;
 }
 
 /* ---- a call ---- */
 
-static enum status place_operand(size_t j, const struct buffer *from, uint64_t draw)
+static uint8_t *place(const struct region *r, enum placement placement, size_t j)
+{
+    const size_t odd = random_mix(call_salt + j) % 32 * 2 + 1;
+    return placement == PLACE_AT_END     ? r->window_end - (r->size + 63) / 64 * 64
+           : placement == PLACE_AT_START ? r->window
+                                         : r->window + odd * 64;
+}
+
+static enum status place_operand(size_t j, const struct buffer *from, enum placement placement)
 {
     struct region *r = &regions[j];
-    enum status s = make_room(r, from->size);
-    if (s != STATUS_OK)
-        return s;
-    r->data = draw ? r->window + draw % 64 * 64 : r->window_end - (from->size + 63) / 64 * 64;
+    TRY(make_room(r, from->size));
+    r->data = place(r, placement, j);
     r->input = j != OPERAND_OUT && j != OPERAND_WORKSPACE;
     if (j == OPERAND_WORKSPACE)
-        s = poison_workspace(r);
+        TRY(poison_workspace(r));
     else if (from->size)
         memcpy(r->data, from->data, from->size);
     write_canaries(r);
-    if (s == STATUS_OK && r->input &&
-        mprotect(r->window, (size_t)(r->window_end - r->window), PROT_READ) != 0)
-        s = status_no_memory("guarded operands");
-    return s;
+    if (r->input && mprotect(r->window, (size_t)(r->window_end - r->window), PROT_READ) != 0)
+        return status_no_memory("guarded operands");
+    return STATUS_OK;
 }
 
-enum status guarded_begin(const struct operands *o, size_t i, uint64_t draw, uint64_t salt,
+enum status guarded_begin(const struct operands *o, size_t i, enum placement placement, uint64_t number,
                           struct operands *view)
 {
     struct buffer *from[OPERAND_BUFFERS], *to[OPERAND_BUFFERS];
-    const struct sigaction action = {.sa_sigaction = on_access, .sa_flags = SA_SIGINFO};
-    call_salt = random_mix(salt);
-    touched.touch = UNTOUCHED;
+    const struct sigaction action = {.sa_sigaction = on_access, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    call_number = number;
+    call_salt = random_mix(number ^ random_mix(o->problem.seed));
     *view = *o;
     placed = o->sets[i];
     view->sets = &placed;
@@ -233,12 +254,13 @@ enum status guarded_begin(const struct operands *o, size_t i, uint64_t draw, uin
     for (size_t j = 0; j < OPERAND_BUFFERS; j++) {
         if (!from[j]->data)
             continue;
-        enum status s = place_operand(j, from[j], draw ? random_mix(draw + j) | 1 << 16 : 0);
-        if (s != STATUS_OK)
-            return s;
+        TRY(place_operand(j, from[j], placement));
         to[j]->data = regions[j].data;
     }
-    sigaction(SIGSEGV, &action, &before);
+    touched.touch = UNTOUCHED;
+    /* It stays between calls: a thread that outlives its call ends nobody. */
+    sigaction(SIGSEGV, &action, installed ? NULL : &before);
+    installed = true;
     return STATUS_OK;
 }
 
@@ -251,29 +273,41 @@ static void forget_large(void)
         }
 }
 
-/* Whether nothing but the output and the workspace was written to, else `what` says what was touched. */
+/* Whether the call left alone what is not its own, else `what` says what was touched. */
 static bool left_alone(const struct operands *o, size_t i, char *what, size_t size)
 {
     struct buffer *from[OPERAND_BUFFERS];
+    struct sigaction now;
     ptrdiff_t byte;
     if (touched.touch != UNTOUCHED) {
         describe_touch(what, size);
         return false;
     }
     operands_buffers(o, i, from);
-    for (size_t j = 0; j < OPERAND_BUFFERS; j++)
-        if (from[j]->data && !regions[j].input && !canaries_whole(&regions[j], &byte)) {
-            snprintf(what, size, "wrote outside of the %s: byte %td of %zu", operand_name(j), byte,
-                     regions[j].size);
+    for (size_t j = 0; j < OPERAND_BUFFERS; j++) {
+        const struct region *r = &regions[j];
+        if (!from[j]->data)
+            continue;
+        if (!canaries_whole(r, &byte)) {
+            snprintf(what, size, "wrote outside of the %s: byte %td of %zu", operand_name(j), byte, r->size);
             return false;
         }
+        /* Read-only as it was, a system call can have changed it. */
+        if (r->input && r->size && memcmp(r->data, from[j]->data, r->size) != 0) {
+            snprintf(what, size, "wrote to its inputs: the %s", operand_name(j));
+            return false;
+        }
+    }
+    if (sigaction(SIGSEGV, NULL, &now) != 0 || now.sa_sigaction != on_access) {
+        snprintf(what, size, "left another handler of SIGSEGV behind");
+        return false;
+    }
     return true;
 }
 
 bool guarded_end(const struct operands *o, size_t i, char *what, size_t size)
 {
     const struct buffer *out = &o->sets[i].out;
-    sigaction(SIGSEGV, &before, NULL);
     if (out->size)
         memcpy(out->data, regions[OPERAND_OUT].data, out->size);
     const bool alone = left_alone(o, i, what, size);

@@ -167,6 +167,25 @@ static void touch_operands(const struct dequant_args *a, enum fault_id fault)
         out[a->count - 1] ^= a->w.packed[(a->count + 1) / 2] & 1;
 }
 
+/* Of the last call, where that had as many at the same address. */
+static const float *kept_scales(const struct dequant_args *a)
+{
+    static const float *from;
+    static float *kept;
+    static size_t count;
+    const size_t blocks = (a->count + a->w.blocksize - 1) / a->w.blocksize;
+    if (from != a->w.absmax || count != blocks) {
+        free(kept);
+        kept = malloc(blocks * sizeof *kept);
+        if (!kept)
+            abort();
+        memcpy(kept, a->w.absmax, blocks * sizeof *kept);
+        from = a->w.absmax;
+        count = blocks;
+    }
+    return kept;
+}
+
 static inline void dequant(const struct dequant_args *given, enum fault_id fault)
 {
     static unsigned calls;
@@ -176,6 +195,10 @@ static inline void dequant(const struct dequant_args *given, enum fault_id fault
     calls++;
     if (fault == FAULT_codes_from_a_line)
         copy.w.packed -= (uintptr_t)copy.w.packed % 256;
+    if (fault == FAULT_scales_from_two_lines)
+        copy.w.absmax -= (uintptr_t)copy.w.absmax % 128 / sizeof(float);
+    if (fault == FAULT_keeps_scales)
+        copy.w.absmax = kept_scales(given);
     if (fault == FAULT_scales_from_a_page)
         copy.w.absmax -= (uintptr_t)copy.w.absmax % 4096 / sizeof(float);
     if (fault == FAULT_does_nothing || (fault == FAULT_skips_every_second && calls % 2 == 0) ||
@@ -350,6 +373,17 @@ static void touch_product_operands(const struct gemm_args *a, enum fault_id faul
         (void)x[2 * a->m * a->k + 31];
     if (fault == FAULT_reads_before_x)
         (void)*(x - 10000);
+    const float room = fault == FAULT_largest_in_workspace || fault == FAULT_flag_in_workspace
+                           ? *(const float *)a->workspace
+                           : 0;
+    if (fault == FAULT_largest_in_workspace)
+        y[0] = to_bf16(fmaxf(from_bf16(y[0]), room), false);
+    if (fault == FAULT_flag_in_workspace && room == 0)
+        y[0] ^= 1;
+    if (fault == FAULT_zero_times_what_follows)
+        y[0] = to_bf16(from_bf16(y[0]) + 0 * load(a->x, a->m * a->k, false), false);
+    if (fault == FAULT_reads_just_before_x)
+        (void)*(x - 1);
     if (fault == FAULT_trusts_workspace)
         y[0] = to_bf16(from_bf16(y[0]) + *(const float *)a->workspace, false);
 }

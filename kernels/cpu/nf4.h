@@ -257,4 +257,18 @@ INLINE struct range thread_range(size_t count)
     return (struct range){begin, begin + each + (thread < more)};
 }
 
+/* X(word of a contract, element) for each type. */
+#define FOR_ELEMENTS(X)                                                                                      \
+    X(f32, ELEMENT_F32)                                                                                      \
+    X(f16, ELEMENT_F16)                                                                                      \
+    X(bf16, ELEMENT_BF16)
+
+/* A dequantize: share(args, constants) on every thread. One parallel region per variant: the compiler
+ * outlines it with its constants. */
+#define DEQUANT(name, share, ...)                                                                            \
+    void name(const struct dequant_args *a)                                                                  \
+    {                                                                                                        \
+        _Pragma("omp parallel") share(a, __VA_ARGS__);                                                       \
+    }
+
 #endif

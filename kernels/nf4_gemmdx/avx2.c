@@ -40,9 +40,10 @@ INLINE void decode_chunk(const uint8_t *packed, enum element t, enum cpu_format 
     }
 }
 
-/* `vectors` of the chunk at a time, as many as the registers hold. */
-INLINE void tile_of(int rows, int vectors, size_t depth, const float *dy, const float *panel, float *sums)
+/* A dx_rows_fn. */
+INLINE void tile_of(int rows, size_t depth, const float *dy, const float *panel, float *sums)
 {
+    const int vectors = rows == 1 ? 8 : rows == 2 ? 4 : 2; /* of the chunk at a time: as registers hold */
     for (int first = 0; first < DX_CHUNK; first += vectors * LANES) {
         __m256 acc[DX_TILE][VECTORS];
         for (int r = 0; r < rows; r++)
@@ -61,29 +62,6 @@ INLINE void tile_of(int rows, int vectors, size_t depth, const float *dy, const 
         for (int r = 0; r < rows; r++)
             for (int p = 0; p < vectors; p++)
                 _mm256_store_ps(sums + r * DX_CHUNK + first + LANES * p, acc[r][p]);
-    }
-}
-
-static void tile(size_t rows, size_t depth, const float *dy, const float *panel, float *sums)
-{
-    switch (rows) {
-    case 1:
-        tile_of(1, 8, depth, dy, panel, sums);
-        break;
-    case 2:
-        tile_of(2, 4, depth, dy, panel, sums);
-        break;
-    case 3:
-        tile_of(3, 2, depth, dy, panel, sums);
-        break;
-    case 4:
-        tile_of(4, 2, depth, dy, panel, sums);
-        break;
-    case 5:
-        tile_of(5, 2, depth, dy, panel, sums);
-        break;
-    default:
-        tile_of(DX_TILE, 2, depth, dy, panel, sums);
     }
 }
 

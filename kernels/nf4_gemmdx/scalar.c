@@ -43,19 +43,7 @@ INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum cpu_for
                    min_size(STRIPE, a->k - s * STRIPE));
 }
 
-#define GEMMDX(name, element, format)                                                                        \
-    FMA_CLONES static void name##_share(const struct gemm_args *a)                                           \
-    {                                                                                                        \
-        gemmdx_share(a, element, format);                                                                    \
-    }                                                                                                        \
-    void name(const struct gemm_args *a)                                                                     \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") name##_share(a);                                 \
-    }
-
-GEMMDX(nf4_gemmdx_f32_acc1__scalar, ELEMENT_F32, NF4)
-GEMMDX(nf4_gemmdx_f32_acc1_fused__scalar, ELEMENT_F32, NF4_FUSED)
-GEMMDX(nf4_gemmdx_f16_acc1__scalar, ELEMENT_F16, NF4)
-GEMMDX(nf4_gemmdx_f16_acc1_fused__scalar, ELEMENT_F16, NF4_FUSED)
-GEMMDX(nf4_gemmdx_bf16_acc1__scalar, ELEMENT_BF16, NF4)
-GEMMDX(nf4_gemmdx_bf16_acc1_fused__scalar, ELEMENT_BF16, NF4_FUSED)
+#define GEMMDX_TYPE(type, element)                                                                           \
+    GEMM_CLONES(nf4_gemmdx_##type##_acc1__scalar, gemmdx_share, element, NF4)                                \
+    GEMM_CLONES(nf4_gemmdx_##type##_acc1_fused__scalar, gemmdx_share, element, NF4_FUSED)
+FOR_ELEMENTS(GEMMDX_TYPE)

@@ -48,8 +48,7 @@ struct cuda_server *cuda_server_new(const struct gpu *gpu)
     return s;
 }
 
-/* Ends the process, if there is one; returns its wait status, 0 for none. */
-static int stop(struct cuda_server *s)
+int cuda_server_stop(struct cuda_server *s)
 {
     int status = 0;
     if (!s->pid)
@@ -68,16 +67,11 @@ bool cuda_server_running(const struct cuda_server *s)
     return s->pid != 0;
 }
 
-void cuda_server_stop(struct cuda_server *s)
-{
-    stop(s);
-}
-
 void cuda_server_free(struct cuda_server *s)
 {
     if (!s)
         return;
-    stop(s);
+    cuda_server_stop(s);
     munmap(s->channel, sizeof *s->channel);
     free(s);
 }
@@ -143,11 +137,11 @@ enum cuda_outcome cuda_server_ask(struct cuda_server *s, enum cuda_request reque
     if (came == 1 && c->status == STATUS_OK)
         return CUDA_DONE;
     if (came == 1) {
-        stop(s); /* its context may be lost: what it says next could not be trusted */
+        cuda_server_stop(s); /* its context may be lost: what it says next could not be trusted */
         return CUDA_FAILED;
     }
     if (came == 0) {
-        stop(s);
+        cuda_server_stop(s);
         snprintf(c->text, sizeof c->text, "no answer within %.0f s: the GPU's process was ended", limit_s);
         return CUDA_HUNG;
     }
@@ -162,7 +156,7 @@ enum cuda_outcome cuda_server_ask(struct cuda_server *s, enum cuda_request reque
         s->pid = 0;
         s->fd = -1;
     } else {
-        status = stop(s);
+        status = cuda_server_stop(s);
     }
     describe_end(status, c->text, sizeof c->text);
     return CUDA_CRASHED;

@@ -375,10 +375,6 @@ static bool within(struct address_range r, uintptr_t p, size_t size)
     return p - r.start < r.size && size <= r.size - (p - r.start);
 }
 
-/* Of cuda.h, which is C++: only where it lies matters here. */
-struct simt_position;
-extern __thread const struct simt_position *simt_position;
-
 static bool is_executors(uintptr_t p, size_t size)
 {
     for (size_t i = 0; i < worker.readable_count; i++)

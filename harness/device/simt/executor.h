@@ -20,6 +20,10 @@ struct executor_thread {
 };
 extern __thread struct executor_thread executor_thread;
 
+/* Of cuda.h, which is C++: here only where it lies matters. */
+struct simt_position;
+extern __thread const struct simt_position *simt_position;
+
 /* A return address in kernel code, or NULL with file:line. */
 struct executor_place {
     const void *pc;

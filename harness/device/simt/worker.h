@@ -237,9 +237,4 @@ void memory_async_chance(struct simt_worker *w);
 /* The thread returns: what it has under way takes place. */
 void memory_async_finish(struct simt_worker *w, unsigned thread);
 
-/* ---- of the dialect; its functions, which collective.c, memory.c and simt.c provide, are in host.h ---- */
-
-struct simt_position;
-extern __thread const struct simt_position *simt_position;
-
 #endif

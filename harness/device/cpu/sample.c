@@ -24,7 +24,6 @@ enum {
     TRIAL_CALLS = 3,  /* before calls_per_sample of a hot row is chosen */
     SEED_AFTER = 1000 /* of the poison after timing; before: 0 */
 };
-static const double least_call_us = 0.05; /* shorter trial calls are noise of the clock */
 
 struct cpu_sampling {
     struct sampling base;
@@ -300,8 +299,7 @@ static enum status choose_calls(struct sampling *base, size_t row)
         call(s, row, 0);
         best = fmin(best, clock_us() - start);
     }
-    double calls = ceil(HOT_SAMPLE_US / fmax(best, least_call_us));
-    r->calls_per_sample = calls < 1 ? 1 : calls > HOT_CALLS_MAX ? HOT_CALLS_MAX : (size_t)calls;
+    r->calls_per_sample = hot_calls(best);
     return STATUS_OK;
 }
 
@@ -329,10 +327,4 @@ static void end(struct sampling *base)
     free(s);
 }
 
-const struct sampler sampler_cpu = {.begin = begin,
-                                    .calibrate = calibrate,
-                                    .settle_call = settle_call,
-                                    .choose_calls = choose_calls,
-                                    .sample = sample,
-                                    .finish = finish,
-                                    .end = end};
+const struct sampler sampler_cpu = {begin, calibrate, settle_call, choose_calls, sample, finish, end};

@@ -339,10 +339,4 @@ static enum status finish(struct sampling *base)
     return status;
 }
 
-const struct sampler sampler_cuda = {.begin = begin,
-                                     .calibrate = calibrate,
-                                     .settle_call = settle_call,
-                                     .choose_calls = choose_calls,
-                                     .sample = sample,
-                                     .finish = finish,
-                                     .end = end};
+const struct sampler sampler_cuda = {begin, calibrate, settle_call, choose_calls, sample, finish, end};

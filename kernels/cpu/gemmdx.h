@@ -78,11 +78,8 @@ INLINE const float *dx_activations(const struct gemm_args *a, enum element t)
     for (size_t m = 0; m < a->m; m += DX_TILE) {
         size_t rows = min_size(DX_TILE, a->m - m);
         for (size_t r = 0; r < rows; r++)
-            for (size_t n = mine.begin; n < mine.end; n++) {
-                size_t i = (m + r) * a->n + n;
-                out[m * a->n + n * rows + r] =
-                    t == ELEMENT_F16 ? _cvtsh_ss(((const uint16_t *)a->x)[i]) : load_element(t, a->x, i);
-            }
+            for (size_t n = mine.begin; n < mine.end; n++)
+                out[m * a->n + n * rows + r] = load_element(t, a->x, (m + r) * a->n + n);
     }
 #pragma omp barrier
     return out;

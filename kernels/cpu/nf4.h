@@ -154,12 +154,6 @@ INLINE unsigned nf4_code(const uint8_t *packed, size_t i)
     return packed[i / 2] >> (i % 2 ? 0 : 4) & 15;
 }
 
-/* RN_T(RN32(code * absmax)) of element i, widened to fp32. */
-INLINE float nf4_element(const struct weights *w, size_t i, enum element t, enum cpu_format format)
-{
-    return round_element(t, nf4_codebook[nf4_code(w->packed, i)] * nf4_absmax(w, i / w->blocksize, format));
-}
-
 /* blocksize is a power of two: divide by it without dividing. */
 INLINE unsigned nf4_block_shift(const struct weights *w)
 {

@@ -16,13 +16,6 @@
 
 enum { LANES = 8, VECTORS = DX_CHUNK / LANES };
 
-/* The weights of the codes in bits 0-3; `bit3` has bit 3 of the code as its sign. */
-INLINE __m256 lookup(v16 table, __m256i codes, __m256i bit3)
-{
-    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.lo, codes),
-                            _mm256_permutevar8x32_ps(table.hi, codes), _mm256_castsi256_ps(bit3));
-}
-
 /* A dx_chunk_fn: vector p takes nibble p of each 32-bit word. */
 INLINE void decode_chunk(const uint8_t *packed, enum element t, enum cpu_format format, int span,
                          struct block first, struct block second, bool half, float *out)
@@ -33,9 +26,9 @@ INLINE void decode_chunk(const uint8_t *packed, enum element t, enum cpu_format 
 #pragma GCC unroll 8
     for (int p = 0; p < VECTORS; p++) {
         __m256i codes = _mm256_srli_epi32(words, 4 * p), bit3 = _mm256_slli_epi32(words, 28 - 4 * p);
-        __m256 weights = lookup(low, codes, bit3);
+        __m256 weights = v16_lookup(low, codes, bit3);
         if (span == 32)
-            weights = _mm256_blend_ps(weights, lookup(high, codes, bit3), 0xf0);
+            weights = _mm256_blend_ps(weights, v16_lookup(high, codes, bit3), 0xf0);
         _mm256_store_ps(out + LANES * p, weights);
     }
 }

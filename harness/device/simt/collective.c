@@ -131,16 +131,6 @@ void collective_standing(const struct simt_worker *w, char *text, size_t size)
     }
 }
 
-/* Ends the launch: lanes of one mask that do not fit together. */
-static void __attribute__((noreturn))
-collective_fault(struct simt_worker *w, struct executor_place other, const char *what)
-{
-    const struct site *s = &w->thread[w->current].site;
-    executor_report(SIMT_COLLECTIVE, executor_place(s->file, s->line), other, "%s", what);
-    executor_abort();
-    __builtin_unreachable();
-}
-
 static void report_group(const struct simt_worker *w, unsigned warp, const struct group *g)
 {
     char what[WHAT_BYTES];
@@ -226,10 +216,10 @@ static struct warp *arrive(struct simt_worker *w, enum collective kind, int vari
         memory_async_chance(w);
     t->site = (struct site){collective_names[kind], file, line};
     if (!(mask >> lane & 1)) {
-        char what[WHAT_BYTES];
-        snprintf(what, sizeof what, "thread %u of block %llu (lane %u) is not in its own mask 0x%08x of %s",
-                 w->current, (unsigned long long)w->block, lane, mask, t->site.operation);
-        collective_fault(w, nowhere, what);
+        executor_report(SIMT_COLLECTIVE, executor_place(file, line), nowhere,
+                        "thread %u of block %llu (lane %u) is not in its own mask 0x%08x of %s", w->current,
+                        (unsigned long long)w->block, lane, mask, t->site.operation);
+        executor_abort();
     }
     struct group *g = warp->groups;
     while (g < warp->groups + warp->group_count && g->mask != mask)
@@ -245,7 +235,9 @@ static struct warp *arrive(struct simt_worker *w, enum collective kind, int vari
         add_lanes(&s, g->arrived);
         add(&s, " came to %s at line %d, lane %u to %s at line %d%s", g->site.operation, g->site.line, lane,
             t->site.operation, line, g->kind == kind && g->variant != variant ? " of another form" : "");
-        collective_fault(w, executor_place(g->site.file, g->site.line), what);
+        executor_report(SIMT_COLLECTIVE, executor_place(file, line),
+                        executor_place(g->site.file, g->site.line), "%s", what);
+        executor_abort();
     }
     g->arrived |= (uint32_t)1 << lane;
     if (g->arrived == mask)
@@ -304,12 +296,10 @@ uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, in
     uint32_t self = w->current % WARP;
     struct mailbox *m = own_mailbox(w);
     if (width < 1 || width > WARP || (width & (width - 1))) {
-        char what[WHAT_BYTES];
-        snprintf(what, sizeof what,
-                 "a shuffle of width %d (thread %u of block %llu): not a power of two up to 32", width,
-                 w->current, (unsigned long long)w->block);
-        w->thread[w->current].site = (struct site){collective_names[COLLECTIVE_SHUFFLE], file, line};
-        collective_fault(w, nowhere, what);
+        executor_report(SIMT_COLLECTIVE, executor_place(file, line), nowhere,
+                        "a shuffle of width %d (thread %u of block %llu): not a power of two up to 32", width,
+                        w->current, (unsigned long long)w->block);
+        executor_abort();
     }
     m->value = value;
     m->source = shuffle_source(mode, self, lane, (uint32_t)width);

@@ -41,12 +41,6 @@ static uint64_t block_in_order(uint64_t i, uint64_t blocks, uint64_t seed)
     return i;
 }
 
-static void set_ready(struct simt_worker *w, unsigned thread)
-{
-    w->ready[thread / 64] |= (uint64_t)1 << thread % 64;
-    w->ready_count++;
-}
-
 /* The thread that goes on next, taken from the ready ones; -1: there is none. */
 static int take_next(struct simt_worker *w)
 {
@@ -165,7 +159,7 @@ void executor_yield(struct simt_worker *w)
     if (simt_run.options.seed == 0)
         return;
     unsigned self = w->current;
-    set_ready(w, self);
+    executor_wake(w, self / WARP, (uint32_t)1 << self % WARP);
     int next = take_next(w);
     if ((unsigned)next != self)
         switch_to(w, &w->thread[self].fiber, (unsigned)next, false);

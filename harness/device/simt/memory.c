@@ -105,15 +105,7 @@ void *simt_shared(const void *key, size_t size, const char *name, const char *fi
 void *simt_dynamic_shared(void)
 {
     static const char key;
-    struct simt_worker *w = simt_worker;
-    if (!w->dynamic_array) {
-        struct shared_array *a = add_array(w, &key, simt_run.launch.shared, "dynamic", NULL, 0);
-        w->dynamic_array = (unsigned)(a - w->arrays) + 1;
-    }
-    struct shared_array *a = &w->arrays[w->dynamic_array - 1];
-    if (!a->placed)
-        place(w, a);
-    return w->arena + a->offset;
+    return simt_shared(&key, simt_run.launch.shared, "dynamic", NULL, 0);
 }
 
 /* Whether the bytes lie in one array of the block's shared memory. */

@@ -620,10 +620,8 @@ static unsigned worker_count(const struct simt_options *options, uint64_t blocks
 static struct {
     pid_t pid, parent;
     int fd;
-    const struct entry *entry;
-    size_t args_size;
-    uint64_t memory;
-    size_t stacks, buffer_count;
+    struct run run; /* the first that it was given */
+    size_t stacks;
     struct simt_buffer buffers[KEPT_BUFFERS_MAX];
 } child;
 
@@ -701,11 +699,11 @@ static bool same_variant(const struct entry *a, const struct entry *b)
 /* Whether the kept child can run simt_run. */
 static bool child_fits(void)
 {
-    const struct run *r = &simt_run;
+    const struct run *r = &simt_run, *first = &child.run;
     if (!child.pid || child.parent != getpid() || r->options.memory == 0 ||
-        child.memory != r->options.memory || !same_variant(child.entry, r->entry) ||
-        child.args_size != r->args_size || child.buffer_count != r->buffer_count ||
-        child.stacks < (size_t)r->workers * r->launch.threads)
+        first->options.memory != r->options.memory || !same_variant(first->entry, r->entry) ||
+        first->args_size != r->args_size || first->buffer_count != r->buffer_count ||
+        r->buffer_count > KEPT_BUFFERS_MAX || child.stacks < (size_t)r->workers * r->launch.threads)
         return false;
     for (size_t i = 0; i < r->buffer_count; i++) {
         const struct simt_buffer *a = &child.buffers[i], *b = &r->buffers[i];
@@ -728,15 +726,10 @@ static bool start_launch(void)
     int fd[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
         return false;
-    child.entry = simt_run.entry;
-    child.args_size = simt_run.args_size;
-    child.memory = simt_run.options.memory;
+    child.run = simt_run;
     child.stacks = kept.stack_count;
-    child.buffer_count = simt_run.buffer_count;
-    if (simt_run.buffer_count > KEPT_BUFFERS_MAX)
-        child.memory = 0;
-    else if (simt_run.buffer_count)
-        memcpy(child.buffers, simt_run.buffers, simt_run.buffer_count * sizeof child.buffers[0]);
+    for (size_t i = 0; i < simt_run.buffer_count && i < KEPT_BUFFERS_MAX; i++)
+        child.buffers[i] = simt_run.buffers[i];
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         close(fd[0]);

@@ -192,7 +192,7 @@ struct simt_worker {
     struct site reading; /* set while the executor itself touches the kernel's memory */
     bool async_pending;  /* some thread of this block has issued a cp.async */
     struct async_copy *async_free;
-    unsigned array_count, dynamic_array; /* dynamic_array: index + 1 */
+    unsigned array_count;
     size_t arena_used, static_used;
     struct shared_array arrays[SHARED_ARRAYS_MAX];
     char *arena;

@@ -26,13 +26,6 @@ struct cuda_server {
     unsigned generation;
 };
 
-static struct cuda_channel *channel_new(void)
-{
-    void *p =
-        mmap(NULL, sizeof(struct cuda_channel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 struct cuda_server *cuda_server_new(const struct gpu *gpu)
 {
     struct cuda_server *s = calloc(1, sizeof *s);
@@ -40,8 +33,8 @@ struct cuda_server *cuda_server_new(const struct gpu *gpu)
         return NULL;
     s->gpu = *gpu;
     s->fd = -1;
-    s->channel = channel_new();
-    if (!s->channel) {
+    s->channel = mmap(NULL, sizeof *s->channel, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (s->channel == MAP_FAILED) {
         free(s);
         return NULL;
     }

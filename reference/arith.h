@@ -6,8 +6,8 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
+
+#include "reference/dtype.h"
 
 /*
  * Compiles a function once per instruction set and picks one when the program starts, so that fmaf() is one
@@ -23,20 +23,6 @@
 
 /* Steps of work from which starting threads pays. */
 enum { ARITH_PARALLEL_FROM = 1 << 16 };
-
-static inline uint32_t arith_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float arith_float(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
 
 /* F(x): a denormal becomes a zero of its sign; everything else, NaN included, stays. */
 static inline float arith_flush(float x)
@@ -74,7 +60,7 @@ static inline float arith_pair_fma(float a, float b, float c)
 /* The one NaN a product gives: which NaN an fma returns differs between instructions and machines. */
 static inline float arith_one_nan(float x)
 {
-    return isnan(x) ? arith_float(UINT32_C(0x7fc00000)) : x;
+    return isnan(x) ? f32_from_bits(UINT32_C(0x7fc00000)) : x;
 }
 
 #endif

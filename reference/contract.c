@@ -276,30 +276,23 @@ const char *op_word(enum op op)
     return word_of(offsetof(struct contract, op), op);
 }
 
-bool format_parse(const char *word, enum format *out)
+/* The value whose word it is. */
+static bool value_of(size_t field, const char *word, unsigned *value)
 {
-    for (unsigned f = 0; f < FORMAT_COUNT; ++f) {
-        if (strcmp(word, format_word(f)) == 0) {
-            *out = f;
+    for (unsigned i = 0; i < WORD_COUNT; ++i)
+        if (words[i].field == field && strcmp(words[i].text, word) == 0) {
+            *value = words[i].value;
             return true;
         }
-    }
     return false;
+}
+
+bool format_parse(const char *word, enum format *out)
+{
+    return value_of(offsetof(struct contract, format), word, out);
 }
 
 bool op_parse(const char *word, enum op *out)
 {
-    for (unsigned op = 0; op < OP_COUNT; ++op) {
-        if (strcmp(word, op_word(op)) == 0) {
-            *out = op;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *nested_word(enum nested n)
-{
-    const char *word = word_of(offsetof(struct contract, nested), n);
-    return word && !*word ? "none" : word;
+    return value_of(offsetof(struct contract, op), word, out);
 }

@@ -70,6 +70,4 @@ bool op_is_product(enum op op);                /* gemm, gemmdx */
 bool op_is_repack(enum op op);                 /* repack, unrepack */
 bool accumulation_is_mma(enum accumulation a); /* ACC_MMA80 or ACC_MMA90 */
 
-const char *nested_word(enum nested n); /* "none", "twostep", "fused" */
-
 #endif

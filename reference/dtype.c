@@ -36,16 +36,6 @@ bool dtype_parse(const char *word, enum dtype *out)
     return false;
 }
 
-uint32_t f32_bits(float x)
-{
-    return arith_bits(x);
-}
-
-float f32_from_bits(uint32_t bits)
-{
-    return arith_float(bits);
-}
-
 /* v / 2^shift to the nearest integer, ties to even; 1 <= shift <= 31. */
 static uint32_t shift_right_to_even(uint32_t v, unsigned shift)
 {
@@ -62,7 +52,7 @@ static uint32_t shift_right_to_even(uint32_t v, unsigned shift)
  */
 uint16_t f16_from_f32(float x)
 {
-    uint32_t bits = arith_bits(x);
+    uint32_t bits = f32_bits(x);
     uint32_t sign = bits >> 16 & 0x8000;
     uint32_t magnitude = bits & 0x7fffffff;
     uint32_t exponent = magnitude >> 23;
@@ -86,15 +76,15 @@ float f16_to_f32(uint16_t bits)
     uint32_t magnitude = bits & 0x7fff;
 
     if (magnitude >= 0x7c00) /* infinity, NaN */
-        return arith_float(sign | 0x7f800000 | (magnitude & 0x3ff) << 13);
+        return f32_from_bits(sign | 0x7f800000 | (magnitude & 0x3ff) << 13);
     if (magnitude >= 0x0400)
-        return arith_float(sign | ((magnitude << 13) + ((127 - 15) << 23)));
-    return arith_float(sign | arith_bits((float)magnitude * 0x1p-24f)); /* denormal or zero, exact */
+        return f32_from_bits(sign | ((magnitude << 13) + ((127 - 15) << 23)));
+    return f32_from_bits(sign | f32_bits((float)magnitude * 0x1p-24f)); /* denormal or zero, exact */
 }
 
 uint16_t bf16_from_f32(float x)
 {
-    uint32_t bits = arith_bits(x);
+    uint32_t bits = f32_bits(x);
     uint32_t magnitude = bits & 0x7fffffff;
 
     if (magnitude > 0x7f800000)
@@ -104,7 +94,7 @@ uint16_t bf16_from_f32(float x)
 
 float bf16_to_f32(uint16_t bits)
 {
-    return arith_float((uint32_t)bits << 16);
+    return f32_from_bits((uint32_t)bits << 16);
 }
 
 uint32_t dtype_load_bits(enum dtype t, const void *array, size_t i)
@@ -129,7 +119,7 @@ static uint32_t bits_from_f32(enum dtype t, float x)
     case DTYPE_BF16:
         return bf16_from_f32(x);
     default:
-        return arith_bits(x);
+        return f32_bits(x);
     }
 }
 
@@ -143,7 +133,7 @@ static float bits_to_f32(enum dtype t, uint32_t bits)
     case DTYPE_U8:
         return (float)bits;
     default:
-        return arith_float(bits);
+        return f32_from_bits(bits);
     }
 }
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* X(enumerator suffix, word used in names and files, bytes per element) */
 #define DTYPE_MAP(X)                                                                                         \
@@ -38,8 +39,19 @@ float f16_to_f32(uint16_t bits);
 uint16_t bf16_from_f32(float x);
 float bf16_to_f32(uint16_t bits);
 
-uint32_t f32_bits(float x);
-float f32_from_bits(uint32_t bits);
+static inline uint32_t f32_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float f32_from_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
 
 /* RN_T(x): x rounded once into type t and widened back to fp32 (exact for f32). */
 float dtype_round(enum dtype t, float x);

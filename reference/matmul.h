@@ -103,10 +103,4 @@ void matmul_fp64(const struct contract *c, const struct matmul *p, double *value
  */
 double matmul_bound(const struct contract *c, size_t reduced, double ref, double magnitude);
 
-/*
- * LoRA forward, fp64: Y + s * (X[m,k] A[rank,k]^T) B[n,rank]^T, added to y in place. X, A, B of type t.
- */
-void lora_fp64(enum dtype t, size_t m, size_t n, size_t k, size_t rank, double s, const void *x,
-               const void *a, const void *b, double *y);
-
 #endif

@@ -78,7 +78,7 @@ static inline void rows_block(const struct setting *s, size_t count, const struc
     int32_t largest[ROWS], c_size[ROWS], c_exponent[ROWS], product[MMA_STEP][ROWS], sum[ROWS];
 #pragma omp simd
     for (unsigned j = 0; j < ROWS; ++j) {
-        const int32_t bits = (int32_t)arith_bits(acc[j]), stored = bits >> 23 & 255;
+        const int32_t bits = (int32_t)f32_bits(acc[j]), stored = bits >> 23 & 255;
         c_size[j] = (bits & 0x7fffff) | (stored ? 1 << 23 : 0);
         c_exponent[j] = c_size[j] ? (stored ? stored : 1) - 127 : s->least_exponent;
         largest[j] = c_exponent[j];
@@ -106,7 +106,7 @@ static inline void rows_block(const struct setting *s, size_t count, const struc
      * double, where every step is exact. */
 #pragma omp simd
     for (unsigned j = 0; j < ROWS; ++j) {
-        const int32_t right = largest[j] - c_exponent[j], sign = (int32_t)arith_bits(acc[j]) >> 31;
+        const int32_t right = largest[j] - c_exponent[j], sign = (int32_t)f32_bits(acc[j]) >> 31;
         const int32_t size = (c_size[j] << s->c_shift) >> (right < SHIFT_MAX ? right : SHIFT_MAX);
         double total = (double)sum[j] + (double)((size ^ sign) - sign);
         uint64_t bits;
@@ -121,8 +121,8 @@ static inline void rows_block(const struct setting *s, size_t count, const struc
          * zero. */
         const float near = (float)total;
         const uint32_t away = fabs((double)near) > fabs(total);
-        const uint32_t cut = arith_bits(near) - away;
-        acc[j] = arith_float(cut << 1 ? cut : cut & s->zero_mask);
+        const uint32_t cut = f32_bits(near) - away;
+        acc[j] = f32_from_bits(cut << 1 ? cut : cut & s->zero_mask);
         spoiled[j] |= !(fabsf(near) <= FLT_MAX);
     }
 }

@@ -16,46 +16,9 @@ const uint32_t nf4_threshold_bits[NF4_CODES - 1] = {
     0x3df64862, 0x3e5067e0, 0x3e9582d4, 0x3ec753f9, 0x3f006d04, 0x3f248daf, 0x3f5c89da,
 };
 
-/* Inverse of the normal distribution function for 0.5 <= p < 1. The function is concave there, so that
- * Newton's steps from 0 rise to the root and never pass it. */
-static double normal_quantile(double p)
-{
-    const double inverse_sqrt_2pi = 0.39894228040143267794;
-    double x = 0;
-    for (int step = 0; step < 100; ++step) {
-        double below = 0.5 * erfc(-x * M_SQRT1_2);
-        double density = inverse_sqrt_2pi * exp(-0.5 * x * x);
-        x += (p - below) / density;
-    }
-    return x;
-}
-
-/* Point i of n equally spaced fp32 points from a to b, as torch.linspace computes it: from the nearer end. */
-static float linspace(float a, float b, int n, int i)
-{
-    float step = (b - a) / (float)(n - 1);
-    float length = step * (float)(i < n / 2 ? i : n - 1 - i);
-    return i < n / 2 ? a + length : b - length;
-}
-
-void nf4_derive_codebook(float codebook[NF4_CODES])
-{
-    /* Quantiles fall as the points fall from the offset to 0.5: the table is filled from both ends inwards.
-     */
-    const float offset = 0.9677083f;
-    for (int i = 0; i < 8; ++i)
-        codebook[15 - i] = (float)normal_quantile((double)linspace(offset, 0.5f, 9, i));
-    for (int i = 0; i < 7; ++i)
-        codebook[i] = -(float)normal_quantile((double)linspace(offset, 0.5f, 8, i));
-    codebook[7] = 0.0f;
-    float largest = codebook[15];
-    for (int i = 0; i < NF4_CODES; ++i)
-        codebook[i] /= largest;
-}
-
 float nf4_value(unsigned code)
 {
-    return arith_float(nf4_codebook_bits[code]);
+    return f32_from_bits(nf4_codebook_bits[code]);
 }
 
 bool nf4_blocksize_valid(size_t blocksize)
@@ -77,7 +40,7 @@ unsigned nf4_encode(float x)
 {
     unsigned code = 0;
     for (unsigned i = 0; i < NF4_CODES - 1; ++i)
-        code += x > arith_float(nf4_threshold_bits[i]);
+        code += x > f32_from_bits(nf4_threshold_bits[i]);
     return code;
 }
 

@@ -23,9 +23,6 @@ enum { NF4_CODES = 16, NESTED_MAP_SIZE = 256, NESTED_BLOCKSIZE = 256 };
 extern const uint32_t nf4_codebook_bits[NF4_CODES];
 extern const uint32_t nf4_threshold_bits[NF4_CODES - 1];
 
-/* Derives the codebook from normal quantiles, offset 0.9677083, in double and then fp32. */
-void nf4_derive_codebook(float codebook[NF4_CODES]);
-
 /* fp32 value of a code 0..15. */
 float nf4_value(unsigned code);
 

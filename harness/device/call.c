@@ -27,29 +27,18 @@ static void remember_endless(const struct kernel *k)
         endless[endless_count++] = k;
 }
 
+/* The text and device of a fault, whose other members are set. Returns false. */
+static bool fault_text(struct call_fault *fault, const struct device *d, const char *what, const char *more)
+{
+    snprintf(fault->text, sizeof fault->text, "%s%s", what, more);
+    device_format(d, fault->device);
+    return false;
+}
+
 static bool state_fault(struct call_fault *fault, const char *changed, const struct device *d)
 {
-    *fault = (struct call_fault){.ours = false};
-    snprintf(fault->word, sizeof fault->word, "call_state");
-    snprintf(fault->text, sizeof fault->text, "changed what runs after it in this process: %s", changed);
-    device_format(d, fault->device);
-    return false;
-}
-
-static bool no_room(struct call_fault *fault, const struct device *d)
-{
-    *fault = (struct call_fault){.skip = true, .word = "memory"};
-    snprintf(fault->text, sizeof fault->text, "%s", status_message());
-    device_format(d, fault->device);
-    return false;
-}
-
-static bool bounds_fault(struct call_fault *fault, const char *what, const struct device *d)
-{
-    *fault = (struct call_fault){.out_of_bounds = true, .word = "bounds"};
-    snprintf(fault->text, sizeof fault->text, "%s", what);
-    device_format(d, fault->device);
-    return false;
+    *fault = (struct call_fault){.word = "call_state"};
+    return fault_text(fault, d, "changed what runs after it in this process: ", changed);
 }
 
 static bool call_guarded(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
@@ -57,15 +46,19 @@ static bool call_guarded(const struct operands *o, size_t i, const struct kernel
 {
     struct operands view;
     char changed[96], what[160];
-    if (guarded_begin(o, i, o->device->placement, ++o->device->launches, &view) != STATUS_OK)
-        return no_room(fault, o->device);
+    if (guarded_begin(o, i, o->device->placement, ++o->device->launches, &view) != STATUS_OK) {
+        *fault = (struct call_fault){.skip = true, .word = "memory"};
+        return fault_text(fault, o->device, status_message(), "");
+    }
     const struct call_state before = call_state_set(0);
     watch_begin(k, "a call");
     call_cpu(&view, 0, k, prepared);
     watch_end();
     const bool state = call_state_changed(&before, changed, sizeof changed);
-    if (!guarded_end(o, i, what, sizeof what))
-        return bounds_fault(fault, what, o->device);
+    if (!guarded_end(o, i, what, sizeof what)) {
+        *fault = (struct call_fault){.out_of_bounds = true, .word = "bounds"};
+        return fault_text(fault, o->device, what, "");
+    }
     return state ? state_fault(fault, changed, o->device) : true;
 }
 
@@ -78,9 +71,7 @@ bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, con
         if (is_endless(k)) {
             *fault = (struct call_fault){.endless = true};
             snprintf(fault->word, sizeof fault->word, "%s", gpu ? "hang" : simt_fault_word(SIMT_TIMEOUT));
-            snprintf(fault->text, sizeof fault->text, "not launched: it did not end in an earlier case");
-            device_format(o->device, fault->device);
-            return false;
+            return fault_text(fault, o->device, "not launched: it did not end in an earlier case", "");
         }
         bool ok = gpu ? call_cuda(o, k, fault) : call_simt(o, i, k, fault);
         if (!ok && fault->endless)

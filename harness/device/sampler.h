@@ -5,6 +5,7 @@
 #ifndef NF4BENCH_HARNESS_DEVICE_SAMPLER_H
 #define NF4BENCH_HARNESS_DEVICE_SAMPLER_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -122,8 +123,14 @@ struct sampler {
 
 extern const struct sampler sampler_cpu, sampler_cuda;
 
-/* What a hot sample is made of. */
-enum { HOT_SAMPLE_US = 200, /* at least this long */ HOT_CALLS_MAX = 1024 };
+/* The calls of a hot sample, which is to take 200 us at least, by the time of one. Shorter calls than 50 ns
+ * are noise of the clock. */
+static inline size_t hot_calls(double call_us)
+{
+    enum { SAMPLE_US = 200, CALLS_MAX = 1024 };
+    double calls = ceil(SAMPLE_US / fmax(call_us, 0.05));
+    return calls < 1 ? 1 : calls > CALLS_MAX ? CALLS_MAX : (size_t)calls;
+}
 
 static inline bool row_is_ceiling(const struct measure_group *g, size_t row)
 {

@@ -32,43 +32,20 @@ typedef void dequantize_fn(uint8_t *packed, const float *absmax, void *out, long
                            long long n);
 static dequantize_fn *dequantize[DTYPE_COUNT];
 
-static void call_dequantize(const struct dequant_args *args, enum dtype t)
-{
-    dequantize[t]((uint8_t *)args->w.packed, args->w.absmax, args->out, (long long)args->w.blocksize, 1,
-                  (long long)args->count);
-}
-
-static void call_dequantize_rows(const struct dequant_args *args, size_t n, size_t k, enum dtype t)
-{
-    dequantize[t]((uint8_t *)args->w.packed, args->w.absmax, args->out, (long long)args->w.blocksize,
-                  (long long)n, (long long)k);
-}
-
-static void dequantize_f32(const struct dequant_args *args)
-{
-    call_dequantize(args, DTYPE_F32);
-}
-static void dequantize_f16(const struct dequant_args *args)
-{
-    call_dequantize(args, DTYPE_F16);
-}
-static void dequantize_bf16(const struct dequant_args *args)
-{
-    call_dequantize(args, DTYPE_BF16);
-}
-
-static void dequantize_rows_f32(const struct dequant_args *args, size_t n, size_t k)
-{
-    call_dequantize_rows(args, n, k, DTYPE_F32);
-}
-static void dequantize_rows_f16(const struct dequant_args *args, size_t n, size_t k)
-{
-    call_dequantize_rows(args, n, k, DTYPE_F16);
-}
-static void dequantize_rows_bf16(const struct dequant_args *args, size_t n, size_t k)
-{
-    call_dequantize_rows(args, n, k, DTYPE_BF16);
-}
+#define DEQUANTIZE(type, t)                                                                                  \
+    static void dequantize_rows_##type(const struct dequant_args *args, size_t n, size_t k)                  \
+    {                                                                                                        \
+        dequantize[t]((uint8_t *)args->w.packed, args->w.absmax, args->out, (long long)args->w.blocksize,    \
+                      (long long)n, (long long)k);                                                           \
+    }                                                                                                        \
+    static void dequantize_##type(const struct dequant_args *args)                                           \
+    {                                                                                                        \
+        dequantize_rows_##type(args, 1, args->count);                                                        \
+    }
+DEQUANTIZE(f32, DTYPE_F32)
+DEQUANTIZE(f16, DTYPE_F16)
+DEQUANTIZE(bf16, DTYPE_BF16)
+#undef DEQUANTIZE
 
 /* ---- gemv: any m; weights in an order of its own, scales rounded to bf16 ---- */
 

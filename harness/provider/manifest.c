@@ -56,12 +56,14 @@ struct manifest {
 
 /* ---- texts with places in them ---- */
 
+#define FAIL(m, node, ...) yaml_file_fail(&(m)->yaml, node, NULL, __VA_ARGS__)
+
 /* As yaml_file_fail(), at a character within a node's text. */
 static enum status fail_within(const struct manifest *m, const yaml_node_t *node, size_t at, const char *what)
 {
     yaml_node_t here = *node;
     here.start_mark.column += at + (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE); /* the quote */
-    return yaml_file_fail(&m->yaml, &here, NULL, "%s", what);
+    return FAIL(m, &here, "%s", what);
 }
 
 static enum status read_expression(const struct manifest *m, const yaml_node_t *node, const char *what,
@@ -96,31 +98,31 @@ static enum status read_name(struct manifest *m)
     if (s != STATUS_OK)
         return s;
     if (!contract_parse(k->name, &k->contract, &arch) || !*arch)
-        return yaml_file_fail(&m->yaml, node, NULL,
-                              "name \"%s\" must be <contract>__<arch>[_<knobs>], as "
-                              "nf4_dequant_bf16__sm80_mine; the contract's words, and which go together "
-                              "(a product names an accumulation), are in reference/contract.inc and .h",
-                              k->name);
+        return FAIL(m, node,
+                    "name \"%s\" must be <contract>__<arch>[_<knobs>], as "
+                    "nf4_dequant_bf16__sm80_mine; the contract's words, and which go together "
+                    "(a product names an accumulation), are in reference/contract.inc and .h",
+                    k->name);
     unsigned long sm =
         strncmp(arch, "sm", 2) == 0 && isdigit((unsigned char)arch[2]) ? strtoul(arch + 2, &end, 10) : 0;
     knobs = sm ? end + (*end == 'a' || *end == 'f') : arch;
     if (sm < 50 || sm > 999 || (*knobs && *knobs != '_'))
-        return yaml_file_fail(&m->yaml, node, NULL,
-                              "name \"%s\": after \"__\" the architecture must stand, as sm80 for compute "
-                              "capability 8.0",
-                              k->name);
+        return FAIL(m, node,
+                    "name \"%s\": after \"__\" the architecture must stand, as sm80 for compute "
+                    "capability 8.0",
+                    k->name);
     for (const char *c = k->name; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_')
             return fail_within(m, node, (size_t)(c - k->name),
                                "name: only letters, digits and _ may stand in it");
     if (strlen(k->name) >= VARIANT_NAME_MAX)
-        return yaml_file_fail(&m->yaml, node, NULL, "name: longer than %d characters", VARIANT_NAME_MAX - 1);
+        return FAIL(m, node, "name: longer than %d characters", VARIANT_NAME_MAX - 1);
     const struct kernel *taken = kernel_find(k->name);
     if (taken)
-        return yaml_file_fail(&m->yaml, node, NULL,
-                              "name \"%s\" is taken by a variant from %s; other knobs at its end make it "
-                              "another",
-                              k->name, taken->source);
+        return FAIL(m, node,
+                    "name \"%s\" is taken by a variant from %s; other knobs at its end make it "
+                    "another",
+                    k->name, taken->source);
     k->min_sm = (unsigned)sm;
     k->arch = m->arch = strndup(arch, (size_t)(knobs - arch));
     return m->arch ? STATUS_OK : status_no_memory("%s", m->yaml.name);
@@ -173,17 +175,16 @@ static enum status read_image_file(struct manifest *m, const yaml_node_t *node)
     FILE *f = fopen(m->image_path, "rb");
     enum status s = STATUS_OK;
     if (!f || fstat(fileno(f), &info) != 0)
-        s = yaml_file_fail(&m->yaml, node, NULL, "image %s: %s", m->image_path, strerror(errno));
+        s = FAIL(m, node, "image %s: %s", m->image_path, strerror(errno));
     else if (!S_ISREG(info.st_mode) || info.st_size == 0 || info.st_size > IMAGE_BYTES_MAX)
-        s = yaml_file_fail(&m->yaml, node, NULL, "image %s: not a file of 1 to %d bytes", m->image_path,
-                           IMAGE_BYTES_MAX);
+        s = FAIL(m, node, "image %s: not a file of 1 to %d bytes", m->image_path, IMAGE_BYTES_MAX);
     if (s == STATUS_OK) {
         m->image_size = (size_t)info.st_size;
         m->image = calloc(m->image_size + 1, 1); /* PTX ends with a NUL byte */
         if (!m->image)
             s = status_no_memory("%s", m->image_path);
         else if (fread(m->image, 1, m->image_size, f) != m->image_size)
-            s = yaml_file_fail(&m->yaml, node, NULL, "image %s: cannot be read to its end", m->image_path);
+            s = FAIL(m, node, "image %s: cannot be read to its end", m->image_path);
     }
     if (f)
         fclose(f);
@@ -197,25 +198,23 @@ static enum status read_image(struct manifest *m)
     char path[IMAGE_PATH_MAX];
     enum status s = yaml_file_string(&m->yaml, m->values[KEY_entry], "entry", &m->recipe.entry);
     if (s == STATUS_OK && strlen(m->recipe.entry) > RECIPE_ENTRY_MAX)
-        s = yaml_file_fail(&m->yaml, m->values[KEY_entry], NULL, "entry: longer than %d characters",
-                           RECIPE_ENTRY_MAX);
+        s = FAIL(m, m->values[KEY_entry], "entry: longer than %d characters", RECIPE_ENTRY_MAX);
     if (s == STATUS_OK)
         s = yaml_file_string(&m->yaml, node, "image", &image);
     if (s != STATUS_OK)
         return s;
     int folder = slash && image[0] != '/' ? (int)(slash - m->yaml.name) + 1 : 0;
     if (snprintf(path, sizeof path, "%.*s%s", folder, m->yaml.name, image) >= (int)sizeof path)
-        return yaml_file_fail(&m->yaml, node, NULL, "image: the path is too long");
+        return FAIL(m, node, "image: the path is too long");
     m->image_path = realpath(path, NULL);
     if (!m->image_path)
-        return yaml_file_fail(&m->yaml, node, NULL, "image %s: %s", path, strerror(errno));
+        return FAIL(m, node, "image %s: %s", path, strerror(errno));
     s = read_image_file(m, node);
     if (s != STATUS_OK)
         return s;
     const char *fault = image_fault(m);
     if (fault)
-        return yaml_file_fail(&m->yaml, fault == no_entry ? m->values[KEY_entry] : node, NULL, "image %s %s",
-                              m->image_path, fault);
+        return FAIL(m, fault == no_entry ? m->values[KEY_entry] : node, "image %s %s", m->image_path, fault);
     m->kernel.source = m->image_path;
     return STATUS_OK;
 }
@@ -234,7 +233,7 @@ static enum status read_grid(struct manifest *m)
         return s;
     r->threads = (unsigned)threads;
     if (count > 3)
-        s = yaml_file_fail(&m->yaml, nodes[3], NULL, "grid: it has 3 dimensions, not %zu", count);
+        s = FAIL(m, nodes[3], "grid: it has 3 dimensions, not %zu", count);
     for (size_t i = 0; i < 3 && s == STATUS_OK; i++) {
         r->grid[i] = "1";
         if (i < count)
@@ -293,7 +292,7 @@ static enum status read_argument(const struct manifest *m, const yaml_node_t *no
     if (isdigit((unsigned char)word[0])) {
         const char *fault = yaml_size_from_text(word, &number);
         if (fault)
-            return yaml_file_fail(&m->yaml, node, NULL, "arguments: \"%s\" %s", word, fault);
+            return FAIL(m, node, "arguments: \"%s\" %s", word, fault);
         out->number = number;
     } else {
         int i = 0;
@@ -306,8 +305,7 @@ static enum status read_argument(const struct manifest *m, const yaml_node_t *no
     }
     const char *absent = recipe_word_absent(out->word, &m->kernel.contract);
     if (absent)
-        return yaml_file_fail(&m->yaml, node, NULL, "arguments: %s has no %s: %s", m->kernel.name, word,
-                              absent);
+        return FAIL(m, node, "arguments: %s has no %s: %s", m->kernel.name, word, absent);
     if (colon && out->type != RECIPE_INTEGER)
         return fail_within(m, node, (size_t)(colon - text),
                            "arguments: only sizes and numbers have a choice of types");
@@ -321,8 +319,7 @@ static enum status read_argument(const struct manifest *m, const yaml_node_t *no
                            "arguments: the type of a number is i32, u32, i64 or u64");
     out->type = types[type].type;
     if (out->number > types[type].max)
-        return yaml_file_fail(&m->yaml, node, NULL, "arguments: %s does not fit into %s", word,
-                              types[type].name);
+        return FAIL(m, node, "arguments: %s does not fit into %s", word, types[type].name);
     return STATUS_OK;
 }
 
@@ -339,8 +336,7 @@ static enum status read_arguments(struct manifest *m)
     if (s != STATUS_OK)
         return s;
     if (count > RECIPE_PARAMETERS_MAX)
-        s = yaml_file_fail(&m->yaml, nodes[RECIPE_PARAMETERS_MAX], NULL, "arguments: more than %d",
-                           RECIPE_PARAMETERS_MAX);
+        s = FAIL(m, nodes[RECIPE_PARAMETERS_MAX], "arguments: more than %d", RECIPE_PARAMETERS_MAX);
     for (size_t i = 0; i < count && s == STATUS_OK; i++) {
         s = read_argument(m, nodes[i], &r->parameters[i]);
         bias = bias || r->parameters[i].word == RECIPE_bias;
@@ -382,7 +378,7 @@ static enum status read_keys(struct manifest *m, const char *path)
     s = yaml_file_keys(&m->yaml, root, "a manifest", key_names, KEY_COUNT, m->values, keys);
     for (size_t i = 0; i < KEY_REQUIRED && s == STATUS_OK; i++)
         if (!m->values[i])
-            s = yaml_file_fail(&m->yaml, root, NULL, "a manifest must have the key \"%s\"", key_names[i]);
+            s = FAIL(m, root, "a manifest must have the key \"%s\"", key_names[i]);
     return s;
 }
 

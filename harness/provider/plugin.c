@@ -23,6 +23,10 @@
 enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63, FILE_NAME_MAX = 100, SOURCE_MAX = 127 };
 #define LOAD_LIMIT_S 10.0
 
+/* What a library is refused for. */
+#define REFUSE(...) status_fail(STATUS_INPUT, __VA_ARGS__)
+#define NO_MEMORY() status_fail(STATUS_MEMORY, "out of memory")
+
 /* Those in use. Never unloaded: the table, and the arrays of sides, point into them. */
 static struct library {
     char path[PATH_MAX]; /* as realpath() gives it */
@@ -42,28 +46,25 @@ static enum status open_library(const char *path, const struct nf4bench_plugin *
 {
     void *library = call_state_load(path, changed);
     if (!library)
-        return status_fail(STATUS_INPUT, "it cannot be loaded as a shared library: %s", dlerror());
+        return REFUSE("it cannot be loaded as a shared library: %s", dlerror());
     nf4bench_plugin_fn *plugin = (nf4bench_plugin_fn *)dlsym(library, NF4BENCH_PLUGIN_SYMBOL);
     if (!plugin)
-        return status_fail(STATUS_INPUT,
-                           "it has no symbol %s: end a source with NF4BENCH_PLUGIN(name, variants) "
-                           "(kernels/plugin.h)",
-                           NF4BENCH_PLUGIN_SYMBOL);
+        return REFUSE("it has no symbol %s: end a source with NF4BENCH_PLUGIN(name, variants) "
+                      "(kernels/plugin.h)",
+                      NF4BENCH_PLUGIN_SYMBOL);
     *out = plugin();
     const char *later = call_state_restore_here();
     *changed = later ? later : *changed;
-    return *out ? STATUS_OK : status_fail(STATUS_INPUT, "%s() returns NULL", NF4BENCH_PLUGIN_SYMBOL);
+    return *out ? STATUS_OK : REFUSE("%s() returns NULL", NF4BENCH_PLUGIN_SYMBOL);
 }
 
 /* Before anything but the first field is believed. */
 static enum status check_layout(const struct nf4bench_plugin *p)
 {
     if (p->abi != NF4BENCH_PLUGIN_ABI)
-        return status_fail(
-            STATUS_INPUT,
-            "it was built for version %u of the plugin interface, this program has version %u: "
-            "build it with the headers of this program",
-            p->abi, NF4BENCH_PLUGIN_ABI);
+        return REFUSE("it was built for version %u of the plugin interface, this program has version %u: "
+                      "build it with the headers of this program",
+                      p->abi, NF4BENCH_PLUGIN_ABI);
     const struct {
         const char *name;
         size_t there, here;
@@ -75,11 +76,9 @@ static enum status check_layout(const struct nf4bench_plugin *p)
                  {"entry", p->entry_size, sizeof(struct entry)}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].there != sizes[i].here)
-            return status_fail(
-                STATUS_INPUT,
-                "its struct %s has %zu bytes, this program's has %zu: build it with the headers of "
-                "this program, for this machine",
-                sizes[i].name, sizes[i].there, sizes[i].here);
+            return REFUSE("its struct %s has %zu bytes, this program's has %zu: build it with the headers of "
+                          "this program, for this machine",
+                          sizes[i].name, sizes[i].there, sizes[i].here);
     return STATUS_OK;
 }
 
@@ -93,17 +92,15 @@ static enum status check_plugin(const struct nf4bench_plugin *p, bool for_table)
 {
     if (!made_of(p->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
                  LIBRARY_NAME_MAX))
-        return status_fail(STATUS_INPUT, "its name is not 1 to %d of A-Z, a-z, 0-9, '.', '_' and '-'",
-                           LIBRARY_NAME_MAX);
+        return REFUSE("its name is not 1 to %d of A-Z, a-z, 0-9, '.', '_' and '-'", LIBRARY_NAME_MAX);
     if (p->variant_count == 0 || !p->variants)
-        return status_fail(STATUS_INPUT, "it has no variants");
+        return REFUSE("it has no variants");
     if (p->variant_count > NF4BENCH_PLUGIN_VARIANTS_MAX)
-        return status_fail(STATUS_INPUT, "it has %u variants, a library may have %d: split it",
-                           p->variant_count, NF4BENCH_PLUGIN_VARIANTS_MAX);
+        return REFUSE("it has %u variants, a library may have %d: split it", p->variant_count,
+                      NF4BENCH_PLUGIN_VARIANTS_MAX);
     if (for_table && p->variant_count > kernel_room())
-        return status_fail(STATUS_INPUT,
-                           "it has %u variants, and there is room for %zu more: load fewer libraries",
-                           p->variant_count, kernel_room());
+        return REFUSE("it has %u variants, and there is room for %zu more: load fewer libraries",
+                      p->variant_count, kernel_room());
     return STATUS_OK;
 }
 
@@ -125,17 +122,15 @@ static enum status check_name(const struct nf4bench_variant *v, bool for_table, 
                               const char **arch)
 {
     if (!made_of(v->name, "abcdefghijklmnopqrstuvwxyz0123456789_", VARIANT_NAME_MAX - 1))
-        return status_fail(STATUS_INPUT, "its name is not 1 to %d of a-z, 0-9 and '_'", VARIANT_NAME_MAX - 1);
+        return REFUSE("its name is not 1 to %d of a-z, 0-9 and '_'", VARIANT_NAME_MAX - 1);
     if (!contract_parse(v->name, contract, arch) || !**arch || !knobs_valid(*arch))
-        return status_fail(STATUS_INPUT,
-                           "its name is not <contract>__<arch>[_<knobs>] with a contract that this "
-                           "program knows: `nf4bench list` shows such names");
+        return REFUSE("its name is not <contract>__<arch>[_<knobs>] with a contract that this "
+                      "program knows: `nf4bench list` shows such names");
     char why[128];
     if (layout_knobs_wrong(contract->format, *arch, why, sizeof why))
-        return status_fail(STATUS_INPUT, "%s", why);
+        return REFUSE("%s", why);
     if (for_table && kernel_find(v->name))
-        return status_fail(STATUS_INPUT, "the name is taken, by %s: give it another knob",
-                           kernel_find(v->name)->source);
+        return REFUSE("the name is taken, by %s: give it another knob", kernel_find(v->name)->source);
     return STATUS_OK;
 }
 
@@ -144,17 +139,16 @@ static enum status set_cpu(const struct nf4bench_variant *v, struct kernel *k)
     const char *unknown = v->cpu_features ? cpu_feature_parse(v->cpu_features, &k->cpu_features) : NULL;
     bool dequant = k->contract.op == OP_DEQUANT;
     if (unknown)
-        return status_fail(STATUS_INPUT,
-                           "cpu_features: '%.40s' is none of avx2, fma, f16c, avx512, avx512_bf16", unknown);
+        return REFUSE("cpu_features: '%.40s' is none of avx2, fma, f16c, avx512, avx512_bf16", unknown);
     if (op_is_repack(k->contract.op) || kernel_layout(k) == LAYOUT_FRAGMENTS)
-        return status_fail(STATUS_INPUT, "repacked weights are for CUDA variants");
+        return REFUSE("repacked weights are for CUDA variants");
     if (!(dequant ? v->dequant != NULL : v->gemm != NULL))
-        return status_fail(STATUS_INPUT, "its function %s is NULL", dequant ? "dequant" : "gemm");
+        return REFUSE("its function %s is NULL", dequant ? "dequant" : "gemm");
     if (dequant ? v->gemm != NULL : v->dequant != NULL)
-        return status_fail(STATUS_INPUT, "it has a function %s, and the name says %s",
-                           dequant ? "gemm" : "dequant", op_word(k->contract.op));
+        return REFUSE("it has a function %s, and the name says %s", dequant ? "gemm" : "dequant",
+                      op_word(k->contract.op));
     if (v->fast || v->checked || v->image)
-        return status_fail(STATUS_INPUT, "entries and an image are for CUDA variants");
+        return REFUSE("entries and an image are for CUDA variants");
     k->dequant = v->dequant;
     k->gemm = v->gemm;
     return STATUS_OK;
@@ -164,14 +158,13 @@ static enum status check_entry(const struct nf4bench_variant *v, const struct en
                                bool may_lack_run)
 {
     if (!e->name || strcmp(e->name, v->name) != 0)
-        return status_fail(STATUS_INPUT, "its entry `%s` has another name", which);
+        return REFUSE("its entry `%s` has another name", which);
     for (; e; e = e->next) {
         if (!e->launch || (!e->run && !may_lack_run))
-            return status_fail(STATUS_INPUT, "its entry `%s` has no %s function", which,
-                               e->launch ? "run" : "launch");
+            return REFUSE("its entry `%s` has no %s function", which, e->launch ? "run" : "launch");
         if (e->threads_max == 0 || e->threads_max > LAUNCH_THREADS_MAX)
-            return status_fail(STATUS_INPUT, "its entry `%s` has threads_max %u, not 1 to %d", which,
-                               e->threads_max, LAUNCH_THREADS_MAX);
+            return REFUSE("its entry `%s` has threads_max %u, not 1 to %d", which, e->threads_max,
+                          LAUNCH_THREADS_MAX);
     }
     return STATUS_OK;
 }
@@ -188,15 +181,13 @@ static enum status set_cuda(const struct nf4bench_variant *v, struct kernel *k)
 {
     enum status s = STATUS_OK;
     if (v->dequant || v->gemm || v->cpu_features)
-        return status_fail(STATUS_INPUT, "functions and cpu_features are for CPU variants");
+        return REFUSE("functions and cpu_features are for CPU variants");
     if (!v->fast && !v->checked)
-        return status_fail(STATUS_INPUT, "a CUDA variant needs an entry: `fast`, `checked` or both");
+        return REFUSE("a CUDA variant needs an entry: `fast`, `checked` or both");
     if (v->image && (!v->fast || v->image_size == 0))
-        return status_fail(STATUS_INPUT, "its image needs %s",
-                           v->fast ? "a size" : "the launch function of `fast`");
+        return REFUSE("its image needs %s", v->fast ? "a size" : "the launch function of `fast`");
     if (v->image && is_unended_text(v->image, v->image_size))
-        return status_fail(STATUS_INPUT,
-                           "its image is no fatbin and no cubin, and as PTX it does not end with NUL");
+        return REFUSE("its image is no fatbin and no cubin, and as PTX it does not end with NUL");
     if (v->fast)
         s = check_entry(v, v->fast, "fast", v->image != NULL);
     if (s == STATUS_OK && v->checked)
@@ -221,19 +212,19 @@ static enum status set_source(const struct nf4bench_variant *v, const struct lib
     const char *file = strrchr(l->path, '/') + 1;
     char *text;
     if (v->source && !made_of(v->source, SOURCE_CHARACTERS, SOURCE_MAX))
-        return status_fail(STATUS_INPUT, "its source is not 1 to %d of A-Z, a-z, 0-9 and ._-+/", SOURCE_MAX);
+        return REFUSE("its source is not 1 to %d of A-Z, a-z, 0-9 and ._-+/", SOURCE_MAX);
     if (!hash_valid(v->source_hash) || !hash_valid(v->code_hash))
-        return status_fail(STATUS_INPUT, "a hash of it is not 16 of 0-9 and a-f");
+        return REFUSE("a hash of it is not 16 of 0-9 and a-f");
     k->source_hash = v->source_hash;
     k->code_hash = v->code_hash;
     k->source = file;
     if (l->label) { /* no command line has it */
         if (asprintf(&text, "%s:%s", l->label, v->source ? v->source : file) < 0)
-            return status_fail(STATUS_MEMORY, "out of memory");
+            return NO_MEMORY();
         k->source = text;
     } else {
         if (asprintf(&text, "--plugin '%s'", l->path) < 0)
-            return status_fail(STATUS_MEMORY, "out of memory");
+            return NO_MEMORY();
         k->option = text;
     }
     return STATUS_OK;
@@ -250,12 +241,11 @@ static enum status make_kernel(const struct nf4bench_variant *v, const struct li
         return s;
     k->name = strdup(v->name);
     if (!k->name)
-        return status_fail(STATUS_MEMORY, "out of memory");
+        return NO_MEMORY();
     if (v->backend != NF4BENCH_CPU && v->backend != NF4BENCH_CUDA)
-        return status_fail(STATUS_INPUT, "its backend is %u, neither NF4BENCH_CPU nor NF4BENCH_CUDA",
-                           v->backend);
+        return REFUSE("its backend is %u, neither NF4BENCH_CPU nor NF4BENCH_CUDA", v->backend);
     if (v->whole_blocks > 1 || v->reserved)
-        return status_fail(STATUS_INPUT, "whole_blocks is neither 0 nor 1, or reserved is not 0");
+        return REFUSE("whole_blocks is neither 0 nor 1, or reserved is not 0");
     k->backend = v->backend == NF4BENCH_CPU ? BACKEND_CPU : BACKEND_CUDA;
     k->m_max = v->m_max;
     k->k_multiple = v->k_multiple ? v->k_multiple : 1;
@@ -273,7 +263,7 @@ static enum status make_kernels(const struct nf4bench_plugin *p, const struct li
         enum status s = make_kernel(&p->variants[i], l, &kernels[i]);
         for (size_t j = 0; j < i && s == STATUS_OK; j++)
             if (strcmp(kernels[j].name, kernels[i].name) == 0)
-                s = status_fail(STATUS_INPUT, "the name stands there twice");
+                s = REFUSE("the name stands there twice");
         if (s != STATUS_OK)
             return status_fail(s, "variant %zu, %.128s: %s", i, name ? name : "(NULL)", status_message());
     }
@@ -307,9 +297,8 @@ static enum status load(void *context)
     const size_t threads = thread_count();
     enum status s = open_library(a->library->path, &a->plugin, &a->float_changed);
     if (s == STATUS_OK && thread_count() > threads)
-        return status_fail(STATUS_INPUT,
-                           "it starts threads while it is loaded; the processes that call its variants are "
-                           "forked, and would lack them: start them in the first call");
+        return REFUSE("it starts threads while it is loaded; the processes that call its variants are "
+                      "forked, and would lack them: start them in the first call");
     if (s == STATUS_OK)
         s = check_layout(a->plugin);
     if (s == STATUS_OK)
@@ -317,8 +306,7 @@ static enum status load(void *context)
     if (s != STATUS_OK)
         return s;
     a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
-    return a->kernels ? make_kernels(a->plugin, a->library, a->kernels)
-                      : status_fail(STATUS_MEMORY, "out of memory");
+    return a->kernels ? make_kernels(a->plugin, a->library, a->kernels) : NO_MEMORY();
 }
 
 /* Device code is known by the source of its variants, which has the image's number behind it. */
@@ -339,7 +327,7 @@ static enum status add_images(const struct attempt *a)
         }
         char *source;
         if (asprintf(&source, "%s:%zu", a->kernels[i].source, ++images) < 0)
-            return status_fail(STATUS_MEMORY, "out of memory");
+            return NO_MEMORY();
         a->kernels[i].source = source;
         s = cuda_image_add(source, v->image, v->image_size);
     }
@@ -372,15 +360,14 @@ static enum status find_file(const char *path, const char *label, struct library
     *l = &libraries[library_count];
     **l = (struct library){.label = label};
     if (!realpath(path, (*l)->path) || stat((*l)->path, &file) != 0)
-        return status_fail(STATUS_INPUT, "%s", strerror(errno));
+        return REFUSE("%s", strerror(errno));
     (*l)->device = file.st_dev;
     (*l)->inode = file.st_ino;
     for (size_t i = 0; i < library_count && !*same; i++)
         if (libraries[i].device == file.st_dev && libraries[i].inode == file.st_ino)
             *same = &libraries[i];
     if (strlen(strrchr((*l)->path, '/') + 1) > FILE_NAME_MAX)
-        return status_fail(STATUS_INPUT, "its file name has more than %d characters: rename it",
-                           FILE_NAME_MAX);
+        return REFUSE("its file name has more than %d characters: rename it", FILE_NAME_MAX);
     return STATUS_OK;
 }
 
@@ -436,7 +423,7 @@ enum status plugin_side_load(const char *path, const char *label, struct kernel 
     s = load_file(l, &a);
     struct kernel *copy = s == STATUS_OK ? calloc(a.plugin->variant_count, sizeof *copy) : NULL;
     if (s == STATUS_OK && !copy)
-        s = status_fail(STATUS_MEMORY, "out of memory");
+        s = NO_MEMORY();
     if (s != STATUS_OK) {
         free(a.kernels);
         return status_fail(s, "%s: %s", path, status_message());

@@ -148,20 +148,17 @@ void run_record_measurement(struct record *r, const struct measure_group *g, con
     r->gemm_flop_per_s = state->gemm_flop_per_s;
     if (measure_device(g)->kind == DEVICE_CUDA)
         set_gpu_measurement(r, m, state);
-    double second = 1e-6 * s->median, weights = (double)problem_weight_count(p);
-    if (!m->kernel) {
-        /* The ceiling's own bytes, not the format's. */
-        r->format_bytes = ceiling_bytes(m->ceiling, p);
-        r->bytes_per_s = r->format_bytes / second;
-        judge_flags(r);
-        return;
-    }
+    const double second = 1e-6 * s->median, weights = (double)problem_weight_count(p);
+    if (!m->kernel)
+        r->format_bytes = ceiling_bytes(m->ceiling, p); /* the ceiling's own */
     r->bytes_per_s = r->format_bytes / second;
-    r->weights_per_s = weights / second;
-    r->flop_per_s = 2.0 * (double)p->m * weights / second;
-    SET_TEXT(r->ceiling, ceiling_word(g->against[m->problem]->ceiling));
-    r->ceiling_fraction = m->ceiling_fraction.ratio;
-    r->ceiling_fraction_lo = m->ceiling_fraction.ci.lo;
-    r->ceiling_fraction_hi = m->ceiling_fraction.ci.hi;
+    if (m->kernel) {
+        r->weights_per_s = weights / second;
+        r->flop_per_s = 2.0 * (double)p->m * weights / second;
+        SET_TEXT(r->ceiling, ceiling_word(g->against[m->problem]->ceiling));
+        r->ceiling_fraction = m->ceiling_fraction.ratio;
+        r->ceiling_fraction_lo = m->ceiling_fraction.ci.lo;
+        r->ceiling_fraction_hi = m->ceiling_fraction.ci.hi;
+    }
     judge_flags(r);
 }

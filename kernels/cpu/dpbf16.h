@@ -508,4 +508,16 @@ INLINE void dp_general_row(const struct gemm_args *a, enum scaling scaling, enum
     }
 }
 
+/* The variants of a source that defines gemm_share(args, scaling, format). */
+#define DP_VARIANTS(knob)                                                                                    \
+    GEMM(nf4_gemm_bf16_dpbf16_ftz__avx512bf16_##knob, gemm_share, PER_WEIGHT, NF4)                           \
+    GEMM(nf4_gemm_bf16_dpbf16_fused_ftz__avx512bf16_##knob, gemm_share, PER_WEIGHT, NF4_FUSED)               \
+    GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_##knob, gemm_share, PER_BLOCK, NF4)                   \
+    GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_fused_ftz__avx512bf16_##knob, gemm_share, PER_BLOCK, NF4_FUSED)       \
+    GEMM(int4_gemm_bf16_dpbf16_ftz__avx512bf16_##knob, gemm_share, PER_WEIGHT, INT4)                         \
+    GEMM(int4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_##knob, gemm_share, PER_BLOCK, INT4)                 \
+    GEMM(int8_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_##knob, gemm_share, PER_BLOCK, INT8)                 \
+    GEMM(fp8_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_##knob, gemm_share, PER_BLOCK, FP8)                   \
+    GEMM(dense_gemm_bf16_dpbf16_ftz__avx512bf16_##knob, gemm_share, PER_WEIGHT, DENSE)
+
 #endif

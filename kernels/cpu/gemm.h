@@ -25,6 +25,24 @@ INLINE int gemm_threads(void)
 #define FMA_CLONES
 #endif
 
+/* A product: share(args, constants) on every thread. One parallel region per variant: the compiler outlines
+ * it with its constants. */
+#define GEMM(name, share, ...)                                                                               \
+    void name(const struct gemm_args *a)                                                                     \
+    {                                                                                                        \
+        _Pragma("omp parallel num_threads(gemm_threads())") share(a, __VA_ARGS__);                           \
+    }
+/* The same in FMA_CLONES. */
+#define GEMM_CLONES(name, share, ...)                                                                        \
+    FMA_CLONES static void name##_share(const struct gemm_args *a)                                           \
+    {                                                                                                        \
+        share(a, __VA_ARGS__);                                                                               \
+    }                                                                                                        \
+    void name(const struct gemm_args *a)                                                                     \
+    {                                                                                                        \
+        _Pragma("omp parallel num_threads(gemm_threads())") name##_share(a);                                 \
+    }
+
 /* The calling thread's scratch. */
 INLINE void *gemm_scratch(const struct gemm_args *a)
 {

@@ -42,6 +42,33 @@ INLINE size_t dx_position(size_t e, size_t lanes)
     return (e % each ^ 1) * lanes + e / each;
 }
 
+/* dx_backend.tile of a number of rows that is a constant. */
+typedef void dx_rows_fn(int rows, size_t depth, const float *dy, const float *panel, float *sums);
+
+INLINE void dx_tile(size_t rows, size_t depth, const float *dy, const float *panel, float *sums,
+                    dx_rows_fn *tile_of)
+{
+    switch (rows) {
+    case 1:
+        tile_of(1, depth, dy, panel, sums);
+        break;
+    case 2:
+        tile_of(2, depth, dy, panel, sums);
+        break;
+    case 3:
+        tile_of(3, depth, dy, panel, sums);
+        break;
+    case 4:
+        tile_of(4, depth, dy, panel, sums);
+        break;
+    case 5:
+        tile_of(5, depth, dy, panel, sums);
+        break;
+    default:
+        tile_of(DX_TILE, depth, dy, panel, sums);
+    }
+}
+
 /* dY as fp32: tile after tile, [n][rows of the tile]. Every thread of the region calls this; it ends in a
  * barrier. */
 INLINE const float *dx_activations(const struct gemm_args *a, enum element t)
@@ -51,11 +78,8 @@ INLINE const float *dx_activations(const struct gemm_args *a, enum element t)
     for (size_t m = 0; m < a->m; m += DX_TILE) {
         size_t rows = min_size(DX_TILE, a->m - m);
         for (size_t r = 0; r < rows; r++)
-            for (size_t n = mine.begin; n < mine.end; n++) {
-                size_t i = (m + r) * a->n + n;
-                out[m * a->n + n * rows + r] =
-                    t == ELEMENT_F16 ? _cvtsh_ss(((const uint16_t *)a->x)[i]) : load_element(t, a->x, i);
-            }
+            for (size_t n = mine.begin; n < mine.end; n++)
+                out[m * a->n + n * rows + r] = load_element(t, a->x, (m + r) * a->n + n);
     }
 #pragma omp barrier
     return out;
@@ -138,7 +162,7 @@ INLINE void dx_decode(const struct gemm_args *a, enum element t, enum cpu_format
             dx_decode_any(a, t, format, n + d, column, lanes, panel + d * DX_CHUNK);
 }
 
-/* The variants of a source that defines LANES, decode_chunk(), tile() and store(). */
+/* The variants of a source that defines LANES, decode_chunk(), tile_of() and store(). */
 #define DX_VARIANT(word, contract, arch, element, format)                                                    \
     static void decode_##word##_##contract(const struct gemm_args *a, size_t n, size_t depth, size_t column, \
                                            float *panel)                                                     \
@@ -150,15 +174,17 @@ INLINE void dx_decode(const struct gemm_args *a, enum element t, enum cpu_format
         static const struct dx_backend backend = {decode_##word##_##contract, tile, store};                  \
         _Pragma("omp parallel num_threads(gemm_threads())") dx_share(a, element, &backend);                  \
     }
+#define DX_TYPE(type, arch, element)                                                                         \
+    DX_VARIANT(nf4, type##_acc1, arch, element, NF4)                                                         \
+    DX_VARIANT(nf4, type##_acc1_fused, arch, element, NF4_FUSED)                                             \
+    DX_VARIANT(int4, type##_acc1, arch, element, INT4)
 #define DX_VARIANTS(arch)                                                                                    \
-    DX_VARIANT(nf4, f32_acc1, arch, ELEMENT_F32, NF4)                                                        \
-    DX_VARIANT(nf4, f32_acc1_fused, arch, ELEMENT_F32, NF4_FUSED)                                            \
-    DX_VARIANT(nf4, f16_acc1, arch, ELEMENT_F16, NF4)                                                        \
-    DX_VARIANT(nf4, f16_acc1_fused, arch, ELEMENT_F16, NF4_FUSED)                                            \
-    DX_VARIANT(nf4, bf16_acc1, arch, ELEMENT_BF16, NF4)                                                      \
-    DX_VARIANT(nf4, bf16_acc1_fused, arch, ELEMENT_BF16, NF4_FUSED)                                          \
-    DX_VARIANT(int4, f32_acc1, arch, ELEMENT_F32, INT4)                                                      \
-    DX_VARIANT(int4, f16_acc1, arch, ELEMENT_F16, INT4)                                                      \
-    DX_VARIANT(int4, bf16_acc1, arch, ELEMENT_BF16, INT4)
+    static void tile(size_t rows, size_t depth, const float *dy, const float *panel, float *sums)            \
+    {                                                                                                        \
+        dx_tile(rows, depth, dy, panel, sums, tile_of);                                                      \
+    }                                                                                                        \
+    DX_TYPE(f32, arch, ELEMENT_F32)                                                                          \
+    DX_TYPE(f16, arch, ELEMENT_F16)                                                                          \
+    DX_TYPE(bf16, arch, ELEMENT_BF16)
 
 #endif

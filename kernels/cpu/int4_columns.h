@@ -11,7 +11,7 @@
  *
  * One step takes a vector of 16 words:
  *     GPTQ   16 columns of 8 k
- *     AWQ    128 columns of one k; nibble i of lane l is column 8 l + awq_column(i)
+ *     AWQ    128 columns of one k; nibble i of lane l is column 8 l + 0 2 4 6 1 3 5 7 [i]
  * The words of zero points of AWQ have the order of its codes, so P + zero is made as P + q is.
  */
 #ifndef NF4BENCH_KERNELS_CPU_INT4_COLUMNS_H
@@ -50,11 +50,6 @@ INLINE __m512 nibble_over_power(struct words w, int i)
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(i < PLACES ? w.low : w.high,
                                                          _mm512_set1_epi32(15 << 4 * place),
                                                          place_power(place), 0xea)); /* a & b | c */
-}
-
-INLINE size_t awq_column(int i)
-{
-    return i < 4 ? 2 * (size_t)i : 2 * (size_t)i - 7;
 }
 
 /* The columns from c on that exist, of 16. */

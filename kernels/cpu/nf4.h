@@ -154,12 +154,6 @@ INLINE unsigned nf4_code(const uint8_t *packed, size_t i)
     return packed[i / 2] >> (i % 2 ? 0 : 4) & 15;
 }
 
-/* RN_T(RN32(code * absmax)) of element i, widened to fp32. */
-INLINE float nf4_element(const struct weights *w, size_t i, enum element t, enum cpu_format format)
-{
-    return round_element(t, nf4_codebook[nf4_code(w->packed, i)] * nf4_absmax(w, i / w->blocksize, format));
-}
-
 /* blocksize is a power of two: divide by it without dividing. */
 INLINE unsigned nf4_block_shift(const struct weights *w)
 {
@@ -256,5 +250,19 @@ INLINE struct range thread_range(size_t count)
     size_t begin = thread * each + min_size(thread, more);
     return (struct range){begin, begin + each + (thread < more)};
 }
+
+/* X(word of a contract, element) for each type. */
+#define FOR_ELEMENTS(X)                                                                                      \
+    X(f32, ELEMENT_F32)                                                                                      \
+    X(f16, ELEMENT_F16)                                                                                      \
+    X(bf16, ELEMENT_BF16)
+
+/* A dequantize: share(args, constants) on every thread. One parallel region per variant: the compiler
+ * outlines it with its constants. */
+#define DEQUANT(name, share, ...)                                                                            \
+    void name(const struct dequant_args *a)                                                                  \
+    {                                                                                                        \
+        _Pragma("omp parallel") share(a, __VA_ARGS__);                                                       \
+    }
 
 #endif

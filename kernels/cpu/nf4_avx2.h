@@ -113,14 +113,20 @@ INLINE v16 rounded_v16(enum element t, v16 x)
                  ps_of_half_256(t, _mm256_extracti128_si256(half, 1))};
 }
 
-/* 4 packed bytes -> 8 fp32 weights in order. vpermps reads 3 bits of an index; bit 3 picks the half. */
+/* The entries of codes in bits 0-3; `bit3` has bit 3 of the code as its sign. vpermps reads 3 bits of an
+ * index; bit 3 picks the half. */
+INLINE __m256 v16_lookup(v16 table, __m256i codes, __m256i bit3)
+{
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.lo, codes),
+                            _mm256_permutevar8x32_ps(table.hi, codes), _mm256_castsi256_ps(bit3));
+}
+
+/* 4 packed bytes -> 8 fp32 weights in order. */
 INLINE __m256 nf4_lookup8_ps(v16 table, uint32_t packed)
 {
     const __m256i shift = _mm256_set_epi32(24, 28, 16, 20, 8, 12, 0, 4);
     __m256i code = _mm256_srlv_epi32(_mm256_set1_epi32((int)packed), shift);
-    __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(code, 28));
-    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.lo, code),
-                            _mm256_permutevar8x32_ps(table.hi, code), upper);
+    return v16_lookup(table, code, _mm256_slli_epi32(code, 28));
 }
 
 /* 8 packed bytes -> 16 fp32 weights in order. */
@@ -199,46 +205,18 @@ INLINE v16 table_v16(enum cpu_format format, enum element t, struct block b)
     return rounded_v16(t, scaled_v16(format, b));
 }
 
-/* 16 codes of int8 or fp8 -> their values. */
-INLINE v16 bytes_v16(enum cpu_format format, const uint8_t *codes)
-{
-    __m128i bytes = _mm_loadu_si128((const __m128i *)codes);
-    if (format == INT8)
-        return (v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
-                     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
-    /* As fp16 the bits are 2^-8 times as much; that conversion takes denormals as fast as others. NaN becomes
-     * fp16's: all bits of its exponent are set. */
-    __m256i words = _mm256_cvtepi8_epi16(bytes);
-    __m256i half = _mm256_and_si256(_mm256_slli_epi16(words, 7), _mm256_set1_epi16((short)0xbf80));
-    const __m256i all = _mm256_set1_epi16(0x7f);
-    half = _mm256_or_si256(half, _mm256_and_si256(_mm256_cmpeq_epi16(_mm256_and_si256(words, all), all),
-                                                  _mm256_set1_epi16(0x7e00)));
-    return v16_mul((v16){_mm256_cvtph_ps(_mm256_castsi256_si128(half)),
-                         _mm256_cvtph_ps(_mm256_extracti128_si256(half, 1))},
-                   256);
-}
-
-/* What decode_v16() needs of a block: of four bits the table of its weights (PER_WEIGHT) or values, of eight
- * the scale. */
+/* What decode_v16() needs of a block: the table of its weights (PER_WEIGHT) or values. */
 INLINE v16 decoder_v16(enum cpu_format format, enum element t, enum scaling scaling, struct block b)
 {
-    if (!is_nibbles(format))
-        return v16_set1(b.scale);
     return scaling == PER_WEIGHT ? table_v16(format, t, b) : values_v16(format, b.zero);
 }
 
-/* 16 codes -> weights, or values, in order. */
+/* 16 codes -> weights, or values, in order. Variants with AVX2 have formats of four bits alone. */
 INLINE v16 decode_v16(enum cpu_format format, enum element t, enum scaling scaling, v16 decoder,
                       const uint8_t *codes)
 {
-    if (is_nibbles(format))
-        return nf4_lookup_v16(decoder, codes);
-    if (format == DENSE)
-        return v16_load_element(t, codes);
-    v16 values = bytes_v16(format, codes);
-    if (scaling == PER_BLOCK)
-        return values;
-    return rounded_v16(t, (v16){_mm256_mul_ps(values.lo, decoder.lo), _mm256_mul_ps(values.hi, decoder.hi)});
+    (void)format, (void)t, (void)scaling;
+    return nf4_lookup_v16(decoder, codes);
 }
 
 #endif

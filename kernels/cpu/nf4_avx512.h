@@ -66,6 +66,14 @@ INLINE __m512i upper_halves_twice(void)
                             0x1f001d, 0x1b0019, 0x170015, 0x130011, 0xf000d, 0xb0009, 0x70005, 0x30001);
 }
 
+/* To bf16 in the upper halves of dwords, where NaN, if any, has room to be added to. */
+INLINE __m512i bf16_upper_512(__m512 x)
+{
+    __m512i u = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+}
+
 /* Rounded to T and held as fp32. */
 INLINE __m512 rounded_512(enum element t, __m512 x)
 {
@@ -74,10 +82,8 @@ INLINE __m512 rounded_512(enum element t, __m512 x)
     if (t == ELEMENT_F16)
         return ps_of_half_512(t, half_of_ps_512(t, x));
     /* bf16 in place; a NaN, which is quiet already, is left alone. */
-    __m512i u = _mm512_castps_si512(x);
-    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-    __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
-    return _mm512_castsi512_ps(_mm512_mask_and_epi32(u, _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), rounded,
+    return _mm512_castsi512_ps(_mm512_mask_and_epi32(_mm512_castps_si512(x),
+                                                     _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), bf16_upper_512(x),
                                                      _mm512_set1_epi32((int)0xffff0000u)));
 }
 
@@ -85,14 +91,6 @@ INLINE __m512 rounded_512(enum element t, __m512 x)
 INLINE __m512 table_512(enum cpu_format format, enum element t, struct block b)
 {
     return rounded_512(t, scaled_512(format, b));
-}
-
-/* To bf16 in the upper halves of dwords, where NaN, if any, has room to be added to. */
-INLINE __m512i bf16_upper_512(__m512 x)
-{
-    __m512i u = _mm512_castps_si512(x);
-    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-    return _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
 }
 
 INLINE bool scale_is_finite(float scale)

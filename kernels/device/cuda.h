@@ -189,20 +189,20 @@ extern __thread const struct simt_position *simt_position;
 
 #define __syncthreads() simt_syncthreads(__FILE__, __LINE__)
 
-#define SIMT_HERE             const char *file = __builtin_FILE(), int line = __builtin_LINE()
+#define SIMT_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 static inline void __syncwarp(uint32_t mask = 0xffffffffu, SIMT_HERE)
 {
     simt_syncwarp(mask, file, line);
 }
 
-static inline uint32_t simt_bits(float x)
+DEVICE uint32_t __float_as_uint(float x)
 {
     uint32_t u;
     memcpy(&u, &x, sizeof u);
     return u;
 }
-static inline float simt_float(uint32_t u)
+DEVICE float __uint_as_float(uint32_t u)
 {
     float x;
     memcpy(&x, &u, sizeof x);
@@ -218,7 +218,7 @@ static inline uint32_t simt_word(int x)
 }
 static inline uint32_t simt_word(float x)
 {
-    return simt_bits(x);
+    return __float_as_uint(x);
 }
 template <typename T> static inline T simt_unword(uint32_t u)
 {
@@ -227,27 +227,17 @@ template <typename T> static inline T simt_unword(uint32_t u)
     return x;
 }
 
-template <typename T> static inline T __shfl_sync(uint32_t mask, T value, int lane, int width = 32, SIMT_HERE)
-{
-    return simt_unword<T>(
-        simt_shuffle(SIMT_SHUFFLE_INDEX, mask, simt_word(value), (uint32_t)lane, width, file, line));
-}
-template <typename T>
-static inline T __shfl_up_sync(uint32_t mask, T value, unsigned delta, int width = 32, SIMT_HERE)
-{
-    return simt_unword<T>(simt_shuffle(SIMT_SHUFFLE_UP, mask, simt_word(value), delta, width, file, line));
-}
-template <typename T>
-static inline T __shfl_down_sync(uint32_t mask, T value, unsigned delta, int width = 32, SIMT_HERE)
-{
-    return simt_unword<T>(simt_shuffle(SIMT_SHUFFLE_DOWN, mask, simt_word(value), delta, width, file, line));
-}
-template <typename T>
-static inline T __shfl_xor_sync(uint32_t mask, T value, int lanes, int width = 32, SIMT_HERE)
-{
-    return simt_unword<T>(
-        simt_shuffle(SIMT_SHUFFLE_XOR, mask, simt_word(value), (uint32_t)lanes, width, file, line));
-}
+#define SIMT_SHUFFLE(name, mode, operand_type)                                                               \
+    template <typename T>                                                                                    \
+    static inline T name(uint32_t mask, T value, operand_type operand, int width = 32, SIMT_HERE)            \
+    {                                                                                                        \
+        return simt_unword<T>(                                                                               \
+            simt_shuffle(mode, mask, simt_word(value), (uint32_t)operand, width, file, line));               \
+    }
+SIMT_SHUFFLE(__shfl_sync, SIMT_SHUFFLE_INDEX, int)
+SIMT_SHUFFLE(__shfl_up_sync, SIMT_SHUFFLE_UP, unsigned)
+SIMT_SHUFFLE(__shfl_down_sync, SIMT_SHUFFLE_DOWN, unsigned)
+SIMT_SHUFFLE(__shfl_xor_sync, SIMT_SHUFFLE_XOR, int)
 static inline uint32_t __ballot_sync(uint32_t mask, int predicate, SIMT_HERE)
 {
     return simt_vote(SIMT_VOTE_BALLOT, mask, predicate, file, line);
@@ -263,7 +253,7 @@ static inline int __all_sync(uint32_t mask, int predicate, SIMT_HERE)
 
 static inline float atomicAdd(float *p, float x, SIMT_HERE)
 {
-    return simt_float(simt_atomic(SIMT_ATOMIC_ADD_F32, p, simt_bits(x), 0, file, line));
+    return __uint_as_float(simt_atomic(SIMT_ATOMIC_ADD_F32, p, __float_as_uint(x), 0, file, line));
 }
 static inline uint32_t atomicAdd(uint32_t *p, uint32_t x, SIMT_HERE)
 {
@@ -291,14 +281,6 @@ DEVICE float __fmul_rn(float a, float b)
 DEVICE float __fadd_rn(float a, float b)
 {
     return a + b;
-}
-DEVICE uint32_t __float_as_uint(float x)
-{
-    return simt_bits(x);
-}
-DEVICE float __uint_as_float(uint32_t u)
-{
-    return simt_float(u);
 }
 DEVICE int __popc(uint32_t x)
 {
@@ -608,24 +590,14 @@ template <int LEFT> static inline void cp_async_wait(SIMT_HERE)
 }
 #endif
 
-/* Load of 16 bytes through the caches, shared memory too. The address is a multiple of 16. */
+/* load128: 16 bytes through the caches, shared memory too. load_stream: 4, 8 and 16 bytes that are read once:
+ * they do not stay in L1. store_stream128: 16 bytes that nothing reads soon. The address is a multiple of the
+ * size. */
 #ifdef __CUDACC__
 DEVICE uint4 load128(const void *p)
 {
     return *(const uint4 *)p;
 }
-#else
-static inline uint4 load128(const void *p, SIMT_HERE)
-{
-    if ((uintptr_t)p % 16)
-        simt_misaligned(p, 16, file, line);
-    return *(const uint4 *)p;
-}
-#endif
-
-/* Loads of 4, 8 and 16 bytes that are read once: they do not stay in L1. The address is a multiple of the
- * size. */
-#ifdef __CUDACC__
 DEVICE uint32_t load_stream32(const void *p)
 {
     uint32_t r;
@@ -646,30 +618,22 @@ DEVICE uint4 load_stream128(const void *p)
         : "l"(p));
     return r;
 }
-/* Stores of 16 bytes that nothing reads soon. */
 DEVICE void store_stream128(void *p, uint4 v)
 {
     __stcs((uint4 *)p, v);
 }
 #else
-static inline uint32_t load_stream32(const void *p, SIMT_HERE)
-{
-    if ((uintptr_t)p % 4)
-        simt_misaligned(p, 4, file, line);
-    return *(const uint32_t *)p;
-}
-static inline uint2 load_stream64(const void *p, SIMT_HERE)
-{
-    if ((uintptr_t)p % 8)
-        simt_misaligned(p, 8, file, line);
-    return *(const uint2 *)p;
-}
-static inline uint4 load_stream128(const void *p, SIMT_HERE)
-{
-    if ((uintptr_t)p % 16)
-        simt_misaligned(p, 16, file, line);
-    return *(const uint4 *)p;
-}
+#define SIMT_LOAD(name, type)                                                                                \
+    static inline type name(const void *p, SIMT_HERE)                                                        \
+    {                                                                                                        \
+        if ((uintptr_t)p % sizeof(type))                                                                     \
+            simt_misaligned(p, (int)sizeof(type), file, line);                                               \
+        return *(const type *)p;                                                                             \
+    }
+SIMT_LOAD(load128, uint4)
+SIMT_LOAD(load_stream32, uint32_t)
+SIMT_LOAD(load_stream64, uint2)
+SIMT_LOAD(load_stream128, uint4)
 static inline void store_stream128(void *p, uint4 v, SIMT_HERE)
 {
     if ((uintptr_t)p % 16)

@@ -23,22 +23,14 @@ INLINE void dequant_share(const struct dequant_args *a, enum element t, enum cpu
                                      : matrix_weight(&m, format, layout, t, row, j));
 }
 
-#define DEQUANT(name, ...)                                                                                   \
-    void name(const struct dequant_args *a)                                                                  \
-    {                                                                                                        \
-        _Pragma("omp parallel") dequant_share(a, __VA_ARGS__);                                               \
-    }
 #define DEQUANT_TYPE(type, element)                                                                          \
-    DEQUANT(int4_dequant_##type##__scalar, element, INT4, BY_ROWS)                                           \
-    DEQUANT(int8_dequant_##type##__scalar, element, INT8, BY_ROWS)                                           \
-    DEQUANT(fp8_dequant_##type##__scalar, element, FP8, BY_ROWS)
+    DEQUANT(int4_dequant_##type##__scalar, dequant_share, element, INT4, BY_ROWS)                            \
+    DEQUANT(int8_dequant_##type##__scalar, dequant_share, element, INT8, BY_ROWS)                            \
+    DEQUANT(fp8_dequant_##type##__scalar, dequant_share, element, FP8, BY_ROWS)
+FOR_ELEMENTS(DEQUANT_TYPE)
 
-DEQUANT_TYPE(f32, ELEMENT_F32)
-DEQUANT_TYPE(f16, ELEMENT_F16)
-DEQUANT_TYPE(bf16, ELEMENT_BF16)
-
-DEQUANT(int4_dequant_bf16__scalar_gptq, ELEMENT_BF16, INT4, GPTQ)
-DEQUANT(int4_dequant_bf16__scalar_gptqv2, ELEMENT_BF16, INT4, GPTQV2)
-DEQUANT(int4_dequant_bf16__scalar_awq, ELEMENT_BF16, INT4, AWQ)
-DEQUANT(int4_dequant_bf16__scalar_awqgemv, ELEMENT_BF16, INT4, AWQGEMV)
-DEQUANT(int4_dequant_bf16__scalar_marlin, ELEMENT_BF16, INT4, MARLIN)
+DEQUANT(int4_dequant_bf16__scalar_gptq, dequant_share, ELEMENT_BF16, INT4, GPTQ)
+DEQUANT(int4_dequant_bf16__scalar_gptqv2, dequant_share, ELEMENT_BF16, INT4, GPTQV2)
+DEQUANT(int4_dequant_bf16__scalar_awq, dequant_share, ELEMENT_BF16, INT4, AWQ)
+DEQUANT(int4_dequant_bf16__scalar_awqgemv, dequant_share, ELEMENT_BF16, INT4, AWQGEMV)
+DEQUANT(int4_dequant_bf16__scalar_marlin, dequant_share, ELEMENT_BF16, INT4, MARLIN)

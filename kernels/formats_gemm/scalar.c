@@ -72,31 +72,20 @@ INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum cpu_for
         }
 }
 
-#define PRODUCT(name, share, ...)                                                                            \
-    FMA_CLONES static void name##_share(const struct gemm_args *a)                                           \
-    {                                                                                                        \
-        share(a, __VA_ARGS__);                                                                               \
-    }                                                                                                        \
-    void name(const struct gemm_args *a)                                                                     \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") name##_share(a);                                 \
-    }
 #define PRODUCTS(format, FORMAT, type, element, knob, layout)                                                \
-    PRODUCT(format##_gemm_##type##_acc1__scalar##knob, gemm_share, element, FORMAT, layout, PER_WEIGHT, 1)   \
-    PRODUCT(format##_gemm_##type##_sblk_acc16__scalar##knob, gemm_share, element, FORMAT, layout, PER_BLOCK, \
-            16)                                                                                              \
-    PRODUCT(format##_gemmdx_##type##_acc1__scalar##knob, gemmdx_share, element, FORMAT, layout)
+    GEMM_CLONES(format##_gemm_##type##_acc1__scalar##knob, gemm_share, element, FORMAT, layout, PER_WEIGHT,  \
+                1)                                                                                           \
+    GEMM_CLONES(format##_gemm_##type##_sblk_acc16__scalar##knob, gemm_share, element, FORMAT, layout,        \
+                PER_BLOCK, 16)                                                                               \
+    GEMM_CLONES(format##_gemmdx_##type##_acc1__scalar##knob, gemmdx_share, element, FORMAT, layout)
 #define PRODUCTS_TYPE(type, element)                                                                         \
     PRODUCTS(int4, INT4, type, element, , BY_ROWS)                                                           \
     PRODUCTS(int8, INT8, type, element, , BY_ROWS)                                                           \
     PRODUCTS(fp8, FP8, type, element, , BY_ROWS)                                                             \
-    PRODUCT(dense_gemm_##type##_acc1__scalar, gemm_share, element, DENSE, BY_ROWS, PER_WEIGHT, 1)            \
-    PRODUCT(dense_gemm_##type##_acc16__scalar, gemm_share, element, DENSE, BY_ROWS, PER_WEIGHT, 16)          \
-    PRODUCT(dense_gemmdx_##type##_acc1__scalar, gemmdx_share, element, DENSE, BY_ROWS)
-
-PRODUCTS_TYPE(f32, ELEMENT_F32)
-PRODUCTS_TYPE(f16, ELEMENT_F16)
-PRODUCTS_TYPE(bf16, ELEMENT_BF16)
+    GEMM_CLONES(dense_gemm_##type##_acc1__scalar, gemm_share, element, DENSE, BY_ROWS, PER_WEIGHT, 1)        \
+    GEMM_CLONES(dense_gemm_##type##_acc16__scalar, gemm_share, element, DENSE, BY_ROWS, PER_WEIGHT, 16)      \
+    GEMM_CLONES(dense_gemmdx_##type##_acc1__scalar, gemmdx_share, element, DENSE, BY_ROWS)
+FOR_ELEMENTS(PRODUCTS_TYPE)
 
 PRODUCTS(int4, INT4, bf16, ELEMENT_BF16, _gptq, GPTQ)
 PRODUCTS(int4, INT4, bf16, ELEMENT_BF16, _gptqv2, GPTQV2)

@@ -154,19 +154,11 @@ INLINE void dequant_share(const struct dequant_args *a, enum element t, enum cpu
         _mm_sfence();
 }
 
-#define DEQUANT(name, ...)                                                                                   \
-    void name(const struct dequant_args *a)                                                                  \
-    {                                                                                                        \
-        _Pragma("omp parallel") dequant_share(a, __VA_ARGS__);                                               \
-    }
 #define DEQUANT_LAYOUT(type, element, knob, layout)                                                          \
-    DEQUANT(int4_dequant_##type##__avx512_##knob, element, layout, false)                                    \
-    DEQUANT(int4_dequant_##type##__avx512_##knob##_stream, element, layout, true)
+    DEQUANT(int4_dequant_##type##__avx512_##knob, dequant_share, element, layout, false)                     \
+    DEQUANT(int4_dequant_##type##__avx512_##knob##_stream, dequant_share, element, layout, true)
 #define DEQUANT_TYPE(type, element)                                                                          \
     DEQUANT_LAYOUT(type, element, gptq, GPTQ)                                                                \
     DEQUANT_LAYOUT(type, element, gptqv2, GPTQV2)                                                            \
     DEQUANT_LAYOUT(type, element, awq, AWQ)
-
-DEQUANT_TYPE(f32, ELEMENT_F32)
-DEQUANT_TYPE(f16, ELEMENT_F16)
-DEQUANT_TYPE(bf16, ELEMENT_BF16)
+FOR_ELEMENTS(DEQUANT_TYPE)

@@ -276,18 +276,10 @@ INLINE void columns_share(const struct gemm_args *a, enum element t, enum cpu_la
     }
 }
 
-#define GEMM(name, ...)                                                                                      \
-    void name(const struct gemm_args *a)                                                                     \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") columns_share(a, __VA_ARGS__);                   \
-    }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(int4_gemm_##type##_acc1__avx512_gptq, element, GPTQ, PER_WEIGHT)                                    \
-    GEMM(int4_gemm_##type##_acc1__avx512_gptqv2, element, GPTQV2, PER_WEIGHT)                                \
-    GEMM(int4_gemm_##type##_sblk_acc1__avx512_gptq, element, GPTQ, PER_BLOCK)                                \
-    GEMM(int4_gemm_##type##_sblk_acc1__avx512_gptqv2, element, GPTQV2, PER_BLOCK)                            \
-    GEMM(int4_gemm_##type##_sblk_acc1__avx512_awq, element, AWQ, PER_BLOCK)
-
-GEMM_TYPE(f32, ELEMENT_F32)
-GEMM_TYPE(f16, ELEMENT_F16)
-GEMM_TYPE(bf16, ELEMENT_BF16)
+    GEMM(int4_gemm_##type##_acc1__avx512_gptq, columns_share, element, GPTQ, PER_WEIGHT)                     \
+    GEMM(int4_gemm_##type##_acc1__avx512_gptqv2, columns_share, element, GPTQV2, PER_WEIGHT)                 \
+    GEMM(int4_gemm_##type##_sblk_acc1__avx512_gptq, columns_share, element, GPTQ, PER_BLOCK)                 \
+    GEMM(int4_gemm_##type##_sblk_acc1__avx512_gptqv2, columns_share, element, GPTQV2, PER_BLOCK)             \
+    GEMM(int4_gemm_##type##_sblk_acc1__avx512_awq, columns_share, element, AWQ, PER_BLOCK)
+FOR_ELEMENTS(GEMM_TYPE)

@@ -11,10 +11,8 @@
  * converted, multiplied and rounded; one vpermt2w picks the upper halves of two vectors of bf16. Why it
  * should be fast: about 15 vector instructions for 64 weights of four bits, 40 for 64 of eight, which is
  * less than the stores need.
- *
- *   stream   non-temporal stores: the output is larger than the caches, and an ordinary store would first
- *            read each line from memory
  */
+#include "kernels/cpu/dequant.h"
 #include "kernels/cpu/nf4_avx512.h"
 
 INLINE void store_512(__m512i v, void *out, bool stream)
@@ -36,9 +34,8 @@ INLINE __m512i bytes32_words(enum cpu_format format, enum element t, float scale
     return _mm512_inserti64x4(_mm512_castsi256_si512(half_of_ps_512(t, low)), half_of_ps_512(t, high), 1);
 }
 
-/* `count` elements of block b from element `first`, a multiple of 32. */
-INLINE void dequant_vectors(const struct dequant_args *a, enum element t, enum cpu_format format,
-                            struct block b, size_t first, size_t count, bool stream)
+INLINE void dequant_block(const struct dequant_args *a, enum element t, enum cpu_format format,
+                          struct block b, size_t first, size_t count, bool stream)
 {
     const uint8_t *codes = a->w.packed + code_bytes(format, t, first);
     char *out = (char *)a->out + first * element_size(t);
@@ -57,61 +54,11 @@ INLINE void dequant_vectors(const struct dequant_args *a, enum element t, enum c
         for (size_t i = 0; i + 32 <= count; i += 32)
             store_512(bytes32_words(format, t, b.scale, codes + i), out + i * 2, stream);
     }
+    dequant_single(a, t, format, b, first + count / 32 * 32, count % 32);
 }
 
-INLINE void dequant_single(const struct dequant_args *a, enum element t, enum cpu_format format,
-                           struct block b, size_t first, size_t count)
-{
-    for (size_t i = first; i < first + count; i++)
-        store_element(t, a->out, i, value_at(&a->w, format, t, i, b.zero) * b.scale);
-}
-
-/* The calling thread's blocks. Only those of NF4, which are powers of two, all begin with a multiple of 32.
- */
-INLINE void dequant_share(const struct dequant_args *a, enum element t, enum cpu_format format, bool stream)
-{
-    const size_t blocksize = a->w.blocksize;
-    const struct range mine = thread_range((a->count + blocksize - 1) / blocksize);
-    for (size_t i = mine.begin; i < mine.end; i++) {
-        size_t first = i * blocksize, count = min_size(blocksize, a->count - first);
-        const struct block b = block_at(&a->w, format, i);
-        if (count == 64) {
-            dequant_vectors(a, t, format, b, first, 64, stream);
-            continue;
-        }
-        if (count == 128) {
-            dequant_vectors(a, t, format, b, first, 128, stream);
-            continue;
-        }
-        const size_t head = is_nf4(format) ? 0 : min_size(count, -first % 32),
-                     whole = (count - head) / 32 * 32;
-        dequant_single(a, t, format, b, first, head);
-        dequant_vectors(a, t, format, b, first + head, whole, stream);
-        dequant_single(a, t, format, b, first + head + whole, count - head - whole);
-    }
-    if (stream)
-        _mm_sfence();
-}
-
-#define DEQUANT(name, element, format, stream)                                                               \
-    void name(const struct dequant_args *a)                                                                  \
-    {                                                                                                        \
-        _Pragma("omp parallel") dequant_share(a, element, format, stream);                                   \
-    }
 #define DEQUANT_TYPE(type, element)                                                                          \
-    DEQUANT(nf4_dequant_##type##__avx512, element, NF4, false)                                               \
-    DEQUANT(nf4_dequant_##type##__avx512_stream, element, NF4, true)                                         \
-    DEQUANT(nf4_dequant_##type##_twostep__avx512, element, NF4_TWOSTEP, false)                               \
-    DEQUANT(nf4_dequant_##type##_twostep__avx512_stream, element, NF4_TWOSTEP, true)                         \
-    DEQUANT(nf4_dequant_##type##_fused__avx512, element, NF4_FUSED, false)                                   \
-    DEQUANT(nf4_dequant_##type##_fused__avx512_stream, element, NF4_FUSED, true)                             \
-    DEQUANT(int4_dequant_##type##__avx512, element, INT4, false)                                             \
-    DEQUANT(int4_dequant_##type##__avx512_stream, element, INT4, true)                                       \
-    DEQUANT(int8_dequant_##type##__avx512, element, INT8, false)                                             \
-    DEQUANT(int8_dequant_##type##__avx512_stream, element, INT8, true)                                       \
-    DEQUANT(fp8_dequant_##type##__avx512, element, FP8, false)                                               \
-    DEQUANT(fp8_dequant_##type##__avx512_stream, element, FP8, true)
-
-DEQUANT_TYPE(f32, ELEMENT_F32)
-DEQUANT_TYPE(f16, ELEMENT_F16)
-DEQUANT_TYPE(bf16, ELEMENT_BF16)
+    DEQUANT_NIBBLES(type, avx512, element)                                                                   \
+    DEQUANT_STREAMS(int8_dequant_##type, avx512, element, INT8)                                              \
+    DEQUANT_STREAMS(fp8_dequant_##type, avx512, element, FP8)
+FOR_ELEMENTS(DEQUANT_TYPE)

@@ -55,12 +55,6 @@ INLINE void dequant_table_share(const struct dequant_args *a, enum element t, en
     }
 }
 
-/* One parallel region per variant: the compiler outlines it with its constants. */
-#define DEQUANT(name, body, ...)                                                                             \
-    void name(const struct dequant_args *a)                                                                  \
-    {                                                                                                        \
-        _Pragma("omp parallel") body(a, __VA_ARGS__);                                                        \
-    }
 #define DEQUANT_TYPE(type, element)                                                                          \
     DEQUANT(nf4_dequant_##type##__scalar, dequant_share, element, NF4)                                       \
     DEQUANT(nf4_dequant_##type##__scalar_table, dequant_table_share, element, NF4)                           \
@@ -68,7 +62,4 @@ INLINE void dequant_table_share(const struct dequant_args *a, enum element t, en
     DEQUANT(nf4_dequant_##type##_twostep__scalar_table, dequant_table_share, element, NF4_TWOSTEP)           \
     DEQUANT(nf4_dequant_##type##_fused__scalar, dequant_share, element, NF4_FUSED)                           \
     DEQUANT(nf4_dequant_##type##_fused__scalar_table, dequant_table_share, element, NF4_FUSED)
-
-DEQUANT_TYPE(f32, ELEMENT_F32)
-DEQUANT_TYPE(f16, ELEMENT_F16)
-DEQUANT_TYPE(bf16, ELEMENT_BF16)
+FOR_ELEMENTS(DEQUANT_TYPE)

@@ -14,20 +14,11 @@
 enum { V16_ROWS = 2, V16_COLUMNS = 2, V16_DIRECT_ROWS = 2 };
 #include "kernels/cpu/gemm_chains.h"
 
-#define GEMM(name, element, scaling, format, splits)                                                         \
-    void name(const struct gemm_args *a)                                                                     \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())")                                                  \
-            chains_share(a, element, scaling, format, splits);                                               \
-    }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(nf4_gemm_##type##_acc16__avx2, element, PER_WEIGHT, NF4, 1)                                         \
-    GEMM(nf4_gemm_##type##_acc16_fused__avx2, element, PER_WEIGHT, NF4_FUSED, 1)                             \
-    GEMM(nf4_gemm_##type##_sblk_acc16__avx2, element, PER_BLOCK, NF4, 1)                                     \
-    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx2, element, PER_BLOCK, NF4_FUSED, 1)                         \
-    GEMM(int4_gemm_##type##_acc16__avx2, element, PER_WEIGHT, INT4, 1)                                       \
-    GEMM(int4_gemm_##type##_sblk_acc16__avx2, element, PER_BLOCK, INT4, 1)
-
-GEMM_TYPE(f32, ELEMENT_F32)
-GEMM_TYPE(f16, ELEMENT_F16)
-GEMM_TYPE(bf16, ELEMENT_BF16)
+    GEMM(nf4_gemm_##type##_acc16__avx2, chains_share, element, PER_WEIGHT, NF4, 1)                           \
+    GEMM(nf4_gemm_##type##_acc16_fused__avx2, chains_share, element, PER_WEIGHT, NF4_FUSED, 1)               \
+    GEMM(nf4_gemm_##type##_sblk_acc16__avx2, chains_share, element, PER_BLOCK, NF4, 1)                       \
+    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx2, chains_share, element, PER_BLOCK, NF4_FUSED, 1)           \
+    GEMM(int4_gemm_##type##_acc16__avx2, chains_share, element, PER_WEIGHT, INT4, 1)                         \
+    GEMM(int4_gemm_##type##_sblk_acc16__avx2, chains_share, element, PER_BLOCK, INT4, 1)
+FOR_ELEMENTS(GEMM_TYPE)

@@ -15,26 +15,17 @@
 enum { V16_ROWS = 4, V16_COLUMNS = 4, V16_DIRECT_ROWS = 4 };
 #include "kernels/cpu/gemm_chains.h"
 
-#define GEMM(name, element, scaling, format, splits)                                                         \
-    void name(const struct gemm_args *a)                                                                     \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())")                                                  \
-            chains_share(a, element, scaling, format, splits);                                               \
-    }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(nf4_gemm_##type##_acc16__avx512, element, PER_WEIGHT, NF4, 1)                                       \
-    GEMM(nf4_gemm_##type##_acc16_fused__avx512, element, PER_WEIGHT, NF4_FUSED, 1)                           \
-    GEMM(nf4_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, NF4, 1)                                   \
-    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx512, element, PER_BLOCK, NF4_FUSED, 1)                       \
-    GEMM(int4_gemm_##type##_acc16__avx512, element, PER_WEIGHT, INT4, 1)                                     \
-    GEMM(int4_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, INT4, 1)                                 \
-    GEMM(int8_gemm_##type##_acc16__avx512, element, PER_WEIGHT, INT8, 1)                                     \
-    GEMM(int8_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, INT8, 1)                                 \
-    GEMM(fp8_gemm_##type##_acc16__avx512, element, PER_WEIGHT, FP8, 1)                                       \
-    GEMM(fp8_gemm_##type##_sblk_acc16__avx512, element, PER_BLOCK, FP8, 1)                                   \
-    GEMM(dense_gemm_##type##_acc16__avx512, element, PER_WEIGHT, DENSE, 1)
-
-GEMM_TYPE(f32, ELEMENT_F32)
-GEMM_TYPE(f16, ELEMENT_F16)
-GEMM_TYPE(bf16, ELEMENT_BF16)
-GEMM(nf4_gemm_bf16_acc16x4__avx512, ELEMENT_BF16, PER_WEIGHT, NF4, 4)
+    GEMM(nf4_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, NF4, 1)                         \
+    GEMM(nf4_gemm_##type##_acc16_fused__avx512, chains_share, element, PER_WEIGHT, NF4_FUSED, 1)             \
+    GEMM(nf4_gemm_##type##_sblk_acc16__avx512, chains_share, element, PER_BLOCK, NF4, 1)                     \
+    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx512, chains_share, element, PER_BLOCK, NF4_FUSED, 1)         \
+    GEMM(int4_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, INT4, 1)                       \
+    GEMM(int4_gemm_##type##_sblk_acc16__avx512, chains_share, element, PER_BLOCK, INT4, 1)                   \
+    GEMM(int8_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, INT8, 1)                       \
+    GEMM(int8_gemm_##type##_sblk_acc16__avx512, chains_share, element, PER_BLOCK, INT8, 1)                   \
+    GEMM(fp8_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, FP8, 1)                         \
+    GEMM(fp8_gemm_##type##_sblk_acc16__avx512, chains_share, element, PER_BLOCK, FP8, 1)                     \
+    GEMM(dense_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, DENSE, 1)
+FOR_ELEMENTS(GEMM_TYPE)
+GEMM(nf4_gemm_bf16_acc16x4__avx512, chains_share, ELEMENT_BF16, PER_WEIGHT, NF4, 4)

@@ -10,16 +10,8 @@
  */
 #include "kernels/cpu/gemm_words.h"
 
-#define GEMM(name, element, format)                                                                          \
-    void name(const struct gemm_args *a)                                                                     \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") words_share(a, element, format);                 \
-    }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(nf4_gemm_##type##_sblk_acc16w8__avx512_words, element, NF4)                                         \
-    GEMM(nf4_gemm_##type##_sblk_acc16w8_fused__avx512_words, element, NF4_FUSED)                             \
-    GEMM(int4_gemm_##type##_sblk_acc16w8__avx512_words, element, INT4)
-
-GEMM_TYPE(f32, ELEMENT_F32)
-GEMM_TYPE(f16, ELEMENT_F16)
-GEMM_TYPE(bf16, ELEMENT_BF16)
+    GEMM(nf4_gemm_##type##_sblk_acc16w8__avx512_words, words_share, element, NF4)                            \
+    GEMM(nf4_gemm_##type##_sblk_acc16w8_fused__avx512_words, words_share, element, NF4_FUSED)                \
+    GEMM(int4_gemm_##type##_sblk_acc16w8__avx512_words, words_share, element, INT4)
+FOR_ELEMENTS(GEMM_TYPE)

@@ -301,18 +301,4 @@ INLINE void gemm_share(const struct gemm_args *a, enum scaling scaling, enum cpu
     }
 }
 
-#define GEMM(name, scaling, format)                                                                          \
-    void name(const struct gemm_args *a)                                                                     \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") gemm_share(a, scaling, format);                  \
-    }
-
-GEMM(nf4_gemm_bf16_dpbf16_ftz__avx512bf16_gemv, PER_WEIGHT, NF4)
-GEMM(nf4_gemm_bf16_dpbf16_fused_ftz__avx512bf16_gemv, PER_WEIGHT, NF4_FUSED)
-GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, NF4)
-GEMM(nf4_gemm_bf16_c16_sblk_dpbf16_fused_ftz__avx512bf16_gemv, PER_BLOCK, NF4_FUSED)
-GEMM(int4_gemm_bf16_dpbf16_ftz__avx512bf16_gemv, PER_WEIGHT, INT4)
-GEMM(int4_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, INT4)
-GEMM(int8_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, INT8)
-GEMM(fp8_gemm_bf16_c16_sblk_dpbf16_ftz__avx512bf16_gemv, PER_BLOCK, FP8)
-GEMM(dense_gemm_bf16_dpbf16_ftz__avx512bf16_gemv, PER_WEIGHT, DENSE)
+DP_VARIANTS(gemv)

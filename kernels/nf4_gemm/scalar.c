@@ -79,25 +79,13 @@ INLINE void gemm_share(const struct gemm_args *a, enum element t, enum scaling s
         }
 }
 
-#define GEMM(contract, ...)                                                                                  \
-    FMA_CLONES static void contract##_share(const struct gemm_args *a)                                       \
-    {                                                                                                        \
-        gemm_share(a, __VA_ARGS__);                                                                          \
-    }                                                                                                        \
-    void nf4_gemm_##contract##__scalar(const struct gemm_args *a)                                            \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") contract##_share(a);                             \
-    }
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(type##_acc1, element, PER_WEIGHT, 1, 1, NF4)                                                        \
-    GEMM(type##_acc1_fused, element, PER_WEIGHT, 1, 1, NF4_FUSED)                                            \
-    GEMM(type##_acc16, element, PER_WEIGHT, 16, 1, NF4)                                                      \
-    GEMM(type##_acc16_fused, element, PER_WEIGHT, 16, 1, NF4_FUSED)                                          \
-    GEMM(type##_acc16x4, element, PER_WEIGHT, 16, 4, NF4)                                                    \
-    GEMM(type##_sblk_acc16, element, PER_BLOCK, 16, 1, NF4)                                                  \
-    GEMM(type##_sblk_acc16_fused, element, PER_BLOCK, 16, 1, NF4_FUSED)
-
-GEMM_TYPE(f32, ELEMENT_F32)
-GEMM_TYPE(f16, ELEMENT_F16)
-GEMM_TYPE(bf16, ELEMENT_BF16)
-GEMM(bf16_acc16_twostep, ELEMENT_BF16, PER_WEIGHT, 16, 1, NF4_TWOSTEP)
+    GEMM_CLONES(nf4_gemm_##type##_acc1__scalar, gemm_share, element, PER_WEIGHT, 1, 1, NF4)                  \
+    GEMM_CLONES(nf4_gemm_##type##_acc1_fused__scalar, gemm_share, element, PER_WEIGHT, 1, 1, NF4_FUSED)      \
+    GEMM_CLONES(nf4_gemm_##type##_acc16__scalar, gemm_share, element, PER_WEIGHT, 16, 1, NF4)                \
+    GEMM_CLONES(nf4_gemm_##type##_acc16_fused__scalar, gemm_share, element, PER_WEIGHT, 16, 1, NF4_FUSED)    \
+    GEMM_CLONES(nf4_gemm_##type##_acc16x4__scalar, gemm_share, element, PER_WEIGHT, 16, 4, NF4)              \
+    GEMM_CLONES(nf4_gemm_##type##_sblk_acc16__scalar, gemm_share, element, PER_BLOCK, 16, 1, NF4)            \
+    GEMM_CLONES(nf4_gemm_##type##_sblk_acc16_fused__scalar, gemm_share, element, PER_BLOCK, 16, 1, NF4_FUSED)
+FOR_ELEMENTS(GEMM_TYPE)
+GEMM_CLONES(nf4_gemm_bf16_acc16_twostep__scalar, gemm_share, ELEMENT_BF16, PER_WEIGHT, 16, 1, NF4_TWOSTEP)

@@ -16,13 +16,6 @@
 
 enum { LANES = 8, VECTORS = DX_CHUNK / LANES };
 
-/* The weights of the codes in bits 0-3; `bit3` has bit 3 of the code as its sign. */
-INLINE __m256 lookup(v16 table, __m256i codes, __m256i bit3)
-{
-    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.lo, codes),
-                            _mm256_permutevar8x32_ps(table.hi, codes), _mm256_castsi256_ps(bit3));
-}
-
 /* A dx_chunk_fn: vector p takes nibble p of each 32-bit word. */
 INLINE void decode_chunk(const uint8_t *packed, enum element t, enum cpu_format format, int span,
                          struct block first, struct block second, bool half, float *out)
@@ -33,16 +26,17 @@ INLINE void decode_chunk(const uint8_t *packed, enum element t, enum cpu_format 
 #pragma GCC unroll 8
     for (int p = 0; p < VECTORS; p++) {
         __m256i codes = _mm256_srli_epi32(words, 4 * p), bit3 = _mm256_slli_epi32(words, 28 - 4 * p);
-        __m256 weights = lookup(low, codes, bit3);
+        __m256 weights = v16_lookup(low, codes, bit3);
         if (span == 32)
-            weights = _mm256_blend_ps(weights, lookup(high, codes, bit3), 0xf0);
+            weights = _mm256_blend_ps(weights, v16_lookup(high, codes, bit3), 0xf0);
         _mm256_store_ps(out + LANES * p, weights);
     }
 }
 
-/* `vectors` of the chunk at a time, as many as the registers hold. */
-INLINE void tile_of(int rows, int vectors, size_t depth, const float *dy, const float *panel, float *sums)
+/* A dx_rows_fn. */
+INLINE void tile_of(int rows, size_t depth, const float *dy, const float *panel, float *sums)
 {
+    const int vectors = rows == 1 ? 8 : rows == 2 ? 4 : 2; /* of the chunk at a time: as registers hold */
     for (int first = 0; first < DX_CHUNK; first += vectors * LANES) {
         __m256 acc[DX_TILE][VECTORS];
         for (int r = 0; r < rows; r++)
@@ -61,29 +55,6 @@ INLINE void tile_of(int rows, int vectors, size_t depth, const float *dy, const 
         for (int r = 0; r < rows; r++)
             for (int p = 0; p < vectors; p++)
                 _mm256_store_ps(sums + r * DX_CHUNK + first + LANES * p, acc[r][p]);
-    }
-}
-
-static void tile(size_t rows, size_t depth, const float *dy, const float *panel, float *sums)
-{
-    switch (rows) {
-    case 1:
-        tile_of(1, 8, depth, dy, panel, sums);
-        break;
-    case 2:
-        tile_of(2, 4, depth, dy, panel, sums);
-        break;
-    case 3:
-        tile_of(3, 2, depth, dy, panel, sums);
-        break;
-    case 4:
-        tile_of(4, 2, depth, dy, panel, sums);
-        break;
-    case 5:
-        tile_of(5, 2, depth, dy, panel, sums);
-        break;
-    default:
-        tile_of(DX_TILE, 2, depth, dy, panel, sums);
     }
 }
 

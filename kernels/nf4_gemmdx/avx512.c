@@ -33,6 +33,7 @@ INLINE void decode_chunk(const uint8_t *packed, enum element t, enum cpu_format 
     }
 }
 
+/* A dx_rows_fn. */
 INLINE void tile_of(int rows, size_t depth, const float *dy, const float *panel, float *sums)
 {
     __m512 acc[DX_TILE][VECTORS];
@@ -51,29 +52,6 @@ INLINE void tile_of(int rows, size_t depth, const float *dy, const float *panel,
     for (int r = 0; r < rows; r++)
         for (int p = 0; p < VECTORS; p++)
             _mm512_store_ps(sums + r * DX_CHUNK + LANES * p, acc[r][p]);
-}
-
-static void tile(size_t rows, size_t depth, const float *dy, const float *panel, float *sums)
-{
-    switch (rows) {
-    case 1:
-        tile_of(1, depth, dy, panel, sums);
-        break;
-    case 2:
-        tile_of(2, depth, dy, panel, sums);
-        break;
-    case 3:
-        tile_of(3, depth, dy, panel, sums);
-        break;
-    case 4:
-        tile_of(4, depth, dy, panel, sums);
-        break;
-    case 5:
-        tile_of(5, depth, dy, panel, sums);
-        break;
-    default:
-        tile_of(DX_TILE, depth, dy, panel, sums);
-    }
 }
 
 /* Column 4i + (p ^ 1) from lane i of vector p: transposes 4 x 4 within and then among the quarters. */

@@ -21,8 +21,10 @@ INLINE void stripe(const struct gemm_args *a, enum element t, enum cpu_format fo
     float *sums = gemm_scratch(a), weights[STRIPE];
     memset(sums, 0, rows * STRIPE * sizeof *sums);
     for (size_t n = 0; n < a->n; n++) {
-        for (size_t c = 0; c < width; c++)
-            weights[c] = nf4_element(&a->w, n * a->k + column + c, t, format);
+        for (size_t c = 0; c < width; c++) {
+            const size_t i = n * a->k + column + c;
+            weights[c] = weight_at(&a->w, format, t, i, block_at(&a->w, format, i / a->w.blocksize));
+        }
         for (size_t r = 0; r < rows; r++) {
             float dy = load_element(t, a->x, (m + r) * a->n + n);
             for (size_t c = 0; c < width; c++)
@@ -43,19 +45,7 @@ INLINE void gemmdx_share(const struct gemm_args *a, enum element t, enum cpu_for
                    min_size(STRIPE, a->k - s * STRIPE));
 }
 
-#define GEMMDX(name, element, format)                                                                        \
-    FMA_CLONES static void name##_share(const struct gemm_args *a)                                           \
-    {                                                                                                        \
-        gemmdx_share(a, element, format);                                                                    \
-    }                                                                                                        \
-    void name(const struct gemm_args *a)                                                                     \
-    {                                                                                                        \
-        _Pragma("omp parallel num_threads(gemm_threads())") name##_share(a);                                 \
-    }
-
-GEMMDX(nf4_gemmdx_f32_acc1__scalar, ELEMENT_F32, NF4)
-GEMMDX(nf4_gemmdx_f32_acc1_fused__scalar, ELEMENT_F32, NF4_FUSED)
-GEMMDX(nf4_gemmdx_f16_acc1__scalar, ELEMENT_F16, NF4)
-GEMMDX(nf4_gemmdx_f16_acc1_fused__scalar, ELEMENT_F16, NF4_FUSED)
-GEMMDX(nf4_gemmdx_bf16_acc1__scalar, ELEMENT_BF16, NF4)
-GEMMDX(nf4_gemmdx_bf16_acc1_fused__scalar, ELEMENT_BF16, NF4_FUSED)
+#define GEMMDX_TYPE(type, element)                                                                           \
+    GEMM_CLONES(nf4_gemmdx_##type##_acc1__scalar, gemmdx_share, element, NF4)                                \
+    GEMM_CLONES(nf4_gemmdx_##type##_acc1_fused__scalar, gemmdx_share, element, NF4_FUSED)
+FOR_ELEMENTS(GEMMDX_TYPE)

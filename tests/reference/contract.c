@@ -428,7 +428,4 @@ TEST(contract, words_of_enums)
     enum op parsed;
     EXPECT_FALSE(op_parse("gem", &parsed));
     EXPECT_FALSE(op_parse("", &parsed));
-    EXPECT_STREQ("none", nested_word(NESTED_NONE));
-    EXPECT_STREQ("twostep", nested_word(NESTED_TWOSTEP));
-    EXPECT_STREQ("fused", nested_word(NESTED_FUSED));
 }

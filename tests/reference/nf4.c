@@ -35,10 +35,48 @@ static const struct {
     {1.0, 0x3f800000, 0x3c00, 0x3f80, INFINITY, 0x7f800000},
 };
 
+/* Inverse of the normal distribution function for 0.5 <= p < 1. The function is concave there, so that
+ * Newton's steps from 0 rise to the root and never pass it. */
+static double normal_quantile(double p)
+{
+    const double inverse_sqrt_2pi = 0.39894228040143267794;
+    double x = 0;
+    for (int step = 0; step < 100; ++step) {
+        double below = 0.5 * erfc(-x * M_SQRT1_2);
+        double density = inverse_sqrt_2pi * exp(-0.5 * x * x);
+        x += (p - below) / density;
+    }
+    return x;
+}
+
+/* Point i of n equally spaced fp32 points from a to b, as torch.linspace computes it: from the nearer end. */
+static float linspace(float a, float b, int n, int i)
+{
+    float step = (b - a) / (float)(n - 1);
+    float length = step * (float)(i < n / 2 ? i : n - 1 - i);
+    return i < n / 2 ? a + length : b - length;
+}
+
+/* The codebook from normal quantiles, offset 0.9677083, in double and then fp32. */
+static void derive_codebook(float codebook[NF4_CODES])
+{
+    /* Quantiles fall as the points fall from the offset to 0.5: the table is filled from both ends inwards.
+     */
+    const float offset = 0.9677083f;
+    for (int i = 0; i < 8; ++i)
+        codebook[15 - i] = (float)normal_quantile((double)linspace(offset, 0.5f, 9, i));
+    for (int i = 0; i < 7; ++i)
+        codebook[i] = -(float)normal_quantile((double)linspace(offset, 0.5f, 8, i));
+    codebook[7] = 0.0f;
+    float largest = codebook[15];
+    for (int i = 0; i < NF4_CODES; ++i)
+        codebook[i] /= largest;
+}
+
 TEST(nf4, codebook_is_the_published_one)
 {
     float derived[NF4_CODES];
-    nf4_derive_codebook(derived);
+    derive_codebook(derived);
     for (unsigned code = 0; code < 16; ++code) {
         test_note("code %u", code);
         EXPECT_EQ_BITS(table[code].bits, nf4_codebook_bits[code]);
@@ -485,8 +523,8 @@ TEST(nf4, dequantize_is_the_weight_of_each_element)
                                                         c.denormals == DENORMALS_FLUSH, code, a);
                         wrong += want != dtype_load_bits(c.out, out, e);
                     }
-                    test_note("contract %zu blocksize %zu nested %s count %zu", i, blocksize,
-                              nested_word(how), count);
+                    test_note("contract %zu blocksize %zu nested %d count %zu", i, blocksize, (int)how,
+                              count);
                     EXPECT_EQ(0, wrong);
                     EXPECT_EQ(0xa5, out[count * dtype_size(c.out)]);
                 }

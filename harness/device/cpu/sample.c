@@ -24,7 +24,6 @@ enum {
     TRIAL_CALLS = 3,  /* before calls_per_sample of a hot row is chosen */
     SEED_AFTER = 1000 /* of the poison after timing; before: 0 */
 };
-static const double least_call_us = 0.05; /* shorter trial calls are noise of the clock */
 
 struct cpu_sampling {
     struct sampling base;
@@ -56,11 +55,6 @@ static size_t rotate(struct cpu_sampling *s, size_t row)
     return s->next_set[s->base.group->rows[row].problem]++ % operands_of(s, row)->copies;
 }
 
-static void *prepared_for(const struct cpu_sampling *s, size_t row, size_t set)
-{
-    return s->prepared[row][set];
-}
-
 /* Those of the problem's format; the others are of size 0. */
 static void read_scales(struct cpu_sampling *s, const struct operand_set *set)
 {
@@ -76,7 +70,7 @@ static void call_bare(struct cpu_sampling *s, size_t row, size_t set)
     const struct operands *o = operands_of(s, row);
     const struct operand_set *bytes = &o->sets[set];
     if (!row_is_ceiling(s->base.group, row)) {
-        call_cpu(o, set, s->base.group->rows[row].kernel, prepared_for(s, row, set));
+        call_cpu(o, set, s->base.group->rows[row].kernel, s->prepared[row][set]);
     } else if (s->base.group->rows[row].ceiling == CEILING_FILL) {
         ceiling_fill(bytes->out.data, bytes->out.size, s->base.group->regime == REGIME_COLD);
     } else if (s->base.group->rows[row].ceiling == CEILING_COPY) {
@@ -190,9 +184,10 @@ static void check_whole_outputs(struct cpu_sampling *s, bool first)
 
 /* ---- samples ---- */
 
-static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
+static enum status sample(struct sampling *base, size_t row, size_t round, struct timed_sample *out)
 {
-    struct measure_row *r = &s->base.group->rows[row];
+    struct cpu_sampling *s = of(base);
+    struct measure_row *r = &base->group->rows[row];
     size_t set = 0;
     const struct call_state before = call_state_set(omp_get_max_threads());
     watch_row(s, row, "a timed sample"); /* as a whole: nothing of ours is between the calls */
@@ -214,7 +209,8 @@ static double sample_row(struct cpu_sampling *s, size_t row, size_t round)
     watch_end();
     blame_call_state(s, row, &before);
     look_at_places(s, row, set, round);
-    return (end - start) / (double)r->calls_per_sample;
+    out->us = (end - start) / (double)r->calls_per_sample;
+    return STATUS_OK;
 }
 
 static double timer_overhead(void)
@@ -245,7 +241,7 @@ static void unprepare_row(struct cpu_sampling *s, size_t row)
 {
     const struct kernel *k = s->base.group->rows[row].kernel;
     for (size_t set = 0; s->prepared[row] && k->unprepare && set < operands_of(s, row)->copies; set++)
-        k->unprepare(prepared_for(s, row, set));
+        k->unprepare(s->prepared[row][set]);
     free(s->prepared[row]);
 }
 
@@ -310,14 +306,7 @@ static enum status choose_calls(struct sampling *base, size_t row)
         call(s, row, 0);
         best = fmin(best, clock_us() - start);
     }
-    double calls = ceil(HOT_SAMPLE_US / fmax(best, least_call_us));
-    r->calls_per_sample = calls < 1 ? 1 : calls > HOT_CALLS_MAX ? HOT_CALLS_MAX : (size_t)calls;
-    return STATUS_OK;
-}
-
-static enum status sample(struct sampling *base, size_t row, size_t round, struct timed_sample *out)
-{
-    out->us = sample_row(of(base), row, round);
+    r->calls_per_sample = hot_calls(best);
     return STATUS_OK;
 }
 
@@ -339,10 +328,4 @@ static void end(struct sampling *base)
     free(s);
 }
 
-const struct sampler sampler_cpu = {.begin = begin,
-                                    .calibrate = calibrate,
-                                    .settle_call = settle_call,
-                                    .choose_calls = choose_calls,
-                                    .sample = sample,
-                                    .finish = finish,
-                                    .end = end};
+const struct sampler sampler_cpu = {begin, calibrate, settle_call, choose_calls, sample, finish, end};

@@ -33,7 +33,6 @@
     X(row_hash)   /* the output of set 0 is row `row`'s right one */                                         \
     X(row_repeat) /* chooses the calls of a hot sample, and makes a graph of them */                         \
     X(sample)     /* one sample of row `row` */                                                              \
-    X(sensors)    /* clocks and the like */                                                                  \
     X(self_test)  /* overhead of a pair of events, and is cold cold? */                                      \
     X(end_rows)   /* forgets the group that was timed */                                                     \
     X(mma)        /* `count` tiles in the window, of type problem.out, by the tensor cores */
@@ -81,7 +80,7 @@ struct cuda_channel {
     size_t piece_count;
     struct cuda_kernel kernel;
     enum ceiling ceiling;
-    size_t row, calls;
+    size_t row;
     bool hot, all_sensors;
     bool beside; /* of a launch: while others run, on another stream */
     uint64_t salt;

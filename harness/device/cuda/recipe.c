@@ -58,48 +58,42 @@ void recipe_sizes(const struct problem *p, struct expression_name names[RECIPE_S
     memcpy(names, all, sizeof all);
 }
 
+static uint64_t address(const void *p)
+{
+    return (uint64_t)(uintptr_t)p;
+}
+
 /* What stands under a word in the arguments that our own variants get. */
 static uint64_t value_of(enum recipe_word word, const struct problem *p, const union kernel_args *a)
 {
     bool product = op_is_product(p->op), repack = op_is_repack(p->op);
     const struct weights *w = product ? &a->gemm.w : &a->dequant.w;
-    const void *pointer = NULL;
     struct expression_name sizes[RECIPE_SIZES];
     uint32_t bits;
     switch (word) {
     case RECIPE_packed:
-        pointer = repack ? a->repack.from : w->packed ? w->packed : product ? a->gemm.prepared : NULL;
-        break;
+        return address(repack ? a->repack.from : w->packed ? w->packed : product ? a->gemm.prepared : NULL);
     case RECIPE_absmax:
-        pointer = w->absmax;
-        break;
+        return address(w->absmax);
     case RECIPE_absmax_code:
-        pointer = w->absmax_code;
-        break;
+        return address(w->absmax_code);
     case RECIPE_nested_absmax:
-        pointer = w->nested_absmax;
-        break;
+        return address(w->nested_absmax);
     case RECIPE_nested_map:
-        pointer = w->nested_map;
-        break;
+        return address(w->nested_map);
     case RECIPE_nested_offset:
         memcpy(&bits, &w->nested_offset, sizeof bits);
         return bits;
     case RECIPE_x:
-        pointer = a->gemm.x;
-        break;
+        return address(a->gemm.x);
     case RECIPE_bias:
-        pointer = a->gemm.bias;
-        break;
+        return address(a->gemm.bias);
     case RECIPE_y:
-        pointer = a->gemm.y;
-        break;
+        return address(a->gemm.y);
     case RECIPE_out:
-        pointer = repack ? a->repack.to : a->dequant.out;
-        break;
+        return address(repack ? a->repack.to : a->dequant.out);
     case RECIPE_workspace:
-        pointer = a->gemm.workspace;
-        break;
+        return address(a->gemm.workspace);
     default:
         recipe_sizes(p, sizes);
         for (size_t i = 0; i < RECIPE_SIZES; i++)
@@ -107,7 +101,6 @@ static uint64_t value_of(enum recipe_word word, const struct problem *p, const u
                 return (uint64_t)sizes[i].value;
         return 0;
     }
-    return (uint64_t)(uintptr_t)pointer;
 }
 
 /* The largest number of an integer type. */

@@ -64,6 +64,17 @@ static void end_all(struct cuda_sampling *s, const char *when, const struct call
             end_row(s, row, when, f);
 }
 
+/* Asks for something of a row. False: the row is out. */
+static bool ask_row(struct cuda_sampling *s, size_t row, enum cuda_request request, const char *when)
+{
+    struct call_fault fault;
+    s->channel->row = row;
+    if (cuda_ask(operands_of(s, row), request, &fault))
+        return true;
+    end_row(s, row, when, &fault);
+    return false;
+}
+
 /* ---- rows ---- */
 
 /* Tells the process of a row, and looks at the output of its first call. False: the row is out, or the
@@ -74,16 +85,13 @@ static bool tell_row(struct cuda_sampling *s, size_t row, const char *when)
     struct measure_row *r = &s->base.group->rows[row];
     struct call_fault fault;
     struct cuda_channel *c = s->channel;
-    c->row = row;
     c->salt = ++s->salt;
     c->hot = hot(s);
     c->ceiling = r->ceiling;
     if (r->kernel)
         cuda_set_kernel(c, r->kernel);
-    if (!cuda_ask(o, CUDA_REQUEST_row, &fault)) {
-        end_row(s, row, when, &fault);
+    if (!ask_row(s, row, CUDA_REQUEST_row, when))
         return false;
-    }
     if (!r->kernel)
         return true;
     r->code = c->code;
@@ -103,25 +111,19 @@ static bool tell_row(struct cuda_sampling *s, size_t row, const char *when)
     } else if (pinned && bytes_hash(out->data, out->size) != r->output_hash && !r->fault[0]) {
         snprintf(r->fault, sizeof r->fault, "the output %s timing is not the verified one", when);
     }
-    if (pinned && !r->fault[0] && !cuda_ask(o, CUDA_REQUEST_row_hash, &fault)) {
-        end_row(s, row, when, &fault);
+    if (pinned && !r->fault[0] && !ask_row(s, row, CUDA_REQUEST_row_hash, when))
         return false;
-    }
     return !r->ended;
 }
 
 static bool repeat_row(struct cuda_sampling *s, size_t row)
 {
-    struct call_fault fault;
     struct measure_row *r = &s->base.group->rows[row];
     r->calls_per_sample = 1;
     if (!hot(s))
         return true;
-    s->channel->row = row;
-    if (!cuda_ask(operands_of(s, row), CUDA_REQUEST_row_repeat, &fault)) {
-        end_row(s, row, "timing", &fault);
+    if (!ask_row(s, row, CUDA_REQUEST_row_repeat, "timing"))
         return false;
-    }
     r->calls_per_sample = s->channel->count;
     r->graph = s->channel->graph;
     return true;
@@ -240,14 +242,10 @@ static enum status calibrate(struct sampling *base)
 /* One sample, and how fast the GPU was. False: the row is out. */
 static bool take(struct cuda_sampling *s, size_t row, double *us)
 {
-    struct call_fault fault;
-    s->channel->row = row;
     s->channel->hot = hot(s);
     s->channel->salt = ++s->salt;
-    if (!cuda_ask(operands_of(s, row), CUDA_REQUEST_sample, &fault)) {
-        end_row(s, row, "timing", &fault);
+    if (!ask_row(s, row, CUDA_REQUEST_sample, "timing"))
         return false;
-    }
     *us = s->channel->time_us;
     return true;
 }
@@ -339,10 +337,4 @@ static enum status finish(struct sampling *base)
     return status;
 }
 
-const struct sampler sampler_cuda = {.begin = begin,
-                                     .calibrate = calibrate,
-                                     .settle_call = settle_call,
-                                     .choose_calls = choose_calls,
-                                     .sample = sample,
-                                     .finish = finish,
-                                     .end = end};
+const struct sampler sampler_cuda = {begin, calibrate, settle_call, choose_calls, sample, finish, end};

@@ -113,12 +113,6 @@ bool serve_start(struct serve *s)
     return true;
 }
 
-bool serve_sensors(struct serve *s)
-{
-    nvml_read(&s->nvml, &s->channel->sensors);
-    return true;
-}
-
 /* ---- the loop ---- */
 
 _Noreturn void serve(int fd, struct cuda_channel *channel)

@@ -326,8 +326,7 @@ bool serve_row_repeat(struct serve *s)
             return false;
     if (!record(s, s->end) || !serve_synchronize(s) || !elapsed_us(s, &us))
         return false;
-    double calls = ceil(HOT_SAMPLE_US / fmax(us / TRIAL, 0.05));
-    r->calls = calls < 1 ? 1 : calls > HOT_CALLS_MAX ? HOT_CALLS_MAX : (size_t)calls;
+    r->calls = hot_calls(us / TRIAL);
     if (r->repeat && !SERVE_CALL(s, cuGraphExecDestroy, r->repeat))
         return false;
     r->repeat = capture(s, r);
@@ -410,18 +409,25 @@ static bool time_product(struct serve *s, double *flop_per_s)
     return ok && (memory == 0 || SERVE_CALL(s, cuMemFree, memory));
 }
 
+/* At most EVENT_PAIRS of them. */
+static double median_of(const double *samples, size_t count)
+{
+    double scratch[EVENT_PAIRS];
+    struct sample_summary summary;
+    summarize(samples, count, scratch, &summary);
+    return summary.median;
+}
+
 bool serve_self_test(struct serve *s)
 {
-    double pairs[EVENT_PAIRS], scratch[EVENT_PAIRS], cold[SELF_TEST_SAMPLES], hot[SELF_TEST_SAMPLES];
-    struct sample_summary summary;
+    double pairs[EVENT_PAIRS], cold[SELF_TEST_SAMPLES], hot[SELF_TEST_SAMPLES];
     if (!make_ready(s))
         return false;
     for (size_t i = 0; i < EVENT_PAIRS; i++)
         if (!close_gate(s) || !record(s, s->begin) || !record(s, s->end) || !open_gate(s) ||
             !elapsed_us(s, &pairs[i]))
             return false;
-    summarize(pairs, EVENT_PAIRS, scratch, &summary);
-    s->channel->overhead_us = summary.median;
+    s->channel->overhead_us = median_of(pairs, EVENT_PAIRS);
     /* Half the cache: all of it may not stay, whatever is read. The part that is read is not what the flush
      * wrote last. */
     size_t bytes = s->gpu.l2_bytes / 2;
@@ -437,13 +443,9 @@ bool serve_self_test(struct serve *s)
         if (!time_read(s, bytes, true, &cold[i]) || !time_read(s, bytes, false, &hot[i]) ||
             !time_read(s, 0, false, &nothing[i]))
             return false;
-    summarize(nothing, SELF_TEST_SAMPLES, scratch, &summary);
-    double nothing_us = summary.median;
-    summarize(cold, SELF_TEST_SAMPLES, scratch, &summary);
-    double cold_us = summary.median;
-    summarize(hot, SELF_TEST_SAMPLES, scratch, &summary);
     static const double least_us = 0.01;
-    s->channel->cold_ratio =
-        fmax(cold_us - nothing_us, least_us) / fmax(summary.median - nothing_us, least_us);
+    const double nothing_us = median_of(nothing, SELF_TEST_SAMPLES);
+    s->channel->cold_ratio = fmax(median_of(cold, SELF_TEST_SAMPLES) - nothing_us, least_us) /
+                             fmax(median_of(hot, SELF_TEST_SAMPLES) - nothing_us, least_us);
     return true;
 }

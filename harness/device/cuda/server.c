@@ -26,13 +26,6 @@ struct cuda_server {
     unsigned generation;
 };
 
-static struct cuda_channel *channel_new(void)
-{
-    void *p =
-        mmap(NULL, sizeof(struct cuda_channel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 struct cuda_server *cuda_server_new(const struct gpu *gpu)
 {
     struct cuda_server *s = calloc(1, sizeof *s);
@@ -40,16 +33,15 @@ struct cuda_server *cuda_server_new(const struct gpu *gpu)
         return NULL;
     s->gpu = *gpu;
     s->fd = -1;
-    s->channel = channel_new();
-    if (!s->channel) {
+    s->channel = mmap(NULL, sizeof *s->channel, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (s->channel == MAP_FAILED) {
         free(s);
         return NULL;
     }
     return s;
 }
 
-/* Ends the process, if there is one; returns its wait status, 0 for none. */
-static int stop(struct cuda_server *s)
+int cuda_server_stop(struct cuda_server *s)
 {
     int status = 0;
     if (!s->pid)
@@ -68,16 +60,11 @@ bool cuda_server_running(const struct cuda_server *s)
     return s->pid != 0;
 }
 
-void cuda_server_stop(struct cuda_server *s)
-{
-    stop(s);
-}
-
 void cuda_server_free(struct cuda_server *s)
 {
     if (!s)
         return;
-    stop(s);
+    cuda_server_stop(s);
     munmap(s->channel, sizeof *s->channel);
     free(s);
 }
@@ -143,11 +130,11 @@ enum cuda_outcome cuda_server_ask(struct cuda_server *s, enum cuda_request reque
     if (came == 1 && c->status == STATUS_OK)
         return CUDA_DONE;
     if (came == 1) {
-        stop(s); /* its context may be lost: what it says next could not be trusted */
+        cuda_server_stop(s); /* its context may be lost: what it says next could not be trusted */
         return CUDA_FAILED;
     }
     if (came == 0) {
-        stop(s);
+        cuda_server_stop(s);
         snprintf(c->text, sizeof c->text, "no answer within %.0f s: the GPU's process was ended", limit_s);
         return CUDA_HUNG;
     }
@@ -162,7 +149,7 @@ enum cuda_outcome cuda_server_ask(struct cuda_server *s, enum cuda_request reque
         s->pid = 0;
         s->fd = -1;
     } else {
-        status = stop(s);
+        status = cuda_server_stop(s);
     }
     describe_end(status, c->text, sizeof c->text);
     return CUDA_CRASHED;

@@ -34,8 +34,8 @@ struct cuda_server *cuda_server_new(const struct gpu *gpu);
 void cuda_server_free(struct cuda_server *s); /* NULL is allowed */
 
 bool cuda_server_running(const struct cuda_server *s);
-/* Ends the process, if there is one. */
-void cuda_server_stop(struct cuda_server *s);
+/* Ends the process, if there is one; returns its wait status, 0 for none. */
+int cuda_server_stop(struct cuda_server *s);
 
 /* Where a request's arguments go and its answer comes from. */
 struct cuda_channel *cuda_server_channel(struct cuda_server *s);

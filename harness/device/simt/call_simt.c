@@ -44,20 +44,6 @@ static void list_buffers(const struct operands *o, size_t i, enum layout layout,
     add(list, product ? "y" : "out", &set->out, true, dtype_size(o->problem.out));
 }
 
-/* Runs entry e, and then those that follow it, each under its own schedule. False: *result says what is wrong
- * with one of them, and *options how it was run. */
-static bool launch_all(struct device *d, const struct entry *e, const void *args, size_t args_size,
-                       const struct buffer_list *list, struct simt_options *options,
-                       struct simt_result *result)
-{
-    bool ok = true;
-    for (; e && ok; e = e->next) {
-        device_schedule(d, d->launches++, &options->seed, &options->async);
-        ok = simt_launch(e, args, args_size, list->buffer, list->count, options, result);
-    }
-    return ok;
-}
-
 bool call_simt(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault)
 {
     struct device *d = o->device;
@@ -69,11 +55,14 @@ bool call_simt(const struct operands *o, size_t i, const struct kernel *k, struc
     struct buffer_list list = {.count = 0};
     const enum layout layout = k->contract.op == OP_UNREPACK ? LAYOUT_FRAGMENTS : kernel_layout(k);
     list_buffers(o, i, layout, &list);
-    const struct entry *entry = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST];
     static struct simt_result result; /* large */
     union kernel_args args;
     size_t size = operands_args(o, i, layout, &args);
-    bool ok = launch_all(d, entry, &args, size, &list, &options, &result);
+    bool ok = true;
+    for (const struct entry *e = k->entries[d->checked ? ENTRY_CHECKED : ENTRY_FAST]; e && ok; e = e->next) {
+        device_schedule(d, d->launches++, &options.seed, &options.async);
+        ok = simt_launch(e, &args, size, list.buffer, list.count, &options, &result);
+    }
     if (!ok) {
         struct device same = *d;
         same.fixed_schedule = same.fixed_async = true;

@@ -65,6 +65,15 @@ static struct {
 
 static uint8_t locks[LOCKS] __attribute__((aligned(64)));
 
+/* What a worker maps at its first block. */
+struct worker_memory {
+    uint64_t write[SHARED_BYTES_MAX], reads[SHARED_BYTES_MAX], atomics[SHARED_BYTES_MAX];
+    uint32_t read_tags[SHARED_BYTES_MAX], atomic_tags[SHARED_BYTES_MAX];
+    uint32_t known[SHADOW_WARPS_MAX][32][32], times[SHADOW_TIMES_MAX][32];
+    struct executor_place sites[SITES]; /* that have no return address */
+    uint64_t reported[REPORTED];
+};
+
 static __thread struct checker_worker {
     struct shadow_clock clock;
     uint64_t block;
@@ -73,11 +82,10 @@ static __thread struct checker_worker {
     size_t array_count, array_last, buffer_last, module_last;
     struct address_range readable[CHECKER_READABLE_MAX];
     size_t readable_count;
+    struct worker_memory *memory;
     struct shadow shared; /* for all arrays, one after the other */
     size_t shared_used, shared_most;
-    const void *pc;               /* the latest: places are told relative to it */
-    struct executor_place *sites; /* that have no return address: SITES */
-    uint64_t *reported;           /* REPORTED */
+    const void *pc; /* the latest: places are told relative to it */
     struct {
         struct executor_place place; /* pc NULL: none */
         unsigned thread;
@@ -97,7 +105,7 @@ static uint32_t site_of_file(const struct executor_place *place)
         return 0;
     uint32_t at = (uint32_t)((((uintptr_t)place->file >> 3) + (unsigned)place->line) * 0x9e3779b1u) % SITES;
     for (unsigned tries = 0; tries < 16; tries++, at = (at + 1) % SITES) {
-        struct executor_place *s = &worker.sites[at];
+        struct executor_place *s = &worker.memory->sites[at];
         if (!s->file)
             *s = *place;
         if (s->file == place->file && s->line == place->line)
@@ -113,18 +121,16 @@ static inline uint32_t site_of(const struct executor_place *place)
 
 static struct executor_place place_of(uint32_t site)
 {
-    struct executor_place none = {NULL, NULL, 0};
     if (site & SITE_FILE)
-        return worker.sites[site & (SITE_FILE - 1)];
+        return worker.memory->sites[site & (SITE_FILE - 1)];
     if (!site || !worker.pc)
-        return none;
+        return nowhere;
     uintptr_t anchor = (uintptr_t)worker.pc, pc = (anchor & ~(uintptr_t)(SITE_FILE - 1)) | site;
     if (pc > anchor && pc - anchor > SITE_FILE / 2)
         pc -= SITE_FILE;
     else if (anchor > pc && anchor - pc > SITE_FILE / 2)
         pc += SITE_FILE;
-    none.pc = (const void *)pc;
-    return none;
+    return (struct executor_place){(const void *)pc, NULL, 0};
 }
 
 /* ---- reports ---- */
@@ -135,7 +141,7 @@ static bool first_time(enum simt_fault fault, const struct executor_place *place
     uint64_t key = (uint64_t)(uintptr_t)place->pc ^ (uint64_t)(uintptr_t)place->file << 8 ^
                    (uint64_t)(unsigned)place->line << 40;
     key = (key ^ (uint64_t)other << 20 ^ (uint64_t)(fault + 1) << 58) * 0x9e3779b97f4a7c15u;
-    uint64_t *known = &worker.reported[key >> 32 & (REPORTED - 1)];
+    uint64_t *known = &worker.memory->reported[key >> 32 & (REPORTED - 1)];
     if (*known == key)
         return false;
     *known = key;
@@ -167,16 +173,13 @@ static void name_bytes(char *text, size_t size, const char *name, unsigned eleme
 static void report(enum simt_fault fault, const struct executor_place *place, uint32_t other,
                    const char *verb_, const char *object, const char *rest)
 {
-    char what[512];
-    snprintf(what, sizeof what, "thread %u of block %llu %s %s%s", executor_thread.thread,
-             (unsigned long long)executor_thread.block, verb_, object, rest);
-    executor_report(fault, *place, place_of(other), what);
+    executor_report(fault, *place, place_of(other), "thread %u of block %llu %s %s%s", executor_thread.thread,
+                    (unsigned long long)executor_thread.block, verb_, object, rest);
 }
 
 static void broken(const char *what)
 {
-    const struct executor_place nowhere = {NULL, NULL, 0};
-    executor_report(SIMT_BROKEN, nowhere, nowhere, what);
+    executor_report(SIMT_BROKEN, nowhere, nowhere, "%s", what);
     executor_abort();
 }
 
@@ -323,23 +326,15 @@ static ALWAYS_INLINE void buffer_access(struct known_array *b, size_t offset, si
         tell(&clash, access, b->name, b->granule, b->granule, place);
 }
 
-static __attribute__((noinline)) void buffer_read(struct known_array *b, size_t offset, size_t size,
-                                                  const struct executor_place *place)
-{
-    buffer_access(b, offset, size, CHECKER_READ, place);
-}
-
-static __attribute__((noinline)) void buffer_write(struct known_array *b, size_t offset, size_t size,
-                                                   const struct executor_place *place)
-{
-    buffer_access(b, offset, size, CHECKER_WRITE, place);
-}
-
-static __attribute__((noinline)) void buffer_atomic(struct known_array *b, size_t offset, size_t size,
-                                                    const struct executor_place *place)
-{
-    buffer_access(b, offset, size, CHECKER_ATOMIC, place);
-}
+#define BUFFER_ACCESS(name, access)                                                                          \
+    static __attribute__((noinline)) void name(struct known_array *b, size_t offset, size_t size,            \
+                                               const struct executor_place *place)                           \
+    {                                                                                                        \
+        buffer_access(b, offset, size, access, place);                                                       \
+    }
+BUFFER_ACCESS(buffer_read, CHECKER_READ)
+BUFFER_ACCESS(buffer_write, CHECKER_WRITE)
+BUFFER_ACCESS(buffer_atomic, CHECKER_ATOMIC)
 
 /* ---- which memory an address is of ---- */
 
@@ -379,10 +374,6 @@ static bool within(struct address_range r, uintptr_t p, size_t size)
 {
     return p - r.start < r.size && size <= r.size - (p - r.start);
 }
-
-/* Of cuda.h, which is C++: only where it lies matters here. */
-struct simt_position;
-extern __thread const struct simt_position *simt_position;
 
 static bool is_executors(uintptr_t p, size_t size)
 {
@@ -540,9 +531,8 @@ void checker_misaligned(const void *address, size_t alignment, enum checker_acce
  * more. */
 static void tell_index(void)
 {
-    const struct executor_place nowhere = {NULL, NULL, 0};
     if (worker.index.place.pc && first_time(SIMT_OUT_OF_BOUNDS, &worker.index.place, 0))
-        executor_report(SIMT_OUT_OF_BOUNDS, worker.index.place, nowhere, worker.index.what);
+        executor_report(SIMT_OUT_OF_BOUNDS, worker.index.place, nowhere, "%s", worker.index.what);
     worker.index.place.pc = NULL;
 }
 
@@ -558,7 +548,7 @@ void checker_index(const char *array_type, ptrdiff_t index, const void *pc)
 
 bool checker_access(const void *address, size_t size, enum checker_access access, const char *file, int line)
 {
-    const struct executor_place place = {NULL, file, line};
+    const struct executor_place place = executor_place(file, line);
     uintptr_t stack = (uintptr_t)executor_thread.stack, end = (uintptr_t)executor_thread.stack_end;
     if ((uintptr_t)address - stack < end - stack)
         return true;
@@ -572,7 +562,7 @@ bool checker_access(const void *address, size_t size, enum checker_access access
 bool checker_async_issue(void *shared, size_t bytes, const void *global, size_t source_bytes,
                          const char *file, int line)
 {
-    const struct executor_place place = {NULL, file, line};
+    const struct executor_place place = executor_place(file, line);
     struct array *a = array_at((uintptr_t)shared);
     if (!a) {
         if (first_time(SIMT_OUT_OF_BOUNDS, &place, 1))
@@ -674,43 +664,28 @@ void checker_readable(const void *data, size_t size)
 
 static bool worker_make(struct checker_worker *w)
 {
-    struct shadow *s = &w->shared;
-    s->write = reserve(SHARED_BYTES_MAX * sizeof *s->write);
-    s->reads.set = reserve(SHARED_BYTES_MAX * sizeof *s->reads.set);
-    s->reads.tag = reserve(SHARED_BYTES_MAX * sizeof *s->reads.tag);
-    s->atomics.set = reserve(SHARED_BYTES_MAX * sizeof *s->atomics.set);
-    s->atomics.tag = reserve(SHARED_BYTES_MAX * sizeof *s->atomics.tag);
-    w->clock.known = reserve(SHADOW_WARPS_MAX * sizeof *w->clock.known);
-    w->clock.times = reserve(SHADOW_TIMES_MAX * sizeof *w->clock.times);
-    w->sites = reserve(SITES * sizeof *w->sites);
-    w->reported = reserve(REPORTED * sizeof *w->reported);
+    struct worker_memory *m = w->memory = reserve(sizeof *m);
+    if (!m)
+        return false;
+    w->shared = (struct shadow){m->write, {m->reads, m->read_tags}, {m->atomics, m->atomic_tags}};
+    w->clock.known = m->known;
+    w->clock.times = m->times;
     w->clock.now = 1;
-    return w->sites && w->reported && s->write && s->reads.set && s->reads.tag && s->atomics.set &&
-           s->atomics.tag && w->clock.known && w->clock.times;
+    return true;
 }
 
 void checker_worker_end(void)
 {
-    struct checker_worker *w = &worker;
-    struct shadow *s = &w->shared;
-    if (!w->clock.now) /* it ran no block */
+    if (!worker.memory) /* it ran no block */
         return;
     tell_index();
-    unreserve(s->write, SHARED_BYTES_MAX * sizeof *s->write);
-    unreserve(s->reads.set, SHARED_BYTES_MAX * sizeof *s->reads.set);
-    unreserve(s->reads.tag, SHARED_BYTES_MAX * sizeof *s->reads.tag);
-    unreserve(s->atomics.set, SHARED_BYTES_MAX * sizeof *s->atomics.set);
-    unreserve(s->atomics.tag, SHARED_BYTES_MAX * sizeof *s->atomics.tag);
-    unreserve(w->clock.known, SHADOW_WARPS_MAX * sizeof *w->clock.known);
-    unreserve(w->clock.times, SHADOW_TIMES_MAX * sizeof *w->clock.times);
-    unreserve(w->sites, SITES * sizeof *w->sites);
-    unreserve(w->reported, REPORTED * sizeof *w->reported);
+    unreserve(worker.memory, sizeof *worker.memory);
 }
 
 void checker_block_start(uint64_t block, unsigned threads)
 {
     struct checker_worker *w = &worker;
-    if (!w->clock.now && !worker_make(w)) {
+    if (!w->memory && !worker_make(w)) {
         broken("no memory for the checker");
         return;
     }

@@ -13,6 +13,7 @@
 #ifndef NF4BENCH_SANITIZED
 
 #define HERE __builtin_return_address(0)
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" /* only compilers name these functions */
 
 static inline __attribute__((always_inline)) void
 access_range(const void *address, size_t size, enum checker_access access, size_t alignment, const void *pc)
@@ -33,7 +34,6 @@ access_range(const void *address, size_t size, enum checker_access access, size_
 }
 
 #define HOOK(name, size, access, alignment)                                                                  \
-    void name(void *address);                                                                                \
     void name(void *address)                                                                                 \
     {                                                                                                        \
         access_range(address, size, access, alignment, HERE);                                                \
@@ -49,13 +49,11 @@ access_range(const void *address, size_t size, enum checker_access access, size_
     HOOK(__tsan_unaligned_volatile_read##size, size, CHECKER_READ, 1)                                        \
     HOOK(__tsan_unaligned_volatile_write##size, size, CHECKER_WRITE, 1)                                      \
     /* clang with -tsan-compound-read-before-write */                                                        \
-    void __tsan_read_write##size(void *address);                                                             \
     void __tsan_read_write##size(void *address)                                                              \
     {                                                                                                        \
         access_range(address, size, CHECKER_READ, size, HERE);                                               \
         access_range(address, size, CHECKER_WRITE, size, HERE);                                              \
     }                                                                                                        \
-    void __tsan_unaligned_read_write##size(void *address);                                                   \
     void __tsan_unaligned_read_write##size(void *address)                                                    \
     {                                                                                                        \
         access_range(address, size, CHECKER_READ, 1, HERE);                                                  \
@@ -68,25 +66,21 @@ HOOKS(4)
 HOOKS(8)
 HOOKS(16)
 
-void __tsan_read_range(void *address, size_t size);
 void __tsan_read_range(void *address, size_t size)
 {
     access_range(address, size, CHECKER_READ, 1, HERE);
 }
 
-void __tsan_write_range(void *address, size_t size);
 void __tsan_write_range(void *address, size_t size)
 {
     access_range(address, size, CHECKER_WRITE, 1, HERE);
 }
 
-void __tsan_vptr_read(void **address);
 void __tsan_vptr_read(void **address)
 {
     access_range(address, sizeof *address, CHECKER_READ, 1, HERE);
 }
 
-void __tsan_vptr_update(void **address, void *value);
 void __tsan_vptr_update(void **address, void *value)
 {
     (void)value;
@@ -94,7 +88,6 @@ void __tsan_vptr_update(void **address, void *value)
 }
 
 /* memcpy and its like of a kernel become these: checked.h. */
-void *__tsan_memcpy(void *to, const void *from, size_t size);
 void *__tsan_memcpy(void *to, const void *from, size_t size)
 {
     access_range(from, size, CHECKER_READ, 1, HERE);
@@ -102,7 +95,6 @@ void *__tsan_memcpy(void *to, const void *from, size_t size)
     return memcpy(to, from, size);
 }
 
-void *__tsan_memmove(void *to, const void *from, size_t size);
 void *__tsan_memmove(void *to, const void *from, size_t size)
 {
     access_range(from, size, CHECKER_READ, 1, HERE);
@@ -110,25 +102,21 @@ void *__tsan_memmove(void *to, const void *from, size_t size)
     return memmove(to, from, size);
 }
 
-void *__tsan_memset(void *to, int byte, size_t size);
 void *__tsan_memset(void *to, int byte, size_t size)
 {
     access_range(to, size, CHECKER_WRITE, 1, HERE);
     return memset(to, byte, size);
 }
 
-void __tsan_init(void);
 void __tsan_init(void)
 {
 }
 
-void __tsan_func_entry(void *pc);
 void __tsan_func_entry(void *pc)
 {
     (void)pc;
 }
 
-void __tsan_func_exit(void);
 void __tsan_func_exit(void)
 {
 }
@@ -145,7 +133,6 @@ struct type_mismatch {
     uint8_t log_alignment, kind; /* 1: a store */
 };
 
-void __ubsan_handle_type_mismatch_v1(const struct type_mismatch *data, uintptr_t pointer);
 void __ubsan_handle_type_mismatch_v1(const struct type_mismatch *data, uintptr_t pointer)
 {
     if (executor_thread.valid)
@@ -163,7 +150,6 @@ struct out_of_bounds {
     const void *index_type;
 };
 
-void __ubsan_handle_out_of_bounds(const struct out_of_bounds *data, uintptr_t index);
 void __ubsan_handle_out_of_bounds(const struct out_of_bounds *data, uintptr_t index)
 {
     if (executor_thread.valid)

@@ -71,7 +71,7 @@ static void add_state(struct text *t, const struct cuda_thread *c, bool many)
         add(t, many ? " have not started" : " has not started");
         break;
     case THREAD_STARTED:
-        add(t, many ? " can go on" : " can go on");
+        add(t, " can go on");
         break;
     case THREAD_RETURNED:
         add(t, many ? " have returned" : " has returned");
@@ -131,16 +131,6 @@ void collective_standing(const struct simt_worker *w, char *text, size_t size)
     }
 }
 
-/* Ends the launch: lanes of one mask that do not fit together. */
-static void __attribute__((noreturn))
-collective_fault(struct simt_worker *w, struct executor_place other, const char *what)
-{
-    const struct site *s = &w->thread[w->current].site;
-    executor_report(SIMT_COLLECTIVE, (struct executor_place){NULL, s->file, s->line}, other, what);
-    executor_abort();
-    __builtin_unreachable();
-}
-
 static void report_group(const struct simt_worker *w, unsigned warp, const struct group *g)
 {
     char what[WHAT_BYTES];
@@ -150,8 +140,7 @@ static void report_group(const struct simt_worker *w, unsigned warp, const struc
     add_lanes(&t, g->arrived);
     add(&t, " only");
     add_whereabouts(&t, w, warp, g->mask & ~g->arrived);
-    executor_report(SIMT_COLLECTIVE, (struct executor_place){NULL, g->site.file, g->site.line},
-                    (struct executor_place){NULL, NULL, 0}, what);
+    executor_report(SIMT_COLLECTIVE, executor_place(g->site.file, g->site.line), nowhere, "%s", what);
 }
 
 static void report_barrier(const struct simt_worker *w)
@@ -176,11 +165,10 @@ static void report_barrier(const struct simt_worker *w)
         "block %llu: %u of %u threads wait at __syncthreads (thread %u is one); %u will not come: thread %u",
         (unsigned long long)w->block, w->barrier_count, w->threads, w->barrier_first, missing, index);
     add_state(&t, other, false);
-    struct executor_place place = {NULL, NULL, 0};
-    if (other->state != THREAD_RETURNED)
-        place = (struct executor_place){NULL, other->site.file, other->site.line};
-    executor_report(SIMT_BARRIER, (struct executor_place){NULL, w->barrier_site.file, w->barrier_site.line},
-                    place, what);
+    executor_report(SIMT_BARRIER, executor_place(w->barrier_site.file, w->barrier_site.line),
+                    other->state == THREAD_RETURNED ? nowhere
+                                                    : executor_place(other->site.file, other->site.line),
+                    "%s", what);
 }
 
 void collective_deadlock(struct simt_worker *w)
@@ -211,6 +199,11 @@ void collective_deadlock(struct simt_worker *w)
 
 /* ---- rendezvous ---- */
 
+static struct mailbox *own_mailbox(struct simt_worker *w)
+{
+    return &w->warp[w->current / WARP].lanes[w->current % WARP];
+}
+
 /* The running lane has come, with its operands in its mailbox. Returns its warp when it is the last one: it
  * then fills all results and calls complete(). NULL: the results are there. */
 static struct warp *arrive(struct simt_worker *w, enum collective kind, int variant, uint32_t mask,
@@ -223,10 +216,10 @@ static struct warp *arrive(struct simt_worker *w, enum collective kind, int vari
         memory_async_chance(w);
     t->site = (struct site){collective_names[kind], file, line};
     if (!(mask >> lane & 1)) {
-        char what[WHAT_BYTES];
-        snprintf(what, sizeof what, "thread %u of block %llu (lane %u) is not in its own mask 0x%08x of %s",
-                 w->current, (unsigned long long)w->block, lane, mask, t->site.operation);
-        collective_fault(w, (struct executor_place){NULL, NULL, 0}, what);
+        executor_report(SIMT_COLLECTIVE, executor_place(file, line), nowhere,
+                        "thread %u of block %llu (lane %u) is not in its own mask 0x%08x of %s", w->current,
+                        (unsigned long long)w->block, lane, mask, t->site.operation);
+        executor_abort();
     }
     struct group *g = warp->groups;
     while (g < warp->groups + warp->group_count && g->mask != mask)
@@ -242,7 +235,9 @@ static struct warp *arrive(struct simt_worker *w, enum collective kind, int vari
         add_lanes(&s, g->arrived);
         add(&s, " came to %s at line %d, lane %u to %s at line %d%s", g->site.operation, g->site.line, lane,
             t->site.operation, line, g->kind == kind && g->variant != variant ? " of another form" : "");
-        collective_fault(w, (struct executor_place){NULL, g->site.file, g->site.line}, what);
+        executor_report(SIMT_COLLECTIVE, executor_place(file, line),
+                        executor_place(g->site.file, g->site.line), "%s", what);
+        executor_abort();
     }
     g->arrived |= (uint32_t)1 << lane;
     if (g->arrived == mask)
@@ -299,14 +294,12 @@ uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, in
 {
     struct simt_worker *w = simt_worker;
     uint32_t self = w->current % WARP;
-    struct mailbox *m = &w->warp[w->current / WARP].lanes[self];
+    struct mailbox *m = own_mailbox(w);
     if (width < 1 || width > WARP || (width & (width - 1))) {
-        char what[WHAT_BYTES];
-        snprintf(what, sizeof what,
-                 "a shuffle of width %d (thread %u of block %llu): not a power of two up to 32", width,
-                 w->current, (unsigned long long)w->block);
-        w->thread[w->current].site = (struct site){collective_names[COLLECTIVE_SHUFFLE], file, line};
-        collective_fault(w, (struct executor_place){NULL, NULL, 0}, what);
+        executor_report(SIMT_COLLECTIVE, executor_place(file, line), nowhere,
+                        "a shuffle of width %d (thread %u of block %llu): not a power of two up to 32", width,
+                        w->current, (unsigned long long)w->block);
+        executor_abort();
     }
     m->value = value;
     m->source = shuffle_source(mode, self, lane, (uint32_t)width);
@@ -323,13 +316,11 @@ uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, in
     }
     if (absent) {
         uint32_t first = (uint32_t)__builtin_ctz(absent);
-        char what[WHAT_BYTES];
-        snprintf(what, sizeof what,
-                 "lane %u of warp %u of block %llu reads by a shuffle from lane %u, which is not in the mask "
-                 "0x%08x: the value is undefined",
-                 first, w->current / WARP, (unsigned long long)w->block, warp->lanes[first].source, mask);
-        executor_report(SIMT_COLLECTIVE, (struct executor_place){NULL, file, line},
-                        (struct executor_place){NULL, NULL, 0}, what);
+        executor_report(
+            SIMT_COLLECTIVE, executor_place(file, line), nowhere,
+            "lane %u of warp %u of block %llu reads by a shuffle from lane %u, which is not in the "
+            "mask 0x%08x: the value is undefined",
+            first, w->current / WARP, (unsigned long long)w->block, warp->lanes[first].source, mask);
         for (; absent; absent &= absent - 1)
             warp->lanes[__builtin_ctz(absent)].result = 0x7fc1ffc1u; /* a NaN in any type */
     }
@@ -341,7 +332,7 @@ uint32_t simt_shuffle(int mode, uint32_t mask, uint32_t value, uint32_t lane, in
 uint32_t simt_vote(int mode, uint32_t mask, int predicate, const char *file, int line)
 {
     struct simt_worker *w = simt_worker;
-    struct mailbox *m = &w->warp[w->current / WARP].lanes[w->current % WARP];
+    struct mailbox *m = own_mailbox(w);
     m->value = predicate != 0;
     struct warp *warp = arrive(w, COLLECTIVE_VOTE, mode, mask, file, line);
     if (!warp)
@@ -365,7 +356,7 @@ uint32_t simt_vote(int mode, uint32_t mask, int predicate, const char *file, int
 void simt_mma_m16n8k16(int type, float *d, const uint32_t *a, const uint32_t *b, const char *file, int line)
 {
     struct simt_worker *w = simt_worker;
-    struct mailbox *m = &w->warp[w->current / WARP].lanes[w->current % WARP];
+    struct mailbox *m = own_mailbox(w);
     m->a = a;
     m->b = b;
     m->d = d;
@@ -398,7 +389,7 @@ void simt_ldmatrix(int count, int transposed, uint32_t *r, const void *row, cons
 {
     struct simt_worker *w = simt_worker;
     unsigned self = w->current % WARP;
-    struct mailbox *m = &w->warp[w->current / WARP].lanes[self];
+    struct mailbox *m = own_mailbox(w);
     m->row = row;
     m->words = r;
     if (self < 8u * (unsigned)count && !memory_shared_row(w, row, 16, "ldmatrix", file, line))

@@ -41,12 +41,6 @@ static uint64_t block_in_order(uint64_t i, uint64_t blocks, uint64_t seed)
     return i;
 }
 
-static void set_ready(struct simt_worker *w, unsigned thread)
-{
-    w->ready[thread / 64] |= (uint64_t)1 << thread % 64;
-    w->ready_count++;
-}
-
 /* The thread that goes on next, taken from the ready ones; -1: there is none. */
 static int take_next(struct simt_worker *w)
 {
@@ -94,10 +88,6 @@ static void fiber_main(void);
 
 /* The stacks start at different offsets: at the same one they would all compete for a few sets of the caches.
  */
-static char *stack_low(const char *stack)
-{
-    return (char *)stack;
-}
 static size_t stack_size(const char *stack)
 {
     size_t index = (size_t)(stack - simt_run.stacks) / simt_run.stack_stride;
@@ -110,7 +100,7 @@ static void switch_to(struct simt_worker *w, struct fiber *from, unsigned thread
     if (t->state == THREAD_FRESH) {
         t->state = THREAD_STARTED;
         t->stack = w->free_stacks[--w->free_count];
-        fiber_prepare(&t->fiber, stack_low(t->stack), stack_size(t->stack), fiber_main);
+        fiber_prepare(&t->fiber, t->stack, stack_size(t->stack), fiber_main);
     }
     set_current(w, thread);
     fiber_switch(from, &t->fiber, ends);
@@ -169,7 +159,7 @@ void executor_yield(struct simt_worker *w)
     if (simt_run.options.seed == 0)
         return;
     unsigned self = w->current;
-    set_ready(w, self);
+    executor_wake(w, self / WARP, (uint32_t)1 << self % WARP);
     int next = take_next(w);
     if ((unsigned)next != self)
         switch_to(w, &w->thread[self].fiber, (unsigned)next, false);
@@ -243,15 +233,12 @@ void simt_syncthreads(const char *file, int line)
         w->barrier_first = w->current;
     } else if (w->barrier_site.line != line ||
                (w->barrier_site.file != file && strcmp(w->barrier_site.file, file) != 0)) {
-        char what[WHAT_BYTES];
-        snprintf(what, sizeof what,
-                 "__syncthreads at different lines: thread %u of block %llu has reached the one at line %d, "
-                 "thread "
-                 "%u the one at line %d",
-                 w->barrier_first, (unsigned long long)w->block, w->barrier_site.line, w->current, line);
-        executor_report(SIMT_BARRIER,
-                        (struct executor_place){NULL, w->barrier_site.file, w->barrier_site.line},
-                        (struct executor_place){NULL, file, line}, what);
+        executor_report(SIMT_BARRIER, executor_place(w->barrier_site.file, w->barrier_site.line),
+                        executor_place(file, line),
+                        "__syncthreads at different lines: thread %u of block %llu has reached the one at "
+                        "line %d, thread %u the one at line %d",
+                        w->barrier_first, (unsigned long long)w->block, w->barrier_site.line, w->current,
+                        line);
         executor_abort();
     }
     if (++w->barrier_count < w->threads) {

@@ -8,8 +8,6 @@
 #include "harness/device/simt/checker.h"
 #include "harness/device/simt/worker.h"
 
-static const struct executor_place nowhere = {NULL, NULL, 0};
-
 /* ---- shared memory ---- */
 
 static unsigned char guard_byte(size_t i)
@@ -37,14 +35,10 @@ static void check_guards(const struct simt_worker *w, const struct shared_array 
         size_t i = 0;
         while (guard[i] == whole[i])
             i++;
-        char what[WHAT_BYTES];
-        snprintf(what, sizeof what,
-                 "block %llu wrote outside of the shared array %s: byte %+lld of its %zu (found when the "
-                 "block had "
-                 "ended)",
-                 (unsigned long long)w->block, a->name, (long long)(guard + i - data), a->size);
-        executor_report(SIMT_OUT_OF_BOUNDS, (struct executor_place){NULL, a->site.file, a->site.line},
-                        nowhere, what);
+        executor_report(SIMT_OUT_OF_BOUNDS, executor_place(a->site.file, a->site.line), nowhere,
+                        "block %llu wrote outside of the shared array %s: byte %+lld of its %zu (found when "
+                        "the block had ended)",
+                        (unsigned long long)w->block, a->name, (long long)(guard + i - data), a->size);
         fill_guards(w, a);
     }
 }
@@ -70,22 +64,22 @@ static void place(struct simt_worker *w, struct shared_array *a)
 static struct shared_array *add_array(struct simt_worker *w, const void *key, size_t size, const char *name,
                                       const char *file, int line)
 {
-    bool dynamic = !file;
-    size_t total = (dynamic ? 0 : size) + w->static_used;
-    char what[WHAT_BYTES];
+    const size_t total = (file ? size : 0) + w->static_used; /* a dynamic array has no file */
+    const struct executor_place place = executor_place(file, line);
+    const bool fits = w->array_count < SHARED_ARRAYS_MAX && total <= LAUNCH_STATIC_SHARED_MAX &&
+                      total + simt_run.launch.shared <= SHARED_TOTAL_MAX;
     if (w->array_count == SHARED_ARRAYS_MAX)
-        snprintf(what, sizeof what, "more than %d shared arrays", SHARED_ARRAYS_MAX);
+        executor_report(SIMT_LIMIT, place, nowhere, "more than %d shared arrays", SHARED_ARRAYS_MAX);
     else if (total > LAUNCH_STATIC_SHARED_MAX)
-        snprintf(what, sizeof what, "%zu bytes of static shared memory with the array %s: %d is the most",
-                 total, name, LAUNCH_STATIC_SHARED_MAX);
-    else if (total + simt_run.launch.shared > SHARED_TOTAL_MAX)
-        snprintf(what, sizeof what, "%zu bytes of static and %zu of dynamic shared memory: %d is the most",
-                 total, simt_run.launch.shared, SHARED_TOTAL_MAX);
-    else
-        goto fits;
-    executor_report(SIMT_LIMIT, (struct executor_place){NULL, file, line}, nowhere, what);
-    executor_abort();
-fits:;
+        executor_report(SIMT_LIMIT, place, nowhere,
+                        "%zu bytes of static shared memory with the array %s: %d is the most", total, name,
+                        LAUNCH_STATIC_SHARED_MAX);
+    else if (!fits)
+        executor_report(SIMT_LIMIT, place, nowhere,
+                        "%zu bytes of static and %zu of dynamic shared memory: %d is the most", total,
+                        simt_run.launch.shared, SHARED_TOTAL_MAX);
+    if (!fits)
+        executor_abort();
     struct shared_array *a = &w->arrays[w->array_count++];
     size_t offset = (w->arena_used + SHARED_GUARD + 127) & ~(size_t)127;
     *a = (struct shared_array){key, name, size, offset, false, {NULL, file, line}};
@@ -111,15 +105,7 @@ void *simt_shared(const void *key, size_t size, const char *name, const char *fi
 void *simt_dynamic_shared(void)
 {
     static const char key;
-    struct simt_worker *w = simt_worker;
-    if (!w->dynamic_array) {
-        struct shared_array *a = add_array(w, &key, simt_run.launch.shared, "dynamic", NULL, 0);
-        w->dynamic_array = (unsigned)(a - w->arrays) + 1;
-    }
-    struct shared_array *a = &w->arrays[w->dynamic_array - 1];
-    if (!a->placed)
-        place(w, a);
-    return w->arena + a->offset;
+    return simt_shared(&key, simt_run.launch.shared, "dynamic", NULL, 0);
 }
 
 /* Whether the bytes lie in one array of the block's shared memory. */
@@ -136,11 +122,9 @@ static bool in_shared(const struct simt_worker *w, const void *p, size_t bytes)
 static void misaligned(const struct simt_worker *w, const char *operation, const void *p, size_t bytes,
                        const char *file, int line)
 {
-    char what[WHAT_BYTES];
-    snprintf(what, sizeof what,
-             "%s of %zu bytes by thread %u of block %llu at %p, which is not a multiple of %zu", operation,
-             bytes, w->current, (unsigned long long)w->block, p, bytes);
-    executor_report(SIMT_MISALIGNED, (struct executor_place){NULL, file, line}, nowhere, what);
+    executor_report(SIMT_MISALIGNED, executor_place(file, line), nowhere,
+                    "%s of %zu bytes by thread %u of block %llu at %p, which is not a multiple of %zu",
+                    operation, bytes, w->current, (unsigned long long)w->block, p, bytes);
     executor_abort();
 }
 
@@ -152,11 +136,9 @@ void simt_misaligned(const void *address, int size, const char *file, int line)
 static void not_shared(const struct simt_worker *w, const char *operation, const void *p, size_t bytes,
                        const char *file, int line)
 {
-    char what[WHAT_BYTES];
-    snprintf(what, sizeof what,
-             "%s of %zu bytes by thread %u of block %llu at %p, which is in no shared array", operation,
-             bytes, w->current, (unsigned long long)w->block, p);
-    executor_report(SIMT_OUT_OF_BOUNDS, (struct executor_place){NULL, file, line}, nowhere, what);
+    executor_report(SIMT_OUT_OF_BOUNDS, executor_place(file, line), nowhere,
+                    "%s of %zu bytes by thread %u of block %llu at %p, which is in no shared array",
+                    operation, bytes, w->current, (unsigned long long)w->block, p);
 }
 
 bool memory_shared_row(struct simt_worker *w, const void *row, size_t bytes, const char *operation,
@@ -208,10 +190,9 @@ void simt_cp_async(void *shared, const void *global, int bytes, int source_bytes
     if ((uintptr_t)global % (size_t)bytes)
         misaligned(w, "cp.async from global memory", global, (size_t)bytes, file, line);
     if (source_bytes < 0 || source_bytes > bytes) {
-        char what[WHAT_BYTES];
-        snprintf(what, sizeof what, "cp.async of %d bytes with %d from the source (thread %u of block %llu)",
-                 bytes, source_bytes, w->current, (unsigned long long)w->block);
-        executor_report(SIMT_OUT_OF_BOUNDS, (struct executor_place){NULL, file, line}, nowhere, what);
+        executor_report(SIMT_OUT_OF_BOUNDS, executor_place(file, line), nowhere,
+                        "cp.async of %d bytes with %d from the source (thread %u of block %llu)", bytes,
+                        source_bytes, w->current, (unsigned long long)w->block);
         return;
     }
     if (!in_shared(w, shared, (size_t)bytes)) {

@@ -23,6 +23,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "harness/base/clock.h"
 #include "harness/device/simt/checker.h"
 #include "harness/device/simt/symbolize.h"
 #include "harness/device/simt/worker.h"
@@ -39,20 +40,9 @@ enum { HANDLER_STACK = 256 * 1024, KEPT_BUFFERS_MAX = 16 };
 const char *simt_fault_word(enum simt_fault f)
 {
     static const char *const words[SIMT_FAULT_COUNT] = {
-        [SIMT_OK] = "ok",
-        [SIMT_LIMIT] = "limit",
-        [SIMT_BARRIER] = "barrier",
-        [SIMT_COLLECTIVE] = "collective",
-        [SIMT_RACE] = "race",
-        [SIMT_OUT_OF_BOUNDS] = "out-of-bounds",
-        [SIMT_UNINITIALISED] = "uninitialised",
-        [SIMT_INPUT_WRITTEN] = "input-written",
-        [SIMT_ASYNC_HAZARD] = "async-hazard",
-        [SIMT_MISALIGNED] = "misaligned",
-        [SIMT_CRASH] = "crash",
-        [SIMT_STACK_OVERFLOW] = "stack-overflow",
-        [SIMT_TIMEOUT] = "timeout",
-        [SIMT_BROKEN] = "broken",
+#define X(name, word) word,
+        SIMT_FAULT_MAP(X)
+#undef X
     };
     return f < SIMT_FAULT_COUNT ? words[f] : "?";
 }
@@ -89,7 +79,7 @@ static bool is_new(enum simt_fault fault, const struct executor_place *place,
 }
 
 void executor_report(enum simt_fault fault, struct executor_place place, struct executor_place other,
-                     const char *what)
+                     const char *format, ...)
 {
     struct child_outcome *o = simt_run.outcome;
     pthread_mutex_lock(&notes);
@@ -100,7 +90,10 @@ void executor_report(enum simt_fault fault, struct executor_place place, struct 
             r->fault = fault;
             r->place = place;
             r->other = other;
-            snprintf(r->what, sizeof r->what, "%s", what);
+            va_list ap;
+            va_start(ap, format);
+            vsnprintf(r->what, sizeof r->what, format, ap);
+            va_end(ap);
             o->record_count++;
         }
     }
@@ -378,28 +371,21 @@ static void __attribute__((noreturn)) child_main(pid_t parent)
 
 /* ---- the parent: waiting ---- */
 
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Until the child says that the launch has ended (true; it lives on), or is gone: then *status is its exit
  * status, or *lost is set. `fd` ends when the child does; should something else hold it open too, the child
  * is looked after ten times a second. */
 static bool wait_for_launch(pid_t pid, int fd, double limit_s, int *status, bool *timed_out, bool *lost)
 {
     enum { GRACE_S = 5 }; /* to say where it stands */
-    double deadline = seconds_now() + limit_s;
+    double deadline = clock_s() + limit_s;
     bool closed = false;
     *timed_out = *lost = false;
     for (;;) {
-        double left = deadline - seconds_now();
+        double left = deadline - clock_s();
         if (!(left > 0)) {
             kill(pid, *timed_out ? SIGKILL : SIGUSR1);
             *timed_out = true;
-            deadline = seconds_now() + GRACE_S;
+            deadline = clock_s() + GRACE_S;
             left = GRACE_S;
         }
         if (closed) {
@@ -634,10 +620,8 @@ static unsigned worker_count(const struct simt_options *options, uint64_t blocks
 static struct {
     pid_t pid, parent;
     int fd;
-    const struct entry *entry;
-    size_t args_size;
-    uint64_t memory;
-    size_t stacks, buffer_count;
+    struct run run; /* the first that it was given */
+    size_t stacks;
     struct simt_buffer buffers[KEPT_BUFFERS_MAX];
 } child;
 
@@ -715,11 +699,11 @@ static bool same_variant(const struct entry *a, const struct entry *b)
 /* Whether the kept child can run simt_run. */
 static bool child_fits(void)
 {
-    const struct run *r = &simt_run;
+    const struct run *r = &simt_run, *first = &child.run;
     if (!child.pid || child.parent != getpid() || r->options.memory == 0 ||
-        child.memory != r->options.memory || !same_variant(child.entry, r->entry) ||
-        child.args_size != r->args_size || child.buffer_count != r->buffer_count ||
-        child.stacks < (size_t)r->workers * r->launch.threads)
+        first->options.memory != r->options.memory || !same_variant(first->entry, r->entry) ||
+        first->args_size != r->args_size || first->buffer_count != r->buffer_count ||
+        r->buffer_count > KEPT_BUFFERS_MAX || child.stacks < (size_t)r->workers * r->launch.threads)
         return false;
     for (size_t i = 0; i < r->buffer_count; i++) {
         const struct simt_buffer *a = &child.buffers[i], *b = &r->buffers[i];
@@ -742,15 +726,10 @@ static bool start_launch(void)
     int fd[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
         return false;
-    child.entry = simt_run.entry;
-    child.args_size = simt_run.args_size;
-    child.memory = simt_run.options.memory;
+    child.run = simt_run;
     child.stacks = kept.stack_count;
-    child.buffer_count = simt_run.buffer_count;
-    if (simt_run.buffer_count > KEPT_BUFFERS_MAX)
-        child.memory = 0;
-    else if (simt_run.buffer_count)
-        memcpy(child.buffers, simt_run.buffers, simt_run.buffer_count * sizeof child.buffers[0]);
+    for (size_t i = 0; i < simt_run.buffer_count && i < KEPT_BUFFERS_MAX; i++)
+        child.buffers[i] = simt_run.buffers[i];
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         close(fd[0]);

@@ -53,23 +53,27 @@ struct simt_options {
 };
 #define SIMT_LIMIT_S 60.0
 
-/* Stable words: simt_fault_word(). */
+/* X(fault, word): words are stable. */
+#define SIMT_FAULT_MAP(X)                                                                                    \
+    X(OK, "ok")                                                                                              \
+    X(LIMIT, "limit")           /* asks for more threads, blocks or shared memory than there is */           \
+    X(BARRIER, "barrier")       /* __syncthreads not reached by all threads, or at different lines */        \
+    X(COLLECTIVE, "collective") /* lanes named in a mask did not come, or came to something else */          \
+    X(RACE, "race")                                                                                          \
+    X(OUT_OF_BOUNDS, "out-of-bounds")                                                                        \
+    X(UNINITIALISED, "uninitialised") /* shared memory read before it was written */                         \
+    X(INPUT_WRITTEN, "input-written")                                                                        \
+    X(ASYNC_HAZARD, "async-hazard") /* memory touched while a cp.async to it is under way */                 \
+    X(MISALIGNED, "misaligned")                                                                              \
+    X(CRASH, "crash") /* SIGSEGV, SIGBUS, SIGFPE, SIGILL in the kernel */                                    \
+    X(STACK_OVERFLOW, "stack-overflow")                                                                      \
+    X(TIMEOUT, "timeout")                                                                                    \
+    X(BROKEN, "broken") /* the executor itself failed (no memory, no child): not the kernel's fault */
 enum simt_fault {
-    SIMT_OK,
-    SIMT_LIMIT,      /* asks for more threads, blocks or shared memory than there is */
-    SIMT_BARRIER,    /* __syncthreads not reached by all threads, or at different lines */
-    SIMT_COLLECTIVE, /* lanes named in a mask did not come, or came to something else */
-    SIMT_RACE,
-    SIMT_OUT_OF_BOUNDS,
-    SIMT_UNINITIALISED, /* shared memory read before it was written */
-    SIMT_INPUT_WRITTEN,
-    SIMT_ASYNC_HAZARD, /* memory touched while a cp.async to it is under way */
-    SIMT_MISALIGNED,
-    SIMT_CRASH, /* SIGSEGV, SIGBUS, SIGFPE, SIGILL in the kernel */
-    SIMT_STACK_OVERFLOW,
-    SIMT_TIMEOUT,
-    SIMT_BROKEN, /* the executor itself failed (no memory, no child): not the kernel's fault */
-    SIMT_FAULT_COUNT
+#define X(name, word) SIMT_##name,
+    SIMT_FAULT_MAP(X)
+#undef X
+        SIMT_FAULT_COUNT
 };
 const char *simt_fault_word(enum simt_fault f);
 

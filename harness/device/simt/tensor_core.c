@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "reference/dtype.h"
+
 /* As in reference/arith.h: sanitizers instrument the resolver of clones before they are set up. */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(NF4BENCH_SANITIZED)
 #define TENSOR_CORE_CLONES __attribute__((target_clones("avx512f", "arch=haswell", "default")))
@@ -53,26 +55,12 @@ static inline __attribute__((always_inline)) struct decoded decode(uint32_t bits
     return d;
 }
 
-static uint32_t float_bits(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    return u;
-}
-
-static float bits_float(uint32_t u)
-{
-    float x;
-    memcpy(&x, &u, 4);
-    return x;
-}
-
 /* ---- infinities and NaN: rare, one product after another ---- */
 
 static float special_dot(const struct decoded *a, const struct decoded *b, int count, struct format f,
                          float c)
 {
-    struct decoded dc = decode(float_bits(c), format_f32, 31);
+    struct decoded dc = decode(f32_bits(c), format_f32, 31);
     bool nan = dc.special && dc.magnitude != INT32_C(1) << format_f32.fraction_bits;
     bool infinite[2] = {dc.special && !dc.sign, dc.special && dc.sign}; /* of either sign */
     int32_t infinity = INT32_C(1) << f.fraction_bits;
@@ -84,8 +72,8 @@ static float special_dot(const struct decoded *a, const struct decoded *b, int c
         infinite[a->sign != b->sign] = true;
     }
     if (nan || (infinite[0] && infinite[1]))
-        return bits_float(0x7fffffff);
-    return bits_float(infinite[0] ? 0x7f800000 : 0xff800000);
+        return f32_from_bits(0x7fffffff);
+    return f32_from_bits(infinite[0] ? 0x7f800000 : 0xff800000);
 }
 
 /* ---- numbers ---- */
@@ -102,7 +90,7 @@ static inline __attribute__((always_inline)) void row_block(const struct decoded
 {
     int32_t largest[COLUMNS], sum[COLUMNS], c_exponent[COLUMNS], c_magnitude[COLUMNS], c_sign[COLUMNS];
     for (int j = 0; j < COLUMNS; j++) {
-        struct decoded c = decode(float_bits(d[j]), format_f32, 31);
+        struct decoded c = decode(f32_bits(d[j]), format_f32, 31);
         c_exponent[j] = c.exponent;
         c_magnitude[j] = c.magnitude;
         c_sign[j] = c.sign;
@@ -140,12 +128,11 @@ static inline __attribute__((always_inline)) void row_block(const struct decoded
         /* To nearest, then back where that went away from zero. 2^128 and above stays an infinity. */
         double size = __builtin_fabs(value);
         float nearest = (float)value;
-        uint32_t bits;
-        memcpy(&bits, &nearest, 4);
+        uint32_t bits = f32_bits(nearest);
         bits -= (__builtin_fabs((double)nearest) > size) & (size < 0x1p128);
         if (least == LEAST_EXPONENT_90)
             bits = bits << 1 ? bits : 0;
-        memcpy(&d[j], &bits, 4);
+        d[j] = f32_from_bits(bits);
     }
 }
 
@@ -160,7 +147,7 @@ static inline __attribute__((always_inline)) bool rows(const struct decoded (*a)
         for (int first = 0; first < end; first += block) {
             row_block(a[i], b, first, block, fraction_bits, F, least, d[i]);
             for (int j = 0; j < COLUMNS; j++) {
-                uint32_t size = float_bits(d[i][j]) & 0x7fffffff;
+                uint32_t size = f32_bits(d[i][j]) & 0x7fffffff;
                 largest = size > largest ? size : largest;
             }
         }
@@ -188,7 +175,7 @@ float tensor_core_dot(enum simt_tensor_core core, enum tensor_core_type type, co
     const int count = core_blocks[core];
     struct decoded da[1][16], db[16];
     struct decoded_b columns; /* all the same: only one is looked at */
-    bool special = decode(float_bits(c), format_f32, 31).special;
+    bool special = decode(f32_bits(c), format_f32, 31).special;
     for (int k = 0; k < count; k++) {
         da[0][k] = decode(a[k], f, 15);
         db[k] = decode(b[k], f, 15);
@@ -243,7 +230,7 @@ void tensor_core_mma(enum simt_tensor_core core, enum tensor_core_type type, str
         }
     for (int i = 0; i < 16; i++)
         for (int j = 0; j < COLUMNS; j++)
-            special |= (float_bits(tile->d[i][j]) & 0x7fffffff) >= 0x7f800000;
+            special |= (f32_bits(tile->d[i][j]) & 0x7fffffff) >= 0x7f800000;
     if (!special) {
         float d[16][COLUMNS];
         memcpy(d, tile->d, sizeof d);

@@ -192,7 +192,7 @@ struct simt_worker {
     struct site reading; /* set while the executor itself touches the kernel's memory */
     bool async_pending;  /* some thread of this block has issued a cp.async */
     struct async_copy *async_free;
-    unsigned array_count, dynamic_array; /* dynamic_array: index + 1 */
+    unsigned array_count;
     size_t arena_used, static_used;
     struct shared_array arrays[SHARED_ARRAYS_MAX];
     char *arena;
@@ -236,10 +236,5 @@ bool memory_shared_row(struct simt_worker *w, const void *row, size_t bytes, con
 void memory_async_chance(struct simt_worker *w);
 /* The thread returns: what it has under way takes place. */
 void memory_async_finish(struct simt_worker *w, unsigned thread);
-
-/* ---- of the dialect; its functions, which collective.c, memory.c and simt.c provide, are in host.h ---- */
-
-struct simt_position;
-extern __thread const struct simt_position *simt_position;
 
 #endif

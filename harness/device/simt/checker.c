@@ -254,10 +254,12 @@ static ALWAYS_INLINE void array_access(struct array *a, size_t offset, size_t si
 
 /* ---- global memory ---- */
 
+/* Shared, though nobody shares it: a first read then maps the page that a later write goes to. Of private memory it maps
+ * the page of zeros, and the write's copy interrupts every processor that runs a worker. */
 static void *reserve(size_t bytes)
 {
     void *p = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 

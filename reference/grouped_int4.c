@@ -12,20 +12,6 @@ size_t int4_group_of(const struct grouped_int4 *w, size_t k)
     return w->group_of ? w->group_of[k] : k / w->group;
 }
 
-float int4_value(const struct grouped_int4 *w, size_t n, size_t k)
-{
-    const size_t at = n * int4_group_count(w->k, w->group) + int4_group_of(w, k);
-    return f16_to_f32(w->scale[at]) * (float)((int)w->q[n * w->k + k] - (int)w->zero[at]);
-}
-
-void int4_dequantize(const struct grouped_int4 *w, enum dtype t, void *out)
-{
-#pragma omp parallel for schedule(static)
-    for (size_t n = 0; n < w->n; n++)
-        for (size_t k = 0; k < w->k; k++)
-            dtype_store(t, out, n * w->k + k, int4_value(w, n, k));
-}
-
 struct value_range {
     float least, most; /* 0 lies within */
 };

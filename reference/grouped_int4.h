@@ -37,9 +37,6 @@ static inline unsigned int4_nibble(uint32_t word, size_t i)
 
 size_t int4_group_count(size_t k, size_t group); /* ceil */
 size_t int4_group_of(const struct grouped_int4 *w, size_t k);
-float int4_value(const struct grouped_int4 *w, size_t n, size_t k);
-/* out[n * k], row-major, of type t. */
-void int4_dequantize(const struct grouped_int4 *w, enum dtype t, void *out);
 
 /* Quantizes dense x[n * k] group by group into w->q, zero and scale; the caller sets w->n, k, group and group_of. This is the
  * quantizer of the GPTQ package without its error feedback: plausible values, not the quality of GPTQ or AWQ.

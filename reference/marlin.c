@@ -10,7 +10,7 @@ bool marlin_fits(size_t n, size_t k)
     return n % TILE_N == 0 && k % TILE_K == 0;
 }
 
-/* Goes through the output: what each nibble of a word holds. */
+/* Goes through the output: what each nibble of a word holds. marlin_unrepack() of tests/reference/int4.h goes through W. */
 void marlin_repack(const uint8_t *q, size_t n, size_t k, uint32_t *words)
 {
     const size_t across = n / TILE_N, tiles = k / TILE_K * across;
@@ -27,21 +27,4 @@ void marlin_repack(const uint8_t *q, size_t n, size_t k, uint32_t *words)
                 }
                 words[(tile * THREADS + thread) * PARTS + part] = word;
             }
-}
-
-/* Goes through W: where each of its codes is. */
-void marlin_unrepack(const uint32_t *words, size_t n, size_t k, uint8_t *q)
-{
-    const size_t across = n / TILE_N;
-#pragma omp parallel for schedule(static)
-    for (size_t row = 0; row < n; row++)
-        for (size_t column = 0; column < k; column++) {
-            const size_t tile = column / TILE_K * across + row / TILE_N;
-            const size_t part = row % TILE_N / 16, within = column % 8;
-            const size_t thread = row % 8 * 4 + within / 2;
-            const size_t value = 4 * (row % 16 / 8) + 2 * (column % TILE_K / 8) + within % 2;
-            const size_t place = value / 2 + 4 * (value % 2);
-            q[row * k + column] =
-                (uint8_t)(words[(tile * THREADS + thread) * PARTS + part] >> (4 * place) & 15);
-        }
 }

@@ -21,6 +21,5 @@
 bool marlin_fits(size_t n, size_t k); /* multiples of 64, and of 16 */
 /* q: a code each, row-major W[n,k]; words: [n * k / 8]. */
 void marlin_repack(const uint8_t *q, size_t n, size_t k, uint32_t *words);
-void marlin_unrepack(const uint32_t *words, size_t n, size_t k, uint8_t *q);
 
 #endif

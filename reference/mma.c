@@ -13,31 +13,6 @@ static const struct model {
     [MMA_90] = {"mma90", 16, 25, -133, true},
 };
 
-#define OUTPUTS       "outputs in north-numerical-computing/MATLAB-tensor-core, 5,000 rows each: "
-#define PUBLISHED     "arXiv 2511.10909 and 2512.07004; no outputs at hand"
-#define PROBED        "nf4bench probe, 131,072 outputs of either type: H200"
-#define PUBLIC_MODELS "the public models of arXiv 2511.10909 and 2512.07004 agree; no outputs at hand"
-
-const struct mma_evidence mma_evidence[] = {
-    {MMA_80, "one block of 8, terms of moderate exponent, none zero", true,
-     OUTPUTS "A100 and Ada, fp16 and bf16"},
-    {MMA_80, "two blocks of 8, chained through fp32", false, PUBLISHED},
-    {MMA_80, "terms that are zero", false, PUBLIC_MODELS},
-    {MMA_80, "denormal operands", false, PUBLIC_MODELS},
-    {MMA_80, "denormal results", false, PUBLIC_MODELS},
-    {MMA_80, "overflow, infinities, NaN", false, PUBLIC_MODELS " (the NaN's payload is dropped here)"},
-    {MMA_80, "sign of a result cut to zero", false, "the public models differ"},
-    {MMA_90, "one block of 16, terms of moderate exponent, none zero", true, OUTPUTS "H100, fp16 and bf16"},
-    {MMA_90, "terms of all exponents", true, PROBED},
-    {MMA_90, "terms that are zero", true, PROBED},
-    {MMA_90, "denormal operands", true, PROBED},
-    {MMA_90, "denormal results, and the sign of one that is cut to zero", true, PROBED},
-    {MMA_90, "overflow, infinities, NaN", true, PROBED " (the NaN's payload is dropped here)"},
-    {MMA_90, "sm_100 (B200)", false, PUBLISHED},
-    {MMA_90, "sm_120 (RTX Blackwell)", false, "arXiv 2511.10909; no outputs at hand"},
-};
-const size_t mma_evidence_count = sizeof mma_evidence / sizeof mma_evidence[0];
-
 const char *mma_model_word(enum mma_model model)
 {
     return models[model].word;

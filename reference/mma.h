@@ -2,7 +2,7 @@
  * mma.h: what a tensor core computes, as scalar models in exact integer arithmetic: d = a . b + c for up to
  * 16 products of fp16 or bf16, accumulated in fp32. No GPU documents its rounding; these are the published
  * models (arXiv 2511.10909, "truncated fused dot-add"; arXiv 2512.07004), compared with outputs of real GPUs
- * as far as mma_evidence says.
+ * as far as mma_evidence of tests/reference/mma.c says.
  *
  * A block of products and c, F fraction bits:
  *   1. Each term has a significand and an exponent: a number as its type stores it (significand in [1, 2), a
@@ -48,16 +48,5 @@ bool mma_cut_to_zero_is_positive(enum mma_model model);
  * Elements from count on are +0; a block without any is still run (it turns a c of -0 into +0). */
 float mma_dot(enum mma_model model, enum dtype t, size_t count, const uint16_t *a, const uint16_t *b,
               float c);
-
-/* What each part of a model rests on. Confirmed: the outputs named are at hand, and a test holds every one of
- * them against the model. */
-struct mma_evidence {
-    enum mma_model model;
-    const char *path;
-    bool confirmed;
-    const char *source;
-};
-extern const struct mma_evidence mma_evidence[];
-extern const size_t mma_evidence_count;
 
 #endif

@@ -110,11 +110,6 @@ static bool load(void)
     return true;
 }
 
-const char *openblas_core(void)
-{
-    return load() ? library.core : NULL;
-}
-
 /* ---- products of dense weights ---- */
 
 struct share_range {

@@ -28,9 +28,6 @@ enum status openblas_register(void) WARN_UNUSED_RESULT;
 enum status openblas_add(const char *name, enum op op, enum blas_use use,
                          const struct kernel *dequantize) WARN_UNUSED_RESULT;
 
-/* Which of its sets of kernels OpenBLAS uses, "SkylakeX"; NULL where there is no OpenBLAS. */
-const char *openblas_core(void);
-
 /* What the OpenMP team reaches together on fp32 products of 768 in each direction, in 1/s: one on each
  * thread, so that they stay where they were pinned. The best of several; NAN where there is no OpenBLAS. */
 double openblas_flop_per_s(void);

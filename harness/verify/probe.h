@@ -1,6 +1,6 @@
 /*
  * probe.h: holds a GPU's tensor cores against the models of reference/mma.h, on the paths that the models are
- * not confirmed on as well (mma_evidence).
+ * not confirmed on as well (mma_evidence, tests/reference/mma.c).
  */
 #ifndef NF4BENCH_HARNESS_VERIFY_PROBE_H
 #define NF4BENCH_HARNESS_VERIFY_PROBE_H

@@ -10,6 +10,7 @@
 #include "reference/awq.h"
 #include "reference/gptq.h"
 #include "reference/marlin.h"
+#include "tests/reference/int4.h"
 #include "tests/test.h"
 
 TEST(layout, is_a_knob_of_the_format_that_has_it)

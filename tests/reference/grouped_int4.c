@@ -10,6 +10,7 @@
 #include "reference/awq.h"
 #include "reference/gptq.h"
 #include "reference/marlin.h"
+#include "tests/reference/int4.h"
 #include "tests/test.h"
 
 /* Random codes, zeros from `least_zero` to `most_zero`, scales; freed by release(). */

@@ -10,6 +10,7 @@
 #include "reference/fp8.h"
 #include "reference/grouped_int4.h"
 #include "reference/matmul.h"
+#include "tests/reference/int4.h"
 #include "tests/test.h"
 
 TEST(fp8, published_values)

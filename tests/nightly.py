@@ -123,12 +123,9 @@ def fuzz_jobs():
 
 
 def other_jobs():
-    # As many jobs as cores, of as many threads each: those that wait leave the cores to the others. The executor's jobs
-    # take the same time either way.
-    passive = {"OMP_WAIT_POLICY": "passive"}
     yield Job("clang, all kernels of the CPU", ["build/clang/nf4bench", "verify", "suites/smoke.yaml", "--quiet"],
-              ("clang", "nf4bench"), passive, VERIFIED)
-    yield Job("selftest, 10 seeds", ["build/tests/nf4bench", "selftest", "--seeds", 10], ("tests", "nf4bench"), passive)
+              ("clang", "nf4bench"), proof=VERIFIED)
+    yield Job("selftest, 10 seeds", ["build/tests/nf4bench", "selftest", "--seeds", 10], ("tests", "nf4bench"))
 
 
 def all_jobs():
@@ -162,7 +159,8 @@ def run(job, log):
             built.add(job.build)
     log.write(" ".join(job.command) + "\n")
     log.flush()
-    environment = dict(os.environ, **job.environment)
+    # As many jobs as cores, of as many threads each: those that wait leave the cores to the others.
+    environment = dict(os.environ, OMP_WAIT_POLICY="passive", **job.environment)
     if "NF4BENCH_PHASE" not in job.environment:  # .ci/run's
         environment.pop("NF4BENCH_STRIDE", None)
     code = subprocess.run(job.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment).returncode

@@ -317,12 +317,11 @@ static int run_arguments(struct run_arguments *a, const struct run_arguments *re
         goto done;
     }
     interrupt_install();
-    environment = environment_json(w.devices, w.device_count, argc, argv);
-    if (!environment) {
+    if (a->output && !(environment = environment_json(w.devices, w.device_count, argc, argv))) {
         s = status_no_memory("run");
         goto done;
     }
-    if (a->shards) {
+    if (environment && a->shards) {
         char shard[48];
         snprintf(shard, sizeof shard, "%zu/%zu", a->shard + 1, a->shards);
         json_object_set_new(environment, "shard", json_string(shard));

@@ -27,15 +27,11 @@ extern char **environ;
 
 enum { ARGUMENTS_MAX = 64, COMMIT_MAX = 65, LOG_LINES = 15, LOG_BYTES = 2500, SHORT_COMMIT = 12 };
 
-/* As the program itself was configured (cmake/BuildInfo.cmake): NAME=VALUE after -D. */
-static const char *const same_options[] = {NF4BENCH_CONFIGURE_OPTIONS};
-/* Of the library alone. */
-static const char *const other_options[] = {"-DNF4BENCH_TESTS=OFF", "-DNF4BENCH_FUZZ=OFF",
-                                            "-DNF4BENCH_WERROR=OFF"};
-enum {
-    SAME_OPTIONS = sizeof same_options / sizeof same_options[0],
-    OTHER_OPTIONS = sizeof other_options / sizeof other_options[0]
-};
+/* As the program itself was configured (cmake/BuildInfo.cmake): NAME=VALUE after -D, each with a comma behind it.
+ * Then those of the library alone. */
+static const char *const options[] = {NF4BENCH_CONFIGURE_OPTIONS "-DNF4BENCH_TESTS=OFF",
+                                      "-DNF4BENCH_FUZZ=OFF", "-DNF4BENCH_WERROR=OFF"};
+enum { OPTIONS = sizeof options / sizeof options[0] };
 
 struct baseline {
     char repository[PATH_MAX];
@@ -170,10 +166,8 @@ static unsigned long long build_key(void)
 {
     uint64_t hash = hash_text(0xcbf29ce484222325u, NF4BENCH_COMPILER);
     hash = hash_text(hash, NF4BENCH_CXX_COMPILER);
-    for (size_t i = 0; i < SAME_OPTIONS; i++)
-        hash = hash_text(hash, same_options[i]);
-    for (size_t i = 0; i < OTHER_OPTIONS; i++)
-        hash = hash_text(hash, other_options[i]);
+    for (size_t i = 0; i < OPTIONS; i++)
+        hash = hash_text(hash, options[i]);
     return (hash ^ hash >> 32) & 0xffffffffu;
 }
 
@@ -339,15 +333,13 @@ static enum status configure(struct baseline *b)
 {
     const char *argv[ARGUMENTS_MAX] = {"cmake", "-S", b->source, "-B", b->build};
     size_t count = 5;
-    _Static_assert(SAME_OPTIONS + OTHER_OPTIONS + 8 < ARGUMENTS_MAX, "all arguments have room");
+    _Static_assert(OPTIONS + 8 < ARGUMENTS_MAX, "all arguments have room");
     if (have_ninja()) {
         argv[count++] = "-G";
         argv[count++] = "Ninja";
     }
-    for (size_t i = 0; i < SAME_OPTIONS; i++)
-        argv[count++] = same_options[i];
-    for (size_t i = 0; i < OTHER_OPTIONS; i++)
-        argv[count++] = other_options[i];
+    for (size_t i = 0; i < OPTIONS; i++)
+        argv[count++] = options[i];
     return step(b, argv, "cmake could not configure them");
 }
 

@@ -11,19 +11,18 @@
 static enum status rounds_init(struct gate_run *r, size_t rows, size_t count)
 {
     *r = (struct gate_run){.count = count};
-    r->differences = calloc(rows * count + 1, sizeof *r->differences);
-    r->base_us = calloc(rows * count + 1, sizeof *r->base_us);
-    r->candidate_us = calloc(rows * count + 1, sizeof *r->candidate_us);
+    r->differences = calloc(3 * rows * count + 1, sizeof *r->differences);
     r->judged = calloc(rows + 1, sizeof *r->judged);
-    return r->differences && r->base_us && r->candidate_us && r->judged ? STATUS_OK
-                                                                        : status_no_memory("gate");
+    if (!r->differences || !r->judged)
+        return status_no_memory("gate");
+    r->base_us = r->differences + rows * count;
+    r->candidate_us = r->base_us + rows * count;
+    return STATUS_OK;
 }
 
 static void rounds_release(struct gate_run *r)
 {
     free(r->differences);
-    free(r->base_us);
-    free(r->candidate_us);
     free(r->judged);
 }
 
@@ -217,6 +216,8 @@ static enum status run(struct gate_sides *s, const struct gate_settings *setting
                        struct gate_run *second, bool *flagged)
 {
     bool any = false;
+    TRY(rounds_init(first, s->row_count, settings->rounds));
+    TRY(rounds_init(second, s->row_count, settings->confirm_rounds));
     TRY(verify_all(s));
     TRY(measure(s, first, 0, NULL, "timing"));
     TRY(judge(s, settings, first, NULL));
@@ -236,10 +237,6 @@ enum status gate_compare(struct gate_sides *s, const struct gate_settings *setti
     *out = (struct gate_comparison){.rows = calloc(s->row_count + 1, sizeof *out->rows)};
     bool *flagged = calloc(s->row_count + 1, sizeof *flagged);
     enum status status = flagged && out->rows ? STATUS_OK : status_no_memory("gate");
-    if (status == STATUS_OK)
-        status = rounds_init(&out->first, s->row_count, settings->rounds);
-    if (status == STATUS_OK)
-        status = rounds_init(&out->second, s->row_count, settings->confirm_rounds);
     if (status == STATUS_OK)
         status = run(s, settings, &out->first, &out->second, flagged);
     for (size_t i = 0; i < s->row_count && status == STATUS_OK; i++)

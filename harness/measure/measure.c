@@ -221,13 +221,6 @@ static void close_gap(struct measure_row *r)
     r->retried_flags = NULL;
 }
 
-/* `s`: of the rounds. An error of the sampler comes before an interrupt. */
-static enum status finish(struct measurement *m, enum status s)
-{
-    enum status finished = m->base.sampler->finish(m->s);
-    return finished == STATUS_OK ? s : finished;
-}
-
 static void end(struct measurement *m)
 {
     for (size_t i = 0; i < m->base.group->row_count; i++)
@@ -251,7 +244,8 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
                             .progress_context = context};
     enum status s = take_samples(&m);
     if (s == STATUS_OK || s == STATUS_INTERRUPTED) {
-        s = finish(&m, s);
+        const enum status finished = m.base.sampler->finish(m.s);
+        s = finished == STATUS_OK ? s : finished; /* an error of the sampler comes before an interrupt */
         for (size_t i = 0; i < group->row_count; i++)
             conclude_row(&m, &group->rows[i]);
     }

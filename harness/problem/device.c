@@ -64,13 +64,9 @@ enum status device_parse(const char *text, struct device *out)
     if (strncmp(text, "cuda:", 5) == 0 && text[5] && text[5] != ',')
         return parse_gpu(text, text + 5, out);
     out->kind = DEVICE_SIMT;
-    const char *rest = after_word(text, "simt");
-    if (!rest)
-        rest = after_word(text, "simt:fast");
-    if (!rest) {
-        rest = after_word(text, "simt:checked");
-        out->checked = true;
-    }
+    const char *checked = after_word(text, "simt:checked"), *fast = after_word(text, "simt:fast");
+    const char *rest = checked ? checked : fast ? fast : after_word(text, "simt");
+    out->checked = checked != NULL;
     while (rest && *rest) {
         const char *option = rest + 1;
         rest = NULL;
@@ -92,39 +88,32 @@ enum status device_parse(const char *text, struct device *out)
     return rest ? STATUS_OK : unknown(text);
 }
 
+static const char *executor_word(const struct device *d)
+{
+    return d->checked ? "simt:checked" : "simt:fast";
+}
+
 void device_format(const struct device *d, char text[DEVICE_TEXT_MAX])
 {
-    char limit[24] = "";
+    char limit[24] = "", schedule[32] = "", async[24] = "";
     if (d->limit_s > 0)
         snprintf(limit, sizeof limit, ",limit=%g", d->limit_s);
-    if (d->kind == DEVICE_CUDA) {
-        snprintf(text, DEVICE_TEXT_MAX, "%s%s%s%s", d->all ? "all" : "cuda", d->which[0] ? ":" : "", d->which,
-                 limit);
-        return;
-    }
-    if (d->kind == DEVICE_CPU) {
-        snprintf(text, DEVICE_TEXT_MAX, "cpu%s", limit);
-        return;
-    }
-    char schedule[32] = "", async[24] = "";
     if (d->fixed_schedule)
         snprintf(schedule, sizeof schedule, ",schedule=%llu", (unsigned long long)d->schedule);
     if (d->fixed_async)
         snprintf(async, sizeof async, ",async=%s", async_words[d->async]);
-    snprintf(text, DEVICE_TEXT_MAX, "%s%s%s", d->checked ? "simt:checked" : "simt:fast", schedule, async);
+    if (d->kind == DEVICE_CUDA)
+        snprintf(text, DEVICE_TEXT_MAX, "%s%s%s%s", d->all ? "all" : "cuda", d->which[0] ? ":" : "", d->which,
+                 limit);
+    else if (d->kind == DEVICE_CPU)
+        snprintf(text, DEVICE_TEXT_MAX, "cpu%s", limit);
+    else
+        snprintf(text, DEVICE_TEXT_MAX, "%s%s%s", executor_word(d), schedule, async);
 }
 
 const char *device_model(const struct device *d)
 {
-    switch (d->kind) {
-    case DEVICE_CPU:
-        return cpu_model();
-    case DEVICE_SIMT:
-        return d->checked ? "simt:checked" : "simt:fast";
-    case DEVICE_CUDA:
-        break;
-    }
-    return d->gpu.name;
+    return d->kind == DEVICE_CPU ? cpu_model() : d->kind == DEVICE_SIMT ? executor_word(d) : d->gpu.name;
 }
 
 void device_schedule(const struct device *d, uint64_t launch, uint64_t *schedule, enum simt_async *async)

@@ -84,11 +84,6 @@ struct piece {
     const uint32_t *group_of;
 };
 
-static void quantize_nf4(const struct piece *p)
-{
-    nf4_quantize(p->dense, p->count, p->blocksize, p->packed, p->absmax);
-}
-
 /* Symmetric, rounded to the nearest: scale = max|x| / most in fp16, and 1 for a block of zeros. */
 static void quantize_symmetric(const struct piece *p, float most, bool fp8)
 {
@@ -140,23 +135,16 @@ static bool quantize_int4(const struct piece *p)
 
 static enum status quantize_piece(const struct problem *problem, const struct piece *p)
 {
-    switch (problem->format.kind) {
-    case FORMAT_NF4:
-        quantize_nf4(p);
-        return STATUS_OK;
-    case FORMAT_INT4:
-        return quantize_int4(p) ? STATUS_OK : status_no_memory("weights");
-    case FORMAT_INT8:
-        quantize_symmetric(p, 127, false);
-        return STATUS_OK;
-    case FORMAT_FP8:
-        quantize_symmetric(p, FP8_MAX, true);
-        return STATUS_OK;
-    default:
-        for (size_t i = 0; i < p->count; i++)
-            dtype_store(problem->out, p->packed, i, p->dense[i]);
-        return STATUS_OK;
-    }
+    const enum format f = problem->format.kind;
+    if (f == FORMAT_INT4 && !quantize_int4(p))
+        return status_no_memory("weights");
+    if (f == FORMAT_NF4)
+        nf4_quantize(p->dense, p->count, p->blocksize, p->packed, p->absmax);
+    if (f == FORMAT_INT8 || f == FORMAT_FP8)
+        quantize_symmetric(p, f == FORMAT_FP8 ? FP8_MAX : 127, f == FORMAT_FP8);
+    for (size_t i = 0; f == FORMAT_DENSE && i < p->count; i++)
+        dtype_store(problem->out, p->packed, i, p->dense[i]);
+    return STATUS_OK;
 }
 
 /* ---- all of them ---- */
@@ -282,14 +270,11 @@ static enum status copy_checkpoint(struct operands *o, const struct quantized *t
     copy_part(&set->scale, t->scale);
     copy_part(&set->zero, t->zero);
     copy_part(&set->group_of, t->group_of);
-    if (p->format.nested) {
-        memcpy(set->absmax_code.data, t->nested.codes, set->absmax_code.size);
-        memcpy(set->nested_absmax.data, t->nested.nested_absmax, set->nested_absmax.size);
-        memcpy(o->nested_map.data, t->nested.map, o->nested_map.size);
-        o->nested_offset = t->nested.offset;
-    } else {
-        copy_part(&set->absmax, t->absmax);
-    }
+    copy_part(&set->absmax, t->absmax);
+    copy_part(&set->absmax_code, t->nested.codes);
+    copy_part(&set->nested_absmax, t->nested.nested_absmax);
+    copy_part(&o->nested_map, t->nested.map);
+    o->nested_offset = t->nested.offset;
     return STATUS_OK;
 }
 

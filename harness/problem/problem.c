@@ -146,18 +146,11 @@ size_t problem_weight_count(const struct problem *p)
 
 size_t problem_output_count(const struct problem *p)
 {
-    switch (p->op) {
-    case OP_GEMM:
-        return p->m * p->n;
-    case OP_GEMMDX:
-        return p->m * p->k;
-    case OP_REPACK:
-        return nf4_repacked_bytes(p->n, p->k);
-    case OP_UNREPACK:
-        return problem_packed_bytes(p);
-    default:
-        return p->n * p->k;
-    }
+    return p->op == OP_GEMM       ? p->m * p->n
+           : p->op == OP_GEMMDX   ? p->m * p->k
+           : p->op == OP_REPACK   ? nf4_repacked_bytes(p->n, p->k)
+           : p->op == OP_UNREPACK ? problem_packed_bytes(p)
+                                  : p->n * p->k;
 }
 
 size_t problem_input_count(const struct problem *p)

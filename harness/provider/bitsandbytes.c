@@ -150,8 +150,8 @@ static enum status add_dequantize(void *library, const char *path, const struct 
     rows.name = r->rows_name;
     rows.only_by_name = true;
     rows.dequant_rows = r->call_rows;
-    enum status s = kernel_add(&k);
-    return s == STATUS_OK ? kernel_add(&rows) : s;
+    TRY(kernel_add(&k));
+    return kernel_add(&rows);
 }
 
 static enum status add_gemv(void *library, const char *path)
@@ -190,10 +190,8 @@ static enum status add_products(void)
     const struct kernel *dequantize = kernel_find("bitsandbytes_nf4_dequant_f32");
     if (!dequantize)
         return STATUS_OK;
-    enum status s = openblas_add("bitsandbytes_nf4_gemm_f32_openblas", OP_GEMM, BLAS_WHOLE, dequantize);
-    return s == STATUS_OK
-               ? openblas_add("bitsandbytes_nf4_gemmdx_f32_openblas", OP_GEMMDX, BLAS_WHOLE, dequantize)
-               : s;
+    TRY(openblas_add("bitsandbytes_nf4_gemm_f32_openblas", OP_GEMM, BLAS_WHOLE, dequantize));
+    return openblas_add("bitsandbytes_nf4_gemmdx_f32_openblas", OP_GEMMDX, BLAS_WHOLE, dequantize);
 }
 
 /* The folder of the package that `python3` would import, which is not imported. */
@@ -224,9 +222,7 @@ enum status bitsandbytes_load(const char *path)
     if (!path || !*path)
         return bitsandbytes_cuda_register(NULL, NULL);
     if (strcmp(path, "auto") == 0) {
-        enum status found = find_package(package, sizeof package);
-        if (found != STATUS_OK)
-            return found;
+        TRY(find_package(package, sizeof package));
         path = package;
     }
     bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
@@ -240,14 +236,11 @@ enum status bitsandbytes_load(const char *path)
     call_state_tell(file, changed);
     if (!library)
         return status_fail(STATUS_INPUT, "bitsandbytes: cannot load %s: %s", file, dlerror());
-    enum status s = STATUS_OK;
-    for (size_t i = 0; i < sizeof dequantize_table / sizeof dequantize_table[0] && s == STATUS_OK; i++)
-        s = add_dequantize(library, file, &dequantize_table[i]);
-    if (s == STATUS_OK)
-        s = add_gemv(library, file);
-    if (s == STATUS_OK)
-        s = add_products();
+    for (size_t i = 0; i < sizeof dequantize_table / sizeof dequantize_table[0]; i++)
+        TRY(add_dequantize(library, file, &dequantize_table[i]));
+    TRY(add_gemv(library, file));
+    TRY(add_products());
     /* The CUDA libraries lie beside the CPU's. */
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
-    return s == STATUS_OK ? bitsandbytes_cuda_register(folder, option) : s;
+    return bitsandbytes_cuda_register(folder, option);
 }

@@ -99,10 +99,9 @@ static enum status add_functions(const char *where, const char *option)
 #undef GEMM_ROW
 #undef PRODUCT
     };
-    enum status s = STATUS_OK;
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0] && s == STATUS_OK; i++)
-        s = kernel_add(&kernels[i]);
-    return s;
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
+        TRY(kernel_add(&kernels[i]));
+    return STATUS_OK;
 }
 
 /* Dequantize, then the dense product, as its Python does for what the fused one is not for. */
@@ -120,8 +119,7 @@ static enum status add_products_of_cublas(const char *where, const char *option)
             ROW("bf16_nested", BF16, TWOSTEP)
 #undef ROW
     };
-    enum status s = STATUS_OK;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && s == STATUS_OK; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct kernel k = {.name = rows[i].name,
                                  .contract = {.op = OP_GEMM,
                                               .out = rows[i].out,
@@ -134,9 +132,9 @@ static enum status add_products_of_cublas(const char *where, const char *option)
                                  .bitsandbytes = BITSANDBYTES_DEQUANT,
                                  .dequantize = kernel_find(rows[i].dequantize),
                                  COMMON};
-        s = kernel_add(&k);
+        TRY(kernel_add(&k));
     }
-    return s;
+    return STATUS_OK;
 }
 
 enum status bitsandbytes_cuda_register(const char *where, const char *option)
@@ -146,6 +144,6 @@ enum status bitsandbytes_cuda_register(const char *where, const char *option)
         where = file, option = NULL;
     if (!where)
         return STATUS_OK;
-    enum status s = add_functions(where, option);
-    return s == STATUS_OK ? add_products_of_cublas(where, option) : s;
+    TRY(add_functions(where, option));
+    return add_products_of_cublas(where, option);
 }

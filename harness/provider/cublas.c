@@ -44,10 +44,10 @@ enum status cublas_register(void)
         TYPE(ROW, f16, F16, 75) TYPE(ROW, bf16, BF16, 80)
 #undef ROW
     };
-    enum status s = STATUS_OK;
     if (done)
         return STATUS_OK;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && s == STATUS_OK; i++) {
+    done = true;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct row *r = &rows[i];
         const struct kernel k = {.name = r->name,
                                  .source = r->lt ? "libcublasLt" : "libcublas",
@@ -66,8 +66,7 @@ enum status cublas_register(void)
                                  .blas = r->use,
                                  .blas_lt = r->lt,
                                  .dequantize = kernel_find(r->dequantize)};
-        s = kernel_add(&k);
+        TRY(kernel_add(&k));
     }
-    done = true;
-    return s;
+    return STATUS_OK;
 }

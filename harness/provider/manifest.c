@@ -71,9 +71,7 @@ static enum status read_expression(const struct manifest *m, const yaml_node_t *
 {
     struct expression_name names[RECIPE_SIZES];
     struct expression_fault fault;
-    enum status s = yaml_file_string(&m->yaml, node, what, out);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_string(&m->yaml, node, what, out));
     recipe_sizes(&(struct problem){.op = m->kernel.contract.op, .format.blocksize = 64}, names);
     /* m, which comes first, is a product's. */
     size_t first = op_is_product(m->kernel.contract.op) ? 0 : 1;
@@ -94,9 +92,7 @@ static enum status read_name(struct manifest *m)
     struct kernel *k = &m->kernel;
     const char *arch, *knobs;
     char *end;
-    enum status s = yaml_file_string(&m->yaml, node, "name", &k->name);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_string(&m->yaml, node, "name", &k->name));
     if (!contract_parse(k->name, &k->contract, &arch) || !*arch)
         return FAIL(m, node,
                     "name \"%s\" must be <contract>__<arch>[_<knobs>], as "
@@ -196,22 +192,17 @@ static enum status read_image(struct manifest *m)
     const yaml_node_t *node = m->values[KEY_image];
     const char *image, *slash = strrchr(m->yaml.name, '/');
     char path[IMAGE_PATH_MAX];
-    enum status s = yaml_file_string(&m->yaml, m->values[KEY_entry], "entry", &m->recipe.entry);
-    if (s == STATUS_OK && strlen(m->recipe.entry) > RECIPE_ENTRY_MAX)
-        s = FAIL(m, m->values[KEY_entry], "entry: longer than %d characters", RECIPE_ENTRY_MAX);
-    if (s == STATUS_OK)
-        s = yaml_file_string(&m->yaml, node, "image", &image);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_string(&m->yaml, m->values[KEY_entry], "entry", &m->recipe.entry));
+    if (strlen(m->recipe.entry) > RECIPE_ENTRY_MAX)
+        return FAIL(m, m->values[KEY_entry], "entry: longer than %d characters", RECIPE_ENTRY_MAX);
+    TRY(yaml_file_string(&m->yaml, node, "image", &image));
     int folder = slash && image[0] != '/' ? (int)(slash - m->yaml.name) + 1 : 0;
     if (snprintf(path, sizeof path, "%.*s%s", folder, m->yaml.name, image) >= (int)sizeof path)
         return FAIL(m, node, "image: the path is too long");
     m->image_path = realpath(path, NULL);
     if (!m->image_path)
         return FAIL(m, node, "image %s: %s", path, strerror(errno));
-    s = read_image_file(m, node);
-    if (s != STATUS_OK)
-        return s;
+    TRY(read_image_file(m, node));
     const char *fault = image_fault(m);
     if (fault)
         return FAIL(m, fault == no_entry ? m->values[KEY_entry] : node, "image %s %s", m->image_path, fault);
@@ -225,13 +216,10 @@ static enum status read_grid(struct manifest *m)
     struct recipe *r = &m->recipe;
     yaml_node_t **nodes;
     size_t count, threads;
-    enum status s =
-        yaml_file_size(&m->yaml, m->values[KEY_threads], "threads", 1, LAUNCH_THREADS_MAX, &threads);
-    if (s == STATUS_OK)
-        s = yaml_file_list(&m->yaml, m->values[KEY_grid], "grid", &nodes, &count);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_size(&m->yaml, m->values[KEY_threads], "threads", 1, LAUNCH_THREADS_MAX, &threads));
+    TRY(yaml_file_list(&m->yaml, m->values[KEY_grid], "grid", &nodes, &count));
     r->threads = (unsigned)threads;
+    enum status s = STATUS_OK;
     if (count > 3)
         s = FAIL(m, nodes[3], "grid: it has 3 dimensions, not %zu", count);
     for (size_t i = 0; i < 3 && s == STATUS_OK; i++) {
@@ -241,9 +229,9 @@ static enum status read_grid(struct manifest *m)
     }
     free(nodes);
     r->shared = "0";
-    if (s == STATUS_OK && m->values[KEY_shared])
-        s = read_expression(m, m->values[KEY_shared], "shared", &r->shared);
-    return s;
+    return s == STATUS_OK && m->values[KEY_shared]
+               ? read_expression(m, m->values[KEY_shared], "shared", &r->shared)
+               : s;
 }
 
 /* ---- arguments ---- */
@@ -282,9 +270,7 @@ static enum status read_argument(const struct manifest *m, const yaml_node_t *no
 {
     const char *text, *colon;
     char word[48];
-    enum status s = yaml_file_string(&m->yaml, node, "an argument", &text);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_string(&m->yaml, node, "an argument", &text));
     colon = strchr(text, ':');
     snprintf(word, sizeof word, "%.*s", colon ? (int)(colon - text) : (int)sizeof word, text);
     *out = (struct recipe_parameter){.word = RECIPE_NUMBER, .type = RECIPE_INTEGER};
@@ -332,9 +318,8 @@ static enum status read_arguments(struct manifest *m)
     r->takes_args = node->type == YAML_SCALAR_NODE && strcmp((char *)node->data.scalar.value, "args") == 0;
     if (r->takes_args)
         return STATUS_OK;
-    enum status s = yaml_file_list(&m->yaml, node, "arguments", &nodes, &count);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_list(&m->yaml, node, "arguments", &nodes, &count));
+    enum status s = STATUS_OK;
     if (count > RECIPE_PARAMETERS_MAX)
         s = FAIL(m, nodes[RECIPE_PARAMETERS_MAX], "arguments: more than %d", RECIPE_PARAMETERS_MAX);
     for (size_t i = 0; i < count && s == STATUS_OK; i++) {
@@ -351,16 +336,15 @@ static enum status read_limits(struct manifest *m)
 {
     struct kernel *k = &m->kernel;
     size_t sm = k->min_sm;
-    enum status s = STATUS_OK;
     k->k_multiple = 1;
     if (m->values[KEY_min_sm])
-        s = yaml_file_size(&m->yaml, m->values[KEY_min_sm], "min_sm", 50, 999, &sm);
-    if (s == STATUS_OK && m->values[KEY_m_max])
-        s = yaml_file_size(&m->yaml, m->values[KEY_m_max], "m_max", 1, SIZE_MAX, &k->m_max);
-    if (s == STATUS_OK && m->values[KEY_k_multiple])
-        s = yaml_file_size(&m->yaml, m->values[KEY_k_multiple], "k_multiple", 1, SIZE_MAX, &k->k_multiple);
+        TRY(yaml_file_size(&m->yaml, m->values[KEY_min_sm], "min_sm", 50, 999, &sm));
+    if (m->values[KEY_m_max])
+        TRY(yaml_file_size(&m->yaml, m->values[KEY_m_max], "m_max", 1, SIZE_MAX, &k->m_max));
+    if (m->values[KEY_k_multiple])
+        TRY(yaml_file_size(&m->yaml, m->values[KEY_k_multiple], "k_multiple", 1, SIZE_MAX, &k->k_multiple));
     k->min_sm = (unsigned)sm;
-    return s;
+    return STATUS_OK;
 }
 
 /* ---- the file ---- */
@@ -369,28 +353,25 @@ static enum status read_keys(struct manifest *m, const char *path)
 {
     yaml_node_t *keys[KEY_COUNT];
     size_t size;
-    enum status s = yaml_file_read(path, &m->text, &size);
-    if (s == STATUS_OK)
-        s = yaml_file_parse(m->text, size, path, &m->yaml);
-    if (s != STATUS_OK)
-        return s;
+    TRY(yaml_file_read(path, &m->text, &size));
+    TRY(yaml_file_parse(m->text, size, path, &m->yaml));
     yaml_node_t *root = yaml_file_root(&m->yaml);
-    s = yaml_file_keys(&m->yaml, root, "a manifest", key_names, KEY_COUNT, m->values, keys);
-    for (size_t i = 0; i < KEY_REQUIRED && s == STATUS_OK; i++)
+    TRY(yaml_file_keys(&m->yaml, root, "a manifest", key_names, KEY_COUNT, m->values, keys));
+    for (size_t i = 0; i < KEY_REQUIRED; i++)
         if (!m->values[i])
-            s = FAIL(m, root, "a manifest must have the key \"%s\"", key_names[i]);
-    return s;
+            return FAIL(m, root, "a manifest must have the key \"%s\"", key_names[i]);
+    return STATUS_OK;
 }
 
 /* The contract, which the name holds, says what the other keys may hold. */
 static enum status read_manifest(struct manifest *m, const char *path)
 {
-    static enum status (*const steps[])(struct manifest *) = {read_name, read_image, read_grid,
-                                                              read_arguments, read_limits};
-    enum status s = read_keys(m, path);
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && s == STATUS_OK; i++)
-        s = steps[i](m);
-    return s;
+    TRY(read_keys(m, path));
+    TRY(read_name(m));
+    TRY(read_image(m));
+    TRY(read_grid(m));
+    TRY(read_arguments(m));
+    return read_limits(m);
 }
 
 enum status manifest_load(const char *path)

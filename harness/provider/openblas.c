@@ -35,7 +35,21 @@ static struct {
     char core[32];
 } library;
 
-/* OpenBLAS reads these while it is loaded: no threads of its own, and which kernels (NULL: its choice). */
+static bool find_functions(void *handle)
+{
+    void (*set_threads)(int) = (void (*)(int))dlsym(handle, "openblas_set_num_threads");
+    const char *(*core)(void) = (const char *(*)(void))dlsym(handle, "openblas_get_corename");
+    library.sgemm = (sgemm_fn *)dlsym(handle, "cblas_sgemm");
+    library.sgemv = (sgemv_fn *)dlsym(handle, "cblas_sgemv");
+    if (!set_threads || !core || !library.sgemm || !library.sgemv)
+        return false;
+    set_threads(1); /* of a build with OpenMP, which the environment says nothing to */
+    snprintf(library.core, sizeof library.core, "%s", core());
+    return true;
+}
+
+/* OpenBLAS reads these while it is loaded: no threads of its own, and which kernels (NULL: its choice). NULL: it
+ * cannot be loaded, or lacks a function. */
 static void *open_library(const char *path, const char *core)
 {
     struct {
@@ -59,20 +73,7 @@ static void *open_library(const char *path, const char *core)
             unsetenv(settings[i].name);
         free(settings[i].before);
     }
-    return handle;
-}
-
-static bool find_functions(void *handle)
-{
-    void (*set_threads)(int) = (void (*)(int))dlsym(handle, "openblas_set_num_threads");
-    const char *(*core)(void) = (const char *(*)(void))dlsym(handle, "openblas_get_corename");
-    library.sgemm = (sgemm_fn *)dlsym(handle, "cblas_sgemm");
-    library.sgemv = (sgemv_fn *)dlsym(handle, "cblas_sgemv");
-    if (!set_threads || !core || !library.sgemm || !library.sgemv)
-        return false;
-    set_threads(1); /* of a build with OpenMP, which the environment says nothing to */
-    snprintf(library.core, sizeof library.core, "%s", core());
-    return true;
+    return handle && find_functions(handle) ? handle : NULL;
 }
 
 /* Kernels of 2004, with SSE3, are what a library takes for a CPU that is newer than itself and that it has
@@ -96,18 +97,13 @@ static bool load(void)
     tried = true;
     const char *path = getenv("NF4BENCH_LIBOPENBLAS");
     path = path && *path ? path : "libopenblas.so.0";
-    void *handle = open_library(path, NULL);
-    if (!handle || !find_functions(handle))
-        return false;
-    const char *core = getenv("OPENBLAS_CORETYPE") ? NULL : better_core();
+    library.handle = open_library(path, NULL);
+    const char *core = !library.handle || getenv("OPENBLAS_CORETYPE") ? NULL : better_core();
     if (core) {
-        dlclose(handle);
-        handle = open_library(path, core);
-        if (!handle || !find_functions(handle))
-            return false;
+        dlclose(library.handle);
+        library.handle = open_library(path, core);
     }
-    library.handle = handle;
-    return true;
+    return library.handle != NULL;
 }
 
 /* ---- products of dense weights ---- */
@@ -232,25 +228,23 @@ static enum status prepare(const struct kernel *k, const struct gemm_args *a, vo
         rows = slabs.rows * (slabs.count < threads ? slabs.count : threads);
     }
     const size_t bytes = rows * a->k * sizeof(float);
-    for (struct dense *d = all_dense; d; d = d->next)
-        if (d->kernel == (room ? NULL : k) && d->packed == packed && d->w.size >= bytes) {
-            d->users++;
-            *prepared = d;
-            return STATUS_OK;
+    const struct kernel *of = room ? NULL : k;
+    struct dense *d = all_dense;
+    while (d && (d->kernel != of || d->packed != packed || d->w.size < bytes))
+        d = d->next;
+    if (!d) {
+        d = calloc(1, sizeof *d);
+        enum status s = d ? buffer_init(&d->w, bytes, "dense weights") : status_no_memory("dense weights");
+        if (s != STATUS_OK) {
+            free(d);
+            return s;
         }
-    struct dense *d = calloc(1, sizeof *d);
-    enum status s = d ? buffer_init(&d->w, bytes, "dense weights") : status_no_memory("dense weights");
-    if (s != STATUS_OK) {
-        free(d);
-        return s;
+        *d = (struct dense){.next = all_dense, .kernel = of, .packed = packed, .w = d->w};
+        all_dense = d;
+        if (!room)
+            dequantize(k, a, (struct share_range){0, a->n}, d->w.data);
     }
-    d->kernel = room ? NULL : k;
-    d->packed = packed;
-    d->users = 1;
-    d->next = all_dense;
-    all_dense = d;
-    if (!room)
-        dequantize(k, a, (struct share_range){0, a->n}, d->w.data);
+    d->users++;
     *prepared = d;
     return STATUS_OK;
 }
@@ -298,18 +292,13 @@ static const struct format_row {
     const char *dense;
     struct dequantize_row dequantize[3];
 } formats[] = {
-    {"",
-     {{"nf4_dequant_f32__avx512", "nf4_dequant_f32__avx512_stream"},
-      {"nf4_dequant_f32__avx2", "nf4_dequant_f32__avx2_stream"},
-      {"nf4_dequant_f32__scalar_table", "nf4_dequant_f32__scalar_table"}}},
-    {"_nested",
-     {{"nf4_dequant_f32_fused__avx512", "nf4_dequant_f32_fused__avx512_stream"},
-      {"nf4_dequant_f32_fused__avx2", "nf4_dequant_f32_fused__avx2_stream"},
-      {"nf4_dequant_f32_fused__scalar_table", "nf4_dequant_f32_fused__scalar_table"}}},
-    {NULL,
-     {{"int4_dequant_f32__avx512", "int4_dequant_f32__avx512_stream"},
-      {"int4_dequant_f32__avx2", "int4_dequant_f32__avx2_stream"},
-      {"int4_dequant_f32__scalar", "int4_dequant_f32__scalar"}}},
+#define ROW(dense, name, scalar)                                                                             \
+    {dense,                                                                                                  \
+     {{name "__avx512", name "__avx512_stream"}, {name "__avx2", name "__avx2_stream"}, {scalar, scalar}}},
+    ROW("", "nf4_dequant_f32", "nf4_dequant_f32__scalar_table")
+        ROW("_nested", "nf4_dequant_f32_fused", "nf4_dequant_f32_fused__scalar_table")
+            ROW(NULL, "int4_dequant_f32", "int4_dequant_f32__scalar")
+#undef ROW
 };
 
 static const struct product_row {

@@ -179,7 +179,6 @@ static bool is_unended_text(const unsigned char *image, uint64_t size)
 
 static enum status set_cuda(const struct nf4bench_variant *v, struct kernel *k)
 {
-    enum status s = STATUS_OK;
     if (v->dequant || v->gemm || v->cpu_features)
         return REFUSE("functions and cpu_features are for CPU variants");
     if (!v->fast && !v->checked)
@@ -189,13 +188,13 @@ static enum status set_cuda(const struct nf4bench_variant *v, struct kernel *k)
     if (v->image && is_unended_text(v->image, v->image_size))
         return REFUSE("its image is no fatbin and no cubin, and as PTX it does not end with NUL");
     if (v->fast)
-        s = check_entry(v, v->fast, "fast", v->image != NULL);
-    if (s == STATUS_OK && v->checked)
-        s = check_entry(v, v->checked, "checked", false);
+        TRY(check_entry(v, v->fast, "fast", v->image != NULL));
+    if (v->checked)
+        TRY(check_entry(v, v->checked, "checked", false));
     k->min_sm = v->min_sm;
     k->entries[ENTRY_FAST] = v->fast;
     k->entries[ENTRY_CHECKED] = v->checked;
-    return s;
+    return STATUS_OK;
 }
 
 /* Of a file's name: what stands in results and in messages as it is. */
@@ -217,16 +216,11 @@ static enum status set_source(const struct nf4bench_variant *v, const struct lib
         return REFUSE("a hash of it is not 16 of 0-9 and a-f");
     k->source_hash = v->source_hash;
     k->code_hash = v->code_hash;
-    k->source = file;
-    if (l->label) { /* no command line has it */
-        if (asprintf(&text, "%s:%s", l->label, v->source ? v->source : file) < 0)
-            return NO_MEMORY();
-        k->source = text;
-    } else {
-        if (asprintf(&text, "--plugin '%s'", l->path) < 0)
-            return NO_MEMORY();
-        k->option = text;
-    }
+    if ((l->label ? asprintf(&text, "%s:%s", l->label, v->source ? v->source : file)
+                  : asprintf(&text, "--plugin '%s'", l->path)) < 0)
+        return NO_MEMORY();
+    k->source = l->label ? text : file;
+    k->option = l->label ? NULL : text; /* no command line has a side */
     return STATUS_OK;
 }
 
@@ -234,11 +228,8 @@ static enum status make_kernel(const struct nf4bench_variant *v, const struct li
 {
     const char *arch;
     *k = (struct kernel){.built = true};
-    enum status s = check_name(v, !l->label, &k->contract, &arch);
-    if (s == STATUS_OK)
-        s = set_source(v, l, k);
-    if (s != STATUS_OK)
-        return s;
+    TRY(check_name(v, !l->label, &k->contract, &arch));
+    TRY(set_source(v, l, k));
     k->name = strdup(v->name);
     if (!k->name)
         return NO_MEMORY();
@@ -251,8 +242,8 @@ static enum status make_kernel(const struct nf4bench_variant *v, const struct li
     k->k_multiple = v->k_multiple ? v->k_multiple : 1;
     k->n_multiple = v->n_multiple;
     k->whole_blocks = v->whole_blocks;
-    s = k->backend == BACKEND_CPU ? set_cpu(v, k) : set_cuda(v, k);
-    return s == STATUS_OK ? kernel_set_arch(k, arch) : s;
+    TRY(k->backend == BACKEND_CPU ? set_cpu(v, k) : set_cuda(v, k));
+    return kernel_set_arch(k, arch);
 }
 
 static enum status make_kernels(const struct nf4bench_plugin *p, const struct library *l,
@@ -295,16 +286,12 @@ static enum status load(void *context)
 {
     struct attempt *a = context;
     const size_t threads = thread_count();
-    enum status s = open_library(a->library->path, &a->plugin, &a->float_changed);
-    if (s == STATUS_OK && thread_count() > threads)
+    TRY(open_library(a->library->path, &a->plugin, &a->float_changed));
+    if (thread_count() > threads)
         return REFUSE("it starts threads while it is loaded; the processes that call its variants are "
                       "forked, and would lack them: start them in the first call");
-    if (s == STATUS_OK)
-        s = check_layout(a->plugin);
-    if (s == STATUS_OK)
-        s = check_plugin(a->plugin, !a->library->label);
-    if (s != STATUS_OK)
-        return s;
+    TRY(check_layout(a->plugin));
+    TRY(check_plugin(a->plugin, !a->library->label));
     a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
     return a->kernels ? make_kernels(a->plugin, a->library, a->kernels) : NO_MEMORY();
 }
@@ -312,15 +299,14 @@ static enum status load(void *context)
 /* Device code is known by the source of its variants, which has the image's number behind it. */
 static enum status add_images(const struct attempt *a)
 {
-    enum status s = STATUS_OK;
     size_t images = 0;
-    for (size_t i = 0; i < a->plugin->variant_count && s == STATUS_OK; i++) {
+    for (size_t i = 0; i < a->plugin->variant_count; i++) {
         const struct nf4bench_variant *v = &a->plugin->variants[i];
         size_t same = 0;
-        while (v->image && same < i && a->plugin->variants[same].image != v->image)
-            same++;
         if (!v->image)
             continue;
+        while (a->plugin->variants[same].image != v->image)
+            same++;
         if (same < i) {
             a->kernels[i].source = a->kernels[same].source;
             continue;
@@ -329,9 +315,9 @@ static enum status add_images(const struct attempt *a)
         if (asprintf(&source, "%s:%zu", a->kernels[i].source, ++images) < 0)
             return NO_MEMORY();
         a->kernels[i].source = source;
-        s = cuda_image_add(source, v->image, v->image_size);
+        TRY(cuda_image_add(source, v->image, v->image_size));
     }
-    return s;
+    return STATUS_OK;
 }
 
 /* What the file is, for the results. */
@@ -375,21 +361,17 @@ static enum status find_file(const char *path, const char *label, struct library
 static enum status load_file(struct library *l, struct attempt *a)
 {
     *a = (struct attempt){.library = l};
-    enum status s = process_try(load, a, LOAD_LIMIT_S);
-    if (s != STATUS_OK)
-        return status_fail(s, "%s", status_message());
-    s = load(a);
+    TRY(process_try(load, a, LOAD_LIMIT_S));
+    const enum status s = load(a);
     call_state_tell(l->path, a->float_changed);
-    if (s == STATUS_OK)
-        s = add_images(a);
-    for (size_t i = 0; !l->label && s == STATUS_OK && i < a->plugin->variant_count; i++)
-        s = kernel_add(&a->kernels[i]);
-    if (s == STATUS_OK) {
-        l->name = a->plugin->name;
-        describe_file(l);
-        library_count++;
-    }
-    return s;
+    TRY(s);
+    TRY(add_images(a));
+    for (size_t i = 0; !l->label && i < a->plugin->variant_count; i++)
+        TRY(kernel_add(&a->kernels[i]));
+    l->name = a->plugin->name;
+    describe_file(l);
+    library_count++;
+    return STATUS_OK;
 }
 
 static enum status load_library(const char *path)
@@ -409,18 +391,17 @@ enum status plugin_side_load(const char *path, const char *label, struct kernel 
 {
     struct library *l;
     const struct library *same;
-    struct attempt a;
+    struct attempt a = {0};
     *kernels = NULL;
     *count = 0;
     enum status s = find_file(path, label, &l, &same);
-    if (s != STATUS_OK)
-        return status_fail(s, "%s: %s", path, status_message());
-    if (same)
+    if (s == STATUS_OK && same)
         return status_fail(STATUS_USAGE,
                            "%s: this file is loaded already%s%s, and both would share one handle, so that "
                            "there would be nothing to tell apart: copy the file",
                            path, same->label ? " as " : "", same->label ? same->label : "");
-    s = load_file(l, &a);
+    if (s == STATUS_OK)
+        s = load_file(l, &a);
     struct kernel *copy = s == STATUS_OK ? calloc(a.plugin->variant_count, sizeof *copy) : NULL;
     if (s == STATUS_OK && !copy)
         s = NO_MEMORY();

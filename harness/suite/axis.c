@@ -48,16 +48,6 @@ static enum status value_size(const struct suite_values *v, size_t i, size_t min
     return STATUS_OK;
 }
 
-static enum status value_bool(const struct suite_values *v, size_t i, bool *out)
-{
-    if (v->yaml)
-        return yaml_file_bool(v->yaml, v->nodes[i], v->name, out);
-    if (strcmp(v->words[i], "true") != 0 && strcmp(v->words[i], "false") != 0)
-        return value_fail(v, i, NULL, "%s must be true or false", v->name);
-    *out = v->words[i][0] == 't';
-    return STATUS_OK;
-}
-
 static enum status value_twice(const struct suite_values *v, size_t i)
 {
     return value_fail(v, i, NULL, "%s: the same value stands twice", v->name);
@@ -68,6 +58,16 @@ static enum status value_twice(const struct suite_values *v, size_t i)
 static enum status read_m(const struct suite_values *v, size_t i, void *out)
 {
     return value_size(v, i, 1, M_MAX, out);
+}
+
+static enum status read_flag(const struct suite_values *v, size_t i, void *out)
+{
+    if (v->yaml)
+        return yaml_file_bool(v->yaml, v->nodes[i], v->name, out);
+    if (strcmp(v->words[i], "true") != 0 && strcmp(v->words[i], "false") != 0)
+        return value_fail(v, i, NULL, "%s must be true or false", v->name);
+    *(bool *)out = v->words[i][0] == 't';
+    return STATUS_OK;
 }
 
 static enum status read_blocksize(const struct suite_values *v, size_t i, void *out)
@@ -198,15 +198,19 @@ static void free_list(const struct suite_axis *axis, char *list, size_t count)
     free(list);
 }
 
+static size_t *list_length(const struct suite_axis *axis, struct suite_case *c)
+{
+    return (size_t *)(void *)((char *)c + axis->count);
+}
+
 /* Puts `list` in the place of the case's values, which are freed. */
 static void replace_list(const struct suite_axis *axis, struct suite_case *c, char *list, size_t count)
 {
     char *place = (char *)c + axis->list, *before;
-    size_t *length = (size_t *)(void *)((char *)c + axis->count);
     memcpy(&before, place, sizeof before);
-    free_list(axis, before, *length);
+    free_list(axis, before, *list_length(axis, c));
     memcpy(place, &list, sizeof list);
-    *length = count;
+    *list_length(axis, c) = count;
 }
 
 /* Reads all values into a zeroed array. No two may be alike: they would give two rows with one identity. */
@@ -238,43 +242,13 @@ static enum status set_list(const struct suite_axis *axis, struct suite_case *c,
 
 /* ---- the others ---- */
 
-static enum status set_flags(const struct suite_values *v, bool out[2], size_t *count)
-{
-    bool flags[2] = {false, false};
-    for (size_t i = 0; i < v->count; i++) {
-        bool flag = false;
-        enum status s = value_bool(v, i, &flag);
-        if (s != STATUS_OK)
-            return s;
-        if (i == 2 || (i == 1 && flags[0] == flag))
-            return value_twice(v, i);
-        flags[i] = flag;
-    }
-    out[0] = flags[0];
-    out[1] = flags[1];
-    *count = v->count;
-    return STATUS_OK;
-}
-
-static enum status set_nested(struct suite_case *c, const struct suite_values *v)
-{
-    return set_flags(v, c->nested, &c->nested_count);
-}
-
-static enum status set_bias(struct suite_case *c, const struct suite_values *v)
-{
-    return set_flags(v, c->bias, &c->bias_count);
-}
-
 static enum status set_regime(struct suite_case *c, const struct suite_values *v)
 {
     static const char *const words[] = {"cold", "hot"};
     bool on[2] = {false, false};
     for (size_t i = 0; i < v->count; i++) {
         const char *word;
-        enum status s = value_word(v, i, &word);
-        if (s != STATUS_OK)
-            return s;
+        TRY(value_word(v, i, &word));
         size_t r = strcmp(word, words[0]) == 0 ? 0 : 1;
         if (strcmp(word, words[r]) != 0)
             return value_fail(v, i, closest(word, words, 2), "unknown regime \"%.64s\": it is cold or hot",
@@ -325,20 +299,38 @@ static bool has_shape(const struct suite_case *c)
     .read = reader, .size = sizeof *((struct suite_case *)0)->values,                                        \
     .list = offsetof(struct suite_case, values), .count = offsetof(struct suite_case, length)
 const struct suite_axis suite_axes[SUITE_AXIS_COUNT] = {
-    {"m", SUITE_KEY_M, true, has_m, LIST(m, m_count, read_m)},
+    {"m", SUITE_KEY_M, true, has_m, LIST(m, m_count, read_m), .filled = true},
     {"blocksize", SUITE_KEY_BLOCKSIZE, true, has_quantization,
-     LIST(blocksize, blocksize_count, read_blocksize)},
-    {"nested", SUITE_KEY_NESTED, true, has_quantization, .set = set_nested},
+     LIST(blocksize, blocksize_count, read_blocksize), .filled = true},
+    {"nested", SUITE_KEY_NESTED, true, has_quantization, LIST(nested, nested_count, read_flag),
+     .filled = true},
     {"formats", SUITE_KEY_FORMATS, true, has_formats, LIST(formats, format_count, read_format),
      .most = FORMATS_MAX},
-    {"bias", SUITE_KEY_BIAS, true, has_bias, .set = set_bias},
+    {"bias", SUITE_KEY_BIAS, true, has_bias, LIST(bias, bias_count, read_flag), .filled = true},
     {"regime", SUITE_KEY_REGIME, true, NULL, .set = set_regime},
-    {"threads", SUITE_KEY_THREADS, true, NULL, LIST(threads, thread_count, read_threads)},
+    {"threads", SUITE_KEY_THREADS, true, NULL, LIST(threads, thread_count, read_threads), .filled = true},
     {"shape", SUITE_KEY_COUNT, true, has_shape, LIST(shapes, shape_count, read_shape), .free = free_shape},
     {"variants", SUITE_KEY_VARIANTS, false, NULL, LIST(variants, variant_count, read_variant),
      .free = free_glob},
     {"tensors", SUITE_KEY_TENSORS, false, NULL, LIST(tensors, tensor_count, read_glob), .free = free_glob},
 };
+
+enum status suite_case_fill(struct suite_case *c)
+{
+    for (size_t i = 0; i < SUITE_AXIS_COUNT; i++) {
+        const struct suite_axis *axis = &suite_axes[i];
+        if (!axis->filled || *list_length(axis, c))
+            continue;
+        char *zero = calloc(1, axis->size);
+        if (!zero)
+            return status_no_memory("suite");
+        replace_list(axis, c, zero, 1);
+    }
+    if (c->blocksize[0] == 0)
+        c->blocksize[0] = 64;
+    c->cold = c->cold || !c->hot;
+    return STATUS_OK;
+}
 
 void suite_case_release(struct suite_case *c)
 {

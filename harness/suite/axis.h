@@ -57,6 +57,7 @@ struct suite_axis {
     void (*free)(void *value);        /* what a value owns; or NULL */
     size_t size, list, count;         /* bytes of a value; offsets of the array and of its length */
     size_t most;                      /* values; 0: any number */
+    bool filled;                      /* by suite_case_fill(), where no key has set it */
 };
 enum { SUITE_AXIS_COUNT = 10 };
 extern const struct suite_axis suite_axes[SUITE_AXIS_COUNT];
@@ -64,6 +65,8 @@ extern const struct suite_axis suite_axes[SUITE_AXIS_COUNT];
 /* Replaces the case's values; on failure they stay as they were. */
 enum status suite_axis_set(const struct suite_axis *axis, struct suite_case *c,
                            const struct suite_values *v) WARN_UNUSED_RESULT;
+/* Values for the axes that need one and that no key has set: zeros, but for the blocksize. */
+enum status suite_case_fill(struct suite_case *c) WARN_UNUSED_RESULT;
 void suite_case_release(struct suite_case *c);
 
 #endif

@@ -188,25 +188,6 @@ out:
 
 /* ---- cases ---- */
 
-/* Values for the axes that need one and that no key has set: zeros, but for the blocksize. */
-static enum status case_fill(struct suite_case *c)
-{
-    size_t *const counts[] = {&c->m_count, &c->blocksize_count, &c->thread_count, &c->nested_count,
-                              &c->bias_count};
-    c->m = c->m ? c->m : calloc(1, sizeof *c->m);
-    c->blocksize = c->blocksize ? c->blocksize : calloc(1, sizeof *c->blocksize);
-    c->threads = c->threads ? c->threads : calloc(1, sizeof *c->threads);
-    if (!c->m || !c->blocksize || !c->threads)
-        return status_no_memory("suite");
-    if (c->blocksize_count == 0)
-        c->blocksize[0] = 64;
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        if (*counts[i] == 0)
-            *counts[i] = 1;
-    c->cold = c->cold || !c->hot;
-    return STATUS_OK;
-}
-
 static enum status parse_shapes(struct suite_parser *p, struct suite_case *c, yaml_node_t *node)
 {
     yaml_node_t **pairs = NULL;
@@ -347,7 +328,7 @@ enum status suite_case_parse(struct suite_parser *p, yaml_node_t *node, struct s
     TRY(parse_op(p, node, &own, &c->op));
     TRY(check_case(p, node, &own, c->op, &f));
     TRY(parse_fields(p, &f, c));
-    return case_fill(c);
+    return suite_case_fill(c);
 }
 
 enum status suite_defaults_parse(struct suite_parser *p, yaml_node_t *node)

@@ -157,15 +157,11 @@ enum status suite_override(struct suite *s, const char *assignment)
     const char *names[SUITE_AXIS_COUNT];
     size_t name_count = 0;
     const struct suite_axis *axis = NULL;
-    for (size_t i = 0; i < SUITE_AXIS_COUNT; i++)
-        if (suite_axes[i].override)
-            names[name_count++] = suite_axes[i].name;
-
     const char *equals = strchr(assignment, '=');
     if (!equals)
         return status_fail(STATUS_USAGE, "--axis %.256s: expected NAME=VALUE[,VALUE...], as in m=1,4,16",
                            assignment);
-    enum status status = STATUS_OK;
+    enum status status;
     struct suite_values v = {.assignment = assignment, .count = 1};
     char *text = strdup(assignment);
     if (!text)
@@ -173,35 +169,32 @@ enum status suite_override(struct suite *s, const char *assignment)
     char *name = text, *list = text + (equals - assignment);
     *list++ = '\0';
     for (size_t i = 0; i < SUITE_AXIS_COUNT; i++)
-        if (suite_axes[i].override && strcmp(suite_axes[i].name, name) == 0)
-            axis = &suite_axes[i];
+        if (suite_axes[i].override) {
+            names[name_count++] = suite_axes[i].name;
+            if (strcmp(suite_axes[i].name, name) == 0)
+                axis = &suite_axes[i];
+        }
+    for (const char *c = list; *c; c++)
+        v.count += *c == ',';
+    v.name = name;
     if (!axis) {
         const char *nearest = closest(name, names, name_count);
         status = status_fail(STATUS_USAGE, "--axis %.256s: there is no axis \"%.64s\"; did you mean \"%s\"?",
                              assignment, name,
                              nearest ? nearest : "m, blocksize, nested, bias, regime, threads, shape");
-        goto out;
-    }
-    for (const char *c = list; *c; c++)
-        v.count += *c == ',';
-    if (v.count > YAML_FILE_LIST_MAX) {
+    } else if (v.count > YAML_FILE_LIST_MAX) {
         status = status_fail(STATUS_LIMIT, "--axis %s: more than %d values", name, YAML_FILE_LIST_MAX);
-        goto out;
-    }
-    v.name = name;
-    v.words = calloc(v.count, sizeof *v.words);
-    if (!v.words) {
+    } else if (!(v.words = calloc(v.count, sizeof *v.words))) {
         status = status_no_memory("suite");
-        goto out;
+    } else {
+        for (size_t i = 0; i < v.count; i++) {
+            v.words[i] = list;
+            list += strcspn(list, ",");
+            if (*list)
+                *list++ = '\0';
+        }
+        status = override(s, axis, &v);
     }
-    for (size_t i = 0; i < v.count; i++) {
-        v.words[i] = list;
-        list += strcspn(list, ",");
-        if (*list)
-            *list++ = '\0';
-    }
-    status = override(s, axis, &v);
-out:
     free(v.words);
     free(text);
     return status;

@@ -73,11 +73,11 @@ struct suite_case {
     size_t shape_count; /* 0 with weights */
     size_t *blocksize;
     size_t blocksize_count;
-    bool nested[2];
+    bool *nested;
     size_t nested_count;
     struct weight_format *formats; /* in place of blocksize and nested, or NULL; a blocksize of 0 is k */
     size_t format_count;
-    bool bias[2];
+    bool *bias;
     size_t bias_count;
     bool cold, hot;
     unsigned *threads; /* 0 = all */

@@ -116,10 +116,13 @@ void check_failed(struct check_run *c, const struct comparison *cmp, const char 
                                      lines[i]);
 }
 
-void check_product_failed(struct check_run *c, const struct comparison *cmp, size_t rows, size_t columns,
-                          const char *remark)
+void check_product(struct check_run *c, const struct comparison *cmp, size_t rows, size_t columns,
+                   const char *remark)
 {
     char where[224];
+    c->out->compared += cmp->compared;
+    if (!cmp->mismatches)
+        return;
     snprintf(where, sizeof where, "output row %zu column %zu of %zu x %zu%s", cmp->first / columns,
              cmp->first % columns, rows, columns, remark);
     check_failed(c, cmp, where, "", rows * columns);

@@ -57,9 +57,10 @@ enum status check_calls_on_other_codes(struct check_run *c, struct operands *o, 
  * first one, or ""; `cause` what explains them all, or "": then their values and places are looked at. */
 void check_failed(struct check_run *c, const struct comparison *cmp, const char *where, const char *cause,
                   size_t count);
-/* The same of a product with rows x columns outputs; `remark` follows the line about the first one. */
-void check_product_failed(struct check_run *c, const struct comparison *cmp, size_t rows, size_t columns,
-                          const char *remark);
+/* Counts what was compared of a product with rows x columns outputs; where there are mismatches, sets FAIL in the
+ * same way: `remark` follows the line about the first one. */
+void check_product(struct check_run *c, const struct comparison *cmp, size_t rows, size_t columns,
+                   const char *remark);
 /* Compares what the kernel dequantized, wherever its layout has it, with the reference; sets FAIL. `errors`,
  * which may be NULL: the errors of the first elements against fp64 are added. */
 enum status check_dequantized(struct check_run *c, const struct operands *o, struct comparison *cmp,

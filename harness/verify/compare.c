@@ -13,11 +13,16 @@ void comparison_init(struct comparison *c)
     *c = (struct comparison){.first = SIZE_MAX};
 }
 
-bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
+bool dtype_bits_nan(enum dtype t, uint32_t bits)
 {
     static const uint32_t infinity[DTYPE_COUNT + 1] = {0x7f800000, 0x7c00, 0x7f80, 0xff};
     static const uint32_t magnitude[DTYPE_COUNT + 1] = {0x7fffffff, 0x7fff, 0x7fff, 0xff};
-    return a == b || ((a & magnitude[t]) > infinity[t] && (b & magnitude[t]) > infinity[t]);
+    return (bits & magnitude[t]) > infinity[t];
+}
+
+bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
+{
+    return a == b || (dtype_bits_nan(t, a) && dtype_bits_nan(t, b));
 }
 
 /* Spreads indices: those with the smallest rank are kept. */

@@ -12,13 +12,6 @@ static uint32_t sign_bit(enum dtype t)
     return t == DTYPE_F32 ? 0x80000000u : 0x8000u;
 }
 
-static bool is_nan(enum dtype t, uint32_t bits)
-{
-    static const uint32_t infinity[] = {
-        [DTYPE_F32] = 0x7f800000, [DTYPE_F16] = 0x7c00, [DTYPE_BF16] = 0x7f80};
-    return (bits & (sign_bit(t) - 1)) > infinity[t];
-}
-
 static bool is_subnormal(enum dtype t, uint32_t bits)
 {
     static const uint32_t smallest[] = {
@@ -179,7 +172,7 @@ const char *diagnose_weights(const struct comparison *c, const struct diagnose_w
     for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
         size_t explained = 0;
         /* NaN says nothing of where it came from: what was not written is NaN as well. */
-        while (explained < c->kept_count && !is_nan(d->contract->out, c->kept[explained].got) &&
+        while (explained < c->kept_count && !dtype_bits_nan(d->contract->out, c->kept[explained].got) &&
                causes[i].explains(d, &c->kept[explained]))
             explained++;
         if (explained && explained == c->kept_count)
@@ -197,13 +190,14 @@ const char *diagnose_values(const struct comparison *c, enum dtype t)
         return "";
     for (size_t i = 0; i < c->kept_count; i++) {
         uint32_t got = c->kept[i].got, want = c->kept[i].want, sign = sign_bit(t), below = sign - 1;
-        nan += is_nan(t, got) && !is_nan(t, want);
+        nan += dtype_bits_nan(t, got) && !dtype_bits_nan(t, want);
         zero_sign += is_zero(t, got) && is_zero(t, want);
         zero += is_zero(t, got);
         truncated += got + 1 == want && (got & sign) == (want & sign);
         away += got == want + 1 && (got & sign) == (want & sign);
         negated += got == (want ^ sign) && !is_zero(t, want);
-        infinite += (got & below) < (want & below) && is_nan(t, (want & below) + 1) && !is_nan(t, want);
+        infinite += (got & below) < (want & below) && dtype_bits_nan(t, (want & below) + 1) &&
+                    !dtype_bits_nan(t, want);
     }
     size_t all = c->kept_count;
     return nan == all          ? "NaN where a number belongs: not written, or computed from what was not"

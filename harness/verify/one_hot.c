@@ -63,19 +63,13 @@ static size_t draw_positions(size_t *positions, size_t count, size_t wanted, uin
 enum status check_one_hot(struct check_run *c)
 {
     const struct problem *real = &c->operands->problem;
-    size_t *positions = malloc(POSITIONS_MAX * sizeof *positions);
     struct operands o;
-    enum status s = first_weights(c, real->bias, &o);
-    if (s != STATUS_OK) {
-        free(positions);
-        return s;
-    }
-    size_t extent = real->op == OP_GEMM ? real->k : real->n;
-    size_t count = positions ? choose_positions(extent, real->seed, positions) : 0;
+    TRY(first_weights(c, real->bias, &o));
+    size_t positions[POSITIONS_MAX], extent = real->op == OP_GEMM ? real->k : real->n;
+    size_t count = choose_positions(extent, real->seed, positions);
     if (real->m && device_slow(c->operands->device))
         count = draw_positions(positions, count, ONE_HOT_LAUNCHES * real->m, real->seed);
-    s = count ? one_hot_run(c, &o, positions, count) : status_no_memory("verify");
+    const enum status s = count ? one_hot_run(c, &o, positions, count) : status_no_memory("verify");
     operands_release(&o);
-    free(positions);
     return s;
 }

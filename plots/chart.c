@@ -164,7 +164,7 @@ static void open_mark(const struct chart *c, double x, double y, int form, enum 
 
 void chart_mark(const struct chart *c, double x, double y, enum weights form, const struct mark *mark)
 {
-    open_mark(c, chart_x(c, x), chart_y(c, y), (int)form, weights_ink(form), " class=\"mark\"");
+    open_mark(c, chart_x(c, x), chart_y(c, y), (int)form, weights_looks[form].ink, " class=\"mark\"");
     write_data(c, mark, "path");
 }
 
@@ -177,7 +177,7 @@ void chart_series_mark(const struct chart *c, double x, double y, enum ink ink, 
 
 void chart_key(const struct chart *c, double x, double y, enum weights form, const char *name)
 {
-    open_mark(c, x, y, (int)form, weights_ink(form), "");
+    open_mark(c, x, y, (int)form, weights_looks[form].ink, "");
     fputs("/>", c->out);
     chart_text(c, x + 9, y + 4, "start", INK_TEXT, name);
 }
@@ -187,7 +187,7 @@ void chart_keys(const struct chart *c, double y, const bool seen[WEIGHTS_COUNT])
     double x = 46;
     for (int w = 0; w < WEIGHTS_COUNT; w++)
         if (seen[w]) {
-            chart_key(c, x, y, (enum weights)w, weights_label((enum weights)w));
+            chart_key(c, x, y, (enum weights)w, weights_looks[w].label);
             x += 70;
         }
 }

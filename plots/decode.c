@@ -142,15 +142,13 @@ static void write_table(struct page *p, const struct swaps *s)
         COLUMN("shapes", "shapes", NULL, CELL_NUMBER, 0),
         COLUMN("sizes", "sizes", NULL, CELL_NUMBER, 0),
     };
-    struct table t;
     char kind[KIND_TEXT], skeleton[SKELETON_TEXT];
-    table_init(&t, "decode", columns, sizeof columns / sizeof columns[0]);
-    table_title(&t, "Isolated decode");
+    struct table t = TABLE("decode", "Isolated decode", columns);
     for (size_t i = 0; i < s->bar_count; i++) {
         const struct bar *b = &s->bars[i];
         const struct task *task = &s->t->list[b->like->task];
         table_cells(&t, "%s %s %s %s %f", s->t->devices[task->device].label,
-                    skeleton_text(b->like->row, skeleton), use_words(task->use),
+                    skeleton_text(b->like->row, skeleton), use_words[task->use],
                     kind_text(kind_of(b->like->row), kind), b->like->row->r->bits_per_weight);
         table_text(&t, "%s", kind_text(kind_of(b->like->base), kind));
         table_number(&t, b->like->base->r->bits_per_weight);
@@ -158,7 +156,7 @@ static void write_table(struct page *p, const struct swaps *s)
         table_number(&t, (double)b->mean.shapes);
         table_number(&t, (double)b->mean.parts);
     }
-    page_folded_table(p, &t);
+    page_table(p, &t, PAGE_FOLDED);
 }
 
 static void draw_bar(const struct chart *c, const struct swaps *s, const struct bar *b, double y)
@@ -168,16 +166,14 @@ static void draw_bar(const struct chart *c, const struct swaps *s, const struct 
     const bool one = b->mean.parts == 1;
     skeleton_text(b->like->row, skeleton);
     kind_text(kind_of(b->like->row), kind);
-    snprintf(name, sizeof name, "%s, %s: %.56s", kind, use_words(task->use), skeleton);
-    if (isfinite(b->mean.lo))
-        snprintf(value, sizeof value, "%.3f [%.3f, %.3f]", b->mean.ratio, b->mean.lo, b->mean.hi);
-    else
-        snprintf(value, sizeof value, "%.3f", b->mean.ratio);
+    snprintf(name, sizeof name, "%s, %s: %.56s", kind, use_words[task->use], skeleton);
+    snprintf(value, sizeof value, isfinite(b->mean.lo) ? "%.3f [%.3f, %.3f]" : "%.3f", b->mean.ratio,
+             b->mean.lo, b->mean.hi);
     snprintf(words, sizeof words, "%s: %s times as long as %s, %zu size%s", name, value,
              kind_text(kind_of(b->like->base), base), b->mean.parts, one ? "" : "s");
     chart_text(c, c->margin.left, y - 6, "start", INK_TEXT, name);
     chart_text(c, CHART_WIDTH - 4, y + 11, "end", INK_TEXT, value);
-    chart_bar(c, 0, b->mean.ratio, y + 7, 11, weights_ink(weights_of(b->like->row)), 0.75,
+    chart_bar(c, 0, b->mean.ratio, y + 7, 11, weights_looks[weights_of(b->like->row)].ink, 0.75,
               &(struct mark){one ? b->like->row : NULL, one ? b->like->base : NULL, b->mean.ratio, words});
     chart_whisker(c, b->mean.lo, b->mean.hi, y + 7);
 }
@@ -226,10 +222,8 @@ static bool same_figure(const struct swaps *s, const struct bar *a, const struct
 
 void section_decode(struct page *p, const struct tasks *t)
 {
-    size_t room = 1;
+    const size_t room = t->v->timed_count + 1;
     int figures = 0;
-    for (size_t i = 0; i < t->count; i++)
-        room += t->list[i].count;
     struct swaps s = {.t = t, .list = calloc(room, sizeof s.list[0]), .bars = calloc(room, sizeof s.bars[0])};
     if (s.list && s.bars)
         find_swaps(&s);

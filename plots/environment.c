@@ -82,11 +82,9 @@ enum { VALUE_SHOWN = 320 }; /* bytes of a value before the rest is folded away *
 
 static void write_value(FILE *out, const char *value)
 {
-    if (!value) {
+    if (!value)
         fputs("<td class=\"muted\">not recorded</td>", out);
-        return;
-    }
-    if (strlen(value) > VALUE_SHOWN)
+    else if (strlen(value) > VALUE_SHOWN)
         html_print(out, "<td><details><summary>%zu characters</summary>%s</details></td>", strlen(value),
                    value);
     else

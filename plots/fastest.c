@@ -29,9 +29,8 @@ static const struct view_row *most_wins(const struct contest *contest, const str
     memcpy(scratch, contest->cases, contest->count * sizeof scratch[0]);
     sort_pointers(scratch, contest->count, by_winner);
     for (size_t i = 0, next; i < contest->count; i = next) {
-        for (next = i + 1; next < contest->count; next++)
-            if (row_text_order(scratch[i]->fastest->r->variant, scratch[next]->fastest->r->variant) != 0)
-                break;
+        for (next = i + 1; next < contest->count && by_winner(scratch[i], scratch[next]) == 0;)
+            next++;
         if (next - i > *wins || (next - i == *wins && scratch[i] < best)) {
             *wins = next - i;
             best = scratch[i];

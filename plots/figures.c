@@ -152,13 +152,6 @@ static void write_caption(FILE *out, const struct view *v, const struct candidat
     write_links(out, v, a);
 }
 
-static bool draw(struct drawing *d, const struct candidate *a, enum figure_kind kind)
-{
-    return kind == KIND_SPEED     ? draw_speed(d, a->facet)
-           : kind == KIND_CEILING ? draw_ceiling(d, a->c)
-                                  : draw_samples(d, a->c);
-}
-
 static void write_svg(FILE *out, const char *svg)
 {
     fprintf(out, "</figcaption><div class=\"plot\">%s</div>", svg);
@@ -173,7 +166,9 @@ static void write_figure(FILE *out, const struct view *v, const struct candidate
     struct drawing d = {.out = memory, .label = label, .family = a->family};
     snprintf(label, sizeof label, "%s: %s", kind_names[kind],
              view_describe(row_of(a)->r, a->c != NULL, text));
-    const bool drawn = memory && draw(&d, a, kind);
+    const bool drawn = memory && (kind == KIND_SPEED     ? draw_speed(&d, a->facet)
+                                  : kind == KIND_CEILING ? draw_ceiling(&d, a->c)
+                                                         : draw_samples(&d, a->c));
     if ((!memory || fclose(memory) != 0 || !svg)) {
         fputs("<p class=\"note\">No memory for a figure.</p>\n", out);
     } else if (drawn) {

@@ -27,16 +27,6 @@ static const char *count_text(const struct line_sum *sum, char buffer[64])
     return buffer;
 }
 
-/* "4.125" or "4.125 to 4.156". Returns buffer. */
-static const char *bits_text(double lo, double hi, char buffer[32])
-{
-    if (hi - lo < 0.0005)
-        snprintf(buffer, 32, "%.3f", lo);
-    else
-        snprintf(buffer, 32, "%.3f to %.3f", lo, hi);
-    return buffer;
-}
-
 static const char *type_text(const struct pair *p, char buffer[64])
 {
     const struct row *r = p->nf4->r;
@@ -147,10 +137,8 @@ static const struct line *widest_line(struct pairing *h, size_t device, enum use
 
 static const char *interval_text(const struct mean *m, char buffer[64])
 {
-    if (isfinite(m->lo) && isfinite(m->hi))
-        snprintf(buffer, 64, "%.3f [%.3f, %.3f]", m->ratio, m->lo, m->hi);
-    else
-        snprintf(buffer, 64, "%.3f (no interval)", m->ratio);
+    const bool interval = isfinite(m->lo) && isfinite(m->hi);
+    snprintf(buffer, 64, interval ? "%.3f [%.3f, %.3f]" : "%.3f (no interval)", m->ratio, m->lo, m->hi);
     return buffer;
 }
 
@@ -161,9 +149,10 @@ static void say_line(struct page *p, struct pairing *h, size_t device, const str
     char subject[400], number[64], bits[32], alone[160] = "", kind[KIND_TEXT], type[64];
     const char *plural = sum.mean.shapes == 1 ? "" : "s";
     snprintf(subject, sizeof subject, "%s, %s, %s: %s (%.3f bits a weight)", h->tasks->devices[device].label,
-             use_words(line->use), type_text(like, type), kind_text(kind_of(like->nf4), kind), sum.nf4_bits);
+             use_words[line->use], type_text(like, type), kind_text(kind_of(like->nf4), kind), sum.nf4_bits);
     interval_text(&sum.mean, number);
-    bits_text(sum.int4_bits_lo, sum.int4_bits_hi, bits);
+    snprintf(bits, sizeof bits, sum.int4_bits_hi - sum.int4_bits_lo < 0.0005 ? "%.3f" : "%.3f to %.3f",
+             sum.int4_bits_lo, sum.int4_bits_hi);
     if (like->isolated) {
         page_say(p, PAGE_PARAGRAPH,
                  "%s runs at %s of the speed of int4 (%s bits) in one kernel with nothing but the decode "
@@ -213,22 +202,21 @@ static void write_lines(struct page *p, struct pairing *h, size_t first, size_t 
     };
     enum { FIXED = sizeof fixed / sizeof fixed[0] };
     struct table_column columns[FIXED + DEVICES_ABREAST];
-    struct table t;
     char kind[KIND_TEXT], type[64], beside[64];
     memcpy(columns, fixed, sizeof fixed);
     for (size_t d = 0; d < count; d++) {
         const char *label = h->tasks->devices[first + d].label;
         columns[FIXED + d] = (struct table_column)COLUMN(label, label, "int4 time / NF4 time", CELL_RATIO, 3);
     }
-    table_init(&t, "headline", columns, FIXED + count);
-    table_title(&t, "NF4's speed as a fraction of int4's at equal bits per weight");
+    struct table t = table_of("headline", "NF4's speed as a fraction of int4's at equal bits per weight",
+                              columns, FIXED + count);
     t.note = "Above 1, NF4 is faster. Geometric mean over shapes, with a 95 % interval: Student's t over "
              "four shapes or more; of fewer, from the lowest to the highest end of those of their paired "
              "samples. Isolated decode: one skeleton, only the decode swapped; its rows are in NF4's own "
              "order. Best in class: the fastest right variant of each format.";
     for (size_t i = 0; i < h->line_count; i++) {
         const struct line *line = &h->lines[i];
-        table_cells(&t, "%s %s %s %s %s", use_words(line->use), type_text(line->like, type),
+        table_cells(&t, "%s %s %s %s %s", use_words[line->use], type_text(line->like, type),
                     kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
                     track_words[line->like->track]);
         for (size_t d = 0; d < count; d++) {
@@ -239,7 +227,7 @@ static void write_lines(struct page *p, struct pairing *h, size_t first, size_t 
                 table_number(&t, NAN);
         }
     }
-    page_table(p, &t);
+    page_table(p, &t, PAGE_SHOWN);
 }
 
 /* The same with a row per device, for programs. */
@@ -260,16 +248,15 @@ static void write_long_lines(struct page *p, struct pairing *h)
         COLUMN("left_out", "left out", NULL, CELL_NUMBER, 0),
         COLUMN("flagged", "flagged", NULL, CELL_NUMBER, 0),
     };
-    struct table t;
     char kind[KIND_TEXT];
-    table_init(&t, "headline", columns, sizeof columns / sizeof columns[0]);
+    struct table t = TABLE("headline", "", columns); /* CSV has no titles */
     for (size_t d = 0; d < h->tasks->device_count; d++)
         for (size_t i = 0; i < h->line_count; i++) {
             const struct line *line = &h->lines[i];
             const struct line_sum sum = pairing_sum(h, line, d);
             if (!sum.first)
                 continue;
-            table_cells(&t, "%s %s %s %f %s %s %s %f %f %f", h->tasks->devices[d].label, use_words(line->use),
+            table_cells(&t, "%s %s %s %f %s %s %s %f %f %f", h->tasks->devices[d].label, use_words[line->use],
                         type_word(line->like->nf4->r->out_type), (double)line->like->nf4->r->threads,
                         kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
                         track_words[line->like->track], sum.nf4_bits, sum.int4_bits_lo, sum.int4_bits_hi);
@@ -277,7 +264,7 @@ static void write_long_lines(struct page *p, struct pairing *h)
             table_cells(&t, "%f %f %f %f", (double)sum.mean.shapes, (double)sum.pairs, (double)sum.out,
                         (double)sum.low);
         }
-    page_table(p, &t);
+    page_table(p, &t, PAGE_SHOWN);
 }
 
 static void add_side(struct table *t, const struct view_row *row)
@@ -309,9 +296,7 @@ static void write_pairs(struct page *p, const struct pairing *h)
         COLUMN("nf4_speed_over_int4", "NF4 over int4", "int4 time / NF4 time", CELL_RATIO, 3),
         COLUMN("in_headline", "in the headline", NULL, CELL_TEXT, 0),
     };
-    struct table t;
-    table_init(&t, "pairs", columns, sizeof columns / sizeof columns[0]);
-    table_title(&t, "Every pair at equal bits");
+    struct table t = TABLE("pairs", "Every pair at equal bits", columns);
     t.note = "The share is that of the measured ceiling which is nearer: memory, or a dense product.";
     for (size_t i = 0; i < h->pair_count; i++) {
         const struct pair *pair = &h->pairs[i];
@@ -319,14 +304,14 @@ static void write_pairs(struct page *p, const struct pairing *h)
         const struct task *task = &h->tasks->list[pair->task];
         const struct paired_ratio *q = &pair->ratio;
         table_cells(&t, "%s %s %s %f %f %f %s %s %s", h->tasks->devices[task->device].label,
-                    use_words(task->use), type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
+                    use_words[task->use], type_word(r->out_type), (double)r->m, (double)r->n, (double)r->k,
                     regime_word(r->regime), attribution(pair), track_words[pair->track]);
         add_side(&t, pair->nf4);
         add_side(&t, pair->int4);
         table_ratio(&t, q->ratio, q->ci.lo, q->ci.hi, q->count > 0 ? NULL : "unpaired");
         table_text(&t, "%s", pair->out ? "no: under 0.8 of its ceiling" : pair->low ? "yes, flagged" : "yes");
     }
-    page_folded_table(p, &t);
+    page_table(p, &t, PAGE_FOLDED);
 }
 
 /* ---- why ---- */
@@ -353,9 +338,7 @@ static void write_causes(struct page *p, struct pairing *h)
         COLUMN("int4_share", "share of ceiling", "of int4", CELL_NUMBER, 3),
         COLUMN("why", "so the gap is", NULL, CELL_LONG, 0),
     };
-    struct table t;
-    table_init(&t, "causes", columns, sizeof columns / sizeof columns[0]);
-    table_title(&t, "Where the gap comes from");
+    struct table t = TABLE("causes", "Where the gap comes from", columns);
     t.note = "What waits for memory alone would run at the ratio of the bytes. The isolated decode is what "
              "the codebook costs in one and the same kernel; what the best kernels differ in beyond that is "
              "the rest: how well each is built.";
@@ -373,12 +356,12 @@ static void write_causes(struct page *p, struct pairing *h)
             append_part(why, sizeof why, "kernels", best.mean.ratio / alone);
             append_part(why, sizeof why, "bytes alone would give", best.bytes);
             table_cells(&t, "%s %s %s %s %s %f %f %f %f %f %s", h->tasks->devices[d].label,
-                        use_words(line->use), type_word(line->like->nf4->r->out_type),
+                        use_words[line->use], type_word(line->like->nf4->r->out_type),
                         kind_text(kind_of(line->like->nf4), kind), track_words[line->like->track],
                         best.mean.ratio, alone, best.bytes, best.nf4_share, best.int4_share,
                         isfinite(alone) ? why : "not to be split: no skeleton ran in both formats");
         }
-    page_table(p, &t);
+    page_table(p, &t, PAGE_SHOWN);
 }
 
 /* ---- the figure ---- */
@@ -386,7 +369,7 @@ static void write_causes(struct page *p, struct pairing *h)
 static void draw_line(const struct chart *c, const struct line *line, const struct line_sum *sum, double y)
 {
     char kind[KIND_TEXT], type[64], name[256], number[64], words[400];
-    snprintf(name, sizeof name, "%s, %s, %s: %s, %s", use_words(line->use), type_text(line->like, type),
+    snprintf(name, sizeof name, "%s, %s, %s: %s, %s", use_words[line->use], type_text(line->like, type),
              kind_text(kind_of(line->like->nf4), kind), attribution(line->like),
              track_words[line->like->track]);
     interval_text(&sum->mean, number);

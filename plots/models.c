@@ -90,17 +90,13 @@ static bool add_parts(struct total *sum, const struct tasks *t, const struct sub
     return parts > 0;
 }
 
-static bool is_expert(const struct model *m, const char *layer)
-{
-    return m->experts_held > 0 && (strcmp(layer, "gate_up") == 0 || strcmp(layer, "down") == 0);
-}
-
 static void add_up(const struct tasks *t, const struct subject *s, const struct model *m, struct total *sum)
 {
     *sum = (struct total){0};
     for (size_t i = 0; i < m->layer_count; i++) {
         const struct model_layer *layer = &m->layers[i];
-        const bool expert = is_expert(m, layer->name);
+        const bool expert =
+            m->experts_held > 0 && (strcmp(layer->name, "gate_up") == 0 || strcmp(layer->name, "down") == 0);
         const double used = expert ? (double)m->experts_used : 1, held = expert ? (double)m->experts_held : 1;
         if (layer->part)
             continue;
@@ -238,18 +234,19 @@ void section_models(struct page *p, const struct tasks *t)
 {
     const char *text = embedded_text(MODELS);
     struct models models;
-    struct table totals, absent;
+    struct table totals = TABLE("models", "Time and bytes of the linear layers", total_columns);
+    struct table absent = TABLE("models_incomplete",
+                                "No total: something was not measured, or does not add up", absent_columns);
     struct subject *subjects = calloc(t->v->timed_count + 1, sizeof subjects[0]);
     enum status s = models_parse(text, strlen(text), MODELS, &models);
     if (s == STATUS_OK && !subjects)
         s = status_no_memory("the models");
     if (s != STATUS_OK) {
         p->status = s;
+        table_release(&totals);
+        table_release(&absent);
         goto done;
     }
-    table_init(&totals, "models", total_columns, sizeof total_columns / sizeof total_columns[0]);
-    table_init(&absent, "models_incomplete", absent_columns,
-               sizeof absent_columns / sizeof absent_columns[0]);
     for (size_t i = 0, next; i < t->count; i = next) {
         for (next = i + 1; next < t->count && same_field(t, i, next);)
             next++;
@@ -264,10 +261,8 @@ void section_models(struct page *p, const struct tasks *t)
                  "kernels. The interval is the sum of the medians' intervals.");
         say_bytes(p, &models);
     }
-    table_title(&totals, "Time and bytes of the linear layers");
-    table_title(&absent, "No total: something was not measured, or does not add up");
-    page_table(p, &totals);
-    page_folded_table(p, &absent);
+    page_table(p, &totals, PAGE_SHOWN);
+    page_table(p, &absent, PAGE_FOLDED);
     page_end_section(p);
 done:
     models_release(&models);

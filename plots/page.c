@@ -74,7 +74,7 @@ static void keep(struct page *p, struct table *t)
     *t = (struct table){0};
 }
 
-static void write_table(struct page *p, struct table *t, bool folded)
+void page_table(struct page *p, struct table *t, enum page_fold fold)
 {
     if (t->count == 0 && !t->failed) {
         table_release(t);
@@ -89,23 +89,13 @@ static void write_table(struct page *p, struct table *t, bool folded)
         enum status s = table_markdown(p->out, t);
         p->status = p->status == STATUS_OK ? s : p->status;
     } else {
-        if (folded)
+        if (fold == PAGE_FOLDED)
             fprintf(p->out, "<details><summary>Numbers, %zu row%s</summary>", table_rows(t),
                     table_rows(t) == 1 ? "" : "s");
         table_html(p->out, t);
-        fputs(folded ? "</details>\n" : "", p->out);
+        fputs(fold == PAGE_FOLDED ? "</details>\n" : "", p->out);
     }
     table_release(t);
-}
-
-void page_table(struct page *p, struct table *t)
-{
-    write_table(p, t, false);
-}
-
-void page_folded_table(struct page *p, struct table *t)
-{
-    write_table(p, t, true);
 }
 
 FILE *page_figure(struct page *p, const char *title, const char *caption)

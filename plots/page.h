@@ -32,8 +32,8 @@ void page_end_section(struct page *p);
 enum page_words { PAGE_TITLE, PAGE_HEADING, PAGE_PARAGRAPH, PAGE_NOTE };
 void page_say(struct page *p, enum page_words as, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Takes the table. A page folds it away where it is the data of a figure. */
-void page_table(struct page *p, struct table *t);
-void page_folded_table(struct page *p, struct table *t);
+enum page_fold { PAGE_SHOWN, PAGE_FOLDED };
+void page_table(struct page *p, struct table *t, enum page_fold fold);
 /* Where to write an SVG, or NULL: no figure on this form of page. Ended by page_end_figure(). */
 FILE *page_figure(struct page *p, const char *title, const char *caption);
 void page_end_figure(struct page *p);

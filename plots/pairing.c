@@ -121,10 +121,8 @@ static void find_lines(struct pairing *h)
 
 enum status pairing_init(struct pairing *h, const struct tasks *tasks)
 {
-    size_t room = 1;
+    const size_t room = 2 * tasks->v->timed_count + 1; /* a row has two pairs at most */
     *h = (struct pairing){.tasks = tasks};
-    for (size_t i = 0; i < tasks->count; i++)
-        room += 2 * tasks->list[i].count;
     h->pairs = calloc(room, sizeof h->pairs[0]);
     h->lines = calloc(room, sizeof h->lines[0]);
     h->parts = calloc(room, sizeof h->parts[0]);

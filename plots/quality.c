@@ -103,10 +103,8 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
         COLUMN("tensors", "tensors", NULL, CELL_NUMBER, 0),
         COLUMN("remark", "remark", NULL, CELL_LONG, 0),
     };
-    struct table table;
     char kind[KIND_TEXT];
-    table_init(&table, "quality", columns, sizeof columns / sizeof columns[0]);
-    table_title(&table, "Quality beside speed");
+    struct table table = TABLE("quality", "Quality beside speed", columns);
     table.note = "Tensors of dense checkpoints alone, which the reference quantized: int4 by rounding to "
                  "nearest, which is not what GPTQ or AWQ reach. The fastest right variant of each.";
     for (size_t i = 0; i < count; i++) {
@@ -118,7 +116,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct grad
                     g->sqnr_db, g->fitted ? g->max_error : NAN, exp(g->log_us), (double)g->tensors,
                     remark_on(g));
     }
-    page_table(p, &table);
+    page_table(p, &table, PAGE_SHOWN);
 }
 
 static void draw_grade(const struct chart *c, const struct grade *g)
@@ -176,16 +174,14 @@ static void draw(struct page *p, const struct tasks *t, const struct grade *grad
 void section_quality(struct page *p, const struct tasks *t)
 {
     enum { FIGURES_MAX = 6 };
-    size_t room = 1, several = 0, synthetic = 0, figures = 0;
-    for (size_t i = 0; i < t->count; i++) {
-        room += t->list[i].count;
+    size_t several = 0, synthetic = 0, figures = 0;
+    for (size_t i = 0; i < t->count; i++)
         synthetic += is_synthetic(t->list[i].rows[0]);
-    }
     for (size_t d = 0; d < t->device_count; d++)
         several += t->devices[d].formats > 1;
     if (several == 0)
         return;
-    struct grade *grades = calloc(room, sizeof grades[0]);
+    struct grade *grades = calloc(t->v->timed_count + 1, sizeof grades[0]);
     if (!grades) {
         p->status = status_no_memory("the quality of %zu tasks", t->count);
         return;

@@ -66,9 +66,7 @@ static void write_ceilings(struct page *p, const struct tasks *t)
         COLUMN_SCALED("bytes_per_s", "GB/s", NULL, CELL_NUMBER, -4, 1e9),
         COLUMN_SCALED("gemm_flop_per_s", "Tflop/s", NULL, CELL_NUMBER, -4, 1e12),
     };
-    struct table table;
-    table_init(&table, "ceilings", columns, sizeof columns / sizeof columns[0]);
-    table_title(&table, "Measured ceilings");
+    struct table table = TABLE("ceilings", "Measured ceilings", columns);
     for (size_t d = 0; d < t->device_count; d++) {
         const struct ceilings c = ceilings_of(t, d);
         const struct {
@@ -80,7 +78,7 @@ static void write_ceilings(struct page *p, const struct tasks *t)
                 table_cells(&table, "%s %s %f %f", t->devices[d].label, rows[i].name, rows[i].bytes_per_s,
                             rows[i].flop_per_s);
     }
-    page_table(p, &table);
+    page_table(p, &table, PAGE_SHOWN);
 }
 
 static void write_points(struct page *p, const struct tasks *t)
@@ -94,10 +92,8 @@ static void write_points(struct page *p, const struct tasks *t)
         COLUMN_SCALED("flop_per_s", "Gflop/s", NULL, CELL_NUMBER, -4, 1e9),
         COLUMN("ceiling_share", "share of the", "nearer ceiling", CELL_NUMBER, 3),
     };
-    struct table table;
     char kind[KIND_TEXT];
-    table_init(&table, "roofline", columns, sizeof columns / sizeof columns[0]);
-    table_title(&table, "Roofline");
+    struct table table = TABLE("roofline", "Roofline", columns);
     for (size_t at = 0; at < t->count; at++) {
         const struct task *task = &t->list[at];
         for (size_t i = 0; t->devices[task->device].formats > 1 && i < task->count; i++) {
@@ -111,7 +107,7 @@ static void write_points(struct page *p, const struct tasks *t)
                         intensity(row), r->flop_per_s, ceiling_share(row));
         }
     }
-    page_folded_table(p, &table);
+    page_table(p, &table, PAGE_FOLDED);
 }
 
 /* ---- the figure ---- */
@@ -151,7 +147,6 @@ static void draw_points(const struct chart *c, const struct task *task)
 /* The tasks first .. first + count of one field. */
 static void draw_field(struct page *p, const struct tasks *t, size_t first, size_t count)
 {
-    enum { HEIGHT = 380 };
     const struct task *task = &t->list[first];
     const size_t step = (count + TASKS_DRAWN - 1) / TASKS_DRAWN; /* evenly from all shapes and sizes */
     const struct ceilings ceilings = ceilings_of(t, task->device);
@@ -182,7 +177,7 @@ static void draw_field(struct page *p, const struct tasks *t, size_t first, size
     if (!out)
         return;
     const struct chart c = {.out = out,
-                            .height = HEIGHT,
+                            .height = 380,
                             .margin = {54, 14, 44, 46},
                             .x = {x.lo / 1.5, x.hi * 1.5, true},
                             .y = {y.lo / 1.6, y.hi * 1.6, true}};

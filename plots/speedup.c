@@ -46,10 +46,7 @@ static double ideal_gain(const struct tasks *t, const struct view_row *row, cons
 
 static struct gains find_gains(const struct tasks *t)
 {
-    size_t room = 1;
-    for (size_t i = 0; i < t->count; i++)
-        room += t->list[i].count;
-    struct gains g = {calloc(room, sizeof(struct gain)), 0};
+    struct gains g = {calloc(t->v->timed_count + 1, sizeof(struct gain)), 0};
     for (size_t i = 0; g.list && i < t->count; i++) {
         const struct task *task = &t->list[i];
         const struct view_row *dense = task_fastest(task, WEIGHTS_DENSE);
@@ -82,10 +79,8 @@ static void write_table(struct page *p, const struct tasks *t, const struct gain
         COLUMN("speedup_over_dense", "speed-up", "over dense", CELL_RATIO, 2),
         COLUMN("ideal_speedup", "ideal", NULL, CELL_NUMBER, 2),
     };
-    struct table table;
     char kind[KIND_TEXT];
-    table_init(&table, "speedup", columns, sizeof columns / sizeof columns[0]);
-    table_title(&table, "Speed-up over the fastest dense product");
+    struct table table = TABLE("speedup", "Speed-up over the fastest dense product", columns);
     for (size_t i = 0; i < g->count; i++) {
         const struct gain *gain = &g->list[i];
         const struct row *r = gain->row->r, *dense = gain->dense->r;
@@ -97,7 +92,7 @@ static void write_table(struct page *p, const struct tasks *t, const struct gain
         table_ratio(&table, q->ratio, q->ci.lo, q->ci.hi, q->count > 0 ? NULL : "unpaired");
         table_number(&table, gain->ideal);
     }
-    page_folded_table(p, &table);
+    page_table(p, &table, PAGE_FOLDED);
 }
 
 /* ---- figures ---- */
@@ -141,7 +136,7 @@ static void draw_gain_line(const struct chart *c, const struct gain *gains, size
         points[n++] = &gains[i];
     }
     const enum weights format = weights_of(gains[first].row);
-    const enum ink ink = weights_ink(format);
+    const enum ink ink = weights_looks[format].ink;
     const char *layout =
         track_of(gains[first].row) == TRACK_CHECKPOINT ? "" : track_words[track_of(gains[first].row)];
     kind_text(kind_of(gains[first].row), kind);
@@ -161,7 +156,6 @@ static void draw_gain_line(const struct chart *c, const struct gain *gains, size
 static void draw_panel(struct page *p, const struct tasks *t, const struct gains *g,
                        const struct speedup_panel *panel)
 {
-    enum { HEIGHT = 360 };
     const struct gain *gains = g->list + panel->first;
     const struct row *r = gains[0].row->r;
     const double m_lo = (double)r->m, m_hi = (double)gains[panel->count - 1].row->r->m;
@@ -180,7 +174,7 @@ static void draw_panel(struct page *p, const struct tasks *t, const struct gains
     if (!out)
         return;
     const struct chart c = {.out = out,
-                            .height = HEIGHT,
+                            .height = 360,
                             .margin = {34, 250, 32, 46},
                             .x = {m_lo / 1.1, m_hi * 1.1, true},
                             .y = {0, most * 1.08, false}};
@@ -212,27 +206,20 @@ static void draw_panel(struct page *p, const struct tasks *t, const struct gains
 /* The shapes with the most gains, those of a device in turn. */
 static void draw_panels(struct page *p, const struct tasks *t, const struct gains *g, size_t device)
 {
-    size_t limit = SIZE_MAX;
-    for (int figures = 0; figures < FIGURES_MAX;) {
-        size_t most = 0;
+    struct speedup_panel last = {0, SIZE_MAX, 0};
+    for (int figures = 0; figures < FIGURES_MAX; figures++) {
+        struct speedup_panel most = {0, 0, 0}; /* of those that come after the last one */
         for (size_t i = 0; i < g->count;) {
             const struct speedup_panel panel = panel_from(t, g, i);
-            if (g->list[i].task->device == device && panel.sizes > 1 && panel.count < limit &&
-                panel.count > most)
-                most = panel.count;
+            const bool after = panel.count == last.count ? i > last.first : panel.count < last.count;
+            if (g->list[i].task->device == device && panel.sizes > 1 && after && panel.count > most.count)
+                most = panel;
             i += panel.count;
         }
-        if (most == 0)
+        if (most.count == 0)
             return;
-        for (size_t i = 0; i < g->count && figures < FIGURES_MAX;) {
-            const struct speedup_panel panel = panel_from(t, g, i);
-            if (g->list[i].task->device == device && panel.sizes > 1 && panel.count == most) {
-                draw_panel(p, t, g, &panel);
-                figures++;
-            }
-            i += panel.count;
-        }
-        limit = most;
+        draw_panel(p, t, g, &most);
+        last = most;
     }
 }
 

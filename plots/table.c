@@ -11,11 +11,6 @@
 
 /* ---- filling ---- */
 
-void table_init(struct table *t, const char *id, const struct table_column *columns, size_t column_count)
-{
-    *t = (struct table){.id = id, .columns = columns, .column_count = column_count};
-}
-
 void table_release(struct table *t)
 {
     for (size_t i = 0; i < t->count; i++)
@@ -35,13 +30,12 @@ static char *formatted(struct table *t, const char *format, va_list ap)
     return text;
 }
 
-void table_title(struct table *t, const char *format, ...)
+struct table table_of(const char *id, const char *title, const struct table_column *columns,
+                      size_t column_count)
 {
-    va_list ap;
-    va_start(ap, format);
-    free(t->title);
-    t->title = formatted(t, format, ap);
-    va_end(ap);
+    char *copy = strdup(title);
+    return (struct table){
+        .id = id, .title = copy, .columns = columns, .column_count = column_count, .failed = !copy};
 }
 
 static void add_cell(struct table *t, struct table_cell cell)
@@ -242,16 +236,13 @@ static void markdown_value(struct markdown_table *m, const struct table_cell *ce
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    if (out) {
+    if (out)
         write_value(out, cell, scale, decimals, "", "");
-        if (fclose(out) == 0)
-            markdown_cell(m, "%s", text);
-        else
-            m->failed = true;
-        free(text);
-    } else {
+    if (out && fclose(out) == 0)
+        markdown_cell(m, "%s", text);
+    else
         m->failed = true;
-    }
+    free(text);
 }
 
 enum status table_markdown(FILE *out, const struct table *t)

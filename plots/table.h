@@ -68,9 +68,12 @@ struct table {
     bool failed;              /* out of memory: reported when it is written */
 };
 
-void table_init(struct table *t, const char *id, const struct table_column *columns, size_t column_count);
+/* Without rows. The title is copied. */
+struct table table_of(const char *id, const char *title, const struct table_column *columns,
+                      size_t column_count);
+/* With all columns of an array. */
+#define TABLE(id, title, columns) table_of(id, title, columns, sizeof columns / sizeof columns[0])
 void table_release(struct table *t);
-void table_title(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* The next cell. */
 void table_text(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -13,24 +13,11 @@ static const double bits_tolerance = 0.02;
 
 /* ---- words ---- */
 
-static const struct {
-    const char *word, *label;
-    enum ink ink;
-} formats[] = {
+const struct weights_look weights_looks[] = {
 #define X(name, word, label, ink) {word, label, ink},
     WEIGHTS_MAP(X)
 #undef X
 };
-
-const char *weights_label(enum weights w)
-{
-    return formats[w].label;
-}
-
-enum ink weights_ink(enum weights w)
-{
-    return formats[w].ink;
-}
 
 const char *const track_words[] = {
 #define X(name, word) word,
@@ -38,19 +25,11 @@ const char *const track_words[] = {
 #undef X
 };
 
-static const struct {
-    const char *words;
-    uint64_t least, most;
-} uses[] = {
-#define X(name, words, least, most) {words, least, most},
+const char *const use_words[] = {
+#define X(name, words, least, most) words,
     USE_MAP(X)
 #undef X
 };
-
-const char *use_words(enum use u)
-{
-    return uses[u].words;
-}
 
 /* ---- one row ---- */
 
@@ -60,7 +39,7 @@ enum weights weights_of(const struct view_row *row)
     if (!r->format[0])
         return strcmp(r->layout, track_words[TRACK_DENSE]) == 0 ? WEIGHTS_DENSE : WEIGHTS_NF4;
     for (int i = 0; i < WEIGHTS_OTHER; i++)
-        if (strcmp(r->format, formats[i].word) == 0)
+        if (strcmp(r->format, weights_looks[i].word) == 0)
             return (enum weights)i;
     return WEIGHTS_OTHER;
 }
@@ -106,8 +85,8 @@ const char *kind_text(struct kind kind, char buffer[KIND_TEXT])
     else if (kind.format != WEIGHTS_DENSE)
         snprintf(block, sizeof block, " %s%" PRIu32, kind.format == WEIGHTS_NF4 ? "" : "g", kind.blocksize);
     const char *zeros = kind.format != WEIGHTS_INT4 ? "" : kind.zeros ? " asymmetric" : " symmetric";
-    snprintf(buffer, KIND_TEXT, "%s%s%s%s%s", weights_label(kind.format), block, kind.nested ? " nested" : "",
-             zeros, kind.act_order ? " act-order" : "");
+    snprintf(buffer, KIND_TEXT, "%s%s%s%s%s", weights_looks[kind.format].label, block,
+             kind.nested ? " nested" : "", zeros, kind.act_order ? " act-order" : "");
     return buffer;
 }
 
@@ -118,7 +97,7 @@ const char *skeleton_of(const struct view_row *row)
         return NULL;
     const size_t length = (size_t)(rest - name);
     for (int i = 0; i < WEIGHTS_OTHER; i++)
-        if (strlen(formats[i].word) == length && memcmp(name, formats[i].word, length) == 0)
+        if (strlen(weights_looks[i].word) == length && memcmp(name, weights_looks[i].word, length) == 0)
             return rest + 1;
     return length == 4 && memcmp(name, "none", 4) == 0 ? rest + 1 : NULL;
 }
@@ -294,12 +273,17 @@ static char *device_label(const struct tasks *t, size_t device)
 
 static enum use use_of(const struct row *r)
 {
+    static const uint64_t ranges[][2] = {
+#define X(name, words, least, most) {least, most},
+        USE_MAP(X)
+#undef X
+    };
     if (r->op == TASK_DEQUANT)
         return USE_DEQUANT;
     if (r->op == TASK_GEMMDX)
         return USE_BACKWARD;
     for (int u = USE_M1; r->op == TASK_GEMM && u <= USE_M4096; u++)
-        if (r->m >= uses[u].least && r->m <= uses[u].most)
+        if (r->m >= ranges[u][0] && r->m <= ranges[u][1])
             return (enum use)u;
     return USE_NONE;
 }

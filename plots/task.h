@@ -34,8 +34,11 @@ enum weights {
 #undef X
         WEIGHTS_COUNT
 };
-const char *weights_label(enum weights w);
-enum ink weights_ink(enum weights w);
+/* By format. */
+extern const struct weights_look {
+    const char *word, *label;
+    enum ink ink;
+} weights_looks[];
 
 #define TRACK_MAP(X)                                                                                         \
     X(CHECKPOINT, "checkpoint")                                                                              \
@@ -71,7 +74,7 @@ enum use {
 #undef X
         USE_COUNT = USE_NONE
 };
-const char *use_words(enum use u);
+extern const char *const use_words[];
 
 struct kind {
     enum weights format;

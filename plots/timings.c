@@ -179,8 +179,8 @@ static void write_case(FILE *out, const struct view *v, const struct view_case *
             html_print(out, ": %s", l.ceiling_word);
         fputs("</small></th>", out);
     }
-    fputs("<th>GB/s</th><th>weights/s<small>10\u2079</small></th>", out);
-    fputs("<th>bits per<small>weight</small></th>", out);
+    fputs("<th>GB/s</th><th>weights/s<small>10\u2079</small></th><th>bits per<small>weight</small></th>",
+          out);
     fputs(l.samples ? "</tr></thead>\n<tbody>\n" : "<th>samples</th></tr></thead>\n<tbody>\n", out);
     for (size_t i = 0; i < c->shown; i++)
         write_timing_row(out, v, c, &l, c->rows[i]);

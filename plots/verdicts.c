@@ -102,46 +102,31 @@ static void write_fault(FILE *out, const struct view *v, const struct view_row *
     fputs("</div>\n", out);
 }
 
-static int by_gravity(const void *pa, const void *pb)
-{
-    const struct view_check *a = pa, *b = pb;
-    return view_gravity(b->worst->r->verdict) - view_gravity(a->worst->r->verdict);
-}
-
 void section_failures(FILE *out, const struct view *v)
 {
-    size_t count = 0;
-    const struct view_check **faults = calloc(v->check_count ? v->check_count : 1, sizeof faults[0]);
-    if (!faults) { /* never leave failures out: without memory for the order, the file's own */
-        fputs("<section class=\"alarm\" id=\"failures\"><h2>Failures, unsorted</h2>\n", out);
-        for (size_t i = 0; i < v->check_count && count < FAULTS_MAX; i++)
-            if (is_fault(&v->checks[i])) {
-                write_fault(out, v, v->checks[i].worst);
-                count++;
-            }
-        fputs("</section>\n", out);
-        return;
-    }
+    size_t count = 0, written = 0;
     for (size_t i = 0; i < v->check_count; i++)
-        if (is_fault(&v->checks[i]))
-            faults[count++] = &v->checks[i];
-    if (count > 0) {
-        sort_pointers(faults, count, by_gravity);
-        fprintf(out, "<section class=\"alarm\" id=\"failures\"><h2>%zu not passed</h2>\n", count);
-        const size_t shown = count < FAULTS_MAX ? count : FAULTS_MAX;
-        if (shown < count)
-            fprintf(out,
-                    "<p class=\"note\">%zu of %zu are shown, the gravest; <code>nf4bench explain</code> "
-                    "lists all, and says of each row why.</p>\n",
-                    shown, count);
-        for (size_t i = 0; i < shown; i++) {
-            if (i == FAULTS_OPEN)
-                fprintf(out, "<details><summary>%zu more</summary>\n", shown - i);
-            write_fault(out, v, faults[i]->worst);
+        count += is_fault(&v->checks[i]);
+    if (count == 0)
+        return;
+    fprintf(out, "<section class=\"alarm\" id=\"failures\"><h2>%zu not passed</h2>\n", count);
+    const size_t shown = count < FAULTS_MAX ? count : FAULTS_MAX;
+    if (shown < count)
+        fprintf(out,
+                "<p class=\"note\">%zu of %zu are shown, the gravest; <code>nf4bench explain</code> "
+                "lists all, and says of each row why.</p>\n",
+                shown, count);
+    /* The order takes no memory, for want of which failures could be left out. */
+    for (int gravity = VIEW_GRAVITY_UNKNOWN; gravity > VIEW_GRAVITY_PASS; gravity--)
+        for (size_t i = 0; i < v->check_count && written < shown; i++) {
+            if (view_gravity(v->checks[i].worst->r->verdict) != gravity)
+                continue;
+            if (written == FAULTS_OPEN)
+                fprintf(out, "<details><summary>%zu more</summary>\n", shown - written);
+            write_fault(out, v, v->checks[i].worst);
+            written++;
         }
-        fputs(count > FAULTS_OPEN ? "</details></section>\n" : "</section>\n", out);
-    }
-    free(faults);
+    fputs(count > FAULTS_OPEN ? "</details></section>\n" : "</section>\n", out);
 }
 
 /* ---- the table ---- */
@@ -289,10 +274,8 @@ static void write_skipped(FILE *out, const struct view *v)
         size_t rows = 0;
         for (size_t i = 0, next; i < count; i = next) {
             const struct row *r = skipped[i]->worst->r;
-            for (next = i + 1; next < count; next++)
-                if (row_text_order(skipped[next]->worst->r->reason, r->reason) ||
-                    row_text_order(skipped[next]->worst->r->variant, r->variant))
-                    break;
+            for (next = i + 1; next < count && by_reason(skipped[next], skipped[i]) == 0;)
+                next++;
             if (++rows > VARIANTS_MAX)
                 continue;
             fputs("<tr><td class=\"v\">", out);

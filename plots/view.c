@@ -75,10 +75,11 @@ int view_gravity(uint8_t verdict)
                                     VERDICT_UNSTABLE, VERDICT_SUSPECT, VERDICT_MISTRUSTED,
                                     VERDICT_TIMEOUT,  VERDICT_CRASHED, VERDICT_FAIL};
     _Static_assert(VIEW_GRAVITY_PASS == 2, "the place of PASS in order[]");
-    for (int i = 0; i < (int)sizeof order; i++)
+    _Static_assert(VIEW_GRAVITY_UNKNOWN == sizeof order, "graver than any that we know");
+    for (int i = 0; i < VIEW_GRAVITY_UNKNOWN; i++)
         if (order[i] == verdict)
             return i;
-    return (int)sizeof order; /* a verdict of a later version: graver than any we know */
+    return VIEW_GRAVITY_UNKNOWN;
 }
 
 struct paired_ratio view_ratio(const struct view *v, const struct view_row *a, const struct view_row *b)

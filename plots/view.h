@@ -93,7 +93,7 @@ bool view_is_ceiling(const struct view_row *row);
 bool view_is_peer(const struct view_row *row);
 /* How grave a verdict is: PASS < ... < FAIL; below PASS: SKIPPED, NONE. */
 int view_gravity(uint8_t verdict);
-enum { VIEW_GRAVITY_PASS = 2 };
+enum { VIEW_GRAVITY_PASS = 2, VIEW_GRAVITY_UNKNOWN = 9 /* a verdict of a later version */ };
 
 /* Time of a over time of b. Paired where the two were sampled in alternation (same file, same group_id other
  * than 0): then with an interval. Otherwise of the medians, with count 0 and an interval of

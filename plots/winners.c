@@ -38,10 +38,8 @@ static void write_list(struct page *p, const struct tasks *t)
         COLUMN("second_median_us", "its median", "\u00b5s", CELL_NUMBER, -4),
         COLUMN("lead", "lead", "its time / the fastest", CELL_RATIO, 3),
     };
-    struct table table;
     char kind[KIND_TEXT];
-    table_init(&table, "winners", columns, sizeof columns / sizeof columns[0]);
-    table_title(&table, "The fastest right row of all formats");
+    struct table table = TABLE("winners", "The fastest right row of all formats", columns);
     for (size_t i = 0; i < t->count; i++) {
         const struct task *task = &t->list[i];
         const struct row *r = task->rows[0]->r;
@@ -57,7 +55,7 @@ static void write_list(struct page *p, const struct tasks *t)
                     second->r->median_us);
         table_ratio(&table, lead.ratio, lead.ci.lo, lead.ci.hi, lead.count > 0 ? NULL : "unpaired");
     }
-    page_folded_table(p, &table);
+    page_table(p, &table, PAGE_FOLDED);
 }
 
 /* ---- the map ---- */
@@ -92,7 +90,7 @@ static void add_winner(struct table *table, const struct tasks *t, const struct 
                    kind_text(kind_of(second), other), knobs ? knobs + 2 : name);
     else
         table_text(table, "%s, alone (%s)", kind, knobs ? knobs + 2 : name);
-    table_tint(table, weights_ink(weights_of(row)));
+    table_tint(table, weights_looks[weights_of(row)].ink);
 }
 
 /* Tasks first .. first + count of one field, at the sizes given: a row per shape. */
@@ -102,14 +100,13 @@ static void write_map(struct page *p, const struct tasks *t, size_t first, size_
     struct table_column columns[1 + SIZES_MAX] = {
         COLUMN("shape", "N \u00d7 K", NULL, CELL_TEXT, 0),
     };
-    char heads[SIZES_MAX][32], field[FIELD_TEXT];
-    struct table table;
+    char heads[SIZES_MAX][32], field[FIELD_TEXT], title[FIELD_TEXT + 32];
     for (size_t s = 0; s < size_count; s++) {
         snprintf(heads[s], sizeof heads[s], sizes[s] ? "M %" PRIu64 : "all of it", sizes[s]);
         columns[1 + s] = (struct table_column)COLUMN(heads[s], heads[s], NULL, CELL_TEXT, 0);
     }
-    table_init(&table, "map", columns, 1 + size_count);
-    table_title(&table, "The fastest format: %s", field_text(&t->list[first], field));
+    snprintf(title, sizeof title, "The fastest format: %s", field_text(&t->list[first], field));
+    struct table table = table_of("map", title, columns, 1 + size_count);
     table.note = "Of all right variants and layouts, whatever their bits per weight.";
     for (size_t i = first, next; i < first + count; i = next) {
         const struct row *r = t->list[i].rows[0]->r;
@@ -128,7 +125,7 @@ static void write_map(struct page *p, const struct tasks *t, size_t first, size_
                 table_text(&table, "\u2013");
         }
     }
-    page_table(p, &table);
+    page_table(p, &table, PAGE_SHOWN);
 }
 
 static void write_field(struct page *p, const struct tasks *t, size_t first, size_t count)

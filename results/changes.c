@@ -47,17 +47,9 @@ static int by_key(const void *a, const void *b)
     return order ? order : by_number(x->regime, y->regime);
 }
 
-/* Rows of variants, sorted by what they are joined by. The caller's. */
-static const struct row **sorted_rows(const struct result_set *s, size_t *count)
+static bool is_of_variant(const struct row *r)
 {
-    const struct row **rows = malloc((s->row_count + 1) * sizeof *rows);
-    *count = 0;
-    for (size_t i = 0; rows && i < s->row_count; i++)
-        if (s->rows[i].verdict != VERDICT_NONE)
-            rows[(*count)++] = &s->rows[i];
-    if (rows)
-        sort_pointers(rows, *count, by_key);
-    return rows;
+    return r->verdict != VERDICT_NONE;
 }
 
 static bool is_right(const struct row *r)
@@ -146,7 +138,8 @@ static void join_key(struct changes *c, const struct row *const *base, size_t ba
 static enum status join(struct changes *c)
 {
     size_t base_count, now_count, b = 0, n = 0;
-    const struct row **base = sorted_rows(c->base, &base_count), **now = sorted_rows(c->now, &now_count);
+    const struct row **base = sorted_rows(c->base, is_of_variant, by_key, &base_count),
+                     **now = sorted_rows(c->now, is_of_variant, by_key, &now_count);
     c->list = malloc(((base_count < now_count ? base_count : now_count) + 1) * sizeof *c->list);
     enum status s = base && now && c->list ? STATUS_OK : status_no_memory("compare");
     while (s == STATUS_OK && (b < base_count || n < now_count)) {
@@ -227,15 +220,6 @@ void changes_release(struct changes *c)
 
 /* ---- for people ---- */
 
-static void put_lines(FILE *out, const char *before, const char *text)
-{
-    while (*text) {
-        size_t length = strcspn(text, "\n");
-        fprintf(out, "%s%.*s\n", before, (int)length, text);
-        text += length + (text[length] == '\n');
-    }
-}
-
 static enum status put_means(const struct changes *c, FILE *out)
 {
     static const char *const heads[] = {"operation", "regime", ">rows", ">new / base, geometric mean"};
@@ -287,7 +271,7 @@ enum status changes_markdown(const struct changes *c, FILE *out)
             base ? base : "unknown", now ? now : "unknown", c->count, c->base_only, c->now_only);
     if (*c->unlike) {
         fputs("**The environments differ:** times may have changed for that alone.\n\n", out);
-        put_lines(out, "- ", c->unlike);
+        value_put_lines("- ", c->unlike, out);
         fputs("\n", out);
     }
     for (unsigned k = 0; k < CHANGE_COUNT; k++)

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "results/values.h"
+
 static const struct {
     const char *check, *text;
 } checks[] = {
@@ -17,15 +19,6 @@ static const char *meaning(const char *check)
         if (strcmp(check, checks[i].check) == 0)
             return checks[i].text;
     return NULL;
-}
-
-static void put_lines(FILE *out, const char *text)
-{
-    while (*text) {
-        size_t length = strcspn(text, "\n");
-        fprintf(out, "    %.*s\n", (int)length, text);
-        text += length + (text[length] == '\n');
-    }
 }
 
 static void put_number(FILE *out, const char *name, double value, const char *unit)
@@ -97,7 +90,7 @@ enum status explain_row(const struct result_set *s, size_t row, FILE *out)
         fprintf(out, "  %-12s %s\n", "reason", r->reason);
     if (*r->diagnosis) {
         fprintf(out, "  diagnosis\n");
-        put_lines(out, r->diagnosis);
+        value_put_lines("    ", r->diagnosis, out);
     }
     if (r->verdict == VERDICT_SKIPPED)
         return STATUS_OK;

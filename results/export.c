@@ -220,14 +220,6 @@ static int by_time(const void *a, const void *b)
     return order ? order : (t > u) - (t < u);
 }
 
-static const struct row **all_rows(const struct result_set *s)
-{
-    const struct row **rows = malloc((s->row_count + 1) * sizeof *rows);
-    for (size_t i = 0; rows && i < s->row_count; i++)
-        rows[i] = &s->rows[i];
-    return rows;
-}
-
 /* Skipped rows are many and alike: one line a reason. */
 static enum status skips(const struct result_set *s, const struct row **rows, FILE *out)
 {
@@ -403,7 +395,8 @@ enum status export_markdown(const struct result_set *s, const char *against, FIL
 {
     enum status status = STATUS_OK;
     const struct row **bases = NULL;
-    const struct row **rows = all_rows(s);
+    size_t count;
+    const struct row **rows = sorted_rows(s, NULL, NULL, &count);
     errno = 0;
     if (!rows || (against && !(bases = calloc(s->row_count + 1, sizeof *bases)))) {
         status = status_no_memory("%s: %zu rows", s->path, s->row_count);

@@ -30,26 +30,12 @@ static int compare_keys(const void *a, const void *b)
     return order ? order : (x->regime > y->regime) - (x->regime < y->regime);
 }
 
-/* The rows that are counted, sorted. The caller's. */
-static const struct row **sorted_rows(const struct result_set *s, bool (*counts)(const struct row *),
-                                      size_t *count)
-{
-    const struct row **rows = malloc((s->row_count + 1) * sizeof *rows);
-    *count = 0;
-    for (size_t i = 0; rows && i < s->row_count; i++)
-        if (counts(&s->rows[i]))
-            rows[(*count)++] = &s->rows[i];
-    if (rows)
-        sort_pointers(rows, *count, compare_keys);
-    return rows;
-}
-
 /* Finds the rows of `now`, sorted, in an earlier file, and keeps their times as those of file h->count. */
 static enum status keep_times(struct history *h, const struct row *const *now,
                               const struct result_set *earlier)
 {
     size_t count, e = 0;
-    const struct row **rows = sorted_rows(earlier, is_timed, &count);
+    const struct row **rows = sorted_rows(earlier, is_timed, compare_keys, &count);
     double *times = malloc((h->now.row_count + 1) * sizeof *times);
     for (size_t i = 0; rows && times && i < h->row_count; i++) {
         while (e < count && compare_keys(rows[e], now[i]) < 0)
@@ -94,9 +80,9 @@ enum status history_load(const char *now, const char *const *earlier, size_t cou
     enum status s = result_set_load(now, &h.now);
     if (s != STATUS_OK)
         return s;
-    h.rows = malloc((h.now.row_count + 1) * sizeof *h.rows);
+    h.rows = sorted_rows(&h.now, is_counted, NULL, &h.row_count);
     h.times = calloc(count + 1, sizeof *h.times);
-    sorted = sorted_rows(&h.now, is_counted, &h.row_count);
+    sorted = sorted_rows(&h.now, is_counted, compare_keys, &h.row_count);
     h.device = unlike_timed_device(&h.now, NULL);
     h.suite = h.now.row_count ? h.now.rows[0].suite : "";
     if (!h.rows || !h.times || !sorted)
@@ -105,9 +91,6 @@ enum status history_load(const char *now, const char *const *earlier, size_t cou
         s = status_fail(STATUS_USAGE, "%s has no timed row", now);
     if (s != STATUS_OK)
         goto out;
-    for (size_t i = 0, row = 0; i < h.now.row_count; i++)
-        if (is_counted(&h.now.rows[i]))
-            h.rows[row++] = &h.now.rows[i];
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
         s = load_earlier(&h, sorted, earlier[i]);
     if (s == STATUS_OK && h.count == 0)

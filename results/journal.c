@@ -314,6 +314,15 @@ static void writer_free(struct journal_writer *w)
     free(w);
 }
 
+/* Gives the writer to the caller, unless something failed. */
+static enum status hand_over(struct journal_writer *w, enum status s, struct journal_writer **out)
+{
+    if (s != STATUS_OK)
+        writer_free(w);
+    *out = s == STATUS_OK ? w : NULL;
+    return s;
+}
+
 /* Whether the file behind fd still has this name: a run that ends removes its journal. */
 static bool is_named(int fd, const char *path)
 {
@@ -346,11 +355,7 @@ static enum status writer_new(const char *path, int flags, enum journal_sync syn
         s = status_fail(STATUS_USAGE, "%s: another nf4bench is writing this journal", path);
     else if (!is_named(w->fd, path))
         s = status_fail(STATUS_USAGE, "%s: another nf4bench has just ended this run", path);
-    if (s == STATUS_OK)
-        *out = w;
-    else
-        writer_free(w);
-    return s;
+    return hand_over(w, s, out);
 }
 
 bool journal_is_being_written(const char *path)
@@ -541,11 +546,7 @@ enum status journal_create(const char *path, const char *header_json, enum journ
     if (s != STATUS_OK)
         unlink(path); /* still locked, and without a row: nobody misses it */
 out:
-    if (s == STATUS_OK)
-        *out = w;
-    else
-        writer_free(w);
-    return s;
+    return hand_over(w, s, out);
 }
 
 enum status journal_append_open(const char *path, enum journal_sync sync, struct journal_writer **out)
@@ -569,11 +570,7 @@ enum status journal_append_open(const char *path, enum journal_sync sync, struct
     }
     journal_release(&j);
     free(bytes);
-    if (s == STATUS_OK)
-        *out = w;
-    else
-        writer_free(w);
-    return s;
+    return hand_over(w, s, out);
 }
 
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,

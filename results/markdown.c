@@ -51,29 +51,13 @@ static size_t width(const char *text)
     return n;
 }
 
-static void put_padded(const char *text, size_t to, bool right, FILE *out)
-{
-    size_t pad = to - width(text);
-    for (size_t i = 0; right && i < pad; i++)
-        fputc(' ', out);
-    fputs(text, out);
-    for (size_t i = 0; !right && i < pad; i++)
-        fputc(' ', out);
-}
-
-static void put_rule(size_t length, bool right, FILE *out)
-{
-    for (size_t i = 0; i + right < length; i++)
-        fputc('-', out);
-    fputs(right ? ":" : "", out);
-}
-
 /* cells NULL: the heads. */
 static void put_row(const struct markdown_table *t, const size_t *widths, char *const *cells, FILE *out)
 {
     for (unsigned c = 0; c < t->columns; c++) {
-        fputs(c > 0 ? " | " : "| ", out);
-        put_padded(cells ? cells[c] : head_text(t, c), widths[c], is_right(t, c), out);
+        const char *text = cells ? cells[c] : head_text(t, c);
+        const int pad = (int)(widths[c] - width(text)), before = is_right(t, c) ? pad : 0;
+        fprintf(out, "%s%*s%s%*s", c > 0 ? " | " : "| ", before, "", text, pad - before, "");
     }
     fputs(" |\n", out);
 }
@@ -92,7 +76,9 @@ enum status markdown_print(struct markdown_table *t, FILE *out)
     put_row(t, widths, NULL, out);
     for (unsigned c = 0; c < t->columns; c++) {
         fputs(c > 0 ? " | " : "| ", out);
-        put_rule(widths[c], is_right(t, c), out);
+        for (size_t i = is_right(t, c); i < widths[c]; i++)
+            fputc('-', out);
+        fputs(is_right(t, c) ? ":" : "", out);
     }
     fputs(" |\n", out);
     for (size_t i = 0; !t->failed && i < t->count; i += t->columns)

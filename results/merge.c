@@ -34,20 +34,16 @@ static enum status read_shard(const struct result_set *s, struct shard_file *out
     return STATUS_OK;
 }
 
-static bool same_attribute(const struct result_set *a, const struct result_set *b, const char *name)
-{
-    const char *x = result_set_attribute(a, name), *y = result_set_attribute(b, name);
-    return x && y && strcmp(x, y) == 0;
-}
-
 static enum status check_pair(const struct shard_file *first, const struct shard_file *p,
                               const struct merge_options *options, const char *program)
 {
     const char *device = unlike_timed_device(first->set, NULL), *other = unlike_timed_device(p->set, NULL);
+    const char *plan = result_set_attribute(first->set, "plan_hash"),
+               *other_plan = result_set_attribute(p->set, "plan_hash");
     if (p->of != first->of)
         return status_fail(STATUS_USAGE, "%s is of %zu shards, %s of %zu", first->set->path, first->of,
                            p->set->path, p->of);
-    if (!same_attribute(first->set, p->set, "plan_hash"))
+    if (!plan || !other_plan || strcmp(plan, other_plan) != 0)
         return status_fail(STATUS_USAGE,
                            "%s and %s are of other plans: the suite, its options, the table of variants and "
                            "the number of threads must be the same for all shards",
@@ -101,17 +97,14 @@ static enum status check_groups(const struct shard_file *parts, size_t count)
 
 /* ---- what the whole says of itself ---- */
 
-static json_t *attribute_json(const struct attribute *a)
-{
-    json_t *number = a->number ? json_loads(a->value, JSON_DECODE_ANY, NULL) : NULL;
-    return number ? number : json_string(a->value);
-}
-
 static json_t *attributes_json(const struct result_set *s)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < s->attribute_count; i++)
-        json_object_set_new(object, s->attributes[i].name, attribute_json(&s->attributes[i]));
+    for (size_t i = 0; i < s->attribute_count; i++) {
+        const struct attribute *a = &s->attributes[i];
+        json_t *number = a->number ? json_loads(a->value, JSON_DECODE_ANY, NULL) : NULL;
+        json_object_set_new(object, a->name, number ? number : json_string(a->value));
+    }
     return object;
 }
 

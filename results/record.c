@@ -70,30 +70,17 @@ void record_init(struct record *r)
     r->first_mismatch = -1;
 }
 
-static const char *known(const char *word)
-{
-    return word ? word : "?";
-}
-
-const char *verdict_word(uint8_t verdict)
-{
-    return known(word_of_verdict(verdict));
-}
-
-const char *regime_word(uint8_t regime)
-{
-    return known(word_of_regime(regime));
-}
-
-const char *operation_word(uint8_t op)
-{
-    return known(word_of_op(op));
-}
-
-const char *type_word(uint8_t out_type)
-{
-    return known(word_of_out_type(out_type));
-}
+/* The word of a value; "?" for one of a later version. */
+#define WORD_FUNCTION(name, column)                                                                          \
+    const char *name(uint8_t value)                                                                          \
+    {                                                                                                        \
+        const char *word = word_of_##column(value);                                                          \
+        return word ? word : "?";                                                                            \
+    }
+WORD_FUNCTION(verdict_word, verdict)
+WORD_FUNCTION(regime_word, regime)
+WORD_FUNCTION(operation_word, op)
+WORD_FUNCTION(type_word, out_type)
 
 size_t record_packed_size(void)
 {

@@ -6,8 +6,15 @@
 
 #include <stddef.h>
 
+#include "results/load.h"
+
 /* Sorts pointers by compare() of their targets. Of equals, the one at the lower address comes first: there is
  * one answer, and rows of a file keep its order. */
 void sort_pointers(void *list, size_t count, int (*compare)(const void *a, const void *b));
+
+/* The rows of a set that are counted (NULL: all), sorted (NULL: as in the file). The caller's; NULL when out of
+ * memory. */
+const struct row **sorted_rows(const struct result_set *s, bool (*counts)(const struct row *),
+                               int (*compare)(const void *a, const void *b), size_t *count);
 
 #endif

@@ -239,6 +239,12 @@ INLINE float weight_at(const struct weights *w, enum cpu_format format, enum ele
     return format == DENSE ? value : round_element(t, value * b.scale);
 }
 
+/* Element i: what a kernel in the making, which does not keep what a block's weights share, multiplies with. */
+INLINE float nf4_element(const struct weights *w, size_t i, enum element t, enum cpu_format format)
+{
+    return weight_at(w, format, t, i, block_at(w, format, i / w->blocksize));
+}
+
 /* The calling thread's share of `count` items: contiguous ranges, sizes at most one apart. */
 struct range {
     size_t begin, end;

@@ -21,10 +21,8 @@ INLINE void stripe(const struct gemm_args *a, enum element t, enum cpu_format fo
     float *sums = gemm_scratch(a), weights[STRIPE];
     memset(sums, 0, rows * STRIPE * sizeof *sums);
     for (size_t n = 0; n < a->n; n++) {
-        for (size_t c = 0; c < width; c++) {
-            const size_t i = n * a->k + column + c;
-            weights[c] = weight_at(&a->w, format, t, i, block_at(&a->w, format, i / a->w.blocksize));
-        }
+        for (size_t c = 0; c < width; c++)
+            weights[c] = nf4_element(&a->w, n * a->k + column + c, t, format);
         for (size_t r = 0; r < rows; r++) {
             float dy = load_element(t, a->x, (m + r) * a->n + n);
             for (size_t c = 0; c < width; c++)

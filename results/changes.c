@@ -28,11 +28,6 @@ const char *change_word(enum change_kind kind)
 
 /* ---- the join ---- */
 
-static int by_number(double a, double b)
-{
-    return (a > b) - (a < b);
-}
-
 /* The regime, which is none for what was not timed, comes last: by_key(). */
 static int compare_keys(const struct row *a, const struct row *b)
 {

@@ -44,10 +44,9 @@ static const char *value_text(const struct row *r, const struct column *c, char 
     case COLUMN_TEXT:
         memcpy(&text, at, sizeof text);
         return text;
-    case COLUMN_ENUM: {
-        const char *word = c->word(*(const uint8_t *)at);
-        return word ? word : "?";
-    }
+    case COLUMN_ENUM:
+        text = c->word(*(const uint8_t *)at);
+        return text ? text : "?";
     case COLUMN_I64:
         memcpy(&i64, at, sizeof i64);
         snprintf(number, VALUE_TEXT, "%" PRId64, i64);

@@ -159,10 +159,8 @@ static enum status write_whole(const struct shard_file *parts, size_t count, con
     s = journal_create(journal_path, header, JOURNAL_SYNC_END, &w);
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
         s = append_part(w, parts[i].set);
-    if (w) {
-        enum status closed = journal_close(w);
-        s = s == STATUS_OK ? closed : s;
-    }
+    const enum status closed = journal_close(w);
+    s = s == STATUS_OK ? closed : s;
     if (s == STATUS_OK)
         s = store_build(journal_path, path, false);
     free(journal_path);

@@ -8,6 +8,12 @@
 
 #include "results/load.h"
 
+/* Ascending, for a compare(). */
+static inline int by_number(double a, double b)
+{
+    return (a > b) - (a < b);
+}
+
 /* Sorts pointers by compare() of their targets. Of equals, the one at the lower address comes first: there is
  * one answer, and rows of a file keep its order. */
 void sort_pointers(void *list, size_t count, int (*compare)(const void *a, const void *b));

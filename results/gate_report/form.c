@@ -48,11 +48,6 @@ static size_t copy_texts(void *of, const size_t *offsets, size_t count, char *to
     return size;
 }
 
-static int by_number(double a, double b)
-{
-    return (a > b) - (a < b);
-}
-
 static double row_ratio(const struct gate_report_row *row)
 {
     return row->first.rounds && isfinite(row->first.ratio) ? row->first.ratio : -INFINITY;

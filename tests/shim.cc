@@ -183,6 +183,8 @@ int run_tests()
 // _exit(0) ends the child with exit code 0, and without the mark. Under gdb: set follow-fork-mode child.
 int main(int argc, char **argv)
 {
+    if (is_caller(argc, argv))
+        caller_main(argc, argv);
     ::testing::InitGoogleTest(&argc, argv);
     if (!first) {
         std::fprintf(stderr, "shim: no tests are registered: the test objects were not linked\n");

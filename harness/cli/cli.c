@@ -1,3 +1,4 @@
+#include "harness/cli/caller.h"
 #include "harness/cli/cli.h"
 
 #include <argp.h>
@@ -39,6 +40,8 @@ int cli_main(int argc, char **argv)
 {
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write(2), which is reported */
     argp_err_exit_status = EXIT_USAGE;
+    if (is_caller(argc, argv))
+        caller_main(argc, argv);
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;

@@ -8,7 +8,7 @@
 #include "harness/base/interrupt.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
-#include "harness/device/cuda/call_cuda.h"
+#include "harness/device/request.h"
 #include "harness/device/open.h"
 #include "harness/verify/probe.h"
 
@@ -81,7 +81,7 @@ static enum status probe_gpu(struct device *d, uint64_t seed, bool verbose, size
             struct probe_result r;
             for (size_t i = 0; i < TILES; i++)
                 probe_fill((enum probe_class)c, (enum dtype)t, seed, i, &tiles[i]);
-            enum status s = cuda_mma(d, (enum dtype)t, tiles, TILES);
+            enum status s = request_mma(d, (enum dtype)t, tiles, TILES);
             if (s != STATUS_OK)
                 return s;
             struct told told = {.all = verbose};

@@ -16,6 +16,8 @@
 #include "harness/base/progress.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
+#include "harness/device/caller.h"
+#include "harness/device/open.h"
 #include "harness/measure/measure.h"
 #include "harness/verify/checks.h"
 #include "harness/verify/faults/faults.h"
@@ -104,6 +106,7 @@ static enum status judge(void *context)
     TRY(device_parse(j->device, &device));
     device.limit_s = SELFTEST_LIMIT_S;
     /* One fault shows with one thread only, after more were used. */
+    device.threads = 2;
     omp_set_num_threads(device.kind == DEVICE_CPU ? 2 : 1);
     TRY(operands_init(j->problem, 1, &device, &o));
     if (strcmp(j->check, "vacuous") == 0) { /* nothing but the inputs can make a right output prove nothing */
@@ -117,6 +120,7 @@ static enum status judge(void *context)
         s = judge_timed(j->kernel, &o, v);
     operands_release(&o);
     verifier_free(verifier);
+    device_release(&device);
     return s;
 }
 
@@ -272,6 +276,7 @@ int command_selftest(int argc, char **argv)
     struct selftest_arguments a = {.seeds = 2};
     cli_parse(&command, &a, argc, argv);
     interrupt_install();
+    caller_loads("--faults", "");
     struct progress progress;
     size_t ran = 0, caught = 0, right_ran = 0, right_passed = 0;
     double start = clock_s();

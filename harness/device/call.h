@@ -17,21 +17,17 @@ struct call_fault {
     bool skip;                    /* the variant needs more than this device has */
     bool endless;                 /* it did not end within the limit */
     bool crashed;                 /* a signal, or what else ends a process */
-    bool out_of_bounds;           /* it touched what it must not; `text` is a sentence */
+    bool sentence;                /* `text` says all of it: "wrote outside of the output: byte 3 of 2" */
     enum status status;           /* not STATUS_OK: the device cannot be used; no further call will succeed */
     char word[24];                /* stable: simt_fault_word(), cuda_fault_word(), "hang", "crash" ... */
     char text[SIMT_REPORT_TEXT];  /* for a person, several lines */
     char device[DEVICE_TEXT_MAX]; /* gives the same launch again */
 };
 
-/* Calls k on set i: on a CPU on a guarded copy of it (device/cpu/guarded.h), on a GPU on the device's copy, which is
- * filled from set i first: set 0. `prepared` as from k->prepare, or NULL. False: *fault says what is wrong. A kernel that
- * once ran into the launch's time limit is not launched again by this process: it costs the limit once and not for every
- * case. Memory for operands is the caller's, also after a fault. */
-bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, const void *prepared,
-                 struct call_fault *fault);
-
-/* A CPU variant's call and nothing else: who makes it tells watch.h. */
-void call_cpu(const struct operands *o, size_t i, const struct kernel *k, const void *prepared);
+/* Calls k on set i: on a CPU on a copy of it (device/cpu/arena.h), on a GPU on the device's copy, which is filled from set i
+ * first: set 0. What k wants besides the rows of the weights is there already (operands_prepare_for()). False: *fault says
+ * what is wrong. A kernel that once ran into the time limit is not called again by this process: it costs the limit once and
+ * not for every case. Memory for operands is the caller's, also after a fault. */
+bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault);
 
 #endif

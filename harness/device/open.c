@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "harness/device/cuda/server.h"
+#include "harness/device/caller.h"
 #include "harness/problem/image.h"
 
 static bool gpu_is(const struct gpu *g, const char *which)
@@ -36,8 +36,7 @@ static enum status open_gpu(const struct device *asked, const struct gpu *gpu, s
     out->gpu = *gpu;
     /* The number is what another run can ask for; what it stands for is recorded beside it. */
     snprintf(out->which, sizeof out->which, "%d", gpu->ordinal);
-    out->server = cuda_server_new(gpu);
-    return out->server ? STATUS_OK : status_no_memory("GPU");
+    return caller_of(out, false) ? STATUS_OK : status_no_memory("GPU");
 }
 
 enum status device_open(const struct device *asked, struct device **list, size_t *count)
@@ -47,7 +46,7 @@ enum status device_open(const struct device *asked, struct device **list, size_t
     enum status s = STATUS_OK;
     *count = 0;
     if (asked->kind == DEVICE_CUDA)
-        s = cuda_gpus(&gpus, &gpu_count);
+        s = caller_gpus(&gpus, &gpu_count);
     if (s != STATUS_OK && asked->which[0] && s == STATUS_ABSENT)
         return status_fail(STATUS_USAGE, "no GPU is '%s': %s", asked->which, status_message());
     if (s != STATUS_OK)
@@ -81,13 +80,22 @@ enum status device_open(const struct device *asked, struct device **list, size_t
 
 void device_stop(struct device *d)
 {
-    if (d->server)
-        cuda_server_stop(d->server);
+    for (size_t i = 0; i < sizeof d->callers / sizeof d->callers[0]; i++)
+        if (d->callers[i])
+            caller_stop(d->callers[i]);
+}
+
+void device_release(struct device *d)
+{
+    for (size_t i = 0; i < sizeof d->callers / sizeof d->callers[0]; i++) {
+        caller_free(d->callers[i]);
+        d->callers[i] = NULL;
+    }
 }
 
 void device_close(struct device *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        cuda_server_free(list[i].server);
+        device_release(&list[i]);
     free(list);
 }

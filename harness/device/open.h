@@ -17,5 +17,7 @@ enum status device_open(const struct device *asked, struct device **list, size_t
 void device_close(struct device *list, size_t count);
 /* Ends what runs for d, in this process; the next call starts it again. */
 void device_stop(struct device *d);
+/* The same for good, and gives its memory back; for a device that is in no list. */
+void device_release(struct device *d);
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * sampler.h: how a device takes samples: what measure.c, which knows rounds, order and when to stop, asks of
- * the CPU (device/cpu/sample.c) and of a GPU (device/cuda/sample.c).
+ * sampler.h: how a device takes samples: what measure.c, which knows rounds, order and when to stop, asks for (sample.c).
  */
 #ifndef NF4BENCH_HARNESS_DEVICE_SAMPLER_H
 #define NF4BENCH_HARNESS_DEVICE_SAMPLER_H
@@ -121,7 +120,7 @@ struct sampler {
     void (*end)(struct sampling *s);
 };
 
-extern const struct sampler sampler_cpu, sampler_cuda;
+extern const struct sampler sampler_callers;
 
 /* The calls of a hot sample, which is to take 200 us at least, by the time of one. Shorter calls than 50 ns
  * are noise of the clock. */

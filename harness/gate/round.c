@@ -6,11 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <jansson.h>
-#include <omp.h>
 
 #include "harness/base/machine.h"
 #include "harness/base/random.h"
@@ -18,7 +16,6 @@
 #include "harness/problem/operands.h"
 #include "harness/problem/variant.h"
 #include "harness/provider/plugin.h"
-#include "harness/run/workers.h"
 #include "harness/verify/verify.h"
 
 struct round_row {
@@ -41,7 +38,6 @@ struct round {
     struct round_row *rows;
     size_t row_count;
     size_t *order;
-    bool *done; /* [row_count] shared with the process that does the work */
     struct verifier *verifier;
     struct measure_state measure;
 };
@@ -87,8 +83,7 @@ static enum status read_rows(json_t *list, const struct kernel *const sides[2], 
     r->row_count = json_array_size(list);
     r->rows = calloc(r->row_count + 1, sizeof *r->rows);
     r->order = calloc(r->row_count + 1, sizeof *r->order);
-    r->done = mmap(NULL, r->row_count + 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (!r->rows || !r->order || r->done == MAP_FAILED)
+    if (!r->rows || !r->order)
         return status_no_memory("a round");
     for (size_t i = 0; i < r->row_count; i++) {
         const char *regime, *hash;
@@ -217,17 +212,10 @@ static enum status do_rows(struct round *r, size_t begin, size_t end)
     const struct round_row *first = &r->rows[r->order[begin]];
     struct operands o = {0};
     struct problem p;
-    bool cold = false, any = false;
-    for (size_t i = begin; i < end; i++) {
-        any = any || !r->done[r->order[i]];
+    bool cold = false;
+    for (size_t i = begin; i < end; i++)
         cold = cold || (!r->verify && r->rows[r->order[i]].regime == REGIME_COLD);
-    }
-    if (!any)
-        return STATUS_OK;
-    if (r->device->kind == DEVICE_CPU)
-        cpu_pin_threads(first->threads);
-    else
-        omp_set_num_threads((int)cpu_available());
+    r->device->threads = first->threads;
     enum status s = problem_parse(first->case_text, &p);
     if (s == STATUS_OK)
         s = operands_init(
@@ -235,10 +223,7 @@ static enum status do_rows(struct round *r, size_t begin, size_t end)
             r->device, &o);
     for (size_t i = begin; i < end && s == STATUS_OK; i++) {
         const size_t row = r->order[i];
-        if (r->done[row])
-            continue;
         s = r->verify ? verify_row(r, row, &o) : time_row(r, row, &o);
-        r->done[row] = s == STATUS_OK;
     }
     operands_release(&o);
     return s;
@@ -265,10 +250,8 @@ static void shuffle(struct round *r)
     free(key);
 }
 
-/* In a process of its own, and again after a variant was excluded. */
-static enum status work(void *context)
+static enum status work(struct round *r)
 {
-    struct round *r = context;
     r->verifier = verifier_new();
     enum status s = r->verifier ? STATUS_OK : status_no_memory("a round");
     for (size_t begin = 0, end; begin < r->row_count && s == STATUS_OK; begin = end) {
@@ -278,23 +261,6 @@ static enum status work(void *context)
     verifier_free(r->verifier);
     device_stop(r->device);
     return s;
-}
-
-static enum status exclude(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
-{
-    struct round *r = context;
-    for (size_t i = 0; i < r->row_count; i++) {
-        const bool base = r->rows[i].base == k;
-        if (r->done[i] || (!base && r->rows[i].candidate != k))
-            continue;
-        r->done[i] = true;
-        TRY(answer(r, r->verify
-                          ? json_pack("{s:I, s:i, s:s, s:s, s:s, s:s}", "row", (json_int_t)i, "verdict",
-                                      (int)verdict, "check", "", "reason", reason, "detail", "", "hash", "0")
-                          : json_pack("{s:I, s:[], s:[s, s], s:s, s:b}", "row", (json_int_t)i, "us", "code",
-                                      "", "", "fault", reason, "fault_of_baseline", base)));
-    }
-    return STATUS_OK;
 }
 
 int gate_round_main(void)
@@ -309,12 +275,7 @@ int gate_round_main(void)
     enum status s = job ? read_job(job, &r) : bad_job(error.text);
     if (s == STATUS_OK) {
         shuffle(&r);
-        const struct worker w = {.name = "",
-                                 .context = &r,
-                                 .run = work,
-                                 .exclude = r.device->kind == DEVICE_CPU ? exclude : NULL,
-                                 .limit_s = r.device->limit_s > 0 ? r.device->limit_s : CPU_LIMIT_S};
-        s = workers_run(&w, 1);
+        s = work(&r);
     }
     if (s != STATUS_OK &&
         answer(&r, json_pack("{s:s, s:i}", "error", status_message(), "status", (int)s)) != STATUS_OK)

@@ -13,7 +13,6 @@
 #include "harness/base/random.h"
 #include "harness/measure/settle.h"
 #include "harness/measure/stop.h"
-#include "harness/provider/openblas.h"
 
 struct measurement {
     struct sampling base; /* that the sampler starts from */
@@ -75,10 +74,7 @@ static enum status calibrate(struct measurement *m)
     if (m->base.state->calibrated)
         return STATUS_OK;
     m->base.state->calibrated = true;
-    TRY(m->base.sampler->calibrate(m->s));
-    if (!m->gpu && !m->base.group->no_ceilings)
-        m->base.state->gemm_flop_per_s = openblas_flop_per_s();
-    return STATUS_OK;
+    return m->base.sampler->calibrate(m->s);
 }
 
 static bool any_row_left(const struct measure_group *g)
@@ -237,7 +233,7 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
                           void *context)
 {
     const bool gpu = measure_device(group)->kind == DEVICE_CUDA;
-    struct measurement m = {.base = {gpu ? &sampler_cuda : &sampler_cpu, settings, group, state},
+    struct measurement m = {.base = {&sampler_callers, settings, group, state},
                             .gpu = gpu,
                             .order_seed = order_seed,
                             .progress = progress,

@@ -35,7 +35,7 @@ enum { DEVICE_TEXT_MAX = 128 };
 
 #define CPU_LIMIT_S 60.0
 
-struct cuda_server;
+struct caller;
 
 struct device {
     enum device_kind kind;
@@ -48,12 +48,13 @@ struct device {
     char which[96];             /* "" for the first GPU */
     bool all;                   /* every GPU: device_open() makes one device for each */
     struct gpu gpu;             /* set by device_open() */
-    struct cuda_server *server; /* set by device_open(), owned */
     bool beside;                /* the next calls run while others do, on another stream */
     double limit_s;             /* of a call or launch; 0: CPU_LIMIT_S, SIMT_LIMIT_S, CUDA_LIMIT_S */
     uint64_t launches; /* so far, on a CPU calls; picks schedule and async where they are not fixed */
-    /* DEVICE_CPU: where operands of the next calls lie (enum placement). */
-    unsigned placement;
+    /* DEVICE_CPU: where operands of the next calls lie (enum placement), and the threads that variants have; 0: as many as
+     * there are processors. */
+    unsigned placement, threads;
+    struct caller *callers[2]; /* of verified and of timed calls (device/caller.h), owned: device_stop(), device_close() */
 };
 
 /* For callers that have no other. */

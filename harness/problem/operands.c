@@ -7,7 +7,6 @@
 
 #include "harness/base/machine.h"
 #include "harness/base/random.h"
-#include "harness/base/watch.h"
 
 /* Each part of a set, as a table: where it is, how large for a problem. */
 struct part {
@@ -84,8 +83,8 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
                             struct operands *out)
 {
     *out = (struct operands){.problem = *p, .device = device, .fit = {NAN, NAN, NAN, NAN}};
-    /* Verified calls have a copy of their own (device/cpu/guarded.h). */
-    const size_t sets = copies + (device->kind == DEVICE_CPU);
+    /* Those of this process, the copy of a verified call, and those of the process that is timed. */
+    const size_t sets = device->kind == DEVICE_CPU ? 2 + copies : 1;
     size_t bytes = operands_set_bytes(p), available = cpu_memory_available();
     if (device->kind == DEVICE_CUDA && bytes + bytes / 8 > device->gpu.memory_bytes)
         return status_fail(STATUS_MEMORY, "%zu x %zu needs %.1f GiB and the GPU has %.1f GiB", p->n, p->k,
@@ -94,15 +93,15 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
         return status_fail(
             STATUS_MEMORY, "%zu x %zu needs %.1f GiB in %zu operand set(s) and %.1f GiB are available", p->n,
             p->k, (double)bytes * (double)sets / (1 << 30), sets, (double)available / (1 << 30));
-    out->sets = calloc(copies, sizeof *out->sets);
+    out->sets = calloc(1, sizeof *out->sets);
     if (!out->sets)
         return status_no_memory("operands");
-    out->copies = copies;
+    out->copies = 1;
+    out->timed_copies = copies;
     size_t size[PART_COUNT];
     part_sizes(p, size);
-    for (size_t c = 0; c < copies; c++)
-        for (size_t i = 0; i < PART_COUNT; i++)
-            TRY(init_buffer(device, part_of(&out->sets[c], i), size[i], parts[i].name));
+    for (size_t i = 0; i < PART_COUNT; i++)
+        TRY(init_buffer(device, part_of(&out->sets[0], i), size[i], parts[i].name));
     TRY(init_buffer(device, &out->nested_map, p->format.nested ? 4 * NESTED_MAP_SIZE : 0, "nested map"));
     TRY(init_buffer(device, &out->workspace,
                     op_is_product(p->op) ? GEMM_WORKSPACE_BYTES(p->m, p->n, p->k) : 0, "workspace"));
@@ -151,13 +150,7 @@ enum status operands_init(const struct problem *p, size_t copies, struct device 
     fill_normal(&out->sets[0].x, p->out, 1.0f, p->seed, RANDOM_ACTIVATIONS);
     fill_normal(&out->sets[0].bias, p->out, 0.1f, p->seed, RANDOM_BIAS);
     buffer_poison(&out->sets[0].out, p->seed);
-    for (size_t c = 1; c < copies; c++)
-        for (size_t i = 0; i < PART_COUNT; i++)
-            memcpy(part_of(&out->sets[c], i)->data, part_of(&out->sets[0], i)->data,
-                   part_of(&out->sets[0], i)->size);
     out->sets[0].input_hash = hash_inputs(&out->sets[0]);
-    for (size_t c = 1; c < copies; c++)
-        out->sets[c].input_hash = out->sets[0].input_hash;
     return STATUS_OK;
 }
 
@@ -333,23 +326,18 @@ static enum status store_set(const struct operands *o, size_t i, enum layout lay
     return STATUS_OK;
 }
 
-enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k, void **prepared)
+size_t operands_prepared_set(const struct operands *o, size_t i, const struct kernel *k)
 {
-    const enum layout layout = k->contract.op == OP_UNREPACK ? LAYOUT_FRAGMENTS : kernel_layout(k);
-    *prepared = NULL;
-    if (layout != LAYOUT_ROWS)
-        return store_set(o, i, layout);
-    if (!k->prepare)
-        return STATUS_OK;
-    /* Dense weights are so much larger that fewer of them will do: sets have them in common. */
     const size_t dense_bytes = problem_weight_count(&o->problem) * dtype_size(o->problem.out);
-    if (k->blas == BLAS_DENSE)
-        i %= cold_copies(dense_bytes, dense_bytes);
-    struct gemm_args args = operands_gemm_args(o, i, LAYOUT_ROWS);
-    watch_begin(k, "the preparation of its weights");
-    enum status s = k->prepare(k, &args, prepared);
-    watch_end();
-    return s;
+    return k->blas == BLAS_DENSE ? i % cold_copies(dense_bytes, dense_bytes) : i;
+}
+
+enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k)
+{
+    static uint64_t weights;
+    const enum layout layout = k->contract.op == OP_UNREPACK ? LAYOUT_FRAGMENTS : kernel_layout(k);
+    o->sets[i].weights = ++weights;
+    return layout != LAYOUT_ROWS ? store_set(o, i, layout) : STATUS_OK;
 }
 
 static bool canaries_stand(const struct buffer *b, const char *name, const char *kind, char *what,

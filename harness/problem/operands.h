@@ -1,8 +1,8 @@
 /*
  * problem/operands.h: the operands of a problem, made from its seed or from a file; the third stage.
  *
- * The same problem gives the same bytes on any machine and for every variant. Operands come in `copies`
- * identical sets, so that a cold measurement can rotate through more memory than the last-level cache holds.
+ * The same problem gives the same bytes on any machine and for every variant. For timing a caller makes `timed_copies`
+ * identical sets of them, so that a cold measurement can rotate through more memory than the last-level cache holds.
  *
  * Weights "normal": w = 0.02 * random_normal, quantized by the reference: round to nearest
  * (problem/operand_weights.c). Activations are normal, bias 0.1 * normal, both rounded to the problem's type.
@@ -38,13 +38,15 @@ struct operand_set {
      * [LAYOUT_ROWS] is never there. */
     struct buffer stored[LAYOUT_COUNT];
     uint64_t stored_hash[LAYOUT_COUNT];
+    uint64_t weights; /* differs after each operands_prepare_for() */
 };
 
 struct operands {
     struct problem problem;
     struct device *device; /* that they were made for; not owned */
-    struct operand_set *sets;
-    size_t copies;
+    struct operand_set *sets; /* [copies] */
+    size_t copies;            /* 1, but where a caller has them for timing */
+    size_t timed_copies;      /* that a cold measurement on a CPU rotates through */
     struct buffer nested_map; /* [256] fp32, shared: it stays in cache anyway */
     float nested_offset;
     struct buffer workspace; /* products only; shared */
@@ -100,11 +102,12 @@ union kernel_args {
     struct repack_args repack;
 };
 size_t operands_args(const struct operands *o, size_t i, enum layout layout, union kernel_args *out);
-/* Makes what k wants besides the rows of set i, as they are now. Before each call whose weights are not those
- * of the last. A layout becomes part of the operands; for a peer k->prepare sets
- * *prepared, which is NULL for all others. */
-enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k,
-                                 void **prepared) WARN_UNUSED_RESULT;
+/* Makes what k wants besides the rows of set i, as they are now. Before each call whose weights are not those of the last. A
+ * layout becomes part of the operands; what a peer makes of them its caller prepares anew (device/cpu/serve.h). */
+enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k) WARN_UNUSED_RESULT;
+/* The set whose prepared weights set i uses: dense ones are so much larger that fewer will do, and sets have them in
+ * common. */
+size_t operands_prepared_set(const struct operands *o, size_t i, const struct kernel *k);
 
 /* True if inputs have the bytes they were made with, and all canaries stand; else `what` says which not. */
 bool operands_intact(const struct operands *o, size_t i, char *what, size_t size);

@@ -125,6 +125,35 @@ enum status kernel_add(const struct kernel *k)
     return STATUS_OK;
 }
 
+enum { TABLES_MAX = 16 };
+static struct {
+    const char *name;
+    const struct kernel *kernels;
+    size_t count;
+} tables[TABLES_MAX];
+static size_t table_count;
+
+enum status kernel_add_table(const char *name, const struct kernel *kernels, size_t count)
+{
+    if (table_count == TABLES_MAX)
+        return status_fail(STATUS_LIMIT, "more than %d tables of variants", TABLES_MAX);
+    tables[table_count].name = name;
+    tables[table_count].kernels = kernels;
+    tables[table_count++].count = count;
+    return STATUS_OK;
+}
+
+const struct kernel *kernel_named(const char *table_name, const char *name)
+{
+    if (!*table_name)
+        return kernel_find(name);
+    for (size_t t = 0; t < table_count; t++)
+        for (size_t i = 0; strcmp(tables[t].name, table_name) == 0 && i < tables[t].count; i++)
+            if (strcmp(tables[t].kernels[i].name, name) == 0)
+                return &tables[t].kernels[i];
+    return NULL;
+}
+
 size_t kernel_room(void)
 {
     return ADDED_MAX - added_count;

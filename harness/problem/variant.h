@@ -37,6 +37,7 @@ struct recipe;
 
 struct kernel {
     const char *name;
+    const char *table; /* that it is in, and known by its name in; NULL: in the program's */
     const char *source; /* relative to kernels/, or the library or the device code it came from */
     const char *arch;   /* first word after "__" */
     /* Of the source file and of its machine code (kernels/hashes.h); NULL: not known. What a GPU runs has
@@ -88,6 +89,10 @@ const struct kernel *kernel_find(const char *name); /* NULL if there is none */
 /* Adds a copy of *k (its strings are kept by pointer). A name that is taken is refused. */
 enum status kernel_add(const struct kernel *k) WARN_UNUSED_RESULT;
 size_t kernel_room(void); /* how many more can be added */
+/* Adds a table of variants that are not planned, all of whose `table` is `name`; both are kept by pointer. */
+enum status kernel_add_table(const char *name, const struct kernel *kernels, size_t count) WARN_UNUSED_RESULT;
+/* The variant of a table, of the program's where that is "". NULL if there is none. */
+const struct kernel *kernel_named(const char *table, const char *name);
 /* From now on the table is `kernels`, which must stay, and nothing can be added; NULL: what it was. */
 void kernel_table_replace(const struct kernel *kernels, size_t count);
 

@@ -9,6 +9,7 @@
 
 #include "harness/base/call_state.h"
 #include "harness/base/machine.h"
+#include "harness/device/caller.h"
 #include "harness/problem/variant.h"
 #include "harness/provider/bitsandbytes_cuda.h"
 #include "harness/provider/openblas.h"
@@ -219,8 +220,10 @@ enum status bitsandbytes_load(const char *path)
     struct stat info;
     if (!path)
         path = getenv("NF4BENCH_BITSANDBYTES");
-    if (!path || !*path)
+    if (!path || !*path) {
+        caller_loads("--bitsandbytes", "");
         return bitsandbytes_cuda_register(NULL, NULL);
+    }
     if (strcmp(path, "auto") == 0) {
         TRY(find_package(package, sizeof package));
         path = package;
@@ -232,6 +235,7 @@ enum status bitsandbytes_load(const char *path)
         return status_fail(STATUS_USAGE, "bitsandbytes: %s: the path is too long", path);
     snprintf(option, sizeof option, "--bitsandbytes '%s'", file);
     const char *changed;
+    caller_loads("--bitsandbytes", file);
     void *library = call_state_load(file, &changed);
     call_state_tell(file, changed);
     if (!library)

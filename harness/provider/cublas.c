@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "harness/device/caller.h"
 #include "harness/problem/variant.h"
 
 /* Name, output type, least compute capability, operation, use, by cuBLASLt, how it recovers absmax, and the
@@ -47,6 +48,7 @@ enum status cublas_register(void)
     if (done)
         return STATUS_OK;
     done = true;
+    caller_loads("--cublas", "");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct row *r = &rows[i];
         const struct kernel k = {.name = r->name,

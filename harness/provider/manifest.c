@@ -12,6 +12,7 @@
 #include "harness/base/closest.h"
 #include "harness/base/expression.h"
 #include "harness/base/yaml.h"
+#include "harness/device/caller.h"
 #include "harness/device/cuda/recipe.h"
 #include "harness/problem/image.h"
 #include "harness/problem/variant.h"
@@ -391,8 +392,10 @@ enum status manifest_load(const char *path)
         s = cuda_image_add(m->image_path, m->image, m->image_size + 1);
     if (s == STATUS_OK)
         s = kernel_add(&m->kernel);
-    if (s == STATUS_OK)
+    if (s == STATUS_OK) {
+        caller_loads("--manifest", path);
         return s;
+    }
     yaml_file_release(&m->yaml);
     if (!m->image_path || !cuda_image_find(m->image_path)) {
         free(m->image_path);

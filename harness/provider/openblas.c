@@ -13,6 +13,7 @@
 #include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/machine.h"
+#include "harness/device/caller.h"
 #include "harness/problem/buffer.h"
 #include "harness/problem/operands.h"
 #include "reference/contract.h"
@@ -388,6 +389,8 @@ enum status openblas_register(void)
     static char names[FORMATS][PRODUCTS][NAME_MAX_BYTES];
     static bool done;
     enum status s = STATUS_OK;
+    if (!done)
+        caller_loads("--openblas", "");
     for (size_t i = 0; i < FORMATS && !done && load() && s == STATUS_OK; i++)
         s = add_format(&formats[i], names[i]);
     done = true;

@@ -16,6 +16,7 @@
 #include "harness/base/call_state.h"
 #include "harness/base/child.h"
 #include "harness/base/machine.h"
+#include "harness/device/caller.h"
 #include "harness/problem/image.h"
 #include "harness/problem/variant.h"
 #include "kernels/plugin.h"
@@ -227,7 +228,7 @@ static enum status set_source(const struct nf4bench_variant *v, const struct lib
 static enum status make_kernel(const struct nf4bench_variant *v, const struct library *l, struct kernel *k)
 {
     const char *arch;
-    *k = (struct kernel){.built = true};
+    *k = (struct kernel){.built = true, .table = l->label};
     TRY(check_name(v, !l->label, &k->contract, &arch));
     TRY(set_source(v, l, k));
     k->name = strdup(v->name);
@@ -371,6 +372,10 @@ static enum status load_file(struct library *l, struct attempt *a)
     l->name = a->plugin->name;
     describe_file(l);
     library_count++;
+    caller_loads(!l->label                           ? "--plugin"
+                 : strcmp(l->label, "baseline") == 0 ? "--baseline"
+                                                     : "--candidate",
+                 l->path);
     return STATUS_OK;
 }
 
@@ -412,7 +417,7 @@ enum status plugin_side_load(const char *path, const char *label, struct kernel 
     l->side = a.kernels;
     *count = a.plugin->variant_count;
     *kernels = memcpy(copy, a.kernels, *count * sizeof *copy);
-    return STATUS_OK;
+    return kernel_add_table(label, l->side, *count);
 }
 
 /* ---- all of them ---- */

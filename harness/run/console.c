@@ -29,14 +29,12 @@ static void print_repro_line(const struct plan_run *run, const struct plan_group
            k->option ? k->option : "");
 }
 
-void console_row(struct plan_run *run, const struct plan_group *g, size_t row, enum row_line line,
-                 enum verdict verdict, const char *reason, const char *detail)
+void console_row(struct plan_run *run, const struct plan_group *g, size_t row, enum verdict verdict,
+                 const char *reason, const char *detail)
 {
     const bool wrong = verdict != VERDICT_PASS && verdict != VERDICT_SKIPPED;
-    bool *printed = &run->progress->printed[(g->first_row + row) * LINE_COUNT + line];
-    if (*printed || (!wrong && !run->options->list_rows))
+    if (!wrong && !run->options->list_rows)
         return;
-    *printed = true;
     const struct kernel *k = g->rows[row].kernel;
     char problem[PROBLEM_TEXT_MAX];
     problem_format(&g->problem, problem, sizeof problem);

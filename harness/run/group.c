@@ -8,7 +8,6 @@
 
 #include <omp.h>
 
-#include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/interrupt.h"
 #include "harness/base/machine.h"
@@ -83,15 +82,15 @@ static void release(struct active_batch *b)
     free(b->flags);
 }
 
-/* The threads of the harness. Launches of the executor use all processors, and the server process of a GPU
- * has one: threads that wait by spinning, or a pinned main thread, would take them away. */
+/* The threads of the variants, on a CPU, and of this process. Launches of the executor use all processors, and the process of
+ * a GPU has one: threads that wait by spinning would take them away. */
 static void set_threads(const struct plan_run *run, unsigned cpu_threads)
 {
-    const enum device_kind kind = run->plan->device->kind;
-    if (kind == DEVICE_CPU)
-        cpu_pin_threads(cpu_threads);
-    else
-        omp_set_num_threads(kind == DEVICE_SIMT ? 1 : (int)run->threads);
+    struct device *d = run->plan->device;
+    d->threads = cpu_threads;
+    omp_set_num_threads(d->kind == DEVICE_SIMT  ? 1
+                        : d->kind == DEVICE_CPU ? (int)cpu_available()
+                                                : (int)run->threads);
 }
 
 /* ---- verify ---- */
@@ -102,22 +101,6 @@ static void count_row(struct run_summary *s, enum verdict verdict)
                               [VERDICT_SKIPPED] = &s->skipped, [VERDICT_CRASHED] = &s->crashed,
                               [VERDICT_TIMEOUT] = &s->hung,    [VERDICT_UNSTABLE] = NULL};
     ++*(counts[verdict] ? counts[verdict] : &s->fail);
-}
-
-/* Whether `k` is excluded; then *out is its verdict in the batch in work. */
-static bool is_excluded(const struct plan_run *run, const struct kernel *k, struct verification *out)
-{
-    for (size_t i = 0; i < run->excluded_count; i++) {
-        const struct excluded_variant *e = &run->excluded[i];
-        if (e->kernel != k)
-            continue;
-        *out = (struct verification){.verdict = e->verdict, .first_mismatch = -1};
-        SET_TEXT(out->check, e->verdict == VERDICT_CRASHED ? "crash" : "hang");
-        snprintf(out->reason, sizeof out->reason, "%s%s",
-                 e->batch == run->progress->batch ? "" : "not called after ", e->reason);
-        return true;
-    }
-    return false;
 }
 
 /* After a variant wrote where it must not: the next variant gets fresh operands. */
@@ -142,7 +125,7 @@ static enum status verify_rows(struct plan_run *run, struct active_group *group)
         if (row->skip || *group->skip_all) {
             *v = (struct verification){.verdict = VERDICT_SKIPPED, .first_mismatch = -1};
             SET_TEXT(v->reason, row->skip ? row->skip : group->skip_all);
-        } else if (!is_excluded(run, row->kernel, v)) {
+        } else {
             progress_update(&run->line, verify_share * (double)i / (double)g->row_count, row->kernel->name);
             s = verify(run->verifier, row->kernel, &group->operands, v);
         }
@@ -151,7 +134,7 @@ static enum status verify_rows(struct plan_run *run, struct active_group *group)
         if (v->verdict != VERDICT_PASS && v->verdict != VERDICT_SKIPPED &&
             !operands_intact(&group->operands, 0, what, sizeof what))
             s = renew_operands(&group->operands, run->plan->device);
-        console_row(run, g, i, LINE_VERDICT, v->verdict, v->reason, v->detail);
+        console_row(run, g, i, v->verdict, v->reason, v->detail);
         count_row(&run->summary, v->verdict);
         if (s != STATUS_OK)
             return s;
@@ -247,7 +230,7 @@ static void record_timed(struct active_batch *b, const struct measure_group *tim
     struct verification v = group->results[row];
     judge_row(run, timed, m, g, r, &v);
     if (v.verdict != VERDICT_PASS)
-        console_row(run, g, row, timed->regime == REGIME_HOT ? LINE_HOT : LINE_COLD, v.verdict, v.reason, "");
+        console_row(run, g, row, v.verdict, v.reason, "");
     run_record_verification(r, &v);
 }
 
@@ -329,16 +312,11 @@ static enum status append_records(struct active_batch *b)
 enum status run_batch(struct plan_run *run, size_t batch)
 {
     const struct plan_batch *plan = &run->plan->batches[batch];
-    struct shared_progress *progress = run->progress;
     struct active_batch b;
     char text[PROBLEM_TEXT_MAX];
     const size_t pass_before = run->summary.pass, wrong_before = run_wrong(&run->summary);
     const double start = clock_s();
-    (void)call_state_set(0); /* whatever ran before in this process, or in the one that it was forked from */
     enum status s = begin(run, plan, &b);
-    if (progress->batch != batch)
-        memset(progress->printed, 0, progress->row_max * LINE_COUNT * sizeof progress->printed[0]);
-    progress->batch = batch;
     console_begin_batch(run, plan);
     problem_format(&plan->groups[0].problem, text, sizeof text);
     set_threads(run, plan->groups[0].threads);
@@ -360,7 +338,6 @@ enum status run_batch(struct plan_run *run, size_t batch)
     if (complete && s == STATUS_OK) {
         run->recorded[plan->first_group] = true;
         run->summary.groups_done += plan->count;
-        progress->summary = run->summary;
         console_end_batch(run, run->summary.pass - pass_before, run_wrong(&run->summary) - wrong_before,
                           clock_s() - start);
     }

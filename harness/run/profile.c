@@ -6,8 +6,6 @@
 #include "harness/device/call.h"
 #include "harness/problem/operands.h"
 
-/* Launches of the harness's own (the server is forked, not exec'ed) have to be asked for in Nsight Systems.
- */
 static void print_commands(const struct problem *p, const struct kernel *k, const struct device *d)
 {
     char text[PROBLEM_TEXT_MAX], device[DEVICE_TEXT_MAX], command[2048];
@@ -16,7 +14,7 @@ static void print_commands(const struct problem *p, const struct kernel *k, cons
     snprintf(command, sizeof command,
              "nf4bench verify --case '%s' --variant %s --device '%s' --profile %s%s%s", text, k->name, device,
              k->name, k->option ? " " : "", k->option ? k->option : "");
-    printf("nsys profile --trace=cuda,nvtx --trace-fork-before-exec=true -o %s %s\n", k->name, command);
+    printf("nsys profile --trace=cuda,nvtx -o %s %s\n", k->name, command);
     printf("ncu --target-processes all --set full --kernel-name 'regex:^%s' -o %s %s\n", k->name, k->name,
            command);
 }
@@ -28,9 +26,8 @@ static enum status launch(const struct problem *p, const struct kernel *k, struc
     enum status s = operands_init(p, 1, d, &o);
     if (s != STATUS_OK)
         return s;
-    void *prepared;
-    s = operands_prepare_for(&o, 0, k, &prepared);
-    if (s == STATUS_OK && !call_kernel(&o, 0, k, prepared, &fault))
+    s = operands_prepare_for(&o, 0, k);
+    if (s == STATUS_OK && !call_kernel(&o, 0, k, &fault))
         s = status_fail(fault.ours ? STATUS_DEVICE : STATUS_WRONG, "%s: %s: %s", k->name, fault.word,
                         fault.text);
     operands_release(&o);

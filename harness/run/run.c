@@ -1,5 +1,5 @@
 /*
- * run.c: plans on their devices: one after the other or side by side, in child processes; their journal, and
+ * run.c: plans on their devices, one after the other, or side by side in child processes; their journal, and
  * the results file that is built from it.
  */
 #include "harness/run/run.h"
@@ -45,7 +45,7 @@ bool run_in_shard(const struct run_options *options, size_t group)
 
 /* ---- one plan ---- */
 
-/* Runs the batches of a plan that are not recorded. Called again after its child process was lost. */
+/* Runs the batches of a plan that are not recorded. */
 static enum status run_batches(struct plan_run *run)
 {
     const struct plan *plan = run->plan;
@@ -60,7 +60,6 @@ static enum status run_batches(struct plan_run *run)
     progress_init(&run->line, expected_s, steps);
     if (run->several_devices)
         run->line.terminal = false; /* several would draw over each other */
-    run->summary = run->progress->summary;
     run->verifier = verifier_new();
     enum status s = run->verifier ? STATUS_OK : status_no_memory("run");
     nvtx_push(plan->suite->name);
@@ -71,7 +70,7 @@ static enum status run_batches(struct plan_run *run)
     progress_clear(&run->line);
     verifier_free(run->verifier);
     run->summary.launches += plan->device->launches - launches;
-    run->progress->summary = run->summary;
+    *run->result = run->summary;
     return s;
 }
 
@@ -84,41 +83,14 @@ static enum status run_in_child(void *context)
     return s;
 }
 
-/* In the parent: the next child begins the batch again without `k`, and prints its verdict anew. */
-static enum status exclude(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
-{
-    struct plan_run *run = context;
-    struct excluded_variant *grown = realloc(run->excluded, (run->excluded_count + 1) * sizeof *grown);
-    if (!grown)
-        return status_no_memory("run");
-    run->excluded = grown;
-    struct excluded_variant *e = &grown[run->excluded_count++];
-    *e = (struct excluded_variant){.kernel = k, .verdict = verdict, .batch = run->progress->batch};
-    SET_TEXT(e->reason, reason);
-    const struct plan_batch *batch = &run->plan->batches[run->progress->batch];
-    for (size_t i = 0; i < batch->count; i++)
-        for (size_t row = 0; row < batch->groups[i].row_count; row++)
-            if (batch->groups[i].rows[row].kernel == k)
-                run->progress->printed[(batch->groups[i].first_row + row) * LINE_COUNT + LINE_VERDICT] =
-                    false;
-    return STATUS_OK;
-}
-
 /* Runs [count] plans at the same time, each in a child process. */
 static enum status run_in_children(struct plan_run *runs, size_t count)
 {
     struct worker *workers = calloc(count, sizeof *workers);
     if (!workers)
         return status_no_memory("run");
-    for (size_t i = 0; i < count; i++) {
-        const struct device *d = runs[i].plan->device;
-        /* A variant of another device crashes the process of that device. */
-        workers[i] = (struct worker){.name = runs[i].name,
-                                     .context = &runs[i],
-                                     .run = run_in_child,
-                                     .exclude = d->kind == DEVICE_CPU ? exclude : NULL,
-                                     .limit_s = d->limit_s > 0 ? d->limit_s : CPU_LIMIT_S};
-    }
+    for (size_t i = 0; i < count; i++)
+        workers[i] = (struct worker){.name = runs[i].name, .context = &runs[i], .run = run_in_child};
     enum status s = workers_run(workers, count);
     free(workers);
     return s;
@@ -132,27 +104,15 @@ static void *shared_alloc(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static struct shared_progress *progress_new(const struct plan *plan)
-{
-    size_t rows = 0;
-    for (size_t i = 0; i < plan->batch_count; i++)
-        rows = plan->batches[i].row_count > rows ? plan->batches[i].row_count : rows;
-    const size_t size = sizeof(struct shared_progress) + rows * LINE_COUNT * sizeof(bool);
-    struct shared_progress *p = shared_alloc(size);
-    if (p) {
-        p->batch = SIZE_MAX;
-        p->row_max = rows;
-        p->size = size;
-    }
-    return p;
-}
-
 static enum status run_all(const struct plan *plans, size_t count, const struct run_options *options,
                            struct journal_writer *journal, bool *recorded, struct run_summary *summary)
 {
     struct plan_run *runs = calloc(count, sizeof *runs);
-    if (!runs)
+    struct run_summary *results = shared_alloc(count * sizeof *results);
+    if (!runs || !results) {
+        free(runs);
         return status_no_memory("run");
+    }
     const bool several = count > 1 && !options->one_at_a_time;
     /* The server process of a GPU has a processor for itself. */
     const unsigned each = cpu_available() / (several ? (unsigned)count : 1);
@@ -167,21 +127,17 @@ static enum status run_all(const struct plan *plans, size_t count, const struct 
                                                         : 1,
                                     .journal = journal,
                                     .recorded = recorded + first,
-                                    .progress = progress_new(&plans[i])};
+                                    .result = &results[i]};
         if (several)
             device_format(plans[i].device, runs[i].name);
-        if (!runs[i].progress)
-            s = status_no_memory("run");
-        else if (!several)
-            s = plans[i].device->kind == DEVICE_CPU ? run_in_children(&runs[i], 1) : run_batches(&runs[i]);
+        if (!several)
+            s = run_batches(&runs[i]);
     }
     if (s == STATUS_OK && several)
         s = run_in_children(runs, count);
-    for (size_t i = 0; i < count && runs[i].progress; i++) {
-        add_summary(summary, &runs[i].progress->summary);
-        munmap(runs[i].progress, runs[i].progress->size);
-        free(runs[i].excluded);
-    }
+    for (size_t i = 0; i < count; i++)
+        add_summary(summary, &results[i]);
+    munmap(results, count * sizeof *results);
     free(runs);
     return s;
 }

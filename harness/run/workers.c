@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,15 +13,10 @@
 #include <unistd.h>
 
 #include "harness/base/child.h"
-#include "harness/base/call_state.h"
-#include "harness/base/clock.h"
 #include "harness/base/interrupt.h"
-#include "harness/base/watch.h"
-#include "harness/problem/variant.h"
 
 /* The state of a child, in memory that it shares with this process. */
 struct worker_child_state {
-    struct watch watch;
     enum status status;
     bool ended;
     char message[1024];
@@ -34,18 +28,11 @@ struct worker_child {
     struct worker_child_state *state;
     pid_t pid;        /* 0: none is running */
     bool interrupted; /* SIGTERM is sent */
-    /* The call that the child is in, how long this process has seen it there, and when it looked last.
-     * Time in which this process does not run (a stopped job, a suspended machine) must not count, so each
-     * look adds a limited time. */
-    uint64_t call;
-    double in_call_s, looked_s;
-    bool killed; /* for that call */
     enum status status;
     char message[1200];
 };
 
-enum { LOOK_MS = 100, REASON_MAX = 200 };
-#define INTERRUPTED_LIMIT_S 5.0 /* of a call, once a person wants the run to end */
+enum { LOOK_MS = 100 };
 
 _Noreturn static void work(const struct worker *w, struct worker_child_state *c, pid_t parent,
                            const sigset_t *signals)
@@ -54,9 +41,6 @@ _Noreturn static void work(const struct worker *w, struct worker_child_state *c,
     if (getppid() != parent)
         _exit(1);
     sigprocmask(SIG_SETMASK, signals, NULL);
-    call_state_set_here(); /* of a library's pthread_atfork() */
-    if (w->exclude)
-        watch_share(&c->watch);
     c->status = w->run(w->context);
     snprintf(c->message, sizeof c->message, "%s", status_message());
     c->ended = true;
@@ -77,10 +61,7 @@ static void start(struct worker_child *p, const sigset_t *signals)
 {
     pid_t parent = getpid();
     *p->state = (struct worker_child_state){.ended = false};
-    p->call = 0;
-    p->in_call_s = 0;
-    p->looked_s = clock_s();
-    p->killed = p->interrupted = false;
+    p->interrupted = false;
     fflush(stdout);
     fflush(stderr);
     pid_t pid = fork();
@@ -93,84 +74,30 @@ static void start(struct worker_child *p, const sigset_t *signals)
                            p->worker->name, *p->worker->name ? ": " : "", strerror(errno)));
 }
 
-static enum status ended_early(const struct worker_child *p, int status)
-{
-    char how[PROCESS_TEXT_MAX];
-    const struct kernel *last = p->state->watch.last;
-    process_end_text(status, how);
-    return status_fail(STATUS_INTERNAL, "%s%sits process ended early, in no variant's call: %s%s%s%s%s%s",
-                       p->worker->name, *p->worker->name ? ": " : "", how,
-                       last ? "; the last variant called was " : "", last ? last->name : "",
-                       last ? ": if it goes well without (-v '!" : "", last ? last->name : "",
-                       last ? "'), that is what broke it" : "");
-}
-
 /* The process is gone. */
-static void conclude(struct worker_child *p, int status, const sigset_t *signals)
+static void conclude(struct worker_child *p, int status)
 {
     const struct worker *w = p->worker;
     const struct worker_child_state *c = p->state;
-    const struct kernel *k = c->watch.kernel;
-    if (c->ended) {
+    char how[PROCESS_TEXT_MAX];
+    if (c->ended)
         end(p, c->status == STATUS_OK
                    ? STATUS_OK
                    : status_fail(c->status, "%s%s%s", w->name, *w->name ? ": " : "", c->message));
-        return;
-    }
-    if (interrupt_pending()) {
+    else if (interrupt_pending())
         end(p, status_fail(STATUS_INTERRUPTED, "interrupted"));
-        return;
-    }
-    if (!w->exclude || (!k && !p->killed)) {
-        end(p, ended_early(p, status));
-        return;
-    }
-    /* A call that ended just as its process was killed has no fault: the next process makes it again. */
-    bool hung = p->killed && k && c->watch.begun == p->call;
-    enum status s = STATUS_OK;
-    if (k && (hung || !p->killed)) {
-        char reason[REASON_MAX], how[PROCESS_TEXT_MAX];
-        process_end_text(status, how);
-        if (hung)
-            snprintf(reason, sizeof reason, "%s did not end within %g s", c->watch.what, w->limit_s);
-        else
-            snprintf(reason, sizeof reason, "%.150s in %.40s", how, c->watch.what);
-        s = w->exclude(w->context, k, hung ? VERDICT_TIMEOUT : VERDICT_CRASHED, reason);
-    }
-    end(p, s);
-    if (s == STATUS_OK)
-        start(p, signals);
-}
-
-static void look_at_call(struct worker_child *p)
-{
-    const struct watch *w = &p->state->watch;
-    bool calling = w->kernel != NULL;
-    uint64_t call = w->begun;
-    double now = clock_s(), passed = now - p->looked_s;
-    p->looked_s = now;
-    if (!calling || call != p->call) {
-        p->call = call;
-        p->in_call_s = 0;
-        return;
-    }
-    p->in_call_s += passed < 5e-3 * LOOK_MS ? passed : 5e-3 * LOOK_MS;
-    double limit_s = p->worker->limit_s;
-    if (p->interrupted && limit_s > INTERRUPTED_LIMIT_S)
-        limit_s = INTERRUPTED_LIMIT_S;
-    if (p->in_call_s <= limit_s || p->killed)
-        return;
-    p->killed = true;
-    kill(p->pid, SIGKILL);
+    else
+        end(p, status_fail(STATUS_INTERNAL, "%s%sits process ended early: %s", w->name, *w->name ? ": " : "",
+                           process_end_text(status, how)));
 }
 
 /* Looks at a process that was running. */
-static void look(struct worker_child *p, const sigset_t *signals)
+static void look(struct worker_child *p)
 {
     int status;
     pid_t gone = waitpid(p->pid, &status, WNOHANG);
     if (gone == p->pid) {
-        conclude(p, status, signals);
+        conclude(p, status);
         return;
     }
     if (gone < 0 && errno != EINTR) {
@@ -183,8 +110,6 @@ static void look(struct worker_child *p, const sigset_t *signals)
         kill(p->pid, SIGTERM);
         p->interrupted = true;
     }
-    if (p->worker->exclude)
-        look_at_call(p);
 }
 
 /* Of those that failed, one; an error before an interrupt. NULL: none failed. */
@@ -224,7 +149,7 @@ enum status workers_run(const struct worker *list, size_t count)
         running = 0;
         for (size_t i = 0; i < count; i++) {
             if (children[i].pid)
-                look(&children[i], &before);
+                look(&children[i]);
             running += children[i].pid != 0;
         }
     }

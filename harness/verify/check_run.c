@@ -12,14 +12,14 @@ static enum placement placement(const struct check_run *c, const struct operands
     return o == c->operands ? c->placement : random_mix(c->verifier->salt) % PLACE_COUNT;
 }
 
-bool check_call(struct check_run *c, const struct operands *o, const void *prepared)
+bool check_call(struct check_run *c, const struct operands *o)
 {
     char what[160];
     buffer_poison(&o->sets[0].out, ++c->verifier->salt);
     o->device->placement = placement(c, o);
     static struct call_fault fault; /* large */
     fault.status = STATUS_OK;
-    if (!call_kernel(o, 0, c->kernel, prepared, &fault)) {
+    if (!call_kernel(o, 0, c->kernel, &fault)) {
         if (fault.status != STATUS_OK)
             c->verifier->broken = status_fail(fault.status, "%s: %s", fault.device, fault.text);
         c->out->verdict = fault.skip      ? VERDICT_SKIPPED
@@ -27,16 +27,16 @@ bool check_call(struct check_run *c, const struct operands *o, const void *prepa
                           : fault.endless ? VERDICT_TIMEOUT
                           : fault.crashed ? VERDICT_CRASHED
                                           : VERDICT_FAIL;
-        if (fault.out_of_bounds)
+        if (fault.sentence)
             snprintf(c->out->reason, sizeof c->out->reason, "%s: %.200s", c->check->name, fault.text);
         else
             snprintf(c->out->reason, sizeof c->out->reason, "%s: %s, under --device %s", c->check->name,
                      fault.word, fault.device);
-        snprintf(c->out->detail, sizeof c->out->detail, "%s", fault.out_of_bounds ? "" : fault.text);
+        snprintf(c->out->detail, sizeof c->out->detail, "%s", fault.sentence ? "" : fault.text);
         return false;
     }
-    /* A CPU variant without a preparation of its own has not seen the operands (device/cpu/guarded.h). */
-    if ((c->kernel->backend == BACKEND_CPU && !prepared) || operands_intact(o, 0, what, sizeof what))
+    /* A CPU variant has not seen the operands (device/cpu/arena.h). */
+    if (c->kernel->backend == BACKEND_CPU || operands_intact(o, 0, what, sizeof what))
         return true;
     c->out->verdict = VERDICT_FAIL;
     snprintf(c->out->reason, sizeof c->out->reason, "%s: %s", c->check->name, what);
@@ -46,11 +46,8 @@ bool check_call(struct check_run *c, const struct operands *o, const void *prepa
 
 enum status check_prepared_call(struct check_run *c, const struct operands *o, bool *ok)
 {
-    void *prepared;
-    enum status s = operands_prepare_for(o, 0, c->kernel, &prepared);
-    *ok = s == STATUS_OK && check_call(c, o, prepared);
-    if (s == STATUS_OK && c->kernel->unprepare)
-        c->kernel->unprepare(prepared);
+    const enum status s = operands_prepare_for(o, 0, c->kernel);
+    *ok = s == STATUS_OK && check_call(c, o);
     return s;
 }
 
@@ -81,15 +78,14 @@ static void flip_inputs(struct operands *o)
 
 enum status check_calls_on_other_codes(struct check_run *c, struct operands *o, bool *ok)
 {
-    void *prepared; /* no peer that dequantizes prepares anything */
     const bool stored = o->problem.op != OP_UNREPACK && kernel_layout(c->kernel) != LAYOUT_ROWS;
     flip_inputs(o);
-    enum status s = stored ? operands_prepare_for(o, 0, c->kernel, &prepared) : STATUS_OK;
-    *ok = s == STATUS_OK && check_call(c, o, NULL);
+    enum status s = stored ? operands_prepare_for(o, 0, c->kernel) : STATUS_OK;
+    *ok = s == STATUS_OK && check_call(c, o);
     flip_inputs(o);
     if (s == STATUS_OK && stored)
-        s = operands_prepare_for(o, 0, c->kernel, &prepared);
-    *ok = *ok && s == STATUS_OK && check_call(c, o, NULL);
+        s = operands_prepare_for(o, 0, c->kernel);
+    *ok = *ok && s == STATUS_OK && check_call(c, o);
     return s;
 }
 

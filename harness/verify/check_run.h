@@ -5,7 +5,7 @@
 #ifndef NF4BENCH_HARNESS_VERIFY_CHECK_RUN_H
 #define NF4BENCH_HARNESS_VERIFY_CHECK_RUN_H
 
-#include "harness/device/cpu/guarded.h"
+#include "harness/device/cpu/arena.h"
 #include "harness/verify/checks.h"
 #include "harness/verify/diagnose.h"
 #include "harness/verify/verify.h"
@@ -46,7 +46,7 @@ struct check_run {
 
 /* Poisons the output of set 0, calls the kernel, checks canaries and inputs. False: the verdict has been set.
  */
-bool check_call(struct check_run *c, const struct operands *o, const void *prepared);
+bool check_call(struct check_run *c, const struct operands *o);
 /* The same after the preparation of the weights. *ok: as check_call(). */
 enum status check_prepared_call(struct check_run *c, const struct operands *o, bool *ok) WARN_UNUSED_RESULT;
 /* Two calls: one whose output is not looked at, with other codes, scales, activations and bias, so that a kernel which

@@ -107,16 +107,15 @@ enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *p
     struct matmul product = {.m = p->m, .n = p->n, .k = p->k, .a = o->sets[0].x.data, .bias = bias, .w = &w};
     size_t *now = malloc(p->m * sizeof *now);
     bool *finite = finite_sums(contract, p, &w);
-    void *prepared = NULL;
     enum status s = now && finite ? STATUS_OK : status_no_memory("verify");
     if (s == STATUS_OK)
-        s = operands_prepare_for(o, 0, c->kernel, &prepared);
+        s = operands_prepare_for(o, 0, c->kernel);
     for (size_t first = 0; first < position_count && s == STATUS_OK; first += p->m) {
         for (size_t i = 0; i < p->m; i++)
             now[i] = positions[(first + i) % position_count];
         set_one_hot(o, now);
         operands_rehash(o);
-        if (!check_call(c, o, prepared))
+        if (!check_call(c, o))
             break;
         struct comparison all;
         comparison_init(&all);
@@ -156,8 +155,6 @@ enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *p
             break;
         }
     }
-    if (c->kernel->unprepare)
-        c->kernel->unprepare(prepared);
     free(finite);
     free(now);
     return s;

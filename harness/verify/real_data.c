@@ -76,8 +76,7 @@ static enum status real_repack(struct check_run *c)
     const struct problem *p = &o->problem;
     size_t count = problem_output_count(p);
     uint8_t *want = malloc(count);
-    void *prepared;
-    enum status s = want ? operands_prepare_for(o, 0, c->kernel, &prepared) : status_no_memory("verify");
+    enum status s = want ? operands_prepare_for(o, 0, c->kernel) : status_no_memory("verify");
     struct operands same = *o; /* the buffers are as writable as they were */
     bool called = false;
     if (s == STATUS_OK)

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <omp.h>
-
 #include "harness/verify/check_run.h"
 
 /* Calls the kernel on `o`, operands of the problem, and compares the output with `first`. */
@@ -65,15 +63,14 @@ enum status check_reruns(struct check_run *c)
     if (!first)
         return status_no_memory("verify");
     memcpy(first, o->sets[0].out.data, size);
-    int threads = omp_get_max_threads();
-    if (d->kind == DEVICE_CPU)
-        omp_set_num_threads(1);
+    const unsigned threads = d->threads;
+    d->threads = 1;
     enum status s = rerun(c, o,
                           d->kind == DEVICE_CPU    ? "another call, with one thread, does not"
                           : d->kind == DEVICE_SIMT ? "another schedule does not"
                                                    : "another launch does not",
                           first);
-    omp_set_num_threads(threads);
+    d->threads = threads;
     if (s == STATUS_OK && c->out->verdict == VERDICT_PASS && d->kind == DEVICE_CUDA) {
         d->beside = true;
         s = rerun(c, o, "a launch on another stream, beside other kernels, does not", first);

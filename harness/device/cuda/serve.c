@@ -1,14 +1,11 @@
 /*
- * serve.c: the main loop of a GPU's server process; GPUs and contexts.
+ * cuda/serve.c: GPUs and contexts.
  */
 #include "harness/device/cuda/serve.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 bool serve_fail(struct serve *s, enum status status, const char *format, ...)
 {
@@ -25,7 +22,7 @@ bool serve_ok(struct serve *s, int code, const char *what)
     char text[256];
     if (code == 0)
         return true;
-    s->channel->error = code;
+    s->error = code;
     return serve_fail(s, STATUS_DEVICE, "%s: %s", what, cuda_error_text(&s->cu, code, text, sizeof text));
 }
 
@@ -96,7 +93,7 @@ bool serve_list(struct serve *s)
 
 bool serve_start(struct serve *s)
 {
-    struct cuda_channel *c = s->channel;
+    struct channel *c = s->channel;
     int device;
     /* Nothing is to be loaded at a first launch: behind the blocking kernel that would never end. */
     setenv("CUDA_MODULE_LOADING", "EAGER", 1);
@@ -113,31 +110,32 @@ bool serve_start(struct serve *s)
     return true;
 }
 
-/* ---- the loop ---- */
+/* ---- the back end ---- */
 
-_Noreturn void serve(int fd, struct cuda_channel *channel)
+static bool handle(struct channel *c, bool (*handler)(struct serve *))
 {
-    static bool (*const handlers[CUDA_REQUEST_COUNT])(struct serve *) = {
-#define X(name) serve_##name,
-        CUDA_REQUEST_MAP(X)
-#undef X
-    };
     static struct serve s;
-    s.channel = channel;
-    for (;;) {
-        char byte;
-        ssize_t n = read(fd, &byte, 1);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n != 1)
-            _exit(0); /* the harness is gone, or done */
-        if (channel->slot < CUDA_SLOTS)
-            serve_select(&s, channel->slot);
-        if (channel->request >= CUDA_REQUEST_COUNT || channel->slot >= CUDA_SLOTS)
-            serve_fail(&s, STATUS_INTERNAL, "no such request: %d", (int)channel->request);
-        else if (!handlers[channel->request](&s) && channel->status == STATUS_OK)
-            serve_fail(&s, STATUS_INTERNAL, "request %d failed without saying why", (int)channel->request);
-        if (write(fd, &byte, 1) != 1)
-            _exit(0);
-    }
+    s.channel = c;
+    s.error = 0;
+    serve_select(&s, c->slot);
+    if (handler(&s))
+        return true;
+    const char *word = cuda_fault_word(s.error);
+    snprintf(c->word, sizeof c->word, "%s", word ? word : "");
+    return false;
 }
+
+#define X(name)                                                                                              \
+    static bool handle_##name(struct channel *c)                                                             \
+    {                                                                                                        \
+        return handle(c, serve_##name);                                                                      \
+    }
+REQUEST_MAP(X)
+#undef X
+
+const struct back_end back_end_cuda = {"a GPU",
+                                       {
+#define X(name) [REQUEST_##name] = handle_##name,
+                                           REQUEST_MAP(X)
+#undef X
+                                       }};

@@ -1,8 +1,6 @@
 /*
- * serve.h: the server process's side: what serve.c, serve_memory.c, serve_launch.c and serve_time.c share.
- * Private to harness/device/cuda/.
- *
- * Nothing here may use OpenMP (its threads did not come along with the fork), or return from serve().
+ * cuda/serve.h: the caller for a GPU: what serve.c, serve_memory.c, serve_launch.c and serve_time.c share. Private to
+ * harness/device/cuda/.
  */
 #ifndef NF4BENCH_HARNESS_DEVICE_CUDA_SERVE_H
 #define NF4BENCH_HARNESS_DEVICE_CUDA_SERVE_H
@@ -10,12 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "harness/device/cuda/bitsandbytes.h"
-#include "harness/device/cuda/channel.h"
 #include "harness/device/cuda/cublas.h"
 #include "harness/device/cuda/driver.h"
 #include "harness/device/cuda/nvml.h"
+#include "harness/device/cuda/recipe.h"
+#include "harness/device/serve.h"
 #include "harness/problem/operands.h"
 
 /* The kernels of support.cu, which says what each does. */
@@ -37,10 +37,22 @@ enum support {
         SUPPORT_COUNT
 };
 
-enum { SERVE_MODULES_MAX = 1024, SERVE_ROWS_MAX = 256, SERVE_CHAIN_MAX = 2 };
+enum { SERVE_MODULES_MAX = 1024, SERVE_CHAIN_MAX = 2 };
 
 /* What cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace). */
 enum { SERVE_BLAS_WORKSPACE_BYTES = 32 << 20 };
+
+/* A variant as this back end needs it. With cuBLAS, symbol, source and entry are those of the variant that dequantizes; with
+ * bitsandbytes, source is where the library is. */
+struct cuda_kernel {
+    const char *name, *symbol, *source;
+    const struct entry *entry;
+    const struct recipe *recipe; /* in place of symbol and entry, or NULL */
+    enum blas_use blas;
+    bool blas_lt;
+    enum bitsandbytes_use bitsandbytes;
+    enum layout layout;
+};
 
 /* A variant that can be launched: one kernel, or several that follow each other. */
 struct serve_kernel {
@@ -91,7 +103,8 @@ struct serve_extra {
 };
 
 struct serve {
-    struct cuda_channel *channel;
+    struct channel *channel;
+    int error; /* the driver's number of it; 0 where it was none of the driver's */
     struct cuda_driver cu;
     struct nvml nvml;
     struct gpu gpu;
@@ -113,7 +126,7 @@ struct serve {
     struct {
         struct operands operands;
         struct serve_extra extra;
-    } slots[CUDA_SLOTS];
+    } slots[CHANNEL_SLOTS];
     size_t slot;
 
     /* Products that cuBLAS computes; the addresses are in the GPU's memory. */
@@ -135,7 +148,7 @@ struct serve {
     } bitsandbytes;
 
     /* Timing: */
-    struct serve_row rows[SERVE_ROWS_MAX];
+    struct serve_row rows[CHANNEL_ROWS_MAX];
     uint64_t flush; /* memory that is written to put everything else out of the L2 cache */
     size_t flush_bytes;
     uint64_t words;     /* on the GPU: [0] a hash, [1] a sink */
@@ -146,9 +159,6 @@ struct serve {
 
 /* Makes the operands of a slot the present ones. */
 void serve_select(struct serve *s, size_t slot);
-
-/* Serves requests on `fd` until the other end closes, then ends the process. */
-_Noreturn void serve(int fd, struct cuda_channel *channel);
 
 /* False, and the answer says so, if `code` is an error; `what` was being done: "cuMemAlloc of 3 MiB". */
 bool serve_ok(struct serve *s, int code, const char *what);
@@ -163,7 +173,8 @@ bool serve_release(struct serve *s);
 size_t serve_cold_copies(const struct serve *s, size_t bytes);
 /* serve_launch.c */
 bool serve_module(struct serve *s, const char *source, struct cuda_module **out);
-bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_kernel *out);
+/* The variant that the request names. */
+bool serve_find(struct serve *s, struct serve_kernel *out);
 /* Queues the kernel on set `set`. */
 bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set);
 /* How its first launch on set 0 is made. */
@@ -194,9 +205,16 @@ bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t se
 /* Queues its dequantize. */
 bool serve_bitsandbytes_dequantize(struct serve *s, const struct dequant_args *d);
 
-/* One handler for each request: false, with the answer filled in, when it fails. */
+/* From now on it is the variant that is at work. */
+static inline void serve_variant_begins(struct serve *s)
+{
+    snprintf(s->channel->doing, sizeof s->channel->doing, "a launch");
+    s->channel->by_variant = true;
+}
+
+/* One handler for each request, with the slot that it means selected: false, with the answer filled in, when it fails. */
 #define X(name) bool serve_##name(struct serve *s);
-CUDA_REQUEST_MAP(X)
+REQUEST_MAP(X)
 #undef X
 
 #endif

@@ -92,7 +92,7 @@ static bool recover_absmax(struct serve *s, const struct weights *w)
 bool serve_bitsandbytes_dequantize(struct serve *s, const struct dequant_args *d)
 {
     const bool nested = s->operands.problem.format.nested;
-    s->channel->by_kernel = true;
+    serve_variant_begins(s);
     if (nested && !recover_absmax(s, &d->w))
         return false;
     s->bitsandbytes.library.dequantize[s->operands.problem.out](
@@ -104,7 +104,7 @@ bool serve_bitsandbytes_dequantize(struct serve *s, const struct dequant_args *d
 static bool gemv(struct serve *s, const struct gemm_args *g)
 {
     int32_t n = (int32_t)g->n, k = (int32_t)g->k;
-    s->channel->by_kernel = true;
+    serve_variant_begins(s);
     s->bitsandbytes.library.gemv[s->operands.problem.out](
         n, 1, k, ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(g->w.absmax), s->bitsandbytes.code,
         ADDRESS(g->y), n, (k + 1) / 2, n, (int32_t)g->w.blocksize, s->stream);
@@ -114,7 +114,7 @@ static bool gemv(struct serve *s, const struct gemm_args *g)
 static bool gemm(struct serve *s, const struct gemm_args *g)
 {
     const struct problem *p = &s->operands.problem;
-    s->channel->by_kernel = true;
+    serve_variant_begins(s);
     s->bitsandbytes.library.gemm[p->out](
         ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(p->format.nested ? g->w.nested_absmax : g->w.absmax),
         ADDRESS(g->w.absmax_code), ADDRESS(g->w.nested_map), s->extra.offset, ADDRESS(g->y), ADDRESS(g->bias),

@@ -78,7 +78,7 @@ static bool product(struct serve *s, const struct serve_kernel *kernel, size_t s
     const struct blas_shape forward = {true, type, n, m, k, k, k, n},
                             backward = {false, type, k, m, n, k, n, k};
     const struct blas_product p = {s->operands.problem.op == OP_GEMM ? forward : backward, w, x, y};
-    s->channel->by_kernel = true;
+    serve_variant_begins(s);
     return kernel->name.blas_lt ? serve_cublaslt(s, &p) : call_cublas(s, &p);
 }
 
@@ -129,15 +129,15 @@ bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set)
 
 bool serve_blas_square_begin(struct serve *s, size_t size, uint64_t *memory)
 {
-    size_t bytes = 2 * size * size, words = CUDA_WINDOW_BYTES / sizeof(uint64_t);
+    size_t bytes = 2 * size * size, words = CHANNEL_WINDOW_BYTES / sizeof(uint64_t);
     uint64_t *window = (uint64_t *)s->channel->window;
     /* Numbers of either sign from 1/2 to 1: what the data are like moves power, and clocks. */
     for (size_t i = 0; i < words; i++)
         window[i] = (random_mix(i + 1) & 0x807f807f807f807fu) | 0x3f003f003f003f00u;
     if (!open_library(s) || !SERVE_CALL(s, cuMemAlloc, memory, 3 * bytes))
         return false;
-    for (size_t at = 0; at < 2 * bytes; at += CUDA_WINDOW_BYTES) {
-        size_t part = 2 * bytes - at < CUDA_WINDOW_BYTES ? 2 * bytes - at : CUDA_WINDOW_BYTES;
+    for (size_t at = 0; at < 2 * bytes; at += CHANNEL_WINDOW_BYTES) {
+        size_t part = 2 * bytes - at < CHANNEL_WINDOW_BYTES ? 2 * bytes - at : CHANNEL_WINDOW_BYTES;
         if (!SERVE_CALL(s, cuMemcpyHtoD, *memory + at, window, part))
             return false;
     }

@@ -36,8 +36,8 @@ bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
 static bool refuse(struct serve *s, const struct serve_kernel *k, const char *why)
 {
     serve_fail(s, STATUS_DEVICE, "%s, kernel %s: %s", k->name.name, k->name.recipe->entry, why);
-    s->channel->error = CUDA_INVALID_VALUE;
-    s->channel->by_kernel = true;
+    s->error = CUDA_INVALID_VALUE;
+    serve_variant_begins(s);
     return false;
 }
 
@@ -73,17 +73,35 @@ static bool find_recipe(struct serve *s, struct cuda_module *module, struct serv
            check_parameters(s, out);
 }
 
-bool serve_find(struct serve *s, const struct cuda_kernel *name, struct serve_kernel *out)
+static struct cuda_kernel describe(const struct kernel *k)
 {
+    const struct kernel *own = k->blas ? k->dequantize : k;
+    return (struct cuda_kernel){.name = k->name,
+                                .symbol = own->name,
+                                .source = own->source,
+                                .entry = own->entries[ENTRY_FAST],
+                                .recipe = own->recipe,
+                                .blas = k->blas,
+                                .blas_lt = k->blas_lt,
+                                .bitsandbytes = k->bitsandbytes,
+                                .layout = kernel_layout(k)};
+}
+
+bool serve_find(struct serve *s, struct serve_kernel *out)
+{
+    const struct kernel *k = serve_variant(s->channel);
     struct cuda_module *module;
-    *out = (struct serve_kernel){.name = *name};
+    if (!k)
+        return false;
+    *out = (struct serve_kernel){.name = describe(k)};
+    const struct cuda_kernel *name = &out->name;
     if (name->bitsandbytes)
         return serve_bitsandbytes_prepare(s, out) && (!name->blas || serve_blas_prepare(s, out));
     if (!serve_module(s, name->source, &module))
         return false;
     if (name->recipe)
         return find_recipe(s, module, out);
-    char text[CUDA_KERNEL_TEXT + 16];
+    char text[CHANNEL_NAME + 16];
     snprintf(text, sizeof text, "%s", name->symbol);
     for (const struct entry *e = name->entry; e; e = e->next) {
         if (out->count == SERVE_CHAIN_MAX)
@@ -108,7 +126,7 @@ static bool queue(struct serve *s, struct cuda_function *f, const struct launch 
     if (l->shared + (size_t)fixed > SHARED_WITHOUT_ASKING &&
         !SERVE_CALL(s, cuFuncSetAttribute, f, CUDA_FUNCTION_DYNAMIC_SHARED_MAX, (int)l->shared))
         return false;
-    s->channel->by_kernel = true;
+    serve_variant_begins(s);
     return SERVE_CALL(s, cuLaunchKernel, f, l->grid[0], l->grid[1], l->grid[2], l->threads, 1, 1,
                       (unsigned)l->shared, s->stream, parameters, NULL);
 }
@@ -211,7 +229,7 @@ static bool launch_beside(struct serve *s, const struct serve_kernel *k)
 bool serve_launch(struct serve *s)
 {
     struct serve_kernel k;
-    if (!serve_find(s, &s->channel->kernel, &k))
+    if (!serve_find(s, &k))
         return false;
     nvtx_push(k.name.name); /* what --profile looks for */
     bool ok = s->channel->beside ? launch_beside(s, &k) : serve_enqueue(s, &k, 0) && serve_synchronize(s);

@@ -79,7 +79,7 @@ void serve_select(struct serve *s, size_t slot)
 
 static bool fits_already(const struct serve *s)
 {
-    const struct cuda_channel *c = s->channel;
+    const struct channel *c = s->channel;
     struct buffer *list[OPERAND_BUFFERS];
     if (s->operands.copies != c->copies)
         return false;
@@ -101,7 +101,7 @@ size_t serve_cold_copies(const struct serve *s, size_t bytes)
 /* copies == 0 asks for as many as a cold measurement wants; the answer says how many there are. */
 static bool choose_copies(struct serve *s)
 {
-    struct cuda_channel *c = s->channel;
+    struct channel *c = s->channel;
     size_t bytes = 0, free_bytes, total;
     size_t stored = 0; /* a variant reads one of these, or the rows */
     for (size_t j = 0; j < OPERAND_OWN; j++)
@@ -118,7 +118,7 @@ static bool choose_copies(struct serve *s)
 
 bool serve_bind(struct serve *s)
 {
-    struct cuda_channel *c = s->channel;
+    struct channel *c = s->channel;
     struct operands *o = &s->operands;
     if (!free_extra(s))
         return false;
@@ -139,7 +139,7 @@ bool serve_bind(struct serve *s)
             operands_buffers(o, i, list);
             for (size_t j = 0; j < (i == 0 ? (size_t)OPERAND_BUFFERS : OPERAND_OWN); j++)
                 if (!allocate(s, list[j], c->sizes[j])) {
-                    if (c->error == CUDA_OUT_OF_MEMORY)
+                    if (s->error == CUDA_OUT_OF_MEMORY)
                         c->status = STATUS_MEMORY;
                     return false;
                 }
@@ -152,16 +152,16 @@ bool serve_bind(struct serve *s)
 
 static bool transfer(struct serve *s, bool up)
 {
-    struct cuda_channel *c = s->channel;
+    struct channel *c = s->channel;
     struct buffer *list[OPERAND_BUFFERS];
-    if (s->operands.copies == 0 || c->piece_count > CUDA_PIECES)
+    if (s->operands.copies == 0 || c->piece_count > CHANNEL_PIECES)
         return serve_fail(s, STATUS_INTERNAL, "transfer: nothing is bound, or too many pieces");
     operands_buffers(&s->operands, 0, list);
     size_t used = 0;
     for (size_t i = 0; i < c->piece_count; i++) {
-        const struct cuda_piece *p = &c->pieces[i];
+        const struct piece *p = &c->pieces[i];
         const struct buffer *b = p->buffer < OPERAND_BUFFERS ? list[p->buffer] : NULL;
-        if (!b || p->size > CUDA_WINDOW_BYTES - used || p->offset > b->allocation_bytes ||
+        if (!b || p->size > CHANNEL_WINDOW_BYTES - used || p->offset > b->allocation_bytes ||
             p->size > b->allocation_bytes - p->offset)
             return serve_fail(s, STATUS_INTERNAL, "transfer: outside of the buffer, or of the window");
         const uint64_t address = start_of(b) + p->offset;

@@ -6,12 +6,12 @@
 
 bool serve_mma(struct serve *s)
 {
-    struct cuda_channel *c = s->channel;
+    struct channel *c = s->channel;
     size_t bytes = c->count * sizeof(struct mma_tile);
     enum { WARPS = 4 };
     int bf16 = c->problem.out == DTYPE_BF16;
     uint64_t address, count = c->count;
-    if (c->count == 0 || bytes > CUDA_WINDOW_BYTES)
+    if (c->count == 0 || bytes > CHANNEL_WINDOW_BYTES)
         return serve_fail(s, STATUS_INTERNAL, "mma: more tiles than the window has room for");
     if (!SERVE_CALL(s, cuMemAlloc, &address, bytes))
         return false;

@@ -195,9 +195,9 @@ static bool open_gate(struct serve *s)
 static struct serve_row *row_of(struct serve *s)
 {
     size_t i = s->channel->row;
-    if (i >= SERVE_ROWS_MAX || s->operands.copies == 0) {
+    if (i >= CHANNEL_ROWS_MAX || s->operands.copies == 0) {
         serve_fail(s, STATUS_LIMIT, "row %zu: more than %d rows in a group, or nothing bound", i,
-                   SERVE_ROWS_MAX);
+                   CHANNEL_ROWS_MAX);
         return NULL;
     }
     return &s->rows[i];
@@ -212,11 +212,11 @@ static bool forget_row(struct serve *s, struct serve_row *r)
 
 bool serve_end_rows(struct serve *s)
 {
-    for (size_t i = 0; i < SERVE_ROWS_MAX; i++)
+    for (size_t i = 0; i < CHANNEL_ROWS_MAX; i++)
         if (s->rows[i].used && !forget_row(s, &s->rows[i]))
             return false;
     bool ok = true;
-    for (size_t i = CUDA_SLOTS; i-- > 0 && ok;) {
+    for (size_t i = CHANNEL_SLOTS; i-- > 0 && ok;) {
         serve_select(s, i);
         ok = serve_release(s);
     }
@@ -228,7 +228,7 @@ static uint64_t hash_code(const struct serve *s, const struct serve_kernel *k)
 {
     const struct cuda_image *image = cuda_image_find(k->name.source);
     uint64_t hash = CUDA_HASH_BEGIN;
-    char entry[CUDA_KERNEL_TEXT + 16];
+    char entry[CHANNEL_NAME + 16];
     if (k->name.recipe)
         return image && cuda_image_hash_entry(image, k->name.recipe->entry, s->gpu.sm, &hash) ? hash : 0;
     for (size_t i = 0; i < k->count; i++) {
@@ -259,20 +259,20 @@ static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_
 
 bool serve_row(struct serve *s)
 {
-    struct cuda_channel *c = s->channel;
+    struct channel *c = s->channel;
     struct serve_row *r = row_of(s);
     if (!r || !make_ready(s) || !forget_row(s, r))
         return false;
     r->used = true;
     r->calls = 1;
     r->ceiling = c->ceiling;
-    if (c->ceiling == CEILING_NONE && !serve_find(s, &c->kernel, &r->kernel))
+    if (c->ceiling == CEILING_NONE && !serve_find(s, &r->kernel))
         return false;
     if (!poison(s, 0, c->salt) || !call_row(s, r, 0) || !serve_synchronize(s))
         return false;
     if (c->ceiling != CEILING_NONE)
         return true;
-    if (c->kernel.blas || c->kernel.bitsandbytes) { /* machine code that is not ours */
+    if (r->kernel.name.blas || r->kernel.name.bitsandbytes) { /* machine code that is not ours */
         c->code = (struct gpu_code){0};
         return true;
     }
@@ -340,7 +340,7 @@ bool serve_row_repeat(struct serve *s)
 
 bool serve_sample(struct serve *s)
 {
-    struct cuda_channel *c = s->channel;
+    struct channel *c = s->channel;
     struct serve_row *r = row_of(s);
     if (!r || !r->used)
         return r ? serve_fail(s, STATUS_INTERNAL, "sample: row %zu is not known", c->row) : false;
@@ -400,10 +400,10 @@ static bool time_product(struct serve *s, double *flop_per_s)
         ok = serve_blas_square(s, size, memory);
     ok = ok && record(s, s->end) && serve_synchronize(s) && elapsed_us(s, &us);
     *flop_per_s = ok ? 2e6 * CALLS * (double)size * (double)size * (double)size / us : NAN;
-    if (!ok && (s->channel->error == 0 || s->channel->error == CUDA_OUT_OF_MEMORY)) { /* the GPU is well */
+    if (!ok && (s->error == 0 || s->error == CUDA_OUT_OF_MEMORY)) { /* the GPU is well */
         s->channel->status = STATUS_OK;
-        s->channel->error = 0;
-        s->channel->by_kernel = false;
+        s->error = 0;
+        s->channel->by_variant = false;
         ok = true;
     }
     return ok && (memory == 0 || SERVE_CALL(s, cuMemFree, memory));

@@ -459,7 +459,7 @@ RUN(right_mma90, gemm_mma90, NO_FAULT)
 #define FAULT(name, op, verdict, check, what) RUN(name, op, FAULT_##name)
 #include "harness/verify/faults/faults.inc"
 
-#define COMMON .arch = "fault", .k_multiple = 1, .built = true
+#define COMMON .table = FAULTS_TABLE, .arch = "fault", .k_multiple = 1, .built = true
 #define AS_CPU COMMON, .source = "harness/verify/faults/faults.c"
 #define AS_dequant(text, function)                                                                           \
     AS_CPU, .name = text, .contract = {.op = OP_DEQUANT, .out = DTYPE_BF16}, .dequant = (function)
@@ -524,3 +524,12 @@ const struct kernel right_kernels[] = {
     {ON_awq(right_cuda__awq)},
 };
 const size_t right_kernel_count = sizeof right_kernels / sizeof right_kernels[0];
+
+enum status faults_add_tables(void)
+{
+    static struct kernel all[sizeof faults / sizeof faults[0]];
+    for (size_t i = 0; i < fault_count; i++)
+        all[i] = faults[i].kernel;
+    TRY(kernel_add_table(FAULTS_TABLE, all, fault_count));
+    return kernel_add_table(FAULTS_TABLE, right_kernels, right_kernel_count);
+}

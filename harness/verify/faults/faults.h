@@ -24,4 +24,8 @@ extern const size_t fault_count;
 extern const struct kernel right_kernels[];
 extern const size_t right_kernel_count;
 
+/* Both, for a caller: kernel_named(FAULTS_TABLE, name). */
+#define FAULTS_TABLE "faults"
+enum status faults_add_tables(void) WARN_UNUSED_RESULT;
+
 #endif

@@ -1,0 +1,82 @@
+#include "harness/cli/caller.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "harness/base/call_state.h"
+#include "harness/device/cpu/serve.h"
+#include "harness/device/serve.h"
+#include "harness/provider/bitsandbytes.h"
+#include "harness/provider/cublas.h"
+#include "harness/provider/manifest.h"
+#include "harness/provider/openblas.h"
+#include "harness/provider/plugin.h"
+#include "harness/verify/faults/faults.h"
+
+static enum status load_side(const char *label, const char *path)
+{
+    struct kernel *kernels;
+    size_t count;
+    return plugin_side_load(path, label, &kernels, &count);
+}
+
+static enum status load(const char *option, const char *value)
+{
+    if (strcmp(option, "--plugin") == 0)
+        return plugins_load("nf4bench", &value, 1) ? STATUS_INPUT : STATUS_OK;
+    if (strcmp(option, "--bitsandbytes") == 0)
+        return bitsandbytes_load(*value ? value : NULL);
+    if (strcmp(option, "--manifest") == 0)
+        return manifest_load(value);
+    if (strcmp(option, "--openblas") == 0)
+        return openblas_register();
+    if (strcmp(option, "--cublas") == 0)
+        return cublas_register();
+    if (strcmp(option, "--baseline") == 0 || strcmp(option, "--candidate") == 0)
+        return load_side(option + 2, value);
+    if (strcmp(option, "--faults") == 0)
+        return faults_add_tables();
+    return status_fail(STATUS_INTERNAL, "a caller was started with %s", option);
+}
+
+int is_caller(int argc, char **argv)
+{
+    return argc > 1 && strcmp(argv[1], "caller") == 0;
+}
+
+_Noreturn void caller_main(int argc, char **argv)
+{
+    enum { DEVICE = 3, PARENT = 5, BASE = 7, EACH = 8, LOADS = 9 };
+    if (argc < LOADS || strcmp(argv[2], "--device") != 0) {
+        fprintf(stderr, "nf4bench caller: for the program's own use\n");
+        exit(2);
+    }
+    /* It ends with the harness, which decides what an interrupt means. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != atoi(argv[PARENT]))
+        _exit(1);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    const bool gpu = strcmp(argv[DEVICE], "cuda") == 0;
+    const struct arena arena = {.fd = SERVE_ARENA,
+                                .base = (uint8_t *)(uintptr_t)strtoull(argv[BASE], NULL, 10),
+                                .each = strtoull(argv[EACH], NULL, 10)};
+    struct channel *c =
+        mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED, SERVE_CHANNEL, 0);
+    if (c == MAP_FAILED)
+        _exit(1);
+    call_state_set_here();
+    cpu_gemm_flop_per_s = openblas_flop_per_s;
+    enum status s = gpu ? STATUS_OK : arena_map(&arena);
+    for (int i = LOADS; i + 1 < argc && s == STATUS_OK; i += 2)
+        s = load(argv[i], argv[i + 1]);
+    char failed[1024] = "";
+    if (s != STATUS_OK)
+        snprintf(failed, sizeof failed, "%s", status_message());
+    serve(gpu ? &back_end_cuda : &back_end_cpu, c, failed);
+}

@@ -1,0 +1,397 @@
+#include "harness/device/caller.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/base/child.h"
+#include "harness/base/clock.h"
+#include "harness/base/interrupt.h"
+#include "harness/device/serve.h"
+
+static const double start_limit_s = 120;     /* a GPU in persistence mode takes one, some hosts take tens */
+static const double interrupted_limit_s = 5; /* of a request, once a person wants the run to end */
+static const double look_s = 0.25;           /* between two looks at how long a request takes */
+
+struct caller {
+    bool gpu;
+    struct gpu of; /* the GPU, where it is one */
+    bool spin;
+    struct channel *channel;
+    int channel_fd;
+    struct arena *arena; /* NULL for a GPU */
+    pid_t pid;           /* 0: none */
+    int fd;
+    bool was_killed;
+    unsigned generation;
+};
+
+/* ---- what callers load ---- */
+
+enum { LOADS_MAX = 256 };
+static struct load {
+    const char *option, *value;
+} loads[LOADS_MAX];
+static size_t load_count;
+
+void caller_loads(const char *option, const char *value)
+{
+    if (load_count < LOADS_MAX)
+        loads[load_count++] = (struct load){option, value};
+}
+
+/* ---- memory ---- */
+
+static struct channel *make_channel(int *fd)
+{
+    *fd = memfd_create("nf4bench-channel", MFD_CLOEXEC);
+    if (*fd < 0 || ftruncate(*fd, sizeof(struct channel)) != 0)
+        return NULL;
+    void *p = mmap(NULL, sizeof(struct channel), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+struct caller *caller_new(const struct gpu *gpu, bool spin)
+{
+    struct caller *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->gpu = gpu != NULL;
+    if (gpu)
+        s->of = *gpu;
+    s->spin = spin;
+    s->fd = -1;
+    s->channel = make_channel(&s->channel_fd);
+    s->arena = gpu || !s->channel ? NULL : arena_new();
+    if (s->channel && (gpu || s->arena))
+        return s;
+    caller_free(s);
+    return NULL;
+}
+
+void caller_free(struct caller *s)
+{
+    if (!s)
+        return;
+    caller_stop(s);
+    arena_free(s->arena);
+    if (s->channel)
+        munmap(s->channel, sizeof *s->channel);
+    if (s->channel_fd >= 0)
+        close(s->channel_fd);
+    free(s);
+}
+
+struct caller *caller_of(struct device *d, bool timed)
+{
+    struct caller **at = &d->callers[timed && d->kind == DEVICE_CPU];
+    if (!*at)
+        *at = caller_new(d->kind == DEVICE_CUDA ? &d->gpu : NULL, timed);
+    return *at;
+}
+
+bool caller_running(const struct caller *s)
+{
+    return s->pid != 0;
+}
+
+struct channel *caller_channel(struct caller *s)
+{
+    return s->channel;
+}
+
+struct arena *caller_arena(struct caller *s)
+{
+    return s->arena;
+}
+
+bool caller_was_killed(const struct caller *s)
+{
+    return s->was_killed;
+}
+
+unsigned caller_generation(const struct caller *s)
+{
+    return s->generation;
+}
+
+/* ---- the end of a process ---- */
+
+/* Forgets the process, which has been waited for, and ends what it started. */
+static void forget(struct caller *s)
+{
+    kill(-s->pid, SIGKILL); /* its group */
+    close(s->fd);
+    s->pid = 0;
+    s->fd = -1;
+}
+
+void caller_stop(struct caller *s)
+{
+    if (!s->pid)
+        return;
+    kill(s->pid, SIGKILL);
+    while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    forget(s);
+}
+
+/* The wait status of a process whose end of the socket is closed. Its own end, not the signal of ours, is what is to be
+ * told. */
+static int end_of(struct caller *s)
+{
+    int status = 0;
+    const double end = clock_s() + 5;
+    pid_t gone;
+    while ((gone = waitpid(s->pid, &status, WNOHANG)) == 0 && clock_s() < end)
+        usleep(1000);
+    if (gone != s->pid) {
+        kill(s->pid, SIGKILL);
+        while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
+    forget(s);
+    return status;
+}
+
+/* ---- one request ---- */
+
+/* Seconds for which the process has waited for a processor so far (proc(5), schedstat); 0 where the system does not say. */
+static double waited_s(const struct caller *s)
+{
+    char path[64];
+    unsigned long long ran, waited = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)s->pid);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%llu %llu", &ran, &waited) != 2)
+        waited = 0;
+    if (f)
+        fclose(f);
+    return 1e-9 * (double)waited;
+}
+
+/* Reads the answer's byte, for which poll() says there is something. */
+static int read_byte(int fd)
+{
+    char byte;
+    ssize_t got;
+    do
+        got = read(fd, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    return got == 1 ? 1 : -1;
+}
+
+/* Waits for a byte. 1: came, 0: time is up, -1: the other end is gone. */
+static int wait_for_byte(const struct caller *s, double limit_s)
+{
+    double passed = 0, before = clock_s(), waited = -1;
+    for (;;) {
+        struct pollfd p = {.fd = s->fd, .events = POLLIN};
+        const int n = poll(&p, 1, (int)(1e3 * (limit_s < look_s ? limit_s : look_s)) + 1);
+        if (n > 0)
+            return read_byte(s->fd);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        /* Of the time since the last look, what this process ran in, and what the other had a processor in. */
+        const double now = clock_s(), waited_now = waited_s(s), since = now - before;
+        before = now;
+        passed += since < 4 * look_s ? since : 4 * look_s;
+        passed -= waited >= 0 && waited_now > waited ? waited_now - waited : 0;
+        waited = waited_now;
+        if (passed >= limit_s || (interrupt_pending() && passed >= interrupted_limit_s))
+            return 0;
+    }
+}
+
+enum outcome caller_ask(struct caller *s, enum request request, double limit_s)
+{
+    struct channel *c = s->channel;
+    char go = 'g', how[PROCESS_TEXT_MAX];
+    ssize_t sent;
+    c->request = request;
+    c->status = STATUS_OK;
+    c->by_variant = c->sentence = false;
+    c->word[0] = c->doing[0] = c->text[0] = '\0';
+    s->was_killed = false;
+    do
+        sent = send(s->fd, &go, 1, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    const int came = sent == 1 ? wait_for_byte(s, limit_s) : -1;
+    c->text[sizeof c->text - 1] = c->word[sizeof c->word - 1] = c->doing[sizeof c->doing - 1] = '\0';
+    if (came == 1 && c->status == STATUS_OK)
+        return OUTCOME_DONE;
+    if (came == 1) {
+        caller_stop(s); /* what it says next could not be trusted */
+        return OUTCOME_FAILED;
+    }
+    if (came == 0) {
+        caller_stop(s);
+        snprintf(c->text, sizeof c->text, "%s did not end within %g s", *c->doing ? c->doing : "it", limit_s);
+        return OUTCOME_HUNG;
+    }
+    const int status = end_of(s);
+    s->was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    process_end_text(status, how);
+    snprintf(c->text, sizeof c->text, *c->doing ? "%s in %s" : "%s", how, c->doing);
+    return OUTCOME_CRASHED;
+}
+
+/* ---- start ---- */
+
+extern char **environ;
+
+/* The environment, with OMP_WAIT_POLICY as the caller is to have it unless a person has set it. Owned, its strings are not. */
+static char **make_environment(bool spin)
+{
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    char **list = calloc(count + 2, sizeof *list);
+    for (size_t i = 0; list && i < count; i++)
+        list[i] = environ[i];
+    if (list && !spin && !getenv("OMP_WAIT_POLICY"))
+        list[count] = "OMP_WAIT_POLICY=passive";
+    return list;
+}
+
+static int spawn(struct caller *s, int socket)
+{
+    enum { FIXED = 9 };
+    const char *arguments[FIXED + 2 * LOADS_MAX + 1];
+    char parent[16], base[24], each[24];
+    snprintf(parent, sizeof parent, "%d", (int)getpid());
+    snprintf(base, sizeof base, "%llu", (unsigned long long)(uintptr_t)(s->arena ? s->arena->base : NULL));
+    snprintf(each, sizeof each, "%llu", (unsigned long long)(s->arena ? s->arena->each : 0));
+    const char *const fixed[FIXED] = {"nf4bench", "caller",           "--device", s->gpu ? "cuda" : "cpu",
+                                      "--parent", parent,             "--arena",  base,
+                                      each};
+    size_t count = 0;
+    for (size_t i = 0; i < FIXED; i++)
+        arguments[count++] = fixed[i];
+    for (size_t i = 0; i < load_count; i++) {
+        arguments[count++] = loads[i].option;
+        arguments[count++] = loads[i].value;
+    }
+    arguments[count] = NULL;
+
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t how;
+    char **environment = make_environment(s->spin);
+    posix_spawn_file_actions_init(&files);
+    posix_spawnattr_init(&how);
+    /* Its standard output is ours alone: what a variant leaves behind must not hold a pipe open, and what a library prints is
+     * for people. */
+    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&files, socket, SERVE_SOCKET);
+    posix_spawn_file_actions_adddup2(&files, s->channel_fd, SERVE_CHANNEL);
+    posix_spawn_file_actions_adddup2(&files, s->arena ? s->arena->fd : s->channel_fd, SERVE_ARENA);
+    posix_spawn_file_actions_addclosefrom_np(&files, SERVE_ARENA + 1);
+    /* A group of its own: a Ctrl-C is for the harness, and all of the group is ended at once. */
+    posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP);
+    const int error = environment ? posix_spawn(&s->pid, "/proc/self/exe", &files, &how, (char **)arguments, environment)
+                                  : ENOMEM;
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&how);
+    free(environment);
+    return error;
+}
+
+/* A descriptor that is none of those which the caller has. NULL-safe: -1 stays. */
+static int move_up(int fd)
+{
+    const int moved = fcntl(fd, F_DUPFD_CLOEXEC, SERVE_ARENA + 1);
+    close(fd);
+    return moved;
+}
+
+static enum status launch_process(struct caller *s)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return status_fail(STATUS_IO, "no socket for a process that calls variants: %s", strerror(errno));
+    pair[1] = move_up(pair[1]);
+    s->channel_fd = move_up(s->channel_fd);
+    if (s->arena)
+        s->arena->fd = move_up(s->arena->fd);
+    fflush(stdout);
+    fflush(stderr);
+    const int error = spawn(s, pair[1]);
+    close(pair[1]);
+    if (error) {
+        s->pid = 0;
+        close(pair[0]);
+        return status_fail(STATUS_IO, "no process to call variants in: %s: end others, or raise the limit of processes "
+                                      "(ulimit -u)", strerror(error));
+    }
+    s->fd = pair[0];
+    s->generation++;
+    return STATUS_OK;
+}
+
+static enum status start_failed(const struct caller *s, enum outcome outcome)
+{
+    if (outcome == OUTCOME_FAILED)
+        return status_fail(s->channel->status, "%s", s->channel->text);
+    if (s->gpu)
+        return status_fail(STATUS_DEVICE, "the CUDA driver is broken: while it started, %s", s->channel->text);
+    return status_fail(STATUS_INTERNAL, "the process that calls variants could not start: %s", s->channel->text);
+}
+
+enum status caller_ready(struct caller *s, bool *fresh)
+{
+    if (fresh)
+        *fresh = false;
+    if (s->pid)
+        return STATUS_OK;
+    enum status status = launch_process(s);
+    if (status != STATUS_OK)
+        return status;
+    s->channel->ordinal = s->of.ordinal;
+    enum outcome outcome = caller_ask(s, REQUEST_start, start_limit_s);
+    if (outcome != OUTCOME_DONE) {
+        status = start_failed(s, outcome);
+        /* There was a GPU when the run began. */
+        return status == STATUS_ABSENT ? status_fail(STATUS_DEVICE, "the GPU is gone: %s", s->channel->text)
+                                       : status;
+    }
+    if (fresh)
+        *fresh = true;
+    return STATUS_OK;
+}
+
+enum status caller_gpus(const struct gpu **list, size_t *count)
+{
+    static struct gpu gpus[GPU_MAX];
+    static size_t found;
+    if (found == 0) {
+        struct caller *s = caller_new(&(struct gpu){.ordinal = -1}, false);
+        if (!s)
+            return status_no_memory("GPUs");
+        enum status status = launch_process(s);
+        if (status == STATUS_OK) {
+            enum outcome outcome = caller_ask(s, REQUEST_list, start_limit_s);
+            if (outcome == OUTCOME_DONE) {
+                found = s->channel->count;
+                memcpy(gpus, s->channel->window, found * sizeof gpus[0]);
+            } else {
+                status = start_failed(s, outcome);
+            }
+        }
+        caller_free(s);
+        if (status != STATUS_OK)
+            return status;
+    }
+    *list = gpus;
+    *count = found;
+    return STATUS_OK;
+}

@@ -1,0 +1,45 @@
+#include "harness/device/serve.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+bool serve_fail_with(struct channel *c, enum status status, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(c->text, sizeof c->text, format, ap);
+    va_end(ap);
+    c->status = status;
+    return false;
+}
+
+const struct kernel *serve_variant(struct channel *c)
+{
+    const struct kernel *k = kernel_named(c->table, c->variant);
+    if (!k)
+        serve_fail_with(c, STATUS_INTERNAL, "no variant %.100s%s%.60s where it is to be called", c->variant,
+                        *c->table ? " of " : "", c->table);
+    return k;
+}
+
+_Noreturn void serve(const struct back_end *b, struct channel *c, const char *failed)
+{
+    for (;;) {
+        char byte;
+        ssize_t n = read(SERVE_SOCKET, &byte, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n != 1)
+            _exit(0); /* the harness is gone, or done */
+        if (*failed)
+            serve_fail_with(c, STATUS_INPUT, "%s", failed);
+        else if (c->request >= REQUEST_COUNT || c->slot >= CHANNEL_SLOTS || !b->handlers[c->request])
+            serve_fail_with(c, STATUS_INTERNAL, "%s has no such request: %d", b->word, (int)c->request);
+        else if (!b->handlers[c->request](c) && c->status == STATUS_OK)
+            serve_fail_with(c, STATUS_INTERNAL, "request %d failed without saying why", (int)c->request);
+        if (write(SERVE_SOCKET, &byte, 1) != 1)
+            _exit(0);
+    }
+}

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "build_info.h"
 #include "git_revision.h"
 #include "harness/base/closest.h"
+#include "harness/device/caller.h"
 
 static const struct {
     const char *name, *help;
@@ -36,12 +38,24 @@ int cli_fail(const char *name, enum status s)
     return status_exit_code(s);
 }
 
+/* The threads of this process must not spin while a caller, which has the same processors, is at work. libgomp reads how
+ * threads wait before main() begins, so the program begins once more, unless a person has said how. */
+static void wait_without_spinning(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY"))
+        return;
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    setenv(CALLER_OWN_WAIT_POLICY, "1", 1);
+    execv("/proc/self/exe", argv);
+}
+
 int cli_main(int argc, char **argv)
 {
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write(2), which is reported */
     argp_err_exit_status = EXIT_USAGE;
     if (is_caller(argc, argv))
         caller_main(argc, argv);
+    wait_without_spinning(argv);
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;

@@ -249,17 +249,21 @@ enum outcome caller_ask(struct caller *s, enum request request, double limit_s)
 
 extern char **environ;
 
-/* The environment, with OMP_WAIT_POLICY as the caller is to have it unless a person has set it. Owned, its strings are not. */
+/* The environment, with OMP_WAIT_POLICY as the caller is to have it. Owned, its strings are not. */
 static char **make_environment(bool spin)
 {
+    static const char policy[] = "OMP_WAIT_POLICY=", passive[] = "OMP_WAIT_POLICY=passive";
+    const bool own = getenv(CALLER_OWN_WAIT_POLICY) || !getenv("OMP_WAIT_POLICY");
     size_t count = 0;
     while (environ[count])
         count++;
     char **list = calloc(count + 2, sizeof *list);
+    size_t kept = 0;
     for (size_t i = 0; list && i < count; i++)
-        list[i] = environ[i];
-    if (list && !spin && !getenv("OMP_WAIT_POLICY"))
-        list[count] = "OMP_WAIT_POLICY=passive";
+        if (!own || strncmp(environ[i], policy, strlen(policy)) != 0)
+            list[kept++] = environ[i];
+    if (list && own && !spin)
+        list[kept] = (char *)passive;
     return list;
 }
 

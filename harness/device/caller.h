@@ -26,12 +26,16 @@ enum outcome {
 
 struct caller;
 
+/* Set in the environment where OMP_WAIT_POLICY is there, and no person has set it. */
+#define CALLER_OWN_WAIT_POLICY "NF4BENCH_OWN_WAIT_POLICY"
+
 /* What every caller is to load, in this order: an option of the hidden command, and its value, both kept by pointer.
  * Callers that run already do not know of it. */
 void caller_loads(const char *option, const char *value);
 
-/* For a GPU, or NULL: for the CPU. wait: threads of its team wait for each other by spinning, as they do by default and
- * timing wants it; else they sleep. NULL when out of memory. Starts nothing yet. */
+/* For a GPU, or NULL: for the CPU. spin: threads of its team wait for each other by spinning, as they do by default and
+ * timing wants it; else they sleep. A person's OMP_WAIT_POLICY comes before that. NULL when out of memory. Starts nothing
+ * yet. */
 struct caller *caller_new(const struct gpu *gpu, bool spin);
 void caller_free(struct caller *s); /* NULL is allowed */
 

@@ -18,6 +18,10 @@
 
 #include <gtest/gtest.h>
 
+// harness/cli/caller.h, whose _Noreturn is C alone.
+extern "C" int is_caller(int argc, char **argv);
+extern "C" [[noreturn]] void caller_main(int argc, char **argv);
+
 namespace {
 
 struct test_case *first = nullptr;

@@ -37,11 +37,9 @@ static enum status load(const char *option, const char *value)
         return openblas_register();
     if (strcmp(option, "--cublas") == 0)
         return cublas_register();
-    if (strcmp(option, "--baseline") == 0 || strcmp(option, "--candidate") == 0)
-        return load_side(option + 2, value);
     if (strcmp(option, "--faults") == 0)
         return faults_add_tables();
-    return status_fail(STATUS_INTERNAL, "a caller was started with %s", option);
+    return load_side(option, value);
 }
 
 int is_caller(int argc, char **argv)
@@ -72,11 +70,11 @@ _Noreturn void caller_main(int argc, char **argv)
         _exit(1);
     call_state_set_here();
     cpu_gemm_flop_per_s = openblas_flop_per_s;
-    enum status s = gpu ? STATUS_OK : arena_map(&arena);
-    for (int i = LOADS; i + 1 < argc && s == STATUS_OK; i += 2)
-        s = load(argv[i], argv[i + 1]);
-    char failed[1024] = "";
-    if (s != STATUS_OK)
-        snprintf(failed, sizeof failed, "%s", status_message());
-    serve(gpu ? &back_end_cuda : &back_end_cpu, c, failed);
+    const enum status mapped = gpu ? STATUS_OK : arena_map(&arena);
+    if (mapped != STATUS_OK)
+        serve_refuse(c, mapped);
+    for (int i = LOADS; i + 1 < argc; i += 2)
+        if (load(argv[i], argv[i + 1]) != STATUS_OK)
+            serve_lacks(argv[i + 1], status_message());
+    serve(gpu ? &back_end_cuda : &back_end_cpu, c);
 }

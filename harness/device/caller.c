@@ -32,6 +32,7 @@ struct caller {
     pid_t pid;           /* 0: none */
     int fd;
     bool was_killed;
+    size_t loaded; /* of what callers load, when it was started */
     unsigned generation;
 };
 
@@ -338,6 +339,7 @@ static enum status launch_process(struct caller *s)
                                       "(ulimit -u)", strerror(error));
     }
     s->fd = pair[0];
+    s->loaded = load_count;
     s->generation++;
     return STATUS_OK;
 }
@@ -355,6 +357,8 @@ enum status caller_ready(struct caller *s, bool *fresh)
 {
     if (fresh)
         *fresh = false;
+    if (s->loaded != load_count)
+        caller_stop(s);
     if (s->pid)
         return STATUS_OK;
     enum status status = launch_process(s);

@@ -29,8 +29,8 @@ struct caller;
 /* Set in the environment where OMP_WAIT_POLICY is there, and no person has set it. */
 #define CALLER_OWN_WAIT_POLICY "NF4BENCH_OWN_WAIT_POLICY"
 
-/* What every caller is to load, in this order: an option of the hidden command, and its value, both kept by pointer.
- * Callers that run already do not know of it. */
+/* What every caller is to load, in this order: an option of the hidden command, or the label of a side, and its value, both
+ * kept by pointer. Callers that run already are started anew. */
 void caller_loads(const char *option, const char *value);
 
 /* For a GPU, or NULL: for the CPU. spin: threads of its team wait for each other by spinning, as they do by default and

@@ -103,7 +103,7 @@ bool request_call_cpu(const struct operands *o, size_t i, const struct kernel *k
 {
     struct caller *s = caller_of(o->device, false);
     if (!s)
-        return request_not_ready(o, STATUS_MEMORY, fault);
+        return request_not_ready(o, status_no_memory("a process that calls variants"), fault);
     if (call_once(s, o, i, k, fault))
         return true;
     if (strcmp(fault->word, "crash") != 0 || !(fault->ours || caller_was_killed(s)))
@@ -191,7 +191,7 @@ static bool transfer_all(struct caller *s, const struct operands *o, bool up, st
 bool request_call_cuda(const struct operands *o, const struct kernel *k, struct call_fault *fault)
 {
     struct caller *s = caller_of(o->device, false);
-    const enum status status = s ? caller_ready(s, NULL) : STATUS_MEMORY;
+    const enum status status = s ? caller_ready(s, NULL) : status_no_memory("a process for a GPU");
     if (status != STATUS_OK)
         return request_not_ready(o, status, fault);
     struct channel *c = caller_channel(s);

@@ -15,31 +15,52 @@ bool serve_fail_with(struct channel *c, enum status status, const char *format, 
     return false;
 }
 
+static char lacks[400];
+
+void serve_lacks(const char *library, const char *why)
+{
+    if (!*lacks)
+        snprintf(lacks, sizeof lacks, ": %.150s: %.200s", library, why);
+}
+
 const struct kernel *serve_variant(struct channel *c)
 {
     const struct kernel *k = kernel_named(c->table, c->variant);
     if (!k)
-        serve_fail_with(c, STATUS_INTERNAL, "no variant %.100s%s%.60s where it is to be called", c->variant,
-                        *c->table ? " of " : "", c->table);
+        serve_fail_with(c, STATUS_INTERNAL, "no variant %.100s%s%.60s where it is to be called%s", c->variant,
+                        *c->table ? " of " : "", c->table, lacks);
     return k;
 }
 
-_Noreturn void serve(const struct back_end *b, struct channel *c, const char *failed)
+/* False: the harness is gone, or done. */
+static bool next_request(char *byte)
 {
-    for (;;) {
-        char byte;
-        ssize_t n = read(SERVE_SOCKET, &byte, 1);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n != 1)
-            _exit(0); /* the harness is gone, or done */
-        if (*failed)
-            serve_fail_with(c, STATUS_INPUT, "%s", failed);
-        else if (c->request >= REQUEST_COUNT || c->slot >= CHANNEL_SLOTS || !b->handlers[c->request])
+    ssize_t n;
+    do
+        n = read(SERVE_SOCKET, byte, 1);
+    while (n < 0 && errno == EINTR);
+    return n == 1;
+}
+
+_Noreturn void serve(const struct back_end *b, struct channel *c)
+{
+    for (char byte; next_request(&byte);) {
+        if (c->request >= REQUEST_COUNT || c->slot >= CHANNEL_SLOTS || !b->handlers[c->request])
             serve_fail_with(c, STATUS_INTERNAL, "%s has no such request: %d", b->word, (int)c->request);
         else if (!b->handlers[c->request](c) && c->status == STATUS_OK)
             serve_fail_with(c, STATUS_INTERNAL, "request %d failed without saying why", (int)c->request);
         if (write(SERVE_SOCKET, &byte, 1) != 1)
-            _exit(0);
+            break;
     }
+    _exit(0);
+}
+
+_Noreturn void serve_refuse(struct channel *c, enum status s)
+{
+    char byte;
+    if (next_request(&byte)) {
+        serve_fail_with(c, s, "%s", status_message());
+        (void)!write(SERVE_SOCKET, &byte, 1);
+    }
+    _exit(0);
 }

@@ -28,8 +28,12 @@ bool serve_fail_with(struct channel *c, enum status status, const char *format, 
 /* The variant that a request means; NULL, with the answer, where this process has none of that name. */
 const struct kernel *serve_variant(struct channel *c);
 
-/* Serves requests until the other end closes, then ends the process. failed: "" or why the process is of no use, which is
- * the answer to the first request. */
-_Noreturn void serve(const struct back_end *b, struct channel *c, const char *failed);
+/* Notes that a library could not be loaded, and why: for when one of its variants is asked for. */
+void serve_lacks(const char *library, const char *why);
+
+/* Serves requests until the other end closes, then ends the process. */
+_Noreturn void serve(const struct back_end *b, struct channel *c);
+/* Answers the first request with the failure `s`, which status_message() describes, and ends the process. */
+_Noreturn void serve_refuse(struct channel *c, enum status s);
 
 #endif

@@ -372,10 +372,7 @@ static enum status load_file(struct library *l, struct attempt *a)
     l->name = a->plugin->name;
     describe_file(l);
     library_count++;
-    caller_loads(!l->label                           ? "--plugin"
-                 : strcmp(l->label, "baseline") == 0 ? "--baseline"
-                                                     : "--candidate",
-                 l->path);
+    caller_loads(l->label ? l->label : "--plugin", l->path);
     return STATUS_OK;
 }
 

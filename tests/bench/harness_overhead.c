@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "harness/base/clock.h"
-#include "harness/base/machine.h"
+#include "harness/cli/caller.h"
 #include "harness/measure/measure.h"
 
 static void nothing(const struct dequant_args *args)
@@ -19,15 +19,25 @@ static void nothing(const struct dequant_args *args)
     (void)args;
 }
 
-int main(void)
+static const struct kernel k = {.table = "bench",
+                                .name = "nothing",
+                                .arch = "scalar",
+                                .contract = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_BF16},
+                                .k_multiple = 1,
+                                .backend = BACKEND_CPU,
+                                .built = true,
+                                .dequant = nothing};
+
+int main(int argc, char **argv)
 {
     enum { SAMPLES = 2000 };
-    const struct kernel *like = kernel_find("nf4_dequant_bf16__scalar");
-    struct kernel k = *like;
     struct problem p;
     struct operands o;
-    k.dequant = nothing;
-    cpu_pin_threads(1);
+    if (kernel_add_table(k.table, &k, 1) != STATUS_OK)
+        return 1;
+    if (is_caller(argc, argv))
+        caller_main(argc, argv);
+    device_cpu.threads = 1;
     if (problem_parse("dequant bf16 n=1024 k=1024 blocksize=64", &p) != STATUS_OK ||
         operands_init(&p, 4, &device_cpu, &o) != STATUS_OK)
         return 1;

@@ -34,7 +34,7 @@ static double median_launch(const struct operands *o, const struct kernel *k, si
     double *seconds = calloc(rounds, sizeof *seconds), median;
     for (size_t i = 0; i < rounds; i++) {
         double start = clock_s();
-        if (!call_kernel(o, 0, k, NULL, &fault)) {
+        if (!call_kernel(o, 0, k, &fault)) {
             fprintf(stderr, "%s: %s\n%s\n", k->name, fault.word, fault.text);
             free(seconds);
             return -1;

@@ -22,7 +22,7 @@ static bool call(const struct entry *e)
     EXPECT_EQ(STATUS_OK, device_parse("simt:fast", &device));
     EXPECT_EQ(STATUS_OK, operands_init(&p, 1, &device, &operands));
     memset(operands.sets[0].out.data, 0, operands.sets[0].out.size);
-    return call_kernel(&operands, 0, &k, NULL, &fault);
+    return call_kernel(&operands, 0, &k, &fault);
 }
 
 static float y(size_t i)

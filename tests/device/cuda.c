@@ -9,7 +9,7 @@
 #include "harness/device/call.h"
 #include "harness/device/cuda/driver.h"
 #include "harness/device/cuda/nvml.h"
-#include "harness/device/cuda/server.h"
+#include "harness/device/caller.h"
 #include "harness/device/open.h"
 #include "harness/problem/image.h"
 #include "tests/test.h"
@@ -185,7 +185,7 @@ TEST(cuda, a_call_brings_back_outputs_and_damage)
     const struct kernel *k = kernel_find("nf4_dequant_f32__sm75_prmt");
     buffer_poison(&o.sets[0].out, 7);
     uint32_t before = *(uint32_t *)o.sets[0].out.data;
-    EXPECT_TRUE(call_kernel(&o, 0, k, NULL, &fault));
+    EXPECT_TRUE(call_kernel(&o, 0, k, &fault));
     EXPECT_TRUE(*(uint32_t *)o.sets[0].out.data != before);
     char what[160];
     EXPECT_TRUE(operands_intact(&o, 0, what, sizeof what));
@@ -193,7 +193,7 @@ TEST(cuda, a_call_brings_back_outputs_and_damage)
     o.problem.k++;
     o.problem.n = 1;
     o.problem.k = 5 * 64 + 2;
-    EXPECT_TRUE(call_kernel(&o, 0, k, NULL, &fault));
+    EXPECT_TRUE(call_kernel(&o, 0, k, &fault));
     EXPECT_FALSE(operands_intact(&o, 0, what, sizeof what));
     EXPECT_CONTAINS(what, "outside of the output");
     operands_release(&o);
@@ -212,21 +212,21 @@ TEST(cuda, a_fault_ends_its_process_and_the_next_call_has_another)
     ASSERT_EQ(STATUS_OK, problem_parse("dequant f32 n=5 k=64 blocksize=64", &p));
     ASSERT_EQ(STATUS_OK, operands_init(&p, 1, d, &o));
     setenv("NF4BENCH_FAKE_CUDA_FAIL", "cuLaunchKernel:1:716", 1);
-    EXPECT_FALSE(call_kernel(&o, 0, k, NULL, &fault));
+    EXPECT_FALSE(call_kernel(&o, 0, k, &fault));
     EXPECT_FALSE(fault.ours);
     EXPECT_STREQ("misaligned-address", fault.word);
     EXPECT_CONTAINS(fault.text, "CUDA_ERROR_MISALIGNED_ADDRESS (716");
-    EXPECT_FALSE(cuda_server_running(d->server));
+    EXPECT_FALSE(caller_running(caller_of(d, false)));
     setenv("NF4BENCH_FAKE_CUDA_FAIL", "cuMemcpyHtoD_v2:1:716",
            1); /* not after a launch: not the variant's doing */
-    EXPECT_FALSE(call_kernel(&o, 0, k, NULL, &fault));
+    EXPECT_FALSE(call_kernel(&o, 0, k, &fault));
     EXPECT_TRUE(fault.ours && fault.status == STATUS_OK);
     setenv("NF4BENCH_FAKE_CUDA_FAIL", "cuStreamCreate:1:2", 1); /* no process can be started */
-    EXPECT_FALSE(call_kernel(&o, 0, k, NULL, &fault));
+    EXPECT_FALSE(call_kernel(&o, 0, k, &fault));
     EXPECT_TRUE(fault.ours && fault.status == STATUS_DEVICE);
     unsetenv("NF4BENCH_FAKE_CUDA_FAIL");
-    EXPECT_TRUE(call_kernel(&o, 0, k, NULL, &fault));
-    EXPECT_EQ(4, cuda_server_generation(d->server));
+    EXPECT_TRUE(call_kernel(&o, 0, k, &fault));
+    EXPECT_EQ(4, caller_generation(caller_of(d, false)));
     operands_release(&o);
     device_close(d, count);
 }

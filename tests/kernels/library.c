@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "harness/device/call.h"
+#include "harness/device/open.h"
 #include "harness/problem/variant.h"
 #include "harness/provider/plugin.h"
 #include "tests/test.h"
@@ -129,7 +130,7 @@ static bool call(const struct kernel *k, const struct operands *o)
     struct buffer *out = &o->sets[0].out;
     memset(out->data, 0, out->size);
     test_note("%s from %s", k->name, k->source);
-    bool ok = call_kernel(o, 0, k, NULL, &fault);
+    bool ok = call_kernel(o, 0, k, &fault);
     EXPECT_TRUE(ok);
     if (!ok)
         EXPECT_STREQ("", fault.text);
@@ -171,6 +172,7 @@ TEST(kernel_library, runs_on_all_that_runs_kernels)
             }
             free(own);
             operands_release(&o);
+            device_release(&device);
         }
     test_note(NULL);
     EXPECT_TRUE(called[0] >= 3 && called[1] >= 10);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/device/cpu/serve.h"
 #include "harness/problem/operands.h"
 #include "harness/verify/verify.h"
 #include "tests/test.h"
@@ -86,7 +87,7 @@ TEST(openblas, dense_weights_are_a_sets_own_and_room_is_shared)
 {
     const struct kernel *dense = is_there() ? kernel_find("openblas_gemm_f32") : NULL, *whole = NULL;
     struct problem p;
-    struct operands o;
+    struct operands o, q;
     void *first, *again, *other, *room, *same;
     if (!dense)
         return;
@@ -94,11 +95,12 @@ TEST(openblas, dense_weights_are_a_sets_own_and_room_is_shared)
         whole = kernel_at(i)->blas == BLAS_WHOLE && kernel_at(i)->product ? kernel_at(i) : whole;
     ASSERT_TRUE(dense && whole);
     init("gemm f32 m=2 n=16 k=64 blocksize=64", &p, &o);
-    EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, dense, &first));
-    EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, dense, &again));
-    EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 1, dense, &other));
-    EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 0, whole, &room));
-    EXPECT_EQ(STATUS_OK, operands_prepare_for(&o, 1, whole, &same));
+    init("gemm f32 m=2 n=16 k=64 blocksize=64", &p, &q);
+    EXPECT_EQ(STATUS_OK, cpu_prepare(&o, 0, dense, &first));
+    EXPECT_EQ(STATUS_OK, cpu_prepare(&o, 0, dense, &again));
+    EXPECT_EQ(STATUS_OK, cpu_prepare(&q, 0, dense, &other));
+    EXPECT_EQ(STATUS_OK, cpu_prepare(&o, 0, whole, &room));
+    EXPECT_EQ(STATUS_OK, cpu_prepare(&q, 0, whole, &same));
     EXPECT_TRUE(first == again && first != other && room == same && room != first && room != other);
     dense->unprepare(first);
     dense->unprepare(other);
@@ -106,6 +108,7 @@ TEST(openblas, dense_weights_are_a_sets_own_and_room_is_shared)
     whole->unprepare(same);
     whole->unprepare(room);
     operands_release(&o);
+    operands_release(&q);
 }
 
 TEST(openblas, dense_weights_that_do_not_fit_are_a_reason_to_skip)

@@ -9,48 +9,25 @@
 #include <unistd.h>
 
 #include "harness/base/child.h"
-#include "harness/base/watch.h"
-#include "harness/problem/variant.h"
 
 #include "tests/test.h"
 
 /* Steps that a worker takes, and what becomes of them: shared with it. */
 struct script {
-    enum step {
-        STEP_FINE,
-        STEP_CRASH,
-        STEP_EXIT,
-        STEP_HANG,
-        STEP_CRASH_ALONE,
-        STEP_ERROR,
-        STEP_INTERRUPT
-    } steps[4];
-    size_t taken; /* a step that was excluded is not taken again */
-    size_t runs;
-    /* The last that was excluded: */
-    size_t excluded;
-    const struct kernel *kernel;
-    enum verdict verdict;
-    char reason[200];
+    enum step { STEP_FINE, STEP_CRASH, STEP_EXIT, STEP_ERROR, STEP_INTERRUPT } steps[4];
+    size_t taken;
 };
 
 static enum status take(enum step step)
 {
-    const struct kernel *k = kernel_at(3);
     if (step == STEP_ERROR)
         return status_fail(STATUS_IO, "the disk is gone");
     if (step == STEP_INTERRUPT)
         return status_fail(STATUS_INTERRUPTED, "interrupted");
-    watch_begin(k, "a call");
     if (step == STEP_CRASH)
-        raise(SIGSEGV);
+        raise(SIGKILL);
     if (step == STEP_EXIT)
         _exit(7);
-    while (step == STEP_HANG)
-        pause();
-    watch_end();
-    if (step == STEP_CRASH_ALONE)
-        raise(SIGKILL);
     return STATUS_OK;
 }
 
@@ -58,23 +35,11 @@ static enum status run_script(void *context)
 {
     struct script *s = context;
     enum status status = STATUS_OK;
-    s->runs++;
     while (s->taken < sizeof s->steps / sizeof s->steps[0] && status == STATUS_OK) {
         status = take(s->steps[s->taken]);
         s->taken++;
     }
     return status;
-}
-
-static enum status note(void *context, const struct kernel *k, enum verdict verdict, const char *reason)
-{
-    struct script *s = context;
-    s->taken++;
-    s->excluded++;
-    s->kernel = k;
-    s->verdict = verdict;
-    snprintf(s->reason, sizeof s->reason, "%s", reason);
-    return STATUS_OK;
 }
 
 static struct script *script_new(size_t count)
@@ -84,52 +49,23 @@ static struct script *script_new(size_t count)
     return s == MAP_FAILED ? NULL : s;
 }
 
-static enum status run_one(struct script *s, bool watched)
-{
-    const struct worker w = {
-        .name = "", .context = s, .run = run_script, .exclude = watched ? note : NULL, .limit_s = 0.3};
-    return workers_run(&w, 1);
-}
-
-TEST(workers, a_variant_that_ends_its_child_is_excluded_and_the_rest_is_done)
+TEST(workers, a_child_that_ends_early_is_an_error)
 {
     static const struct {
         enum step step;
-        enum verdict verdict;
-        const char *reason;
-    } cases[] = {{STEP_CRASH, VERDICT_CRASHED, "in a call"}, /* a sanitizer turns the signal into an exit */
-                 {STEP_EXIT, VERDICT_CRASHED, "it ended the process with exit code 7 in a call"},
-                 {STEP_HANG, VERDICT_TIMEOUT, "a call did not end within 0.3 s"}};
+        const char *message;
+    } cases[] = {{STEP_CRASH, "gpu: its process ended early: SIGKILL"},
+                 {STEP_EXIT, "gpu: its process ended early: it ended the process with exit code 7"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct script *s = script_new(1);
         ASSERT_TRUE(s != NULL);
+        const struct worker w = {.name = "gpu", .context = s, .run = run_script};
         s->steps[1] = cases[i].step;
-        EXPECT_EQ(STATUS_OK, run_one(s, true));
-        EXPECT_EQ(4, s->taken);
-        EXPECT_EQ(2, s->runs);
-        EXPECT_EQ(1, s->excluded);
-        EXPECT_TRUE(s->kernel == kernel_at(3));
-        EXPECT_EQ(cases[i].verdict, s->verdict);
-        EXPECT_CONTAINS(s->reason, cases[i].reason);
+        EXPECT_EQ(STATUS_INTERNAL, workers_run(&w, 1));
+        EXPECT_CONTAINS(status_message(), cases[i].message);
+        EXPECT_EQ(1, s->taken);
         munmap(s, sizeof *s);
     }
-}
-
-TEST(workers, what_no_call_did_is_an_error_that_names_the_last_call)
-{
-    struct script *s = script_new(1);
-    ASSERT_TRUE(s != NULL);
-    s->steps[1] = STEP_CRASH_ALONE;
-    EXPECT_EQ(STATUS_INTERNAL, run_one(s, true));
-    EXPECT_EQ(0, s->excluded);
-    EXPECT_CONTAINS(status_message(), "in no variant's call: SIGKILL");
-    EXPECT_CONTAINS(status_message(), kernel_at(3)->name);
-    munmap(s, sizeof *s);
-    s = script_new(1);
-    ASSERT_TRUE(s != NULL);
-    s->steps[1] = STEP_CRASH;
-    EXPECT_EQ(STATUS_INTERNAL, run_one(s, false)); /* not watched */
-    munmap(s, sizeof *s);
 }
 
 TEST(workers, of_several_an_error_comes_before_an_interrupt)

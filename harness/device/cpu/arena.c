@@ -26,7 +26,7 @@ static size_t page_size(void)
 
 static uint8_t *reserve(const struct arena *a)
 {
-    enum { ARENAS_MAX = 3 };
+    enum { ARENAS_MAX = 8 };
     const size_t size = a->each * OPERAND_BUFFERS;
     for (size_t i = 0; i < ARENAS_MAX; i++) {
         void *p = mmap((void *)(uintptr_t)(ARENA_PLACE + i * size), size, PROT_READ | PROT_WRITE,

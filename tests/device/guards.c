@@ -1,5 +1,6 @@
-/* Tests of harness/device/cpu/guarded.c: what a call touches that it must not. */
-#include "harness/device/cpu/guarded.h"
+/* Tests of harness/device/cpu/arena.c and guards.c: what a call touches that it must not. Judge and caller are one process
+ * here. */
+#include "harness/device/cpu/guards.h"
 
 #include <signal.h>
 #include <string.h>
@@ -7,7 +8,9 @@
 
 #include "tests/test.h"
 
-static struct operands operands, view;
+static struct operands operands;
+static struct arena *arena;
+static struct arena_call placed;
 static char what[160];
 
 static void start(const char *problem)
@@ -15,23 +18,34 @@ static void start(const char *problem)
     struct problem p;
     EXPECT_EQ(STATUS_OK, problem_parse(problem, &p));
     EXPECT_EQ(STATUS_OK, operands_init(&p, 1, &device_cpu, &operands));
+    if (!arena)
+        arena = arena_new();
+    ASSERT_TRUE(arena != NULL);
 }
+
+static uint8_t *at(size_t operand)
+{
+    return placed.operands[operand].data;
+}
+enum { PACKED = 0, X = 7 /* operands_buffers() */ };
 
 /* x has 64 bytes: it ends at the guard where draw is 0. */
 static const char *const product = "gemm bf16 m=1 n=5 k=32 blocksize=32 nested=0 bias=1 seed=1";
 
 static volatile const uint8_t *begin_at(enum placement placement, uint64_t number)
 {
-    EXPECT_EQ(STATUS_OK, guarded_begin(&operands, 0, placement, number, &view));
-    return view.sets[0].x.data;
+    EXPECT_EQ(0, mprotect(arena->base, arena->each * OPERAND_BUFFERS, PROT_READ | PROT_WRITE));
+    EXPECT_EQ(STATUS_OK, arena_place(arena, &operands, 0, placement, number, &placed));
+    EXPECT_EQ(STATUS_OK, guards_begin(&placed));
+    return at(X);
 }
 
 static bool end(void)
 {
-    return guarded_end(&operands, 0, what, sizeof what);
+    return guards_end(what, sizeof what) && arena_take_back(arena, &placed, &operands, 0, what, sizeof what);
 }
 
-TEST(guarded, what_may_be_touched)
+TEST(guards, what_may_be_touched)
 {
     start(product);
     const uint8_t *x = operands.sets[0].x.data;
@@ -40,14 +54,14 @@ TEST(guarded, what_may_be_touched)
     EXPECT_EQ(0, (uintptr_t)copy % 64);
     for (size_t i = 0; i < 64; i++)
         EXPECT_EQ(x[i], copy[i]);
-    memset(view.sets[0].out.data, 7, view.sets[0].out.size);
-    memset(view.workspace.data, 7, view.workspace.size);
+    memset(at(OPERAND_OUT), 7, operands.sets[0].out.size);
+    memset(at(OPERAND_WORKSPACE), 7, operands.workspace.size);
     EXPECT_TRUE(end());
     EXPECT_EQ(7, ((const uint8_t *)operands.sets[0].out.data)[9]);
     operands_release(&operands);
 }
 
-TEST(guarded, reads_past_an_end_and_far_before_a_start)
+TEST(guards, reads_past_an_end_and_far_before_a_start)
 {
     start(product);
     (void)begin_at(PLACE_AT_END, 1)[64];
@@ -61,10 +75,10 @@ TEST(guarded, reads_past_an_end_and_far_before_a_start)
     operands_release(&operands);
 }
 
-TEST(guarded, writes_that_are_put_back)
+TEST(guards, writes_that_are_put_back)
 {
     start(product);
-    volatile uint8_t *codes = (begin_at(PLACE_AT_END, 1), view.sets[0].packed.data);
+    volatile uint8_t *codes = (begin_at(PLACE_AT_END, 1), at(PACKED));
     const uint8_t was = codes[3];
     codes[3] = (uint8_t)~was;
     codes[3] = was;
@@ -73,23 +87,23 @@ TEST(guarded, writes_that_are_put_back)
     operands_release(&operands);
 }
 
-TEST(guarded, writes_behind_an_output_that_ends_before_the_guard)
+TEST(guards, writes_behind_an_output_that_ends_before_the_guard)
 {
     start(product);
     begin_at(PLACE_AT_END, 1);
-    volatile uint8_t *y = view.sets[0].out.data;
-    y[view.sets[0].out.size] ^= 1;
+    volatile uint8_t *y = at(OPERAND_OUT);
+    y[operands.sets[0].out.size] ^= 1;
     EXPECT_FALSE(end());
     EXPECT_STREQ("wrote outside of the output: byte 10 of 10", what);
     begin_at(PLACE_DRAWN, 2);
-    y = view.sets[0].out.data;
-    y[view.sets[0].out.size + 20000] = 1;
+    y = at(OPERAND_OUT);
+    y[operands.sets[0].out.size + 20000] = 1;
     EXPECT_FALSE(end());
     EXPECT_STREQ("wrote outside of the output: byte 20010 of 10", what);
     operands_release(&operands);
 }
 
-TEST(guarded, surroundings_and_addresses_change)
+TEST(guards, surroundings_and_addresses_change)
 {
     enum { CALLS = 60 };
     start(product);
@@ -101,7 +115,7 @@ TEST(guarded, surroundings_and_addresses_change)
         nan_behind += (behind & 0x7f81) == 0x7f81;
         other_behind += (behind & 0x7f81) != 0x7f81;
         EXPECT_EQ(64, (uintptr_t)x % 128);
-        memcpy(&room, view.workspace.data, 4);
+        memcpy(&room, at(OPERAND_WORKSPACE), 4);
         contents[0] += (room & 0x7f800000) == 0x7f800000;
         contents[1] += room == 0;
         contents[2] += (room & 0x7f000000) == 0x70000000;
@@ -118,7 +132,7 @@ TEST(guarded, surroundings_and_addresses_change)
     operands_release(&operands);
 }
 
-TEST(guarded, another_handler_is_seen)
+TEST(guards, another_handler_is_seen)
 {
     start(product);
     begin_at(PLACE_AT_END, 1);
@@ -131,12 +145,12 @@ TEST(guarded, another_handler_is_seen)
     operands_release(&operands);
 }
 
-/* madvise() changes inputs that are read-only. */
-TEST(guarded, inputs_that_a_system_call_changed)
+TEST(guards, inputs_that_a_call_made_writable)
 {
     start("gemm bf16 m=64 n=5 k=4096 blocksize=32 nested=0 bias=1 seed=1");
     begin_at(PLACE_AT_START, 1);
-    EXPECT_EQ(0, madvise(view.sets[0].x.data, 4096, MADV_DONTNEED));
+    EXPECT_EQ(0, mprotect(at(X), 4096, PROT_READ | PROT_WRITE));
+    at(X)[5] ^= 1;
     EXPECT_FALSE(end());
     EXPECT_STREQ("wrote to its inputs: the activations", what);
     operands_release(&operands);

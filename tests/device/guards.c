@@ -34,15 +34,19 @@ static const char *const product = "gemm bf16 m=1 n=5 k=32 blocksize=32 nested=0
 
 static volatile const uint8_t *begin_at(enum placement placement, uint64_t number)
 {
-    EXPECT_EQ(0, mprotect(arena->base, arena->each * OPERAND_BUFFERS, PROT_READ | PROT_WRITE));
+    const size_t all = arena->each * OPERAND_BUFFERS;
+    EXPECT_EQ(0, mprotect(arena->base, all, PROT_READ | PROT_WRITE));
     EXPECT_EQ(STATUS_OK, arena_place(arena, &operands, 0, placement, number, &placed));
+    EXPECT_EQ(0, mprotect(arena->base, all, PROT_NONE));
     EXPECT_EQ(STATUS_OK, guards_begin(&placed));
     return at(X);
 }
 
 static bool end(void)
 {
-    return guards_end(what, sizeof what) && arena_take_back(arena, &placed, &operands, 0, what, sizeof what);
+    const bool alone = guards_end(what, sizeof what);
+    EXPECT_EQ(0, mprotect(arena->base, arena->each * OPERAND_BUFFERS, PROT_READ | PROT_WRITE));
+    return alone && arena_take_back(arena, &placed, &operands, 0, what, sizeof what);
 }
 
 TEST(guards, what_may_be_touched)

@@ -181,17 +181,19 @@ static double waited_s(const struct caller *s)
 }
 
 /* Reads the answer's byte, for which poll() says there is something. */
-static int read_byte(int fd)
+static bool read_byte(int fd)
 {
     char byte;
     ssize_t got;
     do
         got = read(fd, &byte, 1);
     while (got < 0 && errno == EINTR);
-    return got == 1 ? 1 : -1;
+    return got == 1;
 }
 
-/* Waits for a byte. 1: came, 0: time is up, -1: the other end is gone. */
+enum { GONE = -1, LATE, CAME, STOPPED };
+
+/* Waits for a byte. GONE: the other end is. */
 static int wait_for_byte(const struct caller *s, double limit_s)
 {
     double passed = 0, before = clock_s(), waited = -1;
@@ -199,17 +201,19 @@ static int wait_for_byte(const struct caller *s, double limit_s)
         struct pollfd p = {.fd = s->fd, .events = POLLIN};
         const int n = poll(&p, 1, (int)(1e3 * (limit_s < look_s ? limit_s : look_s)) + 1);
         if (n > 0)
-            return read_byte(s->fd);
+            return read_byte(s->fd) ? CAME : GONE;
         if (n < 0 && errno != EINTR)
-            return -1;
+            return GONE;
         /* Of the time since the last look, what this process ran in, and what the other had a processor in. */
         const double now = clock_s(), waited_now = waited_s(s), since = now - before;
         before = now;
         passed += since < 4 * look_s ? since : 4 * look_s;
         passed -= waited >= 0 && waited_now > waited ? waited_now - waited : 0;
         waited = waited_now;
-        if (passed >= limit_s || (interrupt_pending() && passed >= interrupted_limit_s))
-            return 0;
+        if (passed >= limit_s)
+            return LATE;
+        if (interrupt_pending() && passed >= interrupted_limit_s)
+            return STOPPED;
     }
 }
 
@@ -226,15 +230,20 @@ enum outcome caller_ask(struct caller *s, enum request request, double limit_s)
     do
         sent = send(s->fd, &go, 1, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    const int came = sent == 1 ? wait_for_byte(s, limit_s) : -1;
+    const int came = sent == 1 ? wait_for_byte(s, limit_s) : GONE;
     c->text[sizeof c->text - 1] = c->word[sizeof c->word - 1] = c->doing[sizeof c->doing - 1] = '\0';
-    if (came == 1 && c->status == STATUS_OK)
+    if (came == CAME && c->status == STATUS_OK)
         return OUTCOME_DONE;
-    if (came == 1) {
+    if (came == CAME) {
         caller_stop(s); /* what it says next could not be trusted */
         return OUTCOME_FAILED;
     }
-    if (came == 0) {
+    if (came == STOPPED) {
+        caller_stop(s);
+        snprintf(c->text, sizeof c->text, "interrupted");
+        return OUTCOME_STOPPED;
+    }
+    if (came == LATE) {
         caller_stop(s);
         snprintf(c->text, sizeof c->text, "%s did not end within %g s", *c->doing ? c->doing : "it", limit_s);
         return OUTCOME_HUNG;

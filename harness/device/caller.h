@@ -22,6 +22,7 @@ enum outcome {
     OUTCOME_FAILED,  /* status, word and text of the channel say how */
     OUTCOME_CRASHED, /* the process ended; text says how */
     OUTCOME_HUNG,    /* no answer within the limit */
+    OUTCOME_STOPPED, /* nor within a few seconds after a person wanted the run to end */
 };
 
 struct caller;

@@ -21,6 +21,9 @@ static const char *classify(enum outcome outcome, const struct channel *c, struc
 {
     *fault = (struct call_fault){.ours = !c->by_variant, .sentence = c->sentence};
     switch (outcome) {
+    case OUTCOME_STOPPED:
+        *fault = (struct call_fault){.ours = true, .status = STATUS_INTERRUPTED};
+        return "interrupted";
     case OUTCOME_HUNG:
         fault->endless = c->by_variant;
         return "hang";

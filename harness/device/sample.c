@@ -36,6 +36,7 @@ struct caller_sampling {
     struct channel *channel;
     unsigned generation; /* of the process that knows the rows */
     unsigned restarts;
+    bool interrupted; /* in a request: what was measured is not checked any more */
     uint64_t salt;
     /* On a CPU: */
     struct right_output *right; /* [right_count], up to one a row */
@@ -98,7 +99,9 @@ static bool ask_row(struct caller_sampling *s, size_t row, enum request what, co
     s->channel->row = row;
     if (request(s->caller, operands_of(s, row), what, &fault))
         return true;
-    end_row(s, row, when, &fault);
+    s->interrupted = fault.status == STATUS_INTERRUPTED;
+    if (!s->interrupted)
+        end_row(s, row, when, &fault);
     return false;
 }
 
@@ -222,6 +225,8 @@ static enum status ready(struct caller_sampling *s)
     struct call_fault fault;
     for (;;) {
         bool fresh;
+        if (s->interrupted)
+            return status_fail(STATUS_INTERRUPTED, "interrupted");
         enum status status = caller_ready(s->caller, &fresh);
         if (status != STATUS_OK || (!fresh && same_process(s)))
             return status;
@@ -469,7 +474,7 @@ static enum status sample(struct sampling *base, size_t row, size_t round, struc
             return status;
         s->channel->all_sensors = round % SENSORS_EVERY == 0;
         if (!take(s, row, &out->us))
-            return STATUS_OK;
+            return s->interrupted ? status_fail(STATUS_INTERRUPTED, "interrupted") : STATUS_OK;
         if (is_gpu(s)) {
             out->us *= 1 + r->slowdown;
             take_sensors(s, r);
@@ -497,6 +502,8 @@ static enum status finish(struct sampling *base)
 {
     struct caller_sampling *s = of(base);
     enum status status = ready(s);
+    for (size_t row = 0; row < base->group->row_count && s->interrupted; row++)
+        base->group->rows[row].sample_count = 0; /* they could not be looked at again */
     for (size_t row = 0; row < base->group->variant_count && status == STATUS_OK; row++) {
         if (!base->group->rows[row].ended && !base->group->rows[row].fault[0])
             tell_row(s, row, "after");

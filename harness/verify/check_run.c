@@ -21,12 +21,16 @@ bool check_call(struct check_run *c, const struct operands *o)
     fault.status = STATUS_OK;
     if (!call_kernel(o, 0, c->kernel, &fault)) {
         if (fault.status != STATUS_OK)
-            c->verifier->broken = status_fail(fault.status, "%s: %s", fault.device, fault.text);
+            c->verifier->broken = fault.status == STATUS_INTERRUPTED
+                                      ? status_fail(STATUS_INTERRUPTED, "interrupted")
+                                      : status_fail(fault.status, "%s: %s", fault.device, fault.text);
         c->out->verdict = fault.skip      ? VERDICT_SKIPPED
                           : fault.ours    ? VERDICT_MISTRUSTED
                           : fault.endless ? VERDICT_TIMEOUT
                           : fault.crashed ? VERDICT_CRASHED
                                           : VERDICT_FAIL;
+        if (fault.endless || fault.crashed)
+            snprintf(c->out->check, sizeof c->out->check, "%s", fault.endless ? "hang" : "crash");
         if (fault.sentence)
             snprintf(c->out->reason, sizeof c->out->reason, "%s: %.200s", c->check->name, fault.text);
         else

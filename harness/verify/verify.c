@@ -30,6 +30,12 @@ void verifier_free(struct verifier *v)
     free(v);
 }
 
+/* Then `check` is "crash" or "hang". */
+static bool call_ended(enum verdict v)
+{
+    return v == VERDICT_CRASHED || v == VERDICT_TIMEOUT;
+}
+
 enum status verify(struct verifier *v, const struct kernel *k, const struct operands *o,
                    struct verification *out)
 {
@@ -58,7 +64,7 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
             continue;
         s = checks[i].run(&c);
         /* vacuous compares nothing: it decides, and otherwise is not the last check that held. */
-        if (out->verdict != VERDICT_PASS || out->compared > compared)
+        if ((out->verdict != VERDICT_PASS || out->compared > compared) && !call_ended(out->verdict))
             snprintf(out->check, sizeof out->check, "%s", checks[i].name);
     }
     out->seconds = clock_s() - start;

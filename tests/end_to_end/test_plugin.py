@@ -299,7 +299,8 @@ def test_wrong_alone(program, libraries, plugins, what):
     if verdict in ("CRASHED", "TIMEOUT"):
         count = (wrong, 0) if verdict == "CRASHED" else (0, wrong)
         assert "{} crashed and {} hung, which is wrong".format(*count) in done.stdout
-        assert done.stdout.count("not called after") == wrong - 1
+        later = "not called: it did not end in an earlier case"
+        assert done.stdout.count(later) == (wrong - 1 if verdict == "TIMEOUT" else 0)
     assert time.monotonic() - start < 30  # one limit, not one for each call
 
 
@@ -331,7 +332,7 @@ def test_all_at_once_cost_nobody_else_a_row(program, libraries, plugins, tmp_pat
     for what, (verdict, check, reason) in FAULTY.items():
         mine = [r for r in rows if r["variant"] == NAME + what]
         assert {r["case_key"] for r in mine} == {r["case_key"] for r in rows if r["case_key"].startswith("dequant")}, what
-        if what == "timed_lies":  # seen where calls follow each other on one output
+        if what in TIMED:  # seen where calls follow each other on one output: the others are as verified calls are
             mine = [r for r in mine if r["verdict"] != "PASS"]
         assert mine and {r["verdict"] for r in mine} == {verdict}, (what, mine)
         assert all(re.fullmatch(check, r["check"]) for r in mine), (what, mine)
@@ -341,9 +342,9 @@ def test_all_at_once_cost_nobody_else_a_row(program, libraries, plugins, tmp_pat
     assert len(keys) == len(set(keys))
     told = [line for line in done.stdout.splitlines() if re.match("FAIL|CRASHED|TIMEOUT", line)]
     timed_lies = [line for line in told if "timed_lies" in line]
-    assert len(told) - len(timed_lies) == 9 * 3 and len(told) - len(timed_lies) == len(set(told) - set(timed_lies))
+    assert len(told) - len(timed_lies) == 9 * 3
     assert len(re.findall("^PASS .*_scalar_example ", done.stdout, re.M)) == 7
-    assert "12 crashed and 6 hung, which is wrong" in done.stdout
+    assert "9 crashed and 3 hung, which is wrong" in done.stdout
     shown = program("show", out).stdout
     assert "CRASHED" in shown and "TIMEOUT" in shown
     program("report", out, "-o", tmp_path / "r.html")
@@ -382,15 +383,18 @@ def test_resumed_with_other_files_is_refused(program, libraries, plugins, tmp_pa
     assert "plugins, or their files, have changed" in program("run", "--resume", out, code=2).stderr
 
 
-def test_the_harness_itself_ending_is_an_error(program, libraries, plugins, tmp_path):
-    """The process that runs the groups is killed while it writes to the journal: not the doing of any variant."""
-    out = tmp_path / "r.h5"
-    header_calls = 3
-    environment = {"LD_PRELOAD": os.environ["NF4BENCH_KILLAT"], "KILLAT_MATCH": f"{out}.journal",
-                   "KILLAT_N": str(header_calls + 3), "KILLAT_TORN": "1", "KILLAT_ONCE": str(tmp_path / "once")}
-    done = program("run", plugins, *with_plugins(libraries, "example"), "-v", "*_example", "-o", out, code=2,
-                   environment=environment)
-    assert "ended early, in no variant's call: SIGKILL" in done.stderr and "--resume" in done.stderr
-    resumed = program("run", "--resume", out)
-    assert "(2 of 7 groups were already recorded)" in resumed.stdout
-    assert len([r for r in rows_of(out) if r["variant"].endswith("_example")]) == 10
+def test_a_caller_that_ends_between_calls_convicts_nobody(program, libraries, plugins, tmp_path):
+    """From outside, as the system does where memory is short: the call is made again."""
+    out, mark = tmp_path / "r.h5", tmp_path / "waiting"
+    run = subprocess.Popen(
+        [program.path, "run", plugins, *with_plugins(libraries, "faulty"), "-v", NAME + "waits", "-a", "shape=16x64", "-o",
+         out], env=dict(os.environ, NF4BENCH_TEST_WAIT=str(mark)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.time() + 60
+    while time.time() < deadline and not mark.exists():
+        time.sleep(0.01)
+    children = pathlib.Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    assert len(children) == 1
+    os.kill(int(children[0]), signal.SIGKILL)
+    stdout, stderr = run.communicate(timeout=50)
+    assert run.returncode == 0, (stdout, stderr)
+    assert {r["verdict"] for r in rows_of(out) if r["variant"] == NAME + "waits"} == {"PASS"}

@@ -1,7 +1,7 @@
 /*
  * faulty.c: variants that are right until they are not: each is nf4_dequant_bf16 and does what its name says.
  *
- * NF4BENCH_TEST_WAIT names a file: variant `waits` makes it and never returns while that is set.
+ * NF4BENCH_TEST_WAIT names a file: variant `waits` makes it, once, and does not return from that call.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -122,10 +122,8 @@ static void past_end(const struct dequant_args *a)
 static void waits(const struct dequant_args *a)
 {
     const char *path = getenv("NF4BENCH_TEST_WAIT");
-    if (path) {
-        close(open(path, O_CREAT | O_WRONLY, 0600));
+    if (path && open(path, O_CREAT | O_EXCL | O_WRONLY, 0600) >= 0)
         forever();
-    }
     right(a);
 }
 

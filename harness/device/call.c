@@ -8,22 +8,28 @@
 #include "harness/device/simt/call_simt.h"
 #include "harness/device/simt/simt.h"
 
-/* Kernels that ran into the time limit. */
-static const struct kernel *endless[64];
+/* Kernels that ran into the time limit, and what was said of them. */
+static struct endless {
+    const struct kernel *kernel;
+    char text[96];
+} endless[64];
 static size_t endless_count;
 
-static bool is_endless(const struct kernel *k)
+static const struct endless *find_endless(const struct kernel *k)
 {
     for (size_t i = 0; i < endless_count; i++)
-        if (endless[i] == k)
-            return true;
-    return false;
+        if (endless[i].kernel == k)
+            return &endless[i];
+    return NULL;
 }
 
-static void remember_endless(const struct kernel *k)
+static void remember_endless(const struct kernel *k, const char *text)
 {
-    if (endless_count < sizeof endless / sizeof endless[0])
-        endless[endless_count++] = k;
+    if (endless_count == sizeof endless / sizeof endless[0])
+        return;
+    struct endless *e = &endless[endless_count++];
+    e->kernel = k;
+    snprintf(e->text, sizeof e->text, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
 static bool fail(struct call_fault *fault, const struct device *d, const char *word, const char *text, const char *more)
@@ -49,15 +55,16 @@ static bool call_executor(const struct operands *o, size_t i, const struct kerne
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault)
 {
     const enum device_kind kind = o->device->kind;
-    if (is_endless(k)) {
-        *fault = (struct call_fault){.endless = true};
+    const struct endless *e = find_endless(k);
+    if (e) {
+        *fault = (struct call_fault){.endless = true, .sentence = kind == DEVICE_CPU};
         return fail(fault, o->device, kind == DEVICE_SIMT ? simt_fault_word(SIMT_TIMEOUT) : "hang",
-                    "not called: it did not end in an earlier case", "");
+                    "not called after an earlier case: ", e->text);
     }
     const bool ok = kind == DEVICE_CPU    ? request_call_cpu(o, i, k, fault)
                     : kind == DEVICE_CUDA ? request_call_cuda(o, k, fault)
                                           : call_executor(o, i, k, fault);
     if (!ok && fault->endless)
-        remember_endless(k);
+        remember_endless(k, fault->text);
     return ok;
 }

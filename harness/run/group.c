@@ -199,7 +199,7 @@ static void judge_row(struct plan_run *run, const struct measure_group *timed, c
                      : m->hung    ? VERDICT_TIMEOUT
                      : m->crashed ? VERDICT_CRASHED
                                   : VERDICT_FAIL;
-        SET_TEXT(v->check, "timed_output");
+        SET_TEXT(v->check, m->hung ? "hang" : m->crashed ? "crash" : "timed_output");
         SET_TEXT(v->reason, m->fault);
         run->summary.faults++;
     } else {

@@ -299,7 +299,7 @@ def test_wrong_alone(program, libraries, plugins, what):
     if verdict in ("CRASHED", "TIMEOUT"):
         count = (wrong, 0) if verdict == "CRASHED" else (0, wrong)
         assert "{} crashed and {} hung, which is wrong".format(*count) in done.stdout
-        later = "not called: it did not end in an earlier case"
+        later = "not called after an earlier case: a call did not end within 0.5 s"
         assert done.stdout.count(later) == (wrong - 1 if verdict == "TIMEOUT" else 0)
     assert time.monotonic() - start < 30  # one limit, not one for each call
 

@@ -22,8 +22,8 @@
  *    nf4bench_plugin(), and all that it points to, must stay until the process ends.
  *  - is refused as a whole when anything in it is wrong.
  *
- * CPU variants run in a child process. When one crashes or hangs, its rows are CRASHED or TIMEOUT; the rows of all other
- * variants are not affected.
+ * Variants are called in another process than the one that judges them. When one crashes or hangs, its row is CRASHED or
+ * TIMEOUT; all other rows are not affected.
  */
 #ifndef NF4BENCH_KERNELS_PLUGIN_H
 #define NF4BENCH_KERNELS_PLUGIN_H

@@ -64,8 +64,7 @@ _Noreturn void caller_main(int argc, char **argv)
     const struct arena arena = {.fd = SERVE_ARENA,
                                 .base = (uint8_t *)(uintptr_t)strtoull(argv[BASE], NULL, 10),
                                 .each = strtoull(argv[EACH], NULL, 10)};
-    struct channel *c =
-        mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED, SERVE_CHANNEL, 0);
+    struct channel *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED, SERVE_CHANNEL, 0);
     if (c == MAP_FAILED)
         _exit(1);
     call_state_set_here();

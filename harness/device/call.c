@@ -32,7 +32,8 @@ static void remember_endless(const struct kernel *k, const char *text)
     snprintf(e->text, sizeof e->text, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
-static bool fail(struct call_fault *fault, const struct device *d, const char *word, const char *text, const char *more)
+static bool fail(struct call_fault *fault, const struct device *d, const char *word, const char *text,
+                 const char *more)
 {
     snprintf(fault->word, sizeof fault->word, "%s", word);
     snprintf(fault->text, sizeof fault->text, "%s%s", text, more);
@@ -41,7 +42,8 @@ static bool fail(struct call_fault *fault, const struct device *d, const char *w
 }
 
 /* launch() of a variant runs in this process. */
-static bool call_executor(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault)
+static bool call_executor(const struct operands *o, size_t i, const struct kernel *k,
+                          struct call_fault *fault)
 {
     call_state_set_here();
     const bool ok = call_simt(o, i, k, fault);

@@ -285,9 +285,8 @@ static int spawn(struct caller *s, int socket)
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(base, sizeof base, "%llu", (unsigned long long)(uintptr_t)(s->arena ? s->arena->base : NULL));
     snprintf(each, sizeof each, "%llu", (unsigned long long)(s->arena ? s->arena->each : 0));
-    const char *const fixed[FIXED] = {"nf4bench", "caller",           "--device", s->gpu ? "cuda" : "cpu",
-                                      "--parent", parent,             "--arena",  base,
-                                      each};
+    const char *const fixed[FIXED] = {
+        "nf4bench", "caller", "--device", s->gpu ? "cuda" : "cpu", "--parent", parent, "--arena", base, each};
     size_t count = 0;
     for (size_t i = 0; i < FIXED; i++)
         arguments[count++] = fixed[i];
@@ -312,8 +311,9 @@ static int spawn(struct caller *s, int socket)
     posix_spawn_file_actions_addclosefrom_np(&files, SERVE_ARENA + 1);
     /* A group of its own: a Ctrl-C is for the harness, and all of the group is ended at once. */
     posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP);
-    const int error = environment ? posix_spawn(&s->pid, "/proc/self/exe", &files, &how, (char **)arguments, environment)
-                                  : ENOMEM;
+    const int error =
+        environment ? posix_spawn(&s->pid, "/proc/self/exe", &files, &how, (char **)arguments, environment)
+                    : ENOMEM;
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&how);
     free(environment);
@@ -344,8 +344,10 @@ static enum status launch_process(struct caller *s)
     if (error) {
         s->pid = 0;
         close(pair[0]);
-        return status_fail(STATUS_IO, "no process to call variants in: %s: end others, or raise the limit of processes "
-                                      "(ulimit -u)", strerror(error));
+        return status_fail(STATUS_IO,
+                           "no process to call variants in: %s: end others, or raise the limit of processes "
+                           "(ulimit -u)",
+                           strerror(error));
     }
     s->fd = pair[0];
     s->loaded = load_count;
@@ -358,8 +360,10 @@ static enum status start_failed(const struct caller *s, enum outcome outcome)
     if (outcome == OUTCOME_FAILED)
         return status_fail(s->channel->status, "%s", s->channel->text);
     if (s->gpu)
-        return status_fail(STATUS_DEVICE, "the CUDA driver is broken: while it started, %s", s->channel->text);
-    return status_fail(STATUS_INTERNAL, "the process that calls variants could not start: %s", s->channel->text);
+        return status_fail(STATUS_DEVICE, "the CUDA driver is broken: while it started, %s",
+                           s->channel->text);
+    return status_fail(STATUS_INTERNAL, "the process that calls variants could not start: %s",
+                       s->channel->text);
 }
 
 enum status caller_ready(struct caller *s, bool *fresh)

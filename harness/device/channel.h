@@ -68,7 +68,7 @@ struct channel {
     enum ceiling ceiling;
     size_t row, set;
     bool hot, all_sensors;
-    bool beside; /* of a launch: while others run, on another stream */
+    bool beside;             /* of a launch: while others run, on another stream */
     unsigned threads;        /* of the team, on a CPU */
     struct arena_call arena; /* where the operands lie, on a CPU */
     uint64_t weights;        /* on a CPU: differs where weights do, which may be prepared */

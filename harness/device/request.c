@@ -33,8 +33,8 @@ static const char *classify(enum outcome outcome, const struct channel *c, struc
     default:
         fault->skip = c->status == STATUS_LIMIT;
         fault->ours = !fault->skip && (!c->by_variant || !*c->word);
-        return fault->skip                 ? "limit"
-               : !fault->ours              ? c->word
+        return fault->skip                  ? "limit"
+               : !fault->ours               ? c->word
                : c->status == STATUS_MEMORY ? "memory"
                                             : "device-error";
     }
@@ -164,7 +164,8 @@ static bool transfer_add(struct transfer *t, size_t which, size_t begin, size_t 
 {
     struct channel *c = caller_channel(t->caller);
     for (size_t at = begin, size; at < end; at += size) {
-        if ((t->used == CHANNEL_WINDOW_BYTES || c->piece_count == CHANNEL_PIECES) && !transfer_flush(t, fault))
+        if ((t->used == CHANNEL_WINDOW_BYTES || c->piece_count == CHANNEL_PIECES) &&
+            !transfer_flush(t, fault))
             return false;
         const size_t room = CHANNEL_WINDOW_BYTES - t->used;
         size = end - at < room ? end - at : room;

@@ -35,6 +35,7 @@ bool request_pieces(struct caller *s, const struct operands *o, const struct pie
                     const unsigned char **out, struct call_fault *fault);
 
 /* d of `count` tiles (as many as fit into the window, 4,096), by the tensor cores of d: t is F16 or BF16. */
-enum status request_mma(struct device *d, enum dtype t, struct mma_tile *tiles, size_t count) WARN_UNUSED_RESULT;
+enum status request_mma(struct device *d, enum dtype t, struct mma_tile *tiles,
+                        size_t count) WARN_UNUSED_RESULT;
 
 #endif

@@ -39,7 +39,7 @@ struct caller_sampling {
     bool interrupted; /* in a request: what was measured is not checked any more */
     uint64_t salt;
     /* On a CPU: */
-    struct right_output *right; /* [right_count], up to one a row */
+    struct right_output *right;    /* [right_count], up to one a row */
     size_t right_count, *right_of; /* [row_count] */
     uint64_t secret, drawn;
     double sampled_us, looked_us;
@@ -424,8 +424,8 @@ static bool is_poison(const unsigned char *bytes, size_t size)
     return size >= 8;
 }
 
-static bool look_at_place(const struct caller_sampling *s, size_t row, const struct piece *p, const unsigned char *got,
-                          size_t round)
+static bool look_at_place(const struct caller_sampling *s, size_t row, const struct piece *p,
+                          const unsigned char *got, size_t round)
 {
     struct measure_row *r = &s->base.group->rows[row];
     size_t at = 0;
@@ -439,7 +439,8 @@ static bool look_at_place(const struct caller_sampling *s, size_t row, const str
     } else if (!unwritten) {
         return true;
     }
-    snprintf(r->fault, sizeof r->fault, "timed output of round %zu is wrong at byte %zu%s", round, p->offset + at,
+    snprintf(r->fault, sizeof r->fault, "timed output of round %zu is wrong at byte %zu%s", round,
+             p->offset + at,
              is_poison(got + at / 8 * 8, p->size - at / 8 * 8 < 8 ? 0 : 8) ? ": never written" : "");
     return false;
 }
@@ -479,7 +480,8 @@ static enum status sample(struct sampling *base, size_t row, size_t round, struc
             out->us *= 1 + r->slowdown;
             take_sensors(s, r);
             if (s->channel->wrong_hash && !r->fault[0])
-                snprintf(r->fault, sizeof r->fault, "timed output of round %zu is not the verified one", round);
+                snprintf(r->fault, sizeof r->fault, "timed output of round %zu is not the verified one",
+                         round);
         } else if (r->kernel && !r->fault[0]) {
             s->sampled_us += out->us * (double)r->calls_per_sample;
             if (!look_at_output(s, row, round))

@@ -11,8 +11,9 @@
  *   cold   Each call takes the next of several operand sets; together they are four times the last-level
  *          cache.
  *   hot    One operand set: an untimed call, then as many timed calls as make a sample of 200 us or more.
- *   check  Each timed output is checked in 32 places that were poisoned before the call. At the end of the
- *          group one more output of each row is hashed whole.
+ *   check  The output is poisoned before each sample: all of it up to a megabyte, else both ends and stripes that are drawn.
+ *          After the sample it is looked at: all of it up to 64 KiB, else both ends and 30 places that are drawn, and all of
+ *          it in samples that are drawn. At the end of the group one more output of each row is hashed whole.
  *
  * GPU
  *   cold   The next operand set; the output is poisoned whole; twice the L2 cache is written, and these lines

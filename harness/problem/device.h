@@ -45,16 +45,17 @@ struct device {
     uint64_t schedule;
     enum simt_async async;
     /* DEVICE_CUDA: */
-    char which[96];             /* "" for the first GPU */
-    bool all;                   /* every GPU: device_open() makes one device for each */
-    struct gpu gpu;             /* set by device_open() */
-    bool beside;                /* the next calls run while others do, on another stream */
-    double limit_s;             /* of a call or launch; 0: CPU_LIMIT_S, SIMT_LIMIT_S, CUDA_LIMIT_S */
+    char which[96];    /* "" for the first GPU */
+    bool all;          /* every GPU: device_open() makes one device for each */
+    struct gpu gpu;    /* set by device_open() */
+    bool beside;       /* the next calls run while others do, on another stream */
+    double limit_s;    /* of a call or launch; 0: CPU_LIMIT_S, SIMT_LIMIT_S, CUDA_LIMIT_S */
     uint64_t launches; /* so far, on a CPU calls; picks schedule and async where they are not fixed */
     /* DEVICE_CPU: where operands of the next calls lie (enum placement), and the threads that variants have; 0: as many as
      * there are processors. */
     unsigned placement, threads;
-    struct caller *callers[2]; /* of verified and of timed calls (device/caller.h), owned: device_stop(), device_close() */
+    struct caller *callers
+        [2]; /* of verified and of timed calls (device/caller.h), owned: device_stop(), device_close() */
 };
 
 /* For callers that have no other. */

@@ -16,8 +16,8 @@
 /* Among all; NULL if there is none. */
 const struct cuda_image *cuda_image_find(const char *source);
 /* Adds device code: a cubin, a fatbin, or PTX, which ends with a NUL byte that `size` counts. Neither
- * `source` nor `data` is copied: both must stay as they are until the process ends. GPUs' server processes
- * have what was added before they were started. STATUS_INPUT: the name is taken. */
+ * `source` nor `data` is copied: both must stay as they are until the process ends. Callers (device/caller.h)
+ * load it again. STATUS_INPUT: the name is taken. */
 enum status cuda_image_add(const char *source, const void *data, size_t size) WARN_UNUSED_RESULT;
 /* Adds to *hash (FNV-1a; begin with CUDA_HASH_BEGIN) the machine code of one entry for GPUs of compute
  * capability `sm`: section .text.<entry> of the ELF files in the image whose architecture fits best: of the

@@ -43,7 +43,7 @@ struct operand_set {
 
 struct operands {
     struct problem problem;
-    struct device *device; /* that they were made for; not owned */
+    struct device *device;    /* that they were made for; not owned */
     struct operand_set *sets; /* [copies] */
     size_t copies;            /* 1, but where a caller has them for timing */
     size_t timed_copies;      /* that a cold measurement on a CPU rotates through */
@@ -104,7 +104,8 @@ union kernel_args {
 size_t operands_args(const struct operands *o, size_t i, enum layout layout, union kernel_args *out);
 /* Makes what k wants besides the rows of set i, as they are now. Before each call whose weights are not those of the last. A
  * layout becomes part of the operands; what a peer makes of them its caller prepares anew (device/cpu/serve.h). */
-enum status operands_prepare_for(const struct operands *o, size_t i, const struct kernel *k) WARN_UNUSED_RESULT;
+enum status operands_prepare_for(const struct operands *o, size_t i,
+                                 const struct kernel *k) WARN_UNUSED_RESULT;
 /* The set whose prepared weights set i uses: dense ones are so much larger that fewer will do, and sets have them in
  * common. */
 size_t operands_prepared_set(const struct operands *o, size_t i, const struct kernel *k);

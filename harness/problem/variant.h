@@ -37,7 +37,7 @@ struct recipe;
 
 struct kernel {
     const char *name;
-    const char *table; /* that it is in, and known by its name in; NULL: in the program's */
+    const char *table;  /* that it is in, and known by its name in; NULL: in the program's */
     const char *source; /* relative to kernels/, or the library or the device code it came from */
     const char *arch;   /* first word after "__" */
     /* Of the source file and of its machine code (kernels/hashes.h); NULL: not known. What a GPU runs has

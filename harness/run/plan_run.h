@@ -41,7 +41,8 @@ bool run_stops_early(const struct plan_run *run);
 /* console.c: the first line of a batch. */
 void console_begin_batch(struct plan_run *run, const struct plan_batch *batch);
 /* A line of a row. `detail` may have several lines; "" for none. */
-void console_row(struct plan_run *run, const struct plan_group *g, size_t row, enum verdict verdict, const char *reason, const char *detail);
+void console_row(struct plan_run *run, const struct plan_group *g, size_t row, enum verdict verdict,
+                 const char *reason, const char *detail);
 void console_end_batch(struct plan_run *run, size_t pass, size_t wrong, double seconds);
 
 #endif

@@ -74,7 +74,7 @@ static enum status run_batches(struct plan_run *run)
     return s;
 }
 
-/* In a child process, which stops the device's server when it ends. */
+/* In a child process, which stops the device's caller when it ends. */
 static enum status run_in_child(void *context)
 {
     struct plan_run *run = context;
@@ -114,7 +114,7 @@ static enum status run_all(const struct plan *plans, size_t count, const struct 
         return status_no_memory("run");
     }
     const bool several = count > 1 && !options->one_at_a_time;
-    /* The server process of a GPU has a processor for itself. */
+    /* The process that calls a GPU's variants has a processor for itself. */
     const unsigned each = cpu_available() / (several ? (unsigned)count : 1);
     enum status s = STATUS_OK;
     for (size_t i = 0, first = 0; i < count && s == STATUS_OK; first += plans[i++].group_count) {

@@ -44,10 +44,6 @@ enum { RUN_SUMMARY_TEXT_MAX = 256 };
 /* "3 pass, 1 fail ..."; returns text. */
 const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_TEXT_MAX]);
 
-/* CPU groups run in a child process (workers.h). When a variant crashes or exceeds the limit of the
- * device, the child is restarted at the same batch without that variant; its remaining rows become CRASHED
- * or TIMEOUT. */
-
 /* Runs several plans, each of another device, into one `output`: at the same time, each in a child
  * process, or one after the other (one_at_a_time). The columns of a row name its device. Otherwise as
  * run_plan(). */

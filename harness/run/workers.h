@@ -13,8 +13,8 @@
 #include "harness/base/status.h"
 
 struct worker {
-    const char *name; /* in messages */
-    void *context;    /* of the function */
+    const char *name;                  /* in messages */
+    void *context;                     /* of the function */
     enum status (*run)(void *context); /* in the child */
 };
 

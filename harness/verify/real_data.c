@@ -26,8 +26,8 @@ struct pinned_result {
 
 /* fp64 results of the first rows of the problem, for statistics and bounds. */
 struct exact_result {
-    struct contract contract; /* as exact_key() makes it */
-    size_t rows;              /* rows of W (gemm), or columns of W (gemmdx), covered */
+    struct contract contract;  /* as exact_key() makes it */
+    size_t rows;               /* rows of W (gemm), or columns of W (gemmdx), covered */
     double *value, *magnitude; /* of one allocation */
 };
 

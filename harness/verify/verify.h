@@ -6,8 +6,8 @@
  * there.
  *
  * Around every call: outputs are poisoned with NaN patterns, and the floating-point state is that of a new process, which
- * the call must leave (call_state.h). A CPU variant is called on a copy of the operands between guard pages, inputs
- * read-only, at addresses that change (device/cpu/guarded.h). On other devices canaries stand at both ends of every buffer,
+ * the call must leave (call_state.h). A CPU variant is called in another process (device/caller.h), on a copy of the operands
+ * between guard pages, inputs read-only, at addresses that change (device/cpu/arena.h, guards.h). On other devices canaries stand at both ends of every buffer,
  * and inputs are hashed. Under the executor every launch has another schedule, and what the executor reports is a FAIL.
  */
 #ifndef NF4BENCH_HARNESS_VERIFY_VERIFY_H

@@ -154,14 +154,11 @@ static void second_row(const struct dequant_args *a)
 }
 
 #define ODD(text, function)                                                                                  \
-    {.table = "tests of measure",                                                                            \
-     .name = text,                                                                                           \
-     .arch = "scalar",                                                                                       \
-     .contract = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_BF16},                                \
-     .k_multiple = 1,                                                                                        \
-     .backend = BACKEND_CPU,                                                                                 \
-     .built = true,                                                                                          \
-     .dequant = function}
+    {                                                                                                        \
+        .table = "tests of measure", .name = text, .arch = "scalar",                                         \
+        .contract = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_BF16}, .k_multiple = 1,            \
+        .backend = BACKEND_CPU, .built = true, .dequant = function                                           \
+    }
 static const struct kernel odd[] = {ODD("skips_every_second_call", skips_every_second_call),
                                     ODD("right_at_first", right_at_first), ODD("first_row", first_row),
                                     ODD("second_row", second_row)};

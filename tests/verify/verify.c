@@ -110,14 +110,12 @@ static void no_product(const struct gemm_args *args)
 }
 
 /* For the process that calls them as well, which is this program. */
-#define ODD .table = "tests of verify", .arch = "scalar", .k_multiple = 1, .backend = BACKEND_CPU, .built = true
+#define ODD                                                                                                  \
+    .table = "tests of verify", .arch = "scalar", .k_multiple = 1, .backend = BACKEND_CPU, .built = true
 static const struct kernel odd[] = {
-    {ODD,
-     .name = "nf4_dequant_f32__scalar_wrong",
-     .contract = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_F32},
-     .dequant = tiny_scales_are_zero},
-    {ODD,
-     .name = "nf4_gemm_f32_acc1__scalar_unprepared",
+    {ODD, .name = "nf4_dequant_f32__scalar_wrong",
+     .contract = {.format = FORMAT_NF4, .op = OP_DEQUANT, .out = DTYPE_F32}, .dequant = tiny_scales_are_zero},
+    {ODD, .name = "nf4_gemm_f32_acc1__scalar_unprepared",
      .contract = {.format = FORMAT_NF4,
                   .op = OP_GEMM,
                   .out = DTYPE_F32,
@@ -125,8 +123,7 @@ static const struct kernel odd[] = {
                   .chains = 1,
                   .width = 1,
                   .splits = 1},
-     .gemm = no_product,
-     .prepare = no_preparation},
+     .gemm = no_product, .prepare = no_preparation},
 };
 __attribute__((constructor)) static void add_odd(void)
 {

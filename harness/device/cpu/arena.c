@@ -21,7 +21,7 @@ static size_t page_size(void)
 
 /* Where neither programs, libraries, stacks nor the shadow of AddressSanitizer lie, on x86-64 and AArch64 with 47 bits of
  * addresses or more: the caller must have the same place free. */
-#define ARENA_PLACE 0x200000000000u
+#define ARENA_PLACE    0x200000000000u
 #define ARENA_EACH_MAX ((size_t)1 << 40)
 
 static uint8_t *reserve(const struct arena *a)
@@ -67,8 +67,8 @@ void arena_free(struct arena *a)
 
 enum status arena_map(const struct arena *a)
 {
-    void *p = mmap(a->base, a->each * OPERAND_BUFFERS, PROT_NONE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-                   a->fd, 0);
+    void *p = mmap(a->base, a->each * OPERAND_BUFFERS, PROT_NONE,
+                   MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, a->fd, 0);
     if (p != a->base)
         return status_fail(STATUS_MEMORY, "operands: no memory at the address that the judge has them at: %s",
                            p == MAP_FAILED ? strerror(errno) : "it is taken");
@@ -145,12 +145,13 @@ struct arena_operand arena_output(const struct arena *a, const struct operands *
     return room_for(a, OPERAND_OUT, o->sets[0].out.size);
 }
 
-static enum status place_operand(const struct arena *a, struct arena_call *call, size_t j, const struct buffer *from,
-                                 enum placement placement)
+static enum status place_operand(const struct arena *a, struct arena_call *call, size_t j,
+                                 const struct buffer *from, enum placement placement)
 {
     struct arena_operand *r = &call->operands[j];
     if (from->size > a->each - 4 * ARENA_GUARD)
-        return status_fail(STATUS_MEMORY, "%s: %zu bytes are more than this machine has", operand_name(j), from->size);
+        return status_fail(STATUS_MEMORY, "%s: %zu bytes are more than this machine has", operand_name(j),
+                           from->size);
     *r = room_for(a, j, from->size);
     r->data = place(call, j, placement);
     if (j == OPERAND_WORKSPACE)
@@ -161,8 +162,8 @@ static enum status place_operand(const struct arena *a, struct arena_call *call,
     return STATUS_OK;
 }
 
-enum status arena_place(struct arena *a, const struct operands *o, size_t i, enum placement placement, uint64_t number,
-                        struct arena_call *call)
+enum status arena_place(struct arena *a, const struct operands *o, size_t i, enum placement placement,
+                        uint64_t number, struct arena_call *call)
 {
     struct buffer *from[OPERAND_BUFFERS];
     *call = (struct arena_call){.number = number, .salt = random_mix(number ^ random_mix(o->problem.seed))};
@@ -181,8 +182,8 @@ static void forget_large(const struct arena *a, const struct arena_operand *r)
                         r->window_end - r->window);
 }
 
-bool arena_take_back(struct arena *a, const struct arena_call *call, const struct operands *o, size_t i, char *what,
-                     size_t size)
+bool arena_take_back(struct arena *a, const struct arena_call *call, const struct operands *o, size_t i,
+                     char *what, size_t size)
 {
     struct buffer *from[OPERAND_BUFFERS];
     bool alone = true;

@@ -56,12 +56,12 @@ void arena_free(struct arena *a); /* NULL is allowed */
 enum status arena_map(const struct arena *a) WARN_UNUSED_RESULT;
 
 /* Places set i of the operands for the call of that number. The workspace is the caller's to fill. */
-enum status arena_place(struct arena *a, const struct operands *o, size_t i, enum placement placement, uint64_t number,
-                        struct arena_call *call) WARN_UNUSED_RESULT;
+enum status arena_place(struct arena *a, const struct operands *o, size_t i, enum placement placement,
+                        uint64_t number, struct arena_call *call) WARN_UNUSED_RESULT;
 /* After the call: copies the output back into set i, and gives large operands' memory back. False: `what` says what was
  * written that must not be. */
-bool arena_take_back(struct arena *a, const struct arena_call *call, const struct operands *o, size_t i, char *what,
-                     size_t size);
+bool arena_take_back(struct arena *a, const struct arena_call *call, const struct operands *o, size_t i,
+                     char *what, size_t size);
 
 /* Room for the output of o, between calls. */
 struct arena_operand arena_output(const struct arena *a, const struct operands *o);

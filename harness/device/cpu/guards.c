@@ -155,7 +155,8 @@ static enum status close_operand(size_t j)
         return STATUS_OK;
     opened[j].begin = r->window - ARENA_GUARD;
     opened[j].end = end > r->window_end + ARENA_GUARD ? end : r->window_end + ARENA_GUARD;
-    if (mprotect(r->window, (size_t)(r->window_end - r->window), r->input ? PROT_READ : PROT_READ | PROT_WRITE) != 0)
+    if (mprotect(r->window, (size_t)(r->window_end - r->window),
+                 r->input ? PROT_READ : PROT_READ | PROT_WRITE) != 0)
         return status_no_memory("guards");
     if (j != OPERAND_WORKSPACE)
         return STATUS_OK;
@@ -186,8 +187,8 @@ bool guards_end(char *what, size_t size)
         return false;
     }
     if (now->operands[OPERAND_WORKSPACE].data && !arena_canaries_whole(now, OPERAND_WORKSPACE, &byte)) {
-        snprintf(what, size, "wrote outside of the %s: byte %td of %zu", operand_name(OPERAND_WORKSPACE), byte,
-                 now->operands[OPERAND_WORKSPACE].size);
+        snprintf(what, size, "wrote outside of the %s: byte %td of %zu", operand_name(OPERAND_WORKSPACE),
+                 byte, now->operands[OPERAND_WORKSPACE].size);
         return false;
     }
     if (sigaction(SIGSEGV, NULL, &handler) != 0 || handler.sa_sigaction != on_access) {

@@ -13,7 +13,8 @@
 void cpu_view(const struct channel *c, struct arena_view *out)
 {
     struct buffer *list[OPERAND_BUFFERS];
-    *out = (struct arena_view){.operands = {.problem = c->problem, .nested_offset = c->nested_offset, .copies = 1}};
+    *out = (struct arena_view){
+        .operands = {.problem = c->problem, .nested_offset = c->nested_offset, .copies = 1}};
     out->operands.sets = &out->set;
     operands_buffers(&out->operands, 0, list);
     for (size_t j = 0; j < OPERAND_BUFFERS; j++) {

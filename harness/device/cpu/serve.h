@@ -20,7 +20,8 @@ void cpu_view(const struct channel *c, struct arena_view *out);
 void cpu_call(const struct operands *o, size_t i, const struct kernel *k, const void *prepared);
 /* What k wants besides operands of set i: *prepared, which is NULL where it wants nothing. Weights in another layout are
  * there already. */
-enum status cpu_prepare(const struct operands *o, size_t i, const struct kernel *k, void **prepared) WARN_UNUSED_RESULT;
+enum status cpu_prepare(const struct operands *o, size_t i, const struct kernel *k,
+                        void **prepared) WARN_UNUSED_RESULT;
 
 /* The team that the request asks for. */
 void cpu_set_threads(const struct channel *c);
@@ -33,7 +34,7 @@ bool cpu_fault(struct channel *c, const char *word, const char *what);
 /* What OpenBLAS, which is loaded by a provider, makes of a product; NAN where there is none. */
 extern double (*cpu_gemm_flop_per_s)(void);
 
-request_fn cpu_bind, cpu_upload, cpu_download, cpu_replicate, cpu_row, cpu_row_repeat, cpu_sample, cpu_self_test,
-    cpu_end_rows;
+request_fn cpu_bind, cpu_upload, cpu_download, cpu_replicate, cpu_row, cpu_row_repeat, cpu_sample,
+    cpu_self_test, cpu_end_rows;
 
 #endif

@@ -206,7 +206,9 @@ static void poison_output(const struct buffer *out, uint64_t salt)
     part.size = STRIPE;
     for (size_t i = 0; i < STRIPES; i++) {
         const size_t last = (out->size - STRIPE) / 64,
-                     place = i == 0 ? 0 : i == 1 ? last : random_u64(salt, RANDOM_POSITIONS, i) % last;
+                     place = i == 0   ? 0
+                             : i == 1 ? last
+                                      : random_u64(salt, RANDOM_POSITIONS, i) % last;
         part.data = (char *)out->data + 64 * place;
         buffer_poison(&part, salt);
     }
@@ -302,7 +304,8 @@ bool cpu_sample(struct channel *c)
     const struct operands *o = &slots[r->slot];
     const bool cold = !c->hot;
     c->set = cold ? next_set[r->slot]++ % o->copies : 0;
-    const struct call_state before = begin_calls(c, r, "a timed sample"); /* as a whole: nothing of ours is between the calls */
+    const struct call_state before =
+        begin_calls(c, r, "a timed sample"); /* as a whole: nothing of ours is between the calls */
     if (!cold)
         call_row(r, 0, false); /* the others have been there since: warm up again */
     if (r->kernel) {

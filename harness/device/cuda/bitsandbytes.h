@@ -1,5 +1,5 @@
 /*
- * bitsandbytes.h: the CUDA library of the bitsandbytes package, loaded at run time, by GPUs' server processes
+ * bitsandbytes.h: the CUDA library of the bitsandbytes package, loaded at run time, by GPUs' callers
  * only: host functions that launch on the current context. provider/bitsandbytes_cuda.h makes variants of
  * them.
  *

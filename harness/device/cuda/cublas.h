@@ -1,5 +1,5 @@
 /*
- * cublas.h: cuBLAS and cuBLASLt, loaded at run time: only a GPU's server process does, when the first row
+ * cublas.h: cuBLAS and cuBLASLt, loaded at run time: only a GPU's caller does, when the first row
  * asks for them.
  *
  * libcublas.so.13, .12 or .11 is looked for where the system looks; NF4BENCH_LIBCUBLAS=PATH names another

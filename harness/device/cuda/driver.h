@@ -2,7 +2,7 @@
  * driver.h: the CUDA driver, loaded at run time, so that the program starts on any machine.
  *
  * libcuda.so.1 is looked for where the system looks; NF4BENCH_LIBCUDA=PATH names another file (tests name a
- * fake one). Only server processes (server.h) load it: the harness itself makes no CUDA call, and can fork.
+ * fake one). Only callers (caller.h) load it: the process that judges makes no CUDA call.
  */
 #ifndef NF4BENCH_HARNESS_DEVICE_CUDA_DRIVER_H
 #define NF4BENCH_HARNESS_DEVICE_CUDA_DRIVER_H

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,6 +15,8 @@
 
 #include <jansson.h>
 #include <zlib.h>
+
+#include "results/durable.h"
 
 static const char magic[] = "nf4bench journal 2\n";
 
@@ -392,28 +393,10 @@ static void seal_entry(uint8_t *entry, enum entry_type type, size_t length)
     store_u32(entry + 8, entry_crc(entry, length));
 }
 
-static bool write_all(int fd, const uint8_t *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, bytes, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        if (n == 0) {
-            errno = EIO;
-            return false;
-        }
-        bytes += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 /* Appends size bytes of the buffer by one write(2): a kill leaves all of them or, at worst, a torn entry. */
 static enum status append_alone(struct journal_writer *w, size_t size)
 {
-    if (!write_all(w->fd, w->buffer, size)) {
+    if (!durable_write_all(w->fd, w->buffer, size)) {
         int error = errno;
         /* The disk may have taken a part: without this the next entry would stand behind a torn one. */
         w->broken = ftruncate(w->fd, (off_t)*w->end) != 0;
@@ -455,24 +438,6 @@ static enum status writer_write(struct journal_writer *w, size_t size)
         s = append_alone(w, size);
     lock.l_type = F_UNLCK;
     (void)fcntl(w->fd, F_SETLK, &lock);
-    return s;
-}
-
-/* Makes the name of a new file as durable as its content. */
-static enum status sync_directory(const char *path)
-{
-    enum status s = STATUS_OK;
-    int fd = -1;
-    char *copy = strdup(path);
-    if (!copy)
-        return status_no_memory("%s", path);
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* A directory that may be written but not read cannot be synced; the data itself is safe. */
-    if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL)
-        s = status_fail(STATUS_IO, "%s: cannot sync its directory: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    free(copy);
     return s;
 }
 
@@ -542,7 +507,7 @@ enum status journal_create(const char *path, const char *header_json, enum journ
         s = writer_write(w, MAGIC_SIZE + ENTRY_HEAD + length);
     }
     if (s == STATUS_OK)
-        s = sync_directory(path);
+        s = durable_sync_directory(path);
     if (s != STATUS_OK)
         unlink(path); /* still locked, and without a row: nobody misses it */
 out:
@@ -657,12 +622,12 @@ static enum status write_whole_entries(int fd, const uint8_t *bytes, size_t size
     struct journal header = {0};
     enum status s = parse_header(bytes, size, path, &header);
     size_t at = header.whole_size, rows, samples;
-    bool written = s != STATUS_OK || write_all(fd, bytes, at);
+    bool written = s != STATUS_OK || durable_write_all(fd, bytes, at);
     *left_out = 0;
     while (s == STATUS_OK && written && at < size) {
         if (entry_at(bytes, size, at, &e) && e.type == ENTRY_ROWS &&
             rows_counts(e.payload, e.length, &rows, &samples)) {
-            written = write_all(fd, bytes + at, ENTRY_HEAD + (size_t)e.length);
+            written = durable_write_all(fd, bytes + at, ENTRY_HEAD + (size_t)e.length);
             at += ENTRY_HEAD + (size_t)e.length;
             continue;
         }
@@ -682,7 +647,7 @@ static enum status exchange(const char *path, const char *salvaged, const char *
 {
     if (link(path, aside) != 0 || rename(salvaged, path) != 0)
         return status_fail(STATUS_IO, "%s: cannot be kept as %s: %s", path, aside, strerror(errno));
-    return sync_directory(path);
+    return durable_sync_directory(path);
 }
 
 enum status journal_salvage(const char *path, size_t *left_out)

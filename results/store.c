@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include <jansson.h>
 
+#include "results/durable.h"
 #include "results/h5.h"
 #include "results/journal.h"
 
@@ -278,20 +278,6 @@ static enum status build_image(const char *path, const struct journal *j, void *
     return s;
 }
 
-static bool write_all(int fd, const char *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, bytes, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 static enum status write_file(const char *path, const char *bytes, size_t size)
 {
     enum status s = STATUS_OK;
@@ -300,34 +286,11 @@ static enum status write_file(const char *path, const char *bytes, size_t size)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return status_fail(STATUS_IO, "%s: cannot create: %s", path, strerror(errno));
-    if (!write_all(fd, bytes, size) || fsync(fd) != 0)
+    if (!durable_write_all(fd, bytes, size) || fsync(fd) != 0)
         s = status_fail(STATUS_IO, "%s: cannot write %zu bytes: %s", path, size, strerror(errno));
     /* Network file systems may report a full disk only here. */
     if (close(fd) != 0 && s == STATUS_OK)
         s = status_fail(STATUS_IO, "%s: cannot close: %s", path, strerror(errno));
-    return s;
-}
-
-/* A reader sees the old file or the whole new one, also after a loss of power. */
-static enum status put_in_place(const char *temporary, const char *h5_path)
-{
-    enum status s = STATUS_OK;
-    int fd = -1;
-    char *copy = strdup(h5_path);
-    if (!copy)
-        return status_no_memory("%s", h5_path);
-    if (rename(temporary, h5_path) != 0) {
-        s = status_fail(STATUS_IO, "%s: cannot rename %s to it: %s", h5_path, temporary, strerror(errno));
-        goto out;
-    }
-    /* A directory that may be written but not read cannot be synced. */
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && fsync(fd) != 0 && errno != EINVAL)
-        s = status_fail(STATUS_IO, "%s: cannot force its name to the disk: %s", h5_path, strerror(errno));
-out:
-    if (fd >= 0)
-        close(fd);
-    free(copy);
     return s;
 }
 
@@ -348,8 +311,11 @@ enum status store_build(const char *journal_path, const char *h5_path, bool keep
     s = build_image(h5_path, &j, &image, &size);
     if (s == STATUS_OK)
         s = write_file(temporary, image, size);
+    /* A reader sees the old file or the whole new one, also after a loss of power. */
+    if (s == STATUS_OK && rename(temporary, h5_path) != 0)
+        s = status_fail(STATUS_IO, "%s: cannot rename %s to it: %s", h5_path, temporary, strerror(errno));
     if (s == STATUS_OK)
-        s = put_in_place(temporary, h5_path);
+        s = durable_sync_directory(h5_path);
     if (s != STATUS_OK) {
         unlink(temporary);
         s = status_fail(s,

@@ -227,6 +227,11 @@ enum outcome caller_ask(struct caller *s, enum request request, double limit_s)
     c->by_variant = c->sentence = false;
     c->word[0] = c->doing[0] = c->text[0] = '\0';
     s->was_killed = false;
+    if (!s->pid) {
+        c->status = STATUS_DEVICE;
+        snprintf(c->text, sizeof c->text, "there is no process to ask");
+        return OUTCOME_FAILED;
+    }
     do
         sent = send(s->fd, &go, 1, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);

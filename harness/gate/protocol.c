@@ -11,18 +11,19 @@
 static enum status rounds_init(struct gate_run *r, size_t rows, size_t count)
 {
     *r = (struct gate_run){.count = count};
-    r->differences = calloc(3 * rows * count + 1, sizeof *r->differences);
+    r->differences = calloc(rows * count + 1, sizeof *r->differences);
+    r->base_us = calloc(rows * count + 1, sizeof *r->base_us);
+    r->candidate_us = calloc(rows * count + 1, sizeof *r->candidate_us);
     r->judged = calloc(rows + 1, sizeof *r->judged);
-    if (!r->differences || !r->judged)
-        return status_no_memory("gate");
-    r->base_us = r->differences + rows * count;
-    r->candidate_us = r->base_us + rows * count;
-    return STATUS_OK;
+    const bool all = r->differences && r->base_us && r->candidate_us && r->judged;
+    return all ? STATUS_OK : status_no_memory("gate");
 }
 
 static void rounds_release(struct gate_run *r)
 {
     free(r->differences);
+    free(r->base_us);
+    free(r->candidate_us);
     free(r->judged);
 }
 

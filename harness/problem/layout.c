@@ -34,14 +34,22 @@ bool layout_transposed(enum layout l)
 const char *layout_inapplicable(enum layout l, const struct problem *p)
 {
     const struct grouped_int4 w = {.n = p->n, .k = p->k, .group = p->format.blocksize};
-    const bool gptq = l == LAYOUT_GPTQ || l == LAYOUT_GPTQV2;
-    return !gptq && p->format.act_order            ? "has no act-order"
-           : gptq && !gptq_fits(p->n, p->k)        ? "takes n and k in multiples of 8"
-           : l == LAYOUT_AWQ && !awq_gemm_fits(&w) ? "takes n in multiples of 8"
-           : l == LAYOUT_AWQGEMV && !awq_gemv_fits(&w)
-               ? "takes k in multiples of 8, and groups of 32, 64 and multiples of 128"
-           : l == LAYOUT_MARLIN && !marlin_fits(p->n, p->k) ? "takes n in multiples of 64 and k of 16"
-                                                            : NULL;
+    if (l != LAYOUT_GPTQ && l != LAYOUT_GPTQV2 && p->format.act_order)
+        return "has no act-order";
+    switch (l) {
+    case LAYOUT_GPTQ:
+    case LAYOUT_GPTQV2:
+        return gptq_fits(p->n, p->k) ? NULL : "takes n and k in multiples of 8";
+    case LAYOUT_AWQ:
+        return awq_gemm_fits(&w) ? NULL : "takes n in multiples of 8";
+    case LAYOUT_AWQGEMV:
+        return awq_gemv_fits(&w) ? NULL
+                                 : "takes k in multiples of 8, and groups of 32, 64 and multiples of 128";
+    case LAYOUT_MARLIN:
+        return marlin_fits(p->n, p->k) ? NULL : "takes n in multiples of 64 and k of 16";
+    default:
+        return NULL;
+    }
 }
 
 static struct int4_parts parts_of(enum layout l, const struct problem *p)

@@ -26,9 +26,9 @@ struct pinned_result {
 
 /* fp64 results of the first rows of the problem, for statistics and bounds. */
 struct exact_result {
-    struct contract contract;  /* as exact_key() makes it */
-    size_t rows;               /* rows of W (gemm), or columns of W (gemmdx), covered */
-    double *value, *magnitude; /* of one allocation */
+    struct contract contract; /* as exact_key() makes it */
+    size_t rows;              /* rows of W (gemm), or columns of W (gemmdx), covered */
+    double *value, *magnitude;
 };
 
 struct references {
@@ -42,8 +42,10 @@ void references_free(struct references *r)
 {
     for (size_t i = 0; r && i < r->pinned_count; i++)
         free(r->pinned[i].y);
-    for (size_t i = 0; r && i < r->exact_count; i++)
+    for (size_t i = 0; r && i < r->exact_count; i++) {
         free(r->exact[i].value);
+        free(r->exact[i].magnitude);
+    }
     free(r);
 }
 
@@ -162,11 +164,14 @@ static enum status references_exact(struct references *r, const struct contract 
         part.w = &w;
     }
     size_t columns = o->problem.op == OP_GEMM ? part.n : p->k, count = p->m * columns;
-    double *value = malloc(2 * count * sizeof *value);
-    if (!value)
+    double *value = malloc(count * sizeof *value), *magnitude = malloc(count * sizeof *magnitude);
+    if (!value || !magnitude) {
+        free(value);
+        free(magnitude);
         return status_no_memory("verify");
-    matmul_fp64(contract, &part, value, value + count);
-    r->exact[r->exact_count] = (struct exact_result){key, columns, value, value + count};
+    }
+    matmul_fp64(contract, &part, value, magnitude);
+    r->exact[r->exact_count] = (struct exact_result){key, columns, value, magnitude};
     *out = &r->exact[r->exact_count++];
     return STATUS_OK;
 }

@@ -2,7 +2,7 @@
  * fuzz_journal.c: journal_parse() on any bytes.
  *
  *   clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -I. tests/fuzz/fuzz_journal.c results/journal.c \
- *         results/record.c harness/base/status.c -ljansson -lz -o fuzz_journal
+ *         results/durable.c results/record.c harness/base/status.c harness/base/text.c -ljansson -lz -o fuzz_journal
  *   ./fuzz_journal -max_len=20000 CORPUS tests/fuzz/corpus/journal
  *
  * Random changes never get past a CRC, so the mutator seals the entries again three times out of four. With

@@ -329,6 +329,20 @@ static void start_workers(void)
     }
 }
 
+/* The next launch; false: the connection has ended. A signal, or that all were stopped for a time, cuts a recv() short, also
+ * one with MSG_WAITALL. */
+static bool next_launch(void)
+{
+    char *to = (char *)&simt_run;
+    for (size_t have = 0; have < sizeof simt_run;) {
+        const ssize_t got = recv(parent_fd, to + have, sizeof simt_run - have, 0);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            return false;
+        have += got > 0 ? (size_t)got : 0;
+    }
+    return true;
+}
+
 static void __attribute__((noreturn)) child_main(pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -363,8 +377,7 @@ static void __attribute__((noreturn)) child_main(pid_t parent)
             pthread_join(kept_workers[i].thread, NULL);
         if (simt_run.options.checked)
             checker_end();
-        /* The next launch; the end of the connection: there is none. */
-        if (recv(parent_fd, &simt_run, sizeof simt_run, MSG_WAITALL) != sizeof simt_run)
+        if (!next_launch())
             _exit(0); /* nothing of the parent's is flushed or torn down */
     }
 }

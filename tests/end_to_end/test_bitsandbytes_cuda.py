@@ -110,7 +110,7 @@ def test_another_context_and_an_end_of_the_process_are_noticed(fake, library):
     done = verify(fake, DEQUANT.format("bf16", 0), file=library, what="context", code=1)
     assert "works in another context than the GPU's primary one" in done.stdout and "PASS" not in done.stdout
     done = verify(fake, DEQUANT.format("bf16", 0), file=library, what="exit", code=1)
-    assert re.search(r"^CRASHED .*\n.*crash", done.stdout, re.M) and "ended with exit code 1" in done.stdout
+    assert re.search(r"^CRASHED .*\n.*crash", done.stdout, re.M) and "it ended the process with exit code 1" in done.stdout
     # The next variants run all the same.
     done = verify(fake, DEQUANT.format("bf16", 0), "-v", "nf4_dequant_bf16__sm75_prmt", file=library, what="exit", code=1)
     assert re.search(r"^PASS +nf4_dequant_bf16__sm75_prmt", done.stdout, re.M)

@@ -238,7 +238,7 @@ def tree():
 
 def test_the_tree_names_every_folder_and_no_other_file():
     folders = re.search(r"set\(NF4BENCH_FOLDERS (.*?)\)", (SOURCE / "CMakeLists.txt").read_text(), re.DOTALL)[1].split()
-    devices = [str(path.parent.relative_to(SOURCE)) for path in (SOURCE / "harness/device").glob("*/sample.c")]
+    devices = [str(path.parent.relative_to(SOURCE)) for path in (SOURCE / "harness/device").glob("*/serve.c")]
     assert devices and tree().keys() >= {f"{folder}/" for folder in folders + devices}
     lost = [f"{folder}: {name}" for folder, names in tree().items() for name in names
             if name != "include_order" and not (SOURCE / folder / name).exists() and not (SOURCE / name).exists()]

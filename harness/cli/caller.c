@@ -50,7 +50,8 @@ int is_caller(int argc, char **argv)
 _Noreturn void caller_main(int argc, char **argv)
 {
     enum { DEVICE = 3, PARENT = 5, BASE = 7, EACH = 8, LOADS = 9 };
-    if (argc < LOADS || strcmp(argv[2], "--device") != 0) {
+    const struct back_end *b = argc < LOADS ? NULL : back_end_of(argv[DEVICE]);
+    if (!b) {
         fprintf(stderr, "nf4bench caller: for the program's own use\n");
         exit(2);
     }
@@ -60,7 +61,6 @@ _Noreturn void caller_main(int argc, char **argv)
         _exit(1);
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
-    const bool gpu = strcmp(argv[DEVICE], "cuda") == 0;
     const struct arena arena = {.fd = SERVE_ARENA,
                                 .base = (uint8_t *)(uintptr_t)strtoull(argv[BASE], NULL, 10),
                                 .each = strtoull(argv[EACH], NULL, 10)};
@@ -69,11 +69,11 @@ _Noreturn void caller_main(int argc, char **argv)
         _exit(1);
     call_state_set_here();
     cpu_gemm_flop_per_s = openblas_flop_per_s;
-    const enum status mapped = gpu ? STATUS_OK : arena_map(&arena);
+    const enum status mapped = arena.base ? arena_map(&arena) : STATUS_OK;
     if (mapped != STATUS_OK)
         serve_refuse(c, mapped);
     for (int i = LOADS; i + 1 < argc; i += 2)
         if (load(argv[i], argv[i + 1]) != STATUS_OK)
             serve_lacks(argv[i + 1], status_message());
-    serve(gpu ? &back_end_cuda : &back_end_cpu, c);
+    serve(b, c);
 }

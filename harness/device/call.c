@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness/base/call_state.h"
 #include "harness/device/request.h"
-#include "harness/device/simt/call_simt.h"
 #include "harness/device/simt/simt.h"
 
 /* Kernels that ran into the time limit, and what was said of them. */
@@ -41,19 +39,6 @@ static bool fail(struct call_fault *fault, const struct device *d, const char *w
     return false;
 }
 
-/* launch() of a variant runs in this process. */
-static bool call_executor(const struct operands *o, size_t i, const struct kernel *k,
-                          struct call_fault *fault)
-{
-    call_state_set_here();
-    const bool ok = call_simt(o, i, k, fault);
-    const char *changed = call_state_restore_here();
-    if (!ok || !changed)
-        return ok;
-    *fault = (struct call_fault){.sentence = true};
-    return fail(fault, o->device, "call_state", "changed what runs after it in this process: ", changed);
-}
-
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault)
 {
     const enum device_kind kind = o->device->kind;
@@ -65,7 +50,7 @@ bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, str
     }
     const bool ok = kind == DEVICE_CPU    ? request_call_cpu(o, i, k, fault)
                     : kind == DEVICE_CUDA ? request_call_cuda(o, k, fault)
-                                          : call_executor(o, i, k, fault);
+                                          : request_call_simt(o, i, k, fault);
     if (!ok && fault->endless)
         remember_endless(k, fault->text);
     return ok;

@@ -23,8 +23,8 @@ static const double interrupted_limit_s = 5; /* of a request, once a person want
 static const double look_s = 0.25;           /* between two looks at how long a request takes */
 
 struct caller {
-    bool gpu;
-    struct gpu of; /* the GPU, where it is one */
+    enum device_kind kind;
+    struct gpu gpu; /* of DEVICE_CUDA */
     bool spin;
     struct channel *channel;
     int channel_fd;
@@ -61,19 +61,18 @@ static struct channel *make_channel(int *fd)
     return p == MAP_FAILED ? NULL : p;
 }
 
-struct caller *caller_new(const struct gpu *gpu, bool spin)
+struct caller *caller_new(enum device_kind kind, const struct gpu *gpu, bool spin)
 {
     struct caller *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    s->gpu = gpu != NULL;
-    if (gpu)
-        s->of = *gpu;
+    s->kind = kind;
+    s->gpu = *gpu;
     s->spin = spin;
     s->fd = -1;
     s->channel = make_channel(&s->channel_fd);
-    s->arena = gpu || !s->channel ? NULL : arena_new();
-    if (s->channel && (gpu || s->arena))
+    s->arena = kind == DEVICE_CUDA || !s->channel ? NULL : arena_new();
+    if (s->channel && (kind == DEVICE_CUDA || s->arena))
         return s;
     caller_free(s);
     return NULL;
@@ -96,7 +95,7 @@ struct caller *caller_of(struct device *d, bool timed)
 {
     struct caller **at = &d->callers[timed && d->kind == DEVICE_CPU];
     if (!*at)
-        *at = caller_new(d->kind == DEVICE_CUDA ? &d->gpu : NULL, timed);
+        *at = caller_new(d->kind, &d->gpu, timed);
     return *at;
 }
 
@@ -224,7 +223,7 @@ enum outcome caller_ask(struct caller *s, enum request request, double limit_s)
     ssize_t sent;
     c->request = request;
     c->status = STATUS_OK;
-    c->by_variant = c->sentence = false;
+    c->by_variant = c->sentence = c->endless = c->crashed = false;
     c->word[0] = c->doing[0] = c->text[0] = '\0';
     s->was_killed = false;
     if (!s->pid) {
@@ -291,7 +290,7 @@ static int spawn(struct caller *s, int socket)
     snprintf(base, sizeof base, "%llu", (unsigned long long)(uintptr_t)(s->arena ? s->arena->base : NULL));
     snprintf(each, sizeof each, "%llu", (unsigned long long)(s->arena ? s->arena->each : 0));
     const char *const fixed[FIXED] = {
-        "nf4bench", "caller", "--device", s->gpu ? "cuda" : "cpu", "--parent", parent, "--arena", base, each};
+        "nf4bench", "caller", "--device", back_end_for(s->kind)->word, "--parent", parent, "--arena", base, each};
     size_t count = 0;
     for (size_t i = 0; i < FIXED; i++)
         arguments[count++] = fixed[i];
@@ -364,7 +363,7 @@ static enum status start_failed(const struct caller *s, enum outcome outcome)
 {
     if (outcome == OUTCOME_FAILED)
         return status_fail(s->channel->status, "%s", s->channel->text);
-    if (s->gpu)
+    if (s->kind == DEVICE_CUDA)
         return status_fail(STATUS_DEVICE, "the CUDA driver is broken: while it started, %s",
                            s->channel->text);
     return status_fail(STATUS_INTERNAL, "the process that calls variants could not start: %s",
@@ -382,7 +381,7 @@ enum status caller_ready(struct caller *s, bool *fresh)
     enum status status = launch_process(s);
     if (status != STATUS_OK)
         return status;
-    s->channel->ordinal = s->of.ordinal;
+    s->channel->ordinal = s->gpu.ordinal;
     enum outcome outcome = caller_ask(s, REQUEST_start, start_limit_s);
     if (outcome != OUTCOME_DONE) {
         status = start_failed(s, outcome);
@@ -400,7 +399,7 @@ enum status caller_gpus(const struct gpu **list, size_t *count)
     static struct gpu gpus[GPU_MAX];
     static size_t found;
     if (found == 0) {
-        struct caller *s = caller_new(&(struct gpu){.ordinal = -1}, false);
+        struct caller *s = caller_new(DEVICE_CUDA, &(struct gpu){.ordinal = -1}, false);
         if (!s)
             return status_no_memory("GPUs");
         enum status status = launch_process(s);

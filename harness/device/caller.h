@@ -34,10 +34,10 @@ struct caller;
  * kept by pointer. Callers that run already are started anew. */
 void caller_loads(const char *option, const char *value);
 
-/* For a GPU, or NULL: for the CPU. spin: threads of its team wait for each other by spinning, as they do by default and
+/* gpu: which one, for DEVICE_CUDA. spin: threads of its team wait for each other by spinning, as they do by default and
  * timing wants it; else they sleep. A person's OMP_WAIT_POLICY comes before that. NULL when out of memory. Starts nothing
  * yet. */
-struct caller *caller_new(const struct gpu *gpu, bool spin);
+struct caller *caller_new(enum device_kind kind, const struct gpu *gpu, bool spin);
 void caller_free(struct caller *s); /* NULL is allowed */
 
 /* Of a device: for verified calls, and for timed ones; a GPU has one for both. Made when it is first asked for. NULL when out

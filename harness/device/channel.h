@@ -17,6 +17,7 @@
 #include "harness/device/ceiling.h"
 #include "harness/device/cpu/arena.h"
 #include "harness/device/cuda/nvml.h"
+#include "harness/device/simt/simt.h"
 #include "harness/problem/gpu.h"
 #include "harness/problem/operands.h"
 
@@ -45,7 +46,7 @@ enum request {
 };
 
 enum { CHANNEL_SLOTS = 16, CHANNEL_ROWS_MAX = 256 };
-enum { CHANNEL_WINDOW_BYTES = 8 << 20, CHANNEL_TEXT = 512, CHANNEL_NAME = 128 };
+enum { CHANNEL_WINDOW_BYTES = 8 << 20, CHANNEL_TEXT = SIMT_REPORT_TEXT, CHANNEL_NAME = 128 };
 
 /* Part of a buffer. On a GPU: offset from the start of its first canary; the window holds the pieces of a transfer one
  * after the other. On a CPU: of the output, from its first byte. */
@@ -71,12 +72,14 @@ struct channel {
     bool beside;             /* of a launch: while others run, on another stream */
     unsigned threads;        /* of the team, on a CPU */
     struct arena_call arena; /* where the operands lie, on a CPU */
+    struct device device;    /* of a launch under the executor; after it, what gives the same launch again */
     uint64_t weights;        /* on a CPU: differs where weights do, which may be prepared */
     double slower;           /* of a sample on a CPU: each takes this share longer */
     uint64_t salt;
 
     /* The answer. */
     enum status status; /* STATUS_OK, or of what kind the error is */
+    bool endless, crashed; /* of a launch under the executor, in a process of its own */
     bool by_variant;    /* it came after a variant was called, or during its call */
     bool sentence;      /* `text` says all of it, in words for a person */
     char word[24];      /* of an error: stable, "bounds", "illegal-address"; "" where it has none */

@@ -5,7 +5,12 @@
 
 static double limit_s(const struct device *d)
 {
-    return d->limit_s > 0 ? d->limit_s : d->kind == DEVICE_CPU ? CPU_LIMIT_S : CUDA_LIMIT_S;
+    /* The executor keeps its limit, for each launch of a variant, and says where threads stand; this one is for the rest. */
+    const double executor = (d->limit_s > 0 ? d->limit_s : SIMT_LIMIT_S) * 4 + 20;
+    return d->kind == DEVICE_SIMT  ? executor
+           : d->limit_s > 0        ? d->limit_s
+           : d->kind == DEVICE_CPU ? CPU_LIMIT_S
+                                   : CUDA_LIMIT_S;
 }
 
 bool request_not_ready(const struct operands *o, enum status s, struct call_fault *fault)
@@ -31,6 +36,8 @@ static const char *classify(enum outcome outcome, const struct channel *c, struc
         fault->crashed = c->by_variant;
         return "crash";
     default:
+        fault->endless = c->endless;
+        fault->crashed = c->crashed;
         fault->skip = c->status == STATUS_LIMIT;
         fault->ours = !fault->skip && (!c->by_variant || !*c->word);
         return fault->skip                  ? "limit"
@@ -51,7 +58,7 @@ bool request(struct caller *s, const struct operands *o, enum request what, stru
         fault->sentence = true;
     snprintf(fault->word, sizeof fault->word, "%s", word);
     snprintf(fault->text, sizeof fault->text, "%s", c->text);
-    device_format(o->device, fault->device);
+    device_format(o->device->kind == DEVICE_SIMT ? &c->device : o->device, fault->device);
     return false;
 }
 
@@ -71,10 +78,10 @@ static void describe_operands(struct channel *c, const struct operands *o)
     c->nested_offset = o->nested_offset;
 }
 
-/* ---- the CPU ---- */
+/* ---- the CPU, and the executor ---- */
 
 static bool call_once(struct caller *s, const struct operands *o, size_t i, const struct kernel *k,
-                      struct call_fault *fault)
+                      enum placement placement, struct call_fault *fault)
 {
     struct channel *c = caller_channel(s);
     struct arena_call call; /* not the channel's, which a variant can write to */
@@ -82,7 +89,8 @@ static bool call_once(struct caller *s, const struct operands *o, size_t i, cons
     enum status status = caller_ready(s, NULL);
     if (status != STATUS_OK)
         return request_not_ready(o, status, fault);
-    if (arena_place(caller_arena(s), o, i, o->device->placement, ++o->device->launches, &call) != STATUS_OK) {
+    c->device = *o->device;
+    if (arena_place(caller_arena(s), o, i, placement, o->device->launches++, &call) != STATUS_OK) {
         *fault = (struct call_fault){.skip = true, .word = "memory"};
         snprintf(fault->text, sizeof fault->text, "%s", status_message());
         return false;
@@ -107,17 +115,31 @@ bool request_call_cpu(const struct operands *o, size_t i, const struct kernel *k
     struct caller *s = caller_of(o->device, false);
     if (!s)
         return request_not_ready(o, status_no_memory("a process that calls variants"), fault);
-    if (call_once(s, o, i, k, fault))
+    const enum placement placement = o->device->placement;
+    if (call_once(s, o, i, k, placement, fault))
         return true;
     if (strcmp(fault->word, "crash") != 0 || !(fault->ours || caller_was_killed(s)))
         return false;
-    if (call_once(s, o, i, k, fault))
+    if (call_once(s, o, i, k, placement, fault))
         return true;
     if (strcmp(fault->word, "crash") == 0) {
         fault->ours = false;
         fault->crashed = true;
     }
     return false;
+}
+
+/* Always at the same place: a child of the executor goes on as long as the buffers are the same. */
+bool request_call_simt(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault)
+{
+    struct caller *s = caller_of(o->device, false);
+    if (!s)
+        return request_not_ready(o, status_no_memory("a process for the executor"), fault);
+    const uint64_t before = o->device->launches;
+    const bool called = call_once(s, o, i, k, PLACE_AT_END, fault);
+    const uint64_t launches = caller_channel(s)->device.launches;
+    o->device->launches = launches > before ? launches : before + 1;
+    return called;
 }
 
 /* ---- a GPU ---- */

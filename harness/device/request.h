@@ -20,10 +20,12 @@ bool request(struct caller *s, const struct operands *o, enum request what, stru
 /* The fault of a caller that cannot be started, as status_message() has it. Returns false. */
 bool request_not_ready(const struct operands *o, enum status s, struct call_fault *fault);
 
-/* One call on set i, whose output is then in o. On a CPU each call has a copy of the operands; on a GPU everything but the
+/* One call on set i, whose output is then in o. On a CPU, and under the executor, each call has a copy of the operands, and
+ * there each launch of the variant has a schedule and a cp.async mode of its own; on a GPU everything but the
  * workspace's inside is copied there, canaries included, and all of it back, so that the harness's guards hold there as
  * well. */
 bool request_call_cpu(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault);
+bool request_call_simt(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault);
 bool request_call_cuda(const struct operands *o, const struct kernel *k, struct call_fault *fault);
 
 /* For timing: as many sets as a measurement of that regime rotates through, made of set 0. */

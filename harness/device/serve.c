@@ -3,7 +3,24 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+static const struct back_end *const back_ends[] = {
+    [DEVICE_CPU] = &back_end_cpu, [DEVICE_SIMT] = &back_end_simt, [DEVICE_CUDA] = &back_end_cuda};
+
+const struct back_end *back_end_for(enum device_kind kind)
+{
+    return back_ends[kind];
+}
+
+const struct back_end *back_end_of(const char *word)
+{
+    for (size_t i = 0; i < sizeof back_ends / sizeof back_ends[0]; i++)
+        if (strcmp(back_ends[i]->word, word) == 0)
+            return back_ends[i];
+    return NULL;
+}
 
 bool serve_fail_with(struct channel *c, enum status status, const char *format, ...)
 {

@@ -16,11 +16,14 @@ typedef bool request_fn(struct channel *c);
 
 /* A folder of harness/device/: how requests are carried out there. NULL: it has no such request. */
 struct back_end {
-    const char *word;
+    const char *word; /* of `nf4bench caller --device` */
     request_fn *handlers[REQUEST_COUNT];
 };
 
-extern const struct back_end back_end_cpu, back_end_cuda;
+extern const struct back_end back_end_cpu, back_end_simt, back_end_cuda;
+/* That of a device; that of a word, NULL where there is none. */
+const struct back_end *back_end_for(enum device_kind kind);
+const struct back_end *back_end_of(const char *word);
 
 /* Fills in the answer to a request that failed. Returns false. */
 bool serve_fail_with(struct channel *c, enum status status, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -22,13 +22,6 @@
 
 enum { HUGE_PAGE = 2 << 20 };
 
-static uint64_t shared_generation = 1;
-
-uint64_t buffer_shared_generation(void)
-{
-    return shared_generation;
-}
-
 static uint8_t canary_byte(size_t i)
 {
     return (uint8_t)(0xA5 ^ (i * 29));
@@ -63,7 +56,7 @@ void buffer_reset_canaries(struct buffer *b)
     canaries_poison(b, true);
 }
 
-static enum status init(struct buffer *b, size_t size, const char *what, bool shared)
+enum status buffer_init(struct buffer *b, size_t size, const char *what)
 {
     memset(b, 0, sizeof *b);
     if (size > SIZE_MAX / 2)
@@ -73,47 +66,25 @@ static enum status init(struct buffer *b, size_t size, const char *what, bool sh
     size_t align = size >= HUGE_PAGE ? (size_t)HUGE_PAGE : 4096;
     size_t front = align > BUFFER_CANARY_BYTES ? align : BUFFER_CANARY_BYTES;
     size_t total = (front + size + BUFFER_CANARY_BYTES + align - 1) / align * align;
-    void *p;
-    if (shared) {
-        p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        p = p == MAP_FAILED ? NULL : p;
-    } else {
-        p = aligned_alloc(align, total);
-    }
+    void *p = aligned_alloc(align, total);
     if (!p)
         return status_fail(STATUS_MEMORY, "%s: cannot allocate %zu bytes; use smaller shapes or free memory",
                            what, total);
-    if (align == HUGE_PAGE && !shared)
+    if (align == HUGE_PAGE)
         madvise(p, total, MADV_HUGEPAGE); /* advice only */
     b->allocation = p;
     b->allocation_bytes = total;
     b->data = (uint8_t *)p + front;
     b->size = size;
-    b->shared = shared;
-    shared_generation += shared;
     buffer_reset_canaries(b);
     return STATUS_OK;
-}
-
-enum status buffer_init(struct buffer *b, size_t size, const char *what)
-{
-    return init(b, size, what, false);
-}
-
-enum status buffer_init_shared(struct buffer *b, size_t size, const char *what)
-{
-    return init(b, size, what, true);
 }
 
 void buffer_release(struct buffer *b)
 {
     if (b->allocation)
         canaries_poison(b, false);
-    shared_generation += b->shared;
-    if (b->shared)
-        munmap(b->allocation, b->allocation_bytes);
-    else
-        free(b->allocation);
+    free(b->allocation);
     memset(b, 0, sizeof *b);
 }
 

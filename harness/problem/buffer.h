@@ -19,16 +19,10 @@ struct buffer {
     size_t size;
     void *allocation;
     size_t allocation_bytes;
-    bool shared; /* with child processes, which may write to it */
 };
 
 /* Contents are undefined. `what` names it in the error. size 0 is allowed (data is then not NULL). */
 enum status buffer_init(struct buffer *b, size_t size, const char *what) WARN_UNUSED_RESULT;
-/* The same in memory that child processes share instead of copying it. */
-enum status buffer_init_shared(struct buffer *b, size_t size, const char *what) WARN_UNUSED_RESULT;
-/* Changes whenever a shared buffer is made or released; never 0. A child that was made since the last change
- * shares all there are. */
-uint64_t buffer_shared_generation(void);
 void buffer_release(struct buffer *b);
 
 /* Fills with NaN patterns (as fp32, fp16 and bf16 alike) that differ from word to word and from salt to salt.

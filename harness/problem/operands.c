@@ -72,19 +72,13 @@ size_t operands_cold_copies(const struct problem *p, size_t bytes_per_call)
     return cold_copies(operands_set_bytes(p), bytes_per_call);
 }
 
-static enum status init_buffer(const struct device *device, struct buffer *b, size_t size, const char *what)
-{
-    /* The executor runs kernels in child processes. */
-    return device->kind == DEVICE_SIMT ? buffer_init_shared(b, size, what) : buffer_init(b, size, what);
-}
-
 /* On failure too, *out is to be released. */
 static enum status allocate(const struct problem *p, size_t copies, struct device *device,
                             struct operands *out)
 {
     *out = (struct operands){.problem = *p, .device = device, .fit = {NAN, NAN, NAN, NAN}};
     /* Those of this process, the copy of a verified call, and those of the process that is timed. */
-    const size_t sets = device->kind == DEVICE_CPU ? 2 + copies : 1;
+    const size_t sets = device->kind == DEVICE_CPU ? 2 + copies : device->kind == DEVICE_SIMT ? 2 : 1;
     size_t bytes = operands_set_bytes(p), available = cpu_memory_available();
     if (device->kind == DEVICE_CUDA && bytes + bytes / 8 > device->gpu.memory_bytes)
         return status_fail(STATUS_MEMORY, "%zu x %zu needs %.1f GiB and the GPU has %.1f GiB", p->n, p->k,
@@ -101,9 +95,9 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
     size_t size[PART_COUNT];
     part_sizes(p, size);
     for (size_t i = 0; i < PART_COUNT; i++)
-        TRY(init_buffer(device, part_of(&out->sets[0], i), size[i], parts[i].name));
-    TRY(init_buffer(device, &out->nested_map, p->format.nested ? 4 * NESTED_MAP_SIZE : 0, "nested map"));
-    TRY(init_buffer(device, &out->workspace,
+        TRY(buffer_init(part_of(&out->sets[0], i), size[i], parts[i].name));
+    TRY(buffer_init(&out->nested_map, p->format.nested ? 4 * NESTED_MAP_SIZE : 0, "nested map"));
+    TRY(buffer_init(&out->workspace,
                     op_is_product(p->op) ? GEMM_WORKSPACE_BYTES(p->m, p->n, p->k) : 0, "workspace"));
     if (p->format.nested)
         nested_dynamic_map(out->nested_map.data);
@@ -319,7 +313,7 @@ static enum status store_set(const struct operands *o, size_t i, enum layout lay
     struct buffer *b = &o->sets[i].stored[layout];
     const struct quantized w = operands_tensor(o, i);
     if (!b->data)
-        TRY(init_buffer(o->device, b, layout_bytes(layout, &o->problem), "weights in another layout"));
+        TRY(buffer_init(b, layout_bytes(layout, &o->problem), "weights in another layout"));
     if (!layout_make(layout, &o->problem, &w, b->data))
         return status_no_memory("weights in another layout");
     o->sets[i].stored_hash[layout] = bytes_hash(b->data, b->size);

@@ -103,24 +103,21 @@ TEST(simt_executor_faults, a_child_serves_launches_that_are_alike)
 #endif
     for (int checked = 0; checked < 2; checked++) {
         const struct entry *e = checked ? CHECKED(executor_process) : &executor_process__fast;
-        struct simt_options o = {.workers = 2, .checked = checked, .memory = 11, .seed = 3};
+        struct simt_options o = {.workers = 2, .checked = checked, .shared = true, .seed = 3};
         if (!e)
             continue;
         EXPECT_FALSE(same_child(e, o, 64));
         EXPECT_EQ(same, same_child(e, o, 64));
         EXPECT_EQ(same, same_child(e, o, 32));
-        /* Other memory, another kernel, a fault, a report: a new one. */
-        o.memory = 12;
-        EXPECT_FALSE(same_child(e, o, 64));
-        EXPECT_EQ(same, same_child(e, o, 64));
-        EXPECT_TRUE(launch(&executor_scan__fast, shape(1, 64, 0), (struct simt_options){.memory = 12}));
+        /* Another kernel, a fault, a report: a new one. */
+        EXPECT_TRUE(launch(&executor_scan__fast, shape(1, 64, 0), (struct simt_options){.shared = true}));
         EXPECT_FALSE(same_child(e, o, 64));
         EXPECT_FALSE(launch(e, shape(1, 32, 1), o));
         EXPECT_STREQ(simt_fault_word(SIMT_CRASH), simt_fault_word(probe.result.fault));
         EXPECT_FALSE(same_child(e, o, 64));
         EXPECT_EQ(!checked, launch(e, shape(1, 64, 2), o));
         EXPECT_EQ(same && !checked, same_child(e, o, 64));
-        o.memory = 0;
+        o.shared = false;
         EXPECT_FALSE(same_child(e, o, 64));
         EXPECT_FALSE(same_child(e, o, 64));
     }

@@ -145,9 +145,9 @@ static bool no_access(uint8_t *begin, uint8_t *end)
     return begin == end || mprotect(begin, (size_t)(end - begin), PROT_NONE) == 0;
 }
 
-static enum status close_operand(size_t j)
+static enum status open_operand(const struct arena_call *call, size_t j, int input)
 {
-    const struct arena_operand *r = &now->operands[j];
+    const struct arena_operand *r = &call->operands[j];
     uint8_t *end = opened[j].end;
     if (!no_access(opened[j].begin, opened[j].end))
         return status_no_memory("guards");
@@ -155,14 +155,33 @@ static enum status close_operand(size_t j)
         return STATUS_OK;
     opened[j].begin = r->window - ARENA_GUARD;
     opened[j].end = end > r->window_end + ARENA_GUARD ? end : r->window_end + ARENA_GUARD;
-    if (mprotect(r->window, (size_t)(r->window_end - r->window),
-                 r->input ? PROT_READ : PROT_READ | PROT_WRITE) != 0)
-        return status_no_memory("guards");
-    if (j != OPERAND_WORKSPACE)
-        return STATUS_OK;
-    TRY(fill_workspace(r));
-    arena_write_canaries(now, j);
+    const bool done = mprotect(r->window, (size_t)(r->window_end - r->window),
+                               r->input ? input : PROT_READ | PROT_WRITE) == 0;
+    return done ? STATUS_OK : status_no_memory("guards");
+}
+
+enum status guards_open(const struct arena_call *call, bool guarded)
+{
+    for (size_t j = 0; j < OPERAND_BUFFERS; j++) {
+        TRY(open_operand(call, j, PROT_READ | PROT_WRITE));
+        if (!guarded && call->operands[j].data &&
+            mprotect(opened[j].begin, (size_t)(opened[j].end - opened[j].begin), PROT_READ | PROT_WRITE) != 0)
+            return status_no_memory("guards");
+    }
+    if (call->operands[OPERAND_WORKSPACE].data)
+        arena_write_canaries(call, OPERAND_WORKSPACE);
     return STATUS_OK;
+}
+
+bool guards_workspace_whole(const struct arena_call *call, char *what, size_t size)
+{
+    const struct arena_operand *r = &call->operands[OPERAND_WORKSPACE];
+    ptrdiff_t byte;
+    if (!r->data || arena_canaries_whole(call, OPERAND_WORKSPACE, &byte))
+        return true;
+    snprintf(what, size, "wrote outside of the %s: byte %td of %zu", operand_name(OPERAND_WORKSPACE), byte,
+             r->size);
+    return false;
 }
 
 enum status guards_begin(const struct arena_call *call)
@@ -170,7 +189,11 @@ enum status guards_begin(const struct arena_call *call)
     const struct sigaction action = {.sa_sigaction = on_access, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     now = call;
     for (size_t j = 0; j < OPERAND_BUFFERS; j++)
-        TRY(close_operand(j));
+        TRY(open_operand(call, j, PROT_READ));
+    if (call->operands[OPERAND_WORKSPACE].data) {
+        TRY(fill_workspace(&call->operands[OPERAND_WORKSPACE]));
+        arena_write_canaries(call, OPERAND_WORKSPACE);
+    }
     touched.touch = UNTOUCHED;
     /* It stays between calls: a thread that outlives its call ends nobody. */
     sigaction(SIGSEGV, &action, installed ? NULL : &before);
@@ -181,16 +204,12 @@ enum status guards_begin(const struct arena_call *call)
 bool guards_end(char *what, size_t size)
 {
     struct sigaction handler;
-    ptrdiff_t byte;
     if (touched.touch != UNTOUCHED) {
         describe_touch(what, size);
         return false;
     }
-    if (now->operands[OPERAND_WORKSPACE].data && !arena_canaries_whole(now, OPERAND_WORKSPACE, &byte)) {
-        snprintf(what, size, "wrote outside of the %s: byte %td of %zu", operand_name(OPERAND_WORKSPACE),
-                 byte, now->operands[OPERAND_WORKSPACE].size);
+    if (!guards_workspace_whole(now, what, size))
         return false;
-    }
     if (sigaction(SIGSEGV, NULL, &handler) != 0 || handler.sa_sigaction != on_access) {
         snprintf(what, size, "left another handler of SIGSEGV behind");
         return false;

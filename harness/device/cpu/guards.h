@@ -22,6 +22,12 @@
 #include "harness/base/status.h"
 #include "harness/device/cpu/arena.h"
 
+/* Opens all operands of the call, also inputs, to be written, without noting what is touched. guarded: what lies around them
+ * is without access. */
+enum status guards_open(const struct arena_call *call, bool guarded) WARN_UNUSED_RESULT;
+/* False: `what` says what was written around the workspace, which is between canaries. */
+bool guards_workspace_whole(const struct arena_call *call, char *what, size_t size);
+
 /* Fills the workspace and sets the access to all operands of the call, which must stay until guards_end(). */
 enum status guards_begin(const struct arena_call *call) WARN_UNUSED_RESULT;
 /* False: `what` says what was touched that must not be. Operands are without guards from now on. */

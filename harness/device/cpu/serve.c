@@ -137,7 +137,7 @@ static bool start(struct channel *c)
     return true;
 }
 
-const struct back_end back_end_cpu = {"the CPU",
+const struct back_end back_end_cpu = {"cpu",
                                       {[REQUEST_start] = start,
                                        [REQUEST_bind] = cpu_bind,
                                        [REQUEST_upload] = cpu_upload,

@@ -133,7 +133,7 @@ static bool handle(struct channel *c, bool (*handler)(struct serve *))
 REQUEST_MAP(X)
 #undef X
 
-const struct back_end back_end_cuda = {"a GPU",
+const struct back_end back_end_cuda = {"cuda",
                                        {
 #define X(name) [REQUEST_##name] = handle_##name,
                                            REQUEST_MAP(X)

@@ -713,8 +713,7 @@ static bool same_variant(const struct entry *a, const struct entry *b)
 static bool child_fits(void)
 {
     const struct run *r = &simt_run, *first = &child.run;
-    if (!child.pid || child.parent != getpid() || r->options.memory == 0 ||
-        first->options.memory != r->options.memory || !same_variant(first->entry, r->entry) ||
+    if (!child.pid || child.parent != getpid() || !r->options.shared || !first->options.shared || !same_variant(first->entry, r->entry) ||
         first->args_size != r->args_size || first->buffer_count != r->buffer_count ||
         r->buffer_count > KEPT_BUFFERS_MAX || child.stacks < (size_t)r->workers * r->launch.threads)
         return false;
@@ -802,7 +801,7 @@ bool simt_launch(const struct entry *e, const void *args, size_t args_size, cons
     bool ok = assemble(kept.outcome, lost, status, timed_out, limit_s, result);
     if (!lives)
         child.parent = 0; /* gone already */
-    if (!lives || !ok || options->memory == 0 || !CHILD_CAN_GO_ON)
+    if (!lives || !ok || !options->shared || !CHILD_CAN_GO_ON)
         retire_child();
     return ok;
 }

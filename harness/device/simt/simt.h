@@ -4,7 +4,7 @@
  *
  * Every CUDA thread is a fiber; a block runs on one OS thread, blocks are spread over OS threads. A launch
  * runs in a forked child, so that a kernel that faults, overflows its stack or never ends costs that launch
- * alone: the buffers a kernel may write must therefore be shared memory (buffer_init_shared()). A child that
+ * alone: the buffers a kernel may write must therefore be memory that children share. A child that
  * had no fault serves further launches of the same entry on the same buffers, if all of them are shared
  * memory. Operands and results have the bits that a GPU gives them; times mean nothing.
  *
@@ -47,9 +47,7 @@ struct simt_options {
     enum simt_tensor_core tensor_core;
     unsigned workers; /* OS threads; 0: one for each CPU this process may use */
     double limit_s;   /* wall-clock limit of the launch; 0: SIMT_LIMIT_S */
-    /* Not 0: all buffers are memory shared with children, and another number than at the last launch if any
-     * of it was mapped since (buffer_shared_generation()). */
-    uint64_t memory;
+    bool shared;      /* all buffers are memory that children share, and stays mapped where it is */
 };
 #define SIMT_LIMIT_S 60.0
 

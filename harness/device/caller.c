@@ -289,8 +289,9 @@ static int spawn(struct caller *s, int socket)
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(base, sizeof base, "%llu", (unsigned long long)(uintptr_t)(s->arena ? s->arena->base : NULL));
     snprintf(each, sizeof each, "%llu", (unsigned long long)(s->arena ? s->arena->each : 0));
-    const char *const fixed[FIXED] = {
-        "nf4bench", "caller", "--device", back_end_for(s->kind)->word, "--parent", parent, "--arena", base, each};
+    const char *const fixed[FIXED] = {"nf4bench", "caller", "--device", back_end_for(s->kind)->word,
+                                      "--parent", parent,   "--arena",  base,
+                                      each};
     size_t count = 0;
     for (size_t i = 0; i < FIXED; i++)
         arguments[count++] = fixed[i];

@@ -78,12 +78,12 @@ struct channel {
     uint64_t salt;
 
     /* The answer. */
-    enum status status; /* STATUS_OK, or of what kind the error is */
+    enum status status;    /* STATUS_OK, or of what kind the error is */
     bool endless, crashed; /* of a launch under the executor, in a process of its own */
-    bool by_variant;    /* it came after a variant was called, or during its call */
-    bool sentence;      /* `text` says all of it, in words for a person */
-    char word[24];      /* of an error: stable, "bounds", "illegal-address"; "" where it has none */
-    char doing[40];     /* what the variant is called for: "a call" */
+    bool by_variant;       /* it came after a variant was called, or during its call */
+    bool sentence;         /* `text` says all of it, in words for a person */
+    char word[24];         /* of an error: stable, "bounds", "illegal-address"; "" where it has none */
+    char doing[40];        /* what the variant is called for: "a call" */
     char text[CHANNEL_TEXT];
     size_t count; /* GPUs in the window; copies there is memory for; calls of a hot sample */
     bool graph;   /* a hot sample is a graph, else a loop */

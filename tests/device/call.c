@@ -1,6 +1,7 @@
 /* Tests of harness/device/call.c: variants of two launches. Kernels: tests/simt/call_then.cu. */
 #include "harness/device/call.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/test.h"
@@ -12,17 +13,39 @@ static struct operands operands;
 static struct device device;
 static struct call_fault fault;
 
+/* For the process that calls them as well, which is this program. */
+#define VARIANT(entry)                                                                                       \
+    {                                                                                                        \
+        .name = #entry, .table = "tests of call", .arch = "sm75", .k_multiple = 1, .backend = BACKEND_CUDA,  \
+        .built = true, .entries = {&entry##__fast, NULL},                                                    \
+        .contract = {.format = FORMAT_NF4,                                                                   \
+                     .op = OP_GEMM,                                                                          \
+                     .out = DTYPE_F32,                                                                       \
+                     .accumulation = ACC_CHAINS,                                                             \
+                     .chains = 1,                                                                            \
+                     .width = 1,                                                                             \
+                     .splits = 1},                                                                           \
+    }
+static const struct kernel kernels[] = {VARIANT(call_alone), VARIANT(call_both), VARIANT(call_first_refused),
+                                        VARIANT(call_second_refused)};
+__attribute__((constructor)) static void add_kernels(void)
+{
+    if (kernel_add_table(kernels[0].table, kernels, sizeof kernels / sizeof kernels[0]) != STATUS_OK)
+        abort();
+}
+
 /* Calls the variant that begins with `e` on fresh operands: y is 0. */
 static bool call(const struct entry *e)
 {
     struct problem p;
-    struct kernel k = {.name = e->name, .backend = BACKEND_CUDA, .entries = {e, NULL}};
+    const struct kernel *k = kernels;
+    while (k->entries[ENTRY_FAST] != e)
+        k++;
     EXPECT_EQ(STATUS_OK, problem_parse("gemm f32 m=1 n=32 k=32 blocksize=32 nested=0 bias=0 seed=1", &p));
-    EXPECT_TRUE(contract_parse("nf4_gemm_f32_acc1", &k.contract, NULL));
     EXPECT_EQ(STATUS_OK, device_parse("simt:fast", &device));
     EXPECT_EQ(STATUS_OK, operands_init(&p, 1, &device, &operands));
     memset(operands.sets[0].out.data, 0, operands.sets[0].out.size);
-    return call_kernel(&operands, 0, &k, &fault);
+    return call_kernel(&operands, 0, k, &fault);
 }
 
 static float y(size_t i)

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "harness/base/random.h"
+#include "harness/device/caller.h"
+#include "harness/device/open.h"
 #include "harness/verify/check_run.h"
 #include "harness/verify/faults/faults.h"
 #include "kernels/kernel.h"
@@ -151,6 +153,7 @@ TEST(verify, a_timeout_or_a_crash_of_a_decode_is_not_remembered)
     static const char *const names[] = {"fault_cuda_endless", "fault_cuda_wild_write"};
     struct device device;
     ASSERT_EQ(STATUS_OK, device_parse("simt:fast", &device));
+    caller_loads("--faults", "");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct fault *f = faults;
         device.limit_s = i == 0 ? 0.5 : 0; /* a sanitizer takes longer than that to report a crash */
@@ -168,6 +171,7 @@ TEST(verify, a_timeout_or_a_crash_of_a_decode_is_not_remembered)
         EXPECT_EQ(0, verifier->decoded_count);
         verifier_free(verifier);
     }
+    device_release(&device);
 }
 
 TEST(verify, a_decode_that_could_not_be_checked_is_not_remembered)

@@ -86,11 +86,12 @@ static void canaries(const struct arena_operand *r, uint8_t *range[2], size_t si
     size[1] = (size_t)(r->window_end - range[1]);
 }
 
-/* In every second call any bytes, in the others NaNs in each type: what is multiplied by zero shows there. */
-static uint8_t canary_byte(const struct arena_call *call, size_t i)
+/* Eight of them, the last may be fewer. In every second call any bytes, in the others NaNs in each type: what is multiplied
+ * by zero shows there. */
+static uint64_t canary_word(const struct arena_call *call, size_t i)
 {
-    const uint8_t byte = (uint8_t)(random_mix(call->salt + i / 8) >> i % 8 * 8);
-    return call->number % 2 ? byte : i % 2 ? byte | 0x7f : byte | 0x81;
+    const uint64_t any = random_mix(call->salt + i);
+    return call->number % 2 ? any : any | 0x7f817f817f817f81u;
 }
 
 void arena_write_canaries(const struct arena_call *call, size_t j)
@@ -99,8 +100,10 @@ void arena_write_canaries(const struct arena_call *call, size_t j)
     size_t size[2];
     canaries(&call->operands[j], range, size);
     for (size_t side = 0; side < 2; side++)
-        for (size_t i = 0; i < size[side]; i++)
-            range[side][i] = canary_byte(call, i);
+        for (size_t i = 0; i < size[side]; i += 8) {
+            const uint64_t word = canary_word(call, i / 8);
+            memcpy(range[side] + i, &word, size[side] - i < 8 ? size[side] - i : 8);
+        }
 }
 
 bool arena_canaries_whole(const struct arena_call *call, size_t j, ptrdiff_t *byte)
@@ -109,11 +112,17 @@ bool arena_canaries_whole(const struct arena_call *call, size_t j, ptrdiff_t *by
     size_t size[2];
     canaries(&call->operands[j], range, size);
     for (size_t side = 0; side < 2; side++)
-        for (size_t i = 0; i < size[side]; i++)
-            if (range[side][i] != canary_byte(call, i)) {
-                *byte = range[side] + i - call->operands[j].data;
-                return false;
-            }
+        for (size_t i = 0; i < size[side]; i += 8) {
+            const uint64_t word = canary_word(call, i / 8);
+            const uint8_t *want = (const uint8_t *)&word, *at = range[side] + i;
+            const size_t part = size[side] - i < 8 ? size[side] - i : 8;
+            if (memcmp(at, want, part) == 0)
+                continue;
+            while (*at == *want)
+                at++, want++;
+            *byte = at - call->operands[j].data;
+            return false;
+        }
     return true;
 }
 

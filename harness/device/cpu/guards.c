@@ -160,7 +160,16 @@ static enum status open_operand(const struct arena_call *call, size_t j, int inp
     return done ? STATUS_OK : status_no_memory("guards");
 }
 
-enum status guards_open(const struct arena_call *call, bool guarded)
+static bool same_windows(const struct arena_call *a, const struct arena_call *b)
+{
+    for (size_t j = 0; j < OPERAND_BUFFERS; j++)
+        if (a->operands[j].window != b->operands[j].window ||
+            a->operands[j].window_end != b->operands[j].window_end)
+            return false;
+    return true;
+}
+
+static enum status open_windows(const struct arena_call *call, bool guarded)
 {
     for (size_t j = 0; j < OPERAND_BUFFERS; j++) {
         TRY(open_operand(call, j, PROT_READ | PROT_WRITE));
@@ -168,6 +177,15 @@ enum status guards_open(const struct arena_call *call, bool guarded)
             mprotect(opened[j].begin, (size_t)(opened[j].end - opened[j].begin), PROT_READ | PROT_WRITE) != 0)
             return status_no_memory("guards");
     }
+    return STATUS_OK;
+}
+
+enum status guards_open(const struct arena_call *call, bool guarded)
+{
+    static struct arena_call last; /* most calls have the same windows */
+    if (!same_windows(&last, call))
+        TRY(open_windows(call, guarded));
+    last = *call;
     if (call->operands[OPERAND_WORKSPACE].data)
         arena_write_canaries(call, OPERAND_WORKSPACE);
     return STATUS_OK;

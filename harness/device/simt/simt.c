@@ -122,17 +122,21 @@ static const void *context_pc(const void *context)
 #endif
 }
 
-/* What lies at or near an address: "out + 12 of 400 bytes". */
-static void describe_address(const void *address, char *text, size_t size)
+/* What lies at or near an address: "out + 12 of 400 bytes". Whether it is memory of the launch. */
+static bool describe_address(const void *address, char *text, size_t size)
 {
+    enum { NEAR = 8192 };
+    bool near = false;
     const struct simt_worker *w = simt_worker;
     uintptr_t a = (uintptr_t)address;
     *text = 0;
     for (size_t i = 0; i < simt_run.buffer_count; i++) {
         const struct simt_buffer *b = &simt_run.buffers[i];
         uintptr_t data = (uintptr_t)b->data;
-        if (a + 4096 >= data && a < data + b->size + 4096)
-            snprintf(text, size, " (%s, byte %+lld of its %zu)", b->name, (long long)(a - data), b->size);
+        if (a + NEAR < data || a >= data + b->size + NEAR)
+            continue;
+        near = true;
+        snprintf(text, size, " (%s, byte %+lld of its %zu)", b->name, (long long)(a - data), b->size);
     }
     for (unsigned i = 0; w && i < w->array_count; i++) {
         uintptr_t data = (uintptr_t)w->arena + w->arrays[i].offset;
@@ -140,6 +144,7 @@ static void describe_address(const void *address, char *text, size_t size)
             snprintf(text, size, " (shared array %s, byte %+lld of its %zu)", w->arrays[i].name,
                      (long long)(a - data), w->arrays[i].size);
     }
+    return near;
 }
 
 /* The crash note, for the first worker that asks; the others wait for the end. */
@@ -186,7 +191,8 @@ static void on_crash(int signal, siginfo_t *info, void *context)
                            : signal == SIGBUS ? "SIGBUS, an access to memory that is not there"
                            : signal == SIGFPE ? "SIGFPE, an integer division by zero"
                                               : "SIGILL, an illegal instruction";
-        describe_address(address, where, sizeof where);
+        if (describe_address(address, where, sizeof where) && signal == SIGSEGV)
+            r->fault = SIMT_OUT_OF_BOUNDS; /* without access are what is around buffers, and no buffer */
         if (signal == SIGSEGV || signal == SIGBUS)
             snprintf(r->what, sizeof r->what, "%s: %s, at address %p%s", thread, name, info->si_addr, where);
         else
@@ -713,9 +719,10 @@ static bool same_variant(const struct entry *a, const struct entry *b)
 static bool child_fits(void)
 {
     const struct run *r = &simt_run, *first = &child.run;
-    if (!child.pid || child.parent != getpid() || !r->options.shared || !first->options.shared || !same_variant(first->entry, r->entry) ||
-        first->args_size != r->args_size || first->buffer_count != r->buffer_count ||
-        r->buffer_count > KEPT_BUFFERS_MAX || child.stacks < (size_t)r->workers * r->launch.threads)
+    if (!child.pid || child.parent != getpid() || !r->options.shared || !first->options.shared ||
+        !same_variant(first->entry, r->entry) || first->args_size != r->args_size ||
+        first->buffer_count != r->buffer_count || r->buffer_count > KEPT_BUFFERS_MAX ||
+        child.stacks < (size_t)r->workers * r->launch.threads)
         return false;
     for (size_t i = 0; i < r->buffer_count; i++) {
         const struct simt_buffer *a = &child.buffers[i], *b = &r->buffers[i];

@@ -58,7 +58,7 @@ struct weights {
     float nested_offset;
     const uint16_t *scale; /* [count/blocksize] fp16 */
     const uint8_t *zero;   /* [count/blocksize] 0 to 16; NULL: all are 8 */
-    /* NF4: a power of two, 32 to 4096. Others: k, or a power of two from 32 that divides k. */
+    /* NF4: a power of two, 32 to 4096. Dense: k. Others: k, or a power of two from 32 that divides k. */
     size_t blocksize;
 };
 

@@ -16,6 +16,7 @@
 #include "harness/provider/manifest.h"
 #include "harness/provider/openblas.h"
 #include "harness/provider/plugin.h"
+#include "harness/provider/try.h"
 #include "harness/verify/faults/faults.h"
 
 static enum status load_side(const char *label, const char *path)
@@ -37,6 +38,8 @@ static enum status load(const char *option, const char *value)
         return openblas_register();
     if (strcmp(option, "--cublas") == 0)
         return cublas_register();
+    if (strcmp(option, "--try") == 0)
+        return try_load(value, value);
     if (strcmp(option, "--faults") == 0)
         return faults_add_tables();
     return load_side(option, value);

@@ -2,7 +2,6 @@
  * command_try.c: `nf4bench try FILE.cu`: compiles one file of the dialect (kernels/device/cuda.h) for the
  * executor and verifies its entries, first fast, then checked, without a build of this program.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -14,19 +13,18 @@
 
 #include "build_info.h"
 #include "harness/base/interrupt.h"
-#include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/embedded.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
+#include "harness/provider/try.h"
 #include "harness/run/run.h"
 #include "harness/suite/plan.h"
 #include "harness/suite/suite.h"
-#include "kernels/device/host.h"
 
 extern char **environ;
 
-enum { ENTRIES_MAX = 128, AXES_MAX = 16, FOLDER_MAX = 1024, PATH_TEXT_MAX = FOLDER_MAX + 256 };
+enum { AXES_MAX = 16, FOLDER_MAX = 1024, PATH_TEXT_MAX = FOLDER_MAX + 256 };
 
 /* Of one launch: the suite's take milliseconds. */
 #define TRY_LIMIT_S 10.0
@@ -37,19 +35,6 @@ struct try_arguments {
     uint64_t seed;
     bool verbose, fast_only, checked_only, first_failure;
 };
-
-/* ---- what the file defines ---- */
-
-static const struct entry *entries[ENTRY_BUILDS][ENTRIES_MAX];
-static size_t entry_count[ENTRY_BUILDS];
-static enum entry_build loading;
-
-/* Called by the constructors of a file that is being loaded. */
-void simt_register(const struct entry *e)
-{
-    if (entry_count[loading] < ENTRIES_MAX)
-        entries[loading][entry_count[loading]++] = e;
-}
 
 /* ---- compiling ---- */
 
@@ -79,8 +64,6 @@ static enum status write_dialect(const char *folder)
     return s;
 }
 
-static const char *const build_words[ENTRY_BUILDS] = {"fast", "checked"};
-
 /* A library's own functions are its own: the program exports the dialect's inline ones too, from other
  * builds. */
 #define OWN_SYMBOLS "-Wl,-Bsymbolic"
@@ -98,7 +81,7 @@ static enum status start_compiler(const struct try_arguments *a, const char *fol
 {
     char include[PATH_TEXT_MAX], output[PATH_TEXT_MAX];
     snprintf(include, sizeof include, "-I%s", folder);
-    snprintf(output, sizeof output, "%s/%s", folder, build == ENTRY_CHECKED ? "checked.o" : "fast.so");
+    snprintf(output, sizeof output, "%s/%s", folder, build == ENTRY_CHECKED ? "checked.o" : TRY_FAST);
     static const char *const fast[] = {"-shared", "-O2", OWN_SYMBOLS, NULL};
     /* The hooks are this program's: the sanitizer's own library stays out, and so nothing is linked yet. */
     static const char *const checked[] = {
@@ -140,26 +123,11 @@ static enum status link_checked(const struct try_arguments *a, const char *folde
 {
     char object[PATH_TEXT_MAX], output[PATH_TEXT_MAX];
     snprintf(object, sizeof object, "%s/checked.o", folder);
-    snprintf(output, sizeof output, "%s/checked.so", folder);
+    snprintf(output, sizeof output, "%s/%s", folder, TRY_CHECKED);
     const char *argv[] = {a->compiler, "-shared", OWN_SYMBOLS, object, "-o", output, NULL};
     pid_t child;
     TRY(spawn(a, argv, &child));
     return wait_compiler(a, child);
-}
-
-static enum status load(const struct try_arguments *a, const char *folder, enum entry_build build)
-{
-    char path[PATH_TEXT_MAX];
-    snprintf(path, sizeof path, "%s/%s.so", folder, build_words[build]);
-    loading = build;
-    const char *changed;
-    /* Never closed: the table points into it. */
-    if (!call_state_load(path, &changed))
-        return status_fail(STATUS_INPUT, "%s: %s", a->file, dlerror());
-    call_state_tell(a->file, changed);
-    if (entry_count[build] == 0)
-        return status_fail(STATUS_INPUT, "%s defines no ENTRY (kernels/device/cuda.h)", a->file);
-    return STATUS_OK;
 }
 
 static enum status compile(const struct try_arguments *a, const char *folder)
@@ -175,54 +143,13 @@ static enum status compile(const struct try_arguments *a, const char *folder)
     }
     if (s == STATUS_OK && builds > 1)
         s = link_checked(a, folder);
-    for (unsigned b = 0; b < builds && s == STATUS_OK; b++)
-        s = load(a, folder, (enum entry_build)b);
     return s;
 }
 
 /* ---- verifying ---- */
 
-static const struct entry *entry_named(enum entry_build build, const char *name)
-{
-    for (size_t i = 0; i < entry_count[build]; i++)
-        if (strcmp(entries[build][i]->name, name) == 0)
-            return entries[build][i];
-    return NULL;
-}
-
-/* Adds the file's entries to the table, each as NAME_try, with the constraints of a row of the same name. */
-static enum status add_entries(const struct try_arguments *a, const char *names[ENTRIES_MAX])
-{
-    for (size_t i = 0; i < entry_count[ENTRY_FAST]; i++) {
-        const struct entry *e = entries[ENTRY_FAST][i];
-        struct kernel k = {
-            .source = a->file, .arch = "try", .backend = BACKEND_CUDA, .built = true, .k_multiple = 1};
-        const struct kernel *row = kernel_find(e->name);
-        const char *arch;
-        if (!contract_parse(e->name, &k.contract, &arch) || !*arch)
-            return status_fail(STATUS_INPUT,
-                               "%s: ENTRY(%s, ...): the name must be <contract>__<knobs>, as "
-                               "nf4_dequant_bf16__mine; the words are in reference/contract.inc",
-                               a->file, e->name);
-        if (contract_invalid(&k.contract))
-            return status_fail(STATUS_INPUT, "%s: ENTRY(%s, ...): %s", a->file, e->name,
-                               contract_invalid(&k.contract));
-        if (row) {
-            k.m_max = row->m_max;
-            k.k_multiple = row->k_multiple;
-        }
-        char name[VARIANT_NAME_MAX + 8];
-        snprintf(name, sizeof name, "%s_try", e->name);
-        k.name = names[i] = strdup(name);
-        k.entries[ENTRY_FAST] = e;
-        k.entries[ENTRY_CHECKED] = entry_named(ENTRY_CHECKED, e->name);
-        TRY(k.name ? kernel_add(&k) : status_no_memory("try"));
-    }
-    return STATUS_OK;
-}
-
 static enum status verify_device(const struct try_arguments *a, const char *device_text,
-                                 const char *const *names, struct run_summary *summary)
+                                 struct run_summary *summary)
 {
     static const char path[] = "suites/try.yaml";
     struct device device;
@@ -238,7 +165,7 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
     for (size_t i = 0; i < a->axes.count && s == STATUS_OK; i++)
         s = suite_override(&suite, a->axes.items[i]);
     struct plan_options options = {
-        .variants = names, .variant_count = entry_count[ENTRY_FAST], .seed = a->seed, .device = &device};
+        .variants = try_names, .variant_count = try_count, .seed = a->seed, .device = &device};
     if (s == STATUS_OK)
         s = plan_make(&suite, &options, &plan);
     if (s == STATUS_OK) {
@@ -262,8 +189,7 @@ struct checked_run {
     int result; /* its end of the pipe that brings the summary */
 };
 
-static enum status start_checked(const struct try_arguments *a, const char *const *names,
-                                 struct checked_run *run)
+static enum status start_checked(const struct try_arguments *a, struct checked_run *run)
 {
     int fd[2];
     run->child = -1;
@@ -280,7 +206,7 @@ static enum status start_checked(const struct try_arguments *a, const char *cons
     close(fd[0]);
     struct run_summary summary = {0};
     bool told = dup2(fileno(run->said), STDOUT_FILENO) >= 0;
-    enum status s = told ? verify_device(a, "simt:checked", names, &summary) : STATUS_INPUT;
+    enum status s = told ? verify_device(a, "simt:checked", &summary) : STATUS_INPUT;
     if (s != STATUS_OK)
         fprintf(stderr, "%s\n", status_message());
     fflush(NULL);
@@ -348,7 +274,7 @@ int command_try(int argc, char **argv)
     cli_parse(&command, &a, argc, argv);
     interrupt_install();
 
-    const char *names[ENTRIES_MAX], *base = getenv("TMPDIR");
+    const char *base = getenv("TMPDIR");
     char folder[FOLDER_MAX];
     struct run_summary fast = {0}, checked = {0};
     double start = clock_s();
@@ -366,15 +292,15 @@ int command_try(int argc, char **argv)
         return EXIT_USAGE;
     }
     enum status s = compile(&a, folder);
-    if (s == STATUS_OK)
-        s = add_entries(&a, names);
+    if (s == STATUS_OK && try_load(folder, a.file) != STATUS_OK)
+        s = status_fail(STATUS_INPUT, "%s: %s", a.file, status_message());
     /* What the checker finds in a kernel that is already wrong is worth knowing too. */
-    bool run_checked = s == STATUS_OK && entry_count[ENTRY_CHECKED];
+    bool run_checked = s == STATUS_OK && try_checked;
     struct checked_run run;
     if (run_checked)
-        s = start_checked(&a, names, &run);
+        s = start_checked(&a, &run);
     if (s == STATUS_OK && !a.checked_only)
-        s = verify_device(&a, "simt:fast", names, &fast);
+        s = verify_device(&a, "simt:fast", &fast);
     if (run_checked && run.child > 0) {
         enum status ended = end_checked(&run, &checked);
         s = s == STATUS_OK ? ended : s;
@@ -384,10 +310,10 @@ int command_try(int argc, char **argv)
         return cli_fail(argv[0], s);
     bool wrong = run_wrong(&fast) + run_wrong(&checked) > 0;
     printf("%s: %s%s, %zu entries, %.1f s\n", a.file, wrong ? "WRONG" : "PASS",
-           a.checked_only               ? " (checked build only)"
-           : entry_count[ENTRY_CHECKED] ? ""
-           : a.fast_only                ? " (fast build only)"
-                                        : " (fast build only: this program has no checker)",
-           entry_count[ENTRY_FAST], clock_s() - start);
+           a.checked_only ? " (checked build only)"
+           : try_checked  ? ""
+           : a.fast_only  ? " (fast build only)"
+                          : " (fast build only: this program has no checker)",
+           try_count, clock_s() - start);
     return wrong ? EXIT_WRONG : fast.pass + checked.pass ? 0 : EXIT_NOTHING_RAN;
 }

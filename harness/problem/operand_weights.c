@@ -154,17 +154,24 @@ static const uint8_t *at(const struct buffer *b, size_t bytes)
     return b->size ? (const uint8_t *)b->data + bytes : NULL;
 }
 
-void operands_draw_groups(struct operands *o)
+/* The ith column that changes places. */
+static size_t moved_column(const struct problem *p, size_t i, size_t one_of)
+{
+    return i * one_of + random_u64(p->seed, RANDOM_GROUPS, p->k + i) % one_of;
+}
+
+void operands_draw_groups(struct operands *o, size_t one_of)
 {
     const struct problem *p = &o->problem;
     uint32_t *group_of = o->sets[0].group_of.data;
     for (size_t k = 0; k < p->k; k++)
         group_of[k] = (uint32_t)(k / p->format.blocksize);
-    for (size_t k = p->k; k-- > 1;) {
-        const size_t j = random_u64(p->seed, RANDOM_GROUPS, k) % (k + 1);
-        const uint32_t swap = group_of[k];
-        group_of[k] = group_of[j];
-        group_of[j] = swap;
+    for (size_t i = p->k / one_of; i-- > 1;) {
+        const size_t j = random_u64(p->seed, RANDOM_GROUPS, i) % (i + 1);
+        uint32_t *one = group_of + moved_column(p, i, one_of), *other = group_of + moved_column(p, j, one_of);
+        const uint32_t swap = *one;
+        *one = *other;
+        *other = swap;
     }
 }
 
@@ -230,7 +237,7 @@ static enum status make_weights(struct operands *o, const struct dense_source *d
     const struct problem *p = &o->problem;
     struct operand_set *set = &o->sets[0];
     if (p->format.act_order)
-        operands_draw_groups(o);
+        operands_draw_groups(o, 1);
     if (!p->format.nested)
         return quantize_weights(o, dense, set->absmax.size ? set->absmax.data : NULL);
     size_t blocks = problem_block_count(p);

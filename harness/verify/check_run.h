@@ -71,9 +71,10 @@ enum status check_dequantized(struct check_run *c, const struct operands *o, str
 float one_hot_of(const struct contract *c, uint32_t code, struct quantized_block b, float bias);
 float one_hot_value(const struct contract *c, const struct quantized *w, size_t element, float bias);
 
-/* Calls the kernel on o, weights and bias of which are filled, with activations that have a single 1 a row, for
- * each m of the positions along the summed dimension, and compares every output; sets FAIL. */
-enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *positions,
+/* Calls the kernel on o, weights and bias of which are filled, with activations that have a single number that is not
+ * zero a row, `one`, mostly 1, for each m of the positions along the summed dimension, and compares every output;
+ * sets FAIL. */
+enum status one_hot_run(struct check_run *c, struct operands *o, float one, const size_t *positions,
                         size_t position_count) WARN_UNUSED_RESULT;
 
 /* Operands of a smaller problem with the same summed dimension and the same tail: the first weights of the

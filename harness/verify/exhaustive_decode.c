@@ -58,7 +58,7 @@ static void fill_scales(struct operands *o, size_t blocks, double phase, enum la
     for (size_t b = 0; p->format.zeros && b < blocks; b++)
         zero[b] = (uint8_t)(least + random_u64(p->seed, RANDOM_SCALES, b) % (most - least + 1));
     if (p->format.act_order)
-        operands_draw_groups(o);
+        operands_draw_groups(o, 1);
     if (!p->format.nested)
         return;
     size_t groups = nested_group_count(blocks);
@@ -197,7 +197,7 @@ enum status check_exhaustive_decode(struct check_run *c)
         size_t positions[ROWS_MAX], count = p.op == OP_GEMMDX ? p.n : p.k < 16 ? p.k : 16;
         for (size_t i = 0; i < count; i++)
             positions[i] = i;
-        s = one_hot_run(c, &o, positions, count);
+        s = one_hot_run(c, &o, 1, positions, count);
     }
     operands_release(&o);
     /* Only a PASS holds for other problems: a variant that failed here fails on each of them. */

@@ -47,13 +47,13 @@ static bool block_finite(const struct contract *c, float scale)
                                              : scale);
 }
 
-/* An activation matrix with a single 1 per row, at positions[i]. */
-static void set_one_hot(struct operands *o, const size_t *positions)
+/* An activation matrix with `one` in each row, at positions[i]. */
+static void set_one_hot(struct operands *o, float one, const size_t *positions)
 {
     size_t extent = o->problem.op == OP_GEMM ? o->problem.k : o->problem.n;
     memset(o->sets[0].x.data, 0, o->sets[0].x.size);
     for (size_t i = 0; i < o->problem.m; i++)
-        dtype_store(o->problem.out, o->sets[0].x.data, i * extent + positions[i], 1.0f);
+        dtype_store(o->problem.out, o->sets[0].x.data, i * extent + positions[i], one);
 }
 
 /* Which sums are free of weights that are not finite: one flag per row (gemm) or column (gemmdx) of W. */
@@ -78,7 +78,7 @@ static bool *finite_sums(const struct contract *c, const struct problem *p, cons
 /* What the outputs of a one-hot run show, for a diagnosis. */
 struct shown {
     const struct problem *problem;
-    const size_t *positions; /* of the 1 of each activation row */
+    const size_t *positions; /* of what is not zero in each activation row */
     const void *bias;        /* or NULL */
 };
 
@@ -96,7 +96,7 @@ static float shown_bias(const void *context, size_t index)
     return s->bias ? dtype_load(s->problem->out, s->bias, index % s->problem->n) : 0.0f;
 }
 
-enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *positions,
+enum status one_hot_run(struct check_run *c, struct operands *o, float one, const size_t *positions,
                         size_t position_count)
 {
     const struct problem *p = &o->problem;
@@ -113,7 +113,7 @@ enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *p
     for (size_t first = 0; first < position_count && s == STATUS_OK; first += p->m) {
         for (size_t i = 0; i < p->m; i++)
             now[i] = positions[(first + i) % position_count];
-        set_one_hot(o, now);
+        set_one_hot(o, one, now);
         operands_rehash(o);
         if (!check_call(c, o))
             break;
@@ -126,14 +126,15 @@ enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *p
 #pragma omp for schedule(static) nowait
             for (size_t j = 0; j < outputs; j++) {
                 /* A sum spoiled by a non-finite weight is NaN or infinite by the contract's order; costly to
-                 * follow, so every 16th is. */
-                if (!finite[j] && (contract->accumulation == ACC_ANY || j % 16))
+                 * follow, so one of 16 is, another one each time. */
+                if (!finite[j] && (contract->accumulation == ACC_ANY || (j + j / 16) % 16))
                     continue;
                 for (size_t i = 0; i < p->m; i++) {
                     size_t element = p->op == OP_GEMM ? j * p->k + now[i] : now[i] * p->k + j;
-                    float want = finite[j] ? one_hot_value(contract, &w, element,
-                                                           bias ? dtype_load(p->out, bias, j) : 0.0f)
-                                           : matmul_pinned_at(contract, &product, i, j);
+                    float want =
+                        finite[j] && one == 1
+                            ? one_hot_value(contract, &w, element, bias ? dtype_load(p->out, bias, j) : 0.0f)
+                            : matmul_pinned_at(contract, &product, i, j);
                     uint32_t bits = value_bits(p->out, want);
                     uint32_t got = dtype_load_bits(p->out, o->sets[0].out.data, i * outputs + j);
                     compare_one(&mine, p->out, got, bits, dtype_bits_equal(p->out, got, bits),
@@ -150,8 +151,9 @@ enum status one_hot_run(struct check_run *c, struct operands *o, const size_t *p
             size_t i = all.first / outputs;
             char where[320], weight[256];
             describe_weight(contract, &w, p->k, shown_element(&shown, all.first), weight, sizeof weight);
-            snprintf(where, sizeof where, "activation row %zu is 1 at %zu only; %s", i, now[i], weight);
-            check_failed(c, &all, where, diagnose_weights(&all, &d), p->m * outputs);
+            snprintf(where, sizeof where, "activation row %zu is %g at %zu only; %s", i, (double)one, now[i],
+                     weight);
+            check_failed(c, &all, where, one == 1 ? diagnose_weights(&all, &d) : "", p->m * outputs);
             break;
         }
     }

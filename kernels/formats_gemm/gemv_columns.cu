@@ -62,7 +62,8 @@ template <enum package P, enum device_element T> DEVICE void gemv(const struct g
                 word[i] = k + i < end ? load_stream32(w.codes + ((k + i) * a->n + c) / 8) : 0;
         } else {
             const uint2 two = load_stream64(w.codes + k / 8 * a->n + c);
-            const uint4 g = load128(w.g_idx + k), h = load128(w.g_idx + k + 4);
+            const uint32_t *g_idx = w.g_idx + k;
+            const uint4 g = load128(g_idx), h = load128(g_idx + 4);
             word[0] = two.x;
             word[1] = two.y;
             in_order = g.x == group && g.y == group && g.z == group && g.w == group && h.x == group &&

@@ -191,7 +191,8 @@ static void poison_workspace(const struct operands *o)
 {
     enum { BEGINNING = 4096 };
     const struct buffer *b = &o->workspace;
-    memset(b->data, 0xff, b->size < BEGINNING ? b->size : BEGINNING);
+    if (b->data)
+        memset(b->data, 0xff, b->size < BEGINNING ? b->size : BEGINNING);
 }
 
 /* Both ends of the output and stripes that are drawn, or all of a small one: so that what is not written shows. */

@@ -97,8 +97,8 @@ static enum status allocate(const struct problem *p, size_t copies, struct devic
     for (size_t i = 0; i < PART_COUNT; i++)
         TRY(buffer_init(part_of(&out->sets[0], i), size[i], parts[i].name));
     TRY(buffer_init(&out->nested_map, p->format.nested ? 4 * NESTED_MAP_SIZE : 0, "nested map"));
-    TRY(buffer_init(&out->workspace,
-                    op_is_product(p->op) ? GEMM_WORKSPACE_BYTES(p->m, p->n, p->k) : 0, "workspace"));
+    TRY(buffer_init(&out->workspace, op_is_product(p->op) ? GEMM_WORKSPACE_BYTES(p->m, p->n, p->k) : 0,
+                    "workspace"));
     if (p->format.nested)
         nested_dynamic_map(out->nested_map.data);
     return STATUS_OK;

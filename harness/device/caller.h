@@ -55,8 +55,8 @@ struct arena *caller_arena(struct caller *s);
 /* Starts the process if there is none. STATUS_DEVICE, with a message, when that fails; *fresh (may be NULL):
  * true if it was started now, and knows nothing of earlier requests. */
 enum status caller_ready(struct caller *s, bool *fresh) WARN_UNUSED_RESULT;
-/* Carries out channel->request, within limit_s, or within a few seconds once a person wants the run to end. Time in which the
- * caller waits for a processor, or this process does not run, does not count. Without a process
+/* Carries out channel->request, within limit_s, or within a few seconds once a person wants the run to end. Time in which a
+ * thread of the caller waits for a processor, or this process does not run, hardly counts. Without a process
  * (caller_ready()): OUTCOME_FAILED. */
 enum outcome caller_ask(struct caller *s, enum request request, double limit_s);
 /* Whether the process of the last request was ended from outside with SIGKILL: the machine had no memory left, maybe. */

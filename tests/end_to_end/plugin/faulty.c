@@ -99,11 +99,13 @@ static void lies(const struct dequant_args *a)
     ((uint16_t *)a->out)[a->count - 1] ^= 1;
 }
 
+/* From its first timed call on: only calls that are timed are made in the process that makes those. */
 static void timed_lies(const struct dequant_args *a)
 {
-    int wrong = timed(a);
+    static int lies_now;
+    lies_now |= timed(a);
     right(a);
-    if (wrong)
+    if (lies_now)
         memset(a->out, 0, 2 * a->count);
 }
 

@@ -126,16 +126,16 @@ static const void *context_pc(const void *context)
 static bool describe_address(const void *address, char *text, size_t size)
 {
     enum { NEAR = 8192 };
-    bool near = false;
     const struct simt_worker *w = simt_worker;
-    uintptr_t a = (uintptr_t)address;
+    uintptr_t a = (uintptr_t)address, nearest = NEAR;
     *text = 0;
     for (size_t i = 0; i < simt_run.buffer_count; i++) {
         const struct simt_buffer *b = &simt_run.buffers[i];
-        uintptr_t data = (uintptr_t)b->data;
-        if (a + NEAR < data || a >= data + b->size + NEAR)
+        const uintptr_t data = (uintptr_t)b->data, end = data + b->size;
+        const uintptr_t distance = a < data ? data - a : a >= end ? a - end + 1 : 0;
+        if (distance >= nearest)
             continue;
-        near = true;
+        nearest = distance;
         snprintf(text, size, " (%s, byte %+lld of its %zu)", b->name, (long long)(a - data), b->size);
     }
     for (unsigned i = 0; w && i < w->array_count; i++) {
@@ -144,7 +144,7 @@ static bool describe_address(const void *address, char *text, size_t size)
             snprintf(text, size, " (shared array %s, byte %+lld of its %zu)", w->arrays[i].name,
                      (long long)(a - data), w->arrays[i].size);
     }
-    return near;
+    return nearest < NEAR;
 }
 
 /* The crash note, for the first worker that asks; the others wait for the end. */

@@ -24,10 +24,10 @@ struct call_fault {
     char device[DEVICE_TEXT_MAX]; /* gives the same launch again */
 };
 
-/* Calls k on set i: on a CPU on a copy of it (device/cpu/arena.h), on a GPU on the device's copy, which is filled from set i
- * first: set 0. What k wants besides the rows of the weights is there already (operands_prepare_for()). False: *fault says
- * what is wrong. A kernel that once ran into the time limit is not called again by this process: it costs the limit once and
- * not for every case. Memory for operands is the caller's, also after a fault. */
+/* Calls k on set i: on a CPU and under the executor on a copy of it (device/cpu/arena.h), on a GPU on the device's copy, which
+ * is filled from set i first: set 0. What k wants besides the rows of the weights is there already (operands_prepare_for()).
+ * False: *fault says what is wrong. A kernel that once ran into the time limit is not called again by this process: it costs
+ * the limit once and not for every case. Memory for operands is the caller's, also after a fault. */
 bool call_kernel(const struct operands *o, size_t i, const struct kernel *k, struct call_fault *fault);
 
 #endif

@@ -28,6 +28,9 @@ const struct back_end *back_end_of(const char *word);
 /* Fills in the answer to a request that failed. Returns false. */
 bool serve_fail_with(struct channel *c, enum status status, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* Of a back end that has nothing to do for a request. */
+request_fn serve_nothing;
+
 /* The variant that a request means; NULL, with the answer, where this process has none of that name. */
 const struct kernel *serve_variant(struct channel *c);
 

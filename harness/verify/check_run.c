@@ -39,8 +39,8 @@ bool check_call(struct check_run *c, const struct operands *o)
         snprintf(c->out->detail, sizeof c->out->detail, "%s", fault.sentence ? "" : fault.text);
         return false;
     }
-    /* A CPU variant has not seen the operands (device/cpu/arena.h). */
-    if (c->kernel->backend == BACKEND_CPU || operands_intact(o, 0, what, sizeof what))
+    /* On a CPU, and under the executor, a variant has not seen the operands (device/cpu/arena.h). */
+    if (o->device->kind != DEVICE_CUDA || operands_intact(o, 0, what, sizeof what))
         return true;
     c->out->verdict = VERDICT_FAIL;
     snprintf(c->out->reason, sizeof c->out->reason, "%s: %s", c->check->name, what);

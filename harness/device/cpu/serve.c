@@ -131,14 +131,8 @@ static bool launch(struct channel *c)
     return cpu_fault(c, "call_state", what);
 }
 
-static bool start(struct channel *c)
-{
-    (void)c;
-    return true;
-}
-
 const struct back_end back_end_cpu = {"cpu",
-                                      {[REQUEST_start] = start,
+                                      {[REQUEST_start] = serve_nothing,
                                        [REQUEST_bind] = cpu_bind,
                                        [REQUEST_upload] = cpu_upload,
                                        [REQUEST_download] = cpu_download,

@@ -111,10 +111,4 @@ static bool launch(struct channel *c)
     return guards_workspace_whole(&call, what, sizeof what) || cpu_fault(c, "bounds", what);
 }
 
-static bool start(struct channel *c)
-{
-    (void)c;
-    return true;
-}
-
-const struct back_end back_end_simt = {"simt", {[REQUEST_start] = start, [REQUEST_launch] = launch}};
+const struct back_end back_end_simt = {"simt", {[REQUEST_start] = serve_nothing, [REQUEST_launch] = launch}};

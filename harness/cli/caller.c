@@ -19,30 +19,23 @@
 #include "harness/provider/try.h"
 #include "harness/verify/faults/faults.h"
 
-static enum status load_side(const char *label, const char *path)
-{
-    struct kernel *kernels;
-    size_t count;
-    return plugin_side_load(path, label, &kernels, &count);
-}
-
 static enum status load(const char *option, const char *value)
 {
     if (strcmp(option, "--plugin") == 0)
-        return plugins_load("nf4bench", &value, 1) ? STATUS_INPUT : STATUS_OK;
+        return plugin_load(value, NULL);
     if (strcmp(option, "--bitsandbytes") == 0)
-        return bitsandbytes_load(*value ? value : NULL);
+        return bitsandbytes_add(value);
     if (strcmp(option, "--manifest") == 0)
         return manifest_load(value);
     if (strcmp(option, "--openblas") == 0)
-        return openblas_register();
+        return openblas_add_all();
     if (strcmp(option, "--cublas") == 0)
         return cublas_register();
     if (strcmp(option, "--try") == 0)
-        return try_load(value, value);
+        return try_load(value);
     if (strcmp(option, "--faults") == 0)
         return faults_add_tables();
-    return load_side(option, value);
+    return plugin_load(value, option);
 }
 
 int is_caller(int argc, char **argv)
@@ -78,5 +71,7 @@ _Noreturn void caller_main(int argc, char **argv)
     for (int i = LOADS; i + 1 < argc; i += 2)
         if (load(argv[i], argv[i + 1]) != STATUS_OK)
             serve_lacks(argv[i + 1], status_message());
+    if (plugin_name)
+        snprintf(c->variant, sizeof c->variant, "%s", plugin_name);
     serve(b, c);
 }

@@ -161,7 +161,7 @@ static enum status run_faults(const struct selftest_arguments *a, struct progres
         struct verification v;
         struct problem p;
         progress_step(progress, 1, f->kernel.name);
-        if (strcmp(f->device, "simt:checked") == 0 && !f->kernel.entries[ENTRY_CHECKED]) {
+        if (strcmp(f->device, "simt:checked") == 0 && !(kernel_code(&f->kernel) & CODE_CHECKED)) {
             progress_clear(progress);
             printf("skipped   %-28s %-13s this program has no checker\n", f->kernel.name, f->device);
             continue;
@@ -200,7 +200,7 @@ static enum status run_right(const struct selftest_arguments *a, struct progress
         const struct kernel *k = &right_kernels[i];
         progress_step(progress, 1, k->name);
         for (size_t d = 0; d < sizeof devices / sizeof devices[0]; d++) {
-            if ((d == 0) != (k->backend == BACKEND_CPU) || (d == 2 && !k->entries[ENTRY_CHECKED]))
+            if ((d == 0) != (k->backend == BACKEND_CPU) || (d == 2 && !(kernel_code(k) & CODE_CHECKED)))
                 continue;
             for (size_t shape = 0; shape < SHAPE_COUNT; shape++)
                 for (uint64_t seed = 1; seed <= a->seeds; seed++) {

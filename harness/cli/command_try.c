@@ -17,6 +17,7 @@
 #include "harness/base/embedded.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
+#include "harness/provider/plugins.h"
 #include "harness/provider/try.h"
 #include "harness/run/run.h"
 #include "harness/suite/plan.h"
@@ -24,7 +25,7 @@
 
 extern char **environ;
 
-enum { AXES_MAX = 16, FOLDER_MAX = 1024, PATH_TEXT_MAX = FOLDER_MAX + 256 };
+enum { ENTRIES_MAX = 128, AXES_MAX = 16, FOLDER_MAX = 1024, PATH_TEXT_MAX = FOLDER_MAX + 256 };
 
 /* Of one launch: the suite's take milliseconds. */
 #define TRY_LIMIT_S 10.0
@@ -148,11 +149,28 @@ static enum status compile(const struct try_arguments *a, const char *folder)
 
 /* ---- verifying ---- */
 
+/* Of the file, as it was added. */
+static size_t entry_names(const char *names[ENTRIES_MAX])
+{
+    size_t count = 0;
+    for (size_t i = kernel_table_count(); i < kernel_count() && count < ENTRIES_MAX; i++)
+        names[count++] = kernel_at(i)->name;
+    return count;
+}
+
+static bool has_checked(void)
+{
+    const size_t first = kernel_table_count();
+    return kernel_count() > first && kernel_code(kernel_at(first)) & CODE_CHECKED;
+}
+
 static enum status verify_device(const struct try_arguments *a, const char *device_text,
                                  struct run_summary *summary)
 {
     static const char path[] = "suites/try.yaml";
     struct device device;
+    const char *names[ENTRIES_MAX];
+    const size_t count = entry_names(names);
     struct suite suite;
     struct plan plan;
     const char *text = embedded_text(path);
@@ -165,7 +183,7 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
     for (size_t i = 0; i < a->axes.count && s == STATUS_OK; i++)
         s = suite_override(&suite, a->axes.items[i]);
     struct plan_options options = {
-        .variants = try_names, .variant_count = try_count, .seed = a->seed, .device = &device};
+        .variants = names, .variant_count = count, .seed = a->seed, .device = &device};
     if (s == STATUS_OK)
         s = plan_make(&suite, &options, &plan);
     if (s == STATUS_OK) {
@@ -292,10 +310,10 @@ int command_try(int argc, char **argv)
         return EXIT_USAGE;
     }
     enum status s = compile(&a, folder);
-    if (s == STATUS_OK && try_load(folder, a.file) != STATUS_OK)
+    if (s == STATUS_OK && provider_add("--try", folder, NULL) != STATUS_OK)
         s = status_fail(STATUS_INPUT, "%s: %s", a.file, status_message());
     /* What the checker finds in a kernel that is already wrong is worth knowing too. */
-    bool run_checked = s == STATUS_OK && try_checked;
+    bool run_checked = s == STATUS_OK && has_checked();
     struct checked_run run;
     if (run_checked)
         s = start_checked(&a, &run);
@@ -310,10 +328,10 @@ int command_try(int argc, char **argv)
         return cli_fail(argv[0], s);
     bool wrong = run_wrong(&fast) + run_wrong(&checked) > 0;
     printf("%s: %s%s, %zu entries, %.1f s\n", a.file, wrong ? "WRONG" : "PASS",
-           a.checked_only ? " (checked build only)"
-           : try_checked  ? ""
-           : a.fast_only  ? " (fast build only)"
-                          : " (fast build only: this program has no checker)",
-           try_count, clock_s() - start);
+           a.checked_only  ? " (checked build only)"
+           : has_checked() ? ""
+           : a.fast_only   ? " (fast build only)"
+                           : " (fast build only: this program has no checker)",
+           kernel_count() - kernel_table_count(), clock_s() - start);
     return wrong ? EXIT_WRONG : fast.pass + checked.pass ? 0 : EXIT_NOTHING_RAN;
 }

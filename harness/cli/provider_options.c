@@ -6,7 +6,7 @@
 #include "harness/provider/cublas.h"
 #include "harness/provider/manifest.h"
 #include "harness/provider/openblas.h"
-#include "harness/provider/plugin.h"
+#include "harness/provider/plugins.h"
 
 #define CLI_ARGUMENTS struct provider_options
 const struct cli_option provider_option_table[] = {

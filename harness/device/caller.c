@@ -19,8 +19,10 @@
 #include "harness/base/clock.h"
 #include "harness/base/interrupt.h"
 #include "harness/device/serve.h"
+#include "harness/problem/variant_data.h"
 
 static const double start_limit_s = 120;     /* a GPU in persistence mode takes one, some hosts take tens */
+static const double load_limit_s = 10;       /* of a library, which is looked at */
 static const double interrupted_limit_s = 5; /* of a request, once a person wants the run to end */
 static const double look_s = 0.25;           /* between two looks at how long a request takes */
 
@@ -34,7 +36,8 @@ struct caller {
     pid_t pid;           /* 0: none */
     int fd;
     bool was_killed;
-    size_t loaded; /* of what callers load, when it was started */
+    const struct load *only; /* it loads nothing but this; NULL: all */
+    size_t loaded;           /* of what callers load, when it was started */
     unsigned generation;
 };
 
@@ -306,9 +309,10 @@ static int spawn(struct caller *s, int socket)
     size_t count = 0;
     for (size_t i = 0; i < FIXED; i++)
         arguments[count++] = fixed[i];
-    for (size_t i = 0; i < load_count; i++) {
-        arguments[count++] = loads[i].option;
-        arguments[count++] = loads[i].value;
+    const struct load *list = s->only ? s->only : loads;
+    for (size_t i = 0; i < (s->only ? 1 : load_count); i++) {
+        arguments[count++] = list[i].option;
+        arguments[count++] = list[i].value;
     }
     arguments[count] = NULL;
 
@@ -404,6 +408,43 @@ enum status caller_ready(struct caller *s, bool *fresh)
     if (fresh)
         *fresh = true;
     return STATUS_OK;
+}
+
+static enum status take_variants(const struct channel *c, struct kernel **list, size_t *count,
+                                 char said[CHANNEL_NAME])
+{
+    const struct variant_data *data = (const struct variant_data *)c->window;
+    if (c->count > CHANNEL_WINDOW_BYTES / sizeof *data)
+        return status_fail(STATUS_INPUT, "it says that it has %zu variants", c->count);
+    snprintf(said, CHANNEL_NAME, "%s", c->variant);
+    *list = calloc(c->count + 1, sizeof **list);
+    if (!*list)
+        return status_no_memory("variants");
+    for (*count = 0; *count < c->count; ++*count)
+        TRY(variant_from_data(&data[*count], &(*list)[*count]));
+    return STATUS_OK;
+}
+
+enum status caller_variants(const char *option, const char *value, const char *table, struct kernel **list,
+                            size_t *count, char said[CHANNEL_NAME])
+{
+    const struct load only = {option, value};
+    struct caller *s = caller_new(DEVICE_CPU, &(struct gpu){0}, false);
+    *list = NULL;
+    *count = 0;
+    if (!s)
+        return status_no_memory("a process that loads %s", value);
+    s->only = &only;
+    enum status status = launch_process(s);
+    if (status == STATUS_OK) {
+        snprintf(s->channel->table, sizeof s->channel->table, "%s", table);
+        const enum outcome outcome = caller_ask(s, REQUEST_variants, load_limit_s);
+        status = outcome == OUTCOME_DONE      ? take_variants(s->channel, list, count, said)
+                 : outcome == OUTCOME_STOPPED ? status_fail(STATUS_INTERRUPTED, "interrupted")
+                                              : status_fail(STATUS_INPUT, "%s", s->channel->text);
+    }
+    caller_free(s);
+    return status;
 }
 
 enum status caller_gpus(const struct gpu **list, size_t *count)

@@ -15,6 +15,7 @@
 #include "harness/base/status.h"
 #include "harness/device/channel.h"
 #include "harness/problem/gpu.h"
+#include "harness/problem/variant.h"
 
 /* How a request ended. Unless it was answered, the process is gone. */
 enum outcome {
@@ -33,6 +34,12 @@ struct caller;
 /* What every caller is to load, in this order: an option of the hidden command, or the label of a side, and its value, both
  * kept by pointer. Callers that run already are started anew. */
 void caller_loads(const char *option, const char *value);
+
+/* What the variants of a library are, as a process says that loads it alone and ends: *list[*count], the caller's to free.
+ * value: its file; table: the side that it is of, which is its option then, or "". said: what else it says, the library's own
+ * name for one. STATUS_INPUT, with what is wrong, also where the process crashes or hangs. */
+enum status caller_variants(const char *option, const char *value, const char *table, struct kernel **list,
+                            size_t *count, char said[CHANNEL_NAME]) WARN_UNUSED_RESULT;
 
 /* gpu: which one, for DEVICE_CUDA. spin: threads of its team wait for each other by spinning, as they do by default and
  * timing wants it; else they sleep. A person's OMP_WAIT_POLICY comes before that. NULL when out of memory. Starts nothing

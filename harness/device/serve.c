@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/problem/variant_data.h"
+
 static const struct back_end *const back_ends[] = {
     [DEVICE_CPU] = &back_end_cpu, [DEVICE_SIMT] = &back_end_simt, [DEVICE_CUDA] = &back_end_cuda};
 
@@ -38,12 +40,25 @@ bool serve_nothing(struct channel *c)
     return true;
 }
 
-static char lacks[400];
+static char lacks[400], failed[CHANNEL_TEXT];
 
 void serve_lacks(const char *library, const char *why)
 {
     if (!*lacks)
         snprintf(lacks, sizeof lacks, ": %.150s: %.200s", library, why);
+    snprintf(failed, sizeof failed, "%s", why);
+}
+
+bool serve_variants(struct channel *c)
+{
+    struct variant_data *data = (struct variant_data *)c->window;
+    size_t count;
+    const struct kernel *list = kernels_added(c->table, &count);
+    if (*failed)
+        return serve_fail_with(c, STATUS_INPUT, "%s", failed);
+    for (c->count = 0; c->count < count && c->count < CHANNEL_WINDOW_BYTES / sizeof *data; c->count++)
+        variant_to_data(&list[c->count], &data[c->count]);
+    return true;
 }
 
 const struct kernel *serve_variant(struct channel *c)

@@ -15,7 +15,7 @@
 #include "harness/measure/measure.h"
 #include "harness/problem/operands.h"
 #include "harness/problem/variant.h"
-#include "harness/provider/plugin.h"
+#include "harness/provider/plugins.h"
 #include "harness/verify/verify.h"
 
 struct round_row {

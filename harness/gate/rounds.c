@@ -17,7 +17,7 @@
 #include "harness/base/child.h"
 #include "harness/base/interrupt.h"
 #include "harness/base/random.h"
-#include "harness/provider/plugin.h"
+#include "harness/provider/plugins.h"
 
 /* The sides alternate, so what the machine's speed still does after this is shared by both. */
 static const double settle_seconds_max = 1;

@@ -154,9 +154,32 @@ const struct kernel *kernel_named(const char *table_name, const char *name)
     return NULL;
 }
 
+const struct kernel *kernels_added(const char *table_name, size_t *count)
+{
+    size_t t = 0;
+    *count = added_count;
+    if (!*table_name)
+        return added;
+    while (t < table_count && strcmp(tables[t].name, table_name) != 0)
+        t++;
+    *count = t < table_count ? tables[t].count : 0;
+    return t < table_count ? tables[t].kernels : NULL;
+}
+
 size_t kernel_room(void)
 {
     return ADDED_MAX - added_count;
+}
+
+unsigned kernel_code(const struct kernel *k)
+{
+    unsigned code = k->code;
+    for (enum entry_build b = ENTRY_FAST; b < ENTRY_BUILDS; b++)
+        if (k->entries[b] && k->entries[b]->run)
+            code |= b == ENTRY_FAST ? CODE_FAST : CODE_CHECKED;
+    if ((k->recipe || k->entries[ENTRY_FAST]) && cuda_image_find(k->source))
+        code |= CODE_GPU;
+    return code | (k->prepare ? CODE_PREPARES : 0);
 }
 
 enum layout kernel_layout(const struct kernel *k)
@@ -181,7 +204,7 @@ static const char *unavailable_on_gpu(const struct kernel *k, const struct gpu *
 {
     bool mma80 = k->contract.accumulation == ACC_MMA80, mma90 = k->contract.accumulation == ACC_MMA90;
     const struct kernel *own = k->blas ? k->dequantize : k;
-    if (!k->bitsandbytes && (!cuda_image_find(own->source) || !(own->recipe || own->entries[ENTRY_FAST])))
+    if (!k->bitsandbytes && !(kernel_code(own) & CODE_GPU))
         return say(reason, "this build has no device code");
     if (gpu->sm && gpu->sm < k->min_sm)
         return say(reason, "needs compute capability %u.%u, this GPU has %u.%u", k->min_sm / 10,
@@ -224,8 +247,7 @@ const char *kernel_unavailable(const struct kernel *k, const struct device *devi
         return say(reason, "this build has no code for %s", k->arch);
     if (device->kind == DEVICE_CUDA)
         return unavailable_on_gpu(k, &device->gpu, reason);
-    const struct entry *entry = k->entries[device->checked ? ENTRY_CHECKED : ENTRY_FAST];
-    if (k->backend == BACKEND_CUDA && !(entry && entry->run))
+    if (k->backend == BACKEND_CUDA && !(kernel_code(k) & (device->checked ? CODE_CHECKED : CODE_FAST)))
         return say(reason, "this build has no %s host code for CUDA kernels",
                    device->checked ? "checked" : "fast");
     char names[96];

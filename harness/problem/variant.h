@@ -33,6 +33,9 @@ enum blas_use {
 /* Which function of the bitsandbytes package's CUDA library (provider/bitsandbytes_cuda.h). */
 enum bitsandbytes_use { BITSANDBYTES_NONE, BITSANDBYTES_DEQUANT, BITSANDBYTES_GEMV, BITSANDBYTES_GEMM };
 
+/* What there is of a variant where it is called. */
+enum { CODE_FAST = 1, CODE_CHECKED = 2, CODE_GPU = 4, CODE_PREPARES = 8 };
+
 struct recipe;
 
 struct kernel {
@@ -61,6 +64,9 @@ struct kernel {
     bool only_by_name;  /* planned only where its own name is asked for: no pattern takes it, nor "all" */
     double extra_unit; /* peers with ACC_ANY: relative error of one weight beyond the contract's (a scale kept
                          in bf16, say); 0 for none */
+    unsigned
+        code; /* of one that is called in another process only (variant_data.h): kernel_code() there, and all that
+                      follows but k->dequantize is NULL */
     dequant_fn *dequant; /* BACKEND_CPU: the one that contract.op selects is set when built */
     /* In place of dequant, for a peer whose API takes the shape of W[n,k], of which dequant_args has the
      * product only. */
@@ -93,12 +99,18 @@ size_t kernel_room(void); /* how many more can be added */
 enum status kernel_add_table(const char *name, const struct kernel *kernels, size_t count) WARN_UNUSED_RESULT;
 /* The variant of a table, of the program's where that is "". NULL if there is none. */
 const struct kernel *kernel_named(const char *table, const char *name);
+/* Those of a table, or, where its name is "", what was added to the program's. */
+const struct kernel *kernels_added(const char *table, size_t *count);
 /* From now on the table is `kernels`, which must stay, and nothing can be added; NULL: what it was. */
 void kernel_table_replace(const struct kernel *kernels, size_t count);
 
 /* Sets k->arch, the first word of `arch`, and adds what it needs where the program knows it (kernels/arch.inc).
  * STATUS_INPUT: it is not of k->backend. */
 enum status kernel_set_arch(struct kernel *k, const char *arch) WARN_UNUSED_RESULT;
+
+/* CODE_FAST, CODE_CHECKED: host builds of a CUDA variant; CODE_GPU: device code, and how it is launched; CODE_PREPARES: it makes
+ * something of its own of the weights. */
+unsigned kernel_code(const struct kernel *k);
 
 /* In which bytes k takes W: by a knob of its name. A peer, whose name has none, by rows. */
 enum layout kernel_layout(const struct kernel *k);

@@ -13,6 +13,7 @@
 #include "harness/problem/variant.h"
 #include "harness/provider/bitsandbytes_cuda.h"
 #include "harness/provider/openblas.h"
+#include "harness/provider/plugins.h"
 #include "reference/dtype.h"
 #include "reference/nf4.h"
 
@@ -233,18 +234,24 @@ enum status bitsandbytes_load(const char *path)
     if (snprintf(file, sizeof file, "%s%s%s%s", strchr(path, '/') ? "" : "./", path, is_folder ? "/" : "",
                  is_folder ? library_name : "") >= (int)sizeof file)
         return status_fail(STATUS_USAGE, "bitsandbytes: %s: the path is too long", path);
-    snprintf(option, sizeof option, "--bitsandbytes '%s'", file);
+    return provider_add("--bitsandbytes", file, NULL);
+}
+
+enum status bitsandbytes_add(const char *path)
+{
+    if (!*path)
+        return bitsandbytes_cuda_register(NULL, NULL);
+    snprintf(option, sizeof option, "--bitsandbytes '%s'", path);
     const char *changed;
-    caller_loads("--bitsandbytes", file);
-    void *library = call_state_load(file, &changed);
-    call_state_tell(file, changed);
+    void *library = call_state_load(path, &changed);
+    call_state_tell(path, changed);
     if (!library)
-        return status_fail(STATUS_INPUT, "bitsandbytes: cannot load %s: %s", file, dlerror());
+        return status_fail(STATUS_INPUT, "bitsandbytes: cannot load %s: %s", path, dlerror());
     for (size_t i = 0; i < sizeof dequantize_table / sizeof dequantize_table[0]; i++)
-        TRY(add_dequantize(library, file, &dequantize_table[i]));
-    TRY(add_gemv(library, file));
+        TRY(add_dequantize(library, path, &dequantize_table[i]));
+    TRY(add_gemv(library, path));
     TRY(add_products());
     /* The CUDA libraries lie beside the CPU's. */
-    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
     return bitsandbytes_cuda_register(folder, option);
 }

@@ -13,7 +13,7 @@
 #include "harness/base/call_state.h"
 #include "harness/base/clock.h"
 #include "harness/base/machine.h"
-#include "harness/device/caller.h"
+#include "harness/provider/plugins.h"
 #include "harness/problem/buffer.h"
 #include "harness/problem/operands.h"
 #include "reference/contract.h"
@@ -384,15 +384,19 @@ static enum status add_format(const struct format_row *f, char names[PRODUCTS][N
     return s;
 }
 
-enum status openblas_register(void)
+enum status openblas_add_all(void)
 {
     static char names[FORMATS][PRODUCTS][NAME_MAX_BYTES];
-    static bool done;
     enum status s = STATUS_OK;
-    if (!done)
-        caller_loads("--openblas", "");
-    for (size_t i = 0; i < FORMATS && !done && load() && s == STATUS_OK; i++)
+    for (size_t i = 0; i < FORMATS && load() && s == STATUS_OK; i++)
         s = add_format(&formats[i], names[i]);
+    return s;
+}
+
+enum status openblas_register(void)
+{
+    static bool done;
+    const enum status s = done ? STATUS_OK : provider_add("--openblas", "", NULL);
     done = true;
     return s;
 }

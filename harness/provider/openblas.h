@@ -20,8 +20,10 @@
 #include "harness/problem/variant.h"
 
 /* Adds its products of the table's dequantize variants, the fastest of each format that this CPU has. Once
- * per process; further calls do nothing. Without OpenBLAS there are none, which is not an error. */
+ * per process; further calls do nothing. Without OpenBLAS there are none, which is not an error. It is loaded by callers. */
 enum status openblas_register(void) WARN_UNUSED_RESULT;
+/* The same in the process that calls them. */
+enum status openblas_add_all(void) WARN_UNUSED_RESULT;
 
 /* Adds one product: `op`, of the weights that `dequantize`, an fp32 variant for CPUs, makes. `name` is kept
  * by pointer. Without OpenBLAS it does nothing. */

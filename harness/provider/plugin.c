@@ -1,45 +1,31 @@
 #include "harness/provider/plugin.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include <zlib.h>
 
 #include "harness/base/call_state.h"
-#include "harness/base/child.h"
 #include "harness/base/machine.h"
-#include "harness/device/caller.h"
 #include "harness/problem/image.h"
 #include "harness/problem/variant.h"
 #include "kernels/plugin.h"
 
-enum { LIBRARIES_MAX = 64, LIBRARY_NAME_MAX = 63, FILE_NAME_MAX = 100, SOURCE_MAX = 127 };
-#define LOAD_LIMIT_S 10.0
+enum { LIBRARY_NAME_MAX = 63, SOURCE_MAX = 127 };
 
 /* What a library is refused for. */
 #define REFUSE(...) status_fail(STATUS_INPUT, __VA_ARGS__)
 #define NO_MEMORY() status_fail(STATUS_MEMORY, "out of memory")
 
-/* Those in use. Never unloaded: the table, and the arrays of sides, point into them. */
-static struct library {
-    char path[PATH_MAX]; /* as realpath() gives it */
-    dev_t device;        /* the file, however it is named */
-    ino_t inode;
-    const char *label;   /* of a side; NULL: its variants are in the table */
-    struct kernel *side; /* holds what the side's copies of it point to */
-    const char *name;
-    long long bytes;
-    uint32_t crc;
-} libraries[LIBRARIES_MAX];
-static size_t library_count;
+const char *plugin_name;
+
+struct library {
+    const char *path, *label; /* of a side; NULL: its variants are in the table */
+    const struct nf4bench_plugin *plugin;
+    struct kernel *kernels; /* [plugin->variant_count] */
+};
 
 /* ---- what a library says ---- */
 
@@ -89,7 +75,7 @@ static bool made_of(const char *text, const char *characters, size_t max)
     return length > 0 && length <= max && text[length] == '\0';
 }
 
-static enum status check_plugin(const struct nf4bench_plugin *p, bool for_table)
+static enum status check_plugin(const struct nf4bench_plugin *p)
 {
     if (!made_of(p->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
                  LIBRARY_NAME_MAX))
@@ -99,9 +85,6 @@ static enum status check_plugin(const struct nf4bench_plugin *p, bool for_table)
     if (p->variant_count > NF4BENCH_PLUGIN_VARIANTS_MAX)
         return REFUSE("it has %u variants, a library may have %d: split it", p->variant_count,
                       NF4BENCH_PLUGIN_VARIANTS_MAX);
-    if (for_table && p->variant_count > kernel_room())
-        return REFUSE("it has %u variants, and there is room for %zu more: load fewer libraries",
-                      p->variant_count, kernel_room());
     return STATUS_OK;
 }
 
@@ -247,14 +230,13 @@ static enum status make_kernel(const struct nf4bench_variant *v, const struct li
     return kernel_set_arch(k, arch);
 }
 
-static enum status make_kernels(const struct nf4bench_plugin *p, const struct library *l,
-                                struct kernel *kernels)
+static enum status make_kernels(const struct library *l)
 {
-    for (size_t i = 0; i < p->variant_count; i++) {
-        const char *name = p->variants[i].name;
-        enum status s = make_kernel(&p->variants[i], l, &kernels[i]);
+    for (size_t i = 0; i < l->plugin->variant_count; i++) {
+        const char *name = l->plugin->variants[i].name;
+        enum status s = make_kernel(&l->plugin->variants[i], l, &l->kernels[i]);
         for (size_t j = 0; j < i && s == STATUS_OK; j++)
-            if (strcmp(kernels[j].name, kernels[i].name) == 0)
+            if (strcmp(l->kernels[j].name, l->kernels[i].name) == 0)
                 s = REFUSE("the name stands there twice");
         if (s != STATUS_OK)
             return status_fail(s, "variant %zu, %.128s: %s", i, name ? name : "(NULL)", status_message());
@@ -264,197 +246,56 @@ static enum status make_kernels(const struct nf4bench_plugin *p, const struct li
 
 /* ---- one library ---- */
 
-struct attempt {
-    const struct library *library;
-    const char *float_changed; /* by the load, or NULL */
-    const struct nf4bench_plugin *plugin;
-    struct kernel *kernels; /* [plugin->variant_count] */
-};
-
-static size_t thread_count(void)
-{
-    size_t count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    while (tasks && readdir(tasks))
-        count++;
-    if (tasks)
-        closedir(tasks);
-    return count;
-}
-
-/* Loads and looks at all of it: first in a process of its own, then in this one. */
-static enum status load(void *context)
-{
-    struct attempt *a = context;
-    const size_t threads = thread_count();
-    TRY(open_library(a->library->path, &a->plugin, &a->float_changed));
-    if (thread_count() > threads)
-        return REFUSE("it starts threads while it is loaded; the processes that call its variants are "
-                      "forked, and would lack them: start them in the first call");
-    TRY(check_layout(a->plugin));
-    TRY(check_plugin(a->plugin, !a->library->label));
-    a->kernels = calloc(a->plugin->variant_count, sizeof *a->kernels);
-    return a->kernels ? make_kernels(a->plugin, a->library, a->kernels) : NO_MEMORY();
-}
-
 /* Device code is known by the source of its variants, which has the image's number behind it. */
-static enum status add_images(const struct attempt *a)
+static enum status add_images(const struct library *l)
 {
     size_t images = 0;
-    for (size_t i = 0; i < a->plugin->variant_count; i++) {
-        const struct nf4bench_variant *v = &a->plugin->variants[i];
+    for (size_t i = 0; i < l->plugin->variant_count; i++) {
+        const struct nf4bench_variant *v = &l->plugin->variants[i];
         size_t same = 0;
         if (!v->image)
             continue;
-        while (a->plugin->variants[same].image != v->image)
+        while (l->plugin->variants[same].image != v->image)
             same++;
         if (same < i) {
-            a->kernels[i].source = a->kernels[same].source;
+            l->kernels[i].source = l->kernels[same].source;
             continue;
         }
         char *source;
-        if (asprintf(&source, "%s:%zu", a->kernels[i].source, ++images) < 0)
+        if (asprintf(&source, "%s:%zu", l->kernels[i].source, ++images) < 0)
             return NO_MEMORY();
-        a->kernels[i].source = source;
+        l->kernels[i].source = source;
         TRY(cuda_image_add(source, v->image, v->image_size));
     }
     return STATUS_OK;
 }
 
-/* What the file is, for the results. */
-static void describe_file(struct library *l)
+static enum status load(struct library *l)
 {
-    unsigned char piece[65536];
-    size_t n;
-    FILE *f = fopen(l->path, "rb");
-    l->crc = (uint32_t)crc32(0, NULL, 0);
-    while (f && (n = fread(piece, 1, sizeof piece, f)) > 0) {
-        l->crc = (uint32_t)crc32(l->crc, piece, (uInt)n);
-        l->bytes += (long long)n;
-    }
-    if (f)
-        fclose(f);
-}
-
-/* The file that `path` names, as the next of the libraries. *same: one that was loaded from it, if any. */
-static enum status find_file(const char *path, const char *label, struct library **l,
-                             const struct library **same)
-{
-    struct stat file;
-    *same = NULL;
-    if (library_count == LIBRARIES_MAX)
-        return status_fail(STATUS_LIMIT, "no more than %d libraries can be loaded", LIBRARIES_MAX);
-    *l = &libraries[library_count];
-    **l = (struct library){.label = label};
-    if (!realpath(path, (*l)->path) || stat((*l)->path, &file) != 0)
-        return REFUSE("%s", strerror(errno));
-    (*l)->device = file.st_dev;
-    (*l)->inode = file.st_ino;
-    for (size_t i = 0; i < library_count && !*same; i++)
-        if (libraries[i].device == file.st_dev && libraries[i].inode == file.st_ino)
-            *same = &libraries[i];
-    if (strlen(strrchr((*l)->path, '/') + 1) > FILE_NAME_MAX)
-        return REFUSE("its file name has more than %d characters: rename it", FILE_NAME_MAX);
-    return STATUS_OK;
-}
-
-/* Loads what find_file() found, for good. a->kernels is the caller's, also after a failure. */
-static enum status load_file(struct library *l, struct attempt *a)
-{
-    *a = (struct attempt){.library = l};
-    TRY(process_try(load, a, LOAD_LIMIT_S));
-    const enum status s = load(a);
-    call_state_tell(l->path, a->float_changed);
+    const char *changed = NULL;
+    const enum status s = open_library(l->path, &l->plugin, &changed);
+    call_state_tell(l->path, changed);
     TRY(s);
-    TRY(add_images(a));
-    for (size_t i = 0; !l->label && i < a->plugin->variant_count; i++)
-        TRY(kernel_add(&a->kernels[i]));
-    l->name = a->plugin->name;
-    describe_file(l);
-    library_count++;
-    caller_loads(l->label ? l->label : "--plugin", l->path);
+    TRY(check_layout(l->plugin));
+    TRY(check_plugin(l->plugin));
+    l->kernels = calloc(l->plugin->variant_count, sizeof *l->kernels);
+    if (!l->kernels)
+        return NO_MEMORY();
+    TRY(make_kernels(l));
+    TRY(add_images(l));
+    plugin_name = l->plugin->name;
+    if (l->label)
+        return kernel_add_table(l->label, l->kernels, l->plugin->variant_count);
+    for (size_t i = 0; i < l->plugin->variant_count; i++)
+        TRY(kernel_add(&l->kernels[i]));
     return STATUS_OK;
 }
 
-static enum status load_library(const char *path)
+enum status plugin_load(const char *path, const char *label)
 {
-    struct library *l;
-    const struct library *same;
-    struct attempt a;
-    enum status s = find_file(path, NULL, &l, &same);
-    if (s != STATUS_OK || same)
-        return s;
-    s = load_file(l, &a);
-    free(a.kernels);
+    struct library l = {.path = path, .label = label};
+    const enum status s = load(&l);
+    if (s != STATUS_OK || !label)
+        free(l.kernels);
     return s;
-}
-
-enum status plugin_side_load(const char *path, const char *label, struct kernel **kernels, size_t *count)
-{
-    struct library *l;
-    const struct library *same;
-    struct attempt a = {0};
-    *kernels = NULL;
-    *count = 0;
-    enum status s = find_file(path, label, &l, &same);
-    if (s == STATUS_OK && same)
-        return status_fail(STATUS_USAGE,
-                           "%s: this file is loaded already%s%s, and both would share one handle, so that "
-                           "there would be nothing to tell apart: copy the file",
-                           path, same->label ? " as " : "", same->label ? same->label : "");
-    if (s == STATUS_OK)
-        s = load_file(l, &a);
-    struct kernel *copy = s == STATUS_OK ? calloc(a.plugin->variant_count, sizeof *copy) : NULL;
-    if (s == STATUS_OK && !copy)
-        s = NO_MEMORY();
-    if (s != STATUS_OK) {
-        free(a.kernels);
-        return status_fail(s, "%s: %s", path, status_message());
-    }
-    l->side = a.kernels;
-    *count = a.plugin->variant_count;
-    *kernels = memcpy(copy, a.kernels, *count * sizeof *copy);
-    return kernel_add_table(label, l->side, *count);
-}
-
-/* ---- all of them ---- */
-
-static size_t load_or_refuse(const char *program, const char *path)
-{
-    if (load_library(path) == STATUS_OK)
-        return 0;
-    fprintf(stderr, "%s: plugin %s is refused: %s\n", program, path, status_message());
-    return 1;
-}
-
-size_t plugins_load(const char *program, const char *const *paths, size_t count)
-{
-    size_t refused = 0;
-    for (size_t i = 0; i < count; i++)
-        refused += load_or_refuse(program, paths[i]);
-    const char *list = getenv("NF4BENCH_PLUGINS");
-    while (list && *list) {
-        size_t length = strcspn(list, ":");
-        char *path = length ? strndup(list, length) : NULL;
-        if (path)
-            refused += load_or_refuse(program, path);
-        free(path);
-        list += length + (list[length] == ':');
-    }
-    return refused;
-}
-
-json_t *plugins_json(void)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < library_count; i++) {
-        if (libraries[i].label)
-            continue;
-        char crc[16];
-        snprintf(crc, sizeof crc, "%08x", libraries[i].crc);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:s}", "name", libraries[i].name, "path",
-                                              libraries[i].path, "bytes", (json_int_t)libraries[i].bytes,
-                                              "crc32", crc));
-    }
-    return list;
 }

@@ -6,21 +6,18 @@
 #include <unistd.h>
 
 #include "harness/base/call_state.h"
-#include "harness/device/caller.h"
+#include "harness/problem/variant.h"
 #include "kernels/device/host.h"
 
-const char *try_names[TRY_ENTRIES_MAX];
-size_t try_count;
-bool try_checked;
-
-static const struct entry *entries[ENTRY_BUILDS][TRY_ENTRIES_MAX];
+enum { ENTRIES_MAX = 128 };
+static const struct entry *entries[ENTRY_BUILDS][ENTRIES_MAX];
 static size_t entry_count[ENTRY_BUILDS];
 static enum entry_build loading;
 
 /* Called by the constructors of a file that is being loaded. */
 void simt_register(const struct entry *e)
 {
-    if (entry_count[loading] < TRY_ENTRIES_MAX)
+    if (entry_count[loading] < ENTRIES_MAX)
         entries[loading][entry_count[loading]++] = e;
 }
 
@@ -48,9 +45,9 @@ static const struct entry *checked_entry(const char *name)
     return NULL;
 }
 
-static enum status add_entry(const char *source, const struct entry *e)
+static enum status add_entry(const char *folder, const struct entry *e)
 {
-    struct kernel k = {.source = source,
+    struct kernel k = {.source = folder,
                        .arch = "try",
                        .backend = BACKEND_CUDA,
                        .built = true,
@@ -72,17 +69,15 @@ static enum status add_entry(const char *source, const struct entry *e)
     }
     if (asprintf(&own, "%s_try", e->name) < 0)
         return status_no_memory("try");
-    try_names[try_count++] = k.name = own;
+    k.name = own;
     return kernel_add(&k);
 }
 
-enum status try_load(const char *folder, const char *source)
+enum status try_load(const char *folder)
 {
     for (enum entry_build b = 0; b < ENTRY_BUILDS; b++)
         TRY(load_build(folder, b));
     for (size_t i = 0; i < entry_count[ENTRY_FAST]; i++)
-        TRY(add_entry(source, entries[ENTRY_FAST][i]));
-    try_checked = entry_count[ENTRY_CHECKED] != 0;
-    caller_loads("--try", folder);
+        TRY(add_entry(folder, entries[ENTRY_FAST][i]));
     return STATUS_OK;
 }

@@ -17,7 +17,7 @@
 #include "build_info.h"
 #include "git_revision.h"
 #include "harness/base/machine.h"
-#include "harness/provider/plugin.h"
+#include "harness/provider/plugins.h"
 
 /* The first line of a small file, or "" when there is none. */
 static const char *first_line(const char *path, char *line, int size)

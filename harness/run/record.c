@@ -57,9 +57,10 @@ void run_record_kernel(struct record *r, const struct kernel *k, const struct pr
     if (k->blas == BLAS_DENSE)
         SET_TEXT(r->format, "dense");
     SET_TEXT(r->arch, k->arch);
-    SET_TEXT(r->layout, k->blas == BLAS_DENSE    ? "dense"
-                        : k->prepare && !k->blas ? "repacked"
-                                                 : layout_track(kernel_layout(k), k->contract.format));
+    SET_TEXT(r->layout, k->blas == BLAS_DENSE ? "dense"
+                        : kernel_code(k) & CODE_PREPARES && !k->blas
+                            ? "repacked"
+                            : layout_track(kernel_layout(k), k->contract.format));
     if (!contract_format(&k->contract, r->contract, sizeof r->contract))
         r->contract[0] = '\0';
     if (k->source_hash)

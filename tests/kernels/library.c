@@ -10,6 +10,7 @@
 #include "harness/device/open.h"
 #include "harness/problem/variant.h"
 #include "harness/provider/plugin.h"
+#include "harness/provider/plugins.h"
 #include "tests/test.h"
 
 static bool is_hash(const char *text)
@@ -85,9 +86,9 @@ static void expect_entry_from(const struct entry *e, const struct entry *own, co
 TEST(kernel_library, is_the_table_once_more)
 {
     const char *path = copy_of_library("once_more.so");
-    struct kernel *side;
     size_t count, next = 0, known = kernel_count();
-    ASSERT_EQ(STATUS_OK, plugin_side_load(path, "more", &side, &count));
+    ASSERT_EQ(STATUS_OK, plugin_load(path, "more"));
+    const struct kernel *side = kernels_added("more", &count);
     EXPECT_EQ(known, kernel_count()); /* none was added */
     for (size_t i = 0; i < kernel_table_count() && next < count; i++) {
         const struct kernel *own = kernel_at(i);
@@ -120,7 +121,6 @@ TEST(kernel_library, is_the_table_once_more)
         built += kernel_at(i)->built;
     EXPECT_EQ(built, count);
     EXPECT_EQ(count, next);
-    free(side);
 }
 
 /* Calls k on o; false, with the reason as a failure, if that is not possible. */
@@ -184,20 +184,20 @@ TEST(kernel_library, runs_on_all_that_runs_kernels)
 TEST(kernel_library, two_sides_of_the_same_file_name)
 {
     char first[4096];
-    struct kernel *a, *b;
     size_t a_count, b_count;
     snprintf(first, sizeof first, "%s", copy_of_library("two.so"));
-    ASSERT_EQ(STATUS_OK, plugin_side_load(first, "a", &a, &a_count));
+    ASSERT_EQ(STATUS_OK, plugin_load(first, "a"));
+    const struct kernel *a = kernels_added("a", &a_count);
     /* Another file in its place, as a rebuild would leave it. */
     EXPECT_EQ(0, unlink(first));
-    const char *second = copy_of_library("two2.so");
-    ASSERT_EQ(STATUS_OK, plugin_side_load(second, "b", &b, &b_count));
+    char second[4096];
+    snprintf(second, sizeof second, "%s", copy_of_library("two2.so"));
+    ASSERT_EQ(STATUS_OK, plugin_load(second, "b"));
+    const struct kernel *b = kernels_added("b", &b_count);
     ASSERT_EQ(a_count, b_count);
     EXPECT_TRUE(a[0].dequant != b[0].dequant);
     expect_from((const void *)b[0].dequant, second);
     EXPECT_STREQ("b:nf4_dequant/scalar.c", b[0].source);
-    free(a);
-    free(b);
 }
 
 TEST(kernel_library, a_file_is_one_side_only)

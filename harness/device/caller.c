@@ -57,13 +57,22 @@ void caller_loads(const char *option, const char *value)
 
 /* ---- memory ---- */
 
-static struct channel *make_channel(int *fd)
+/* Memory of its own for each process: what an earlier one left behind can write to none that is in use. The channel stays where
+ * it is. */
+static enum status renew_memory(struct caller *s)
 {
-    *fd = memfd_create("nf4bench-channel", MFD_CLOEXEC);
-    if (*fd < 0 || ftruncate(*fd, sizeof(struct channel)) != 0)
-        return NULL;
-    void *p = mmap(NULL, sizeof(struct channel), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-    return p == MAP_FAILED ? NULL : p;
+    const int fd = sealed_memory("nf4bench-channel", sizeof *s->channel);
+    if (fd < 0)
+        return status_no_memory("a channel");
+    if (s->channel_fd >= 0)
+        close(s->channel_fd);
+    s->channel_fd = fd;
+    void *p = mmap(s->channel, sizeof *s->channel, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | (s->channel ? MAP_FIXED : 0), fd, 0);
+    if (p == MAP_FAILED)
+        return status_no_memory("a channel");
+    s->channel = p;
+    return s->arena ? arena_renew(s->arena) : STATUS_OK;
 }
 
 struct caller *caller_new(enum device_kind kind, const struct gpu *gpu, bool spin)
@@ -75,10 +84,12 @@ struct caller *caller_new(enum device_kind kind, const struct gpu *gpu, bool spi
     s->gpu = *gpu;
     s->spin = spin;
     s->fd = -1;
-    s->channel = make_channel(&s->channel_fd);
-    s->arena = kind == DEVICE_CUDA || !s->channel ? NULL : arena_new();
-    if (s->channel && (kind == DEVICE_CUDA || s->arena))
-        return s;
+    s->channel_fd = -1;
+    if (renew_memory(s) == STATUS_OK) {
+        s->arena = kind == DEVICE_CUDA ? NULL : arena_new();
+        if (kind == DEVICE_CUDA || s->arena)
+            return s;
+    }
     caller_free(s);
     return NULL;
 }
@@ -254,6 +265,8 @@ enum outcome caller_ask(struct caller *s, enum request request, double limit_s)
         return OUTCOME_DONE;
     if (came == CAME) {
         caller_stop(s); /* what it says next could not be trusted */
+        if (c->status == STATUS_INTERRUPTED)
+            c->status = STATUS_DEVICE; /* that a person alone can */
         return OUTCOME_FAILED;
     }
     if (came == STOPPED) {
@@ -351,6 +364,8 @@ static int move_up(int fd)
 static enum status launch_process(struct caller *s)
 {
     int pair[2];
+    if (s->generation)
+        TRY(renew_memory(s));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return status_fail(STATUS_IO, "no socket for a process that calls variants: %s", strerror(errno));
     pair[1] = move_up(pair[1]);
@@ -390,7 +405,9 @@ enum status caller_ready(struct caller *s, bool *fresh)
 {
     if (fresh)
         *fresh = false;
-    if (s->loaded != load_count)
+    /* One that says something before it is asked, or has ended, is not what the next variant is called in. */
+    struct pollfd early = {.fd = s->fd, .events = POLLIN};
+    if (s->loaded != load_count || (s->pid && poll(&early, 1, 0) != 0))
         caller_stop(s);
     if (s->pid)
         return STATUS_OK;
@@ -459,7 +476,7 @@ enum status caller_gpus(const struct gpu **list, size_t *count)
         if (status == STATUS_OK) {
             enum outcome outcome = caller_ask(s, REQUEST_list, start_limit_s);
             if (outcome == OUTCOME_DONE) {
-                found = s->channel->count;
+                found = s->channel->count < GPU_MAX ? s->channel->count : GPU_MAX;
                 memcpy(gpus, s->channel->window, found * sizeof gpus[0]);
             } else {
                 status = start_failed(s, outcome);

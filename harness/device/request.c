@@ -22,7 +22,8 @@ bool request_not_ready(const struct operands *o, enum status s, struct call_faul
 }
 
 /* Whose fault a request that failed is, and its word. */
-static const char *classify(enum outcome outcome, const struct channel *c, struct call_fault *fault)
+static const char *classify(enum outcome outcome, const struct channel *c, enum device_kind device,
+                            struct call_fault *fault)
 {
     *fault = (struct call_fault){.ours = !c->by_variant, .sentence = c->sentence};
     switch (outcome) {
@@ -38,7 +39,8 @@ static const char *classify(enum outcome outcome, const struct channel *c, struc
     default:
         fault->endless = c->endless;
         fault->crashed = c->crashed;
-        fault->skip = c->status == STATUS_LIMIT;
+        /* On a CPU, and under the executor, nothing that comes after a variant was asked for is a want of room. */
+        fault->skip = c->status == STATUS_LIMIT && device == DEVICE_CUDA;
         fault->ours = !fault->skip && (!c->by_variant || !*c->word);
         return fault->skip                  ? "limit"
                : !fault->ours               ? c->word
@@ -53,7 +55,7 @@ bool request(struct caller *s, const struct operands *o, enum request what, stru
     const enum outcome outcome = caller_ask(s, what, limit_s(o->device));
     if (outcome == OUTCOME_DONE)
         return true;
-    const char *word = classify(outcome, c, fault);
+    const char *word = classify(outcome, c, o->device->kind, fault);
     if (o->device->kind == DEVICE_CPU && !fault->ours)
         fault->sentence = true;
     snprintf(fault->word, sizeof fault->word, "%s", word);
@@ -259,8 +261,10 @@ bool request_bind(struct caller *s, const struct operands *o, bool hot, struct c
     c->threads = o->device->threads;
     if (!request(s, o, REQUEST_bind, fault))
         return false;
-    if (arena_place(caller_arena(s), o, 0, PLACE_AT_START, 0, &c->arena) != STATUS_OK)
+    struct arena_call call; /* not the channel's, which a variant can write to */
+    if (arena_place(caller_arena(s), o, 0, PLACE_AT_START, 0, &call) != STATUS_OK)
         return request_not_ready(o, STATUS_MEMORY, fault);
+    c->arena = call;
     return request(s, o, REQUEST_upload, fault) && request(s, o, REQUEST_replicate, fault);
 }
 

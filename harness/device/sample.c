@@ -19,7 +19,7 @@
 #include "harness/base/random.h"
 #include "harness/device/request.h"
 
-enum { RESTARTS = 16, SENSORS_EVERY = 16, PLACES = 32, PLACE_BYTES = 64, SMALL_OUTPUT = 64 << 10 };
+enum { SENSORS_EVERY = 16, PLACES = 32, PLACE_BYTES = 64, SMALL_OUTPUT = 64 << 10 };
 static const double throttled_share = 0.97; /* of the settled clock */
 static const double look_share = 0.25;      /* of the time of samples, for outputs that are looked at whole */
 
@@ -232,7 +232,7 @@ static enum status ready(struct caller_sampling *s)
             return status;
         bool again = s->generation != 0;
         s->generation = caller_generation(s->caller);
-        if (again && ++s->restarts > RESTARTS) {
+        if (again && ++s->restarts > s->base.group->row_count) { /* each costs a row */
             end_all(s, "during", &(struct call_fault){.ours = true, .word = "restarts", .text = "too many"});
             return STATUS_OK;
         }
@@ -329,10 +329,18 @@ static bool take(struct caller_sampling *s, size_t row, double *us)
     s->channel->hot = hot(s);
     s->channel->salt = next_salt(s);
     s->channel->slower = is_gpu(s) ? 0 : s->base.group->rows[row].slowdown;
+    const double start = clock_us();
     if (!ask_row(s, row, REQUEST_sample, "during"))
         return false;
     *us = s->channel->time_us;
-    return true;
+    /* The clock of a process in which a variant runs is not this one's. */
+    const double calls = (double)s->base.group->rows[row].calls_per_sample;
+    if (is_gpu(s) || (*us >= 0 && *us * calls <= 1.01 * (clock_us() - start)))
+        return true;
+    end_row(s, row, "during",
+            &(struct call_fault){.word = "clock",
+                                 .text = "a sample took longer than its request, or less than nothing"});
+    return false;
 }
 
 static enum status settle_call(struct sampling *base, double *us, double *mhz)

@@ -17,6 +17,17 @@ static size_t page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+int sealed_memory(const char *name, size_t size)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd >= 0 && (ftruncate(fd, (off_t)size) != 0 ||
+                    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 /* ---- memory ---- */
 
 /* Where neither programs, libraries, stacks nor the shadow of AddressSanitizer lie, on x86-64 and AArch64 with 47 bits of
@@ -24,17 +35,20 @@ static size_t page_size(void)
 #define ARENA_PLACE    0x200000000000u
 #define ARENA_EACH_MAX ((size_t)1 << 40)
 
+static uint8_t *map(const struct arena *a, uint8_t *at, int replace)
+{
+    void *p = mmap(at, a->each * OPERAND_BUFFERS, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_NORESERVE | replace, a->fd, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 static uint8_t *reserve(const struct arena *a)
 {
     enum { ARENAS_MAX = 8 };
-    const size_t size = a->each * OPERAND_BUFFERS;
-    for (size_t i = 0; i < ARENAS_MAX; i++) {
-        void *p = mmap((void *)(uintptr_t)(ARENA_PLACE + i * size), size, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, a->fd, 0);
-        if (p != MAP_FAILED)
-            return p;
-    }
-    return NULL;
+    uint8_t *p = NULL;
+    for (size_t i = 0; i < ARENAS_MAX && !p; i++)
+        p = map(a, (uint8_t *)(uintptr_t)(ARENA_PLACE + i * a->each * OPERAND_BUFFERS), MAP_FIXED_NOREPLACE);
+    return p;
 }
 
 struct arena *arena_new(void)
@@ -45,15 +59,26 @@ struct arena *arena_new(void)
     /* An operand is no larger than the memory of the machine. */
     const size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * page_size();
     a->each = (memory < ARENA_EACH_MAX ? memory : ARENA_EACH_MAX) + 4 * ARENA_GUARD;
-    a->fd = memfd_create("nf4bench-operands", MFD_CLOEXEC);
-    if (a->fd >= 0 && ftruncate(a->fd, (off_t)(a->each * OPERAND_BUFFERS)) == 0)
-        a->base = reserve(a);
-    if (a->base) {
-        madvise(a->base, a->each * OPERAND_BUFFERS, MADV_DONTDUMP); /* advice only */
+    a->fd = -1;
+    if (arena_renew(a) == STATUS_OK)
         return a;
-    }
     arena_free(a);
     return NULL;
+}
+
+enum status arena_renew(struct arena *a)
+{
+    const int fd = sealed_memory("nf4bench-operands", a->each * OPERAND_BUFFERS);
+    if (fd < 0)
+        return status_no_memory("operands");
+    if (a->fd >= 0)
+        close(a->fd);
+    a->fd = fd;
+    a->base = a->base ? map(a, a->base, MAP_FIXED) : reserve(a);
+    if (!a->base)
+        return status_no_memory("operands");
+    madvise(a->base, a->each * OPERAND_BUFFERS, MADV_DONTDUMP); /* advice only */
+    return STATUS_OK;
 }
 
 void arena_free(struct arena *a)

@@ -49,9 +49,14 @@ struct arena {
     size_t each;   /* bytes for an operand */
 };
 
+/* A file of memory of that size for good: nobody who has it can take it from under another's map. -1: there is no memory. */
+int sealed_memory(const char *name, size_t size);
+
 /* In the judge. NULL: no memory, or no addresses. */
 struct arena *arena_new(void);
 void arena_free(struct arena *a); /* NULL is allowed */
+/* Another memory in place of what a process that is gone may still write to. */
+enum status arena_renew(struct arena *a) WARN_UNUSED_RESULT;
 /* In the caller: without access, at the judge's address. */
 enum status arena_map(const struct arena *a) WARN_UNUSED_RESULT;
 

@@ -191,6 +191,16 @@ enum status guards_open(const struct arena_call *call, bool guarded)
     return STATUS_OK;
 }
 
+void guards_close_operands(const struct arena_call *call, bool close)
+{
+    for (size_t j = 0; j < OPERAND_BUFFERS; j++) {
+        const struct arena_operand *r = &call->operands[j];
+        if (r->data)
+            mprotect(r->window, (size_t)(r->window_end - r->window),
+                     close ? PROT_NONE : PROT_READ | PROT_WRITE);
+    }
+}
+
 bool guards_workspace_whole(const struct arena_call *call, char *what, size_t size)
 {
     const struct arena_operand *r = &call->operands[OPERAND_WORKSPACE];

@@ -25,6 +25,8 @@
 /* Opens all operands of the call, also inputs, to be written, without noting what is touched. guarded: what lies around them
  * is without access. */
 enum status guards_open(const struct arena_call *call, bool guarded) WARN_UNUSED_RESULT;
+/* Without access, or what guards_open() gave: the operands themselves. */
+void guards_close_operands(const struct arena_call *call, bool close);
 /* False: `what` says what was written around the workspace, which is between canaries. */
 bool guards_workspace_whole(const struct arena_call *call, char *what, size_t size);
 

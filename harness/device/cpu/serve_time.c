@@ -37,10 +37,30 @@ double (*cpu_gemm_flop_per_s)(void);
 
 /* ---- operands ---- */
 
+/* Inputs are read-only while they are timed; of very many small sets, for which the system would not have maps enough, they are
+ * compared only. */
+static void set_inputs(struct operands *o, int protection)
+{
+    enum { MAPS_MAX = 4096 };
+    struct buffer *list[OPERAND_BUFFERS];
+    for (size_t i = 0; i < o->copies && o->copies * OPERAND_OWN <= MAPS_MAX; i++) {
+        operands_buffers(o, i, list);
+        for (size_t j = 0; j < (i == 0 ? (size_t)OPERAND_BUFFERS : OPERAND_OWN); j++)
+            if (j != OPERAND_OUT && j != OPERAND_WORKSPACE && list[j]->allocation)
+                mprotect(list[j]->allocation, list[j]->allocation_bytes, protection);
+    }
+}
+
+static void forget_operands(struct operands *o)
+{
+    set_inputs(o, PROT_READ | PROT_WRITE); /* the allocator writes to what is free */
+    operands_release(o);
+}
+
 bool cpu_bind(struct channel *c)
 {
     struct operands *o = &slots[c->slot];
-    operands_release(o);
+    forget_operands(o);
     cpu_set_threads(c);
     *o = (struct operands){.problem = c->problem, .nested_offset = c->nested_offset};
     o->sets = calloc(c->copies, sizeof *o->sets);
@@ -107,6 +127,7 @@ bool cpu_replicate(struct channel *c)
                 memcpy(to[j]->data, from[j]->data, from[j]->size);
     }
     operands_rehash(o);
+    set_inputs(o, PROT_READ);
     return true;
 }
 
@@ -239,7 +260,7 @@ bool cpu_end_rows(struct channel *c)
     for (size_t i = 0; i < CHANNEL_ROWS_MAX; i++)
         forget_row(&rows[i]);
     for (size_t i = 0; i < CHANNEL_SLOTS; i++)
-        operands_release(&slots[i]);
+        forget_operands(&slots[i]);
     return true;
 }
 

@@ -58,6 +58,13 @@ static void poison_workspace(const struct kernel *k, struct buffer *workspace, u
     last = k;
 }
 
+static struct arena_call call;
+
+static void open_operands(void)
+{
+    guards_close_operands(&call, false);
+}
+
 /* What the executor found. device: gives the same launch again. */
 static bool launch_failed(struct channel *c, const struct simt_result *r, const struct simt_options *o)
 {
@@ -74,7 +81,6 @@ static bool launch_failed(struct channel *c, const struct simt_result *r, const 
 static bool launch(struct channel *c)
 {
     static struct simt_result result; /* large */
-    static struct arena_call call;
     struct arena_view view;
     char what[160];
     union kernel_args args;
@@ -94,11 +100,13 @@ static bool launch(struct channel *c)
         .checked = c->device.checked,
         .limit_s = c->device.limit_s,
         .shared = true,
+        .launched = open_operands,
         .tensor_core = k->contract.accumulation == ACC_MMA80 ? SIMT_TENSOR_CORE_80 : SIMT_TENSOR_CORE_90};
     const struct entry *e = k->entries[c->device.checked ? ENTRY_CHECKED : ENTRY_FAST];
     call_state_set_here();
     for (cpu_variant_begins(c, "its launch function"); e; e = e->next) {
         device_schedule(&c->device, c->device.launches++, &options.seed, &options.async);
+        guards_close_operands(&call, true);
         if (!simt_launch(e, &args, size, list.buffer, list.count, &options, &result))
             return launch_failed(c, &result, &options);
     }

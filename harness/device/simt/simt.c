@@ -771,6 +771,8 @@ bool simt_launch(const struct entry *e, const void *args, size_t args_size, cons
 {
     memset(result, 0, sizeof *result);
     struct launch l = e->launch(args);
+    if (options->launched)
+        options->launched();
     if (!within_limits(e, &l, result))
         return false;
     uint64_t blocks = (uint64_t)l.grid[0] * l.grid[1] * l.grid[2];

@@ -36,7 +36,8 @@ struct caller {
     pid_t pid;           /* 0: none */
     int fd;
     bool was_killed;
-    const struct load *only; /* it loads nothing but this; NULL: all */
+    const struct load *only; /* it loads nothing but this; NULL: what `library` says */
+    int library;             /* caller_ready() */
     size_t loaded;           /* of what callers load, when it was started */
     unsigned generation;
 };
@@ -46,13 +47,26 @@ struct caller {
 enum { LOADS_MAX = 256 };
 static struct load {
     const char *option, *value;
+    bool apart;
 } loads[LOADS_MAX];
 static size_t load_count;
 
 void caller_loads(const char *option, const char *value)
 {
     if (load_count < LOADS_MAX)
-        loads[load_count++] = (struct load){option, value};
+        loads[load_count++] = (struct load){option, value, false};
+}
+
+unsigned caller_loads_apart(const char *option, const char *value)
+{
+    caller_loads(option, value);
+    loads[load_count - 1].apart = true;
+    return (unsigned)load_count;
+}
+
+static bool is_loaded(const struct caller *s, size_t i)
+{
+    return !loads[i].apart || s->library == CALLER_ALL || (size_t)s->library == i + 1;
 }
 
 /* ---- memory ---- */
@@ -324,6 +338,8 @@ static int spawn(struct caller *s, int socket)
         arguments[count++] = fixed[i];
     const struct load *list = s->only ? s->only : loads;
     for (size_t i = 0; i < (s->only ? 1 : load_count); i++) {
+        if (!s->only && !is_loaded(s, i))
+            continue;
         arguments[count++] = list[i].option;
         arguments[count++] = list[i].value;
     }
@@ -401,16 +417,19 @@ static enum status start_failed(const struct caller *s, enum outcome outcome)
                        s->channel->text);
 }
 
-enum status caller_ready(struct caller *s, bool *fresh)
+enum status caller_ready(struct caller *s, int library, bool *fresh)
 {
+    if (s->kind == DEVICE_CUDA)
+        library = CALLER_ALL;
     if (fresh)
         *fresh = false;
     /* One that says something before it is asked, or has ended, is not what the next variant is called in. */
     struct pollfd early = {.fd = s->fd, .events = POLLIN};
-    if (s->loaded != load_count || (s->pid && poll(&early, 1, 0) != 0))
+    if (s->loaded != load_count || s->library != library || (s->pid && poll(&early, 1, 0) != 0))
         caller_stop(s);
     if (s->pid)
         return STATUS_OK;
+    s->library = library;
     enum status status = launch_process(s);
     if (status != STATUS_OK)
         return status;
@@ -427,25 +446,29 @@ enum status caller_ready(struct caller *s, bool *fresh)
     return STATUS_OK;
 }
 
+/* What the process said, in memory that what it left behind may still write: each thing is read once. */
 static enum status take_variants(const struct channel *c, struct kernel **list, size_t *count,
                                  char said[CHANNEL_NAME])
 {
     const struct variant_data *data = (const struct variant_data *)c->window;
-    if (c->count > CHANNEL_WINDOW_BYTES / sizeof *data)
-        return status_fail(STATUS_INPUT, "it says that it has %zu variants", c->count);
-    snprintf(said, CHANNEL_NAME, "%s", c->variant);
-    *list = calloc(c->count + 1, sizeof **list);
+    const size_t there = *(const volatile size_t *)&c->count;
+    if (there > CHANNEL_WINDOW_BYTES / sizeof *data)
+        return status_fail(STATUS_INPUT, "it says that it has %zu variants", there);
+    snprintf(said, CHANNEL_NAME, "%.*s", CHANNEL_NAME - 1, c->variant);
+    *list = calloc(there + 1, sizeof **list);
     if (!*list)
         return status_no_memory("variants");
-    for (*count = 0; *count < c->count; ++*count)
-        TRY(variant_from_data(&data[*count], &(*list)[*count]));
+    for (*count = 0; *count < there; ++*count) {
+        const struct variant_data one = data[*count];
+        TRY(variant_from_data(&one, *list, &(*list)[*count]));
+    }
     return STATUS_OK;
 }
 
 enum status caller_variants(const char *option, const char *value, const char *table, struct kernel **list,
                             size_t *count, char said[CHANNEL_NAME])
 {
-    const struct load only = {option, value};
+    const struct load only = {option, value, false};
     struct caller *s = caller_new(DEVICE_CPU, &(struct gpu){0}, false);
     *list = NULL;
     *count = 0;

@@ -31,9 +31,13 @@ struct caller;
 /* Set in the environment where OMP_WAIT_POLICY is there, and no person has set it. */
 #define CALLER_OWN_WAIT_POLICY "NF4BENCH_OWN_WAIT_POLICY"
 
-/* What every caller is to load, in this order: an option of the hidden command, or the label of a side, and its value, both
- * kept by pointer. Callers that run already are started anew. */
+/* What every caller is to load, in this order: an option of the hidden command, and its value, both kept by pointer. Callers
+ * that run already are started anew. */
 void caller_loads(const char *option, const char *value);
+/* The same of a library of others; the option may be the label of a side. Verified calls of its variants have a process of
+ * their own, which loads no other: what it did to its process meets nobody else's. Returns what its variants have as
+ * `library`, from 1 on. */
+unsigned caller_loads_apart(const char *option, const char *value);
 
 /* What the variants of a library are, as a process says that loads it alone and ends: *list[*count], the caller's to free.
  * value: its file; table: the side that it is of, which is its option then, or "". said: what else it says, the library's own
@@ -59,9 +63,11 @@ void caller_stop(struct caller *s);
 struct channel *caller_channel(struct caller *s);
 /* The memory that both have at the same address. */
 struct arena *caller_arena(struct caller *s);
-/* Starts the process if there is none. STATUS_DEVICE, with a message, when that fails; *fresh (may be NULL):
- * true if it was started now, and knows nothing of earlier requests. */
-enum status caller_ready(struct caller *s, bool *fresh) WARN_UNUSED_RESULT;
+/* Starts the process if there is none which loaded `library`: as a variant has it, or CALLER_ALL, as on a GPU always.
+ * STATUS_DEVICE, with a message, when that fails; *fresh (may be NULL): true if it was started now, and knows nothing of
+ * earlier requests. */
+enum { CALLER_ALL = -1 };
+enum status caller_ready(struct caller *s, int library, bool *fresh) WARN_UNUSED_RESULT;
 /* Carries out channel->request, within limit_s, or within a few seconds once a person wants the run to end. Time in which a
  * thread of the caller waits for a processor, or this process does not run, hardly counts. Without a process
  * (caller_ready()): OUTCOME_FAILED. */

@@ -22,28 +22,28 @@
 #include "harness/problem/operands.h"
 
 /* X(name): a back end has a handler for each that it knows. */
-#define REQUEST_MAP(X)                                                                                               \
-    X(list) /* all GPUs, into the window */                                                                          \
-    X(variants) /* those of `table` that were added when this process loaded what it was to load, into the window */ \
-    X(start)      /* makes a context on GPU `ordinal` */                                                             \
-    X(bind)       /* memory for `copies` sets of operands of `problem` */                                            \
-    X(upload)     /* the operands into set 0: from the pieces in the window, or from the arena */                    \
-    X(download)   /* the pieces of set 0 into the window, or of the output of set `set` into the arena */            \
-    X(launch)     /* one call of the variant, to its end: on set 0, or on the arena itself */                        \
-    X(replicate)  /* set 0 to all other sets; makes ready for timing */                                              \
-    X(row)        /* the variant, or a ceiling, as row `row` of the group that is timed; called once */              \
-    X(row_hash)   /* the output of set 0 is row `row`'s right one */                                                 \
-    X(row_repeat) /* chooses the calls of a hot sample, and makes a graph of them */                                 \
-    X(sample)     /* one sample of row `row` */                                                                      \
-    X(self_test)  /* what reading the clock costs, and the like */                                                   \
-    X(end_rows)   /* forgets the group that was timed */                                                             \
+#define REQUEST_MAP(X)                                                                                       \
+    X(list)       /* all GPUs, into the window */                                                            \
+    X(start)      /* makes a context on GPU `ordinal` */                                                     \
+    X(bind)       /* memory for `copies` sets of operands of `problem` */                                    \
+    X(upload)     /* the operands into set 0: from the pieces in the window, or from the arena */            \
+    X(download)   /* the pieces of set 0 into the window, or of the output of set `set` into the arena */    \
+    X(launch)     /* one call of the variant, to its end: on set 0, or on the arena itself */                \
+    X(replicate)  /* set 0 to all other sets; makes ready for timing */                                      \
+    X(row)        /* the variant, or a ceiling, as row `row` of the group that is timed; called once */      \
+    X(row_hash)   /* the output of set 0 is row `row`'s right one */                                         \
+    X(row_repeat) /* chooses the calls of a hot sample, and makes a graph of them */                         \
+    X(sample)     /* one sample of row `row` */                                                              \
+    X(self_test)  /* what reading the clock costs, and the like */                                           \
+    X(end_rows)   /* forgets the group that was timed */                                                     \
     X(mma)        /* `count` tiles in the window, of type problem.out, by the tensor cores */
 
 enum request {
 #define X(name) REQUEST_##name,
     REQUEST_MAP(X)
 #undef X
-        REQUEST_COUNT
+        REQUEST_variants, /* of `table`, into the window: those that this process loaded; every back end has it */
+    REQUEST_COUNT
 };
 
 enum { CHANNEL_SLOTS = 16, CHANNEL_ROWS_MAX = 256 };

@@ -82,15 +82,26 @@ static void describe_operands(struct channel *c, const struct operands *o)
 
 /* ---- the CPU, and the executor ---- */
 
+/* A process that does not start with a library of others in it is that library's doing. */
+static bool not_ready_for(const struct operands *o, const struct kernel *k, enum status s,
+                          struct call_fault *fault)
+{
+    request_not_ready(o, s, fault);
+    fault->ours = !k->library || s == STATUS_INTERRUPTED;
+    if (!fault->ours)
+        snprintf(fault->word, sizeof fault->word, "load");
+    return false;
+}
+
 static bool call_once(struct caller *s, const struct operands *o, size_t i, const struct kernel *k,
                       enum placement placement, struct call_fault *fault)
 {
     struct channel *c = caller_channel(s);
     struct arena_call call; /* not the channel's, which a variant can write to */
     char what[160];
-    enum status status = caller_ready(s, NULL);
+    enum status status = caller_ready(s, (int)k->library, NULL);
     if (status != STATUS_OK)
-        return request_not_ready(o, status, fault);
+        return not_ready_for(o, k, status, fault);
     c->device = *o->device;
     if (arena_place(caller_arena(s), o, i, placement, o->device->launches++, &call) != STATUS_OK) {
         *fault = (struct call_fault){.skip = true, .word = "memory"};
@@ -219,7 +230,8 @@ static bool transfer_all(struct caller *s, const struct operands *o, bool up, st
 bool request_call_cuda(const struct operands *o, const struct kernel *k, struct call_fault *fault)
 {
     struct caller *s = caller_of(o->device, false);
-    const enum status status = s ? caller_ready(s, NULL) : status_no_memory("a process for a GPU");
+    const enum status status =
+        s ? caller_ready(s, CALLER_ALL, NULL) : status_no_memory("a process for a GPU");
     if (status != STATUS_OK)
         return request_not_ready(o, status, fault);
     struct channel *c = caller_channel(s);
@@ -237,7 +249,7 @@ enum status request_mma(struct device *d, enum dtype t, struct mma_tile *tiles, 
     struct caller *s = caller_of(d, false);
     if (!s)
         return status_no_memory("tiles");
-    TRY(caller_ready(s, NULL));
+    TRY(caller_ready(s, CALLER_ALL, NULL));
     struct channel *c = caller_channel(s);
     c->problem.out = t;
     c->count = count;

@@ -227,7 +227,7 @@ static enum status ready(struct caller_sampling *s)
         bool fresh;
         if (s->interrupted)
             return status_fail(STATUS_INTERRUPTED, "interrupted");
-        enum status status = caller_ready(s->caller, &fresh);
+        enum status status = caller_ready(s->caller, CALLER_ALL, &fresh);
         if (status != STATUS_OK || (!fresh && same_process(s)))
             return status;
         bool again = s->generation != 0;

@@ -49,7 +49,7 @@ void serve_lacks(const char *library, const char *why)
     snprintf(failed, sizeof failed, "%s", why);
 }
 
-bool serve_variants(struct channel *c)
+static bool list_variants(struct channel *c)
 {
     struct variant_data *data = (struct variant_data *)c->window;
     size_t count;
@@ -83,9 +83,12 @@ static bool next_request(char *byte)
 _Noreturn void serve(const struct back_end *b, struct channel *c)
 {
     for (char byte; next_request(&byte);) {
-        if (c->request >= REQUEST_COUNT || c->slot >= CHANNEL_SLOTS || !b->handlers[c->request])
+        request_fn *handler = c->request == REQUEST_variants ? list_variants
+                              : c->request < REQUEST_COUNT   ? b->handlers[c->request]
+                                                             : NULL;
+        if (!handler || c->slot >= CHANNEL_SLOTS)
             serve_fail_with(c, STATUS_INTERNAL, "%s has no such request: %d", b->word, (int)c->request);
-        else if (!b->handlers[c->request](c) && c->status == STATUS_OK)
+        else if (!handler(c) && c->status == STATUS_OK)
             serve_fail_with(c, STATUS_INTERNAL, "request %d failed without saying why", (int)c->request);
         if (write(SERVE_SOCKET, &byte, 1) != 1)
             break;

@@ -34,9 +34,6 @@ request_fn serve_nothing;
 /* The variant that a request means; NULL, with the answer, where this process has none of that name. */
 const struct kernel *serve_variant(struct channel *c);
 
-/* REQUEST_variants. A library that could not be loaded is the answer then. */
-request_fn serve_variants;
-
 /* Notes that a library could not be loaded, and why: for when one of its variants is asked for. */
 void serve_lacks(const char *library, const char *why);
 

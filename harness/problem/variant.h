@@ -46,6 +46,7 @@ struct kernel {
     /* Of the source file and of its machine code (kernels/hashes.h); NULL: not known. What a GPU runs has
      * another hash (problem/image.h). */
     const char *source_hash, *code_hash;
+    unsigned library;   /* of others, that it is from: caller_loads_apart(); 0: none */
     const char *option; /* that a command line needs to have it, "--manifest FILE"; NULL: none */
     struct contract contract;
     size_t m_max;      /* 0: any */

@@ -41,9 +41,19 @@ static bool contract_holds(struct kernel *k)
            !contract_invalid(&k->contract);
 }
 
-enum status variant_from_data(const struct variant_data *data, struct kernel *out)
+/* The variant of that name before `out` in its list, or in the table. */
+static const struct kernel *find(const char *name, const struct kernel *list, const struct kernel *out)
+{
+    for (; list < out; list++)
+        if (strcmp(list->name, name) == 0)
+            return list;
+    return kernel_find(name);
+}
+
+enum status variant_from_data(const struct variant_data *data, const struct kernel *list, struct kernel *out)
 {
     const struct kernel *k = &data->kernel;
+    const char *dequantize = text_of(data->dequantize, sizeof data->dequantize);
     *out = (struct kernel){.name = text_of(data->name, sizeof data->name),
                            .source = text_of(data->source, sizeof data->source),
                            .arch = text_of(data->arch, sizeof data->arch),
@@ -68,7 +78,7 @@ enum status variant_from_data(const struct variant_data *data, struct kernel *ou
                            .blas = k->blas,
                            .blas_lt = k->blas_lt,
                            .code = k->code,
-                           .dequantize = *data->dequantize ? kernel_find(data->dequantize) : NULL};
+                           .dequantize = dequantize ? find(dequantize, list, out) : NULL};
     if (!out->name || !out->source || !out->arch || !contract_holds(out) ||
         (out->blas != BLAS_NONE) != (out->dequantize != NULL))
         return status_fail(STATUS_INPUT, "what it says of a variant is none of this program's");

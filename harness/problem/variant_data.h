@@ -19,8 +19,9 @@ struct variant_data {
 };
 
 void variant_to_data(const struct kernel *k, struct variant_data *out);
-/* What cannot be called here; its texts stay until the process ends. `data` comes from where foreign code ran: STATUS_INPUT
- * where it is no variant's. */
-enum status variant_from_data(const struct variant_data *data, struct kernel *out) WARN_UNUSED_RESULT;
+/* `out`, in `list` behind those that were made before, is what cannot be called here; its texts stay until the process ends.
+ * `data` comes from where foreign code ran: STATUS_INPUT where it is no variant's. */
+enum status variant_from_data(const struct variant_data *data, const struct kernel *list,
+                              struct kernel *out) WARN_UNUSED_RESULT;
 
 #endif

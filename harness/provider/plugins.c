@@ -49,11 +49,14 @@ enum status provider_add(const char *option, const char *value, char *said)
     enum status s = caller_variants(option, value, "", &kernels, &count, said ? said : name);
     if (s == STATUS_OK)
         s = check_room(kernels, count);
-    for (size_t i = 0; i < count && s == STATUS_OK; i++)
+    const unsigned library = s == STATUS_OK ? caller_loads_apart(option, value) : 0;
+    for (size_t i = 0; i < count && s == STATUS_OK; i++) {
+        kernels[i].library = library;
+        if (kernels[i].dequantize) /* of the list, or of the table */
+            kernels[i].dequantize = kernel_find(kernels[i].dequantize->name);
         s = kernel_add(&kernels[i]);
+    }
     free(kernels);
-    if (s == STATUS_OK)
-        caller_loads(option, value);
     return s;
 }
 
@@ -124,9 +127,11 @@ static enum status load_side(struct library *l, const struct library *same, stru
                            "would be nothing to tell apart: copy the file",
                            same->label ? " as " : "", same->label ? same->label : "");
     TRY(caller_variants(l->label, l->path, l->label, kernels, count, l->name));
-    for (size_t i = 0; i < *count; i++)
+    const unsigned library = caller_loads_apart(l->label, l->path);
+    for (size_t i = 0; i < *count; i++) {
         (*kernels)[i].table = l->label;
-    caller_loads(l->label, l->path);
+        (*kernels)[i].library = library;
+    }
     keep(l);
     return STATUS_OK;
 }

@@ -133,7 +133,6 @@ static bool launch(struct channel *c)
 
 const struct back_end back_end_cpu = {"cpu",
                                       {[REQUEST_start] = serve_nothing,
-                                       [REQUEST_variants] = serve_variants,
                                        [REQUEST_bind] = cpu_bind,
                                        [REQUEST_upload] = cpu_upload,
                                        [REQUEST_download] = cpu_download,

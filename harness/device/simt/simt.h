@@ -47,9 +47,9 @@ struct simt_options {
     enum simt_tensor_core tensor_core;
     unsigned workers; /* OS threads; 0: one for each CPU this process may use */
     double limit_s;   /* wall-clock limit of the launch; 0: SIMT_LIMIT_S */
-    void (*launched)(
-        void); /* NULL, or called between the launch function, which has no use for operands, and the kernel */
-    bool shared; /* all buffers are memory that children share, and stays mapped where it is */
+    bool shared;      /* all buffers are memory that children share, and stays mapped where it is */
+    /* Called between the launch function, which has no use for operands, and the kernel; may be NULL. */
+    void (*launched)(void);
 };
 #define SIMT_LIMIT_S 60.0
 

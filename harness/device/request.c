@@ -39,11 +39,12 @@ static const char *classify(enum outcome outcome, const struct channel *c, enum 
     default:
         fault->endless = c->endless;
         fault->crashed = c->crashed;
-        /* On a CPU, and under the executor, nothing that comes after a variant was asked for is a want of room. */
+        /* On a CPU, and under the executor, nothing that comes after a variant was asked for is a want of room, or a fault of
+         * the device. */
         fault->skip = c->status == STATUS_LIMIT && device == DEVICE_CUDA;
-        fault->ours = !fault->skip && (!c->by_variant || !*c->word);
+        fault->ours = !fault->skip && (!c->by_variant || (!*c->word && device == DEVICE_CUDA));
         return fault->skip                  ? "limit"
-               : !fault->ours               ? c->word
+               : !fault->ours && *c->word   ? c->word
                : c->status == STATUS_MEMORY ? "memory"
                                             : "device-error";
     }
@@ -87,9 +88,11 @@ static bool not_ready_for(const struct operands *o, const struct kernel *k, enum
                           struct call_fault *fault)
 {
     request_not_ready(o, s, fault);
-    fault->ours = !k->library || s == STATUS_INTERRUPTED;
-    if (!fault->ours)
+    if (k->library && s != STATUS_INTERRUPTED) {
+        fault->ours = false;
+        fault->status = STATUS_OK;
         snprintf(fault->word, sizeof fault->word, "load");
+    }
     return false;
 }
 

@@ -108,7 +108,8 @@ def built(tmp_path_factory):
     libraries = root / "libraries"
     libraries.mkdir()
     for build, source, *more in (("example", SOURCE / "examples/plugin"),
-                                 ("test", HERE, f"-DEXAMPLE_CU={SOURCE}/examples/dequant.cu")):
+                                 ("test", HERE, f"-DEXAMPLE_CU={SOURCE}/examples/dequant.cu",
+                                  f"-DNF4BENCH_SOURCE={SOURCE}")):
         cmake("-S", source, "-B", root / build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={root}/prefix", *more)
         cmake("--build", root / build)
         for file in (root / build).glob("*.so"):
@@ -348,6 +349,53 @@ def test_all_at_once_cost_nobody_else_a_row(program, libraries, plugins, tmp_pat
     shown = program("show", out).stdout
     assert "CRASHED" in shown and "TIMEOUT" in shown
     program("report", out, "-o", tmp_path / "r.html")
+
+
+INNOCENT = ["nf4_dequant_bf16__scalar", "nf4_dequant_bf16__scalar_table"]
+
+
+@pytest.mark.parametrize("what, verdict, reason", [
+    ("truncates", "PASS", ""),
+    ("alarm_clock", "PASS|CRASHED", ""),
+    ("answers_twice", "PASS|FAIL", ""),
+    ("skips", "FAIL", "it needs 230 KiB"),
+    ("interrupts", "FAIL", "device-error"),
+])
+def test_hostile(program, libraries, plugins, what, verdict, reason):
+    """What is wrong does not pass, and the variants before and after it are called in another process."""
+    done = subprocess.run([program.path, "verify", plugins, *with_plugins(libraries, "hostile"), *only(*INNOCENT, NAME + what),
+                           "-V"], capture_output=True, text=True, timeout=300)
+    mine = re.findall(rf"^(\w+) +{NAME}{what} .*", done.stdout, re.M)
+    assert len(mine) == 3 and all(re.fullmatch(verdict, word) for word in mine), done.stdout
+    assert done.returncode == (0 if set(mine) == {"PASS"} else 1), done.stderr
+    assert re.search(reason, done.stdout)
+    assert len(re.findall("^PASS +nf4_dequant_bf16__scalar(?:_table)? ", done.stdout, re.M)) == 6, done.stdout
+
+
+def test_hostile_when_timed(program, libraries, plugins, tmp_path):
+    """Inputs are read-only while they are timed; the others are timed all the same."""
+    out = tmp_path / "r.h5"
+    program("run", plugins, *with_plugins(libraries, "hostile"), *only(*INNOCENT, NAME + "timed_scribbles"), "-o", out, code=1)
+    rows = rows_of(out)
+    mine = [r for r in rows if r["variant"] == NAME + "timed_scribbles"]
+    # Of very many small sets, the inputs are compared.
+    assert {r["verdict"] for r in mine} <= {"CRASHED", "FAIL"} and len(mine) == 6, mine
+    others = [r for r in rows if r["variant"] != NAME + "timed_scribbles"]
+    assert len(others) == 12 and all(r["verdict"] == "PASS" and r["sample_count"] == 3 for r in others)
+
+
+def test_a_launch_function_that_computes(program, libraries):
+    """It has no use for operands, and sees none: what the host computed is no kernel's."""
+    done = program("verify", "--case", "dequant bf16 n=40 k=100 blocksize=64", *with_plugins(libraries, "hostile"), "-v",
+                   "nf4_dequant_bf16__sm80_host", "--device", "simt:fast", code=1)
+    assert re.search("^CRASHED .*\n.*\n.*SIGSEGV.* in its launch function", done.stdout, re.M), done.stdout
+
+
+def test_a_library_that_ends_the_second_process(program, libraries, plugins, tmp_path):
+    done = program("verify", plugins, *with_plugins(libraries, "hostile"), *only(*INNOCENT, NAME + "truncates"), "-V", code=1,
+                   environment={"NF4BENCH_TEST_LOADED": str(tmp_path / "loaded")})
+    assert len(re.findall(f"^FAIL +{NAME}truncates .*load.*ended the process with exit code 0", done.stdout, re.M)) == 3, done.stdout
+    assert len(re.findall("^PASS +nf4_dequant_bf16__scalar(?:_table)? ", done.stdout, re.M)) == 6, done.stdout
 
 
 def test_an_interrupt_ends_a_call_that_does_not(program, libraries, plugins, tmp_path):

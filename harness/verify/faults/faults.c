@@ -216,7 +216,8 @@ static inline void dequant(const struct dequant_args *given, enum fault_id fault
         }
         if (fault == FAULT_rounds_twice)
             v = through_fp16(v);
-        if (fault == FAULT_flushes_denormals && fpclassify(v) == FP_SUBNORMAL)
+        if ((fault == FAULT_flushes_denormals || (fault == FAULT_flushes_where_small && a->count < 100000)) &&
+            fpclassify(v) == FP_SUBNORMAL)
             v = copysignf(0, v);
         if (fault == FAULT_positive_zero && v == 0)
             v = 0;
@@ -411,6 +412,9 @@ static inline void product(const struct gemm_args *a, enum fault_id fault, bool 
                                   (fault == FAULT_changes_order && again);
                 size_t k = down ? k_end - 1 - j : j;
                 float x = load(a->x, i * a->k + k, f32), w = weight(&a->w, n * a->k + k, NO_FAULT);
+                if (fault == FAULT_flushes_in_long_rows && a->k > a->w.blocksize &&
+                    fpclassify(w) == FP_SUBNORMAL)
+                    w = 0;
                 products += x != 0 && w != 0;
                 if (fault == FAULT_drops_a_product && products == 21 && x != 0 && w != 0)
                     continue;

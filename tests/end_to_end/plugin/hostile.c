@@ -1,0 +1,158 @@
+/*
+ * hostile.c: variants that attack the process that calls them, and through it the one that judges. What is wrong must not pass,
+ * and what comes after must not pay for it. They know of the program's insides what a reader of its sources knows.
+ */
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "harness/device/channel.h"
+#include "kernels/device/entry.h"
+#include "kernels/plugin.h"
+
+enum { SOCKET = 3, CHANNEL = 4, ARENA = 5 }; /* harness/device/serve.h */
+
+static const float codebook[16] = {
+    -0x1p+0f,        -0x1.647362p-1f, -0x1.0cd66p-1f, -0x1.94654p-2f, -0x1.23449ap-2f, -0x1.7a6a7ep-3f,
+    -0x1.74f0e2p-4f, 0x0p+0f,         0x1.45f5fep-4f, 0x1.4995c6p-3f, 0x1.f809bap-3f,  0x1.5a0674p-2f,
+    0x1.c3497p-2f,   0x1.200f56p-1f,  0x1.722766p-1f, 0x1p+0f,
+};
+
+static void right(const struct dequant_args *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        const unsigned byte = a->w.packed[i / 2];
+        const float w = codebook[i % 2 ? byte & 15 : byte >> 4] * a->w.absmax[i / a->w.blocksize];
+        uint32_t bits;
+        memcpy(&bits, &w, sizeof bits);
+        ((uint16_t *)a->out)[i] =
+            isnan(w) ? (uint16_t)(bits >> 16 | 0x40) : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    }
+}
+
+static void wrong(const struct dequant_args *a)
+{
+    memset(a->out, 0, 2 * a->count);
+}
+
+static struct channel *channel(void)
+{
+    void *p = mmap(NULL, sizeof(struct channel), PROT_READ | PROT_WRITE, MAP_SHARED, CHANNEL, 0);
+    return p == MAP_FAILED ? abort(), NULL : p;
+}
+
+/* Calls that are verified, and not timed. */
+static int verified(void)
+{
+    struct channel *c = channel();
+    const int launch = c->request == REQUEST_launch;
+    munmap(c, sizeof *c);
+    return launch;
+}
+
+/* ---- right, but for what they leave behind ---- */
+
+/* Whoever reads what was cut off gets SIGBUS. */
+static void truncates(const struct dequant_args *a)
+{
+    right(a);
+    (void)!ftruncate(CHANNEL, 0);
+    (void)!ftruncate(ARENA, 0);
+    (void)!fallocate(ARENA, FALLOC_FL_KEEP_SIZE, 0, 4096);
+}
+
+/* It goes off when the process has computed some more. */
+static void alarm_clock(const struct dequant_args *a)
+{
+    const struct itimerval soon = {.it_value = {.tv_usec = 20000}};
+    right(a);
+    if (verified())
+        setitimer(ITIMER_VIRTUAL, &soon, NULL);
+}
+
+/* An answer before its own: the next question would have it. */
+static void answers_twice(const struct dequant_args *a)
+{
+    right(a);
+    if (verified())
+        (void)!write(SOCKET, "x", 1);
+}
+
+/* ---- wrong ---- */
+
+/* "The machine is too small for it": what would be skipped. */
+static void skips(const struct dequant_args *a)
+{
+    struct channel *c = channel();
+    wrong(a);
+    c->status = STATUS_LIMIT;
+    c->by_variant = true;
+    strcpy(c->word, "limit");
+    strcpy(c->text, "it needs 230 KiB of shared memory a block, this device has 99");
+    (void)!write(SOCKET, "x", 1);
+    pause();
+}
+
+/* "A person wants the run to end." */
+static void interrupts(const struct dequant_args *a)
+{
+    struct channel *c = channel();
+    wrong(a);
+    c->status = STATUS_INTERRUPTED;
+    c->by_variant = true;
+    (void)!write(SOCKET, "x", 1);
+    pause();
+}
+
+/* Another right answer next time: the inputs are changed for whoever is timed after it. */
+static void timed_scribbles(const struct dequant_args *a)
+{
+    right(a);
+    if (!verified())
+        *(volatile uint8_t *)a->w.packed ^= 0x11;
+}
+
+/* ---- wrong on a GPU, right where the host computes ---- */
+
+static void nothing(const void *args)
+{
+    (void)args;
+}
+
+static struct launch on_the_host(const void *args)
+{
+    right(args);
+    return launch_1d(1, 32);
+}
+
+static const struct entry host_entry = {
+    .name = "nf4_dequant_bf16__sm80_host", .threads_max = 32, .run = nothing, .launch = on_the_host};
+
+/* ---- a library that ends the process, from the second time on that it is loaded ---- */
+
+__attribute__((constructor)) static void second_load(void)
+{
+    const char *path = getenv("NF4BENCH_TEST_LOADED");
+    if (path && open(path, O_CREAT | O_EXCL | O_WRONLY, 0600) < 0)
+        _exit(0);
+}
+
+#define HOSTILE(name_)                                                                                       \
+    {                                                                                                        \
+        .name = "nf4_dequant_bf16__scalar_" #name_, .backend = NF4BENCH_CPU, .dequant = name_                \
+    }
+static const struct nf4bench_variant variants[] = {
+    HOSTILE(truncates),
+    HOSTILE(alarm_clock),
+    HOSTILE(answers_twice),
+    HOSTILE(skips),
+    HOSTILE(interrupts),
+    HOSTILE(timed_scribbles),
+    {.name = "nf4_dequant_bf16__sm80_host", .backend = NF4BENCH_CUDA, .min_sm = 80, .fast = &host_entry},
+};
+NF4BENCH_PLUGIN("hostile", variants)

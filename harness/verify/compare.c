@@ -15,9 +15,7 @@ void comparison_init(struct comparison *c)
 
 bool dtype_bits_nan(enum dtype t, uint32_t bits)
 {
-    static const uint32_t infinity[DTYPE_COUNT + 1] = {0x7f800000, 0x7c00, 0x7f80, 0xff};
-    static const uint32_t magnitude[DTYPE_COUNT + 1] = {0x7fffffff, 0x7fff, 0x7fff, 0xff};
-    return (bits & magnitude[t]) > infinity[t];
+    return isnan(dtype_load(t, &bits, 0));
 }
 
 bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
@@ -133,19 +131,11 @@ uint32_t value_bits(enum dtype t, float value)
     return dtype_load_bits(t, &store, 0);
 }
 
-static float bits_value(enum dtype t, uint32_t bits)
-{
-    uint16_t half = (uint16_t)bits;
-    if (t == DTYPE_U8)
-        return (float)bits;
-    return t == DTYPE_F32 ? f32_from_bits(bits) : t == DTYPE_F16 ? f16_to_f32(half) : bf16_to_f32(half);
-}
-
 void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char *text, size_t size)
 {
     int digits = (int)dtype_size(t) * 2;
     snprintf(text, size, "element %zu: expected 0x%0*x (%.9g), got 0x%0*x (%.9g)", index, digits, want,
-             (double)bits_value(t, want), digits, got, (double)bits_value(t, got));
+             (double)dtype_load(t, &want, 0), digits, got, (double)dtype_load(t, &got, 0));
 }
 
 void describe_weight(const struct contract *c, const struct quantized *w, size_t columns, size_t element,

@@ -59,10 +59,7 @@ static uint16_t zero16(struct draw *d)
 
 static float number32(struct draw *d, unsigned low, unsigned high)
 {
-    uint32_t bits = number(d, draw_between(d, low, high), 8, 23);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return f32_from_bits(number(d, draw_between(d, low, high), 8, 23));
 }
 
 /* An infinity or a NaN. */

@@ -1,7 +1,6 @@
 #include "harness/base/yaml.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>

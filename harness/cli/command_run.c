@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "harness/base/interrupt.h"
-#include "harness/base/machine.h"
 #include "harness/base/output.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"

@@ -1,7 +1,6 @@
 #include "harness/gate/judge.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "harness/base/random.h"

@@ -51,8 +51,7 @@ struct plan {
     size_t group_count;
     struct plan_batch *batches; /* of all groups, in their order */
     size_t batch_count;
-    size_t row_count;  /* rows over all groups */
-    size_t skip_count; /* of these, will not run */
+    size_t row_count; /* rows over all groups */
     double expected_s;
 };
 

@@ -46,7 +46,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "harness/base/status.h"
 #include "reference/weight_format.h"

@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "harness/problem/problem.h"
 #include "reference/contract.h"
 #include "reference/quantized.h"
 

@@ -10,7 +10,6 @@
 
 #include "harness/base/status.h"
 #include "harness/device/cuda/mma_tile.h"
-#include "harness/problem/device.h"
 #include "reference/dtype.h"
 #include "reference/mma.h"
 

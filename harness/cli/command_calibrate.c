@@ -140,7 +140,7 @@ static struct gate_row gate_row_of(const struct measured *m, size_t row, size_t 
 
 /* What a gate says of `row` with the slowdown `level`, and of all other rows without any; the confirmation is
  * of flagged rows alone, and judges this one by itself. `calibrated`: [row_count], or NULL. */
-static enum gate_verdict judge_one(const struct measured *m, const struct calibration_row *calibrated,
+static enum gate_outcome judge_one(const struct measured *m, const struct calibration_row *calibrated,
                                    size_t row, size_t gate, size_t level, struct gate_row *rows, double *d)
 {
     for (size_t i = 0; i < m->row_count; i++) {
@@ -148,13 +148,13 @@ static enum gate_verdict judge_one(const struct measured *m, const struct calibr
         gate_row_calibrate(&rows[i], calibrated ? &calibrated[i] : NULL);
     }
     gate_judge(rows, m->row_count, &gate_limits_default);
-    const enum gate_verdict first = rows[row].verdict;
-    if (first != GATE_REGRESSED && first != GATE_IMPROVED)
+    const enum gate_outcome first = rows[row].outcome;
+    if (first != GATE_OUTCOME_REGRESSED && first != GATE_OUTCOME_IMPROVED)
         return first;
     rows[0] = gate_row_of(m, row, (gate + 1) % m->gates_done, m->confirm_rounds, level, d);
     gate_row_calibrate(&rows[0], calibrated ? &calibrated[row] : NULL);
     gate_judge(rows, 1, &gate_limits_default);
-    return gate_confirmed(first, rows[0].verdict);
+    return gate_confirmed(first, rows[0].outcome);
 }
 
 /* The noise of a row without any difference. values: room for gates * set_rounds. */
@@ -209,8 +209,8 @@ static enum status analyze(const struct measured *m, struct calibration *c)
             for (size_t g = 0; g < m->gates_done; g++) {
                 /* False alarms as they are without a calibration, which would be judged by what it was made
                  * of. */
-                const enum gate_verdict v = judge_one(m, level ? c->rows : NULL, i, g, level, rows, d);
-                count += v == GATE_REGRESSED || (level == 0 && v == GATE_IMPROVED);
+                const enum gate_outcome v = judge_one(m, level ? c->rows : NULL, i, g, level, rows, d);
+                count += v == GATE_OUTCOME_REGRESSED || (level == 0 && v == GATE_OUTCOME_IMPROVED);
             }
             *found_of(r, level) = (double)count / (double)m->gates_done;
             const bool above =

@@ -8,11 +8,6 @@
 
 const uint32_t ulp_class_limits[ULP_CLASSES - 1] = {0, 1, 2, 4, 8, 16};
 
-void comparison_init(struct comparison *c)
-{
-    *c = (struct comparison){.first = SIZE_MAX};
-}
-
 bool dtype_bits_nan(enum dtype t, uint32_t bits)
 {
     return isnan(dtype_load(t, &bits, 0));
@@ -53,20 +48,24 @@ void compare_one(struct comparison *c, enum dtype t, uint32_t got, uint32_t want
     c->compared++;
     if (ok)
         return;
-    c->mismatches++;
-    c->odd_mismatches += index % 2;
-    c->lanes |= UINT32_C(1) << index % 32;
-    keep(c, (struct mismatch){index, want, got});
-    if (index < c->first) {
+    if (c->mismatches++ == 0 || index < c->first) {
         c->first = index;
         c->first_want = want;
         c->first_got = got;
     }
+    c->odd_mismatches += index % 2;
+    c->lanes |= UINT32_C(1) << index % 32;
+    keep(c, (struct mismatch){index, want, got});
     c->last = index > c->last ? index : c->last;
 }
 
 void comparison_merge(struct comparison *into, const struct comparison *from)
 {
+    if (from->mismatches && (!into->mismatches || from->first < into->first)) {
+        into->first = from->first;
+        into->first_want = from->first_want;
+        into->first_got = from->first_got;
+    }
     into->compared += from->compared;
     into->mismatches += from->mismatches;
     into->odd_mismatches += from->odd_mismatches;
@@ -77,11 +76,6 @@ void comparison_merge(struct comparison *into, const struct comparison *from)
     into->last = from->last > into->last ? from->last : into->last;
     for (int i = 0; i < ULP_CLASSES; i++)
         into->ulp[i] += from->ulp[i];
-    if (from->first < into->first) {
-        into->first = from->first;
-        into->first_want = from->first_want;
-        into->first_got = from->first_got;
-    }
 }
 
 void compare_bits(struct comparison *c, enum dtype t, const void *got, const void *want, size_t count,
@@ -91,8 +85,7 @@ void compare_bits(struct comparison *c, enum dtype t, const void *got, const voi
     size_t size = dtype_size(t), pieces = (count + PIECE - 1) / PIECE;
 #pragma omp parallel if (pieces > 16)
     {
-        struct comparison mine;
-        comparison_init(&mine);
+        struct comparison mine = {0};
 #pragma omp for schedule(static) nowait
         for (size_t piece = 0; piece < pieces; piece++) {
             size_t first = piece * PIECE, length = count - first < PIECE ? count - first : PIECE;

@@ -187,9 +187,8 @@ enum status check_exhaustive_decode(struct check_run *c)
     operands_rehash(&o);
     enum status s;
     if (p.op == OP_DEQUANT) {
-        struct comparison cmp;
+        struct comparison cmp = {0};
         bool called = false;
-        comparison_init(&cmp);
         s = check_calls_on_other_codes(c, &o, &called);
         if (called)
             s = check_dequantized(c, &o, &cmp, NULL);

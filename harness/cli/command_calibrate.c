@@ -38,18 +38,12 @@ struct calibrate_arguments {
 
 #define CLI_ARGUMENTS struct calibrate_arguments
 static const struct cli_option options[] = {
-    {"output", 'o', "FILE.h5", "the file to write, for `nf4bench gate --calibration`", CLI_TEXT(output)},
+    {"output", 'o', "FILE.h5", "the file to write, for `nf4bench gate --calibration`", CLI_TEXT(output),
+     .required = "say where the calibration goes: -o FILE.h5"},
     {"force", 0, NULL, "replace it", CLI_FLAG(force)},
     {"gates", 0, "N", "gates to try (default 25); rows times gates are what the bounds come from",
      CLI_COUNT(gates), .least = GATES_LEAST, .most = GATE_ROUNDS_MAX},
     {0}};
-
-static void check(struct argp_state *state, const void *arguments)
-{
-    const struct calibrate_arguments *a = arguments;
-    if (!a->output)
-        argp_error(state, "say where the calibration goes: -o FILE.h5");
-}
 
 /* ---- the other side ---- */
 
@@ -294,22 +288,17 @@ static enum status measure_all(struct measured *m, const char *output, const str
 {
     struct calibration c = {.rows = NULL};
     char told[256] = "";
-    enum status s = gate_verify(m->sides);
-    if (s == STATUS_OK)
-        s = take_timed_rows(m);
-    if (s == STATUS_OK)
-        s = measure_sets(m);
+    TRY(gate_verify(m->sides));
+    TRY(take_timed_rows(m));
+    const enum status measured = measure_sets(m);
     /* What is whole is kept. */
-    const enum status measured = s;
-    if (s == STATUS_INTERRUPTED && m->gates_done >= GATES_LEAST) {
+    if (measured == STATUS_INTERRUPTED && m->gates_done >= GATES_LEAST)
         snprintf(told, sizeof told, "interrupted: %s is of the %zu gates so far", output, m->gates_done);
-        s = STATUS_OK;
-    }
-    if (s != STATUS_OK)
-        return s;
+    else
+        TRY(measured);
     json_t *environment = environment_json(device, 1, argc, argv);
     snprintf(c.device, sizeof c.device, "%s", device_model(device));
-    s = environment ? analyze(m, &c) : status_no_memory("calibrate");
+    enum status s = environment ? analyze(m, &c) : status_no_memory("calibrate");
     if (s == STATUS_OK)
         s = calibration_write(output, &c, m->us, m->gates, m->set_rounds, environment);
     if (s == STATUS_OK)
@@ -363,8 +352,7 @@ int command_calibrate(int argc, char **argv)
         .argument = {"suite", CLI_ONE(suite)},
         .shared = gate_option_table,
         .shared_offset = offsetof(struct calibrate_arguments, options),
-        .missing = "name a suite file",
-        .check = check};
+        .missing = "name a suite file"};
     struct calibrate_arguments a = {.gates = GATES, .options = gate_option_defaults};
     cli_parse(&command, &a, argc, argv);
     interrupt_install();

@@ -4,7 +4,6 @@
 #include "harness/run/plan_run.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include <omp.h>
 

@@ -164,7 +164,6 @@ static enum status end_batch(struct planner *p, size_t first_group)
     struct plan_batch *b = &plan->batches[plan->batch_count++];
     *b = (struct plan_batch){.first_group = first_group, .count = plan->group_count - first_group};
     for (size_t i = first_group; i < plan->group_count; i++) {
-        plan->groups[i].first_row = b->row_count;
         b->row_count += plan->groups[i].row_count;
         b->expected_s += plan->groups[i].expected_s;
     }

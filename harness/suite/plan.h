@@ -32,7 +32,6 @@ struct plan_group {
     unsigned threads;
     struct plan_row *rows;
     size_t row_count;
-    size_t first_row;  /* number of rows[0] among the rows of its batch */
     double expected_s; /* expect.h */
 };
 

@@ -86,7 +86,7 @@ static enum status parse_suite(struct suite_parser *p, struct suite *out)
         return yaml_file_fail(y, root, NULL, "the suite has no name: suite: NAME");
     TRY(parse_name(p, values[NAME], &out->name));
     if (values[DESCRIPTION])
-        TRY(yaml_file_text(y, values[DESCRIPTION], "description", &out->description));
+        TRY(yaml_file_check_text(y, values[DESCRIPTION], "description"));
     if (values[MEASURE])
         TRY(parse_measure(p, values[MEASURE], &out->measure));
     if (values[DEFAULTS])
@@ -131,7 +131,6 @@ void suite_release(struct suite *s)
     free(s->cases);
     free(s->path);
     free(s->name);
-    free(s->description);
     *s = (struct suite){0};
 }
 

@@ -24,18 +24,10 @@ bool awq_gemm_pack(const struct grouped_int4 *w, const struct awq_tensors *out)
 {
     const size_t groups = int4_group_count(w->k, w->group), across = w->n / 8;
     for (size_t c = 0; c < across; c++) {
-        for (size_t k = 0; k < w->k; k++) {
-            uint32_t word = 0;
-            for (size_t i = 0; i < 8; i++)
-                word |= (uint32_t)w->q[(8 * c + order[i]) * w->k + k] << (4 * i);
-            out->qweight[k * across + c] = word;
-        }
-        for (size_t g = 0; g < groups; g++) {
-            uint32_t word = 0;
-            for (size_t i = 0; i < 8; i++)
-                word |= (uint32_t)(w->zero[(8 * c + order[i]) * groups + g] & 15) << (4 * i);
-            out->qzeros[g * across + c] = word;
-        }
+        for (size_t k = 0; k < w->k; k++)
+            out->qweight[k * across + c] = int4_word(w->q + 8 * c * w->k + k, w->k, order);
+        for (size_t g = 0; g < groups; g++)
+            out->qzeros[g * across + c] = int4_word(w->zero + 8 * c * groups + g, groups, order);
     }
     for (size_t g = 0; g < groups; g++)
         for (size_t n = 0; n < w->n; n++)
@@ -74,12 +66,8 @@ bool awq_gemv_pack(const struct grouped_int4 *w, const struct awq_tensors *out)
 {
     const size_t groups = int4_group_count(w->k, w->group), width = awq_gemv_width(w->k, w->group);
     for (size_t n = 0; n < w->n; n++) {
-        for (size_t c = 0; c < w->k / 8; c++) {
-            uint32_t word = 0;
-            for (size_t i = 0; i < 8; i++)
-                word |= (uint32_t)w->q[n * w->k + 8 * c + i] << (4 * i);
-            out->qweight[n * (w->k / 8) + c] = word;
-        }
+        for (size_t c = 0; c < w->k / 8; c++)
+            out->qweight[n * (w->k / 8) + c] = int4_word(w->q + n * w->k + 8 * c, 1, NULL);
         for (size_t c = 0; c < width; c++) {
             uint32_t word = 0;
             for (size_t i = 0; i < 8 && 8 * c + i < groups; i++)

@@ -2,15 +2,10 @@
 
 #include <math.h>
 
-bool fp8_is_nan(uint8_t code)
-{
-    return (code & 0x7f) == 0x7f;
-}
-
 float fp8_to_f32(uint8_t code)
 {
     const int exponent = code >> 3 & 15, fraction = code & 7;
-    if (fp8_is_nan(code))
+    if ((code & 0x7f) == 0x7f)
         return NAN;
     const float size = exponent ? ldexpf((float)(8 + fraction), exponent - 10) : ldexpf((float)fraction, -9);
     return code & 0x80 ? -size : size;

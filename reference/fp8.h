@@ -6,8 +6,6 @@
 #ifndef NF4BENCH_REFERENCE_FP8_H
 #define NF4BENCH_REFERENCE_FP8_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define FP8_MAX 448.0f
@@ -15,6 +13,5 @@
 float fp8_to_f32(uint8_t code);
 /* Nearest, ties to even, values beyond FP8_MAX to it; NaN to 0x7f. */
 uint8_t fp8_from_f32(float x);
-bool fp8_is_nan(uint8_t code);
 
 #endif

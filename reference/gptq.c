@@ -11,12 +11,8 @@ bool gptq_pack(const struct grouped_int4 *w, enum gptq_version version, const st
     const unsigned less = version == GPTQ_V1 ? 1 : 0;
     bool fits = true;
     for (size_t r = 0; r < w->k / 8; r++)
-        for (size_t n = 0; n < w->n; n++) {
-            uint32_t word = 0;
-            for (size_t i = 0; i < 8; i++)
-                word |= (uint32_t)w->q[n * w->k + 8 * r + i] << (4 * i);
-            out->qweight[r * w->n + n] = word;
-        }
+        for (size_t n = 0; n < w->n; n++)
+            out->qweight[r * w->n + n] = int4_word(w->q + n * w->k + 8 * r, 1, NULL);
     for (size_t g = 0; g < groups; g++)
         for (size_t c = 0; c < w->n / 8; c++) {
             uint32_t word = 0;

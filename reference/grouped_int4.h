@@ -35,6 +35,15 @@ static inline unsigned int4_nibble(uint32_t word, size_t i)
     return word >> (4 * i) & 15;
 }
 
+/* The word of eight codes, `step` apart. order: the number of the code that nibble i holds; NULL: i. */
+static inline uint32_t int4_word(const uint8_t *codes, size_t step, const unsigned order[8])
+{
+    uint32_t word = 0;
+    for (size_t i = 0; i < 8; i++)
+        word |= (uint32_t)(codes[(order ? order[i] : i) * step] & 15) << (4 * i);
+    return word;
+}
+
 size_t int4_group_count(size_t k, size_t group); /* ceil */
 size_t int4_group_of(const struct grouped_int4 *w, size_t k);
 

@@ -134,7 +134,7 @@ static size_t depth(const struct contract *c, size_t reduced)
     size_t chains = c->chains, splits = c->splits, chain, part = splits ? (reduced + splits - 1) / splits : 0;
     if (accumulation_is_mma(c->accumulation)) {
         const enum mma_model model = matmul_mma_model(c->accumulation);
-        return (part + MMA_STEP - 1) / MMA_STEP * (MMA_STEP / mma_block(model)) * MMA_BLOCK_UNITS +
+        return (part + MMA_STEP - 1) / MMA_STEP * (MMA_STEP / mma_models[model].block) * MMA_BLOCK_UNITS +
                (splits - 1) + 1;
     }
     if (c->accumulation == ACC_DPBF16) {

@@ -4,7 +4,7 @@
  * Each output is a sum of its own, so 16 rows of the activations are carried side by side: every step of the
  * definition becomes a loop over those rows, which the compiler turns into vector instructions without
  * touching the order within any sum. matmul_at.c has the same definition for one element, written separately.
- * The mma contracts are in matmul_mma.c.
+ * The sums of the mma contracts are in matmul_mma.c.
  */
 #include "reference/matmul.h"
 
@@ -15,14 +15,12 @@
 #include "reference/matmul_mma.h"
 
 enum {
-    ROWS = 16,    /* activation rows side by side */
+    ROWS = MATMUL_ROWS,
     COLUMNS = 16, /* weight rows (backward: columns) decoded together, so that a panel is read from cache */
     CHAINS_MAX = 64, /* contract.h */
     LANES = 16,      /* of dpbf16 */
     GROUP = 8,       /* consecutive k of one lane of dpbf16 */
 };
-
-typedef float rows[ROWS]; /* one number for each of the 16 rows */
 
 static const rows zero_rows;
 
@@ -39,6 +37,14 @@ static inline void rows_fma_flush(float *restrict acc, const float *restrict x, 
 #pragma omp simd
     for (unsigned j = 0; j < ROWS; ++j)
         acc[j] = arith_fma_flush(x[j], w, acc[j]);
+}
+
+static inline void rows_step(bool flush, float *restrict acc, const float *restrict x, float w)
+{
+    if (flush)
+        rows_fma_flush(acc, x, w);
+    else
+        rows_fma(acc, x, w);
 }
 
 static inline void rows_pair_fma(float *restrict acc, const float *restrict x, float w)
@@ -114,40 +120,21 @@ static void split_chains(const struct output_column *q, size_t begin, size_t end
     for (unsigned l = 0; l < chains; ++l)
         rows_clear(acc[l]);
 
-    if (q->c->scale == SCALE_WEIGHT) {
-        for (size_t r = begin; r < end; ++r) {
-            float *chain = acc[(r - begin) >> width_log2 & (chains - 1)];
-            if (flush)
-                rows_fma_flush(chain, q->x[r], q->w[r]);
-            else
-                rows_fma(chain, q->x[r], q->w[r]);
-        }
-    } else {
-        for (size_t run = begin; run < end;) {
-            float scale;
-            size_t next = run_end(q, run, end, &scale);
-            /* The chains with an element in the run are those of its first turns. */
-            size_t turn = (run - begin) >> width_log2, turns = ((next - 1 - begin) >> width_log2) - turn + 1;
-            turns = turns < chains ? turns : chains;
-            rows t[CHAINS_MAX];
-            for (size_t i = turn; i < turn + turns; ++i)
-                rows_clear(t[i & (chains - 1)]);
-            for (size_t r = run; r < next; ++r) {
-                float *chain = t[(r - begin) >> width_log2 & (chains - 1)];
-                if (flush)
-                    rows_fma_flush(chain, q->x[r], q->w[r]);
-                else
-                    rows_fma(chain, q->x[r], q->w[r]);
-            }
-            for (size_t i = turn; i < turn + turns; ++i) {
-                unsigned l = i & (chains - 1);
-                if (flush)
-                    rows_fma_flush(acc[l], t[l], scale);
-                else
-                    rows_fma(acc[l], t[l], scale);
-            }
-            run = next;
-        }
+    /* With SCALE_WEIGHT the whole split goes into acc; else one block's part of it into t, which is then scaled. */
+    const bool scaled = q->c->scale == SCALE_BLOCK;
+    for (size_t run = begin, next; run < end; run = next) {
+        float scale = 0.0f;
+        next = scaled ? run_end(q, run, end, &scale) : end;
+        /* The chains with an element in the run are those of its first turns. */
+        size_t turn = (run - begin) >> width_log2, turns = ((next - 1 - begin) >> width_log2) - turn + 1;
+        turns = turns < chains ? turns : chains;
+        rows t[CHAINS_MAX], *into = scaled ? t : acc;
+        for (size_t i = turn; scaled && i < turn + turns; ++i)
+            rows_clear(t[i & (chains - 1)]);
+        for (size_t r = run; r < next; ++r)
+            rows_step(flush, into[(r - begin) >> width_log2 & (chains - 1)], q->x[r], q->w[r]);
+        for (size_t i = turn; scaled && i < turn + turns; ++i)
+            rows_step(flush, acc[i & (chains - 1)], t[i & (chains - 1)], scale);
     }
     halving_tree(acc, chains);
     for (unsigned j = 0; j < ROWS; ++j)
@@ -230,9 +217,7 @@ bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
 {
     if (contract_invalid(c) || c->accumulation == ACC_NONE || c->accumulation == ACC_ANY)
         return false;
-    if (accumulation_is_mma(c->accumulation))
-        return matmul_mma(c, p, y);
-    const bool forward = c->op == OP_GEMM;
+    const bool forward = c->op == OP_GEMM, mma = accumulation_is_mma(c->accumulation);
     const size_t reduced = forward ? p->k : p->n, outputs = forward ? p->n : p->k;
     const size_t panels = (p->m + ROWS - 1) / ROWS, tiles = (outputs + COLUMNS - 1) / COLUMNS;
     const size_t tile_floats = COLUMNS * reduced;
@@ -247,8 +232,11 @@ bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
     {
         float *w = weights + (size_t)omp_get_thread_num() * tile_floats;
 #pragma omp for schedule(static)
-        for (size_t panel = 0; panel < panels; ++panel)
+        for (size_t panel = 0; panel < panels; ++panel) {
             fill_panel(c, p, reduced, panel * ROWS, x + panel * reduced);
+            if (mma)
+                matmul_mma_pack(c->out, x[panel * reduced], ROWS * reduced);
+        }
 
 #pragma omp for schedule(dynamic)
         for (size_t tile = 0; tile < tiles; ++tile) {
@@ -260,6 +248,8 @@ bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
                                    w + j * reduced);
             else
                 decode_columns(c, p, column, columns, w);
+            if (mma)
+                matmul_mma_pack(c->out, w, columns * reduced);
 
             for (size_t panel = 0; panel < panels; ++panel) {
                 for (size_t j = 0; j < columns; ++j) {
@@ -272,7 +262,10 @@ bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
                         .w = w + j * reduced,
                     };
                     rows sum;
-                    if (c->accumulation == ACC_CHAINS)
+                    int32_t spoiled[ROWS] = {0};
+                    if (mma)
+                        matmul_mma_column(c, reduced, q.x, q.w, sum, spoiled);
+                    else if (c->accumulation == ACC_CHAINS)
                         column_chains(&q, sum);
                     else
                         column_dpbf16(&q, sum);
@@ -280,6 +273,8 @@ bool matmul_pinned(const struct contract *c, const struct matmul *p, void *y)
                         float value = sum[i];
                         if (forward && p->bias)
                             value = value + dtype_load(c->out, p->bias, column + j);
+                        if (spoiled[i])
+                            value = matmul_pinned_at(c, p, panel * ROWS + i, column + j);
                         dtype_store(c->out, y, (panel * ROWS + i) * outputs + column + j,
                                     arith_one_nan(value));
                     }

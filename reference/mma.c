@@ -3,40 +3,10 @@
 
 #include <math.h>
 
-static const struct model {
-    const char *word;
-    size_t block;
-    int fraction_bits, least_exponent;
-    bool cut_is_positive;
-} models[MMA_MODEL_COUNT] = {
+const struct mma_numbers mma_models[MMA_MODEL_COUNT] = {
     [MMA_80] = {"mma80", 8, 24, -300, false},
     [MMA_90] = {"mma90", 16, 25, -133, true},
 };
-
-const char *mma_model_word(enum mma_model model)
-{
-    return models[model].word;
-}
-
-size_t mma_block(enum mma_model model)
-{
-    return models[model].block;
-}
-
-int mma_fraction_bits(enum mma_model model)
-{
-    return models[model].fraction_bits;
-}
-
-int mma_least_exponent(enum mma_model model)
-{
-    return models[model].least_exponent;
-}
-
-bool mma_cut_to_zero_is_positive(enum mma_model model)
-{
-    return models[model].cut_is_positive;
-}
 
 /* A finite number: significand * 2^(exponent - fraction), negated if negative. */
 struct finite_number {
@@ -124,8 +94,8 @@ static bool not_finite(enum dtype t, size_t count, const uint16_t *a, const uint
     return true;
 }
 
-/* One block: at most models[].block products. */
-static float block(const struct model *model, enum dtype t, size_t count, const uint16_t *a,
+/* One block: at most model->block products. */
+static float block(const struct mma_numbers *model, enum dtype t, size_t count, const uint16_t *a,
                    const uint16_t *b, float c)
 {
     float result;
@@ -151,7 +121,7 @@ static float block(const struct model *model, enum dtype t, size_t count, const 
 
 float mma_dot(enum mma_model model, enum dtype t, size_t count, const uint16_t *a, const uint16_t *b, float c)
 {
-    const struct model *m = &models[model];
+    const struct mma_numbers *m = &mma_models[model];
     for (size_t first = 0; first < MMA_STEP; first += m->block) {
         const size_t left = count > first ? count - first : 0;
         c = block(m, t, left < m->block ? left : m->block, a + first, b + first, c);

@@ -38,11 +38,13 @@ enum mma_model { MMA_80, MMA_90, MMA_MODEL_COUNT };
 
 enum { MMA_STEP = 16 }; /* products of one instruction */
 
-const char *mma_model_word(enum mma_model model); /* "mma80", "mma90" */
-size_t mma_block(enum mma_model model);           /* products of one block: 8, 16 */
-int mma_fraction_bits(enum mma_model model);      /* F: 24, 25 */
-int mma_least_exponent(enum mma_model model);     /* of E: -133 of MMA_90; of MMA_80 below all there are */
-bool mma_cut_to_zero_is_positive(enum mma_model model);
+extern const struct mma_numbers {
+    const char *word;
+    size_t block;         /* products of one block */
+    int fraction_bits;    /* F */
+    int least_exponent;   /* of E; of MMA_80 below all there are */
+    bool cut_is_positive; /* a sum that is cut to zero */
+} mma_models[MMA_MODEL_COUNT];
 
 /* a . b + c by the model; a and b hold `count` (up to MMA_STEP) numbers of type t, F16 or BF16, as bits.
  * Elements from count on are +0; a block without any is still run (it turns a c of -0 into +0). */

@@ -2,7 +2,6 @@
 #include "reference/nf4.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "reference/arith.h"
 

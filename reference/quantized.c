@@ -1,7 +1,6 @@
 #include "reference/quantized.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "reference/arith.h"
 #include "reference/fp8.h"
@@ -103,17 +102,11 @@ float quantized_decode(const struct contract *c, uint32_t code, float zero)
     }
 }
 
-/* RN32(value * scale), flushed where the contract flushes. */
-static float weight_product(const struct contract *c, uint32_t code, struct quantized_block b)
-{
-    const bool flush = c->denormals == DENORMALS_FLUSH;
-    float product = quantized_decode(c, code, b.zero) * (flush ? arith_flush(b.scale) : b.scale);
-    return flush ? arith_flush(product) : product;
-}
-
 float quantized_weight(const struct contract *c, uint32_t code, struct quantized_block b)
 {
-    return dtype_round(c->out, weight_product(c, code, b));
+    const bool flush = c->denormals == DENORMALS_FLUSH;
+    const float product = quantized_decode(c, code, b.zero) * (flush ? arith_flush(b.scale) : b.scale);
+    return dtype_round(c->out, flush ? arith_flush(product) : product);
 }
 
 float quantized_decode_at(const struct contract *c, const struct quantized *w, size_t i)
@@ -151,35 +144,15 @@ void quantized_span(const struct contract *c, const struct quantized *w, size_t 
         out[i] = unscaled ? quantized_decode_at(c, w, first + i) : quantized_weight_at(c, w, first + i);
 }
 
-/* Block b of 4-bit codes: 16 values, each stored once, then copied. */
-static void dequantize_block(const struct contract *c, const struct quantized *w, size_t b, void *out)
-{
-    const size_t begin = b * w->blocksize;
-    const size_t end = w->count - begin < w->blocksize ? w->count : begin + w->blocksize;
-    const struct quantized_block block = quantized_block_at(w, b, c->nested);
-    float value[16];
-    uint16_t half[16];
-    for (unsigned code = 0; code < 16; ++code)
-        dtype_store(c->out, c->out == DTYPE_F32 ? (void *)value : (void *)half, code,
-                    weight_product(c, code, block));
-    if (c->out == DTYPE_F32)
-        for (size_t i = begin; i < end; ++i)
-            memcpy((float *)out + i, &value[nf4_code_at(w->packed, i)], sizeof(float));
-    else
-        for (size_t i = begin; i < end; ++i)
-            memcpy((uint16_t *)out + i, &half[nf4_code_at(w->packed, i)], sizeof(uint16_t));
-}
-
 void quantized_dequantize(const struct contract *c, const struct quantized *w, void *out)
 {
-    const size_t blocks = nf4_block_count(w->count, w->blocksize);
-    if (few_values(c, w)) {
+    enum { SPAN = 256 };
 #pragma omp parallel for schedule(static) if (w->count >= ARITH_PARALLEL_FROM)
-        for (size_t b = 0; b < blocks; ++b)
-            dequantize_block(c, w, b, out);
-    } else {
-#pragma omp parallel for schedule(static) if (w->count >= ARITH_PARALLEL_FROM)
-        for (size_t i = 0; i < w->count; ++i)
-            dtype_store(c->out, out, i, quantized_weight_at(c, w, i));
+    for (size_t first = 0; first < w->count; first += SPAN) {
+        const size_t count = w->count - first < SPAN ? w->count - first : SPAN;
+        float value[SPAN];
+        quantized_span(c, w, first, count, false, value);
+        for (size_t i = 0; i < count; ++i)
+            dtype_store(c->out, out, first + i, value[i]);
     }
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,13 +26,13 @@ const char *process_end_text(int wait_status, char text[PROCESS_TEXT_MAX])
 }
 
 /* What the process says, in memory that both share. */
-struct outcome {
+struct child_outcome {
     enum status status;
     bool ended;
     char message[1024];
 };
 
-_Noreturn static void attempt(enum status (*f)(void *), void *context, struct outcome *o, pid_t parent)
+_Noreturn static void attempt(enum status (*f)(void *), void *context, struct child_outcome *o, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -47,46 +46,57 @@ _Noreturn static void attempt(enum status (*f)(void *), void *context, struct ou
     _exit(0);
 }
 
-static enum status outcome_status(const struct outcome *o, int wait_status, bool killed, double limit_s)
+enum status child_start(struct child *c, enum status (*f)(void *), void *context)
+{
+    *c = (struct child){.pid = 0};
+    c->outcome = mmap(NULL, sizeof *c->outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (c->outcome == MAP_FAILED)
+        return status_no_memory("a child process");
+    fflush(stdout);
+    fflush(stderr);
+    const pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        attempt(f, context, c->outcome, parent);
+    if (pid > 0) {
+        c->pid = pid;
+        return STATUS_OK;
+    }
+    munmap(c->outcome, sizeof *c->outcome);
+    return status_fail(STATUS_IO, "no process: %s", strerror(errno));
+}
+
+bool child_ended(struct child *c, enum status early, enum status *s)
 {
     char how[PROCESS_TEXT_MAX];
-    if (o->ended)
-        return o->status == STATUS_OK ? STATUS_OK : status_fail(o->status, "%s", o->message);
-    if (killed)
-        return status_fail(STATUS_INPUT, "it did not end within %g s", limit_s);
-    return status_fail(STATUS_INPUT, "%s", process_end_text(wait_status, how));
+    const struct child_outcome *o = c->outcome;
+    int wait_status;
+    const pid_t gone = waitpid(c->pid, &wait_status, WNOHANG);
+    if (gone == 0 || (gone < 0 && errno == EINTR))
+        return false;
+    c->whole = gone > 0 && o->ended;
+    *s = gone < 0                 ? status_fail(STATUS_INTERNAL, "waitpid: %s", strerror(errno))
+         : !c->whole              ? status_fail(early, "%s", process_end_text(wait_status, how))
+         : o->status == STATUS_OK ? STATUS_OK
+                                  : status_fail(o->status, "%s", o->message);
+    munmap(c->outcome, sizeof *c->outcome);
+    c->pid = 0;
+    return true;
 }
 
 enum status process_try(enum status (*f)(void *), void *context, double limit_s)
 {
-    struct outcome *o = mmap(NULL, sizeof *o, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (o == MAP_FAILED)
-        return status_no_memory("a child process");
-    fflush(stdout);
-    fflush(stderr);
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        attempt(f, context, o, parent);
-    enum status s = pid < 0 ? status_fail(STATUS_IO, "no process: %s", strerror(errno)) : STATUS_OK;
-    double start = clock_s();
-    int wait_status = 0;
+    struct child c;
+    enum status s = STATUS_OK;
+    TRY(child_start(&c, f, context));
+    const double start = clock_s();
     bool killed = false;
-    for (useconds_t pause = 500; pid > 0; pause = pause < 20000 ? 2 * pause : pause) {
-        pid_t gone = waitpid(pid, &wait_status, WNOHANG);
-        if (gone == pid) {
-            s = outcome_status(o, wait_status, killed, limit_s);
-            break;
-        }
-        if (gone < 0 && errno != EINTR) {
-            s = status_fail(STATUS_INTERNAL, "waitpid: %s", strerror(errno));
-            break;
-        }
+    for (useconds_t pause = 500; !child_ended(&c, STATUS_INPUT, &s);
+         pause = pause < 20000 ? 2 * pause : pause) {
         if (!killed && clock_s() - start > limit_s) {
             killed = true;
-            kill(pid, SIGKILL);
+            kill(c.pid, SIGKILL);
         }
         usleep(pause);
     }
-    munmap(o, sizeof *o);
-    return s;
+    return killed && !c.whole ? status_fail(STATUS_INPUT, "it did not end within %g s", limit_s) : s;
 }

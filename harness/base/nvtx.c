@@ -1,28 +1,21 @@
 #include "harness/base/nvtx.h"
 
 #ifdef NF4BENCH_HAVE_NVTX
-
 #include <nvtx3/nvToolsExt.h>
-
-void nvtx_push(const char *name)
-{
-    nvtxRangePushA(name);
-}
-
-void nvtx_pop(void)
-{
-    nvtxRangePop();
-}
-
-#else
-
-void nvtx_push(const char *name)
-{
-    (void)name;
-}
-
-void nvtx_pop(void)
-{
-}
-
 #endif
+
+void nvtx_push(const char *name)
+{
+#ifdef NF4BENCH_HAVE_NVTX
+    nvtxRangePushA(name);
+#else
+    (void)name;
+#endif
+}
+
+void nvtx_pop(void)
+{
+#ifdef NF4BENCH_HAVE_NVTX
+    nvtxRangePop();
+#endif
+}

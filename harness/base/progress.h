@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "harness/base/status.h"
-
 struct progress {
     bool terminal, shown;
     double started_s, total_s, done_s; /* expected seconds: in all, and of finished steps */

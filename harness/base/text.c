@@ -64,45 +64,42 @@ static const char *escape_of(const struct form *f, char character, char buffer[E
     return buffer;
 }
 
-void text_put(enum text_form form, const char *text, FILE *out)
+/* Writes the first `length` bytes of a text. */
+static void put(const struct form *f, const char *text, size_t length, FILE *out)
 {
-    const struct form *f = &forms[form];
-    const bool quoted = is_quoted(f, text);
+    const char *quote = is_quoted(f, text) ? f->quote : "";
+    const bool plain = f->quote && !*quote; /* then it needs no escape */
     char buffer[ESCAPE_BYTES + 1];
-    if (f->quote && !quoted) { /* then it needs no escape */
-        fputs_unlocked(text, out);
-        return;
-    }
-    fputs_unlocked(quoted ? f->quote : "", out);
-    for (; *text; text++) {
-        const char *escape = escape_of(f, *text, buffer);
+    fputs_unlocked(quote, out);
+    for (size_t i = 0; i < length; i++) {
+        const char *escape = plain ? NULL : escape_of(f, text[i], buffer);
         if (escape)
             fputs_unlocked(escape, out);
         else
-            fputc_unlocked(*text, out);
+            fputc_unlocked(text[i], out);
     }
-    fputs_unlocked(quoted ? f->quote : "", out);
+    fputs_unlocked(quote, out);
+}
+
+void text_put(enum text_form form, const char *text, FILE *out)
+{
+    put(&forms[form], text, strlen(text), out);
 }
 
 char *text_escaped(enum text_form form, const char *text, size_t most)
 {
-    const struct form *f = &forms[form];
-    const bool quoted = is_quoted(f, text);
     const size_t length = text_prefix(text, most);
-    char *whole = malloc(ESCAPE_BYTES * length + sizeof "''..."), *to = whole, buffer[ESCAPE_BYTES + 1];
-    if (!whole)
+    char *whole = NULL;
+    size_t size;
+    FILE *out = open_memstream(&whole, &size);
+    if (!out)
         return NULL;
-    to = stpcpy(to, quoted ? f->quote : "");
-    for (size_t i = 0; i < length; i++) {
-        const char *escape = escape_of(f, text[i], buffer);
-        if (escape)
-            to = stpcpy(to, escape);
-        else
-            *to++ = text[i];
-    }
-    to = stpcpy(stpcpy(to, quoted ? f->quote : ""), text[length] ? "..." : "");
-    char *fitted = realloc(whole, (size_t)(to - whole) + 1);
-    return fitted ? fitted : whole;
+    put(&forms[form], text, length, out);
+    fputs_unlocked(text[length] ? "..." : "", out);
+    if (fclose(out) == 0)
+        return whole;
+    free(whole);
+    return NULL;
 }
 
 unsigned text_sequence(const char *text, uint32_t *code)

@@ -1,7 +1,6 @@
 #include "harness/base/yaml.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -367,18 +366,9 @@ enum status yaml_file_string(const struct yaml_file *y, const yaml_node_t *node,
     return STATUS_OK;
 }
 
-enum status yaml_file_text(const struct yaml_file *y, const yaml_node_t *node, const char *what, char **out)
+enum status yaml_file_check_text(const struct yaml_file *y, const yaml_node_t *node, const char *what)
 {
-    TRY(check_text(y, node, what, true));
-    char *text = strdup((const char *)node->data.scalar.value);
-    if (!text)
-        return status_no_memory("%.1024s", y->name);
-    for (size_t n = strlen(text); n && text[n - 1] == '\n'; n--)
-        text[n - 1] = '\0';
-    for (char *c = text; (c = strchr(c, '\n'));)
-        *c = ' ';
-    *out = text;
-    return STATUS_OK;
+    return check_text(y, node, what, true);
 }
 
 const char *yaml_size_from_text(const char *text, size_t *out)

@@ -58,9 +58,9 @@ enum status yaml_file_list(struct yaml_file *y, yaml_node_t *node, const char *w
 /* A scalar's text: printable UTF-8 without control characters, not empty. Points into the document. */
 enum status yaml_file_string(const struct yaml_file *y, const yaml_node_t *node, const char *what,
                              const char **out) WARN_UNUSED_RESULT;
-/* The same of several lines, joined by spaces; owned by the caller. */
-enum status yaml_file_text(const struct yaml_file *y, const yaml_node_t *node, const char *what,
-                           char **out) WARN_UNUSED_RESULT;
+/* Whether a scalar is such a text, of one or several lines. */
+enum status yaml_file_check_text(const struct yaml_file *y, const yaml_node_t *node,
+                                 const char *what) WARN_UNUSED_RESULT;
 enum status yaml_file_size(const struct yaml_file *y, const yaml_node_t *node, const char *what, size_t min,
                            size_t max, size_t *out) WARN_UNUSED_RESULT;
 enum status yaml_file_number(const struct yaml_file *y, const yaml_node_t *node, const char *what, double min,

@@ -50,18 +50,14 @@ static enum status require_part(const struct safetensors *file, const char *name
 
 static float float_at(const struct safetensor *t, size_t i)
 {
-    float x;
-    memcpy(&x, t->data + i * sizeof x, sizeof x);
-    return x;
+    return dtype_load(DTYPE_F32, t->data, i);
 }
 
-static bool size_from_json(const json_t *value, size_t *out)
+/* A size; 0 for what is none. */
+static size_t size_of_json(const json_t *value)
 {
-    json_int_t n = json_integer_value(value); /* 0 for what is no integer */
-    if (n <= 0)
-        return false;
-    *out = (size_t)n;
-    return true;
+    const json_int_t n = json_integer_value(value);
+    return n > 0 ? (size_t)n : 0;
 }
 
 /* Reads the JSON part: quant_type, blocksize, dtype, shape and the nested values. */
@@ -71,8 +67,8 @@ static enum status read_state(const struct safetensors *file, const char *name, 
     const char *type = json_string_value(json_object_get(state, "quant_type"));
     if (!type || strcmp(type, "nf4") != 0)
         return safetensors_fail(file, "%s: quant_type is %.32s, not nf4", name, type ? type : "missing");
-    if (!size_from_json(json_object_get(state, "blocksize"), &layer->blocksize) ||
-        !nf4_blocksize_valid(layer->blocksize))
+    layer->blocksize = size_of_json(json_object_get(state, "blocksize"));
+    if (!nf4_blocksize_valid(layer->blocksize))
         return safetensors_fail(file, "%s: blocksize is missing or not 32, 64, 128, ... 4096", name);
     const char *dtype = json_string_value(json_object_get(state, "dtype"));
     if (!dtype ||
@@ -80,8 +76,9 @@ static enum status read_state(const struct safetensors *file, const char *name, 
         return safetensors_fail(file, "%s: dtype is %.32s, not float32, float16 or bfloat16", name,
                                 dtype ? dtype : "missing");
     const json_t *shape = json_object_get(state, "shape");
-    if (json_array_size(shape) != 2 || !size_from_json(json_array_get(shape, 0), &layer->n) ||
-        !size_from_json(json_array_get(shape, 1), &layer->k) || model_shape_fault(layer->n, layer->k))
+    layer->n = size_of_json(json_array_get(shape, 0));
+    layer->k = size_of_json(json_array_get(shape, 1));
+    if (json_array_size(shape) != 2 || model_shape_fault(layer->n, layer->k))
         return safetensors_fail(file, "%s: shape is missing or no matrix", name);
 
     const json_t *blocksize = json_object_get(state, "nested_blocksize");
@@ -90,8 +87,7 @@ static enum status read_state(const struct safetensors *file, const char *name, 
     layer->nested = blocksize || nested_dtype || offset;
     if (!layer->nested)
         return STATUS_OK;
-    size_t nested_blocksize = 0;
-    if (!size_from_json(blocksize, &nested_blocksize) || nested_blocksize != NESTED_BLOCKSIZE)
+    if (json_integer_value(blocksize) != NESTED_BLOCKSIZE)
         return safetensors_fail(file, "%s: nested_blocksize is missing or not %d", name, NESTED_BLOCKSIZE);
     const char *word = json_string_value(nested_dtype);
     if (!word || strcmp(word, "float32") != 0)
@@ -256,15 +252,8 @@ static void widen(const struct safetensor *t, size_t first, size_t count, float 
 {
     const enum dtype type = dense_type(t);
 #pragma omp parallel for schedule(static) if (count > 65536)
-    for (size_t i = 0; i < count; i++) {
-        uint16_t half;
-        if (type == DTYPE_F32) {
-            out[i] = float_at(t, first + i);
-            continue;
-        }
-        memcpy(&half, t->data + (first + i) * sizeof half, sizeof half);
-        out[i] = type == DTYPE_F16 ? f16_to_f32(half) : bf16_to_f32(half);
-    }
+    for (size_t i = 0; i < count; i++)
+        out[i] = dtype_load(type, t->data, first + i);
 }
 
 enum status weight_dense_part(const struct safetensors *file, const char *name, size_t first, size_t count,

@@ -13,7 +13,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "harness/checkpoint/safetensors.h"
 #include "reference/quantized.h"

@@ -51,16 +51,7 @@ static enum status require(const struct safetensors *file, const char *name, con
 
 static uint32_t word_at(const struct safetensor *t, size_t i)
 {
-    uint32_t word;
-    memcpy(&word, t->data + i * sizeof word, sizeof word);
-    return word;
-}
-
-static uint16_t half_at(const struct safetensor *t, size_t i)
-{
-    uint16_t half;
-    memcpy(&half, t->data + i * sizeof half, sizeof half);
-    return half;
+    return dtype_load_bits(DTYPE_F32, t->data, i); /* any type of 4 bytes */
 }
 
 /* Whether a JSON file beside the layer's says that zero points are stored as they are. A file that is not
@@ -96,7 +87,7 @@ static enum status check_zeros(const struct safetensors *file, const struct int4
 static size_t gemv_groups(const struct safetensor *scales)
 {
     size_t groups = 0;
-    while (groups < scales->shape[1] && half_at(scales, groups) != 0)
+    while (groups < scales->shape[1] && dtype_load_bits(DTYPE_F16, scales->data, groups) != 0)
         groups++;
     return groups;
 }
@@ -242,7 +233,6 @@ enum status weight_int4_describe(const struct safetensors *file, const char *nam
     struct quantized w;
     void *owned;
     TRY(weight_int4(file, name, &w, &owned));
-    out->checkpoint = true;
     out->n = w.count / w.columns;
     out->k = w.columns;
     out->format = (struct weight_format){.kind = FORMAT_INT4,

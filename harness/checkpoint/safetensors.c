@@ -23,25 +23,6 @@ static const struct {
     {"F32", 4},  {"U64", 8}, {"I64", 8}, {"F64", 8},
 };
 
-/* What the parser of one header carries along. */
-struct header {
-    const char *file; /* stands in messages */
-    const uint8_t *data;
-    size_t data_size;
-};
-
-/* A fault of one tensor. */
-PRINTF_LIKE(3, 4)
-static enum status tensor_fail(const struct header *h, const struct safetensor *t, const char *format, ...)
-{
-    char what[256];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(what, sizeof what, format, ap);
-    va_end(ap);
-    return status_fail(STATUS_INPUT, "%s: tensor %s: %s", h->file, t->name, what);
-}
-
 enum status safetensors_fail(const struct safetensors *s, const char *format, ...)
 {
     char what[4096];
@@ -73,74 +54,75 @@ static const char *name_fault(const char *name)
     return NULL;
 }
 
-static enum status parse_dtype(const struct header *h, const json_t *dtype, struct safetensor *t)
+static enum status parse_dtype(const struct safetensors *f, const json_t *dtype, struct safetensor *t)
 {
     const char *word = json_string_value(dtype);
     if (!word)
-        return tensor_fail(h, t, "dtype is missing or no string");
+        return safetensors_fail(f, "tensor %s: dtype is missing or no string", t->name);
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (strcmp(dtypes[i].name, word) == 0) {
             strcpy(t->dtype, dtypes[i].name);
             t->element_size = dtypes[i].size;
             return STATUS_OK;
         }
-    return tensor_fail(h, t, "unknown dtype \"%.32s\"", word);
+    return safetensors_fail(f, "tensor %s: unknown dtype \"%.32s\"", t->name, word);
 }
 
-static enum status parse_shape(const struct header *h, const json_t *shape, struct safetensor *t)
+static enum status parse_shape(const struct safetensors *f, const json_t *shape, struct safetensor *t)
 {
     size_t rank = json_array_size(shape);
     if (!json_is_array(shape))
-        return tensor_fail(h, t, "shape is missing or no list");
+        return safetensors_fail(f, "tensor %s: shape is missing or no list", t->name);
     if (rank > SAFETENSORS_RANK_MAX)
-        return status_fail(STATUS_LIMIT, "%s: tensor %s: %zu dimensions, at most %d are read", h->file,
+        return status_fail(STATUS_LIMIT, "%s: tensor %s: %zu dimensions, at most %d are read", f->path,
                            t->name, rank, SAFETENSORS_RANK_MAX);
     t->rank = rank;
     t->count = 1;
     for (size_t i = 0; i < rank; i++) {
         if (!size_from_json(json_array_get(shape, i), &t->shape[i]))
-            return tensor_fail(h, t, "shape[%zu] is not a whole number", i);
+            return safetensors_fail(f, "tensor %s: shape[%zu] is not a whole number", t->name, i);
         if (__builtin_mul_overflow(t->count, t->shape[i], &t->count))
-            return tensor_fail(h, t, "the shape's product overflows");
+            return safetensors_fail(f, "tensor %s: the shape's product overflows", t->name);
     }
     if (__builtin_mul_overflow(t->count, t->element_size, &t->bytes))
-        return tensor_fail(h, t, "the shape's product overflows");
+        return safetensors_fail(f, "tensor %s: the shape's product overflows", t->name);
     return STATUS_OK;
 }
 
-static enum status parse_offsets(const struct header *h, const json_t *offsets, struct safetensor *t)
+static enum status parse_offsets(const struct safetensors *f, const json_t *offsets, struct safetensor *t)
 {
     size_t begin, end;
     if (json_array_size(offsets) != 2 || !size_from_json(json_array_get(offsets, 0), &begin) ||
         !size_from_json(json_array_get(offsets, 1), &end))
-        return tensor_fail(h, t, "data_offsets is not a pair of whole numbers");
-    if (begin > end || end > h->data_size)
-        return tensor_fail(h, t, "data_offsets [%zu, %zu] are not within the %zu bytes of data", begin, end,
-                           h->data_size);
+        return safetensors_fail(f, "tensor %s: data_offsets is not a pair of whole numbers", t->name);
+    if (begin > end || end > f->data_bytes)
+        return safetensors_fail(f, "tensor %s: data_offsets [%zu, %zu] are not within the %zu bytes of data",
+                                t->name, begin, end, f->data_bytes);
     if (end - begin != t->bytes)
-        return tensor_fail(h, t, "%zu bytes of data, but %s of its shape needs %zu", end - begin, t->dtype,
-                           t->bytes);
-    t->data = h->data + begin;
+        return safetensors_fail(f, "tensor %s: %zu bytes of data, but %s of its shape needs %zu", t->name,
+                                end - begin, t->dtype, t->bytes);
+    t->data = f->data + begin;
     return STATUS_OK;
 }
 
 /* On failure too, t->name is the caller's to free. */
-static enum status parse_tensor(const struct header *h, const char *name, const json_t *entry,
+static enum status parse_tensor(const struct safetensors *f, const char *name, const json_t *entry,
                                 struct safetensor *t)
 {
     const char *fault = name_fault(name);
     if (fault)
-        return status_fail(STATUS_INPUT, "%s: %s", h->file, fault);
+        return safetensors_fail(f, "%s", fault);
     t->name = strdup(name);
     if (!t->name)
-        return status_no_memory("%s", h->file);
+        return status_no_memory("%s", f->path);
     if (!json_is_object(entry))
-        return tensor_fail(h, t, "its entry is no object");
-    TRY(parse_dtype(h, json_object_get(entry, "dtype"), t));
-    TRY(parse_shape(h, json_object_get(entry, "shape"), t));
-    TRY(parse_offsets(h, json_object_get(entry, "data_offsets"), t));
-    return json_object_size(entry) == 3 ? STATUS_OK
-                                        : tensor_fail(h, t, "keys beside dtype, shape and data_offsets");
+        return safetensors_fail(f, "tensor %s: its entry is no object", t->name);
+    TRY(parse_dtype(f, json_object_get(entry, "dtype"), t));
+    TRY(parse_shape(f, json_object_get(entry, "shape"), t));
+    TRY(parse_offsets(f, json_object_get(entry, "data_offsets"), t));
+    return json_object_size(entry) == 3
+               ? STATUS_OK
+               : safetensors_fail(f, "tensor %s: keys beside dtype, shape and data_offsets", t->name);
 }
 
 static int by_name(const void *a, const void *b)
@@ -160,72 +142,76 @@ static int by_position(const void *a, const void *b)
 
 /* Each byte of data must belong to exactly one tensor, as the format demands: nothing overlaps, nothing
  * hides. */
-static enum status check_ranges(const struct header *h, const struct safetensors *out)
+static enum status check_ranges(const struct safetensors *f)
 {
     enum status s = STATUS_OK;
-    const uint8_t *at = h->data;
-    const struct safetensor **order = calloc(out->tensor_count + 1, sizeof *order);
+    const uint8_t *at = f->data;
+    const struct safetensor **order = calloc(f->tensor_count + 1, sizeof *order);
     if (!order)
-        return status_no_memory("%s", h->file);
-    for (size_t i = 0; i < out->tensor_count; i++)
-        order[i] = &out->tensors[i];
-    qsort(order, out->tensor_count, sizeof *order, by_position);
-    for (size_t i = 0; s == STATUS_OK && i < out->tensor_count; i++) {
+        return status_no_memory("%s", f->path);
+    for (size_t i = 0; i < f->tensor_count; i++)
+        order[i] = &f->tensors[i];
+    qsort(order, f->tensor_count, sizeof *order, by_position);
+    for (size_t i = 0; s == STATUS_OK && i < f->tensor_count; i++) {
         if (order[i]->data < at)
-            s = status_fail(STATUS_INPUT, "%s: tensors %s and %s overlap", h->file, order[i]->name,
-                            order[i ? i - 1 : 0]->name);
+            s = safetensors_fail(f, "tensors %s and %s overlap", order[i]->name, order[i ? i - 1 : 0]->name);
         else if (order[i]->data > at)
-            s = status_fail(STATUS_INPUT, "%s: %zu bytes before tensor %s belong to no tensor", h->file,
-                            (size_t)(order[i]->data - at), order[i]->name);
+            s = safetensors_fail(f, "%zu bytes before tensor %s belong to no tensor",
+                                 (size_t)(order[i]->data - at), order[i]->name);
         at = order[i]->data + order[i]->bytes;
     }
-    if (s == STATUS_OK && (size_t)(at - h->data) != h->data_size)
-        s = status_fail(STATUS_INPUT, "%s: the last %zu bytes belong to no tensor", h->file,
-                        h->data_size - (size_t)(at - h->data));
+    if (s == STATUS_OK && (size_t)(at - f->data) != f->data_bytes)
+        s = safetensors_fail(f, "the last %zu bytes belong to no tensor",
+                             f->data_bytes - (size_t)(at - f->data));
     free(order);
     return s;
 }
 
-static enum status parse_tensors(const struct header *h, json_t *root, struct safetensors *out)
+static enum status parse_tensors(json_t *root, struct safetensors *f)
 {
     const size_t count = json_object_size(root);
     const char *key;
     json_t *entry;
-    out->path = strdup(h->file);
-    out->tensors = calloc(count ? count : 1, sizeof *out->tensors);
-    if (!out->path || !out->tensors)
-        return status_no_memory("%s", h->file);
+    if (!json_is_object(root))
+        return safetensors_fail(f, "the header is no JSON object");
+    f->tensors = calloc(count ? count : 1, sizeof *f->tensors);
+    if (!f->tensors)
+        return status_no_memory("%s", f->path);
     json_object_foreach(root, key, entry) if (strcmp(key, "__metadata__") != 0) /* free text about the file */
-        TRY(parse_tensor(h, key, entry, &out->tensors[out->tensor_count++]));
-    TRY(check_ranges(h, out));
-    qsort(out->tensors, out->tensor_count, sizeof *out->tensors, by_name);
+        TRY(parse_tensor(f, key, entry, &f->tensors[f->tensor_count++]));
+    TRY(check_ranges(f));
+    qsort(f->tensors, f->tensor_count, sizeof *f->tensors, by_name);
     return STATUS_OK;
 }
 
-enum status safetensors_parse(const uint8_t *bytes, size_t size, const char *name, struct safetensors *out)
+static enum status parse(const uint8_t *bytes, size_t size, struct safetensors *f)
 {
     json_error_t error;
     size_t length = 0;
-    *out = (struct safetensors){0};
     if (size < LENGTH_BYTES)
-        return status_fail(STATUS_INPUT, "%s: %zu bytes are too few for a safetensors file", name, size);
+        return safetensors_fail(f, "%zu bytes are too few for a safetensors file", size);
     for (size_t i = LENGTH_BYTES; i-- > 0;)
         length = length << 8 | bytes[i];
     if (length > SAFETENSORS_HEADER_MAX)
         return status_fail(STATUS_LIMIT,
-                           "%s: a header of %zu bytes; at most %d are read (is it a safetensors file?)", name,
-                           length, SAFETENSORS_HEADER_MAX);
+                           "%s: a header of %zu bytes; at most %d are read (is it a safetensors file?)",
+                           f->path, length, SAFETENSORS_HEADER_MAX);
     if (length > size - LENGTH_BYTES)
-        return status_fail(STATUS_INPUT, "%s: a header of %zu bytes in a file of %zu: it is cut off", name,
-                           length, size);
-    const struct header h = {name, bytes + LENGTH_BYTES + length, size - LENGTH_BYTES - length};
+        return safetensors_fail(f, "a header of %zu bytes in a file of %zu: it is cut off", length, size);
+    f->data = bytes + LENGTH_BYTES + length;
+    f->data_bytes = size - LENGTH_BYTES - length;
     json_t *root = json_loadb((const char *)bytes + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &error);
     if (!root)
-        return status_fail(STATUS_INPUT, "%s: header byte %d: %s", name, error.position, error.text);
-    const enum status s = json_is_object(root)
-                              ? parse_tensors(&h, root, out)
-                              : status_fail(STATUS_INPUT, "%s: the header is no JSON object", name);
+        return safetensors_fail(f, "header byte %d: %s", error.position, error.text);
+    const enum status s = parse_tensors(root, f);
     json_decref(root);
+    return s;
+}
+
+enum status safetensors_parse(const uint8_t *bytes, size_t size, const char *name, struct safetensors *out)
+{
+    *out = (struct safetensors){.path = strdup(name)};
+    const enum status s = out->path ? parse(bytes, size, out) : status_no_memory("%s", name);
     if (s != STATUS_OK)
         safetensors_release(out);
     return s;

@@ -33,6 +33,8 @@ struct safetensors {
     char *path;
     struct safetensor *tensors; /* sorted by name */
     size_t tensor_count;
+    const uint8_t *data; /* behind the header */
+    size_t data_bytes;
     const uint8_t *mapping; /* NULL after safetensors_parse() */
     size_t mapping_bytes;
 };

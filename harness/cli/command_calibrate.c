@@ -38,18 +38,12 @@ struct calibrate_arguments {
 
 #define CLI_ARGUMENTS struct calibrate_arguments
 static const struct cli_option options[] = {
-    {"output", 'o', "FILE.h5", "the file to write, for `nf4bench gate --calibration`", CLI_TEXT(output)},
+    {"output", 'o', "FILE.h5", "the file to write, for `nf4bench gate --calibration`", CLI_TEXT(output),
+     .required = "say where the calibration goes: -o FILE.h5"},
     {"force", 0, NULL, "replace it", CLI_FLAG(force)},
     {"gates", 0, "N", "gates to try (default 25); rows times gates are what the bounds come from",
      CLI_COUNT(gates), .least = GATES_LEAST, .most = GATE_ROUNDS_MAX},
     {0}};
-
-static void check(struct argp_state *state, const void *arguments)
-{
-    const struct calibrate_arguments *a = arguments;
-    if (!a->output)
-        argp_error(state, "say where the calibration goes: -o FILE.h5");
-}
 
 /* ---- the other side ---- */
 
@@ -140,7 +134,7 @@ static struct gate_row gate_row_of(const struct measured *m, size_t row, size_t 
 
 /* What a gate says of `row` with the slowdown `level`, and of all other rows without any; the confirmation is
  * of flagged rows alone, and judges this one by itself. `calibrated`: [row_count], or NULL. */
-static enum gate_verdict judge_one(const struct measured *m, const struct calibration_row *calibrated,
+static enum gate_outcome judge_one(const struct measured *m, const struct calibration_row *calibrated,
                                    size_t row, size_t gate, size_t level, struct gate_row *rows, double *d)
 {
     for (size_t i = 0; i < m->row_count; i++) {
@@ -148,13 +142,13 @@ static enum gate_verdict judge_one(const struct measured *m, const struct calibr
         gate_row_calibrate(&rows[i], calibrated ? &calibrated[i] : NULL);
     }
     gate_judge(rows, m->row_count, &gate_limits_default);
-    const enum gate_verdict first = rows[row].verdict;
-    if (first != GATE_REGRESSED && first != GATE_IMPROVED)
+    const enum gate_outcome first = rows[row].outcome;
+    if (first != GATE_OUTCOME_REGRESSED && first != GATE_OUTCOME_IMPROVED)
         return first;
     rows[0] = gate_row_of(m, row, (gate + 1) % m->gates_done, m->confirm_rounds, level, d);
     gate_row_calibrate(&rows[0], calibrated ? &calibrated[row] : NULL);
     gate_judge(rows, 1, &gate_limits_default);
-    return gate_confirmed(first, rows[0].verdict);
+    return gate_confirmed(first, rows[0].outcome);
 }
 
 /* The noise of a row without any difference. values: room for gates * set_rounds. */
@@ -209,8 +203,8 @@ static enum status analyze(const struct measured *m, struct calibration *c)
             for (size_t g = 0; g < m->gates_done; g++) {
                 /* False alarms as they are without a calibration, which would be judged by what it was made
                  * of. */
-                const enum gate_verdict v = judge_one(m, level ? c->rows : NULL, i, g, level, rows, d);
-                count += v == GATE_REGRESSED || (level == 0 && v == GATE_IMPROVED);
+                const enum gate_outcome v = judge_one(m, level ? c->rows : NULL, i, g, level, rows, d);
+                count += v == GATE_OUTCOME_REGRESSED || (level == 0 && v == GATE_OUTCOME_IMPROVED);
             }
             *found_of(r, level) = (double)count / (double)m->gates_done;
             const bool above =
@@ -294,22 +288,17 @@ static enum status measure_all(struct measured *m, const char *output, const str
 {
     struct calibration c = {.rows = NULL};
     char told[256] = "";
-    enum status s = gate_verify(m->sides);
-    if (s == STATUS_OK)
-        s = take_timed_rows(m);
-    if (s == STATUS_OK)
-        s = measure_sets(m);
+    TRY(gate_verify(m->sides));
+    TRY(take_timed_rows(m));
+    const enum status measured = measure_sets(m);
     /* What is whole is kept. */
-    const enum status measured = s;
-    if (s == STATUS_INTERRUPTED && m->gates_done >= GATES_LEAST) {
+    if (measured == STATUS_INTERRUPTED && m->gates_done >= GATES_LEAST)
         snprintf(told, sizeof told, "interrupted: %s is of the %zu gates so far", output, m->gates_done);
-        s = STATUS_OK;
-    }
-    if (s != STATUS_OK)
-        return s;
+    else
+        TRY(measured);
     json_t *environment = environment_json(device, 1, argc, argv);
     snprintf(c.device, sizeof c.device, "%s", device_model(device));
-    s = environment ? analyze(m, &c) : status_no_memory("calibrate");
+    enum status s = environment ? analyze(m, &c) : status_no_memory("calibrate");
     if (s == STATUS_OK)
         s = calibration_write(output, &c, m->us, m->gates, m->set_rounds, environment);
     if (s == STATUS_OK)
@@ -363,8 +352,7 @@ int command_calibrate(int argc, char **argv)
         .argument = {"suite", CLI_ONE(suite)},
         .shared = gate_option_table,
         .shared_offset = offsetof(struct calibrate_arguments, options),
-        .missing = "name a suite file",
-        .check = check};
+        .missing = "name a suite file"};
     struct calibrate_arguments a = {.gates = GATES, .options = gate_option_defaults};
     cli_parse(&command, &a, argc, argv);
     interrupt_install();

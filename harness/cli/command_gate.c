@@ -18,26 +18,14 @@
 #include "harness/gate/baseline.h"
 #include "results/history.h"
 
-enum { HISTORY_MAX = 1024 };
-
 struct gate_arguments {
     bool round; /* one round, for another process of this program */
     const char *suite, *baseline, *revision, *cache, *calibration;
-    const char *history[HISTORY_MAX];
-    size_t history_count;
+    struct cli_list history;
     const char *markdown, *json, *junit, *summary, *smaller;
     bool annotations, allow_inconclusive;
     struct gate_options options;
 };
-
-static void read_history(struct argp_state *state, const struct cli_option *o, void *to, char *value)
-{
-    (void)o;
-    struct gate_arguments *a = to;
-    if (a->history_count == HISTORY_MAX)
-        argp_error(state, "more than %d files of history", HISTORY_MAX);
-    a->history[a->history_count++] = value;
-}
 
 #define CLI_ARGUMENTS struct gate_arguments
 static const struct cli_option options[] = {
@@ -47,7 +35,7 @@ static const struct cli_option options[] = {
     {"cache", 0, "DIR", "where built baselines are kept; default: ~/.cache/nf4bench", CLI_TEXT(cache)},
     {"history", 0, "FILE.h5",
      "instead of libraries: earlier results to hold the results file against; advisory (may be repeated)",
-     .read = read_history},
+     CLI_LIST(history), .most = CLI_LIST_MAX, .too_many = "more than %d files of history"},
     {"calibration", 0, "FILE.h5", "of `nf4bench calibrate`: this machine's noise, row by row",
      CLI_TEXT(calibration), .group = 3},
     {"allow-inconclusive", 0, NULL, "exit 0, and not 4, where the rounds do not say",
@@ -70,11 +58,11 @@ static void check(struct argp_state *state, const void *arguments)
     if (a->round)
         return;
     if (!a->suite)
-        argp_error(state, a->history_count ? "name the results file that is held against the history"
+        argp_error(state, a->history.count ? "name the results file that is held against the history"
                                            : "name a suite file");
-    if (a->history_count && (a->baseline || a->revision || a->options.candidate || a->calibration))
+    if (a->history.count && (a->baseline || a->revision || a->options.candidate || a->calibration))
         argp_error(state, "--history takes results files alone, no libraries and no calibration");
-    if (!a->history_count && !a->baseline == !a->revision)
+    if (!a->history.count && !a->baseline == !a->revision)
         argp_error(state, "give --baseline, or --baseline-rev, or --history");
 }
 
@@ -248,7 +236,7 @@ static enum status compare_history(const struct gate_arguments *a, const struct 
     struct history history;
     struct gate_report r;
     struct gate_report_row *rows;
-    TRY(history_load(a->suite, a->history, a->history_count, &history));
+    TRY(history_load(a->suite, a->history.items, a->history.count, &history));
     enum status s = history_judge(&history, &rows);
     if (s == STATUS_OK) {
         r = (struct gate_report){.suite = history.suite,
@@ -304,7 +292,7 @@ int command_gate(int argc, char **argv)
     int code = 0;
     enum status s = t.command ? check_outputs(&a) : status_no_memory("gate");
     if (s == STATUS_OK)
-        s = a.history_count ? compare_history(&a, &t, &code) : compare_libraries(&a, &t, &code);
+        s = a.history.count ? compare_history(&a, &t, &code) : compare_libraries(&a, &t, &code);
     if (s != STATUS_OK)
         code = cli_fail(argv[0], s);
     free(t.command);

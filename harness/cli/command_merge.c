@@ -17,18 +17,12 @@ struct merge_arguments {
 
 #define CLI_ARGUMENTS struct merge_arguments
 static const struct cli_option options[] = {
-    {"output", 'o', "FILE", "the HDF5 file to write", CLI_TEXT(output)},
+    {"output", 'o', "FILE", "the HDF5 file to write", CLI_TEXT(output),
+     .required = "say where the whole goes: -o FILE.h5"},
     {"partial", 0, NULL, "some shards may be missing", CLI_FLAG(options.partial)},
     {"unlike", 0, NULL, "shards may have been timed on devices of other names", CLI_FLAG(options.unlike)},
     {"force", 0, NULL, "replace the output file", CLI_FLAG(force)},
     {0}};
-
-static void check(struct argp_state *state, const void *arguments)
-{
-    const struct merge_arguments *a = arguments;
-    if (!a->output)
-        argp_error(state, "say where the whole goes: -o FILE.h5");
-}
 
 static enum status merge(const struct merge_arguments *a, const char *name)
 {
@@ -52,8 +46,7 @@ int command_merge(int argc, char **argv)
         .help = "Put the files of all shards of a run (`nf4bench run --shard I/N`) together.",
         .options = options,
         .argument = {CLI_WORDS(files)},
-        .missing = "name the files of all shards",
-        .check = check};
+        .missing = "name the files of all shards"};
     struct merge_arguments a = {.output = NULL};
     cli_parse(&command, &a, argc, argv);
     const enum status s = merge(&a, argv[0]);

@@ -71,19 +71,17 @@ static void print_mismatch(const struct probe_mismatch *m)
 static enum status probe_gpu(struct device *d, uint64_t seed, bool verbose, size_t *different)
 {
     static struct mma_tile tiles[TILES];
-    enum mma_model model = probe_model(d->gpu.sm);
+    const enum mma_model model = d->gpu.sm >= 90 ? MMA_90 : MMA_80; /* that it is expected to follow */
     printf("%s (%u.%u), mma.m16n8k16 against %s: outputs that are equal bit for bit\n", d->gpu.name,
-           d->gpu.sm / 10, d->gpu.sm % 10, mma_model_word(model));
-    printf("%-6s %-18s %9s %9s %9s  %s\n", "type", "operands", "outputs", mma_model_word(MMA_80),
-           mma_model_word(MMA_90), "hash");
+           d->gpu.sm / 10, d->gpu.sm % 10, mma_models[model].word);
+    printf("%-6s %-18s %9s %9s %9s  %s\n", "type", "operands", "outputs", mma_models[MMA_80].word,
+           mma_models[MMA_90].word, "hash");
     for (int t = DTYPE_F16; t <= DTYPE_BF16; t++)
         for (int c = 0; c < PROBE_CLASS_COUNT; c++) {
             struct probe_result r;
             for (size_t i = 0; i < TILES; i++)
                 probe_fill((enum probe_class)c, (enum dtype)t, seed, i, &tiles[i]);
-            enum status s = request_mma(d, (enum dtype)t, tiles, TILES);
-            if (s != STATUS_OK)
-                return s;
+            TRY(request_mma(d, (enum dtype)t, tiles, TILES));
             struct told told = {.all = verbose};
             probe_compare((enum dtype)t, tiles, TILES, model, tell, &told, &r);
             printf("%-6s %-18s %9zu %9zu %9zu  %016" PRIx64 "\n", dtype_word((enum dtype)t),

@@ -19,15 +19,6 @@ struct results_arguments {
     bool columns;
 };
 
-static void read_file(struct argp_state *state, const struct cli_option *o, void *to, char *value)
-{
-    (void)o;
-    const char **file = to;
-    if (*file)
-        argp_error(state, "one results file at a time");
-    *file = value;
-}
-
 struct written {
     const struct results_arguments *arguments;
     const struct result_set *set;
@@ -68,7 +59,7 @@ int command_show(int argc, char **argv)
         .usage = "FILE.h5",
         .help = "Show a results file as Markdown.",
         .options = options,
-        .argument = {.read = read_file, .offset = offsetof(struct results_arguments, file)},
+        .argument = {CLI_ONE(file), .too_many = "one results file at a time"},
         .missing = "name a results file"};
     struct results_arguments a = {.form = OUTPUT_MARKDOWN};
     cli_parse(&command, &a, argc, argv);
@@ -96,7 +87,7 @@ int command_export(int argc, char **argv)
         .usage = "FILE.h5",
         .help = "Write a results file for other programs.",
         .options = options,
-        .argument = {.read = read_file, .offset = offsetof(struct results_arguments, file)},
+        .argument = {CLI_ONE(file), .too_many = "one results file at a time"},
         .check = check};
     struct results_arguments a = {.form = OUTPUT_CSV};
     cli_parse(&command, &a, argc, argv);

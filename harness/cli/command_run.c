@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "harness/base/interrupt.h"
-#include "harness/base/machine.h"
 #include "harness/base/output.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
@@ -420,19 +419,18 @@ static int resume(const struct run_arguments *asked, char **argv)
         return cli_fail(argv[0], status_fail(STATUS_USAGE, "%s: the path is too long", path));
     json_t *header = json_loads(journal.header_json, 0, NULL);
     const char *begun_in = json_string_value(json_object_get(header, "directory"));
-    int argc = 0;
+    int argc = 0, code;
     char **arguments = stored_arguments(header, argv[0], &argc);
     if (!arguments || !begun_in || chdir(begun_in) != 0) {
         s = status_fail(STATUS_INPUT, "%s: %s", journal_path,
                         arguments && begun_in ? "the folder in which the run was begun is gone"
                                               : "its header has no command line to go on with");
-        json_decref(header);
-        journal_release(&journal);
-        return cli_fail(argv[0], s);
+        code = cli_fail(argv[0], s);
+    } else {
+        struct run_arguments a = parse_arguments(true, argc, arguments);
+        a.output = output;
+        code = run_arguments(&a, asked, argc, arguments);
     }
-    struct run_arguments a = parse_arguments(true, argc, arguments);
-    a.output = output;
-    int code = run_arguments(&a, asked, argc, arguments);
     json_decref(header);
     journal_release(&journal);
     for (int i = 1; i < argc; i++)

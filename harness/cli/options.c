@@ -19,7 +19,7 @@ void cli_text(struct argp_state *state, const struct cli_option *o, void *to, ch
 void cli_list(struct argp_state *state, const struct cli_option *o, void *to, char *value)
 {
     struct cli_list *list = to;
-    const size_t most = o->most ? o->most : CLI_LIST_MAX;
+    const size_t most = o->most ? o->most : CLI_LIST_USUAL;
     if (list->count == most)
         argp_error(state, o->too_many ? o->too_many : "an option is repeated more than %d times", (int)most);
     list->items[list->count++] = value;
@@ -62,7 +62,8 @@ void cli_one(struct argp_state *state, const struct cli_option *o, void *to, cha
 {
     const char **only = to;
     if (*only)
-        argp_error(state, "one %s at a time: '%s' and '%s'", o->name, *only, value);
+        argp_error(state, o->too_many ? o->too_many : "one %s at a time: '%s' and '%s'", o->name, *only,
+                   value);
     *only = value;
 }
 
@@ -103,8 +104,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
     }
     if (key == ARGP_KEY_NO_ARGS && c->missing)
         argp_error(state, "%s", c->missing);
-    if (key == ARGP_KEY_END && c->check) {
-        c->check(state, in->fields[0]);
+    if (key == ARGP_KEY_END) {
+        for (size_t i = 0; i < in->count; i++)
+            if (in->options[i]->required && !*(char **)(void *)(in->fields[i] + in->options[i]->offset))
+                argp_error(state, "%s", in->options[i]->required);
+        if (c->check)
+            c->check(state, in->fields[0]);
         return 0;
     }
     for (size_t i = 0; i < in->count; i++)

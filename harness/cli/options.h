@@ -13,7 +13,7 @@
 #include "harness/base/output.h"
 #include "harness/problem/device.h"
 
-enum { CLI_LIST_MAX = 64 };
+enum { CLI_LIST_MAX = 1024, CLI_LIST_USUAL = 64 };
 
 /* The values of an option that may be repeated. */
 struct cli_list {
@@ -43,7 +43,9 @@ struct cli_option {
     int group, flags;      /* of struct argp_option: without a group it is that of the option before */
     size_t least, most;    /* of cli_count */
     enum output_form form; /* of cli_form: what the option chooses */
-    /* Of cli_list: what is said of more than `most` values (0: CLI_LIST_MAX), where %d is that number. */
+    const char *required;  /* of cli_text: the error where it is not given; NULL: it may be left out */
+    /* What is said of more than `most` values (0: CLI_LIST_USUAL) of cli_list, where %d is that number; of a second one of
+     * cli_one. */
     const char *too_many;
 };
 

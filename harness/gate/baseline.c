@@ -8,7 +8,6 @@
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <zlib.h>
 
 #include "build_info.h"
 #include "harness/base/interrupt.h"
@@ -153,22 +154,13 @@ static enum status resolve(struct baseline *b, const char *revision)
     return STATUS_OK;
 }
 
-/* FNV-1a, of the text and the NUL that ends it. */
-static uint64_t hash_text(uint64_t hash, const char *text)
+static unsigned long build_key(void)
 {
-    do
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    while (*text++);
-    return hash;
-}
-
-static unsigned long long build_key(void)
-{
-    uint64_t hash = hash_text(0xcbf29ce484222325u, NF4BENCH_COMPILER);
-    hash = hash_text(hash, NF4BENCH_CXX_COMPILER);
+    static const char compilers[] = NF4BENCH_COMPILER "\n" NF4BENCH_CXX_COMPILER;
+    unsigned long key = crc32_z(0, (const Bytef *)compilers, sizeof compilers);
     for (size_t i = 0; i < OPTIONS; i++)
-        hash = hash_text(hash, options[i]);
-    return (hash ^ hash >> 32) & 0xffffffffu;
+        key = crc32_z(key, (const Bytef *)options[i], strlen(options[i]) + 1);
+    return key;
 }
 
 static enum status make_folders(const char *path)
@@ -205,7 +197,7 @@ static enum status find_place(struct baseline *b, const char *cache)
 {
     char root[PATH_MAX];
     TRY(find_cache(cache, root));
-    TRY(format_path(b->place, "%s/%s-%08llx", root, b->commit, build_key()));
+    TRY(format_path(b->place, "%s/%s-%08lx", root, b->commit, build_key()));
     TRY(format_path(b->library, "%s/" LIBRARY_FILE, b->place));
     TRY(format_path(b->lock_path, "%s.lock", b->place));
     return format_path(b->failed_log, "%s.failed.log", b->place);

@@ -1,7 +1,6 @@
 #include "harness/gate/judge.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "harness/base/random.h"
@@ -9,12 +8,6 @@
 
 const struct gate_limits gate_limits_default = {
     .margin = 0.0025, .matters = 0.01, .same = 0.02, .min_us = 0.2, .p_each = 0.01, .discovery = 0.05};
-
-const char *gate_verdict_word(enum gate_verdict v)
-{
-    static const char *const words[] = {"SAME", "REGRESSED", "IMPROVED", "INCONCLUSIVE"};
-    return words[v];
-}
 
 /* ---- one row ---- */
 
@@ -75,11 +68,12 @@ static void judge_row(struct gate_row *r, const struct gate_limits *l)
     /* Two one-sided tests at 5 %: the 90 % interval lies within the bounds. */
     const double inner = student_quantile(0.95, df) * m.error;
     if (counts && r->p_slower < l->p_each)
-        r->verdict = GATE_REGRESSED;
+        r->outcome = GATE_OUTCOME_REGRESSED;
     else if (counts && r->p_faster < l->p_each)
-        r->verdict = GATE_IMPROVED;
+        r->outcome = GATE_OUTCOME_IMPROVED;
     else
-        r->verdict = m.mean - inner > -l->same && m.mean + inner < l->same ? GATE_SAME : GATE_INCONCLUSIVE;
+        r->outcome = m.mean - inner > -l->same && m.mean + inner < l->same ? GATE_OUTCOME_SAME
+                                                                           : GATE_OUTCOME_INCONCLUSIVE;
 }
 
 /* ---- all rows ---- */
@@ -121,13 +115,13 @@ void gate_judge(struct gate_row *rows, size_t count, const struct gate_limits *l
     for (size_t i = 0; i < count; i++)
         judge_row(&rows[i], limits);
     for (int faster = 0; p && passed && faster < 2; faster++) {
-        const enum gate_verdict flag = faster ? GATE_IMPROVED : GATE_REGRESSED;
+        const enum gate_outcome flag = faster ? GATE_OUTCOME_IMPROVED : GATE_OUTCOME_REGRESSED;
         for (size_t i = 0; i < count; i++)
             p[i] = faster ? rows[i].p_faster : rows[i].p_slower;
         benjamini_hochberg(p, count, limits->discovery, passed);
         for (size_t i = 0; i < count; i++)
-            if (rows[i].verdict == flag && !passed[i])
-                rows[i].verdict = GATE_INCONCLUSIVE;
+            if (rows[i].outcome == flag && !passed[i])
+                rows[i].outcome = GATE_OUTCOME_INCONCLUSIVE;
     }
     free(p);
     free(passed);

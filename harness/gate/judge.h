@@ -16,8 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum gate_verdict { GATE_SAME, GATE_REGRESSED, GATE_IMPROVED, GATE_INCONCLUSIVE };
-const char *gate_verdict_word(enum gate_verdict v);
+#include "results/gate_report/gate_report.h"
 
 /* What a difference must exceed; all but min_us are of ln ratios. */
 struct gate_limits {
@@ -36,10 +35,10 @@ struct gate_row {
     double base_us;            /* median of the base, for min_us */
     double margin, matters;    /* this row's own, where they are above the limits; else 0 */
     /* results of gate_judge(): */
-    double mean, lo, hi; /* two-sided 95 % interval */
-    double p_slower;     /* of the hypothesis that the mean is at most `margin` */
-    double p_faster;     /* and that it is at least -margin */
-    enum gate_verdict verdict;
+    double mean, lo, hi;       /* two-sided 95 % interval */
+    double p_slower;           /* of the hypothesis that the mean is at most `margin` */
+    double p_faster;           /* and that it is at least -margin */
+    enum gate_outcome outcome; /* SAME, REGRESSED, IMPROVED or INCONCLUSIVE */
 };
 
 /* Judges each row and then all together. */

@@ -99,16 +99,16 @@ static enum status judge(const struct gate_sides *s, const struct gate_settings 
     return STATUS_OK;
 }
 
-static bool is_flagged(enum gate_verdict v)
+static bool is_flagged(enum gate_outcome v)
 {
-    return v == GATE_REGRESSED || v == GATE_IMPROVED;
+    return v == GATE_OUTCOME_REGRESSED || v == GATE_OUTCOME_IMPROVED;
 }
 
-enum gate_verdict gate_confirmed(enum gate_verdict first, enum gate_verdict second)
+enum gate_outcome gate_confirmed(enum gate_outcome first, enum gate_outcome second)
 {
     if (!is_flagged(first) || first == second)
         return first;
-    return is_flagged(second) ? GATE_INCONCLUSIVE : second;
+    return is_flagged(second) ? GATE_OUTCOME_INCONCLUSIVE : second;
 }
 
 /* ---- the report ---- */
@@ -124,25 +124,16 @@ static struct gate_estimate estimate_of(const struct gate_row *r)
                                   .p_sign_flip = sign_flip_p(r->differences, r->rounds, 1)};
 }
 
-static enum gate_outcome outcome_of(enum gate_verdict v)
-{
-    static const enum gate_outcome outcomes[] = {[GATE_SAME] = GATE_OUTCOME_SAME,
-                                                 [GATE_REGRESSED] = GATE_OUTCOME_REGRESSED,
-                                                 [GATE_IMPROVED] = GATE_OUTCOME_IMPROVED,
-                                                 [GATE_INCONCLUSIVE] = GATE_OUTCOME_INCONCLUSIVE};
-    return outcomes[v];
-}
-
 /* What there is to say of a row that was timed. The case's `reason` is free: it is right. */
-static void remark(struct gate_case *c, const struct gate_report_row *row, enum gate_verdict first,
-                   enum gate_verdict second)
+static void remark(struct gate_case *c, const struct gate_report_row *row, enum gate_outcome first,
+                   enum gate_outcome second)
 {
     char *text = c->reason;
     const size_t size = sizeof c->reason;
     text[0] = '\0';
     if (row->confirmation.rounds && first != second)
-        snprintf(text, size, "not confirmed: %s in the first run, %s in the second", gate_verdict_word(first),
-                 gate_verdict_word(second));
+        snprintf(text, size, "not confirmed: %s in the first run, %s in the second", gate_outcome_word(first),
+                 gate_outcome_word(second));
     else if (row->outcome == GATE_OUTCOME_INCONCLUSIVE)
         snprintf(text, size,
                  "the interval holds differences that matter and none at all: more rounds, or a quieter "
@@ -193,8 +184,8 @@ static void report_row(struct gate_sides *s, const struct gate_settings *setting
     out->first = estimate_of(a);
     if (b->rounds)
         out->confirmation = estimate_of(b);
-    out->outcome = outcome_of(b->rounds ? gate_confirmed(a->verdict, b->verdict) : a->verdict);
-    remark(c, out, a->verdict, b->verdict);
+    out->outcome = b->rounds ? gate_confirmed(a->outcome, b->outcome) : a->outcome;
+    remark(c, out, a->outcome, b->outcome);
 }
 
 /* ---- the whole ---- */
@@ -223,7 +214,7 @@ static enum status run(struct gate_sides *s, const struct gate_settings *setting
     TRY(measure(s, first, 0, NULL, "timing"));
     TRY(judge(s, settings, first, NULL));
     for (size_t i = 0; i < s->row_count; i++) {
-        flagged[i] = first->judged[i].rounds && is_flagged(first->judged[i].verdict);
+        flagged[i] = first->judged[i].rounds && is_flagged(first->judged[i].outcome);
         any = any || flagged[i];
     }
     if (!any)

@@ -35,7 +35,7 @@ struct gate_settings {
 void gate_row_calibrate(struct gate_row *row, const struct calibration_row *calibrated);
 
 /* The verdict of two runs: both must flag. */
-enum gate_verdict gate_confirmed(enum gate_verdict first, enum gate_verdict second);
+enum gate_outcome gate_confirmed(enum gate_outcome first, enum gate_outcome second);
 
 /* One run of rounds over some of the rows. */
 struct gate_run {

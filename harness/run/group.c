@@ -4,7 +4,6 @@
 #include "harness/run/plan_run.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include <omp.h>
 
@@ -118,7 +117,6 @@ static enum status verify_rows(struct plan_run *run, struct active_group *group)
     for (size_t i = 0; i < g->row_count && !run_stops_early(run); i++) {
         const struct plan_row *row = &g->rows[i];
         struct verification *v = &group->results[i];
-        enum status s = STATUS_OK;
         char what[160];
         if (interrupt_pending())
             return status_fail(STATUS_INTERRUPTED, "interrupted");
@@ -127,17 +125,13 @@ static enum status verify_rows(struct plan_run *run, struct active_group *group)
             SET_TEXT(v->reason, row->skip ? row->skip : group->skip_all);
         } else {
             progress_update(&run->line, verify_share * (double)i / (double)g->row_count, row->kernel->name);
-            s = verify(run->verifier, row->kernel, &group->operands, v);
+            TRY(verify(run->verifier, row->kernel, &group->operands, v));
         }
-        if (s != STATUS_OK)
-            return s;
-        if (v->verdict != VERDICT_PASS && v->verdict != VERDICT_SKIPPED &&
-            !operands_intact(&group->operands, 0, what, sizeof what))
-            s = renew_operands(&group->operands, run->plan->device);
         console_row(run, g, i, v->verdict, v->reason, v->detail);
         count_row(&run->summary, v->verdict);
-        if (s != STATUS_OK)
-            return s;
+        if (v->verdict != VERDICT_PASS && v->verdict != VERDICT_SKIPPED &&
+            !operands_intact(&group->operands, 0, what, sizeof what))
+            TRY(renew_operands(&group->operands, run->plan->device));
     }
     return STATUS_OK;
 }

@@ -23,10 +23,8 @@ static enum status launch(const struct problem *p, const struct kernel *k, struc
 {
     static struct call_fault fault; /* large */
     struct operands o;
-    enum status s = operands_init(p, 1, d, &o);
-    if (s != STATUS_OK)
-        return s;
-    s = operands_prepare_for(&o, 0, k);
+    TRY(operands_init(p, 1, d, &o));
+    enum status s = operands_prepare_for(&o, 0, k);
     if (s == STATUS_OK && !call_kernel(&o, 0, k, &fault))
         s = status_fail(fault.ours ? STATUS_DEVICE : STATUS_WRONG, "%s: %s: %s", k->name, fault.word,
                         fault.text);
@@ -48,10 +46,9 @@ enum status profile_row(const struct plan *plan, const char *variant)
                 skip = g->rows[r].skip;
                 continue;
             }
-            enum status s = launch(&g->problem, g->rows[r].kernel, plan->device);
-            if (s == STATUS_OK)
-                print_commands(&g->problem, g->rows[r].kernel, plan->device);
-            return s;
+            TRY(launch(&g->problem, g->rows[r].kernel, plan->device));
+            print_commands(&g->problem, g->rows[r].kernel, plan->device);
+            return STATUS_OK;
         }
     }
     return status_fail(STATUS_USAGE, "--profile %s: %s", variant, skip ? skip : "no such row is planned");

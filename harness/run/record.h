@@ -5,7 +5,6 @@
 #ifndef NF4BENCH_HARNESS_RUN_RECORD_H
 #define NF4BENCH_HARNESS_RUN_RECORD_H
 
-#include <stdint.h>
 #include <stdio.h>
 
 #include "harness/measure/measure.h"

@@ -94,11 +94,9 @@ enum status run_journal_open(const char *path, const struct plan *plans, size_t 
     for (size_t i = 0; i < count; i++)
         group_count += plans[i].group_count;
     struct journal journal;
-    enum status s = journal_read(path, &journal);
-    if (s != STATUS_OK)
-        return s;
+    TRY(journal_read(path, &journal));
     json_t *header = json_loads(journal.header_json, 0, NULL);
-    s = check_header(path, header, options->environment, hash);
+    enum status s = check_header(path, header, options->environment, hash);
     if (s == STATUS_OK && !options->other_build)
         s = check_same(path, header, options->environment);
     if (s == STATUS_OK)

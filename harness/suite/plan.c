@@ -146,7 +146,6 @@ static enum status add_group(struct planner *p, const struct plan_group *proto)
     g.expected_s = expect_seconds(&g, plan->device->kind, &plan->suite->measure, runnable);
     plan->groups[plan->group_count++] = g;
     plan->row_count += g.row_count;
-    plan->skip_count += g.row_count - runnable;
     plan->expected_s += g.expected_s;
     return STATUS_OK;
 }
@@ -165,7 +164,6 @@ static enum status end_batch(struct planner *p, size_t first_group)
     struct plan_batch *b = &plan->batches[plan->batch_count++];
     *b = (struct plan_batch){.first_group = first_group, .count = plan->group_count - first_group};
     for (size_t i = first_group; i < plan->group_count; i++) {
-        plan->groups[i].first_row = b->row_count;
         b->row_count += plan->groups[i].row_count;
         b->expected_s += plan->groups[i].expected_s;
     }

@@ -32,7 +32,6 @@ struct plan_group {
     unsigned threads;
     struct plan_row *rows;
     size_t row_count;
-    size_t first_row;  /* number of rows[0] among the rows of its batch */
     double expected_s; /* expect.h */
 };
 
@@ -51,8 +50,7 @@ struct plan {
     size_t group_count;
     struct plan_batch *batches; /* of all groups, in their order */
     size_t batch_count;
-    size_t row_count;  /* rows over all groups */
-    size_t skip_count; /* of these, will not run */
+    size_t row_count; /* rows over all groups */
     double expected_s;
 };
 

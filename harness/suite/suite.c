@@ -86,7 +86,7 @@ static enum status parse_suite(struct suite_parser *p, struct suite *out)
         return yaml_file_fail(y, root, NULL, "the suite has no name: suite: NAME");
     TRY(parse_name(p, values[NAME], &out->name));
     if (values[DESCRIPTION])
-        TRY(yaml_file_text(y, values[DESCRIPTION], "description", &out->description));
+        TRY(yaml_file_check_text(y, values[DESCRIPTION], "description"));
     if (values[MEASURE])
         TRY(parse_measure(p, values[MEASURE], &out->measure));
     if (values[DEFAULTS])
@@ -131,7 +131,6 @@ void suite_release(struct suite *s)
     free(s->cases);
     free(s->path);
     free(s->name);
-    free(s->description);
     *s = (struct suite){0};
 }
 
@@ -152,50 +151,45 @@ static enum status override(struct suite *s, const struct suite_axis *axis, cons
     return STATUS_OK;
 }
 
-enum status suite_override(struct suite *s, const char *assignment)
+/* name: of an axis; list: its values, which are cut apart at the commas. */
+static enum status override_axis(struct suite *s, const char *assignment, const char *name, char *list)
 {
     const char *names[SUITE_AXIS_COUNT];
+    char *words[YAML_FILE_LIST_MAX], *word;
     size_t name_count = 0;
     const struct suite_axis *axis = NULL;
-    const char *equals = strchr(assignment, '=');
-    if (!equals)
-        return status_fail(STATUS_USAGE, "--axis %.256s: expected NAME=VALUE[,VALUE...], as in m=1,4,16",
-                           assignment);
-    enum status status;
-    struct suite_values v = {.assignment = assignment, .count = 1};
-    char *text = strdup(assignment);
-    if (!text)
-        return status_no_memory("suite");
-    char *name = text, *list = text + (equals - assignment);
-    *list++ = '\0';
+    struct suite_values v = {.name = name, .assignment = assignment, .words = words};
     for (size_t i = 0; i < SUITE_AXIS_COUNT; i++)
         if (suite_axes[i].override) {
             names[name_count++] = suite_axes[i].name;
             if (strcmp(suite_axes[i].name, name) == 0)
                 axis = &suite_axes[i];
         }
-    for (const char *c = list; *c; c++)
-        v.count += *c == ',';
-    v.name = name;
     if (!axis) {
         const char *nearest = closest(name, names, name_count);
-        status = status_fail(STATUS_USAGE, "--axis %.256s: there is no axis \"%.64s\"; did you mean \"%s\"?",
-                             assignment, name,
-                             nearest ? nearest : "m, blocksize, nested, bias, regime, threads, shape");
-    } else if (v.count > YAML_FILE_LIST_MAX) {
-        status = status_fail(STATUS_LIMIT, "--axis %s: more than %d values", name, YAML_FILE_LIST_MAX);
-    } else if (!(v.words = calloc(v.count, sizeof *v.words))) {
-        status = status_no_memory("suite");
-    } else {
-        for (size_t i = 0; i < v.count; i++) {
-            v.words[i] = list;
-            list += strcspn(list, ",");
-            if (*list)
-                *list++ = '\0';
-        }
-        status = override(s, axis, &v);
+        return status_fail(STATUS_USAGE, "--axis %.256s: there is no axis \"%.64s\"; did you mean \"%s\"?",
+                           assignment, name,
+                           nearest ? nearest : "m, blocksize, nested, bias, regime, threads, shape");
     }
-    free(v.words);
-    free(text);
+    while ((word = strsep(&list, ","))) {
+        if (v.count == YAML_FILE_LIST_MAX)
+            return status_fail(STATUS_LIMIT, "--axis %s: more than %d values", name, YAML_FILE_LIST_MAX);
+        words[v.count++] = word;
+    }
+    return override(s, axis, &v);
+}
+
+enum status suite_override(struct suite *s, const char *assignment)
+{
+    const char *equals = strchr(assignment, '=');
+    if (!equals)
+        return status_fail(STATUS_USAGE, "--axis %.256s: expected NAME=VALUE[,VALUE...], as in m=1,4,16",
+                           assignment);
+    char *name = strdup(assignment), *list = name;
+    if (!name)
+        return status_no_memory("suite");
+    (void)strsep(&list, "=");
+    const enum status status = override_axis(s, assignment, name, list);
+    free(name);
     return status;
 }

@@ -2,7 +2,7 @@
  * suite.h: a suite file (YAML) as data. The first stage: nothing here knows variants, machines or memory.
  *
  *   suite: smoke                      # name, required: letters, digits, ".", "_", "-"
- *   description: ...                  # optional
+ *   description: ...                  # optional, for people
  *   measure:                          # optional, all keys optional
  *     min_samples: 30                 # per row
  *     max_samples: 2000
@@ -46,7 +46,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "harness/base/status.h"
 #include "reference/weight_format.h"
@@ -91,7 +90,7 @@ struct suite_case {
 };
 
 struct suite {
-    char *path, *name, *description; /* description may be NULL */
+    char *path, *name;
     struct measure_settings measure;
     struct suite_case *cases;
     size_t case_count;

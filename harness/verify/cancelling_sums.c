@@ -42,8 +42,7 @@ enum status check_cancelling_sums(struct check_run *c)
     if (s == STATUS_OK)
         s = check_prepared_call(c, &o, &called);
     if (called) {
-        struct comparison cmp;
-        comparison_init(&cmp);
+        struct comparison cmp = {0};
         for (size_t i = 0; i < p->m; i++)
             compare_bits(&cmp, p->out, (char *)o.sets[0].out.data + i * p->n * size, want, p->n, i * p->n);
         check_product(c, &cmp, p->m, p->n,

@@ -8,16 +8,9 @@
 
 const uint32_t ulp_class_limits[ULP_CLASSES - 1] = {0, 1, 2, 4, 8, 16};
 
-void comparison_init(struct comparison *c)
-{
-    *c = (struct comparison){.first = SIZE_MAX};
-}
-
 bool dtype_bits_nan(enum dtype t, uint32_t bits)
 {
-    static const uint32_t infinity[DTYPE_COUNT + 1] = {0x7f800000, 0x7c00, 0x7f80, 0xff};
-    static const uint32_t magnitude[DTYPE_COUNT + 1] = {0x7fffffff, 0x7fff, 0x7fff, 0xff};
-    return (bits & magnitude[t]) > infinity[t];
+    return isnan(dtype_load(t, &bits, 0));
 }
 
 bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
@@ -55,20 +48,24 @@ void compare_one(struct comparison *c, enum dtype t, uint32_t got, uint32_t want
     c->compared++;
     if (ok)
         return;
-    c->mismatches++;
-    c->odd_mismatches += index % 2;
-    c->lanes |= UINT32_C(1) << index % 32;
-    keep(c, (struct mismatch){index, want, got});
-    if (index < c->first) {
+    if (c->mismatches++ == 0 || index < c->first) {
         c->first = index;
         c->first_want = want;
         c->first_got = got;
     }
+    c->odd_mismatches += index % 2;
+    c->lanes |= UINT32_C(1) << index % 32;
+    keep(c, (struct mismatch){index, want, got});
     c->last = index > c->last ? index : c->last;
 }
 
 void comparison_merge(struct comparison *into, const struct comparison *from)
 {
+    if (from->mismatches && (!into->mismatches || from->first < into->first)) {
+        into->first = from->first;
+        into->first_want = from->first_want;
+        into->first_got = from->first_got;
+    }
     into->compared += from->compared;
     into->mismatches += from->mismatches;
     into->odd_mismatches += from->odd_mismatches;
@@ -79,11 +76,6 @@ void comparison_merge(struct comparison *into, const struct comparison *from)
     into->last = from->last > into->last ? from->last : into->last;
     for (int i = 0; i < ULP_CLASSES; i++)
         into->ulp[i] += from->ulp[i];
-    if (from->first < into->first) {
-        into->first = from->first;
-        into->first_want = from->first_want;
-        into->first_got = from->first_got;
-    }
 }
 
 void compare_bits(struct comparison *c, enum dtype t, const void *got, const void *want, size_t count,
@@ -93,8 +85,7 @@ void compare_bits(struct comparison *c, enum dtype t, const void *got, const voi
     size_t size = dtype_size(t), pieces = (count + PIECE - 1) / PIECE;
 #pragma omp parallel if (pieces > 16)
     {
-        struct comparison mine;
-        comparison_init(&mine);
+        struct comparison mine = {0};
 #pragma omp for schedule(static) nowait
         for (size_t piece = 0; piece < pieces; piece++) {
             size_t first = piece * PIECE, length = count - first < PIECE ? count - first : PIECE;
@@ -133,19 +124,11 @@ uint32_t value_bits(enum dtype t, float value)
     return dtype_load_bits(t, &store, 0);
 }
 
-static float bits_value(enum dtype t, uint32_t bits)
-{
-    uint16_t half = (uint16_t)bits;
-    if (t == DTYPE_U8)
-        return (float)bits;
-    return t == DTYPE_F32 ? f32_from_bits(bits) : t == DTYPE_F16 ? f16_to_f32(half) : bf16_to_f32(half);
-}
-
 void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char *text, size_t size)
 {
     int digits = (int)dtype_size(t) * 2;
     snprintf(text, size, "element %zu: expected 0x%0*x (%.9g), got 0x%0*x (%.9g)", index, digits, want,
-             (double)bits_value(t, want), digits, got, (double)bits_value(t, got));
+             (double)dtype_load(t, &want, 0), digits, got, (double)dtype_load(t, &got, 0));
 }
 
 void describe_weight(const struct contract *c, const struct quantized *w, size_t columns, size_t element,

@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "harness/problem/problem.h"
 #include "reference/contract.h"
 #include "reference/quantized.h"
 
@@ -24,9 +23,10 @@ struct mismatch {
     uint32_t want, got; /* bits */
 };
 
+/* All zero: nothing is compared yet. */
 struct comparison {
     size_t compared, mismatches;
-    size_t first;                   /* flat index of the first mismatch; SIZE_MAX for none */
+    size_t first;                   /* flat index of the first mismatch */
     uint32_t first_want, first_got; /* bits there */
     uint32_t max_ulp;
     size_t ulp[ULP_CLASSES];
@@ -37,7 +37,6 @@ struct comparison {
     size_t kept_count;
 };
 
-void comparison_init(struct comparison *c);
 /* Adds `count` elements, the first of which has flat index `base`. Patterns must be equal; two NaNs are. */
 void compare_bits(struct comparison *c, enum dtype t, const void *got, const void *want, size_t count,
                   size_t base);

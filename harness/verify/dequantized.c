@@ -3,7 +3,6 @@
  * exhaustive_decode and real_data.
  */
 #include <stdlib.h>
-#include <stdio.h>
 
 #include "harness/verify/check_run.h"
 

@@ -13,7 +13,6 @@
  */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "harness/base/random.h"
 #include "harness/verify/check_run.h"
@@ -242,8 +241,7 @@ enum status check_exact_sums(struct check_run *c)
     TRY(check_prepared_call(c, o, &called));
     if (called) {
         size_t outputs = p->op == OP_GEMM ? p->n : p->k, count = p->m * outputs;
-        struct comparison cmp;
-        comparison_init(&cmp);
+        struct comparison cmp = {0};
         for (size_t i = 0; i < count; i++) {
             double sum = ldexp((double)e->want[i], -e->units_log2);
             if (p->bias)

@@ -117,12 +117,10 @@ enum status one_hot_run(struct check_run *c, struct operands *o, float one, cons
         operands_rehash(o);
         if (!check_call(c, o))
             break;
-        struct comparison all;
-        comparison_init(&all);
+        struct comparison all = {0};
 #pragma omp parallel
         {
-            struct comparison mine;
-            comparison_init(&mine);
+            struct comparison mine = {0};
 #pragma omp for schedule(static) nowait
             for (size_t j = 0; j < outputs; j++) {
                 /* A sum spoiled by a non-finite weight is NaN or infinite by the contract's order; costly to

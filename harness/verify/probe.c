@@ -14,30 +14,21 @@ const char *probe_class_word(enum probe_class c)
     return words[c];
 }
 
-enum mma_model probe_model(unsigned sm)
+/* d: the state of a stream of draws. */
+static uint64_t draw_bits(uint64_t *d)
 {
-    return sm >= 90 ? MMA_90 : MMA_80;
-}
-
-/* A stream of draws for one element. */
-struct draw {
-    uint64_t state;
-};
-
-static uint64_t draw_bits(struct draw *d)
-{
-    d->state += 0x9e3779b97f4a7c15u;
-    return random_mix(d->state);
+    *d += 0x9e3779b97f4a7c15u;
+    return random_mix(*d);
 }
 
 /* Uniform from `low` to `high`. */
-static unsigned draw_between(struct draw *d, unsigned low, unsigned high)
+static unsigned draw_between(uint64_t *d, unsigned low, unsigned high)
 {
     return low + (unsigned)(draw_bits(d) % (high - low + 1));
 }
 
 /* A number of either sign with that stored exponent (0: a denormal, not zero) in an IEEE type. */
-static uint32_t number(struct draw *d, unsigned exponent, unsigned exponent_bits, unsigned fraction_bits)
+static uint32_t number(uint64_t *d, unsigned exponent, unsigned exponent_bits, unsigned fraction_bits)
 {
     uint32_t fraction = (uint32_t)draw_bits(d) & ((1u << fraction_bits) - 1);
     uint32_t sign = (uint32_t)draw_bits(d) & 1;
@@ -46,34 +37,31 @@ static uint32_t number(struct draw *d, unsigned exponent, unsigned exponent_bits
     return sign << (exponent_bits + fraction_bits) | exponent << fraction_bits | fraction;
 }
 
-static uint16_t number16(struct draw *d, enum dtype t, unsigned low, unsigned high)
+static uint16_t number16(uint64_t *d, enum dtype t, unsigned low, unsigned high)
 {
     unsigned exponent = draw_between(d, low, high);
     return (uint16_t)(t == DTYPE_F16 ? number(d, exponent, 5, 10) : number(d, exponent, 8, 7));
 }
 
-static uint16_t zero16(struct draw *d)
+static uint16_t zero16(uint64_t *d)
 {
     return (uint16_t)((draw_bits(d) & 1) << 15);
 }
 
-static float number32(struct draw *d, unsigned low, unsigned high)
+static float number32(uint64_t *d, unsigned low, unsigned high)
 {
-    uint32_t bits = number(d, draw_between(d, low, high), 8, 23);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return f32_from_bits(number(d, draw_between(d, low, high), 8, 23));
 }
 
 /* An infinity or a NaN. */
-static uint16_t special16(struct draw *d, enum dtype t)
+static uint16_t special16(uint64_t *d, enum dtype t)
 {
     uint16_t infinity = t == DTYPE_F16 ? 0x7c00 : 0x7f80;
     return (uint16_t)(zero16(d) | infinity | (draw_bits(d) % 4 == 0 ? 1 : 0));
 }
 
 /* Element of A (which = 0) or B (1). */
-static uint16_t operand(enum probe_class c, enum dtype t, int which, bool zero_row, struct draw *d)
+static uint16_t operand(enum probe_class c, enum dtype t, int which, bool zero_row, uint64_t *d)
 {
     bool half = t == DTYPE_F16;
     unsigned bias = half ? 15 : 127, most = half ? 30 : 254;
@@ -100,7 +88,7 @@ static uint16_t operand(enum probe_class c, enum dtype t, int which, bool zero_r
     }
 }
 
-static float addend(enum probe_class c, enum dtype t, bool zero_row, struct draw *d)
+static float addend(enum probe_class c, enum dtype t, bool zero_row, uint64_t *d)
 {
     switch (c) {
     case PROBE_MODERATE:
@@ -120,9 +108,8 @@ static float addend(enum probe_class c, enum dtype t, bool zero_row, struct draw
 
 void probe_fill(enum probe_class c, enum dtype t, uint64_t seed, uint64_t i, struct mma_tile *tile)
 {
-    struct draw d = {
-        random_u64(seed, RANDOM_ACTIVATIONS,
-                   i * PROBE_CLASS_COUNT * DTYPE_COUNT + (uint64_t)c * DTYPE_COUNT + (uint64_t)t)};
+    uint64_t d = random_u64(seed, RANDOM_ACTIVATIONS,
+                            i * PROBE_CLASS_COUNT * DTYPE_COUNT + (uint64_t)c * DTYPE_COUNT + (uint64_t)t);
     memset(tile, 0, sizeof *tile);
     for (size_t row = 0; row < MMA_M; row++)
         for (size_t k = 0; k < MMA_K; k++)

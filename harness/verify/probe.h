@@ -10,7 +10,6 @@
 
 #include "harness/base/status.h"
 #include "harness/device/cuda/mma_tile.h"
-#include "harness/problem/device.h"
 #include "reference/dtype.h"
 #include "reference/mma.h"
 
@@ -49,7 +48,5 @@ void probe_fill(enum probe_class c, enum dtype t, uint64_t seed, uint64_t i, str
 void probe_compare(enum dtype t, const struct mma_tile *tiles, size_t count, enum mma_model model,
                    void (*tell)(const struct probe_mismatch *m, void *context), void *context,
                    struct probe_result *out);
-/* The model that a GPU of this compute capability is expected to follow. */
-enum mma_model probe_model(unsigned sm);
 
 #endif

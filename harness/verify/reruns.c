@@ -13,7 +13,7 @@
 /* Calls the kernel on `o`, operands of the problem, and compares the output with `first`. */
 static enum status rerun(struct check_run *c, const struct operands *o, const char *how, const void *first)
 {
-    struct comparison again;
+    struct comparison again = {0};
     bool called;
     TRY(check_prepared_call(c, o, &called));
     if (!called)
@@ -21,7 +21,6 @@ static enum status rerun(struct check_run *c, const struct operands *o, const ch
     size_t count = problem_output_count(&o->problem);
     enum dtype t = op_is_repack(o->problem.op) ? DTYPE_U8 : c->kernel->contract.out;
     char where[160];
-    comparison_init(&again);
     compare_bits(&again, t, o->sets[0].out.data, first, count, 0);
     c->out->compared += again.compared;
     snprintf(where, sizeof where, "the same inputs gave the right bits before; now %s", how);

@@ -46,7 +46,6 @@ enum status verify(struct verifier *v, const struct kernel *k, const struct oper
     *out = (struct verification){.verdict = VERDICT_PASS, .first_mismatch = -1};
     out->max_abs_error = out->relative_frobenius_error = out->mean_error = out->bound_margin = out->bound =
         out->output_sqnr_db = NAN;
-    comparison_init(&out->real);
     if (!v->has_problem || !problem_equal(&v->problem, &o->problem)) {
         forget_problem(v);
         v->problem = o->problem;

@@ -80,12 +80,13 @@ TEST(gate, verdicts)
                               {.differences = wild, .rounds = 6, .base_us = 100},
                               {.differences = slight, .rounds = 6, .base_us = 100},
                               {.differences = slower, .rounds = 6, .base_us = 5}};
-    static const enum gate_verdict want[] = {GATE_REGRESSED,    GATE_IMPROVED, GATE_SAME,
-                                             GATE_INCONCLUSIVE, GATE_SAME,     GATE_INCONCLUSIVE};
+    static const enum gate_outcome want[] = {GATE_OUTCOME_REGRESSED, GATE_OUTCOME_IMPROVED,
+                                             GATE_OUTCOME_SAME,      GATE_OUTCOME_INCONCLUSIVE,
+                                             GATE_OUTCOME_SAME,      GATE_OUTCOME_INCONCLUSIVE};
     gate_judge(rows, sizeof rows / sizeof rows[0], &gate_limits_default);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         test_note("row %zu", i);
-        EXPECT_EQ(want[i], rows[i].verdict);
+        EXPECT_EQ(want[i], rows[i].outcome);
     }
     test_note(NULL);
     EXPECT_NEAR(0.03, rows[0].mean, 1e-12);
@@ -100,20 +101,21 @@ TEST(gate, a_row_may_have_limits_of_its_own)
                               {.differences = slower, .rounds = 6, .base_us = 100, .matters = 0.031},
                               {.differences = slower, .rounds = 6, .base_us = 100, .margin = 0.0295}};
     gate_judge(rows, 3, &gate_limits_default);
-    EXPECT_EQ(GATE_REGRESSED, rows[0].verdict);
-    EXPECT_EQ(GATE_INCONCLUSIVE, rows[1].verdict);
-    EXPECT_EQ(GATE_INCONCLUSIVE, rows[2].verdict);
+    EXPECT_EQ(GATE_OUTCOME_REGRESSED, rows[0].outcome);
+    EXPECT_EQ(GATE_OUTCOME_INCONCLUSIVE, rows[1].outcome);
+    EXPECT_EQ(GATE_OUTCOME_INCONCLUSIVE, rows[2].outcome);
 }
 
 TEST(gate, both_runs_must_flag)
 {
-    static const enum gate_verdict all[] = {GATE_SAME, GATE_REGRESSED, GATE_IMPROVED, GATE_INCONCLUSIVE};
+    static const enum gate_outcome all[] = {GATE_OUTCOME_SAME, GATE_OUTCOME_REGRESSED, GATE_OUTCOME_IMPROVED,
+                                            GATE_OUTCOME_INCONCLUSIVE};
     for (size_t i = 0; i < 4; i++) {
-        EXPECT_EQ(all[i] == GATE_IMPROVED ? GATE_INCONCLUSIVE : all[i],
-                  gate_confirmed(GATE_REGRESSED, all[i]));
-        EXPECT_EQ(GATE_SAME, gate_confirmed(GATE_SAME, all[i])); /* was not flagged */
+        EXPECT_EQ(all[i] == GATE_OUTCOME_IMPROVED ? GATE_OUTCOME_INCONCLUSIVE : all[i],
+                  gate_confirmed(GATE_OUTCOME_REGRESSED, all[i]));
+        EXPECT_EQ(GATE_OUTCOME_SAME, gate_confirmed(GATE_OUTCOME_SAME, all[i])); /* was not flagged */
     }
-    EXPECT_EQ(GATE_INCONCLUSIVE, gate_confirmed(GATE_IMPROVED, GATE_REGRESSED));
+    EXPECT_EQ(GATE_OUTCOME_INCONCLUSIVE, gate_confirmed(GATE_OUTCOME_IMPROVED, GATE_OUTCOME_REGRESSED));
 }
 
 /* ---- how often it is right ---- */
@@ -175,7 +177,7 @@ static double flagged(double slowdown, size_t rounds, size_t trials, bool alone,
                 rows[r] = (struct gate_row){.differences = d + r * rounds, .rounds = rounds, .base_us = 1000};
             }
             gate_judge(rows, count, &gate_limits_default);
-            all = rows[0].verdict == GATE_REGRESSED;
+            all = rows[0].outcome == GATE_OUTCOME_REGRESSED;
         }
         hits += all;
     }

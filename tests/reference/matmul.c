@@ -695,7 +695,7 @@ TEST(matmul, mma_bound_is_near_the_worst_case)
         for (size_t k = 0; k < K; ++k)
             x[k] = k == 0 ? f16_from_f32(1.0f) : k < BLOCK ? 0 : f16_from_f32(0x1.ffcp-13f);
         for (size_t b = 0; b < K / BLOCK; ++b)
-            absmax[b] = b == 0 ? 1.0f : ldexpf(1.0f, 12 - mma_fraction_bits(model));
+            absmax[b] = b == 0 ? 1.0f : ldexpf(1.0f, 12 - mma_models[model].fraction_bits);
         const struct contract c = contract_of(names[model]);
         const struct quantized w = {.count = K, .blocksize = BLOCK, .packed = packed, .absmax = absmax};
         const struct matmul p = {.m = 1, .n = 1, .k = K, .a = x, .w = &w};

@@ -115,7 +115,7 @@ TEST(mma, every_row_of_real_outputs)
             }
             test_note("%s %s", gpus[g].gpu, types[y].word);
             printf("%s %s: of %d rows %s has %zu wrong, the other model %zu, an fp32 fma chain %zu\n",
-                   gpus[g].gpu, types[y].word, ROWS, mma_model_word(gpus[g].model), wrong, wrong_other,
+                   gpus[g].gpu, types[y].word, ROWS, mma_models[gpus[g].model].word, wrong, wrong_other,
                    wrong_chain);
             EXPECT_EQ(0, inexact);
             EXPECT_EQ(0, wrong);
@@ -276,7 +276,7 @@ TEST(mma, by_hand)
                 dtype_store(hand[i].t, a, k, hand[i].a[k]);
                 dtype_store(hand[i].t, b, k, hand[i].b[k]);
             }
-            test_note("%s: %s", mma_model_word(model), hand[i].what);
+            test_note("%s: %s", mma_models[model].word, hand[i].what);
             EXPECT_EQ_BITS(hand[i].d[model], f32_bits(mma_dot(model, hand[i].t, MMA_STEP, a, b, hand[i].c)));
         }
 }
@@ -293,7 +293,7 @@ TEST(mma, missing_elements_are_zero)
             poison_b[i] = b[i] = f16_from_f32(random_bell(2, i));
         }
         for (enum mma_model model = 0; model < MMA_MODEL_COUNT; ++model) {
-            test_note("%s, %zu", mma_model_word(model), count);
+            test_note("%s, %zu", mma_models[model].word, count);
             EXPECT_EQ_BITS(f32_bits(mma_dot(model, DTYPE_F16, MMA_STEP, a, b, 0.3f)),
                            f32_bits(mma_dot(model, DTYPE_F16, count, poison_a, poison_b, 0.3f)));
         }
@@ -347,7 +347,7 @@ static double exact_dot(size_t count, const uint16_t *a, const uint16_t *b, floa
 TEST(mma, error_of_a_block_nears_its_bound)
 {
     for (enum mma_model model = 0; model < MMA_MODEL_COUNT; ++model) {
-        const size_t n = mma_block(model);
+        const size_t n = mma_models[model].block;
         double worst = 0, worst_random = 0;
         /* c = 1 and n products that are just too small for its grid: all are lost. One of them made larger,
          * and with it the sum's last bits. */
@@ -355,10 +355,10 @@ TEST(mma, error_of_a_block_nears_its_bound)
             uint16_t a[MMA_STEP] = {0}, b[MMA_STEP];
             for (size_t i = 0; i < MMA_STEP; ++i) {
                 if (i < n)
-                    a[i] = bf16_from_f32(ldexpf(0x1.fep-1f, -mma_fraction_bits(model)));
+                    a[i] = bf16_from_f32(ldexpf(0x1.fep-1f, -mma_models[model].fraction_bits));
                 b[i] = bf16_from_f32(1.0f);
             }
-            a[0] = bf16_from_f32(ldexpf((float)first + 0.99f, -mma_fraction_bits(model)));
+            a[0] = bf16_from_f32(ldexpf((float)first + 0.99f, -mma_models[model].fraction_bits));
             double magnitude, exact = exact_dot(n, a, b, 1.0f, &magnitude);
             double error =
                 fabs((double)mma_dot(model, DTYPE_BF16, n, a, b, 1.0f) - exact) * 0x1p24 / magnitude;
@@ -377,8 +377,8 @@ TEST(mma, error_of_a_block_nears_its_bound)
         }
         /* mma80's second block of 8 is empty here and costs nothing. */
         printf("%s: largest error of a block %.2f u of 10 u; of 20,000 random ones %.2f u\n",
-               mma_model_word(model), worst, worst_random);
-        test_note("%s", mma_model_word(model));
+               mma_models[model].word, worst, worst_random);
+        test_note("%s", mma_models[model].word);
         EXPECT_TRUE(worst < 10 && worst > 8.9);
         EXPECT_TRUE(worst_random < 10);
     }
@@ -406,10 +406,10 @@ TEST(mma, error_of_long_sums)
             }
             worst = fmax(worst, fabs((double)acc - sum) * 0x1p24 / magnitude);
         }
-        const double blocks = (double)(K / mma_block(model));
-        printf("%s: largest error of %d sums of %d products %.2f u of %.0f u\n", mma_model_word(model), SUMS,
+        const double blocks = (double)(K / mma_models[model].block);
+        printf("%s: largest error of %d sums of %d products %.2f u of %.0f u\n", mma_models[model].word, SUMS,
                K, worst, 10 * blocks);
-        test_note("%s", mma_model_word(model));
+        test_note("%s", mma_models[model].word);
         EXPECT_TRUE(worst > 1 && worst < 10 * blocks);
     }
 }
@@ -467,6 +467,6 @@ TEST(mma, evidence_names_what_is_confirmed)
     }
     EXPECT_EQ(1, confirmed[MMA_80]);
     EXPECT_EQ(6, confirmed[MMA_90]);
-    EXPECT_STREQ("mma80", mma_model_word(MMA_80));
-    EXPECT_STREQ("mma90", mma_model_word(MMA_90));
+    EXPECT_STREQ("mma80", mma_models[MMA_80].word);
+    EXPECT_STREQ("mma90", mma_models[MMA_90].word);
 }

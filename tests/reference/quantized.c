@@ -70,7 +70,7 @@ static struct quantized make(enum format f, enum dtype t, bool zeros, bool act_o
     static uint32_t group_of[K];
     for (size_t i = 0; i < sizeof packed; i++) {
         packed[i] = (uint8_t)random_u64(1, RANDOM_CODES, i);
-        if (f == FORMAT_FP8 && fp8_is_nan(packed[i]))
+        if (f == FORMAT_FP8 && isnan(fp8_to_f32(packed[i])))
             packed[i] = 0;
     }
     for (size_t i = 0; f == FORMAT_DENSE && i < N * K; i++)

@@ -194,7 +194,7 @@ typedef float written(const struct weights *f, size_t e);
 static void compare_written(const struct weights *f, written *kernel, size_t step, bool bias,
                             struct comparison *c)
 {
-    comparison_init(c);
+    *c = (struct comparison){0};
     for (size_t e = 0; e < f->count; e++) {
         const float add = bias ? bias_of(NULL, e) : 0,
                     values[] = {right(f, e), e % step ? right(f, e) : kernel(f, e)};
@@ -287,7 +287,7 @@ TEST(diagnose, numbers_that_no_error_gives_have_no_text)
         c.kept[i].got = 0x4000 + (uint32_t)i;
     EXPECT_STREQ("", diagnosis(&f, &c, false));
     EXPECT_STREQ("", diagnose_values(&c, DTYPE_BF16));
-    comparison_init(&c);
+    c = (struct comparison){0};
     EXPECT_STREQ("", diagnosis(&f, &c, false));
     EXPECT_STREQ("", diagnose_values(&c, DTYPE_BF16));
     EXPECT_STREQ("", diagnose_places(&c, BLOCKSIZE, f.count));
@@ -353,7 +353,7 @@ TEST(diagnose, nan_has_no_text_by_weights)
     struct weights f;
     struct comparison c;
     make_weights(PLAIN, DTYPE_BF16, &f);
-    comparison_init(&c);
+    c = (struct comparison){0};
     for (size_t e = 0; e < BLOCKSIZE; e++)
         compare_one(&c, DTYPE_BF16, 0x7fc0, value_bits(DTYPE_BF16, right(&f, e)), false, e);
     EXPECT_STREQ("", diagnosis(&f, &c, false));
@@ -455,7 +455,7 @@ TEST(diagnose, each_error_of_values_has_its_text)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct comparison c;
-        comparison_init(&c);
+        c = (struct comparison){0};
         for (size_t j = 0; j < 3; j++)
             compare_one(&c, rows[i].t, rows[i].pairs[j][1], rows[i].pairs[j][0], false, j);
         test_note("row %zu", i);
@@ -512,7 +512,7 @@ TEST(diagnose, each_pattern_of_places_has_its_text)
             wrong[rows[i].first + j * rows[i].step] = true;
         if (rows[i].more)
             wrong[rows[i].more] = true;
-        comparison_init(&c);
+        c = (struct comparison){0};
         for (size_t e = 0; e < COUNT; e++)
             compare_one(&c, DTYPE_F32, wrong[e], 0, !wrong[e], e);
         test_note("row %zu", i);

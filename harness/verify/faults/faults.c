@@ -16,7 +16,7 @@
 #include <xmmintrin.h>
 #endif
 
-#include "kernels/kernel.h"
+#include "kernels/cpu/nf4.h"
 
 enum fault_id {
     NO_FAULT,
@@ -24,38 +24,9 @@ enum fault_id {
 #include "harness/verify/faults/faults.inc"
 };
 
-static const float codebook[16] = {-1.0f,
-                                   -0.6961928009986877f,
-                                   -0.5250730514526367f,
-                                   -0.39491748809814453f,
-                                   -0.28444138169288635f,
-                                   -0.18477343022823334f,
-                                   -0.09105003625154495f,
-                                   0.0f,
-                                   0.07958029955625534f,
-                                   0.16093020141124725f,
-                                   0.24611230194568634f,
-                                   0.33791524171829224f,
-                                   0.44070982933044434f,
-                                   0.5626170039176941f,
-                                   0.7229568362236023f,
-                                   1.0f};
-
 static uint16_t to_bf16(float x, bool truncate)
 {
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    if (x != x)
-        return (uint16_t)(u >> 16 | 0x40);
-    return (uint16_t)((truncate ? u : u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
-static float from_bf16(uint16_t h)
-{
-    uint32_t u = (uint32_t)h << 16;
-    float x;
-    memcpy(&x, &u, 4);
-    return x;
+    return truncate && !isnan(x) ? (uint16_t)(bits_of_float(x) >> 16) : bf16_of_float(x);
 }
 
 /* x rounded to fp16's 11 bits, as far as fp16 is normal there. */
@@ -68,18 +39,13 @@ static float through_fp16(float x)
     return ldexpf(nearbyintf(ldexpf(mantissa, 11)), exponent - 11);
 }
 
-static unsigned code_of(const struct weights *w, size_t i)
-{
-    return i % 2 ? w->packed[i / 2] & 15 : w->packed[i / 2] >> 4;
-}
-
 static float weight(const struct weights *w, size_t i, enum fault_id fault)
 {
     size_t block = i / w->blocksize;
     if (fault == FAULT_absmax_off_by_one && block > 0)
         block--;
-    unsigned code = code_of(w, fault == FAULT_swapped_nibbles ? i ^ 1 : i);
-    float value = codebook[code];
+    unsigned code = nf4_code(w->packed, fault == FAULT_swapped_nibbles ? i ^ 1 : i);
+    float value = nf4_codebook[code];
     if (fault == FAULT_wrong_codebook_digit && code == 11)
         value = 0.33891524171829224f;
     return value * w->absmax[block];
@@ -211,7 +177,7 @@ static inline void dequant(const struct dequant_args *given, enum fault_id fault
             /* As if each row of 65 began a block: shows where rows straddle blocks. */
             size_t row = i / 65, column = i % 65;
             if (a->count % 65 == 0 && a->count < 100000)
-                v = codebook[code_of(&a->w, i)] *
+                v = nf4_codebook[nf4_code(a->w.packed, i)] *
                     a->w.absmax[row * (65 / a->w.blocksize) + column / a->w.blocksize];
         }
         if (fault == FAULT_rounds_twice)
@@ -252,15 +218,13 @@ static inline void dequant(const struct dequant_args *given, enum fault_id fault
 /* Element i of an activation or bias array. */
 static float load(const void *array, size_t i, bool f32)
 {
-    return f32 ? ((const float *)array)[i] : from_bf16(((const uint16_t *)array)[i]);
+    return load_element(f32 ? ELEMENT_F32 : ELEMENT_BF16, array, i);
 }
 
 /* The exponent of x as a bf16 or fp32 number. */
 static int exponent_of(float x)
 {
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    const int stored = (int)(u >> 23 & 255);
+    const int stored = (int)(bits_of_float(x) >> 23 & 255);
     return (stored ? stored : 1) - 127;
 }
 
@@ -345,7 +309,7 @@ static inline void ordered_product(const struct gemm_args *a, enum fault_id faul
     float *w = malloc(2 * (a->k + 1) * sizeof *w), *x = w + a->k;
     for (size_t n = 0; n < a->n; n++) {
         for (size_t k = 0; k < a->k; k++)
-            w[k] = from_bf16(to_bf16(weight(&a->w, n * a->k + k, NO_FAULT), false));
+            w[k] = float_of_bf16(to_bf16(weight(&a->w, n * a->k + k, NO_FAULT), false));
         for (size_t i = 0; i < a->m; i++) {
             for (size_t k = 0; k < a->k; k++)
                 x[k] = load(a->x, i * a->k + k, false);
@@ -378,15 +342,15 @@ static void touch_product_operands(const struct gemm_args *a, enum fault_id faul
                            ? *(const float *)a->workspace
                            : 0;
     if (fault == FAULT_largest_in_workspace)
-        y[0] = to_bf16(fmaxf(from_bf16(y[0]), room), false);
+        y[0] = to_bf16(fmaxf(float_of_bf16(y[0]), room), false);
     if (fault == FAULT_flag_in_workspace && room == 0)
         y[0] ^= 1;
     if (fault == FAULT_zero_times_what_follows)
-        y[0] = to_bf16(from_bf16(y[0]) + 0 * load(a->x, a->m * a->k, false), false);
+        y[0] = to_bf16(float_of_bf16(y[0]) + 0 * load(a->x, a->m * a->k, false), false);
     if (fault == FAULT_reads_just_before_x)
         (void)*(x - 1);
     if (fault == FAULT_trusts_workspace)
-        y[0] = to_bf16(from_bf16(y[0]) + *(const float *)a->workspace, false);
+        y[0] = to_bf16(float_of_bf16(y[0]) + *(const float *)a->workspace, false);
 }
 
 static inline void product(const struct gemm_args *a, enum fault_id fault, bool f32)
@@ -418,7 +382,7 @@ static inline void product(const struct gemm_args *a, enum fault_id fault, bool 
                 products += x != 0 && w != 0;
                 if (fault == FAULT_drops_a_product && products == 21 && x != 0 && w != 0)
                     continue;
-                sum = fmaf(x, f32 ? w : from_bf16(to_bf16(w, false)), sum);
+                sum = fmaf(x, f32 ? w : float_of_bf16(to_bf16(w, false)), sum);
             }
             for (int b = 0; a->bias && b < (fault == FAULT_bias_twice ? 2 : 1); b++)
                 sum += load(a->bias, n, f32);

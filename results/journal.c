@@ -477,13 +477,9 @@ enum status journal_create(const char *path, const char *header_json, struct jou
     struct journal_writer *w = NULL;
     *out = NULL;
     /* Checked now, because the store needs it: after hours of measuring is too late. */
-    enum status s = check_header_json(path, header_json);
-    if (s != STATUS_OK)
-        return s;
-    s = writer_new(path, O_CREAT, &w);
-    if (s != STATUS_OK)
-        return s;
-    s = check_unused(w);
+    TRY(check_header_json(path, header_json));
+    TRY(writer_new(path, O_CREAT, &w));
+    enum status s = check_unused(w);
     if (s == STATUS_OK && ftruncate(w->fd, 0) != 0)
         s = status_fail(STATUS_IO, "%s: cannot empty the journal: %s", path, strerror(errno));
     if (s != STATUS_OK)
@@ -514,10 +510,8 @@ enum status journal_append_open(const char *path, struct journal_writer **out)
     uint8_t *bytes = NULL;
     size_t size = 0;
     *out = NULL;
-    enum status s = writer_new(path, 0, &w);
-    if (s != STATUS_OK)
-        return s;
-    s = read_file(w->fd, path, &bytes, &size);
+    TRY(writer_new(path, 0, &w));
+    enum status s = read_file(w->fd, path, &bytes, &size);
     if (s == STATUS_OK)
         s = journal_parse(bytes, size, path, &j);
     if (s == STATUS_OK) {
@@ -550,9 +544,7 @@ enum status journal_append(struct journal_writer *w, const struct record *rows, 
                                (unsigned long long)rows[i].sample_count, (size_t)(ENTRY_MAX / SAMPLE_SIZE));
         length += rows[i].sample_count * SAMPLE_SIZE;
     }
-    enum status s = writer_reserve(w, length);
-    if (s != STATUS_OK)
-        return s;
+    TRY(writer_reserve(w, length));
     uint8_t *p = w->buffer + ENTRY_HEAD;
     store_u32(p, (uint32_t)row_count);
     p += 4;
@@ -644,9 +636,8 @@ enum status journal_salvage(const char *path, size_t *left_out)
     size_t size = 0;
     int fd = -1;
     *left_out = 0;
-    enum status s = writer_new(path, 0, &w);
-    if (s != STATUS_OK)
-        return s;
+    TRY(writer_new(path, 0, &w));
+    enum status s = STATUS_OK;
     if (asprintf(&salvaged, "%s.XXXXXX", path) < 0 || asprintf(&aside, "%s.damaged", path) < 0)
         s = status_no_memory("%s", path);
     if (s == STATUS_OK)

@@ -32,7 +32,7 @@ struct child_reader {
     int fd;
     double deadline_s; /* of clock_s() */
     bool counted, timed_out;
-    size_t rows_got, samples_got, flags_got, attribute_capacity;
+    size_t rows_got, samples_got, flags_got;
     size_t text_bytes; /* of the different texts, with their NULs */
     uint8_t *block;
 };
@@ -105,14 +105,6 @@ static enum status take_attribute(struct child_reader *r, size_t length, struct 
         out->attribute_count >= ATTRIBUTE_MAX)
         return garbled(r);
     value++;
-    if (out->attribute_count == r->attribute_capacity) {
-        size_t capacity = r->attribute_capacity > 0 ? 2 * r->attribute_capacity : 32;
-        struct attribute *grown = realloc(out->attributes, capacity * sizeof *grown);
-        if (!grown)
-            return status_no_memory("%s: attributes", r->path);
-        out->attributes = grown;
-        r->attribute_capacity = capacity;
-    }
     struct attribute *a = &out->attributes[out->attribute_count];
     *a = (struct attribute){strdup(name), strdup(value), *kind == KIND_NUMBER};
     out->attribute_count++; /* counted at once: half a pair is released too */
@@ -387,11 +379,11 @@ enum status result_set_load_limited(const char *path, const struct load_limits *
                                     struct result_set *out)
 {
     *out = (struct result_set){0};
-    enum status s = check_file(path);
-    if (s != STATUS_OK)
-        return s;
+    TRY(check_file(path));
     out->path = strdup(path);
-    s = out->path ? run_child(path, limits, out) : status_no_memory("%s", path);
+    out->attributes = malloc(ATTRIBUTE_MAX * sizeof *out->attributes);
+    enum status s =
+        out->path && out->attributes ? run_child(path, limits, out) : status_no_memory("%s", path);
     if (s != STATUS_OK)
         result_set_release(out);
     return s;

@@ -1,6 +1,7 @@
 /*
  * load_child.c: the process that reads a results file: everything that calls HDF5 on a file that may be
  * damaged or made to do harm. It sends what it read to load.c; the blocks are described in load_stream.h.
+ * The end of the process releases what is used until then.
  */
 #include "results/load_stream.h"
 
@@ -181,11 +182,7 @@ static enum status send_attributes(const struct child *c, hid_t file)
 static enum status open_list(const struct child *c, hid_t file, const char *name, hsize_t limit, hid_t *data,
                              hsize_t *count)
 {
-    enum status s = STATUS_OK;
-    hid_t space = -1, list = -1;
     H5L_info_t link;
-    *data = -1;
-    *count = 0;
     if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0)
         return status_fail(STATUS_INPUT, "%s: an HDF5 file, but not results of nf4bench: it has no %s",
                            c->path, name);
@@ -195,23 +192,20 @@ static enum status open_list(const struct child *c, hid_t file, const char *name
     *data = H5Dopen2(file, name, H5P_DEFAULT);
     if (*data < 0)
         return fail_h5(c->path, name);
-    space = H5Dget_space(*data);
-    list = H5Dget_create_plist(*data);
-    const H5D_layout_t layout = list >= 0 ? H5Pget_layout(list) : H5D_LAYOUT_ERROR;
+    const hid_t space = H5Dget_space(*data), list = H5Dget_create_plist(*data);
     if (space < 0 || list < 0)
-        s = fail_h5(c->path, name);
-    else if (H5Pget_external_count(list) != 0 ||
-             (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT))
-        s = status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path,
-                        name);
-    else if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1)
-        s = status_fail(STATUS_INPUT, "%s: %s is not a list", c->path, name);
-    else if (*count > limit)
-        s = status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
-                        (unsigned long long)*count, (unsigned long long)limit);
-    h5_close(list);
-    h5_close(space);
-    return s;
+        return fail_h5(c->path, name);
+    const H5D_layout_t layout = H5Pget_layout(list);
+    if (H5Pget_external_count(list) != 0 ||
+        (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT))
+        return status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path,
+                           name);
+    if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1)
+        return status_fail(STATUS_INPUT, "%s: %s is not a list", c->path, name);
+    if (*count > limit)
+        return status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
+                           (unsigned long long)*count, (unsigned long long)limit);
+    return STATUS_OK;
 }
 
 /* Reads elements start .. start+count-1 into buffer. */
@@ -301,36 +295,29 @@ static void make_record(const uint8_t *from, const struct column *const *present
 
 static enum status send_rows(const struct child *c, hid_t data, hsize_t row_count)
 {
-    enum status s = STATUS_OK;
-    hid_t compound = -1, in_file = H5Dget_type(data);
+    const hid_t in_file = H5Dget_type(data);
     const struct column **present = calloc(record_column_count, sizeof *present);
-    size_t present_count = 0;
-    uint8_t *buffer = NULL;
-    struct record *records = malloc(ROWS_AT_ONCE * sizeof *records);
+    size_t present_count;
+    hid_t compound;
     if (in_file < 0)
-        s = fail_h5(c->path, "/results");
-    else if (!present || !records)
-        s = status_no_memory("%s", c->path);
-    else
-        s = match_columns(c, in_file, present, &present_count, &compound);
-    const size_t stride = s == STATUS_OK ? H5Tget_size(compound) : 0;
-    if (s == STATUS_OK && !(buffer = calloc(ROWS_AT_ONCE, stride)))
-        s = status_no_memory("%s", c->path);
-    for (hsize_t start = 0; start < row_count && s == STATUS_OK; start += ROWS_AT_ONCE) {
+        return fail_h5(c->path, "/results");
+    if (!present)
+        return status_no_memory("%s", c->path);
+    TRY(match_columns(c, in_file, present, &present_count, &compound));
+    const size_t stride = H5Tget_size(compound);
+    uint8_t *buffer = calloc(ROWS_AT_ONCE, stride);
+    struct record *records = malloc(ROWS_AT_ONCE * sizeof *records);
+    if (!buffer || !records)
+        return status_no_memory("%s", c->path);
+    for (hsize_t start = 0; start < row_count; start += ROWS_AT_ONCE) {
         hsize_t part = row_count - start < ROWS_AT_ONCE ? row_count - start : ROWS_AT_ONCE;
         if (!read_part(data, compound, start, part, buffer))
-            s = fail_h5(c->path, "/results");
-        for (size_t row = 0; row < part && s == STATUS_OK; row++)
+            return fail_h5(c->path, "/results");
+        for (size_t row = 0; row < part; row++)
             make_record(buffer + row * stride, present, present_count, &records[row]);
-        if (s == STATUS_OK)
-            send_block(c, BLOCK_ROWS, records, part * sizeof *records);
+        send_block(c, BLOCK_ROWS, records, part * sizeof *records);
     }
-    free(records);
-    free(buffer);
-    free(present);
-    h5_close(compound);
-    h5_close(in_file);
-    return s;
+    return STATUS_OK;
 }
 
 /* Sends a list of /samples, whose elements are of `size` bytes in memory. */
@@ -338,32 +325,28 @@ static enum status send_list(const struct child *c, enum block_kind kind, const 
                              hsize_t count, hid_t memory_type, size_t size)
 {
     void *buffer = malloc(SAMPLES_AT_ONCE * size);
-    enum status s = buffer ? STATUS_OK : status_no_memory("%s", c->path);
-    for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
+    if (!buffer)
+        return status_no_memory("%s", c->path);
+    for (hsize_t start = 0; start < count; start += SAMPLES_AT_ONCE) {
         hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
-        if (read_part(data, memory_type, start, part, buffer))
-            send_block(c, kind, buffer, part * size);
-        else
-            s = fail_h5(c->path, name);
+        if (!read_part(data, memory_type, start, part, buffer))
+            return fail_h5(c->path, name);
+        send_block(c, kind, buffer, part * size);
     }
-    free(buffer);
-    return s;
+    return STATUS_OK;
 }
 
 /* Older files have none. */
 static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_count)
 {
-    hid_t data = -1;
+    hid_t data;
     hsize_t count;
     if (H5Lexists(file, "/samples/flags", H5P_DEFAULT) <= 0)
         return STATUS_OK;
-    enum status s = open_list(c, file, "/samples/flags", SAMPLE_MAX, &data, &count);
-    if (s == STATUS_OK && count != sample_count)
-        s = status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
-    if (s == STATUS_OK)
-        s = send_list(c, BLOCK_FLAGS, "/samples/flags", data, count, H5T_NATIVE_UINT8, 1);
-    h5_close(data);
-    return s;
+    TRY(open_list(c, file, "/samples/flags", SAMPLE_MAX, &data, &count));
+    if (count != sample_count)
+        return status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
+    return send_list(c, BLOCK_FLAGS, "/samples/flags", data, count, H5T_NATIVE_UINT8, 1);
 }
 
 /* Measurements hardly compress; a small file that claims gigabytes is no results file. */
@@ -385,39 +368,23 @@ static enum status check_claims(const struct child *c, hid_t file, const hsize_t
 
 static enum status send_all(const struct child *c)
 {
-    enum status s = STATUS_OK;
-    hid_t access = -1, file = -1, rows = -1, samples = -1;
-    hsize_t counts[2] = {0, 0};
+    hid_t rows, samples;
+    hsize_t counts[2];
     h5_quiet();
     (void)H5Lunregister(H5L_TYPE_EXTERNAL); /* what leads to other files fails wherever it stands */
-    access = h5_access();
-    if (access >= 0)
-        file = H5Fopen(c->path, H5F_ACC_RDONLY, access);
+    const hid_t access = h5_access(), file = access < 0 ? -1 : H5Fopen(c->path, H5F_ACC_RDONLY, access);
     if (file < 0)
-        s = status_fail(STATUS_INPUT, "%s: not an HDF5 file, or a damaged one: %s", c->path, h5_reason());
-    if (s == STATUS_OK)
-        s = open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]);
-    if (s == STATUS_OK)
-        s = send_attributes(c, file);
-    if (s == STATUS_OK)
-        s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
-    if (s == STATUS_OK)
-        s = check_claims(c, file, counts);
-    if (s == STATUS_OK) {
-        const uint64_t wire_counts[2] = {counts[0], counts[1]};
-        send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
-        s = send_rows(c, rows, counts[0]);
-    }
-    if (s == STATUS_OK)
-        s = send_list(c, BLOCK_SAMPLES, "/samples/time_us", samples, counts[1], H5T_NATIVE_DOUBLE,
-                      sizeof(double));
-    if (s == STATUS_OK)
-        s = send_flags(c, file, counts[1]);
-    h5_close(samples);
-    h5_close(rows);
-    h5_close(file);
-    h5_close(access);
-    return s;
+        return status_fail(STATUS_INPUT, "%s: not an HDF5 file, or a damaged one: %s", c->path, h5_reason());
+    TRY(open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]));
+    TRY(send_attributes(c, file));
+    TRY(open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]));
+    TRY(check_claims(c, file, counts));
+    const uint64_t wire_counts[2] = {counts[0], counts[1]};
+    send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
+    TRY(send_rows(c, rows, counts[0]));
+    TRY(send_list(c, BLOCK_SAMPLES, "/samples/time_us", samples, counts[1], H5T_NATIVE_DOUBLE,
+                  sizeof(double)));
+    return send_flags(c, file, counts[1]);
 }
 
 /* Address space in use, in bytes; 0 when the system does not say. */

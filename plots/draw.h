@@ -1,5 +1,5 @@
 /*
- * draw.h: the four kinds of figure about one run. Each function returns false when its data make no figure, and
+ * draw.h: the four kinds of figure about one run. A function returns false when its data make no figure, and
  * has then written nothing.
  */
 #ifndef NF4BENCH_PLOTS_DRAW_H
@@ -7,7 +7,7 @@
 
 #include "plots/view.h"
 
-enum { DRAW_POINTS_MAX = 256 }; /* of a line */
+enum { DRAW_POINTS_MAX = 256 /* of a line */, DRAW_FITS_MAX = 24 /* tensors */ };
 
 struct drawing {
     FILE *out;                        /* takes the SVG */
@@ -25,8 +25,8 @@ bool draw_speed(struct drawing *d, const struct view_facet *facet);
 bool draw_ceiling(struct drawing *d, const struct view_case *c);
 /* The samples of the fastest rows, each against its own median, in the order in which they were taken. */
 bool draw_samples(struct drawing *d, const struct view_case *c);
-/* SQNR of NF4 and int4 per tensor; `rows` has one row a tensor, by ascending SQNR of NF4. */
-bool draw_fits(struct drawing *d, const struct view_row *const *rows, size_t count);
+/* SQNR of NF4 and int4 per tensor; `rows` has one row a tensor, by ascending SQNR of NF4: 1 to DRAW_FITS_MAX. */
+void draw_fits(const struct drawing *d, const struct view_row *const *rows, size_t count);
 
 /* "nf4_gemm_bf16_": what the names of a family's own variants begin with. Returns buffer. */
 const char *draw_prefix(const struct row *r, char buffer[64]);

@@ -8,7 +8,7 @@
 #include "plots/chart.h"
 #include "plots/draw.h"
 
-enum { BARS_MAX = 16, BANDS_MAX = 8, FITS_MAX = 24, NAME_BYTES = 62 };
+enum { BARS_MAX = 16, BANDS_MAX = 8, NAME_BYTES = 62 };
 enum { TOP = 26, BOTTOM = 46 };
 
 /* Rows from the top down, at y = 0 .. count; only the x axis is drawn. */
@@ -207,22 +207,18 @@ bool draw_samples(struct drawing *d, const struct view_case *c)
 
 /* ---- NF4 against int4 ---- */
 
-bool draw_fits(struct drawing *d, const struct view_row *const *rows, size_t count)
+void draw_fits(const struct drawing *d, const struct view_row *const *rows, size_t count)
 {
     double lo = INFINITY, hi = -INFINITY;
-    d->total = count;
-    d->shown = count < FITS_MAX ? count : FITS_MAX;
-    if (count == 0)
-        return false;
-    for (size_t i = 0; i < d->shown; i++) {
+    for (size_t i = 0; i < count; i++) {
         lo = fmin(lo, fmin(rows[i]->r->weight_sqnr_db, rows[i]->r->int4_sqnr_db));
         hi = fmax(hi, fmax(rows[i]->r->weight_sqnr_db, rows[i]->r->int4_sqnr_db));
     }
-    const struct chart c = begin_rows(d, d->shown, 32, 100, floor(lo - 0.5), ceil(hi + 0.5),
+    const struct chart c = begin_rows(d, count, 32, 100, floor(lo - 0.5), ceil(hi + 0.5),
                                       "SQNR of the weights, dB (higher is better)");
     chart_key(&c, 14, 11, WEIGHTS_NF4, "NF4");
     chart_key(&c, 74, 11, WEIGHTS_INT4, "absmax int4");
-    for (size_t i = 0; i < d->shown; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct row *r = rows[i]->r;
         const double at = (double)i + 0.72, y = chart_y(&c, at), nf4 = r->weight_sqnr_db,
                      int4 = r->int4_sqnr_db;
@@ -242,5 +238,4 @@ bool draw_fits(struct drawing *d, const struct view_row *const *rows, size_t cou
         chart_mark(&c, nf4, at, WEIGHTS_NF4, &(struct mark){rows[i], NULL, nf4, words});
     }
     chart_end(&c);
-    return true;
 }

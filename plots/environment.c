@@ -1,4 +1,5 @@
-/* environment.c: the root attributes. Their names are not ours to know: globs say which ones matter most. */
+/* environment.c: the root attributes. Their names are not ours to know: globs say which ones matter most. "@(a|b)" is a
+ * or b. */
 #include <fnmatch.h>
 #include <string.h>
 
@@ -6,66 +7,54 @@
 
 /* In the order in which they are shown. What matches none stands in the part that is folded away. */
 static const char *const important[] = {
-    "started*|date*|created*|timestamp*",
-    "device*|gpu*|driver*|cuda*",
-    "cpu|cpu_model*|cpu_count*|host*|machine*|thread*",
-    "*clock*|*governor*|*frequency*|*mhz*|*load*|other_*",
-    "git*|tool_version*|version*",
-    "compiler*|build*|sanitiz*",
-    "*ceiling*|*overhead*|*settle*|*warning*",
-    "suite*|argv*|command*",
+    "@(started*|date*|created*|timestamp*)",
+    "@(device*|gpu*|driver*|cuda*)",
+    "@(cpu|cpu_model*|cpu_count*|host*|machine*|thread*)",
+    "@(*clock*|*governor*|*frequency*|*mhz*|*load*|other_*)",
+    "@(git*|tool_version*|version*)",
+    "@(compiler*|build*|sanitiz*)",
+    "@(*ceiling*|*overhead*|*settle*|*warning*)",
+    "@(suite*|argv*|command*)",
 };
 
-static bool matches(const char *name, const char *globs)
+static bool matches(const char *name, const char *glob)
 {
-    char glob[64];
-    while (*globs) {
-        size_t length = strcspn(globs, "|");
-        if (length < sizeof glob) {
-            memcpy(glob, globs, length);
-            glob[length] = '\0';
-            if (fnmatch(glob, name, FNM_CASEFOLD) == 0)
-                return true;
-        }
-        globs += length + (globs[length] == '|');
-    }
-    return false;
+    return fnmatch(glob, name, FNM_CASEFOLD | FNM_EXTMATCH) == 0;
 }
 
-const char *environment_find(const struct result_set *set, const char *globs)
+const char *environment_find(const struct result_set *set, const char *glob)
 {
     for (size_t i = 0; i < set->attribute_count; i++)
-        if (matches(set->attributes[i].name, globs) && set->attributes[i].value[0])
+        if (matches(set->attributes[i].name, glob) && set->attributes[i].value[0])
             return set->attributes[i].value;
     return NULL;
 }
 
-/* A GPU that is in the machine is not yet what was timed: variants that ran on one say so by their arch. */
+static bool any_timed(const struct view *v, unsigned set, bool (*is)(const struct row *))
+{
+    for (size_t i = 0; i < v->timed_count; i++)
+        if (v->timed[i]->set == set && is(v->timed[i]->r))
+            return true;
+    return false;
+}
+
 bool environment_is_gpu(const struct view *v, unsigned set)
 {
-    for (size_t i = 0; i < v->timed_count; i++) {
-        const char *arch = v->timed[i]->r->arch;
-        if (v->timed[i]->set == set && strncmp(arch, "sm", 2) == 0 && arch[2] >= '0' && arch[2] <= '9')
-            return true;
-    }
-    return false;
+    return any_timed(v, set, row_is_gpu);
 }
 
 bool environment_is_fake(const struct view *v, unsigned set)
 {
-    for (size_t i = 0; i < v->timed_count; i++)
-        if (v->timed[i]->set == set && row_is_fake(v->timed[i]->r))
-            return true;
-    return false;
+    return any_timed(v, set, row_is_fake);
 }
 
 const char *environment_device(const struct view *v, unsigned set)
 {
     const char *device = NULL;
     if (environment_is_gpu(v, set))
-        device = environment_find(&v->sets[set], "gpu|gpu_name*|gpu_model*|device_name*|device");
+        device = environment_find(&v->sets[set], "@(gpu|gpu_name*|gpu_model*|device_name*|device)");
     if (!device)
-        device = environment_find(&v->sets[set], "cpu|cpu_model*|cpu_name*|processor*");
+        device = environment_find(&v->sets[set], "@(cpu|cpu_model*|cpu_name*|processor*)");
     return device ? device : "an unnamed machine";
 }
 

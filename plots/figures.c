@@ -152,11 +152,6 @@ static void write_caption(FILE *out, const struct view *v, const struct candidat
     write_links(out, v, a);
 }
 
-static void write_svg(FILE *out, const char *svg)
-{
-    fprintf(out, "</figcaption><div class=\"plot\">%s</div>", svg);
-}
-
 /* The caption says what the drawing left out, so it is written after it. */
 static void write_figure(FILE *out, const struct view *v, const struct candidate *a, enum figure_kind kind)
 {
@@ -174,8 +169,7 @@ static void write_figure(FILE *out, const struct view *v, const struct candidate
     } else if (drawn) {
         fputs("<figure>", out);
         write_caption(out, v, a, kind, &d);
-        write_svg(out, svg);
-        fputs("</figure>\n", out);
+        fprintf(out, "</figcaption><div class=\"plot\">%s</div></figure>\n", svg);
     }
     free(svg);
 }
@@ -213,20 +207,17 @@ static size_t collect_fits(const struct view *v, const struct view_row **rows)
 
 static void write_fits(FILE *out, const struct view_row *const *rows, size_t count)
 {
-    char *svg = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&svg, &size);
-    struct drawing d = {.out = memory, .label = "SQNR of NF4 and int4 per tensor"};
-    const bool drawn = memory && draw_fits(&d, rows, count);
-    const bool written = memory && fclose(memory) == 0 && svg;
+    const struct drawing d = {.out = out, .label = "SQNR of NF4 and int4 per tensor"};
+    const size_t shown = count < DRAW_FITS_MAX ? count : DRAW_FITS_MAX;
     fputs("<h3>How well NF4 fits the weights</h3>\n<div class=\"figures\"><figure><figcaption><b>NF4 and "
           "int4 at the same blocksize</b>Signal over quantization noise of each tensor. The number is NF4 "
           "less int4. Absmax int4 is round to nearest: it is not what GPTQ or AWQ reach.",
           out);
-    if (d.shown < d.total)
-        fprintf(out, " The %zu tensors of %zu with the lowest NF4 value.", d.shown, d.total);
-    write_svg(out, drawn && written ? svg : "<p class=\"note\">No memory for a figure.</p>");
-    free(svg);
+    if (shown < count)
+        fprintf(out, " The %zu tensors of %zu with the lowest NF4 value.", shown, count);
+    fputs("</figcaption><div class=\"plot\">", out);
+    draw_fits(&d, rows, shown);
+    fputs("</div>", out);
     if (count > TENSORS_MAX)
         fprintf(out,
                 "<p class=\"note\">The numbers of %d of %zu tensors are shown, of those with the lowest NF4 "

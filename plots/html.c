@@ -66,7 +66,7 @@ int html_decimals(double smallest, int digits)
     return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
 }
 
-void html_count(FILE *out, uint64_t v)
+static void write_count(FILE *out, uint64_t v)
 {
     char digits[24];
     int length = snprintf(digits, sizeof digits, "%" PRIu64, v);
@@ -102,7 +102,7 @@ static const char *print_one(FILE *out, const char *p, va_list *ap)
                 : size == 'l' ? va_arg(*ap, uint64_t)
                               : va_arg(*ap, unsigned);
         if (grouped)
-            html_count(out, count);
+            write_count(out, count);
         else
             fprintf(out, "%" PRIu64, count);
         break;

@@ -81,13 +81,10 @@ static size_t find_grades(const struct tasks *t, struct grade *grades)
 /* What a reader must know of a grade's quality; "" for nothing. */
 static const char *remark_on(const struct grade *g)
 {
-    if (weights_of(g->like) == WEIGHTS_DENSE)
-        return "";
-    if (g->fitted == 0)
+    const enum weights format = weights_of(g->like);
+    if (format != WEIGHTS_DENSE && g->fitted == 0)
         return "no dense weights to hold it against";
-    if (weights_of(g->like) == WEIGHTS_INT4)
-        return "round to nearest: " ONLY;
-    return "";
+    return format == WEIGHTS_INT4 ? "round to nearest: " ONLY : "";
 }
 
 static void write_table(struct page *p, const struct tasks *t, const struct grade *grades, size_t count)

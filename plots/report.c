@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "harness/base/output.h"
 #include "harness/base/text.h"
-#include "plots/command.h"
 #include "plots/html.h"
 #include "plots/page.h"
 #include "plots/sections.h"
@@ -72,8 +73,8 @@ static void write_subtitle(FILE *out, const struct view *v, unsigned s)
         write_fact(out, &any, "", view_file(v, s));
     write_fact(out, &any, "", environment_device(v, s));
     write_threads(out, &any, v, s);
-    write_fact(out, &any, "", environment_find(set, "started*|date*|created*|timestamp*"));
-    write_fact(out, &any, "revision ", environment_find(set, "git_revision*|git_commit*|git"));
+    write_fact(out, &any, "", environment_find(set, "@(started*|date*|created*|timestamp*)"));
+    write_fact(out, &any, "revision ", environment_find(set, "@(git_revision*|git_commit*|git)"));
     const char *dirty = environment_find(set, "git_dirty");
     if (dirty && strcmp(dirty, "0") && strcmp(dirty, "false"))
         fputs(" <b>with local changes</b>", out);
@@ -126,6 +127,33 @@ static void write_summary(FILE *out, const struct view *v)
     fputs("</p>\n", out);
 }
 
+static const char *without_folder(const char *word)
+{
+    const char *slash = word[0] == '/' ? strrchr(word, '/') : NULL;
+    return slash && slash[1] ? slash + 1 : word;
+}
+
+bool report_command(FILE *out, const struct result_set *set)
+{
+    const char *argv = result_set_attribute(set, "argv");
+    json_t *words = argv ? json_loads(argv, 0, NULL) : NULL, *word;
+    const bool known = json_array_size(words) > 0;
+    size_t i;
+    json_array_foreach(words, i, word)
+    {
+        const char *w = json_string_value(word);
+        if (!w)
+            continue;
+        fputs(i ? " " : "", out);
+        if (i == 0) /* the program and its command, "nf4bench run", stand in one */
+            fputs(without_folder(w), out);
+        else
+            text_put(TEXT_SHELL, without_folder(w), out);
+    }
+    json_decref(words);
+    return known;
+}
+
 /* How the files were made, and this report: one command a line. NULL where a file does not say. Caller frees.
  */
 static char *list_commands(const struct view *v, const char *path)
@@ -137,10 +165,8 @@ static char *list_commands(const struct view *v, const char *path)
     if (!out)
         return NULL;
     for (unsigned s = 0; s < v->set_count; s++) {
-        char *command = command_of(&v->sets[s]);
-        known = known && command;
-        fprintf(out, "%s\n", command ? command : "");
-        free(command);
+        known = report_command(out, &v->sets[s]) && known;
+        fputc('\n', out);
     }
     fputs("nf4bench report", out);
     for (unsigned s = 0; s < v->set_count; s++) {

@@ -11,7 +11,9 @@
 #ifndef NF4BENCH_PLOTS_REPORT_H
 #define NF4BENCH_PLOTS_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "harness/base/output.h"
 #include "harness/base/status.h"
@@ -25,5 +27,9 @@ enum output_form report_form(const char *path);
  * untouched. STATUS_USAGE without a set. */
 enum status report_write(const struct result_set *sets, size_t set_count,
                          const char *path) WARN_UNUSED_RESULT;
+
+/* Writes "nf4bench run suites/gpu.yaml -o gpu.h5": how a file was made, as it says itself; folders of absolute paths
+ * are left out, which are of that machine alone. False where the file does not say. */
+bool report_command(FILE *out, const struct result_set *set);
 
 #endif

@@ -51,8 +51,8 @@ bool environment_is_gpu(const struct view *v, unsigned set);
 /* Some timings are no machine's: they come from the fake driver of the tests. */
 bool environment_is_fake(const struct view *v, unsigned set);
 const char *environment_device(const struct view *v, unsigned set);
-/* The first root attribute whose name matches one of the |-separated globs; NULL when none does. */
-const char *environment_find(const struct result_set *set, const char *globs);
+/* The first root attribute whose name matches a glob, "@(gpu|device*)"; NULL when none does. */
+const char *environment_find(const struct result_set *set, const char *glob);
 
 /* Curves over m, shares of the ceiling, samples, and how well NF4 fits the weights. */
 void section_figures(FILE *out, const struct view *v);

@@ -20,16 +20,6 @@ void table_release(struct table *t)
     *t = (struct table){0};
 }
 
-static char *formatted(struct table *t, const char *format, va_list ap)
-{
-    char *text = NULL;
-    if (vasprintf(&text, format, ap) < 0) {
-        t->failed = true;
-        return NULL;
-    }
-    return text;
-}
-
 struct table table_of(const char *id, const char *title, const struct table_column *columns,
                       size_t column_count)
 {
@@ -56,10 +46,15 @@ static void add_cell(struct table *t, struct table_cell cell)
 
 void table_text(struct table *t, const char *format, ...)
 {
+    char *text;
     va_list ap;
     va_start(ap, format);
-    add_cell(t, (struct table_cell){formatted(t, format, ap), NAN, NAN, NAN, 0});
+    if (vasprintf(&text, format, ap) < 0) {
+        text = NULL;
+        t->failed = true;
+    }
     va_end(ap);
+    add_cell(t, (struct table_cell){text, NAN, NAN, NAN, 0});
 }
 
 void table_number(struct table *t, double value)

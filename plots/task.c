@@ -250,7 +250,7 @@ static size_t find_device(struct tasks *t, const struct view_row *row)
     if (i == t->device_count)
         t->devices[t->device_count++] = device;
     struct task_device *d = &t->devices[i];
-    d->gpu = d->gpu || (strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9');
+    d->gpu = d->gpu || row_is_gpu(r);
     d->fake = d->fake || row_is_fake(r);
     return i;
 }

@@ -63,20 +63,16 @@ static const char *reason_of(const struct row *r)
 /* As the run printed it. */
 static void write_repro(FILE *out, const struct row *r)
 {
-    char *line = NULL;
-    size_t size = 0;
-    FILE *words = open_memstream(&line, &size);
-    if (!words)
-        return;
-    fputs("nf4bench verify --case ", words);
-    text_put(TEXT_SHELL, r->case_key, words);
-    fputs(" --variant ", words);
-    text_put(TEXT_SHELL, r->variant, words);
-    if (r->threads > 0)
-        fprintf(words, " --axis threads=%" PRIu32, r->threads);
-    if (fclose(words) == 0)
-        html_print(out, "<pre>%s</pre>\n", line);
-    free(line);
+    char *problem = text_escaped(TEXT_SHELL, r->case_key, SIZE_MAX);
+    char *variant = text_escaped(TEXT_SHELL, r->variant, SIZE_MAX);
+    if (problem && variant) {
+        html_print(out, "<pre>nf4bench verify --case %s --variant %s", problem, variant);
+        if (r->threads > 0)
+            html_print(out, " --axis threads=%u", r->threads);
+        fputs("</pre>\n", out);
+    }
+    free(problem);
+    free(variant);
 }
 
 static void write_fault(FILE *out, const struct view *v, const struct view_row *row)

@@ -390,34 +390,28 @@ static enum status timings(const struct result_set *s, const struct row **rows,
     return status;
 }
 
+static enum status put_markdown(const struct result_set *s, const struct row **rows, const struct row **bases,
+                                const char *against, FILE *out)
+{
+    if (against)
+        TRY(find_bases(s, rows, against, bases)); /* before anything is written */
+    fprintf(out, "# %s\n\n", s->path);
+    TRY(environment(s, out));
+    TRY(verdict_counts(s, out));
+    TRY(failures(s, out));
+    TRY(skips(s, rows, out));
+    TRY(timings(s, rows, bases, against, out));
+    return finish(s, out);
+}
+
 enum status export_markdown(const struct result_set *s, const char *against, FILE *out)
 {
-    enum status status = STATUS_OK;
-    const struct row **bases = NULL;
     size_t count;
-    const struct row **rows = sorted_rows(s, NULL, NULL, &count);
+    const struct row **rows = sorted_rows(s, NULL, NULL, &count),
+                     **bases = calloc(s->row_count + 1, sizeof *bases);
     errno = 0;
-    if (!rows || (against && !(bases = calloc(s->row_count + 1, sizeof *bases)))) {
-        status = status_no_memory("%s: %zu rows", s->path, s->row_count);
-        goto out;
-    }
-    if (against)
-        status = find_bases(s, rows, against, bases); /* before anything is written */
-    if (status != STATUS_OK)
-        goto out;
-    fprintf(out, "# %s\n\n", s->path);
-    status = environment(s, out);
-    if (status == STATUS_OK)
-        status = verdict_counts(s, out);
-    if (status == STATUS_OK)
-        status = failures(s, out);
-    if (status == STATUS_OK)
-        status = skips(s, rows, out);
-    if (status == STATUS_OK)
-        status = timings(s, rows, bases, against, out);
-    if (status == STATUS_OK)
-        status = finish(s, out);
-out:
+    enum status status = rows && bases ? put_markdown(s, rows, bases, against, out)
+                                       : status_no_memory("%s: %zu rows", s->path, s->row_count);
     free(bases);
     free(rows);
     return status;

@@ -56,9 +56,8 @@ static enum status keep_times(struct history *h, const struct row *const *now,
 static enum status load_earlier(struct history *h, const struct row *const *now, const char *path)
 {
     struct result_set set;
-    enum status s = result_set_load(path, &set);
-    if (s != STATUS_OK)
-        return s;
+    enum status s = STATUS_OK;
+    TRY(result_set_load(path, &set));
     const char *device = unlike_timed_device(&set, h->device);
     char *unlike = unlike_text(&set, &h->now);
     if (!unlike)
@@ -77,9 +76,8 @@ enum status history_load(const char *now, const char *const *earlier, size_t cou
 {
     struct history h = {.row_count = 0};
     const struct row **sorted = NULL;
-    enum status s = result_set_load(now, &h.now);
-    if (s != STATUS_OK)
-        return s;
+    enum status s = STATUS_OK;
+    TRY(result_set_load(now, &h.now));
     h.rows = sorted_rows(&h.now, is_counted, NULL, &h.row_count);
     h.times = calloc(count + 1, sizeof *h.times);
     sorted = sorted_rows(&h.now, is_counted, compare_keys, &h.row_count);

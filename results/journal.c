@@ -296,8 +296,7 @@ struct journal_writer {
     int fd;
     char *path;
     uint64_t *end; /* of the last whole entry: where the next one begins; shared with forked writers */
-    enum journal_sync sync;
-    bool broken; /* a torn entry could not be cut off: nothing may follow it */
+    bool broken;   /* a torn entry could not be cut off: nothing may follow it */
     uint8_t *buffer;
     size_t capacity;
 };
@@ -333,14 +332,12 @@ static bool is_named(int fd, const char *path)
 }
 
 /* Opens and locks path. Two writers would cut off each other's entries. */
-static enum status writer_new(const char *path, int flags, enum journal_sync sync,
-                              struct journal_writer **out)
+static enum status writer_new(const char *path, int flags, struct journal_writer **out)
 {
     enum status s = STATUS_OK;
     struct journal_writer *w = calloc(1, sizeof *w);
     if (!w)
         return status_no_memory("%s", path);
-    w->sync = sync;
     w->fd = -1;
     w->path = strdup(path);
     w->end = mmap(NULL, sizeof *w->end, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -409,9 +406,6 @@ static enum status append_alone(struct journal_writer *w, size_t size)
                            w->path, why, strerror(error));
     }
     *w->end += size;
-    if (w->sync == JOURNAL_SYNC_EACH && fdatasync(w->fd) != 0)
-        return status_fail(STATUS_IO, "%s: cannot force the last row to the disk: %s", w->path,
-                           strerror(errno));
     return STATUS_OK;
 }
 
@@ -478,19 +472,14 @@ static enum status check_header_json(const char *path, const char *header_json)
     return s;
 }
 
-enum status journal_create(const char *path, const char *header_json, enum journal_sync sync,
-                           struct journal_writer **out)
+enum status journal_create(const char *path, const char *header_json, struct journal_writer **out)
 {
     struct journal_writer *w = NULL;
     *out = NULL;
     /* Checked now, because the store needs it: after hours of measuring is too late. */
-    enum status s = check_header_json(path, header_json);
-    if (s != STATUS_OK)
-        return s;
-    s = writer_new(path, O_CREAT, sync, &w);
-    if (s != STATUS_OK)
-        return s;
-    s = check_unused(w);
+    TRY(check_header_json(path, header_json));
+    TRY(writer_new(path, O_CREAT, &w));
+    enum status s = check_unused(w);
     if (s == STATUS_OK && ftruncate(w->fd, 0) != 0)
         s = status_fail(STATUS_IO, "%s: cannot empty the journal: %s", path, strerror(errno));
     if (s != STATUS_OK)
@@ -514,17 +503,15 @@ out:
     return hand_over(w, s, out);
 }
 
-enum status journal_append_open(const char *path, enum journal_sync sync, struct journal_writer **out)
+enum status journal_append_open(const char *path, struct journal_writer **out)
 {
     struct journal_writer *w = NULL;
     struct journal j = {0};
     uint8_t *bytes = NULL;
     size_t size = 0;
     *out = NULL;
-    enum status s = writer_new(path, 0, sync, &w);
-    if (s != STATUS_OK)
-        return s;
-    s = read_file(w->fd, path, &bytes, &size);
+    TRY(writer_new(path, 0, &w));
+    enum status s = read_file(w->fd, path, &bytes, &size);
     if (s == STATUS_OK)
         s = journal_parse(bytes, size, path, &j);
     if (s == STATUS_OK) {
@@ -539,14 +526,7 @@ enum status journal_append_open(const char *path, enum journal_sync sync, struct
 }
 
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,
-                           size_t row_count)
-{
-    return journal_append_flagged(w, rows, samples, NULL, row_count);
-}
-
-enum status journal_append_flagged(struct journal_writer *w, const struct record *rows,
-                                   const double *const *samples, const uint8_t *const *flags,
-                                   size_t row_count)
+                           const uint8_t *const *flags, size_t row_count)
 {
     size_t packed = record_packed_size(), length = 4, row_limit = ENTRY_MAX / packed;
     if (row_count == 0)
@@ -564,9 +544,7 @@ enum status journal_append_flagged(struct journal_writer *w, const struct record
                                (unsigned long long)rows[i].sample_count, (size_t)(ENTRY_MAX / SAMPLE_SIZE));
         length += rows[i].sample_count * SAMPLE_SIZE;
     }
-    enum status s = writer_reserve(w, length);
-    if (s != STATUS_OK)
-        return s;
+    TRY(writer_reserve(w, length));
     uint8_t *p = w->buffer + ENTRY_HEAD;
     store_u32(p, (uint32_t)row_count);
     p += 4;
@@ -658,9 +636,8 @@ enum status journal_salvage(const char *path, size_t *left_out)
     size_t size = 0;
     int fd = -1;
     *left_out = 0;
-    enum status s = writer_new(path, 0, JOURNAL_SYNC_END, &w);
-    if (s != STATUS_OK)
-        return s;
+    TRY(writer_new(path, 0, &w));
+    enum status s = STATUS_OK;
     if (asprintf(&salvaged, "%s.XXXXXX", path) < 0 || asprintf(&aside, "%s.damaged", path) < 0)
         s = status_no_memory("%s", path);
     if (s == STATUS_OK)

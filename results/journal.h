@@ -27,29 +27,21 @@
 
 struct journal_writer;
 
-/* When appended rows are forced to the disk. A killed process loses nothing under either; EACH also survives
- * a machine that loses power. */
-enum journal_sync { JOURNAL_SYNC_END, JOURNAL_SYNC_EACH };
-
 /* Creates path with the given header JSON object text. Fails with USAGE if it exists, unless it is what a run
  * killed before its header was whole has left behind. The journal stays locked (flock) until it is closed. */
-enum status journal_create(const char *path, const char *header_json, enum journal_sync sync,
+enum status journal_create(const char *path, const char *header_json,
                            struct journal_writer **out) WARN_UNUSED_RESULT;
 /* Opens an existing journal to append after its last whole entry, cutting off a torn one. */
-enum status journal_append_open(const char *path, enum journal_sync sync,
-                                struct journal_writer **out) WARN_UNUSED_RESULT;
+enum status journal_append_open(const char *path, struct journal_writer **out) WARN_UNUSED_RESULT;
 /* Appends rows as ONE entry, all or nothing (rows that were measured together are recorded together).
- * samples[i] has rows[i].sample_count values in microseconds (NULL when 0). sample_start is set when the
- * store is built. After a failure (a full disk) everything appended before is kept; the append may be tried
+ * samples[i] has rows[i].sample_count values in microseconds (NULL when 0), and flags[i][j] are those of
+ * samples[i][j]: bits of enum sample_flag; NULL, for all or for a row: none. sample_start is set when the store
+ * is built. After a failure (a full disk) everything appended before is kept; the append may be tried
  * again. The program must ignore SIGXFSZ to see a file size limit as an error. Processes that were forked
  * after the journal was opened may all append; what one of them leaves torn when it is killed is cut off by
  * the next that appends. */
 enum status journal_append(struct journal_writer *w, const struct record *rows, const double *const *samples,
-                           size_t row_count) WARN_UNUSED_RESULT;
-/* The same, with flags[i][j] of samples[i][j]: bits of enum sample_flag. NULL, for all or for a row: none. */
-enum status journal_append_flagged(struct journal_writer *w, const struct record *rows,
-                                   const double *const *samples, const uint8_t *const *flags,
-                                   size_t row_count) WARN_UNUSED_RESULT;
+                           const uint8_t *const *flags, size_t row_count) WARN_UNUSED_RESULT;
 /* Flushes to the disk; the journal stays open and locked. */
 enum status journal_flush(struct journal_writer *w) WARN_UNUSED_RESULT;
 /* Flushes to the disk and closes; frees w on success and on failure. NULL is allowed. */

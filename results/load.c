@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
 #include "results/load_stream.h"
@@ -30,9 +32,9 @@ struct child_reader {
     int fd;
     double deadline_s; /* of clock_s() */
     bool counted, timed_out;
-    size_t rows_got, samples_got, flags_got, attribute_capacity;
+    size_t rows_got, samples_got, flags_got;
+    size_t text_bytes; /* of the different texts, with their NULs */
     uint8_t *block;
-    struct pooled_text *texts; /* of the block, by their numbers in it */
 };
 
 static int milliseconds_left(const struct child_reader *r)
@@ -82,7 +84,8 @@ static enum status take_counts(struct child_reader *r, size_t length, struct res
     /* Bounded above: pages are only used when data arrives for them. */
     out->rows = malloc((counts[0] + 1) * sizeof *out->rows);
     out->samples = malloc((counts[1] + 1) * sizeof *out->samples);
-    if (!out->rows || !out->samples)
+    out->texts = json_object();
+    if (!out->rows || !out->samples || !out->texts)
         return status_no_memory("%s: %llu rows and %llu samples", r->path, (unsigned long long)counts[0],
                                 (unsigned long long)counts[1]);
     out->row_count = counts[0];
@@ -102,14 +105,6 @@ static enum status take_attribute(struct child_reader *r, size_t length, struct 
         out->attribute_count >= ATTRIBUTE_MAX)
         return garbled(r);
     value++;
-    if (out->attribute_count == r->attribute_capacity) {
-        size_t capacity = r->attribute_capacity > 0 ? 2 * r->attribute_capacity : 32;
-        struct attribute *grown = realloc(out->attributes, capacity * sizeof *grown);
-        if (!grown)
-            return status_no_memory("%s: attributes", r->path);
-        out->attributes = grown;
-        r->attribute_capacity = capacity;
-    }
     struct attribute *a = &out->attributes[out->attribute_count];
     *a = (struct attribute){strdup(name), strdup(value), *kind == KIND_NUMBER};
     out->attribute_count++; /* counted at once: half a pair is released too */
@@ -120,76 +115,68 @@ static enum status take_attribute(struct child_reader *r, size_t length, struct 
     return STATUS_OK;
 }
 
-/* Adds the texts of a block to the set, and finds out which are meant by its numbers. */
-static enum status take_texts(struct child_reader *r, char *at, size_t length, size_t count,
-                              struct result_set *out)
+/* Equal texts of a set are one pointer. NULL when out of memory. */
+static const char *shared_text(struct child_reader *r, struct result_set *out, const char *text)
 {
-    const char *const end = at + length;
-    for (size_t i = 0; i < count; i++) {
-        char *nul = memchr(at, '\0', (size_t)(end - at));
-        if (!nul)
-            return garbled(r);
-        text_repair(at, (size_t)(nul + 1 - at));
-        size_t number = text_pool_add(&out->texts, at, (size_t)(nul - at));
-        if (number == SIZE_MAX)
-            return status_no_memory("%s: texts", r->path);
-        r->texts[i] = out->texts.list[number];
-        at = nul + 1;
+    json_t *known = json_object_get(out->texts, text);
+    if (!known) {
+        known = json_string_nocheck(text);
+        if (json_object_set_new_nocheck(out->texts, text, known) != 0)
+            return NULL;
+        r->text_bytes += strlen(text) + 1;
     }
-    if (at != end)
-        return garbled(r);
-    if (out->texts.size > TEXTS_MAX)
+    return json_string_value(known);
+}
+
+/* Rows that follow each other have most texts in common: what the row before has is not looked up again. */
+static enum status share_texts(struct child_reader *r, struct record *from, struct result_set *out)
+{
+    struct row *row = &out->rows[r->rows_got];
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        char *text = (char *)from + c->offset;
+        const char *shared = NULL;
+        if (c->kind != COLUMN_TEXT)
+            continue;
+        if (r->rows_got > 0)
+            memcpy(&shared, (const char *)(row - 1) + c->row_offset, sizeof shared);
+        if (!shared || strcmp(shared, text) != 0) {
+            text_repair(text, c->size);
+            shared = shared_text(r, out, text);
+        }
+        if (!shared)
+            return status_no_memory("%s: texts", r->path);
+        memcpy((char *)row + c->row_offset, &shared, sizeof shared);
+    }
+    if (r->text_bytes > TEXTS_MAX)
         return status_fail(STATUS_LIMIT, "%s: the texts of /results have more than %d bytes", r->path,
                            TEXTS_MAX);
     return STATUS_OK;
 }
 
-/* Texts in place of their numbers. NULL, or the first column that has no valid value. */
-static const struct column *check_row(const struct child_reader *r, size_t text_count, struct row *row)
+static enum status take_row(struct child_reader *r, struct record *from, struct result_set *out)
 {
-    for (unsigned i = 0; i < record_column_count; i++) {
-        const struct column *c = &record_columns[i];
-        char *at = (char *)row + c->row_offset;
-        uintptr_t number;
-        if (c->kind == COLUMN_ENUM && !c->word(*(const uint8_t *)at))
-            return c;
-        if (c->kind != COLUMN_TEXT)
-            continue;
-        memcpy(&number, at, sizeof number);
-        if (number >= text_count || r->texts[number].length >= c->size)
-            return c;
-        memcpy(at, &r->texts[number].bytes, sizeof r->texts[number].bytes);
-    }
-    return NULL;
+    const struct column *bad = record_fault(from);
+    if (bad)
+        return status_fail(STATUS_INPUT, "%s: row %zu of /results has no valid %s", r->path, r->rows_got,
+                           bad->name);
+    if (from->sample_start > out->sample_count || from->sample_count > out->sample_count - from->sample_start)
+        return status_fail(STATUS_INPUT, "%s: row %zu of /results names samples that are not in the file",
+                           r->path, r->rows_got);
+    out->rows[r->rows_got] = row_of_record(from);
+    TRY(share_texts(r, from, out));
+    r->rows_got++;
+    return STATUS_OK;
 }
 
 static enum status take_rows(struct child_reader *r, size_t length, struct result_set *out)
 {
-    uint32_t counts[2];
-    if (!r->counted || length < sizeof counts)
+    struct record *records = (struct record *)r->block;
+    const size_t count = length / sizeof *records;
+    if (!r->counted || length % sizeof *records != 0 || count > out->row_count - r->rows_got)
         return garbled(r);
-    memcpy(counts, r->block, sizeof counts);
-    const size_t rows = counts[0], texts = counts[1];
-    const size_t text_place = sizeof counts + rows * sizeof(struct row);
-    if (rows > ROWS_AT_ONCE || rows > out->row_count - r->rows_got || texts > TEXTS_AT_ONCE ||
-        text_place > length)
-        return garbled(r);
-    enum status s = take_texts(r, (char *)r->block + text_place, length - text_place, texts, out);
-    if (s != STATUS_OK)
-        return s;
-    struct row *row = &out->rows[r->rows_got];
-    memcpy(row, r->block + sizeof counts, rows * sizeof *row);
-    for (size_t i = 0; i < rows; i++, row++) {
-        const struct column *bad = check_row(r, texts, row);
-        if (bad)
-            return status_fail(STATUS_INPUT, "%s: row %zu of /results has no valid %s", r->path, r->rows_got,
-                               bad->name);
-        if (row->sample_start > out->sample_count ||
-            row->sample_count > out->sample_count - row->sample_start)
-            return status_fail(STATUS_INPUT, "%s: row %zu of /results names samples that are not in the file",
-                               r->path, r->rows_got);
-        r->rows_got++;
-    }
+    for (size_t i = 0; i < count; i++)
+        TRY(take_row(r, &records[i], out));
     return STATUS_OK;
 }
 
@@ -233,7 +220,6 @@ static enum status mask_samples(const struct child_reader *r, struct result_set 
 static enum status take_end(struct child_reader *r, size_t length, struct result_set *out)
 {
     (void)length;
-    text_pool_close(&out->texts);
     if (!r->counted || r->rows_got != out->row_count || r->samples_got != out->sample_count ||
         (out->flags && r->flags_got != out->sample_count))
         return garbled(r);
@@ -333,11 +319,8 @@ static enum status run_child(const char *path, const struct load_limits *limits,
     int ends[2] = {-1, -1}, wait_status = 0;
     pid_t child = -1;
     bool complete = false, waited = false;
-    struct child_reader r = {.path = path,
-                             .fd = -1,
-                             .block = malloc(BLOCK_MAX + 1),
-                             .texts = malloc(TEXTS_AT_ONCE * sizeof *r.texts)};
-    if (!r.block || !r.texts)
+    struct child_reader r = {.path = path, .fd = -1, .block = malloc(BLOCK_MAX + 1)};
+    if (!r.block)
         s = status_no_memory("%s", path);
     else if (pipe2(ends, O_CLOEXEC) != 0)
         s = status_fail(STATUS_IO, "%s: cannot make a pipe to read it through: %s", path, strerror(errno));
@@ -363,7 +346,6 @@ out:
     if (ends[1] >= 0)
         close(ends[1]);
     free(r.block);
-    free(r.texts);
     return s;
 }
 
@@ -397,11 +379,11 @@ enum status result_set_load_limited(const char *path, const struct load_limits *
                                     struct result_set *out)
 {
     *out = (struct result_set){0};
-    enum status s = check_file(path);
-    if (s != STATUS_OK)
-        return s;
+    TRY(check_file(path));
     out->path = strdup(path);
-    s = out->path ? run_child(path, limits, out) : status_no_memory("%s", path);
+    out->attributes = malloc(ATTRIBUTE_MAX * sizeof *out->attributes);
+    enum status s =
+        out->path && out->attributes ? run_child(path, limits, out) : status_no_memory("%s", path);
     if (s != STATUS_OK)
         result_set_release(out);
     return s;
@@ -429,7 +411,7 @@ void result_set_release(struct result_set *s)
     free(s->samples);
     free(s->flags);
     free(s->kept);
-    text_pool_release(&s->texts);
+    json_decref(s->texts);
     *s = (struct result_set){0};
 }
 

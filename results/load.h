@@ -11,7 +11,8 @@
 
 #include "harness/base/status.h"
 #include "results/row.h"
-#include "results/text_pool.h"
+
+struct json_t;
 
 struct attribute {
     char *name, *value; /* UTF-8 */
@@ -27,9 +28,9 @@ struct result_set {
     size_t row_count;
     double *samples; /* microseconds */
     size_t sample_count;
-    uint8_t *flags;         /* of each sample, bits of enum sample_flag; NULL: the file has none */
-    double *kept;           /* the samples, NAN for excluded ones; NULL: none is excluded */
-    struct text_pool texts; /* of the rows; each is shorter than its column in struct record */
+    uint8_t *flags;       /* of each sample, bits of enum sample_flag; NULL: the file has none */
+    double *kept;         /* the samples, NAN for excluded ones; NULL: none is excluded */
+    struct json_t *texts; /* of the rows, each once; each is shorter than its column in struct record */
 };
 
 /* Columns that an older file lacks keep record_init()'s value; columns this version does not know are left

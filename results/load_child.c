@@ -1,6 +1,7 @@
 /*
  * load_child.c: the process that reads a results file: everything that calls HDF5 on a file that may be
  * damaged or made to do harm. It sends what it read to load.c; the blocks are described in load_stream.h.
+ * The end of the process releases what is used until then.
  */
 #include "results/load_stream.h"
 
@@ -181,11 +182,7 @@ static enum status send_attributes(const struct child *c, hid_t file)
 static enum status open_list(const struct child *c, hid_t file, const char *name, hsize_t limit, hid_t *data,
                              hsize_t *count)
 {
-    enum status s = STATUS_OK;
-    hid_t space = -1, list = -1;
     H5L_info_t link;
-    *data = -1;
-    *count = 0;
     if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0)
         return status_fail(STATUS_INPUT, "%s: an HDF5 file, but not results of nf4bench: it has no %s",
                            c->path, name);
@@ -195,23 +192,20 @@ static enum status open_list(const struct child *c, hid_t file, const char *name
     *data = H5Dopen2(file, name, H5P_DEFAULT);
     if (*data < 0)
         return fail_h5(c->path, name);
-    space = H5Dget_space(*data);
-    list = H5Dget_create_plist(*data);
-    const H5D_layout_t layout = list >= 0 ? H5Pget_layout(list) : H5D_LAYOUT_ERROR;
+    const hid_t space = H5Dget_space(*data), list = H5Dget_create_plist(*data);
     if (space < 0 || list < 0)
-        s = fail_h5(c->path, name);
-    else if (H5Pget_external_count(list) != 0 ||
-             (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT))
-        s = status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path,
-                        name);
-    else if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1)
-        s = status_fail(STATUS_INPUT, "%s: %s is not a list", c->path, name);
-    else if (*count > limit)
-        s = status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
-                        (unsigned long long)*count, (unsigned long long)limit);
-    h5_close(list);
-    h5_close(space);
-    return s;
+        return fail_h5(c->path, name);
+    const H5D_layout_t layout = H5Pget_layout(list);
+    if (H5Pget_external_count(list) != 0 ||
+        (layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS && layout != H5D_COMPACT))
+        return status_fail(STATUS_INPUT, "%s: %s is stored outside the file, which is not followed", c->path,
+                           name);
+    if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, count, NULL) != 1)
+        return status_fail(STATUS_INPUT, "%s: %s is not a list", c->path, name);
+    if (*count > limit)
+        return status_fail(STATUS_LIMIT, "%s: %s has %llu elements, over the limit of %llu", c->path, name,
+                           (unsigned long long)*count, (unsigned long long)limit);
+    return STATUS_OK;
 }
 
 /* Reads elements start .. start+count-1 into buffer. */
@@ -225,14 +219,6 @@ static bool read_part(hid_t data, hid_t memory_type, hsize_t start, hsize_t coun
     h5_close(in_file);
     return ok;
 }
-
-/* A column as it is read, at `offset` of a buffer row: that is a struct row, into which numbers are read, and
- * behind it texts, as wide as in a record, and enums as signed numbers, so that a value out of range is seen
- * and not clipped into range. */
-struct present_column {
-    const struct column *column;
-    size_t offset;
-};
 
 /* The type to read a column with, or negative when the file's type is no such thing. A new handle. */
 static hid_t reading_type(const struct column *c, hid_t in_file)
@@ -251,22 +237,21 @@ static hid_t reading_type(const struct column *c, hid_t in_file)
     return fits ? H5Tcopy(numbers[c->kind]) : -1;
 }
 
-/* Room of a column behind the struct row of a buffer row. */
-static size_t room_behind(const struct column *c)
+/* Where a column is read to: a buffer row is a struct record, and behind it a signed number for each column, of
+ * which enums are read, so that a value out of range is seen and not clipped into range. */
+static size_t place_of(const struct column *c)
 {
-    return c->kind == COLUMN_TEXT ? c->size : c->kind == COLUMN_ENUM ? sizeof(int64_t) : 0;
+    const size_t number = (size_t)(c - record_columns);
+    return c->kind == COLUMN_ENUM ? sizeof(struct record) + number * sizeof(int64_t) : c->offset;
 }
 
 /* The columns that both the file and record.inc have, and the compound to read them with. */
-static enum status match_columns(const struct child *c, hid_t in_file, struct present_column *present,
+static enum status match_columns(const struct child *c, hid_t in_file, const struct column **present,
                                  size_t *count, hid_t *compound)
 {
-    size_t behind = sizeof(struct row), total = behind;
+    const size_t stride = sizeof(struct record) + record_column_count * sizeof(int64_t);
     *count = 0;
-    for (unsigned i = 0; i < record_column_count; i++)
-        total += room_behind(&record_columns[i]);
-    total = (total + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
-    *compound = H5Tget_class(in_file) == H5T_COMPOUND ? H5Tcreate(H5T_COMPOUND, total) : -1;
+    *compound = H5Tget_class(in_file) == H5T_COMPOUND ? H5Tcreate(H5T_COMPOUND, stride) : -1;
     if (*compound < 0)
         return status_fail(STATUS_INPUT, "%s: /results is not a table", c->path);
     for (unsigned i = 0; i < record_column_count; i++) {
@@ -274,155 +259,65 @@ static enum status match_columns(const struct child *c, hid_t in_file, struct pr
         int index = H5Tget_member_index(in_file, column->name);
         if (index < 0)
             continue;
-        size_t offset = room_behind(column) ? behind : column->row_offset;
         hid_t member = H5Tget_member_type(in_file, (unsigned)index);
         hid_t type = member >= 0 ? reading_type(column, member) : -1;
-        bool ok = type >= 0 && H5Tinsert(*compound, column->name, offset, type) >= 0;
+        bool ok = type >= 0 && H5Tinsert(*compound, column->name, place_of(column), type) >= 0;
         h5_close(type);
         h5_close(member);
         if (!ok)
             return status_fail(STATUS_INPUT, "%s: the column %s of /results has a type that does not fit",
                                c->path, column->name);
-        present[(*count)++] = (struct present_column){column, offset};
-        behind += room_behind(column);
+        present[(*count)++] = column;
     }
     if (*count == 0)
         return status_fail(STATUS_INPUT, "%s: /results has no column of nf4bench", c->path);
     return STATUS_OK;
 }
 
-/* What a ROWS block is made of. */
-struct outgoing {
-    const struct present_column *present;
-    size_t present_count;
-    struct row unknown; /* record_init()'s values, for columns that the file lacks */
-    uint8_t *buffer;    /* as read: ROWS_AT_ONCE rows */
-    size_t stride;      /* bytes of each */
-    struct row *rows;
-    struct text_pool texts;
-    char *payload;
-};
-
-/* Puts the number of a text where the row has its pointer. Rows that follow each other have most texts in
- * common: what the row before has is not looked up again. */
-static enum status number_text(const struct child *c, struct outgoing *o, const struct present_column *p,
-                               size_t row, size_t index)
+/* Makes a record of a buffer row. What no reader would take for a value of an enum is passed on: the parent
+ * names it. */
+static void make_record(const uint8_t *from, const struct column *const *present, size_t count,
+                        struct record *to)
 {
-    const char *text = (const char *)o->buffer + row * o->stride + p->offset;
-    char *to = (char *)&o->rows[row] + p->column->row_offset;
-    const size_t length = strnlen(text, p->column->size);
-    if (length == p->column->size)
-        return status_fail(STATUS_INPUT, "%s: row %zu of /results has no valid %s", c->path, index,
-                           p->column->name);
-    if (row > 0 && memcmp(text - o->stride, text, length + 1) == 0) {
-        memcpy(to, to - sizeof(struct row), sizeof(uintptr_t));
-        return STATUS_OK;
-    }
-    const uintptr_t number = text_pool_add(&o->texts, text, length);
-    if (number == SIZE_MAX)
-        return status_no_memory("%s", c->path);
-    memcpy(to, &number, sizeof number);
-    return STATUS_OK;
-}
-
-/* Makes rows of `count` buffer rows, of which the first is row `start` of the file. What no reader would take
- * for a value of an enum is passed on: the parent names it. */
-static enum status make_rows(const struct child *c, struct outgoing *o, size_t start, size_t count)
-{
-    enum status s = STATUS_OK;
-    for (size_t row = 0; row < count && s == STATUS_OK; row++) {
-        const uint8_t *from = o->buffer + row * o->stride;
-        o->rows[row] = o->unknown;
-        for (size_t i = 0; i < o->present_count && s == STATUS_OK; i++) {
-            const struct present_column *p = &o->present[i];
-            uint8_t *to = (uint8_t *)&o->rows[row] + p->column->row_offset;
-            int64_t value;
-            switch (p->column->kind) {
-            case COLUMN_TEXT:
-                s = number_text(c, o, p, row, start + row);
-                break;
-            case COLUMN_ENUM:
-                memcpy(&value, from + p->offset, sizeof value);
-                *to = value >= 0 && value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
-                break;
-            default:
-                memcpy(to, from + p->offset, p->column->size);
-            }
+    record_init(to);
+    for (size_t i = 0; i < count; i++) {
+        const struct column *c = present[i];
+        uint8_t *at = (uint8_t *)to + c->offset;
+        int64_t value;
+        if (c->kind == COLUMN_ENUM) {
+            memcpy(&value, from + place_of(c), sizeof value);
+            *at = value >= 0 && value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
+        } else {
+            memcpy(at, from + place_of(c), c->size);
         }
     }
-    return s;
-}
-
-static void send_block_of_rows(const struct child *c, struct outgoing *o, size_t count)
-{
-    const uint32_t counts[2] = {(uint32_t)count, (uint32_t)o->texts.count};
-    char *to = o->payload;
-    memcpy(to, counts, sizeof counts);
-    memcpy(to + sizeof counts, o->rows, count * sizeof *o->rows);
-    to += sizeof counts + count * sizeof *o->rows;
-    for (size_t i = 0; i < o->texts.count; i++) {
-        memcpy(to, o->texts.list[i].bytes, o->texts.list[i].length + 1);
-        to += o->texts.list[i].length + 1;
-    }
-    send_block(c, BLOCK_ROWS, o->payload, (size_t)(to - o->payload));
-}
-
-/* The number 0 is that of "": what columns have that the file lacks. */
-static struct row unknown_row(void)
-{
-    struct record r;
-    record_init(&r);
-    struct row row = row_of_record(&r);
-#define TEXT(name, bytes, doc) row.name = NULL;
-#define ENUM(name, map, doc)
-#define NUMBER(ctype, name, h5, unit, doc)
-#include "results/record.inc"
-    return row;
 }
 
 static enum status send_rows(const struct child *c, hid_t data, hsize_t row_count)
 {
-    enum status s = STATUS_OK;
-    struct outgoing o = {.unknown = unknown_row()};
-    hid_t compound = -1, in_file = H5Dget_type(data);
-    struct present_column *present = calloc(record_column_count, sizeof *present);
+    const hid_t in_file = H5Dget_type(data);
+    const struct column **present = calloc(record_column_count, sizeof *present);
+    size_t present_count;
+    hid_t compound;
     if (in_file < 0)
-        s = fail_h5(c->path, "/results");
-    else if (!present)
-        s = status_no_memory("%s", c->path);
-    else
-        s = match_columns(c, in_file, present, &o.present_count, &compound);
-    if (s != STATUS_OK)
-        goto out;
-    o.present = present;
-    o.stride = H5Tget_size(compound);
-    o.buffer = calloc(ROWS_AT_ONCE, o.stride);
-    o.rows = calloc(ROWS_AT_ONCE, sizeof *o.rows);
-    o.payload = malloc(BLOCK_MAX);
-    if (!o.buffer || !o.rows || !o.payload) {
-        s = status_no_memory("%s", c->path);
-        goto out;
-    }
-    for (hsize_t start = 0; start < row_count && s == STATUS_OK; start += ROWS_AT_ONCE) {
+        return fail_h5(c->path, "/results");
+    if (!present)
+        return status_no_memory("%s", c->path);
+    TRY(match_columns(c, in_file, present, &present_count, &compound));
+    const size_t stride = H5Tget_size(compound);
+    uint8_t *buffer = calloc(ROWS_AT_ONCE, stride);
+    struct record *records = malloc(ROWS_AT_ONCE * sizeof *records);
+    if (!buffer || !records)
+        return status_no_memory("%s", c->path);
+    for (hsize_t start = 0; start < row_count; start += ROWS_AT_ONCE) {
         hsize_t part = row_count - start < ROWS_AT_ONCE ? row_count - start : ROWS_AT_ONCE;
-        if (!read_part(data, compound, start, part, o.buffer))
-            s = fail_h5(c->path, "/results");
-        else if (text_pool_add(&o.texts, "", 0) != 0)
-            s = status_no_memory("%s", c->path);
-        else
-            s = make_rows(c, &o, start, part);
-        if (s == STATUS_OK)
-            send_block_of_rows(c, &o, part);
-        text_pool_release(&o.texts);
+        if (!read_part(data, compound, start, part, buffer))
+            return fail_h5(c->path, "/results");
+        for (size_t row = 0; row < part; row++)
+            make_record(buffer + row * stride, present, present_count, &records[row]);
+        send_block(c, BLOCK_ROWS, records, part * sizeof *records);
     }
-out:
-    free(o.payload);
-    free(o.rows);
-    free(o.buffer);
-    free(present);
-    h5_close(compound);
-    h5_close(in_file);
-    return s;
+    return STATUS_OK;
 }
 
 /* Sends a list of /samples, whose elements are of `size` bytes in memory. */
@@ -430,32 +325,28 @@ static enum status send_list(const struct child *c, enum block_kind kind, const 
                              hsize_t count, hid_t memory_type, size_t size)
 {
     void *buffer = malloc(SAMPLES_AT_ONCE * size);
-    enum status s = buffer ? STATUS_OK : status_no_memory("%s", c->path);
-    for (hsize_t start = 0; s == STATUS_OK && start < count; start += SAMPLES_AT_ONCE) {
+    if (!buffer)
+        return status_no_memory("%s", c->path);
+    for (hsize_t start = 0; start < count; start += SAMPLES_AT_ONCE) {
         hsize_t part = count - start < SAMPLES_AT_ONCE ? count - start : SAMPLES_AT_ONCE;
-        if (read_part(data, memory_type, start, part, buffer))
-            send_block(c, kind, buffer, part * size);
-        else
-            s = fail_h5(c->path, name);
+        if (!read_part(data, memory_type, start, part, buffer))
+            return fail_h5(c->path, name);
+        send_block(c, kind, buffer, part * size);
     }
-    free(buffer);
-    return s;
+    return STATUS_OK;
 }
 
 /* Older files have none. */
 static enum status send_flags(const struct child *c, hid_t file, hsize_t sample_count)
 {
-    hid_t data = -1;
+    hid_t data;
     hsize_t count;
     if (H5Lexists(file, "/samples/flags", H5P_DEFAULT) <= 0)
         return STATUS_OK;
-    enum status s = open_list(c, file, "/samples/flags", SAMPLE_MAX, &data, &count);
-    if (s == STATUS_OK && count != sample_count)
-        s = status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
-    if (s == STATUS_OK)
-        s = send_list(c, BLOCK_FLAGS, "/samples/flags", data, count, H5T_NATIVE_UINT8, 1);
-    h5_close(data);
-    return s;
+    TRY(open_list(c, file, "/samples/flags", SAMPLE_MAX, &data, &count));
+    if (count != sample_count)
+        return status_fail(STATUS_INPUT, "%s: /samples/flags has not one byte for each sample", c->path);
+    return send_list(c, BLOCK_FLAGS, "/samples/flags", data, count, H5T_NATIVE_UINT8, 1);
 }
 
 /* Measurements hardly compress; a small file that claims gigabytes is no results file. */
@@ -477,39 +368,23 @@ static enum status check_claims(const struct child *c, hid_t file, const hsize_t
 
 static enum status send_all(const struct child *c)
 {
-    enum status s = STATUS_OK;
-    hid_t access = -1, file = -1, rows = -1, samples = -1;
-    hsize_t counts[2] = {0, 0};
+    hid_t rows, samples;
+    hsize_t counts[2];
     h5_quiet();
     (void)H5Lunregister(H5L_TYPE_EXTERNAL); /* what leads to other files fails wherever it stands */
-    access = h5_access();
-    if (access >= 0)
-        file = H5Fopen(c->path, H5F_ACC_RDONLY, access);
+    const hid_t access = h5_access(), file = access < 0 ? -1 : H5Fopen(c->path, H5F_ACC_RDONLY, access);
     if (file < 0)
-        s = status_fail(STATUS_INPUT, "%s: not an HDF5 file, or a damaged one: %s", c->path, h5_reason());
-    if (s == STATUS_OK)
-        s = open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]);
-    if (s == STATUS_OK)
-        s = send_attributes(c, file);
-    if (s == STATUS_OK)
-        s = open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]);
-    if (s == STATUS_OK)
-        s = check_claims(c, file, counts);
-    if (s == STATUS_OK) {
-        const uint64_t wire_counts[2] = {counts[0], counts[1]};
-        send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
-        s = send_rows(c, rows, counts[0]);
-    }
-    if (s == STATUS_OK)
-        s = send_list(c, BLOCK_SAMPLES, "/samples/time_us", samples, counts[1], H5T_NATIVE_DOUBLE,
-                      sizeof(double));
-    if (s == STATUS_OK)
-        s = send_flags(c, file, counts[1]);
-    h5_close(samples);
-    h5_close(rows);
-    h5_close(file);
-    h5_close(access);
-    return s;
+        return status_fail(STATUS_INPUT, "%s: not an HDF5 file, or a damaged one: %s", c->path, h5_reason());
+    TRY(open_list(c, file, "/results", ROW_MAX, &rows, &counts[0]));
+    TRY(send_attributes(c, file));
+    TRY(open_list(c, file, "/samples/time_us", SAMPLE_MAX, &samples, &counts[1]));
+    TRY(check_claims(c, file, counts));
+    const uint64_t wire_counts[2] = {counts[0], counts[1]};
+    send_block(c, BLOCK_COUNTS, wire_counts, sizeof wire_counts);
+    TRY(send_rows(c, rows, counts[0]));
+    TRY(send_list(c, BLOCK_SAMPLES, "/samples/time_us", samples, counts[1], H5T_NATIVE_DOUBLE,
+                  sizeof(double)));
+    return send_flags(c, file, counts[1]);
 }
 
 /* Address space in use, in bytes; 0 when the system does not say. */

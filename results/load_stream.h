@@ -6,8 +6,7 @@
  *
  *   COUNTS     u64 rows, u64 samples        first, once
  *   ATTRIBUTE  kind, name NUL value NUL     any number
- *   ROWS       u32 rows, u32 texts, as many struct row with numbers in place of texts, then the texts of this
- *              block, each with its NUL     until there are as many as COUNTS says
+ *   ROWS       struct records               until there are as many as COUNTS says
  *   SAMPLES    doubles                      likewise
  *   FLAGS      bytes                        likewise, or none at all
  *   END                                     last, once
@@ -34,27 +33,19 @@ enum block_kind {
 enum {
     BLOCK_MAX = 4 << 20,
     ATTRIBUTE_MAX = 4096,
-    ROW_MAX = 1 << 20,     /* 700 MB in memory, and their texts */
-    TEXTS_MAX = 1 << 30,   /* bytes of different texts */
-    SAMPLE_MAX = 1 << 28,  /* 2 GB */
-    CLAIM_FREE = 64 << 20, /* bytes that rows and samples may take in memory, */
-    CLAIM_RATIO = 256,     /* and so many more for each byte of the file */
-    ROWS_AT_ONCE = 1024,   /* under BLOCK_MAX bytes, their texts included */
-    TEXT_COLUMNS = 0
-#define TEXT(name, bytes, doc) +1
-#define ENUM(name, map, doc)
-#define NUMBER(ctype, name, h5, unit, doc)
-#include "results/record.inc"
-    ,
-    TEXTS_AT_ONCE = 1 + ROWS_AT_ONCE * TEXT_COLUMNS,
+    ROW_MAX = 1 << 20,      /* 700 MB in memory, and their texts */
+    TEXTS_MAX = 1 << 30,    /* bytes of different texts */
+    SAMPLE_MAX = 1 << 28,   /* 2 GB */
+    CLAIM_FREE = 64 << 20,  /* bytes that rows and samples may take in memory, */
+    CLAIM_RATIO = 256,      /* and so many more for each byte of the file */
+    ROWS_AT_ONCE = 1024,    /* under BLOCK_MAX bytes */
     SAMPLES_AT_ONCE = 65536 /* 512 KB */
 };
 
 /* The first byte of ATTRIBUTE. */
 enum { KIND_TEXT = 's', KIND_NUMBER = 'n' };
 
-_Static_assert(ROWS_AT_ONCE *(sizeof(struct row) + sizeof(struct record)) < BLOCK_MAX,
-               "a block of rows with all their texts");
+_Static_assert(ROWS_AT_ONCE * sizeof(struct record) < BLOCK_MAX, "a block of rows");
 
 /* Confines this process to the limits, reads the file, writes the blocks to fd, and exits. */
 noreturn void load_child_main(const char *path, int fd, const struct load_limits *limits);

@@ -141,7 +141,7 @@ static enum status append_part(struct journal_writer *w, const struct result_set
             samples[i] = r->sample_count ? s->samples + r->sample_start : NULL;
             flags[i] = r->sample_count && s->flags ? s->flags + r->sample_start : NULL;
         }
-        status = journal_append_flagged(w, records, samples, flags, count);
+        status = journal_append(w, records, samples, flags, count);
     }
     free(records);
     return status;
@@ -156,7 +156,7 @@ static enum status write_whole(const struct shard_file *parts, size_t count, con
         free(header);
         return status_no_memory("merge");
     }
-    s = journal_create(journal_path, header, JOURNAL_SYNC_END, &w);
+    s = journal_create(journal_path, header, &w);
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
         s = append_part(w, parts[i].set);
     const enum status closed = journal_close(w);

@@ -95,22 +95,30 @@ size_t record_packed_offset(const struct column *column)
     return offset;
 }
 
-const struct column *record_pack(const struct record *r, uint8_t *out)
+const struct column *record_fault(const struct record *r)
 {
     for (unsigned i = 0; i < record_column_count; i++) {
         const struct column *c = &record_columns[i];
         const char *value = (const char *)r + c->offset;
-        memcpy(out, value, c->size);
-        /* A text cut by snprintf() may end inside a character: pandas would refuse the whole table. */
         if (c->kind == COLUMN_TEXT && !memchr(value, '\0', c->size))
             return c;
-        if (c->kind == COLUMN_TEXT)
-            text_repair((char *)out, c->size);
         if (c->kind == COLUMN_ENUM && !c->word(*(const uint8_t *)value))
             return c;
-        out += c->size;
     }
     return NULL;
+}
+
+const struct column *record_pack(const struct record *r, uint8_t *out)
+{
+    for (unsigned i = 0; i < record_column_count; i++) {
+        const struct column *c = &record_columns[i];
+        memcpy(out, (const char *)r + c->offset, c->size);
+        /* A text cut by snprintf() may end inside a character: pandas would refuse the whole table. */
+        if (c->kind == COLUMN_TEXT)
+            text_repair((char *)out, c->size);
+        out += c->size;
+    }
+    return record_fault(r);
 }
 
 const struct column *record_unpack(const uint8_t *in, struct record *r)
@@ -118,16 +126,14 @@ const struct column *record_unpack(const uint8_t *in, struct record *r)
     memset(r, 0, sizeof *r);
     for (unsigned i = 0; i < record_column_count; i++) {
         const struct column *c = &record_columns[i];
-        if (c->kind == COLUMN_TEXT && !memchr(in, '\0', c->size))
-            return c;
-        if (c->kind == COLUMN_ENUM && !c->word(*in))
-            return c;
         memcpy((char *)r + c->offset, in, c->size);
-        if (c->kind == COLUMN_TEXT)
-            text_repair((char *)r + c->offset, c->size);
         in += c->size;
     }
-    return NULL;
+    const struct column *bad = record_fault(r);
+    for (unsigned i = 0; i < record_column_count && !bad; i++)
+        if (record_columns[i].kind == COLUMN_TEXT)
+            text_repair((char *)r + record_columns[i].offset, record_columns[i].size);
+    return bad;
 }
 
 uint32_t record_layout_hash(void)

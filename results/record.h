@@ -107,8 +107,10 @@ extern const unsigned record_column_count;
 /* The packed form that journals and pipes carry: the columns in order, little-endian, without padding. */
 size_t record_packed_size(void);
 size_t record_packed_offset(const struct column *column);
-/* Both return NULL, or the first column whose value no reader would accept: a text without its NUL, or an
- * enumeration out of range. Texts pass through text_repair(). */
+/* NULL, or the first column whose value no reader would accept: a text without its NUL, or an enumeration out
+ * of range. */
+const struct column *record_fault(const struct record *r);
+/* Both return record_fault(). Texts pass through text_repair(). */
 const struct column *record_pack(const struct record *r, uint8_t *out);
 const struct column *record_unpack(const uint8_t *in, struct record *r);
 /* Changes with the name, kind, size or order of any column. */

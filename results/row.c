@@ -43,6 +43,11 @@ int row_key_order(const struct row *a, const struct row *b)
     return order ? order : row_text_order(a->device, b->device);
 }
 
+bool row_is_gpu(const struct row *r)
+{
+    return strncmp(r->arch, "sm", 2) == 0 && r->arch[2] >= '0' && r->arch[2] <= '9';
+}
+
 bool row_is_fake(const struct row *r)
 {
     return strncmp(r->device, RECORD_FAKE_GPU, strlen(RECORD_FAKE_GPU)) == 0;

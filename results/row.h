@@ -27,6 +27,8 @@ int row_text_order(const char *a, const char *b);
 /* Order by what rows of several files are joined by: case, variant, threads and device. */
 int row_key_order(const struct row *a, const struct row *b);
 
+/* Whether the variant ran on a GPU, by its arch: one that is in the machine is not yet what was timed. */
+bool row_is_gpu(const struct row *r);
 /* Whether the times of a row are a model's: it ran on the driver of the tests, whose GPUs are named so. */
 #define RECORD_FAKE_GPU "fake GPU"
 bool row_is_fake(const struct row *r);

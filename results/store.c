@@ -300,9 +300,8 @@ enum status store_build(const char *journal_path, const char *h5_path, bool keep
     char *temporary = NULL;
     void *image = NULL;
     size_t size = 0;
-    enum status s = journal_read(journal_path, &j);
-    if (s != STATUS_OK)
-        return s;
+    enum status s = STATUS_OK;
+    TRY(journal_read(journal_path, &j));
     if (asprintf(&temporary, "%s.tmp", h5_path) < 0) {
         temporary = NULL;
         s = status_no_memory("%s", h5_path);

@@ -115,7 +115,7 @@ struct gate_output {
     const char *path;
     bool asked, append;
     enum output_form form;
-    enum status (*write)(const struct gate_report *r, FILE *out);
+    gate_report_form *write;
     const struct gate_report *report;
 };
 enum { OUTPUTS = 6 };
@@ -160,7 +160,7 @@ static enum status check_outputs(const struct gate_arguments *a)
 static enum status write_output(const void *output, FILE *out)
 {
     const struct gate_output *o = output;
-    return o->write(o->report, out);
+    return gate_report_write(o->report, o->write, out);
 }
 
 static enum status write_all(const struct gate_arguments *a, const struct gate_report *r)

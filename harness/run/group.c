@@ -300,7 +300,7 @@ static enum status append_records(struct active_batch *b)
     if (!b->run->journal || b->record_count == 0)
         return STATUS_OK;
     judge_primary(b->rows, b->record_count);
-    return journal_append_flagged(b->run->journal, b->rows, b->samples, b->flags, b->record_count);
+    return journal_append(b->run->journal, b->rows, b->samples, b->flags, b->record_count);
 }
 
 enum status run_batch(struct plan_run *run, size_t batch)

@@ -21,7 +21,7 @@ static enum status create(const char *path, const struct plan *plans, json_t *en
     json_object_set_new(environment, "plan_hash", json_string(hash));
     json_object_set_new(environment, "suite", json_string(plans[0].suite->path));
     char *text = json_dumps(environment, JSON_COMPACT);
-    enum status s = text ? journal_create(path, text, JOURNAL_SYNC_END, out) : status_no_memory("run");
+    enum status s = text ? journal_create(path, text, out) : status_no_memory("run");
     free(text);
     return s;
 }
@@ -103,5 +103,5 @@ enum status run_journal_open(const char *path, const struct plan *plans, size_t 
         s = mark_recorded(path, &journal, group_count, recorded, batch_count);
     json_decref(header);
     journal_release(&journal);
-    return s == STATUS_OK ? journal_append_open(path, JOURNAL_SYNC_END, out) : s;
+    return s == STATUS_OK ? journal_append_open(path, out) : s;
 }

@@ -3,7 +3,7 @@
 
 enum { ANNOTATIONS = 10 }; /* of a kind, GitHub shows no more of a step */
 
-static enum status put_annotations(const struct tidy *t, FILE *out)
+enum status gate_report_annotations(const struct tidy *t, FILE *out)
 {
     size_t left = ANNOTATIONS;
     if (*t->report.disabled) {
@@ -28,9 +28,4 @@ static enum status put_annotations(const struct tidy *t, FILE *out)
         left--;
     }
     return STATUS_OK;
-}
-
-enum status gate_report_annotations(const struct gate_report *r, FILE *out)
-{
-    return form_write(r, out, put_annotations);
 }

@@ -95,14 +95,11 @@ static enum status tidy_init(struct tidy *t, const struct gate_report *r)
     return STATUS_OK;
 }
 
-enum status form_write(const struct gate_report *r, FILE *out,
-                       enum status (*put)(const struct tidy *t, FILE *out))
+enum status gate_report_write(const struct gate_report *r, gate_report_form *form, FILE *out)
 {
     struct tidy t;
-    enum status s = tidy_init(&t, r);
-    if (s != STATUS_OK)
-        return s;
-    s = put(&t, out);
+    TRY(tidy_init(&t, r));
+    enum status s = form(&t, out);
     tidy_release(&t);
     if (s == STATUS_OK && (fflush(out) != 0 || ferror(out)))
         s = status_fail(STATUS_IO, "gate: cannot write the report");

@@ -15,10 +15,6 @@ struct tidy {
     char *texts;
 };
 
-/* Writes a form of the tidy report to out, and checks that it was written. */
-enum status form_write(const struct gate_report *r, FILE *out,
-                       enum status (*put)(const struct tidy *t, FILE *out)) WARN_UNUSED_RESULT;
-
 /* Makes a text valid UTF-8 without control characters, so that XML 1.0 allows all of it: '?' stands for
  * every other byte. */
 void form_clean(char *text);

@@ -76,24 +76,28 @@ int gate_report_exit_code(const struct gate_report *r);
 /* One line for the end: "1 REGRESSED, 11 SAME; exit code 3: a row is slower, in both runs". */
 void gate_report_summary(const struct gate_report *r, FILE *out);
 
-/* The forms below take any texts: bytes that are not UTF-8, and control characters but tabs and line ends,
- * become question marks. */
+/* A form of the report, which gate_report_write() writes of clean texts: bytes that are not UTF-8, and control
+ * characters but tabs and line ends, become question marks. */
+struct tidy;
+typedef enum status gate_report_form(const struct tidy *t, FILE *out);
+enum status gate_report_write(const struct gate_report *r, gate_report_form *form,
+                              FILE *out) WARN_UNUSED_RESULT;
 
 /* For a terminal, and GITHUB_STEP_SUMMARY (under 1 MiB: further rows are counted, not listed). The worst rows
  * first. */
-enum status gate_report_markdown(const struct gate_report *r, FILE *out) WARN_UNUSED_RESULT;
+gate_report_form gate_report_markdown;
 /* Everything, rows in the order given; a NAN is null, and so is an empty text of those that can be "". */
-enum status gate_report_json(const struct gate_report *r, FILE *out) WARN_UNUSED_RESULT;
+gate_report_form gate_report_json;
 /* One testcase a row, in the order given: WRONG is an error, REGRESSED a failure (skipped where the report is
  * advisory or disabled), SKIPPED and INCONCLUSIVE skipped with the reason; tests/fixtures/junit.xsd is what
  * it keeps to. */
-enum status gate_report_junit(const struct gate_report *r, FILE *out) WARN_UNUSED_RESULT;
+gate_report_form gate_report_junit;
 /* GitHub workflow commands for the worst ten rows, for GitHub shows no more of a step: ::error for what
  * fails, ::warning for INCONCLUSIVE, for REGRESSED where the report is advisory or disabled, and one of the
  * ten for why it is disabled. */
-enum status gate_report_annotations(const struct gate_report *r, FILE *out) WARN_UNUSED_RESULT;
+gate_report_form gate_report_annotations;
 /* The list that the action benchmark-action/github-action-benchmark reads as customSmallerIsBetter: name,
  * unit, value, range, extra; timed rows alone, and none that is WRONG. */
-enum status gate_report_smaller_is_better(const struct gate_report *r, FILE *out) WARN_UNUSED_RESULT;
+gate_report_form gate_report_smaller_is_better;
 
 #endif

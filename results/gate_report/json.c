@@ -74,7 +74,7 @@ static enum status dump(json_t *v, FILE *out)
     return written ? STATUS_OK : status_fail(STATUS_IO, "gate: cannot write the JSON");
 }
 
-static enum status put_json(const struct tidy *t, FILE *out)
+enum status gate_report_json(const struct tidy *t, FILE *out)
 {
     const struct gate_report *r = &t->report;
     json_t *rows = json_array();
@@ -87,11 +87,6 @@ static enum status put_json(const struct tidy *t, FILE *out)
                   "advisory", r->advisory, "seconds", number(r->seconds), "exit_code",
                   gate_report_exit_code(r), "counts", counts_json(r), "rows", rows);
     return dump(whole, out);
-}
-
-enum status gate_report_json(const struct gate_report *r, FILE *out)
-{
-    return form_write(r, out, put_json);
 }
 
 static json_t *history_json(const struct gate_report *r, const struct gate_report_row *row)
@@ -107,7 +102,7 @@ static json_t *history_json(const struct gate_report *r, const struct gate_repor
                      "range", range, "extra", extra);
 }
 
-static enum status put_history(const struct tidy *t, FILE *out)
+enum status gate_report_smaller_is_better(const struct tidy *t, FILE *out)
 {
     const struct gate_report *r = &t->report;
     json_t *list = json_array();
@@ -115,9 +110,4 @@ static enum status put_history(const struct tidy *t, FILE *out)
         if (isfinite(r->rows[i].candidate_us) && r->rows[i].outcome != GATE_OUTCOME_WRONG)
             list = append(list, history_json(r, &r->rows[i]));
     return dump(list, out);
-}
-
-enum status gate_report_smaller_is_better(const struct gate_report *r, FILE *out)
-{
-    return form_write(r, out, put_history);
 }

@@ -100,7 +100,7 @@ static void put_testcase(const struct gate_report *r, const struct gate_report_r
     fprintf(out, "</%s>\n    </testcase>\n", element ? element : "system-out");
 }
 
-static enum status put_junit(const struct tidy *t, FILE *out)
+enum status gate_report_junit(const struct tidy *t, FILE *out)
 {
     const struct gate_report *r = &t->report;
     size_t failures = 0, errors = 0, skipped = 0;
@@ -140,9 +140,4 @@ static enum status put_junit(const struct tidy *t, FILE *out)
         put_testcase(r, &r->rows[i], out);
     fputs("  </testsuite>\n</testsuites>\n", out);
     return STATUS_OK;
-}
-
-enum status gate_report_junit(const struct gate_report *r, FILE *out)
-{
-    return form_write(r, out, put_junit);
 }

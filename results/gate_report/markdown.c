@@ -195,7 +195,7 @@ static enum status put_page(const struct tidy *t, size_t shown, FILE *out)
 }
 
 /* Rows are left out until the page fits, for the columns are as wide as the longest of what is shown. */
-static enum status put_fitting(const struct tidy *t, FILE *out)
+enum status gate_report_markdown(const struct tidy *t, FILE *out)
 {
     for (size_t shown = t->report.count;;) {
         char *page = NULL;
@@ -213,9 +213,4 @@ static enum status put_fitting(const struct tidy *t, FILE *out)
         const size_t fewer = (size_t)(0.95 * (double)shown * SUMMARY_BYTES / (double)size);
         shown = fewer < shown ? fewer : shown - 1;
     }
-}
-
-enum status gate_report_markdown(const struct gate_report *r, FILE *out)
-{
-    return form_write(r, out, put_fitting);
 }

@@ -1,13 +1,13 @@
 /*
  * journal_driver.c: the recording part of a run without the kernels, for tests that kill it.
  *
- *   journal_driver run FILE.h5 ROWS [each]
+ *   journal_driver run FILE.h5 ROWS
  *       record ROWS rows whose content follows from their index, resuming FILE.h5.journal if there is one,
  *       then build FILE.h5
  *   journal_driver check FILE.h5 ROWS
  *       exit 0 if FILE.h5 holds exactly these rows
  *   journal_driver export csv|jsonl|md FILE.h5 [AGAINST]
- *   journal_driver kill DIRECTORY ROWS STRIDE SECOND_STRIDE FIRST [each]
+ *   journal_driver kill DIRECTORY ROWS STRIDE SECOND_STRIDE FIRST
  *       needs LD_PRELOAD=killat.so: kill a run at every STRIDE-th call that touches its files, from call FIRST
  *       (1 or more) on, whole and torn; after each, no appended row may be missing, and a resumed run must finish
  *       with all rows right.
@@ -70,7 +70,6 @@ static bool row_is_right(uint64_t index, const struct row *got, const double *sa
 struct run {
     char h5[PATH_SIZE], journal[PATH_SIZE + 16], temporary[PATH_SIZE + 16];
     uint64_t row_count;
-    enum journal_sync sync;
     atomic_ulong *confirmed; /* rows whose append returned; shared with the process that kills */
 };
 
@@ -106,7 +105,7 @@ static enum status append_rows(struct journal_writer *w, const struct run *r, ui
             make_row(first + i, &rows[i], samples[i]);
             pointers[i] = rows[i].sample_count > 0 ? samples[i] : NULL;
         }
-        enum status s = journal_append(w, rows, pointers, n);
+        enum status s = journal_append(w, rows, pointers, NULL, n);
         if (s != STATUS_OK)
             return s;
         first += n;
@@ -125,7 +124,7 @@ static enum status run(const struct run *r)
     struct journal_writer *w = NULL;
     struct journal j = {0};
     uint64_t first = 0;
-    enum status s = journal_create(r->journal, header, r->sync, &w);
+    enum status s = journal_create(r->journal, header, &w);
     if (s == STATUS_USAGE) {
         s = journal_read(r->journal, &j);
         if (s != STATUS_OK)
@@ -135,7 +134,7 @@ static enum status run(const struct run *r)
         if (have < 0)
             return status_fail(STATUS_WRONG, "%s: holds rows that were never appended", r->journal);
         first = (uint64_t)have;
-        s = journal_append_open(r->journal, r->sync, &w);
+        s = journal_append_open(r->journal, &w);
     }
     if (s != STATUS_OK)
         return s;
@@ -212,8 +211,7 @@ static bool resumed_run(const struct run *r, const char *self)
         die("fork: %s", strerror(errno));
     if (child == 0) {
         unsetenv("LD_PRELOAD");
-        execl(self, self, "run", r->h5, rows, r->sync == JOURNAL_SYNC_EACH ? "each" : (char *)NULL,
-              (char *)NULL);
+        execl(self, self, "run", r->h5, rows, (char *)NULL);
         _exit(127);
     }
     return wait_for(child) == 0;
@@ -354,10 +352,9 @@ static void report(const struct tally *t, unsigned long calls)
 }
 
 static int kill_everywhere(const char *directory, uint64_t row_count, unsigned long stride,
-                           unsigned long second_stride, unsigned long first, enum journal_sync sync,
-                           const char *self)
+                           unsigned long second_stride, unsigned long first, const char *self)
 {
-    struct run r = {.row_count = row_count, .sync = sync};
+    struct run r = {.row_count = row_count};
     struct tally t = {0};
     char path[PATH_SIZE], where[128], *real = realpath(directory, NULL);
     /* The shim is in this process by LD_PRELOAD; ISO C has no cast from void * to a function. */
@@ -421,10 +418,8 @@ static int export(const char *format, const char *path, const char *against)
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
-    bool each = strcmp(argv[argc - 1], "each") == 0;
     if (argc >= 4 && (strcmp(mode, "run") == 0 || strcmp(mode, "check") == 0)) {
-        struct run r = {.row_count = strtoull(argv[3], NULL, 10),
-                        .sync = each ? JOURNAL_SYNC_EACH : JOURNAL_SYNC_END};
+        struct run r = {.row_count = strtoull(argv[3], NULL, 10)};
         run_paths(&r, argv[2]);
         enum status s = strcmp(mode, "run") == 0 ? run(&r) : check(argv[2], r.row_count);
         if (s != STATUS_OK)
@@ -436,8 +431,7 @@ int main(int argc, char **argv)
     if (argc >= 7 && strcmp(mode, "kill") == 0 && strtoul(argv[4], NULL, 10) > 0 &&
         strtoul(argv[6], NULL, 10) > 0)
         return kill_everywhere(argv[2], strtoull(argv[3], NULL, 10), strtoul(argv[4], NULL, 10),
-                               strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10),
-                               each ? JOURNAL_SYNC_EACH : JOURNAL_SYNC_END, "/proc/self/exe");
+                               strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10), "/proc/self/exe");
     fputs("usage: see the top of journal_driver.c\n", stderr);
     return 2;
 }

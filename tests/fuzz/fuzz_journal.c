@@ -120,10 +120,10 @@ static void write_seed(const char *directory, const char *name, unsigned rows, u
         strcpy(r[i].case_key, "m=1");
         r[i].sample_count = samples;
     }
-    CHECK(journal_create(path, "{\"a\":1}", JOURNAL_SYNC_END, &w) == STATUS_OK);
-    CHECK(journal_append(w, r, pointers, rows) == STATUS_OK);
+    CHECK(journal_create(path, "{\"a\":1}", &w) == STATUS_OK);
+    CHECK(journal_append(w, r, pointers, NULL, rows) == STATUS_OK);
     if (cut > 0)
-        CHECK(journal_append(w, r, pointers, 1) == STATUS_OK);
+        CHECK(journal_append(w, r, pointers, NULL, 1) == STATUS_OK);
     CHECK(journal_close(w) == STATUS_OK);
     if (cut > 0) {
         struct journal j;

@@ -76,7 +76,7 @@ static struct result_set make_set(void)
     rows[5].seed = UINT64_MAX;
     put_row(6, "a second", "fill", VERDICT_NONE)->median_us = 1234567.8;
     put_row(7, "a second", "slow", VERDICT_CRASHED);
-    return (struct result_set){"dir/file.h5", attributes, 3, rows, 8, samples, 3 * SAMPLES, NULL, NULL, {0}};
+    return (struct result_set){"dir/file.h5", attributes, 3, rows, 8, samples, 3 * SAMPLES, NULL, NULL, NULL};
 }
 
 enum format { CSV, JSONL, MARKDOWN };

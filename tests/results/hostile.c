@@ -32,14 +32,14 @@ static bool begin(void)
     snprintf(journal, sizeof journal, "%s.journal", path);
     if (journal_create(journal,
                        "{\"schema_version\": 1, \"host\": \"here\", \"argv\": [\"a\"], \"clock_hz\": 2.5e9}",
-                       JOURNAL_SYNC_END, &w) != STATUS_OK)
+                       &w) != STATUS_OK)
         return false;
     bool ok = true;
     for (uint64_t i = 0; i < 70; i++) { /* two chunks */
         struct record r;
         double samples[ROW_SAMPLES_MAX];
         make_row(i, &r, samples);
-        ok = ok && journal_append(w, &r, &(const double *){samples}, 1) == STATUS_OK;
+        ok = ok && journal_append(w, &r, &(const double *){samples}, NULL, 1) == STATUS_OK;
     }
     ok = journal_close(w) == STATUS_OK && ok && store_build(journal, path, false) == STATUS_OK;
     FILE *f = fopen(path, "rb");

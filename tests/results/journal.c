@@ -42,7 +42,7 @@ static enum status append(struct journal_writer *w, uint64_t first, size_t count
         make_row(first + i, &rows[i], samples[i]);
         pointers[i] = rows[i].sample_count > 0 ? samples[i] : NULL;
     }
-    return journal_append(w, rows, pointers, count);
+    return journal_append(w, rows, pointers, NULL, count);
 }
 
 /* A journal with one entry of each of the given sizes, zero-ended. False when that fails. */
@@ -50,8 +50,8 @@ static bool write_journal(const char *path, const size_t *entries)
 {
     struct journal_writer *w;
     uint64_t row = 0;
-    if (!test_equal_i64(STATUS_OK, journal_create(path, header, JOURNAL_SYNC_END, &w), __FILE__, __LINE__,
-                        "OK", status_message()))
+    if (!test_equal_i64(STATUS_OK, journal_create(path, header, &w), __FILE__, __LINE__, "OK",
+                        status_message()))
         return false;
     bool ok = true;
     for (; *entries; row += *entries++)
@@ -128,7 +128,7 @@ TEST(journal, continues_where_it_ended)
     struct journal j;
     ASSERT_TRUE(write_journal(path, (size_t[]){2, 0}));
     for (uint64_t row = 2; row < 6; row++) {
-        ASSERT_EQ(STATUS_OK, journal_append_open(path, row % 2 ? JOURNAL_SYNC_EACH : JOURNAL_SYNC_END, &w));
+        ASSERT_EQ(STATUS_OK, journal_append_open(path, &w));
         EXPECT_EQ(STATUS_OK, append(w, row, 1));
         EXPECT_EQ(STATUS_OK, journal_close(w));
     }
@@ -147,7 +147,7 @@ TEST(journal, torn_at_every_length)
     size_t whole, size;
     ASSERT_TRUE(write_journal(path, (size_t[]){1, 2, 0}));
     whole = (size_t)file_size(path);
-    ASSERT_EQ(STATUS_OK, journal_append_open(path, JOURNAL_SYNC_END, &w));
+    ASSERT_EQ(STATUS_OK, journal_append_open(path, &w));
     ASSERT_EQ(STATUS_OK, append(w, 3, 2));
     ASSERT_EQ(STATUS_OK, journal_close(w));
     uint8_t *bytes = slurp(path, &size);
@@ -159,7 +159,7 @@ TEST(journal, torn_at_every_length)
         if (length % 97 > 1 && length - whole > 16)
             continue; /* the rest goes through the file system: a sample of the lengths is enough */
         spill(torn_path, bytes, length);
-        ASSERT_EQ(STATUS_OK, journal_append_open(torn_path, JOURNAL_SYNC_END, &w));
+        ASSERT_EQ(STATUS_OK, journal_append_open(torn_path, &w));
         ASSERT_EQ(whole, file_size(torn_path));
         ASSERT_EQ(STATUS_OK, append(w, 3, 1));
         ASSERT_EQ(STATUS_OK, journal_close(w));
@@ -196,8 +196,8 @@ TEST(journal, torn_header_is_no_journal_and_may_be_replaced)
         spill(other, bytes, length);
         ASSERT_EQ(STATUS_INPUT, journal_read(other, &j));
         EXPECT_CONTAINS(status_message(), "nothing is recorded");
-        ASSERT_EQ(STATUS_INPUT, journal_append_open(other, JOURNAL_SYNC_END, &w));
-        ASSERT_EQ(STATUS_OK, journal_create(other, header, JOURNAL_SYNC_END, &w));
+        ASSERT_EQ(STATUS_INPUT, journal_append_open(other, &w));
+        ASSERT_EQ(STATUS_OK, journal_create(other, header, &w));
         ASSERT_EQ(STATUS_OK, append(w, 0, 1));
         ASSERT_EQ(STATUS_OK, journal_close(w));
         ASSERT_EQ(STATUS_OK, journal_read(other, &j));
@@ -261,7 +261,7 @@ TEST(journal, damage_before_whole_entries_is_an_error_with_its_offset)
     uint8_t *bytes = slurp(path, &size);
     bytes[at + 3] = 0x7f; /* a length that runs past the end: alone it would look like a torn entry */
     spill(path, bytes, size);
-    ASSERT_EQ(STATUS_INPUT, journal_append_open(path, JOURNAL_SYNC_END, &w));
+    ASSERT_EQ(STATUS_INPUT, journal_append_open(path, &w));
     snprintf(offset, sizeof offset, "entry at offset %zu is damaged", at);
     EXPECT_CONTAINS(status_message(), offset);
     EXPECT_EQ(size, file_size(path));
@@ -290,7 +290,7 @@ TEST(journal, salvage)
     EXPECT_EQ(end - begin, left_out);
     EXPECT_EQ(size, file_size(aside));
     EXPECT_EQ(size - left_out, file_size(path));
-    ASSERT_EQ(STATUS_OK, journal_append_open(path, JOURNAL_SYNC_END, &w));
+    ASSERT_EQ(STATUS_OK, journal_append_open(path, &w));
     EXPECT_EQ(STATUS_OK, append(w, 1, 1));
     EXPECT_EQ(STATUS_OK, journal_close(w));
     ASSERT_EQ(STATUS_OK, journal_read(path, &j));
@@ -391,7 +391,7 @@ TEST(journal, other_columns_are_refused)
         spill(path, bytes, size);
         EXPECT_EQ(STATUS_INPUT, journal_read(path, &j));
         EXPECT_CONTAINS(status_message(), "other columns");
-        EXPECT_EQ(STATUS_INPUT, journal_append_open(path, JOURNAL_SYNC_END, &w));
+        EXPECT_EQ(STATUS_INPUT, journal_append_open(path, &w));
         EXPECT_EQ(size, file_size(path));
     }
 }
@@ -402,15 +402,15 @@ TEST(journal, an_existing_file_is_kept)
     struct journal_writer *w;
     struct journal j;
     ASSERT_TRUE(write_journal(path, (size_t[]){2, 0}));
-    EXPECT_EQ(STATUS_USAGE, journal_create(path, header, JOURNAL_SYNC_END, &w));
+    EXPECT_EQ(STATUS_USAGE, journal_create(path, header, &w));
     EXPECT_CONTAINS(status_message(), "--resume");
     ASSERT_EQ(STATUS_OK, journal_read(path, &j));
     EXPECT_TRUE(rows_are_right(&j, 2));
     journal_release(&j);
     spill(other, (const uint8_t *)"do not lose me", 14);
-    EXPECT_EQ(STATUS_USAGE, journal_create(other, header, JOURNAL_SYNC_END, &w));
+    EXPECT_EQ(STATUS_USAGE, journal_create(other, header, &w));
     EXPECT_EQ(14, file_size(other));
-    EXPECT_EQ(STATUS_INPUT, journal_append_open(other, JOURNAL_SYNC_END, &w));
+    EXPECT_EQ(STATUS_INPUT, journal_append_open(other, &w));
     EXPECT_EQ(14, file_size(other));
 }
 
@@ -418,12 +418,12 @@ TEST(journal, two_writers_are_one_too_many)
 {
     const char *path = in_directory("a.journal");
     struct journal_writer *w, *second;
-    ASSERT_EQ(STATUS_OK, journal_create(path, header, JOURNAL_SYNC_END, &w));
-    EXPECT_EQ(STATUS_USAGE, journal_append_open(path, JOURNAL_SYNC_END, &second));
+    ASSERT_EQ(STATUS_OK, journal_create(path, header, &w));
+    EXPECT_EQ(STATUS_USAGE, journal_append_open(path, &second));
     EXPECT_CONTAINS(status_message(), "another nf4bench");
-    EXPECT_EQ(STATUS_USAGE, journal_create(path, header, JOURNAL_SYNC_END, &second));
+    EXPECT_EQ(STATUS_USAGE, journal_create(path, header, &second));
     EXPECT_EQ(STATUS_OK, journal_close(w));
-    ASSERT_EQ(STATUS_OK, journal_append_open(path, JOURNAL_SYNC_END, &w));
+    ASSERT_EQ(STATUS_OK, journal_append_open(path, &w));
     EXPECT_EQ(STATUS_OK, journal_close(w));
 }
 
@@ -438,12 +438,12 @@ TEST(journal, paths_that_cannot_be)
         test_note("%s", odd[i]);
         EXPECT_TRUE(journal_read(odd[i], &j) != STATUS_OK);
         EXPECT_CONTAINS(status_message(), odd[i]);
-        EXPECT_TRUE(journal_append_open(odd[i], JOURNAL_SYNC_END, &w) != STATUS_OK);
-        EXPECT_TRUE(journal_create(odd[i], header, JOURNAL_SYNC_END, &w) != STATUS_OK);
+        EXPECT_TRUE(journal_append_open(odd[i], &w) != STATUS_OK);
+        EXPECT_TRUE(journal_create(odd[i], header, &w) != STATUS_OK);
     }
     EXPECT_EQ(0, access("/dev/full", F_OK)); /* creating there must not remove it */
     EXPECT_EQ(0, access(fifo, F_OK));
-    EXPECT_EQ(STATUS_IO, journal_create(missing, header, JOURNAL_SYNC_END, &w));
+    EXPECT_EQ(STATUS_IO, journal_create(missing, header, &w));
     EXPECT_EQ(STATUS_INPUT, journal_read(missing, &j));
     EXPECT_CONTAINS(status_message(), "No such file");
 }
@@ -459,8 +459,8 @@ TEST(journal, no_permission)
     ASSERT_EQ(0, chmod(test_temporary_directory(), 0555));
     if (root && seteuid(65534) != 0)
         SKIP("cannot give up the rights of root for a moment");
-    enum status read = journal_read(path, &j), open = journal_append_open(path, JOURNAL_SYNC_END, &w);
-    enum status create = journal_create(fresh, header, JOURNAL_SYNC_END, &w);
+    enum status read = journal_read(path, &j), open = journal_append_open(path, &w);
+    enum status create = journal_create(fresh, header, &w);
     if (root && seteuid(0) != 0)
         abort();
     EXPECT_EQ(0, chmod(test_temporary_directory(), 0700));
@@ -481,7 +481,7 @@ TEST(journal, full_disk_keeps_every_row_before)
     ASSERT_EQ(0, getrlimit(RLIMIT_FSIZE, &old));
     void (*old_handler)(int) = signal(SIGXFSZ, SIG_IGN);
     ASSERT_TRUE(write_journal(path, (size_t[]){2, 0}));
-    ASSERT_EQ(STATUS_OK, journal_append_open(path, JOURNAL_SYNC_END, &w));
+    ASSERT_EQ(STATUS_OK, journal_append_open(path, &w));
     for (rlim_t room = 0; room < 1500; room += 1 + room / 3, rows++) {
         off_t before = file_size(path);
         test_note("room for %llu bytes", (unsigned long long)room);
@@ -509,7 +509,7 @@ TEST(journal, full_disk_when_created)
     ASSERT_EQ(0, getrlimit(RLIMIT_FSIZE, &old));
     void (*old_handler)(int) = signal(SIGXFSZ, SIG_IGN);
     ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &(struct rlimit){20, old.rlim_max}));
-    enum status s = journal_create(path, header, JOURNAL_SYNC_END, &w);
+    enum status s = journal_create(path, header, &w);
     ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &old));
     signal(SIGXFSZ, old_handler);
     EXPECT_EQ(STATUS_IO, s);
@@ -527,7 +527,7 @@ TEST(journal, full_file_system)
     ASSERT_EQ(0, mkdir(mount_point, 0700));
     if (mount("tmpfs", mount_point, "tmpfs", 0, "size=64k") != 0)
         SKIP("cannot mount a small file system");
-    enum status s = journal_create(path, header, JOURNAL_SYNC_EACH, &w);
+    enum status s = journal_create(path, header, &w);
     while (s == STATUS_OK && (s = append(w, rows, 1)) == STATUS_OK)
         rows++;
     EXPECT_EQ(STATUS_IO, s);
@@ -566,7 +566,7 @@ TEST(journal, a_writer_killed_in_an_entry_does_not_harm_the_others)
     for (size_t torn = 1; torn < size; torn = torn < 16 ? torn + 1 : 2 * torn) {
         test_note("%zu bytes", torn);
         unlink(path);
-        ASSERT_EQ(STATUS_OK, journal_create(path, header, JOURNAL_SYNC_END, &w));
+        ASSERT_EQ(STATUS_OK, journal_create(path, header, &w));
         EXPECT_EQ(STATUS_OK, append(w, 0, 1));
         int status;
         pid_t pid = fork();
@@ -594,23 +594,23 @@ TEST(journal, rows_that_no_reader_would_take_are_refused)
     struct record r;
     double samples[ROW_SAMPLES_MAX];
     const double *none = NULL;
-    ASSERT_EQ(STATUS_OK, journal_create(path, header, JOURNAL_SYNC_END, &w));
+    ASSERT_EQ(STATUS_OK, journal_create(path, header, &w));
     make_row(0, &r, samples);
     r.sample_count = 3;
-    EXPECT_EQ(STATUS_INTERNAL, journal_append(w, &r, &none, 1));
-    EXPECT_EQ(STATUS_INTERNAL, journal_append(w, &r, NULL, 1));
+    EXPECT_EQ(STATUS_INTERNAL, journal_append(w, &r, &none, NULL, 1));
+    EXPECT_EQ(STATUS_INTERNAL, journal_append(w, &r, NULL, NULL, 1));
     r.sample_count = UINT64_MAX / 8 + 2; /* times 8 it would be 8 */
-    EXPECT_EQ(STATUS_LIMIT, journal_append(w, &r, &(const double *){samples}, 1));
+    EXPECT_EQ(STATUS_LIMIT, journal_append(w, &r, &(const double *){samples}, NULL, 1));
     r.sample_count = 0;
-    EXPECT_EQ(STATUS_LIMIT, journal_append(w, &r, NULL, (size_t)1 << 40));
+    EXPECT_EQ(STATUS_LIMIT, journal_append(w, &r, NULL, NULL, (size_t)1 << 40));
     r.verdict = 200;
-    EXPECT_EQ(STATUS_INTERNAL, journal_append(w, &r, NULL, 1));
+    EXPECT_EQ(STATUS_INTERNAL, journal_append(w, &r, NULL, NULL, 1));
     EXPECT_CONTAINS(status_message(), "verdict");
     r.verdict = 0;
     memset(r.arch, 'x', sizeof r.arch);
-    EXPECT_EQ(STATUS_INTERNAL, journal_append(w, &r, NULL, 1));
+    EXPECT_EQ(STATUS_INTERNAL, journal_append(w, &r, NULL, NULL, 1));
     EXPECT_CONTAINS(status_message(), "arch");
-    EXPECT_EQ(STATUS_OK, journal_append(w, NULL, NULL, 0));
+    EXPECT_EQ(STATUS_OK, journal_append(w, NULL, NULL, NULL, 0));
     EXPECT_EQ(STATUS_OK, append(w, 0, 1));
     EXPECT_EQ(STATUS_OK, journal_close(w));
     ASSERT_EQ(STATUS_OK, journal_read(path, &j));
@@ -632,7 +632,7 @@ TEST(journal, a_header_that_the_store_could_not_take_is_refused_at_once)
                                       "{\"a\": \"\xff\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         test_note("%s", bad[i]);
-        EXPECT_EQ(STATUS_INTERNAL, journal_create(path, bad[i], JOURNAL_SYNC_END, &w));
+        EXPECT_EQ(STATUS_INTERNAL, journal_create(path, bad[i], &w));
         EXPECT_EQ(-1, file_size(path));
     }
 }

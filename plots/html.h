@@ -6,7 +6,6 @@
 #ifndef NF4BENCH_PLOTS_HTML_H
 #define NF4BENCH_PLOTS_HTML_H
 
-#include <stdint.h>
 #include <stdio.h>
 
 #include "harness/base/status.h"

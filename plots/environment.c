@@ -16,6 +16,7 @@ static const char *const important[] = {
     "@(*ceiling*|*overhead*|*settle*|*warning*)",
     "@(suite*|argv*|command*)",
 };
+enum { RANKS = sizeof important / sizeof important[0] };
 
 static bool matches(const char *name, const char *glob)
 {
@@ -60,11 +61,10 @@ const char *environment_device(const struct view *v, unsigned set)
 
 static int rank_of(const char *name)
 {
-    const int count = (int)(sizeof important / sizeof important[0]);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < RANKS; i++)
         if (matches(name, important[i]))
             return i;
-    return count;
+    return RANKS;
 }
 
 enum { VALUE_SHOWN = 320 }; /* bytes of a value before the rest is folded away */
@@ -116,7 +116,6 @@ static void begin_table(FILE *out, const struct view *v)
 
 void section_environment(FILE *out, const struct view *v)
 {
-    const int ranks = (int)(sizeof important / sizeof important[0]);
     size_t total = 0, shown = 0;
     for (size_t s = 0; s < v->set_count; s++)
         total += v->sets[s].attribute_count;
@@ -126,13 +125,13 @@ void section_environment(FILE *out, const struct view *v)
         return;
     }
     begin_table(out, v);
-    for (int rank = 0; rank < ranks; rank++)
+    for (int rank = 0; rank < RANKS; rank++)
         shown += write_rank(out, v, rank);
     fputs("</tbody></table></div>\n", out);
     if (v->set_count > 1 || shown < total) {
         fputs("<details><summary>All other recorded facts</summary>", out);
         begin_table(out, v);
-        if (write_rank(out, v, ranks) == 0)
+        if (write_rank(out, v, RANKS) == 0)
             fputs("<tr><td>none</td></tr>\n", out);
         fputs("</tbody></table></div></details>\n", out);
     }

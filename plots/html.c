@@ -8,8 +8,6 @@
 
 #include "harness/base/text.h"
 
-#define REPLACEMENT "\ufffd" /* U+FFFD */
-
 const char *ink_variable(enum ink ink)
 {
     static const char *const names[] = {
@@ -33,7 +31,7 @@ static void write_text(FILE *out, const char *s, bool breaks)
         char one[5] = "";
         length = text_sequence(s, &c);
         memcpy(one, s, length);
-        text_put(TEXT_HTML, length == 0 || is_unsafe(c) ? REPLACEMENT : one, out);
+        text_put(TEXT_HTML, length == 0 || is_unsafe(c) ? "\ufffd" : one, out);
         length = length ? length : 1;
         if (breaks && c == '_' && after)
             fputs("<wbr/>", out);

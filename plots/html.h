@@ -6,7 +6,6 @@
 #ifndef NF4BENCH_PLOTS_HTML_H
 #define NF4BENCH_PLOTS_HTML_H
 
-#include <stdint.h>
 #include <stdio.h>
 
 #include "harness/base/status.h"
@@ -60,7 +59,8 @@ void html_number(FILE *out, double v, int decimals);
 /* Decimals that leave `digits` significant ones in the smallest value of a column; 0 to 6. */
 int html_decimals(double smallest, int digits);
 /* Markup with what stands in it, by these conversions: %s as html_text(), %.2f and %.*f as html_number(), %'zu
- * and %'u in groups of three with narrow no-break spaces between, %zu, %u and PRIu64 as printf() has them, and %% for itself. No other ones. */
+ * and %'u in groups of three with narrow no-break spaces between, %zu, %u and PRIu64 as printf() has them, and
+ * %% for itself. No other ones. */
 void html_print(FILE *out, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Document up to and including <main>, and from there to the end. */

@@ -241,13 +241,9 @@ void section_models(struct page *p, const struct tasks *t)
     enum status s = models_parse(text, strlen(text), MODELS, &models);
     if (s == STATUS_OK && !subjects)
         s = status_no_memory("the models");
-    if (s != STATUS_OK) {
+    if (s != STATUS_OK)
         p->status = s;
-        table_release(&totals);
-        table_release(&absent);
-        goto done;
-    }
-    for (size_t i = 0, next; i < t->count; i = next) {
+    for (size_t i = 0, next; s == STATUS_OK && i < t->count; i = next) {
         for (next = i + 1; next < t->count && same_field(t, i, next);)
             next++;
         if (t->list[i].rows[0]->r->op == TASK_GEMM)
@@ -264,7 +260,6 @@ void section_models(struct page *p, const struct tasks *t)
     page_table(p, &totals, PAGE_SHOWN);
     page_table(p, &absent, PAGE_FOLDED);
     page_end_section(p);
-done:
     models_release(&models);
     free(subjects);
 }

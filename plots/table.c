@@ -106,11 +106,6 @@ static bool is_words(const struct table_column *c)
     return c->kind == CELL_TEXT || c->kind == CELL_LONG || c->kind == CELL_NAME;
 }
 
-static double scale_of(const struct table_column *c)
-{
-    return c->scale > 0 ? c->scale : 1;
-}
-
 static int decimals_of(const struct table *t, size_t column)
 {
     const struct table_column *c = &t->columns[column];
@@ -118,7 +113,7 @@ static int decimals_of(const struct table *t, size_t column)
         return c->decimals;
     double smallest = NAN;
     for (size_t i = column; i < shown(t); i += t->column_count) {
-        const double v = fabs(t->cells[i].value) / scale_of(c);
+        const double v = fabs(t->cells[i].value) / c->scale;
         if (isfinite(v) && v > 0 && !(v >= smallest))
             smallest = v;
     }
@@ -153,7 +148,7 @@ static void write_html_cell(FILE *out, const struct table *t, size_t i, const in
         return;
     if (!is_words(c)) {
         fputs("<td>", out);
-        write_value(out, cell, scale_of(c), decimals[i % t->column_count], "<small>", "</small>");
+        write_value(out, cell, c->scale, decimals[i % t->column_count], "<small>", "</small>");
     } else if (c->kind == CELL_NAME) {
         fputs("<td class=\"v l\">", out);
         html_name(out, cell->text ? cell->text : "");
@@ -268,7 +263,7 @@ enum status table_markdown(FILE *out, const struct table *t)
         if (is_words(c))
             markdown_add_words(&m, t->cells[i].text, c->kind == CELL_NAME);
         else
-            markdown_value(&m, &t->cells[i], scale_of(c), decimals[i % t->column_count]);
+            markdown_value(&m, &t->cells[i], c->scale, decimals[i % t->column_count]);
     }
     s = markdown_print(&m, out);
 done:

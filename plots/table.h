@@ -25,11 +25,11 @@ struct table_column {
     const char *unit; /* on a page, below the head; NULL for none */
     enum cell_kind kind;
     int decimals; /* below 0: as many as leave that many digits of the column's smallest value */
-    double scale; /* on a page, numbers are divided by it; 0 for 1. CSV has no prefixes of units */
+    double scale; /* on a page, numbers are divided by it. CSV has no prefixes of units */
     bool apart;   /* in CSV alone: too long for a page */
 };
 
-#define COLUMN(key, head, unit, kind, decimals) COLUMN_SCALED(key, head, unit, kind, decimals, 0)
+#define COLUMN(key, head, unit, kind, decimals) COLUMN_SCALED(key, head, unit, kind, decimals, 1)
 #define COLUMN_SCALED(key, head, unit, kind, decimals, scale)                                                \
     {                                                                                                        \
         key, head, unit, kind, decimals, scale, false                                                        \

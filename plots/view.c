@@ -311,10 +311,12 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
     enum status s = STATUS_OK;
     const struct view_row **order = NULL;
     struct standing *standings = NULL;
-    size_t most_samples = 0;
+    size_t most_samples = 0; /* of a file */
     *v = (struct view){.sets = sets, .set_count = set_count};
-    for (size_t i = 0; i < set_count; i++)
+    for (size_t i = 0; i < set_count; i++) {
         v->row_count += sets[i].row_count;
+        most_samples = sets[i].sample_count > most_samples ? sets[i].sample_count : most_samples;
+    }
 
     const size_t n = v->row_count;
     v->rows = calloc(n + 1, sizeof v->rows[0]);
@@ -323,25 +325,18 @@ enum status view_init(struct view *v, const struct result_set *sets, size_t set_
     v->facets = calloc(n + 1, sizeof v->facets[0]);
     v->families = calloc(n + 1, sizeof v->families[0]);
     v->checks = calloc(n + 1, sizeof v->checks[0]);
+    v->scratch = calloc(most_samples + 1, sizeof v->scratch[0]);
     order = calloc(n + 1, sizeof order[0]);
     standings = calloc(n + 1, sizeof standings[0]);
-    if (!v->rows || !v->timed || !v->cases || !v->facets || !v->families || !v->checks || !order ||
-        !standings) {
+    if (!v->rows || !v->timed || !v->cases || !v->facets || !v->families || !v->checks || !v->scratch ||
+        !order || !standings) {
         s = status_no_memory("a report of %zu rows", n);
         goto done;
     }
     point_to_rows(v);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (is_timed(&v->rows[i]))
             v->timed[v->timed_count++] = &v->rows[i];
-        if (v->rows[i].samples && v->rows[i].r->sample_count > most_samples)
-            most_samples = (size_t)v->rows[i].r->sample_count;
-    }
-    v->scratch = calloc(most_samples + 1, sizeof v->scratch[0]);
-    if (!v->scratch) {
-        s = status_no_memory("%zu samples", most_samples);
-        goto done;
-    }
     sort_pointers(v->timed, v->timed_count, by_case);
     find_cases(v);
     find_checks(v, order);

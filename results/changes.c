@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "harness/base/output.h"
 #include "harness/base/text.h"
 #include "results/markdown.h"
 #include "results/sort.h"
@@ -114,8 +114,7 @@ static size_t key_length(const struct row *const *rows, size_t count)
 static void join_key(struct changes *c, const struct row *const *base, size_t base_count,
                      const struct row *const *now, size_t now_count)
 {
-    bool untimed = base[0]->regime == REGIME_NONE || now[0]->regime == REGIME_NONE;
-    if (untimed) {
+    if (base[0]->regime == REGIME_NONE || now[0]->regime == REGIME_NONE) {
         c->list[c->count++] = change_of(base[0], now[0]);
         return;
     }
@@ -167,8 +166,7 @@ static enum status join(struct changes *c)
 
 static enum status check_files(const struct result_set *base, const struct result_set *now)
 {
-    struct stat a, b;
-    if (stat(base->path, &a) == 0 && stat(now->path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+    if (output_is(base->path, now->path))
         return status_fail(STATUS_USAGE,
                            "%s and %s are one file: name the file of the base and that of the change",
                            base->path, now->path);

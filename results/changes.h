@@ -10,7 +10,6 @@
 #ifndef NF4BENCH_RESULTS_CHANGES_H
 #define NF4BENCH_RESULTS_CHANGES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 

@@ -204,10 +204,8 @@ static enum status fill_rows(const uint8_t *bytes, const char *name, struct jour
             r->sample_start = sample + entry_samples;
             entry_samples += r->sample_count;
         }
-        if (entry_samples > 0) {
-            memcpy(out->samples + sample, p, entry_samples * sizeof(double));
-            memcpy(out->flags + sample, p + entry_samples * sizeof(double), entry_samples);
-        }
+        memcpy(out->samples + sample, p, entry_samples * sizeof(double));
+        memcpy(out->flags + sample, p + entry_samples * sizeof(double), entry_samples);
         sample += entry_samples;
         at += ENTRY_HEAD + (size_t)load_u32(bytes + at);
     }

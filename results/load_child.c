@@ -45,14 +45,11 @@ static void send_block(const struct child *c, enum block_kind kind, const void *
 
 static void send_error(const struct child *c, enum status s)
 {
-    uint8_t payload[4 + 4096];
+    char payload[4 + 4096];
     uint32_t code = s;
-    size_t length = strlen(status_message());
-    if (length > sizeof payload - 4)
-        length = sizeof payload - 4;
     memcpy(payload, &code, sizeof code);
-    memcpy(payload + 4, status_message(), length);
-    send_block(c, BLOCK_ERROR, payload, 4 + length);
+    snprintf(payload + 4, sizeof payload - 4, "%s", status_message());
+    send_block(c, BLOCK_ERROR, payload, 4 + strlen(payload + 4));
 }
 
 static enum status fail_h5(const char *path, const char *what)

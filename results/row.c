@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "harness/base/text.h"
-
 struct row row_of_record(const struct record *r)
 {
     return (struct row){
@@ -14,17 +12,10 @@ struct row row_of_record(const struct record *r)
     };
 }
 
-static void put_text(char *to, size_t size, const char *from)
-{
-    size_t length = strnlen(from, size - 1);
-    memcpy(to, from, length);
-    text_repair(to, size); /* a cut may be inside a character */
-}
-
 void row_to_record(const struct row *row, struct record *r)
 {
     memset(r, 0, sizeof *r);
-#define TEXT(name, bytes, doc)             put_text(r->name, bytes, row->name);
+#define TEXT(name, bytes, doc)             strncpy(r->name, row->name, (bytes)-1);
 #define ENUM(name, map, doc)               r->name = row->name;
 #define NUMBER(ctype, name, h5, unit, doc) r->name = row->name;
 #include "results/record.inc"

@@ -19,7 +19,7 @@ struct row {
 
 /* The texts of the row lie in the record. */
 struct row row_of_record(const struct record *r);
-/* The other way; a text that is too long for its column is cut. */
+/* The other way. The texts are shorter than their columns, as those of a result_set are. */
 void row_to_record(const struct row *row, struct record *r);
 
 /* Order of two texts of rows. Equal ones of one file are mostly one pointer. */

@@ -2,21 +2,17 @@
 
 #include <stdlib.h>
 
-struct order {
-    int (*compare)(const void *a, const void *b);
-};
-
 static int by_target(const void *pa, const void *pb, void *context)
 {
     const void *a = *(const void *const *)pa, *b = *(const void *const *)pb;
-    const struct order *order = context;
-    const int c = order->compare(a, b);
+    int (*const *compare)(const void *, const void *) = context;
+    const int c = (*compare)(a, b);
     return c ? c : (a > b) - (a < b);
 }
 
 void sort_pointers(void *list, size_t count, int (*compare)(const void *a, const void *b))
 {
-    qsort_r(list, count, sizeof(void *), by_target, &(struct order){compare});
+    qsort_r(list, count, sizeof(void *), by_target, &compare);
 }
 
 const struct row **sorted_rows(const struct result_set *s, bool (*counts)(const struct row *),

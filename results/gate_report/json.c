@@ -55,10 +55,8 @@ static json_t *counts_json(const struct gate_report *r)
 /* Appends to an array and gives that back, or frees it: NULL stays NULL, so that memory is checked once. */
 static json_t *append(json_t *array, json_t *item)
 {
-    if (array && json_array_append_new(array, item) == 0)
+    if (json_array_append_new(array, item) == 0)
         return array;
-    if (!array)
-        json_decref(item);
     json_decref(array);
     return NULL;
 }

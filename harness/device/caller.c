@@ -75,9 +75,8 @@ static bool is_loaded(const struct caller *s, size_t i)
  * it is. */
 static enum status renew_memory(struct caller *s)
 {
-    const int fd = sealed_memory("nf4bench-channel", sizeof *s->channel);
-    if (fd < 0)
-        return status_no_memory("a channel");
+    int fd;
+    TRY(sealed_memory("nf4bench-channel", sizeof *s->channel, &fd));
     if (s->channel_fd >= 0)
         close(s->channel_fd);
     s->channel_fd = fd;
@@ -473,7 +472,7 @@ enum status caller_variants(const char *option, const char *value, const char *t
     *list = NULL;
     *count = 0;
     if (!s)
-        return status_no_memory("a process that loads %s", value);
+        return status_fail(STATUS_MEMORY, "%s", *status_message() ? status_message() : "out of memory");
     s->only = &only;
     enum status status = launch_process(s);
     if (status == STATUS_OK) {

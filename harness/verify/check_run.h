@@ -77,6 +77,18 @@ float one_hot_value(const struct contract *c, const struct quantized *w, size_t 
 enum status one_hot_run(struct check_run *c, struct operands *o, float one, const size_t *positions,
                         size_t position_count) WARN_UNUSED_RESULT;
 
+/* exhaustive_decode.c: all codes; entry b + phase, of those that the list has, for each of `blocks` scales, and with them
+ * zero points, groups and the codes of nested scales. */
+void decode_fill_codes(struct operands *o);
+void decode_fill_scales(struct operands *o, size_t blocks, double phase, enum layout layout);
+/* Whether the weights come out right: of a product those at `count` positions along the summed dimension, the first ones or
+ * anywhere, at most 64. Sets FAIL. */
+enum status decoded_right(struct check_run *c, struct operands *o, size_t count,
+                          bool anywhere) WARN_UNUSED_RESULT;
+/* What has passed for all problems of a kind is not tried again: `blocks` says which kind. */
+bool is_decoded(const struct verifier *v, const struct kernel *k, size_t blocks, size_t m);
+void remember_decoded(struct verifier *v, const struct kernel *k, size_t blocks, size_t m);
+
 /* Operands of a smaller problem with the same summed dimension and the same tail: the first weights of the
  * real one, read as a smaller matrix. Activations, and a bias that the real problem lacks, are undefined. */
 enum status first_weights(struct check_run *c, bool with_bias, struct operands *o) WARN_UNUSED_RESULT;

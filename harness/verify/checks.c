@@ -22,6 +22,11 @@ static bool exact_weights(const struct kernel *k)
     return k->extra_unit == 0;
 }
 
+static bool exact_quantized_weights(const struct kernel *k)
+{
+    return exact_weights(k) && k->contract.format != FORMAT_DENSE;
+}
+
 static bool pinned_16_bit_sum(const struct kernel *k)
 {
     return k->contract.out != DTYPE_F32 && k->contract.accumulation != ACC_ANY && !k->no_bias;

@@ -5,11 +5,7 @@
  * codebook or in the rounding shows: real weights have few of these scales. Products get at single weights
  * with one-hot activations (one_hot_run.c); under the executor, which is slow, with a share of the scales,
  * another one for each seed.
- *
- * Rows are one block wide there. So the same is done once for each shape of W with special scales in its own
- * rows, where another path may be taken.
  */
-#include <math.h>
 #include <string.h>
 
 #include "harness/base/random.h"
@@ -46,7 +42,7 @@ static size_t list_place(size_t b, size_t blocks, size_t length, double phase)
 /* Fills the scales of `blocks` blocks. NF4: of the list above; nested: every map entry in every group of 256
  * blocks, the group's scale from the stratified list. Others: all fp16 numbers, and every zero point that the
  * variant's layout can store. */
-static void fill_scales(struct operands *o, size_t blocks, double phase, enum layout layout)
+void decode_fill_scales(struct operands *o, size_t blocks, double phase, enum layout layout)
 {
     struct operand_set *set = &o->sets[0];
     const struct problem *p = &o->problem;
@@ -73,33 +69,6 @@ static void fill_scales(struct operands *o, size_t blocks, double phase, enum la
     o->nested_offset = 0.0123f;
 }
 
-/* What code that leaves out a rare case has wrong; in a product those that make no sum infinite. */
-static const float special[] = {
-    0,        -0.0f,       0x1p-149f, -0x1.8p-140f, 0x1p-126f,       0x1.8p-126f, 0x1p-24f,  0x1.8p-20f,
-    0x1p-14f, -0x1.4p-15f, 1,         -1,           0x1.fffffep127f, INFINITY,    -INFINITY, NAN};
-enum { SPECIAL = sizeof special / sizeof special[0], SPECIAL_IN_SUMS = 12 };
-
-/* One of two scales is special. */
-static void fill_special_scales(struct operands *o, enum layout layout)
-{
-    const struct problem *p = &o->problem;
-    const size_t blocks = problem_block_count(p), choice = p->op == OP_DEQUANT ? SPECIAL : SPECIAL_IN_SUMS;
-    struct operand_set *set = &o->sets[0];
-    fill_scales(o, blocks, 0, layout);
-    for (size_t i = 0; i < blocks; i++) {
-        const uint64_t r = random_u64(p->seed, RANDOM_SCALES, i), which = (r >> 1) % choice;
-        const float scale = r & 1 ? special[which] : 0.01f * (float)(1 + which);
-        if (set->absmax.size)
-            ((float *)set->absmax.data)[i] = scale;
-        if (set->nested_absmax.size && i < nested_group_count(blocks))
-            ((float *)set->nested_absmax.data)[i] = scale;
-        if (set->absmax_code.size)
-            ((uint8_t *)set->absmax_code.data)[i] = (uint8_t)(r >> 8);
-        if (set->scale.size)
-            ((uint16_t *)set->scale.data)[i] = f16_from_f32(scale);
-    }
-}
-
 /* Element i of the dense weights: all finite patterns of a 16-bit type, some of fp32. */
 static uint32_t dense_bits(enum dtype t, size_t i)
 {
@@ -114,7 +83,7 @@ static uint8_t byte_code(enum format f, size_t row, size_t column)
     return f == FORMAT_FP8 && (code & 0x7f) == 0x7f ? code - 1 : code; /* a NaN spoils its sum */
 }
 
-static void fill_codes(struct operands *o)
+void decode_fill_codes(struct operands *o)
 {
     const struct problem *p = &o->problem;
     uint8_t *packed = o->sets[0].packed.data;
@@ -143,7 +112,7 @@ static size_t round_up(size_t v, size_t multiple)
 }
 
 /* Whether the variant has passed on this kind of blocks with this m. */
-static bool is_decoded(const struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
+bool is_decoded(const struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
 {
     for (size_t i = 0; i < v->decoded_count; i++)
         if (v->decoded[i].kernel == k && v->decoded[i].blocks == blocks && v->decoded[i].m == m)
@@ -151,54 +120,26 @@ static bool is_decoded(const struct verifier *v, const struct kernel *k, size_t 
     return false;
 }
 
-static void remember_decoded(struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
+void remember_decoded(struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
 {
     if (!is_decoded(v, k, blocks, m) && v->decoded_count < DECODED_MAX)
         v->decoded[v->decoded_count++] = (struct decoded_variant){k, blocks, m};
 }
 
-/* One call, or for a product some, with all codes, and all scales of the list or special ones. */
-static enum status decode(struct check_run *c, const struct problem *p, double phase, bool is_special)
+enum status decoded_right(struct check_run *c, struct operands *o, size_t count, bool anywhere)
 {
-    struct operands o;
-    enum status s;
-    TRY(operands_init_blank(p, c->operands->device, &o));
-    fill_codes(&o);
-    if (is_special)
-        fill_special_scales(&o, kernel_layout(c->kernel));
-    else
-        fill_scales(&o, problem_block_count(p), phase, kernel_layout(c->kernel));
-    operands_rehash(&o);
+    const struct problem *p = &o->problem;
     if (p->op == OP_DEQUANT) {
         struct comparison cmp = {0};
         bool called = false;
-        s = check_calls_on_other_codes(c, &o, &called);
-        if (called)
-            s = check_dequantized(c, &o, &cmp, NULL);
-    } else {
-        const size_t extent = p->op == OP_GEMMDX ? p->n : p->k,
-                     most = p->op == OP_GEMMDX && !is_special ? ROWS_MAX : 16;
-        size_t positions[ROWS_MAX], count = extent < most ? extent : most;
-        for (size_t i = 0; i < count; i++)
-            positions[i] = is_special ? random_u64(p->seed, RANDOM_POSITIONS, i) % extent : i;
-        s = one_hot_run(c, &o, 1, positions, count);
+        TRY(check_calls_on_other_codes(c, o, &called));
+        return called ? check_dequantized(c, o, &cmp, NULL) : STATUS_OK;
     }
-    operands_release(&o);
-    return s;
-}
-
-static enum status decode_own_shape(struct check_run *c, size_t m)
-{
-    struct problem p = c->operands->problem;
-    const size_t shape = SIZE_MAX - random_mix(p.n + random_mix(p.k)) % (SIZE_MAX / 2);
-    if (p.format.kind == FORMAT_DENSE || is_decoded(c->verifier, c->kernel, shape, m))
-        return STATUS_OK;
-    p.bias = false;
-    p.m = m;
-    const enum status s = decode(c, &p, 0, true);
-    if (s == STATUS_OK && c->out->verdict == VERDICT_PASS)
-        remember_decoded(c->verifier, c->kernel, shape, m);
-    return s;
+    size_t positions[ROWS_MAX];
+    for (size_t i = 0; i < count; i++)
+        positions[i] =
+            anywhere ? random_u64(p->seed, RANDOM_POSITIONS, i) % (p->op == OP_GEMMDX ? p->n : p->k) : i;
+    return one_hot_run(c, o, 1, positions, count);
 }
 
 enum status check_exhaustive_decode(struct check_run *c)
@@ -215,7 +156,7 @@ enum status check_exhaustive_decode(struct check_run *c)
     const size_t every_m = slow ? 0 : kind, m = p.m;
     const bool seen = is_decoded(c->verifier, k, every_m, SIZE_MAX);
     if (is_decoded(c->verifier, k, kind, m))
-        return decode_own_shape(c, m);
+        return STATUS_OK;
     if (p.format.kind == FORMAT_DENSE)
         p.format.blocksize = 64; /* there are no scales: all numbers of the type, in rows */
     if (p.op == OP_GEMMDX && p.format.blocksize == real->k && (p.format.blocksize & (p.format.blocksize - 1)))
@@ -254,9 +195,14 @@ enum status check_exhaustive_decode(struct check_run *c)
     }
     if (p.format.kind == FORMAT_DENSE)
         p.format.blocksize = p.k;
-    enum status s = decode(c, &p, (double)(real->seed % share) / (double)share, false);
-    if (s == STATUS_OK && c->out->verdict == VERDICT_PASS)
-        s = decode_own_shape(c, m);
+    struct operands o;
+    TRY(operands_init_blank(&p, c->operands->device, &o));
+    decode_fill_codes(&o);
+    decode_fill_scales(&o, problem_block_count(&o.problem), (double)(real->seed % share) / (double)share,
+                kernel_layout(k));
+    operands_rehash(&o);
+    enum status s = decoded_right(c, &o, p.op == OP_GEMMDX ? p.n : p.k < 16 ? p.k : 16, false);
+    operands_release(&o);
     /* Only a PASS holds for other problems: a variant that failed here fails on each of them. */
     if (s == STATUS_OK && c->out->verdict == VERDICT_PASS) {
         remember_decoded(c->verifier, k, every_m, SIZE_MAX);

@@ -17,15 +17,17 @@ static size_t page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-int sealed_memory(const char *name, size_t size)
+enum status sealed_memory(const char *name, size_t size, int *fd)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd >= 0 && (ftruncate(fd, (off_t)size) != 0 ||
-                    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
+    *fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (*fd >= 0 && ftruncate(*fd, (off_t)size) == 0 &&
+        fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        return STATUS_OK;
+    const int error = errno;
+    if (*fd >= 0)
+        close(*fd);
+    return status_fail(STATUS_MEMORY, "no memory that two processes share: %s%s", strerror(error),
+                       error == EFBIG ? ": it counts as a file: raise the limit (ulimit -f)" : "");
 }
 
 /* ---- memory ---- */
@@ -68,9 +70,8 @@ struct arena *arena_new(void)
 
 enum status arena_renew(struct arena *a)
 {
-    const int fd = sealed_memory("nf4bench-operands", a->each * OPERAND_BUFFERS);
-    if (fd < 0)
-        return status_no_memory("operands");
+    int fd;
+    TRY(sealed_memory("nf4bench-operands", a->each * OPERAND_BUFFERS, &fd));
     if (a->fd >= 0)
         close(a->fd);
     a->fd = fd;

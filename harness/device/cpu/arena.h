@@ -49,8 +49,8 @@ struct arena {
     size_t each;   /* bytes for an operand */
 };
 
-/* A file of memory of that size for good: nobody who has it can take it from under another's map. -1: there is no memory. */
-int sealed_memory(const char *name, size_t size);
+/* *fd: a file of memory of that size for good: nobody who has it can take it from under another's map. */
+enum status sealed_memory(const char *name, size_t size, int *fd) WARN_UNUSED_RESULT;
 
 /* In the judge. NULL: no memory, or no addresses. */
 struct arena *arena_new(void);

@@ -1,9 +1,10 @@
 #include "harness/device/cuda/cublas.h"
 
 #include <dlfcn.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "harness/device/cuda/driver.h"
 
 const char *cublas_status_name(int code)
 {
@@ -38,11 +39,8 @@ static void *open_library(const char **path)
 
 enum status cublas_open(struct cublas *b)
 {
-    static const struct {
-        const char *symbol;
-        size_t offset;
-    } functions[] = {
-#define CUBLAS_FUNCTION(name, symbol, parameters) {#symbol, offsetof(struct cublas, name)},
+    static const struct library_function functions[] = {
+#define CUBLAS_FUNCTION(name, symbol, parameters) {#symbol, offsetof(struct cublas, name), true},
 #include "harness/device/cuda/cublas_functions.inc"
     };
     const char *path;
@@ -52,12 +50,8 @@ enum status cublas_open(struct cublas *b)
         return status_fail(STATUS_ABSENT,
                            "there is no cuBLAS (%s): NF4BENCH_LIBCUBLAS=PATH says where libcublas.so is",
                            dlerror());
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *f = dlsym(b->library, functions[i].symbol);
-        memcpy((char *)b + functions[i].offset, &f, sizeof f);
-        if (!f)
-            return status_fail(STATUS_DEVICE, "cuBLAS %s has no %s: version 11.0 is the least", path,
-                               functions[i].symbol);
-    }
-    return STATUS_OK;
+    const char *missing = library_functions(b->library, functions, sizeof functions / sizeof functions[0], b);
+    return missing
+               ? status_fail(STATUS_DEVICE, "cuBLAS %s has no %s: version 11.0 is the least", path, missing)
+               : STATUS_OK;
 }

@@ -56,12 +56,11 @@ static bool describe(struct serve *s, int ordinal, struct gpu *out)
     out->ecc = value[5] != 0;
     out->driver = version;
     unsigned char u[16];
-    if (s->cu.cuDeviceGetUuid && s->cu.cuDeviceGetUuid(u, device) == 0)
+    if (s->cu.cuDeviceGetUuid(u, device) == 0)
         snprintf(out->uuid, sizeof out->uuid,
                  "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
                  u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-    if (!s->cu.cuDeviceGetPCIBusId ||
-        s->cu.cuDeviceGetPCIBusId(out->bus_id, (int)sizeof out->bus_id, device) != 0)
+    if (s->cu.cuDeviceGetPCIBusId(out->bus_id, (int)sizeof out->bus_id, device) != 0)
         out->bus_id[0] = '\0';
     return true;
 }
@@ -104,8 +103,7 @@ bool serve_start(struct serve *s)
         !SERVE_CALL(s, cuStreamCreate, &s->stream, CUDA_STREAM_DEFAULT))
         return false;
     /* Copies from and to pageable memory go through memory of the driver's; without this they do. */
-    if (s->cu.cuMemHostRegister)
-        (void)s->cu.cuMemHostRegister(c->window, sizeof c->window, 0);
+    (void)s->cu.cuMemHostRegister(c->window, sizeof c->window, 0);
     nvml_open(&s->nvml, s->gpu.bus_id);
     return true;
 }

@@ -42,21 +42,10 @@ enum { SERVE_MODULES_MAX = 1024, SERVE_CHAIN_MAX = 2 };
 /* What cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace). */
 enum { SERVE_BLAS_WORKSPACE_BYTES = 32 << 20 };
 
-/* A variant as this back end needs it. With cuBLAS, symbol, source and entry are those of the variant that dequantizes; with
- * bitsandbytes, source is where the library is. */
-struct cuda_kernel {
-    const char *name, *symbol, *source;
-    const struct entry *entry;
-    const struct recipe *recipe; /* in place of symbol and entry, or NULL */
-    enum blas_use blas;
-    bool blas_lt;
-    enum bitsandbytes_use bitsandbytes;
-    enum layout layout;
-};
-
-/* A variant that can be launched: one kernel, or several that follow each other. */
+/* A variant that can be launched: one kernel, or several that follow each other. `own` is the variant that these
+ * kernels are of: with cuBLAS the one that dequantizes. */
 struct serve_kernel {
-    struct cuda_kernel name;
+    const struct kernel *variant, *own;
     struct cuda_function *function[SERVE_CHAIN_MAX];
     const struct entry *entry[SERVE_CHAIN_MAX];
     size_t count;
@@ -76,8 +65,7 @@ struct serve_row {
 /* A product as cuBLAS has it, matrices by columns: c[m,n] = a[m,k] b[k,n] of one type, a as its transpose
  * a[k,m] with transpose_a. All of it but where the matrices lie. */
 struct blas_shape {
-    bool transpose_a;
-    int type, m, n, k, lda, ldb, ldc;
+    int transpose_a, type, m, n, k, lda, ldb, ldc;
 };
 struct blas_product {
     struct blas_shape shape;

@@ -52,19 +52,19 @@ static bool prepare_nested(struct serve *s)
 
 bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k)
 {
-    if (!open_library(s, k->name.source) || !counts_fit(s, k->name.bitsandbytes))
+    if (!open_library(s, k->own->source) || !counts_fit(s, k->variant->bitsandbytes))
         return false;
     s->bitsandbytes.context_known = false;
-    if (!has_function(&s->bitsandbytes.library, k->name.bitsandbytes, &s->operands.problem))
+    if (!has_function(&s->bitsandbytes.library, k->variant->bitsandbytes, &s->operands.problem))
         return serve_fail(s, STATUS_LIMIT, "%s has no function for %s", s->bitsandbytes.library.file,
-                          k->name.name);
+                          k->variant->name);
     return !s->operands.problem.format.nested || prepare_nested(s);
 }
 
 static bool check_context(struct serve *s)
 {
     struct cuda_context *now;
-    if (s->bitsandbytes.context_known || !s->cu.cuCtxGetCurrent)
+    if (s->bitsandbytes.context_known)
         return true;
     if (!SERVE_CALL(s, cuCtxGetCurrent, &now))
         return false;
@@ -127,7 +127,7 @@ bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t se
 {
     union kernel_args a;
     operands_args(&s->operands, set, LAYOUT_ROWS, &a);
-    if (k->name.bitsandbytes == BITSANDBYTES_DEQUANT)
+    if (k->variant->bitsandbytes == BITSANDBYTES_DEQUANT)
         return serve_bitsandbytes_dequantize(s, &a.dequant);
-    return k->name.bitsandbytes == BITSANDBYTES_GEMV ? gemv(s, &a.gemm) : gemm(s, &a.gemm);
+    return k->variant->bitsandbytes == BITSANDBYTES_GEMV ? gemv(s, &a.gemm) : gemm(s, &a.gemm);
 }

@@ -53,7 +53,7 @@ static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set
     const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
     const struct dequant_args d =
         gemm_rows_to_dequantize(&a, p->format.kind, p->out, 0, p->n, (void *)(uintptr_t)to);
-    return k->name.bitsandbytes ? serve_bitsandbytes_dequantize(s, &d) : serve_enqueue_with(s, k, &d);
+    return k->variant->bitsandbytes ? serve_bitsandbytes_dequantize(s, &d) : serve_enqueue_with(s, k, &d);
 }
 
 static bool call_cublas(struct serve *s, const struct blas_product *p)
@@ -79,7 +79,7 @@ static bool product(struct serve *s, const struct serve_kernel *kernel, size_t s
                             backward = {false, type, k, m, n, k, n, k};
     const struct blas_product p = {s->operands.problem.op == OP_GEMM ? forward : backward, w, x, y};
     serve_variant_begins(s);
-    return kernel->name.blas_lt ? serve_cublaslt(s, &p) : call_cublas(s, &p);
+    return kernel->variant->blas_lt ? serve_cublaslt(s, &p) : call_cublas(s, &p);
 }
 
 /* As many dense copies as a cold measurement of dense weights rotates through. */
@@ -112,7 +112,7 @@ bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k)
         return serve_fail(s, STATUS_INTERNAL, "cuBLAS: nothing is bound");
     if (!open_library(s))
         return false;
-    if (k->name.blas == BLAS_DENSE)
+    if (k->variant->blas == BLAS_DENSE)
         return make_all_dense(s, k);
     return s->extra.scratch ||
            SERVE_CALL(s, cuMemAlloc, &s->extra.scratch, dense_bytes(&s->operands.problem));
@@ -120,7 +120,7 @@ bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k)
 
 bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set)
 {
-    if (k->name.blas == BLAS_DENSE)
+    if (k->variant->blas == BLAS_DENSE)
         return product(s, k, set, s->extra.copies[set % s->extra.count]);
     return make_dense(s, k, set, s->extra.scratch) && product(s, k, set, s->extra.scratch);
 }

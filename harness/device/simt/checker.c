@@ -18,9 +18,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "harness/device/simt/checker_hooks.h"
-#include "harness/device/simt/executor.h"
 #include "harness/device/simt/shadow.h"
+#include "harness/device/simt/worker.h"
 
 enum {
     ARRAYS_MAX = 64,
@@ -57,7 +56,7 @@ struct address_range {
 };
 
 static struct {
-    struct known_array *buffers; /* by address */
+    struct known_array *buffers;
     size_t buffer_count;
     struct address_range modules[MODULES_MAX]; /* loaded segments: constant tables */
     size_t module_count;
@@ -76,12 +75,8 @@ struct worker_memory {
 
 static __thread struct checker_worker {
     struct shadow_clock clock;
-    uint64_t block;
-    unsigned threads;
     struct array arrays[ARRAYS_MAX];
     size_t array_count, array_last, buffer_last, module_last;
-    struct address_range readable[CHECKER_READABLE_MAX];
-    size_t readable_count;
     struct worker_memory *memory;
     struct shadow shared; /* for all arrays, one after the other */
     size_t shared_used, shared_most;
@@ -311,7 +306,7 @@ static ALWAYS_INLINE void buffer_access(struct known_array *b, size_t offset, si
         broken("no memory for the checker");
         return;
     }
-    uint32_t block = (uint32_t)worker.block & SHADOW_TAG_MASK;
+    uint32_t block = (uint32_t)executor_thread.block & SHADOW_TAG_MASK;
     struct clash clash;
     clash.kind = CLASH_NONE;
     size_t cell = offset >> b->shift, end = ((offset + size - 1) >> b->shift) + 1;
@@ -358,18 +353,12 @@ static struct known_array *buffer_at(uintptr_t p)
     size_t *last = &worker.buffer_last;
     if (*last < launch.buffer_count && p - launch.buffers[*last].start < launch.buffers[*last].size)
         return &launch.buffers[*last];
-    size_t low = 0, high = launch.buffer_count; /* the last one that starts at p or before lies below high */
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (launch.buffers[middle].start <= p)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (!low || p - launch.buffers[low - 1].start >= launch.buffers[low - 1].size)
-        return NULL;
-    *last = low - 1;
-    return &launch.buffers[low - 1];
+    for (size_t i = 0; i < launch.buffer_count; i++)
+        if (p - launch.buffers[i].start < launch.buffers[i].size) {
+            *last = i;
+            return &launch.buffers[i];
+        }
+    return NULL;
 }
 
 static bool within(struct address_range r, uintptr_t p, size_t size)
@@ -377,12 +366,15 @@ static bool within(struct address_range r, uintptr_t p, size_t size)
     return p - r.start < r.size && size <= r.size - (p - r.start);
 }
 
+/* What kernel code reads of the executor: the arguments, and the position of the thread. */
 static bool is_executors(uintptr_t p, size_t size)
 {
-    for (size_t i = 0; i < worker.readable_count; i++)
-        if (within(worker.readable[i], p, size))
-            return true;
-    return within((struct address_range){(uintptr_t)&simt_position, sizeof simt_position}, p, size);
+    const struct address_range known[] = {
+        {(uintptr_t)simt_run.args, simt_run.args_size},
+        {(uintptr_t)&simt_worker->position, sizeof simt_worker->position},
+        {(uintptr_t)&simt_position, sizeof simt_position},
+    };
+    return within(known[0], p, size) || within(known[1], p, size) || within(known[2], p, size);
 }
 
 static bool is_static(uintptr_t p, size_t size)
@@ -607,12 +599,6 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *unused)
     return 0;
 }
 
-static int by_address(const void *a, const void *b)
-{
-    const struct known_array *x = a, *y = b;
-    return (x->start > y->start) - (x->start < y->start);
-}
-
 bool checker_start(const struct simt_buffer *buffers, size_t count)
 {
     launch.module_count = 0;
@@ -636,7 +622,6 @@ bool checker_start(const struct simt_buffer *buffers, size_t count)
                 return false;
         }
     }
-    qsort(launch.buffers, launch.buffer_count, sizeof *launch.buffers, by_address);
     return true;
 }
 
@@ -656,12 +641,6 @@ void checker_end(void)
     free(launch.buffers);
     launch.buffers = NULL;
     launch.buffer_count = 0;
-}
-
-void checker_readable(const void *data, size_t size)
-{
-    if (worker.readable_count < CHECKER_READABLE_MAX)
-        worker.readable[worker.readable_count++] = (struct address_range){(uintptr_t)data, size};
 }
 
 static bool worker_make(struct checker_worker *w)
@@ -684,7 +663,7 @@ void checker_worker_end(void)
     unreserve(worker.memory, sizeof *worker.memory);
 }
 
-void checker_block_start(uint64_t block, unsigned threads)
+void checker_block_start(void)
 {
     struct checker_worker *w = &worker;
     if (!w->memory && !worker_make(w)) {
@@ -692,8 +671,6 @@ void checker_block_start(uint64_t block, unsigned threads)
         return;
     }
     tell_index();
-    w->block = block;
-    w->threads = threads;
     w->array_count = 0;
     w->shared_used = 0;
     if (w->clock.now > SHADOW_TIME_MAX / 2) {
@@ -732,6 +709,6 @@ void checker_barrier(void)
 
 void checker_syncwarp(unsigned warp, uint32_t mask)
 {
-    unsigned threads = worker.threads - warp * 32;
+    unsigned threads = simt_worker->threads - warp * 32;
     shadow_syncwarp(&worker.clock, warp, mask, threads >= 32 ? UINT32_MAX : ((uint32_t)1 << threads) - 1);
 }

@@ -187,7 +187,7 @@ static void run_block(struct simt_worker *w, uint64_t block)
     memory_block_start(w);
     executor_thread.block = block;
     if (simt_run.options.checked)
-        checker_block_start(block, w->threads);
+        checker_block_start();
 
     switch_to(w, &w->native, (unsigned)take_next(w), false);
 
@@ -204,10 +204,6 @@ void executor_work(struct simt_worker *w)
     w->position = (struct block_position){
         {0, 0, 0}, {0, 0, 0}, {l->threads, 1, 1}, {l->grid[0], l->grid[1], l->grid[2]}};
     fiber_from_thread(&w->native);
-    if (simt_run.options.checked) {
-        checker_readable(simt_run.args, simt_run.args_size);
-        checker_readable(&w->position, sizeof w->position);
-    }
     w->free_count = l->threads;
     for (unsigned i = 0; i < l->threads; i++)
         w->free_stacks[i] =

@@ -1,6 +1,6 @@
 /*
  * worker.h: the state of a launch and of the OS threads ("workers") that run its blocks, in the child.
- * Private to executor.c, collective.c, memory.c and simt.c.
+ * Private to executor.c, collective.c, memory.c, checker.c and simt.c.
  *
  * A worker runs one block at a time. Its CUDA threads are fibers that run in turn; a thread that must wait
  * puts down what for and switches to another (executor_wait()). Nothing of a worker is touched by another

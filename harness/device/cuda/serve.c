@@ -3,19 +3,8 @@
  */
 #include "harness/device/cuda/serve.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-bool serve_fail(struct serve *s, enum status status, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(s->channel->text, sizeof s->channel->text, format, ap);
-    va_end(ap);
-    s->channel->status = status;
-    return false;
-}
 
 bool serve_ok(struct serve *s, int code, const char *what)
 {
@@ -23,7 +12,7 @@ bool serve_ok(struct serve *s, int code, const char *what)
     if (code == 0)
         return true;
     s->error = code;
-    return serve_fail(s, STATUS_DEVICE, "%s: %s", what, cuda_error_text(&s->cu, code, text, sizeof text));
+    return SERVE_FAIL(s, STATUS_DEVICE, "%s: %s", what, cuda_error_text(&s->cu, code, text, sizeof text));
 }
 
 /* ---- GPUs ---- */
@@ -68,7 +57,7 @@ static bool describe(struct serve *s, int ordinal, struct gpu *out)
 static bool open_driver(struct serve *s)
 {
     enum status status = cuda_driver_open(&s->cu);
-    return status == STATUS_OK || serve_fail(s, status, "%s", status_message());
+    return status == STATUS_OK || SERVE_FAIL(s, status, "%s", status_message());
 }
 
 bool serve_list(struct serve *s)
@@ -77,7 +66,7 @@ bool serve_list(struct serve *s)
     if (!open_driver(s) || !SERVE_CALL(s, cuDeviceGetCount, &count))
         return false;
     if (count <= 0)
-        return serve_fail(s, STATUS_ABSENT, "no GPU: the CUDA driver sees none");
+        return SERVE_FAIL(s, STATUS_ABSENT, "no GPU: the CUDA driver sees none");
     s->channel->count = (size_t)(count < GPU_MAX ? count : GPU_MAX);
     struct gpu *gpus = (struct gpu *)s->channel->window;
     for (size_t i = 0; i < s->channel->count; i++) {

@@ -151,7 +151,7 @@ void serve_select(struct serve *s, size_t slot);
 /* False, and the answer says so, if `code` is an error; `what` was being done: "cuMemAlloc of 3 MiB". */
 bool serve_ok(struct serve *s, int code, const char *what);
 /* The same for errors that are not the driver's. Returns false. */
-bool serve_fail(struct serve *s, enum status status, const char *format, ...) PRINTF_LIKE(3, 4);
+#define SERVE_FAIL(s, status, ...) serve_fail_with((s)->channel, status, __VA_ARGS__)
 /* Calls a driver function by name; false, with the answer, when it fails. */
 #define SERVE_CALL(s, name, ...) serve_ok(s, (s)->cu.name(__VA_ARGS__), #name)
 
@@ -160,7 +160,6 @@ bool serve_release(struct serve *s);
 /* How many copies of `bytes` a cold measurement rotates through, were there room for them. */
 size_t serve_cold_copies(const struct serve *s, size_t bytes);
 /* serve_launch.c */
-bool serve_module(struct serve *s, const char *source, struct cuda_module **out);
 /* The variant that the request names. */
 bool serve_find(struct serve *s, struct serve_kernel *out);
 /* Queues the kernel on set `set`. */

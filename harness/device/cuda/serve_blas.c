@@ -14,7 +14,7 @@ bool serve_blas_ok(struct serve *s, int code, const char *what)
 {
     if (code == 0)
         return true;
-    return serve_fail(s,
+    return SERVE_FAIL(s,
                       code == CUBLAS_NOT_SUPPORTED || code == CUBLAS_ARCH_MISMATCH ? STATUS_LIMIT
                       : code == CUBLAS_ALLOC_FAILED                                ? STATUS_MEMORY
                                                                                    : STATUS_DEVICE,
@@ -29,7 +29,7 @@ static bool open_library(struct serve *s)
         return true;
     enum status status = cublas_open(&s->blas.library);
     if (status != STATUS_OK) /* without a library the row is skipped */
-        return serve_fail(s, status == STATUS_ABSENT ? STATUS_LIMIT : status, "%s", status_message());
+        return SERVE_FAIL(s, status == STATUS_ABSENT ? STATUS_LIMIT : status, "%s", status_message());
     if (!SERVE_BLAS_CALL(s, cublasCreate, &handle) ||
         !SERVE_BLAS_CALL(s, cublasSetStream, handle, s->stream) ||
         !SERVE_BLAS_CALL(s, cublasSetMathMode, handle, CUBLAS_FP32_SUMS_ONLY) ||
@@ -74,7 +74,7 @@ static bool product(struct serve *s, const struct serve_kernel *kernel, size_t s
     uint64_t x = (uint64_t)(uintptr_t)a.x, y = (uint64_t)(uintptr_t)a.y;
     int m = (int)a.m, n = (int)a.n, k = (int)a.k;
     if (a.m > INT_MAX || a.n > INT_MAX || a.k > INT_MAX)
-        return serve_fail(s, STATUS_LIMIT, "cuBLAS takes sizes up to %d", INT_MAX);
+        return SERVE_FAIL(s, STATUS_LIMIT, "cuBLAS takes sizes up to %d", INT_MAX);
     const struct blas_shape forward = {true, type, n, m, k, k, k, n},
                             backward = {false, type, k, m, n, k, n, k};
     const struct blas_product p = {s->operands.problem.op == OP_GEMM ? forward : backward, w, x, y};
@@ -95,7 +95,7 @@ static bool make_all_dense(struct serve *s, const struct serve_kernel *k)
     if (!s->extra.copies) {
         s->extra.copies = calloc(copies, sizeof *s->extra.copies);
         if (!s->extra.copies)
-            return serve_fail(s, STATUS_MEMORY, "dense weights: out of memory");
+            return SERVE_FAIL(s, STATUS_MEMORY, "dense weights: out of memory");
         for (; s->extra.count < copies; s->extra.count++)
             if (!SERVE_CALL(s, cuMemAlloc, &s->extra.copies[s->extra.count], bytes))
                 return false;
@@ -109,7 +109,7 @@ static bool make_all_dense(struct serve *s, const struct serve_kernel *k)
 bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k)
 {
     if (s->operands.copies == 0)
-        return serve_fail(s, STATUS_INTERNAL, "cuBLAS: nothing is bound");
+        return SERVE_FAIL(s, STATUS_INTERNAL, "cuBLAS: nothing is bound");
     if (!open_library(s))
         return false;
     if (k->variant->blas == BLAS_DENSE)

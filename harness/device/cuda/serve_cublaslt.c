@@ -50,7 +50,7 @@ static bool make_plan(struct serve *s, const struct blas_shape *h, struct cublas
                          out->c, out->c, s->blas.preference, 1, &choice, &count))
         return false;
     if (count < 1)
-        return serve_fail(s, STATUS_LIMIT, "cublasLtMatmulAlgoGetHeuristic knows no algorithm");
+        return SERVE_FAIL(s, STATUS_LIMIT, "cublasLtMatmulAlgoGetHeuristic knows no algorithm");
     out->algorithm = choice.algorithm;
     return serve_blas_ok(s, choice.state, "cublasLtMatmulAlgoGetHeuristic");
 }
@@ -63,7 +63,7 @@ static const struct cublaslt_plan *plan_of(struct serve *s, const struct blas_sh
             return &s->blas.plans[i];
     struct cublaslt_plan *more = realloc(s->blas.plans, (s->blas.plan_count + 1) * sizeof *s->blas.plans);
     if (!more) {
-        serve_fail(s, STATUS_MEMORY, "cuBLASLt's plans: out of memory");
+        SERVE_FAIL(s, STATUS_MEMORY, "cuBLASLt's plans: out of memory");
         return NULL;
     }
     s->blas.plans = more;

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "harness/base/nvtx.h"
+#include "harness/device/cuda/mma_tile.h"
 #include "harness/problem/image.h"
 
-bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
+static bool module_of(struct serve *s, const char *source, struct cuda_module **out)
 {
     for (size_t i = 0; i < s->module_count; i++)
         if (strcmp(s->modules[i].source, source) == 0) {
@@ -18,12 +19,12 @@ bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
         }
     const struct cuda_image *image = cuda_image_find(source);
     if (!image)
-        return serve_fail(s, STATUS_DEVICE, "this build has no device code of %s", source);
+        return SERVE_FAIL(s, STATUS_DEVICE, "this build has no device code of %s", source);
     if (s->module_count == SERVE_MODULES_MAX)
-        return serve_fail(s, STATUS_INTERNAL, "more than %d files of device code", SERVE_MODULES_MAX);
+        return SERVE_FAIL(s, STATUS_INTERNAL, "more than %d files of device code", SERVE_MODULES_MAX);
     int code = s->cu.cuModuleLoadData(out, image->data);
     if (code == CUDA_NO_BINARY_FOR_GPU)
-        return serve_fail(s, STATUS_LIMIT, "%s has no code for compute capability %u.%u", source,
+        return SERVE_FAIL(s, STATUS_LIMIT, "%s has no code for compute capability %u.%u", source,
                           s->gpu.sm / 10, s->gpu.sm % 10);
     if (!serve_ok(s, code, "cuModuleLoadData"))
         return false;
@@ -35,7 +36,7 @@ bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
 /* What is wrong with a recipe is the variant's fault, found before the GPU meets it. Returns false. */
 static bool refuse(struct serve *s, const struct serve_kernel *k, const char *why)
 {
-    serve_fail(s, STATUS_DEVICE, "%s, kernel %s: %s", k->variant->name, k->own->recipe->entry, why);
+    SERVE_FAIL(s, STATUS_DEVICE, "%s, kernel %s: %s", k->variant->name, k->own->recipe->entry, why);
     s->error = CUDA_INVALID_VALUE;
     serve_variant_begins(s);
     return false;
@@ -87,7 +88,7 @@ bool serve_find(struct serve *s, struct serve_kernel *out)
     *out = (struct serve_kernel){.variant = k, .own = own};
     if (k->bitsandbytes)
         return serve_bitsandbytes_prepare(s, out) && (!k->blas || serve_blas_prepare(s, out));
-    if (!serve_module(s, own->source, &module))
+    if (!module_of(s, own->source, &module))
         return false;
     if (own->recipe) {
         out->count = 1;
@@ -98,7 +99,7 @@ bool serve_find(struct serve *s, struct serve_kernel *out)
     snprintf(text, sizeof text, "%s", own->name);
     for (const struct entry *e = own->entries[ENTRY_FAST]; e; e = e->next) {
         if (out->count == SERVE_CHAIN_MAX)
-            return serve_fail(s, STATUS_INTERNAL, "%s: more than %d launches", k->name, SERVE_CHAIN_MAX);
+            return SERVE_FAIL(s, STATUS_INTERNAL, "%s: more than %d launches", k->name, SERVE_CHAIN_MAX);
         if (!SERVE_CALL(s, cuModuleGetFunction, &out->function[out->count], module, text))
             return false;
         out->entry[out->count++] = e;
@@ -114,7 +115,7 @@ static bool queue(struct serve *s, struct cuda_function *f, const struct launch 
     if (l->shared > 0 && !SERVE_CALL(s, cuFuncGetAttribute, &fixed, CUDA_FUNCTION_SHARED_BYTES, f))
         return false;
     if (l->shared + (size_t)fixed > s->gpu.shared_max)
-        return serve_fail(s, STATUS_LIMIT, "needs %zu bytes of shared memory for a block, this GPU has %zu",
+        return SERVE_FAIL(s, STATUS_LIMIT, "needs %zu bytes of shared memory for a block, this GPU has %zu",
                           l->shared + (size_t)fixed, s->gpu.shared_max);
     if (l->shared + (size_t)fixed > SHARED_WITHOUT_ASKING &&
         !SERVE_CALL(s, cuFuncSetAttribute, f, CUDA_FUNCTION_DYNAMIC_SHARED_MAX, (int)l->shared))
@@ -175,7 +176,7 @@ bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigne
     };
     struct cuda_module *module;
     if (!s->support[which]) {
-        if (!serve_module(s, CUDA_SUPPORT, &module) ||
+        if (!module_of(s, CUDA_SUPPORT, &module) ||
             !SERVE_CALL(s, cuModuleGetFunction, &s->support[which], module, names[which]))
             return false;
     }
@@ -216,4 +217,23 @@ bool serve_launch(struct serve *s)
     bool ok = s->channel->beside ? launch_beside(s, &k) : serve_enqueue(s, &k, 0) && serve_synchronize(s);
     nvtx_pop();
     return ok;
+}
+
+/* Single instructions of the tensor cores, for probe.h. */
+bool serve_mma(struct serve *s)
+{
+    struct channel *c = s->channel;
+    size_t bytes = c->count * sizeof(struct mma_tile);
+    enum { WARPS = 4 };
+    int bf16 = c->problem.out == DTYPE_BF16;
+    uint64_t address, count = c->count;
+    if (c->count == 0 || bytes > CHANNEL_WINDOW_BYTES)
+        return SERVE_FAIL(s, STATUS_INTERNAL, "mma: more tiles than the window has room for");
+    if (!SERVE_CALL(s, cuMemAlloc, &address, bytes))
+        return false;
+    return SERVE_CALL(s, cuMemcpyHtoD, address, c->window, bytes) &&
+           serve_support(s, SUPPORT_mma, (unsigned)((count + WARPS - 1) / WARPS), 32 * WARPS,
+                         (void *[]){&address, &count, &bf16}) &&
+           serve_synchronize(s) && SERVE_CALL(s, cuMemcpyDtoH, c->window, address, bytes) &&
+           SERVE_CALL(s, cuMemFree, address);
 }

@@ -195,7 +195,7 @@ static struct serve_row *row_of(struct serve *s)
 {
     size_t i = s->channel->row;
     if (i >= CHANNEL_ROWS_MAX || s->operands.copies == 0) {
-        serve_fail(s, STATUS_LIMIT, "row %zu: more than %d rows in a group, or nothing bound", i,
+        SERVE_FAIL(s, STATUS_LIMIT, "row %zu: more than %d rows in a group, or nothing bound", i,
                    CHANNEL_ROWS_MAX);
         return NULL;
     }
@@ -342,7 +342,7 @@ bool serve_sample(struct serve *s)
     struct channel *c = s->channel;
     struct serve_row *r = row_of(s);
     if (!r || !r->used)
-        return r ? serve_fail(s, STATUS_INTERNAL, "sample: row %zu is not known", c->row) : false;
+        return r ? SERVE_FAIL(s, STATUS_INTERNAL, "sample: row %zu is not known", c->row) : false;
     size_t set = c->hot ? 0 : s->next_set++ % s->operands.copies;
     uint64_t hash = r->hash;
     double us = 0;

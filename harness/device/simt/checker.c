@@ -19,7 +19,6 @@
 #include <sys/mman.h>
 
 #include "harness/device/simt/shadow.h"
-#include "harness/device/simt/worker.h"
 
 enum {
     ARRAYS_MAX = 64,
@@ -29,7 +28,6 @@ enum {
     LOCK_GROUP = 16, /* elements */
     SITES = 4096,
     REPORTED = 1024,
-    MODULES_MAX = 256,
     NEAR = 1 << 20, /* bytes beyond an end that are still called "past" it */
 };
 struct array {
@@ -58,8 +56,6 @@ struct address_range {
 static struct {
     struct known_array *buffers;
     size_t buffer_count;
-    struct address_range modules[MODULES_MAX]; /* loaded segments: constant tables */
-    size_t module_count;
 } launch;
 
 static uint8_t locks[LOCKS] __attribute__((aligned(64)));
@@ -76,7 +72,8 @@ struct worker_memory {
 static __thread struct checker_worker {
     struct shadow_clock clock;
     struct array arrays[ARRAYS_MAX];
-    size_t array_count, array_last, buffer_last, module_last;
+    size_t array_count, array_last, buffer_last;
+    struct address_range segment; /* of a loaded file, with constant tables: the latest that was read */
     struct worker_memory *memory;
     struct shadow shared; /* for all arrays, one after the other */
     size_t shared_used, shared_most;
@@ -168,8 +165,8 @@ static void name_bytes(char *text, size_t size, const char *name, unsigned eleme
 static void report(enum simt_fault fault, const struct executor_place *place, uint32_t other,
                    const char *verb_, const char *object, const char *rest)
 {
-    executor_report(fault, *place, place_of(other), "thread %u of block %llu %s %s%s", executor_thread.thread,
-                    (unsigned long long)executor_thread.block, verb_, object, rest);
+    executor_report(fault, *place, place_of(other), "thread %u of block %llu %s %s%s", simt_worker->current,
+                    (unsigned long long)simt_worker->block, verb_, object, rest);
 }
 
 static void broken(const char *what)
@@ -306,7 +303,7 @@ static ALWAYS_INLINE void buffer_access(struct known_array *b, size_t offset, si
         broken("no memory for the checker");
         return;
     }
-    uint32_t block = (uint32_t)executor_thread.block & SHADOW_TAG_MASK;
+    uint32_t block = (uint32_t)simt_worker->block & SHADOW_TAG_MASK;
     struct clash clash;
     clash.kind = CLASH_NONE;
     size_t cell = offset >> b->shift, end = ((offset + size - 1) >> b->shift) + 1;
@@ -377,16 +374,24 @@ static bool is_executors(uintptr_t p, size_t size)
     return within(known[0], p, size) || within(known[1], p, size) || within(known[2], p, size);
 }
 
+static int find_segment(struct dl_phdr_info *info, size_t size, void *p)
+{
+    (void)size;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        worker.segment = (struct address_range){info->dlpi_addr + h->p_vaddr, h->p_memsz};
+        if (h->p_type == PT_LOAD && within(worker.segment, *(const uintptr_t *)p, 1))
+            return 1;
+    }
+    worker.segment.size = 0;
+    return 0;
+}
+
 static bool is_static(uintptr_t p, size_t size)
 {
-    if (worker.module_last < launch.module_count && within(launch.modules[worker.module_last], p, size))
-        return true;
-    for (size_t i = 0; i < launch.module_count; i++)
-        if (within(launch.modules[i], p, size)) {
-            worker.module_last = i;
-            return true;
-        }
-    return false;
+    if (!within(worker.segment, p, size))
+        dl_iterate_phdr(find_segment, &p);
+    return within(worker.segment, p, size);
 }
 
 /* An access that no array and no buffer holds, told by the one it misses by the least. */
@@ -408,7 +413,7 @@ static void nearer(struct miss *m, const char *name, const char *space, uintptr_
 static void tell_out_of_bounds(uintptr_t p, size_t size, enum checker_access access,
                                const struct executor_place *place)
 {
-    if (worker.index.thread == executor_thread.thread)
+    if (worker.index.thread == simt_worker->current)
         worker.index.place.pc = NULL; /* it was this access, of which more can be said here */
     if (!first_time(SIMT_OUT_OF_BOUNDS, place, 0))
         return;
@@ -472,7 +477,7 @@ static ALWAYS_INLINE bool touch(const void *address, size_t size, enum checker_a
     struct checker_worker *w = &worker;
     if (!size)
         return true;
-    unsigned thread = executor_thread.thread;
+    unsigned thread = simt_worker->current;
     w->clock.thread = thread;
     w->clock.warp = thread / 32;
     w->clock.lane = thread % 32;
@@ -534,10 +539,10 @@ void checker_index(const char *array_type, ptrdiff_t index, const void *pc)
 {
     tell_index();
     worker.index.place = (struct executor_place){pc, NULL, 0};
-    worker.index.thread = executor_thread.thread;
+    worker.index.thread = simt_worker->current;
     snprintf(worker.index.what, sizeof worker.index.what,
-             "thread %u of block %llu uses element %td of an array %.100s", executor_thread.thread,
-             (unsigned long long)executor_thread.block, index, array_type);
+             "thread %u of block %llu uses element %td of an array %.100s", simt_worker->current,
+             (unsigned long long)simt_worker->block, index, array_type);
 }
 
 bool checker_access(const void *address, size_t size, enum checker_access access, const char *file, int line)
@@ -586,23 +591,8 @@ void checker_async_done(unsigned thread, void *shared, size_t bytes)
 
 /* ---- start, blocks, synchronisation ---- */
 
-static int add_module(struct dl_phdr_info *info, size_t size, void *unused)
-{
-    (void)size;
-    (void)unused;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
-        if (h->p_type == PT_LOAD && launch.module_count < MODULES_MAX)
-            launch.modules[launch.module_count++] =
-                (struct address_range){info->dlpi_addr + h->p_vaddr, h->p_memsz};
-    }
-    return 0;
-}
-
 bool checker_start(const struct simt_buffer *buffers, size_t count)
 {
-    launch.module_count = 0;
-    dl_iterate_phdr(add_module, NULL);
     launch.buffer_count = 0;
     launch.buffers = calloc(count ? count : 1, sizeof *launch.buffers);
     if (!launch.buffers)

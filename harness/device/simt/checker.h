@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "harness/device/simt/executor.h"
+#include "harness/device/simt/worker.h"
 
 /* In the child, before its workers start: makes the shadow of the writable buffers. False: out of memory. */
 bool checker_start(const struct simt_buffer *buffers, size_t count);

@@ -4,13 +4,12 @@
  * A thread that never waits runs to its end on the stack of the thread before it: a kernel without barriers
  * touches one stack and makes no switch at all.
  */
-#include "harness/device/simt/executor.h"
+#include "harness/device/simt/worker.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "harness/device/simt/checker.h"
-#include "harness/device/simt/worker.h"
 
 __thread struct executor_thread executor_thread;
 __thread struct simt_worker *simt_worker;
@@ -79,7 +78,6 @@ static void set_current(struct simt_worker *w, unsigned thread)
     const struct cuda_thread *t = &w->thread[thread];
     w->current = thread;
     w->position.thread[0] = thread;
-    executor_thread.thread = thread;
     executor_thread.stack = t->stack;
     executor_thread.stack_end = t->stack + STACK_BYTES;
 }
@@ -185,7 +183,6 @@ static void run_block(struct simt_worker *w, uint64_t block)
     w->live = w->ready_count = w->threads;
     w->barrier_count = 0;
     memory_block_start(w);
-    executor_thread.block = block;
     if (simt_run.options.checked)
         checker_block_start();
 

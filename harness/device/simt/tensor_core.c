@@ -154,17 +154,17 @@ float tensor_core_dot(enum simt_tensor_core core, enum tensor_core_type type, co
 {
     const struct format f = formats[type];
     const int count = core_blocks[core];
-    struct decoded da[1][16], db[16];
+    struct decoded da[1][16];
     struct decoded_b columns; /* all the same: only one is looked at */
     bool special = decode(f32_bits(c), format_f32, 31).special;
     for (int k = 0; k < count; k++) {
         da[0][k] = decode(a[k], f, 15);
-        db[k] = decode(b[k], f, 15);
-        special |= da[0][k].special | db[k].special;
+        const struct decoded db = decode(b[k], f, 15);
+        special |= da[0][k].special | db.special;
         for (int j = 0; j < COLUMNS; j++) {
-            columns.exponent[k][j] = db[k].exponent;
-            columns.magnitude[k][j] = db[k].magnitude;
-            columns.sign[k][j] = db[k].sign;
+            columns.exponent[k][j] = db.exponent;
+            columns.magnitude[k][j] = db.magnitude;
+            columns.sign[k][j] = db.sign;
         }
     }
     if (special) { /* rare: as the reference has it, but for the NaN of GPUs */

@@ -101,12 +101,6 @@ INLINE const uint16_t *dp_activations(const struct gemm_args *a, size_t rows)
     return out;
 }
 
-/* The codebook rounded to bf16, twice (c16 contracts). */
-INLINE __m512i dp_codebook(void)
-{
-    return table_words(NF4, ELEMENT_BF16, (struct block){1, 0});
-}
-
 /* -16 to 15: the 16 values q - zero are those from 16 - zero on. */
 static const uint16_t dp_integers[32] __attribute__((aligned(64))) = {
     0xc180, 0xc170, 0xc160, 0xc150, 0xc140, 0xc130, 0xc120, 0xc110, 0xc100, 0xc0e0, 0xc0c0,
@@ -293,10 +287,11 @@ INLINE struct dp_tables dp_chunk_tables(enum cpu_format format, enum scaling sca
     if (dp_table_span(format, scaling, span) == 128) {
         if (scaling == PER_WEIGHT)
             tables.low = dp_table_twice(format, dp_block(format, s, span, k));
+        else if (is_nf4(format)) /* the codebook rounded to bf16 */
+            tables.low = table_words(NF4, ELEMENT_BF16, (struct block){1, 0});
         else
-            tables.low = is_nf4(format) ? dp_codebook()
-                                        : _mm512_broadcast_i64x4(dp_values(
-                                              format == INT4 ? dp_block(format, s, span, k).zero : 8));
+            tables.low =
+                _mm512_broadcast_i64x4(dp_values(format == INT4 ? dp_block(format, s, span, k).zero : 8));
         return tables;
     }
     const size_t last = (8 * lanes - 1) / each * each; /* the last chunk of a row may end early */

@@ -8,19 +8,14 @@
 
 const char *cublas_status_name(int code)
 {
-    static const struct {
-        int code;
-        const char *name;
-    } names[] = {
-        {1, "CUBLAS_STATUS_NOT_INITIALIZED"}, {CUBLAS_ALLOC_FAILED, "CUBLAS_STATUS_ALLOC_FAILED"},
-        {7, "CUBLAS_STATUS_INVALID_VALUE"},   {CUBLAS_ARCH_MISMATCH, "CUBLAS_STATUS_ARCH_MISMATCH"},
-        {11, "CUBLAS_STATUS_MAPPING_ERROR"},  {13, "CUBLAS_STATUS_EXECUTION_FAILED"},
-        {14, "CUBLAS_STATUS_INTERNAL_ERROR"}, {CUBLAS_NOT_SUPPORTED, "CUBLAS_STATUS_NOT_SUPPORTED"},
+    static const char *const names[] = {
+        [1] = "CUBLAS_STATUS_NOT_INITIALIZED", [CUBLAS_ALLOC_FAILED] = "CUBLAS_STATUS_ALLOC_FAILED",
+        [7] = "CUBLAS_STATUS_INVALID_VALUE",   [CUBLAS_ARCH_MISMATCH] = "CUBLAS_STATUS_ARCH_MISMATCH",
+        [11] = "CUBLAS_STATUS_MAPPING_ERROR",  [13] = "CUBLAS_STATUS_EXECUTION_FAILED",
+        [14] = "CUBLAS_STATUS_INTERNAL_ERROR", [CUBLAS_NOT_SUPPORTED] = "CUBLAS_STATUS_NOT_SUPPORTED",
     };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (names[i].code == code)
-            return names[i].name;
-    return "a status unknown to this program";
+    const char *name = code >= 0 && (size_t)code < sizeof names / sizeof names[0] ? names[code] : NULL;
+    return name ? name : "a status unknown to this program";
 }
 
 static void *open_library(const char **path)

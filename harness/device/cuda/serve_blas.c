@@ -4,7 +4,6 @@
  * cuBLAS has matrices by columns: a row-major Y[m,n] is its n x m matrix with leading dimension n.
  */
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "harness/base/random.h"

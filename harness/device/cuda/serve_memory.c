@@ -4,9 +4,7 @@
  */
 #include "harness/device/cuda/serve.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* What the operands of a group may take of the memory that is free. */
 static const double memory_share = 0.6;

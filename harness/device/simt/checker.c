@@ -140,12 +140,8 @@ static bool first_time(enum simt_fault fault, const struct executor_place *place
     return true;
 }
 
-static const char *verb(enum checker_access access)
-{
-    static const char *const verbs[] = {
-        [CHECKER_READ] = "reads", [CHECKER_WRITE] = "writes", [CHECKER_ATOMIC] = "atomically updates"};
-    return verbs[access];
-}
+static const char *const verbs[] = {
+    [CHECKER_READ] = "reads", [CHECKER_WRITE] = "writes", [CHECKER_ATOMIC] = "atomically updates"};
 
 /* "out[17] (bytes 34 to 35)", "tile (shared, bytes 64 to 67)" */
 static void name_bytes(char *text, size_t size, const char *name, unsigned element, size_t first,
@@ -163,10 +159,10 @@ static void name_bytes(char *text, size_t size, const char *name, unsigned eleme
 }
 
 static void report(enum simt_fault fault, const struct executor_place *place, uint32_t other,
-                   const char *verb_, const char *object, const char *rest)
+                   const char *verb, const char *object, const char *rest)
 {
     executor_report(fault, *place, place_of(other), "thread %u of block %llu %s %s%s", simt_worker->current,
-                    (unsigned long long)simt_worker->block, verb_, object, rest);
+                    (unsigned long long)simt_worker->block, verb, object, rest);
 }
 
 static void broken(const char *what)
@@ -231,7 +227,7 @@ static void tell(const struct clash *clash, enum checker_access access, const ch
                                               : "atomically updated",
                  who);
     }
-    report(fault, place, other, verb(access), object, rest);
+    report(fault, place, other, verbs[access], object, rest);
 }
 
 static ALWAYS_INLINE void array_access(struct array *a, size_t offset, size_t size,
@@ -436,7 +432,7 @@ static void tell_out_of_bounds(uintptr_t p, size_t size, enum checker_access acc
     } else {
         snprintf(rest, sizeof rest, " at %p, which is in no array of shared memory and no buffer", (void *)p);
     }
-    report(SIMT_OUT_OF_BOUNDS, place, 0, verb(access), bytes, rest);
+    report(SIMT_OUT_OF_BOUNDS, place, 0, verbs[access], bytes, rest);
 }
 
 /* What is in no array of shared memory. */
@@ -466,7 +462,7 @@ static bool other_memory(uintptr_t p, size_t size, enum checker_access access,
     char object[160];
     name_bytes(object, sizeof object, b->name, b->granule, p - b->start, size);
     if (first_time(SIMT_INPUT_WRITTEN, place, 0))
-        report(SIMT_INPUT_WRITTEN, place, 0, verb(access), object, ", an input");
+        report(SIMT_INPUT_WRITTEN, place, 0, verbs[access], object, ", an input");
     return false;
 }
 
@@ -522,7 +518,7 @@ void checker_misaligned(const void *address, size_t alignment, enum checker_acce
     char object[96];
     snprintf(object, sizeof object, "memory at %p, which is not a multiple of %zu", address, alignment);
     if (first_time(SIMT_MISALIGNED, &place, 0))
-        report(SIMT_MISALIGNED, &place, 0, verb(access), object, "");
+        report(SIMT_MISALIGNED, &place, 0, verbs[access], object, "");
     executor_abort();
 }
 

@@ -6,7 +6,6 @@
  */
 #include "harness/device/simt/worker.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "harness/device/simt/checker.h"

@@ -9,7 +9,6 @@
 #ifndef NF4BENCH_HARNESS_DEVICE_SIMT_WORKER_H
 #define NF4BENCH_HARNESS_DEVICE_SIMT_WORKER_H
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -44,11 +44,6 @@ INLINE size_t dp_stride(size_t k)
     return (dp_chunks(k) + 1) * DP_CHUNK;
 }
 
-INLINE __m512bh dp_bf16(__m512i words)
-{
-    return (__m512bh)words;
-}
-
 /* One chunk of numbers, 128 in order, -> one vector per p. */
 INLINE void dp_permute(__m512i v[4])
 {
@@ -99,12 +94,6 @@ INLINE const uint16_t *dp_activations(const struct gemm_args *a, size_t rows)
     }
 #pragma omp barrier
     return out;
-}
-
-/* The codebook rounded to bf16, twice (c16 contracts). */
-INLINE __m512i dp_codebook(void)
-{
-    return table_words(NF4, ELEMENT_BF16, (struct block){1, 0});
 }
 
 /* -16 to 15: the 16 values q - zero are those from 16 - zero on. */
@@ -293,10 +282,11 @@ INLINE struct dp_tables dp_chunk_tables(enum cpu_format format, enum scaling sca
     if (dp_table_span(format, scaling, span) == 128) {
         if (scaling == PER_WEIGHT)
             tables.low = dp_table_twice(format, dp_block(format, s, span, k));
+        else if (is_nf4(format)) /* the codebook rounded to bf16 */
+            tables.low = table_words(NF4, ELEMENT_BF16, (struct block){1, 0});
         else
-            tables.low = is_nf4(format) ? dp_codebook()
-                                        : _mm512_broadcast_i64x4(dp_values(
-                                              format == INT4 ? dp_block(format, s, span, k).zero : 8));
+            tables.low =
+                _mm512_broadcast_i64x4(dp_values(format == INT4 ? dp_block(format, s, span, k).zero : 8));
         return tables;
     }
     const size_t last = (8 * lanes - 1) / each * each; /* the last chunk of a row may end early */
@@ -405,14 +395,14 @@ INLINE __m512bh dp_lookup(__m512i packed, struct dp_tables tables, int span, int
 {
     __m512i index = _mm512_srli_epi16(packed, p == 0 ? 4 : p == 1 ? 0 : p == 2 ? 12 : 8);
     if (span == 128)
-        return dp_bf16(_mm512_permutexvar_epi16(index, tables.low));
+        return (__m512bh)_mm512_permutexvar_epi16(index, tables.low);
     const __m512i second = _mm512_maskz_set1_epi16(span == 64 ? 0xffff0000 : 0xff00ff00, 16);
     /* (index & 15) | second */
     index = _mm512_ternarylogic_epi32(index, _mm512_set1_epi16(15), second, 0xea);
     __m512i words = _mm512_permutexvar_epi16(index, tables.low);
     if (span == 32)
         words = _mm512_mask_permutexvar_epi16(words, 0xffff0000, index, tables.high);
-    return dp_bf16(words);
+    return (__m512bh)words;
 }
 
 /* The weights of a chunk for one p; span as dp_table_span() gives it. */
@@ -421,11 +411,11 @@ INLINE __m512bh dp_weights(enum cpu_format format, struct dp_codes c, struct dp_
 {
     switch (format) {
     case INT8:
-        return dp_bf16(dp_int8_pairs(c, p));
+        return (__m512bh)dp_int8_pairs(c, p);
     case FP8:
-        return dp_bf16(dp_fp8_pairs(c, p));
+        return (__m512bh)dp_fp8_pairs(c, p);
     case DENSE:
-        return dp_bf16(c.v[p]);
+        return (__m512bh)c.v[p];
     default:
         return dp_lookup(c.v[0], tables, span, p);
     }
@@ -476,7 +466,7 @@ INLINE __m512 dp_chunk_add(const struct dp_chunk *c, enum scaling scaling, int p
     for (int p = 0; p < 4; p++) {
         __m512i xv = _mm512_maskz_loadu_epi16(elements[p], x + 32 * p);
         __m512i wv = _mm512_maskz_loadu_epi16(elements[p], c->w + 32 * p);
-        t = _mm512_dpbf16_ps(t, dp_bf16(wv), dp_bf16(xv));
+        t = _mm512_dpbf16_ps(t, (__m512bh)wv, (__m512bh)xv);
     }
     if (scaling == PER_WEIGHT)
         return _mm512_mask_mov_ps(acc, lanes, t);

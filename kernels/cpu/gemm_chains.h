@@ -386,4 +386,13 @@ INLINE void chains_share(const struct gemm_args *a, enum element t, enum scaling
     }
 }
 
+/* The variants of four bits. */
+#define CHAINS_NIBBLES(type, arch, element)                                                                  \
+    GEMM(nf4_gemm_##type##_acc16__##arch, chains_share, element, PER_WEIGHT, NF4, 1)                         \
+    GEMM(nf4_gemm_##type##_acc16_fused__##arch, chains_share, element, PER_WEIGHT, NF4_FUSED, 1)             \
+    GEMM(nf4_gemm_##type##_sblk_acc16__##arch, chains_share, element, PER_BLOCK, NF4, 1)                     \
+    GEMM(nf4_gemm_##type##_sblk_acc16_fused__##arch, chains_share, element, PER_BLOCK, NF4_FUSED, 1)         \
+    GEMM(int4_gemm_##type##_acc16__##arch, chains_share, element, PER_WEIGHT, INT4, 1)                       \
+    GEMM(int4_gemm_##type##_sblk_acc16__##arch, chains_share, element, PER_BLOCK, INT4, 1)
+
 #endif

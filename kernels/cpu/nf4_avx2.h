@@ -28,15 +28,12 @@ INLINE v16 values_v16(enum cpu_format format, unsigned zero)
                  _mm256_cvtepi32_ps(_mm256_add_epi32(codes, _mm256_set1_epi32(8)))};
 }
 
-INLINE v16 v16_mul(v16 a, float b)
-{
-    return (v16){_mm256_mul_ps(a.lo, _mm256_set1_ps(b)), _mm256_mul_ps(a.hi, _mm256_set1_ps(b))};
-}
-
 /* RN32(value * scale) of these. */
 INLINE v16 scaled_v16(enum cpu_format format, struct block b)
 {
-    return v16_mul(values_v16(format, b.zero), b.scale);
+    const v16 values = values_v16(format, b.zero);
+    const __m256 scale = _mm256_set1_ps(b.scale);
+    return (v16){_mm256_mul_ps(values.lo, scale), _mm256_mul_ps(values.hi, scale)};
 }
 
 /* Nearest even to bf16 in the upper halves of 8 dwords (the lower halves are not meant); NaN stays NaN. */

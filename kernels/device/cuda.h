@@ -208,17 +208,13 @@ DEVICE float __uint_as_float(uint32_t u)
     memcpy(&x, &u, sizeof x);
     return x;
 }
-static inline uint32_t simt_word(uint32_t x)
+/* What a shuffle moves: 32 bits of any type. */
+template <typename T> static inline uint32_t simt_word(T x)
 {
-    return x;
-}
-static inline uint32_t simt_word(int x)
-{
-    return (uint32_t)x;
-}
-static inline uint32_t simt_word(float x)
-{
-    return __float_as_uint(x);
+    static_assert(sizeof(T) <= sizeof(uint32_t), "shuffles move 32 bits");
+    uint32_t u = 0;
+    memcpy(&u, &x, sizeof x);
+    return u;
 }
 template <typename T> static inline T simt_unword(uint32_t u)
 {

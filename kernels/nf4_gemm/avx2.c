@@ -14,11 +14,5 @@
 enum { V16_ROWS = 2, V16_COLUMNS = 2, V16_DIRECT_ROWS = 2 };
 #include "kernels/cpu/gemm_chains.h"
 
-#define GEMM_TYPE(type, element)                                                                             \
-    GEMM(nf4_gemm_##type##_acc16__avx2, chains_share, element, PER_WEIGHT, NF4, 1)                           \
-    GEMM(nf4_gemm_##type##_acc16_fused__avx2, chains_share, element, PER_WEIGHT, NF4_FUSED, 1)               \
-    GEMM(nf4_gemm_##type##_sblk_acc16__avx2, chains_share, element, PER_BLOCK, NF4, 1)                       \
-    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx2, chains_share, element, PER_BLOCK, NF4_FUSED, 1)           \
-    GEMM(int4_gemm_##type##_acc16__avx2, chains_share, element, PER_WEIGHT, INT4, 1)                         \
-    GEMM(int4_gemm_##type##_sblk_acc16__avx2, chains_share, element, PER_BLOCK, INT4, 1)
+#define GEMM_TYPE(type, element) CHAINS_NIBBLES(type, avx2, element)
 FOR_ELEMENTS(GEMM_TYPE)

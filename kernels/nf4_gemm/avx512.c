@@ -16,12 +16,7 @@ enum { V16_ROWS = 4, V16_COLUMNS = 4, V16_DIRECT_ROWS = 4 };
 #include "kernels/cpu/gemm_chains.h"
 
 #define GEMM_TYPE(type, element)                                                                             \
-    GEMM(nf4_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, NF4, 1)                         \
-    GEMM(nf4_gemm_##type##_acc16_fused__avx512, chains_share, element, PER_WEIGHT, NF4_FUSED, 1)             \
-    GEMM(nf4_gemm_##type##_sblk_acc16__avx512, chains_share, element, PER_BLOCK, NF4, 1)                     \
-    GEMM(nf4_gemm_##type##_sblk_acc16_fused__avx512, chains_share, element, PER_BLOCK, NF4_FUSED, 1)         \
-    GEMM(int4_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, INT4, 1)                       \
-    GEMM(int4_gemm_##type##_sblk_acc16__avx512, chains_share, element, PER_BLOCK, INT4, 1)                   \
+    CHAINS_NIBBLES(type, avx512, element)                                                                    \
     GEMM(int8_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, INT8, 1)                       \
     GEMM(int8_gemm_##type##_sblk_acc16__avx512, chains_share, element, PER_BLOCK, INT8, 1)                   \
     GEMM(fp8_gemm_##type##_acc16__avx512, chains_share, element, PER_WEIGHT, FP8, 1)                         \

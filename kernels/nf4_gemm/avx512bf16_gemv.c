@@ -87,7 +87,7 @@ INLINE void gemv_chunks(enum cpu_format format, enum scaling scaling, int span, 
             for (int r = 0; r < ROWS; r++)
                 w[r] = dp_weights(format, codes[r][j], tables[r][j], table_span, p);
             for (int m = 0; m < columns; m++) {
-                __m512bh xv = dp_bf16(_mm512_load_si512(xp + (size_t)m * x_stride));
+                __m512bh xv = (__m512bh)_mm512_load_si512(xp + (size_t)m * x_stride);
                 for (int r = 0; r < ROWS; r++)
                     t[r][j][m] = _mm512_dpbf16_ps(t[r][j][m], w[r], xv);
             }
@@ -124,7 +124,7 @@ INLINE void gemv_chunk_wide(enum cpu_format format, enum scaling scaling, int sp
         for (int r = 0; r < ROWS; r++)
             t[r] = scaling == PER_BLOCK ? _mm512_setzero_ps() : acc[r][m];
         for (int p = 0; p < 4; p++) {
-            __m512bh xv = dp_bf16(_mm512_load_si512(xm + 32 * p));
+            __m512bh xv = (__m512bh)_mm512_load_si512(xm + 32 * p);
             for (int r = 0; r < ROWS; r++)
                 t[r] = _mm512_dpbf16_ps(t[r], w[r][p], xv);
         }

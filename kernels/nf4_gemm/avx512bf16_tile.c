@@ -77,9 +77,9 @@ INLINE void tile_chunk(enum scaling scaling, uint16_t (*w)[ROWS][32], float (*sc
     for (int p = 0; p < 4; p++) {
         __m512bh xv[COLUMNS];
         for (int m = 0; m < columns; m++)
-            xv[m] = dp_bf16(_mm512_load_si512(x + (size_t)m * x_stride + 32 * p));
+            xv[m] = (__m512bh)_mm512_load_si512(x + (size_t)m * x_stride + 32 * p);
         for (int r = 0; r < rows; r++) {
-            __m512bh wv = dp_bf16(_mm512_load_si512(w[p][r]));
+            __m512bh wv = (__m512bh)_mm512_load_si512(w[p][r]);
             for (int m = 0; m < columns; m++)
                 t[r][m] = _mm512_dpbf16_ps(t[r][m], wv, xv[m]);
         }

@@ -39,14 +39,6 @@ API cublasCreate_v2(struct cublas_handle **handle)
     return *handle ? 0 : CUBLAS_ALLOC_FAILED;
 }
 
-API cublasGetVersion_v2(struct cublas_handle *handle, int *version)
-{
-    (void)handle;
-    ORDERED();
-    *version = 130000;
-    return 0;
-}
-
 API cublasSetStream_v2(struct cublas_handle *handle, struct cuda_stream *stream)
 {
     ORDERED();

@@ -1,25 +1,21 @@
 #include "harness/device/cuda/cublas.h"
 
 #include <dlfcn.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/device/cuda/driver.h"
+
 const char *cublas_status_name(int code)
 {
-    static const struct {
-        int code;
-        const char *name;
-    } names[] = {
-        {1, "CUBLAS_STATUS_NOT_INITIALIZED"}, {CUBLAS_ALLOC_FAILED, "CUBLAS_STATUS_ALLOC_FAILED"},
-        {7, "CUBLAS_STATUS_INVALID_VALUE"},   {CUBLAS_ARCH_MISMATCH, "CUBLAS_STATUS_ARCH_MISMATCH"},
-        {11, "CUBLAS_STATUS_MAPPING_ERROR"},  {13, "CUBLAS_STATUS_EXECUTION_FAILED"},
-        {14, "CUBLAS_STATUS_INTERNAL_ERROR"}, {CUBLAS_NOT_SUPPORTED, "CUBLAS_STATUS_NOT_SUPPORTED"},
+    static const char *const names[] = {
+        [1] = "CUBLAS_STATUS_NOT_INITIALIZED", [CUBLAS_ALLOC_FAILED] = "CUBLAS_STATUS_ALLOC_FAILED",
+        [7] = "CUBLAS_STATUS_INVALID_VALUE",   [CUBLAS_ARCH_MISMATCH] = "CUBLAS_STATUS_ARCH_MISMATCH",
+        [11] = "CUBLAS_STATUS_MAPPING_ERROR",  [13] = "CUBLAS_STATUS_EXECUTION_FAILED",
+        [14] = "CUBLAS_STATUS_INTERNAL_ERROR", [CUBLAS_NOT_SUPPORTED] = "CUBLAS_STATUS_NOT_SUPPORTED",
     };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (names[i].code == code)
-            return names[i].name;
-    return "a status unknown to this program";
+    const char *name = code >= 0 && (size_t)code < sizeof names / sizeof names[0] ? names[code] : NULL;
+    return name ? name : "a status unknown to this program";
 }
 
 static void *open_library(const char **path)
@@ -38,11 +34,8 @@ static void *open_library(const char **path)
 
 enum status cublas_open(struct cublas *b)
 {
-    static const struct {
-        const char *symbol;
-        size_t offset;
-    } functions[] = {
-#define CUBLAS_FUNCTION(name, symbol, parameters) {#symbol, offsetof(struct cublas, name)},
+    static const struct library_function functions[] = {
+#define CUBLAS_FUNCTION(name, symbol, parameters) {#symbol, offsetof(struct cublas, name), true},
 #include "harness/device/cuda/cublas_functions.inc"
     };
     const char *path;
@@ -52,12 +45,8 @@ enum status cublas_open(struct cublas *b)
         return status_fail(STATUS_ABSENT,
                            "there is no cuBLAS (%s): NF4BENCH_LIBCUBLAS=PATH says where libcublas.so is",
                            dlerror());
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *f = dlsym(b->library, functions[i].symbol);
-        memcpy((char *)b + functions[i].offset, &f, sizeof f);
-        if (!f)
-            return status_fail(STATUS_DEVICE, "cuBLAS %s has no %s: version 11.0 is the least", path,
-                               functions[i].symbol);
-    }
-    return STATUS_OK;
+    const char *missing = library_functions(b->library, functions, sizeof functions / sizeof functions[0], b);
+    return missing
+               ? status_fail(STATUS_DEVICE, "cuBLAS %s has no %s: version 11.0 is the least", path, missing)
+               : STATUS_OK;
 }

@@ -45,13 +45,22 @@ const char *cuda_error_text(const struct cuda_driver *cu, int code, char *text, 
     return text;
 }
 
-static bool load(struct cuda_driver *cu, const char **missing)
+const char *library_functions(void *library, const struct library_function *functions, size_t count,
+                              void *out)
 {
-    static const struct {
-        const char *symbol;
-        size_t offset;
-        bool required;
-    } functions[] = {
+    const char *missing = NULL;
+    for (size_t i = 0; i < count && !missing; i++) {
+        void *f = dlsym(library, functions[i].symbol);
+        memcpy((char *)out + functions[i].offset, &f, sizeof f);
+        if (!f && functions[i].required)
+            missing = functions[i].symbol;
+    }
+    return missing;
+}
+
+enum status cuda_driver_open(struct cuda_driver *cu)
+{
+    static const struct library_function functions[] = {
 #define REQUIRED                                      true
 #define OPTIONAL                                      false
 #define CUDA_FUNCTION(need, name, symbol, parameters) {#symbol, offsetof(struct cuda_driver, name), need},
@@ -59,20 +68,7 @@ static bool load(struct cuda_driver *cu, const char **missing)
 #undef REQUIRED
 #undef OPTIONAL
     };
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *f = dlsym(cu->library, functions[i].symbol);
-        memcpy((char *)cu + functions[i].offset, &f, sizeof f);
-        if (!f && functions[i].required) {
-            *missing = functions[i].symbol;
-            return false;
-        }
-    }
-    return true;
-}
-
-enum status cuda_driver_open(struct cuda_driver *cu)
-{
-    const char *path = getenv("NF4BENCH_LIBCUDA"), *missing = NULL;
+    const char *path = getenv("NF4BENCH_LIBCUDA");
     memset(cu, 0, sizeof *cu);
     if (!path || !*path)
         path = "libcuda.so.1";
@@ -85,7 +81,9 @@ enum status cuda_driver_open(struct cuda_driver *cu)
             return status_fail(STATUS_ABSENT, "no GPU: there is no CUDA driver (%s)", why);
         return status_fail(STATUS_DEVICE, "the CUDA driver cannot be loaded: %s", why);
     }
-    if (!load(cu, &missing))
+    const char *missing =
+        library_functions(cu->library, functions, sizeof functions / sizeof functions[0], cu);
+    if (missing)
         return status_fail(
             STATUS_DEVICE,
             "the CUDA driver %s has no %s: it is too old (CUDA 11.4 is the least), or no driver", path,

@@ -13,6 +13,17 @@
 
 #include "harness/base/status.h"
 
+/* A function of a library that is loaded at run time, and where its address goes. */
+struct library_function {
+    const char *symbol;
+    size_t offset;
+    bool required;
+};
+/* Fills in the addresses, NULL for what the library lacks, up to the first required one of these, which is
+ * returned. */
+const char *library_functions(void *library, const struct library_function *functions, size_t count,
+                              void *out);
+
 struct cuda_context;
 struct cuda_module;
 struct cuda_function;

@@ -7,15 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/device/cuda/driver.h"
+
 enum { CLOCK_SM = 1, CLOCK_MEMORY = 2, PROCESSES_MAX = 64 };
 
 void nvml_open(struct nvml *n, const char *bus_id)
 {
-    static const struct {
-        const char *symbol;
-        size_t offset;
-    } functions[] = {
-#define NVML_FUNCTION(name, symbol, parameters) {#symbol, offsetof(struct nvml, name)},
+    static const struct library_function functions[] = {
+#define NVML_FUNCTION(name, symbol, parameters) {#symbol, offsetof(struct nvml, name), false},
 #include "harness/device/cuda/nvml_functions.inc"
     };
     const char *path = getenv("NF4BENCH_LIBNVML");
@@ -23,10 +22,7 @@ void nvml_open(struct nvml *n, const char *bus_id)
     void *library = dlopen(path && *path ? path : "libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return;
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *f = dlsym(library, functions[i].symbol);
-        memcpy((char *)n + functions[i].offset, &f, sizeof f);
-    }
+    library_functions(library, functions, sizeof functions / sizeof functions[0], n);
     if (!n->init || !n->handle || n->init() != 0 || n->handle(bus_id, &n->device) != 0)
         n->device = NULL;
 }

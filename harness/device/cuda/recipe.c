@@ -103,19 +103,13 @@ static uint64_t value_of(enum recipe_word word, const struct problem *p, const u
     }
 }
 
-/* The largest number of an integer type. */
-static uint64_t type_max(enum recipe_type t)
-{
-    return t == RECIPE_I32   ? INT32_MAX
-           : t == RECIPE_U32 ? UINT32_MAX
-           : t == RECIPE_I64 ? INT64_MAX
-                             : UINT64_MAX;
-}
-
-static size_t type_size(enum recipe_type t)
-{
-    return t == RECIPE_I32 || t == RECIPE_U32 || t == RECIPE_F32 ? 4 : 8;
-}
+static const struct {
+    size_t size;
+    uint64_t max;
+} types[] = {
+    [RECIPE_POINTER] = {8, UINT64_MAX}, [RECIPE_F32] = {4, UINT64_MAX}, [RECIPE_I32] = {4, INT32_MAX},
+    [RECIPE_U32] = {4, UINT32_MAX},     [RECIPE_I64] = {8, INT64_MAX},  [RECIPE_U64] = {8, UINT64_MAX},
+};
 
 static const char *resolve_parameters(const struct recipe *r, const struct problem *p,
                                       struct recipe_launch *out, char why[RECIPE_TEXT])
@@ -124,15 +118,15 @@ static const char *resolve_parameters(const struct recipe *r, const struct probl
         const struct recipe_parameter *from = &r->parameters[out->count];
         uint64_t *value = &out->values[out->count];
         *value = from->word == RECIPE_NUMBER ? from->number : value_of(from->word, p, &out->args);
-        if (*value > type_max(from->type) && from->type >= RECIPE_I32 && from->word != RECIPE_NUMBER) {
+        if (*value > types[from->type].max && from->word != RECIPE_NUMBER) {
             snprintf(why, RECIPE_TEXT, "parameter %zu: %s is %llu, which does not fit into %zu bytes",
                      out->count + 1, recipe_word_name(from->word), (unsigned long long)*value,
-                     type_size(from->type));
+                     types[from->type].size);
             return why;
         }
         /* The low bytes of a word come first on every host that a GPU has. */
         out->parameters[out->count] = value;
-        out->sizes[out->count] = type_size(from->type);
+        out->sizes[out->count] = types[from->type].size;
     }
     return NULL;
 }

@@ -3,19 +3,8 @@
  */
 #include "harness/device/cuda/serve.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-bool serve_fail(struct serve *s, enum status status, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(s->channel->text, sizeof s->channel->text, format, ap);
-    va_end(ap);
-    s->channel->status = status;
-    return false;
-}
 
 bool serve_ok(struct serve *s, int code, const char *what)
 {
@@ -23,7 +12,7 @@ bool serve_ok(struct serve *s, int code, const char *what)
     if (code == 0)
         return true;
     s->error = code;
-    return serve_fail(s, STATUS_DEVICE, "%s: %s", what, cuda_error_text(&s->cu, code, text, sizeof text));
+    return SERVE_FAIL(s, STATUS_DEVICE, "%s: %s", what, cuda_error_text(&s->cu, code, text, sizeof text));
 }
 
 /* ---- GPUs ---- */
@@ -56,12 +45,11 @@ static bool describe(struct serve *s, int ordinal, struct gpu *out)
     out->ecc = value[5] != 0;
     out->driver = version;
     unsigned char u[16];
-    if (s->cu.cuDeviceGetUuid && s->cu.cuDeviceGetUuid(u, device) == 0)
+    if (s->cu.cuDeviceGetUuid(u, device) == 0)
         snprintf(out->uuid, sizeof out->uuid,
                  "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
                  u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-    if (!s->cu.cuDeviceGetPCIBusId ||
-        s->cu.cuDeviceGetPCIBusId(out->bus_id, (int)sizeof out->bus_id, device) != 0)
+    if (s->cu.cuDeviceGetPCIBusId(out->bus_id, (int)sizeof out->bus_id, device) != 0)
         out->bus_id[0] = '\0';
     return true;
 }
@@ -69,7 +57,7 @@ static bool describe(struct serve *s, int ordinal, struct gpu *out)
 static bool open_driver(struct serve *s)
 {
     enum status status = cuda_driver_open(&s->cu);
-    return status == STATUS_OK || serve_fail(s, status, "%s", status_message());
+    return status == STATUS_OK || SERVE_FAIL(s, status, "%s", status_message());
 }
 
 bool serve_list(struct serve *s)
@@ -78,7 +66,7 @@ bool serve_list(struct serve *s)
     if (!open_driver(s) || !SERVE_CALL(s, cuDeviceGetCount, &count))
         return false;
     if (count <= 0)
-        return serve_fail(s, STATUS_ABSENT, "no GPU: the CUDA driver sees none");
+        return SERVE_FAIL(s, STATUS_ABSENT, "no GPU: the CUDA driver sees none");
     s->channel->count = (size_t)(count < GPU_MAX ? count : GPU_MAX);
     struct gpu *gpus = (struct gpu *)s->channel->window;
     for (size_t i = 0; i < s->channel->count; i++) {
@@ -104,8 +92,7 @@ bool serve_start(struct serve *s)
         !SERVE_CALL(s, cuStreamCreate, &s->stream, CUDA_STREAM_DEFAULT))
         return false;
     /* Copies from and to pageable memory go through memory of the driver's; without this they do. */
-    if (s->cu.cuMemHostRegister)
-        (void)s->cu.cuMemHostRegister(c->window, sizeof c->window, 0);
+    (void)s->cu.cuMemHostRegister(c->window, sizeof c->window, 0);
     nvml_open(&s->nvml, s->gpu.bus_id);
     return true;
 }

@@ -42,21 +42,10 @@ enum { SERVE_MODULES_MAX = 1024, SERVE_CHAIN_MAX = 2 };
 /* What cuBLAS asks for itself on sm_90 (documentation of cublasSetWorkspace). */
 enum { SERVE_BLAS_WORKSPACE_BYTES = 32 << 20 };
 
-/* A variant as this back end needs it. With cuBLAS, symbol, source and entry are those of the variant that dequantizes; with
- * bitsandbytes, source is where the library is. */
-struct cuda_kernel {
-    const char *name, *symbol, *source;
-    const struct entry *entry;
-    const struct recipe *recipe; /* in place of symbol and entry, or NULL */
-    enum blas_use blas;
-    bool blas_lt;
-    enum bitsandbytes_use bitsandbytes;
-    enum layout layout;
-};
-
-/* A variant that can be launched: one kernel, or several that follow each other. */
+/* A variant that can be launched: one kernel, or several that follow each other. `own` is the variant that these
+ * kernels are of: with cuBLAS the one that dequantizes. */
 struct serve_kernel {
-    struct cuda_kernel name;
+    const struct kernel *variant, *own;
     struct cuda_function *function[SERVE_CHAIN_MAX];
     const struct entry *entry[SERVE_CHAIN_MAX];
     size_t count;
@@ -76,8 +65,7 @@ struct serve_row {
 /* A product as cuBLAS has it, matrices by columns: c[m,n] = a[m,k] b[k,n] of one type, a as its transpose
  * a[k,m] with transpose_a. All of it but where the matrices lie. */
 struct blas_shape {
-    bool transpose_a;
-    int type, m, n, k, lda, ldb, ldc;
+    int transpose_a, type, m, n, k, lda, ldb, ldc;
 };
 struct blas_product {
     struct blas_shape shape;
@@ -163,7 +151,7 @@ void serve_select(struct serve *s, size_t slot);
 /* False, and the answer says so, if `code` is an error; `what` was being done: "cuMemAlloc of 3 MiB". */
 bool serve_ok(struct serve *s, int code, const char *what);
 /* The same for errors that are not the driver's. Returns false. */
-bool serve_fail(struct serve *s, enum status status, const char *format, ...) PRINTF_LIKE(3, 4);
+#define SERVE_FAIL(s, status, ...) serve_fail_with((s)->channel, status, __VA_ARGS__)
 /* Calls a driver function by name; false, with the answer, when it fails. */
 #define SERVE_CALL(s, name, ...) serve_ok(s, (s)->cu.name(__VA_ARGS__), #name)
 
@@ -172,7 +160,6 @@ bool serve_release(struct serve *s);
 /* How many copies of `bytes` a cold measurement rotates through, were there room for them. */
 size_t serve_cold_copies(const struct serve *s, size_t bytes);
 /* serve_launch.c */
-bool serve_module(struct serve *s, const char *source, struct cuda_module **out);
 /* The variant that the request names. */
 bool serve_find(struct serve *s, struct serve_kernel *out);
 /* Queues the kernel on set `set`. */

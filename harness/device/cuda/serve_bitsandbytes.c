@@ -17,7 +17,7 @@ static bool open_library(struct serve *s, const char *where)
         return true;
     enum status status = bitsandbytes_cuda_open(where, s->gpu.driver, &s->bitsandbytes.library);
     if (status != STATUS_OK) /* without a library the row is skipped */
-        return serve_fail(s, status == STATUS_ABSENT ? STATUS_LIMIT : status, "%s", status_message());
+        return SERVE_FAIL(s, status == STATUS_ABSENT ? STATUS_LIMIT : status, "%s", status_message());
     return SERVE_CALL(s, cuMemAlloc, &s->bitsandbytes.code, sizeof nf4_codebook_bits) &&
            SERVE_CALL(s, cuMemcpyHtoD, s->bitsandbytes.code, nf4_codebook_bits, sizeof nf4_codebook_bits);
 }
@@ -35,9 +35,9 @@ static bool counts_fit(struct serve *s, enum bitsandbytes_use use)
 {
     const struct problem *p = &s->operands.problem;
     if (problem_weight_count(p) > INT32_MAX)
-        return serve_fail(s, STATUS_LIMIT, "bitsandbytes counts weights up to %d", INT32_MAX);
+        return SERVE_FAIL(s, STATUS_LIMIT, "bitsandbytes counts weights up to %d", INT32_MAX);
     if (use == BITSANDBYTES_GEMM && p->m * (p->n > p->k ? p->n : p->k) > INT32_MAX)
-        return serve_fail(s, STATUS_LIMIT, "bitsandbytes counts activations up to %d", INT32_MAX);
+        return SERVE_FAIL(s, STATUS_LIMIT, "bitsandbytes counts activations up to %d", INT32_MAX);
     return true;
 }
 
@@ -52,25 +52,25 @@ static bool prepare_nested(struct serve *s)
 
 bool serve_bitsandbytes_prepare(struct serve *s, const struct serve_kernel *k)
 {
-    if (!open_library(s, k->name.source) || !counts_fit(s, k->name.bitsandbytes))
+    if (!open_library(s, k->own->source) || !counts_fit(s, k->variant->bitsandbytes))
         return false;
     s->bitsandbytes.context_known = false;
-    if (!has_function(&s->bitsandbytes.library, k->name.bitsandbytes, &s->operands.problem))
-        return serve_fail(s, STATUS_LIMIT, "%s has no function for %s", s->bitsandbytes.library.file,
-                          k->name.name);
+    if (!has_function(&s->bitsandbytes.library, k->variant->bitsandbytes, &s->operands.problem))
+        return SERVE_FAIL(s, STATUS_LIMIT, "%s has no function for %s", s->bitsandbytes.library.file,
+                          k->variant->name);
     return !s->operands.problem.format.nested || prepare_nested(s);
 }
 
 static bool check_context(struct serve *s)
 {
     struct cuda_context *now;
-    if (s->bitsandbytes.context_known || !s->cu.cuCtxGetCurrent)
+    if (s->bitsandbytes.context_known)
         return true;
     if (!SERVE_CALL(s, cuCtxGetCurrent, &now))
         return false;
     s->bitsandbytes.context_known = true;
     return now == s->context ||
-           serve_fail(s, STATUS_DEVICE, "%s works in another context than the GPU's primary one",
+           SERVE_FAIL(s, STATUS_DEVICE, "%s works in another context than the GPU's primary one",
                       s->bitsandbytes.library.file);
 }
 
@@ -127,7 +127,7 @@ bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t se
 {
     union kernel_args a;
     operands_args(&s->operands, set, LAYOUT_ROWS, &a);
-    if (k->name.bitsandbytes == BITSANDBYTES_DEQUANT)
+    if (k->variant->bitsandbytes == BITSANDBYTES_DEQUANT)
         return serve_bitsandbytes_dequantize(s, &a.dequant);
-    return k->name.bitsandbytes == BITSANDBYTES_GEMV ? gemv(s, &a.gemm) : gemm(s, &a.gemm);
+    return k->variant->bitsandbytes == BITSANDBYTES_GEMV ? gemv(s, &a.gemm) : gemm(s, &a.gemm);
 }

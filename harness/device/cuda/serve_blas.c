@@ -4,7 +4,6 @@
  * cuBLAS has matrices by columns: a row-major Y[m,n] is its n x m matrix with leading dimension n.
  */
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "harness/base/random.h"
@@ -14,7 +13,7 @@ bool serve_blas_ok(struct serve *s, int code, const char *what)
 {
     if (code == 0)
         return true;
-    return serve_fail(s,
+    return SERVE_FAIL(s,
                       code == CUBLAS_NOT_SUPPORTED || code == CUBLAS_ARCH_MISMATCH ? STATUS_LIMIT
                       : code == CUBLAS_ALLOC_FAILED                                ? STATUS_MEMORY
                                                                                    : STATUS_DEVICE,
@@ -29,7 +28,7 @@ static bool open_library(struct serve *s)
         return true;
     enum status status = cublas_open(&s->blas.library);
     if (status != STATUS_OK) /* without a library the row is skipped */
-        return serve_fail(s, status == STATUS_ABSENT ? STATUS_LIMIT : status, "%s", status_message());
+        return SERVE_FAIL(s, status == STATUS_ABSENT ? STATUS_LIMIT : status, "%s", status_message());
     if (!SERVE_BLAS_CALL(s, cublasCreate, &handle) ||
         !SERVE_BLAS_CALL(s, cublasSetStream, handle, s->stream) ||
         !SERVE_BLAS_CALL(s, cublasSetMathMode, handle, CUBLAS_FP32_SUMS_ONLY) ||
@@ -53,7 +52,7 @@ static bool make_dense(struct serve *s, const struct serve_kernel *k, size_t set
     const struct gemm_args a = operands_gemm_args(&s->operands, set, LAYOUT_ROWS);
     const struct dequant_args d =
         gemm_rows_to_dequantize(&a, p->format.kind, p->out, 0, p->n, (void *)(uintptr_t)to);
-    return k->name.bitsandbytes ? serve_bitsandbytes_dequantize(s, &d) : serve_enqueue_with(s, k, &d);
+    return k->variant->bitsandbytes ? serve_bitsandbytes_dequantize(s, &d) : serve_enqueue_with(s, k, &d);
 }
 
 static bool call_cublas(struct serve *s, const struct blas_product *p)
@@ -74,12 +73,12 @@ static bool product(struct serve *s, const struct serve_kernel *kernel, size_t s
     uint64_t x = (uint64_t)(uintptr_t)a.x, y = (uint64_t)(uintptr_t)a.y;
     int m = (int)a.m, n = (int)a.n, k = (int)a.k;
     if (a.m > INT_MAX || a.n > INT_MAX || a.k > INT_MAX)
-        return serve_fail(s, STATUS_LIMIT, "cuBLAS takes sizes up to %d", INT_MAX);
+        return SERVE_FAIL(s, STATUS_LIMIT, "cuBLAS takes sizes up to %d", INT_MAX);
     const struct blas_shape forward = {true, type, n, m, k, k, k, n},
                             backward = {false, type, k, m, n, k, n, k};
     const struct blas_product p = {s->operands.problem.op == OP_GEMM ? forward : backward, w, x, y};
     serve_variant_begins(s);
-    return kernel->name.blas_lt ? serve_cublaslt(s, &p) : call_cublas(s, &p);
+    return kernel->variant->blas_lt ? serve_cublaslt(s, &p) : call_cublas(s, &p);
 }
 
 /* As many dense copies as a cold measurement of dense weights rotates through. */
@@ -95,7 +94,7 @@ static bool make_all_dense(struct serve *s, const struct serve_kernel *k)
     if (!s->extra.copies) {
         s->extra.copies = calloc(copies, sizeof *s->extra.copies);
         if (!s->extra.copies)
-            return serve_fail(s, STATUS_MEMORY, "dense weights: out of memory");
+            return SERVE_FAIL(s, STATUS_MEMORY, "dense weights: out of memory");
         for (; s->extra.count < copies; s->extra.count++)
             if (!SERVE_CALL(s, cuMemAlloc, &s->extra.copies[s->extra.count], bytes))
                 return false;
@@ -109,10 +108,10 @@ static bool make_all_dense(struct serve *s, const struct serve_kernel *k)
 bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k)
 {
     if (s->operands.copies == 0)
-        return serve_fail(s, STATUS_INTERNAL, "cuBLAS: nothing is bound");
+        return SERVE_FAIL(s, STATUS_INTERNAL, "cuBLAS: nothing is bound");
     if (!open_library(s))
         return false;
-    if (k->name.blas == BLAS_DENSE)
+    if (k->variant->blas == BLAS_DENSE)
         return make_all_dense(s, k);
     return s->extra.scratch ||
            SERVE_CALL(s, cuMemAlloc, &s->extra.scratch, dense_bytes(&s->operands.problem));
@@ -120,7 +119,7 @@ bool serve_blas_prepare(struct serve *s, const struct serve_kernel *k)
 
 bool serve_blas(struct serve *s, const struct serve_kernel *k, size_t set)
 {
-    if (k->name.blas == BLAS_DENSE)
+    if (k->variant->blas == BLAS_DENSE)
         return product(s, k, set, s->extra.copies[set % s->extra.count]);
     return make_dense(s, k, set, s->extra.scratch) && product(s, k, set, s->extra.scratch);
 }

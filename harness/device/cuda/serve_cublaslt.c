@@ -2,6 +2,7 @@
  * serve_cublaslt.c: products by cublasLtMatmul, with the algorithm that its heuristics put first.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/device/cuda/serve.h"
 
@@ -49,26 +50,20 @@ static bool make_plan(struct serve *s, const struct blas_shape *h, struct cublas
                          out->c, out->c, s->blas.preference, 1, &choice, &count))
         return false;
     if (count < 1)
-        return serve_fail(s, STATUS_LIMIT, "cublasLtMatmulAlgoGetHeuristic knows no algorithm");
+        return SERVE_FAIL(s, STATUS_LIMIT, "cublasLtMatmulAlgoGetHeuristic knows no algorithm");
     out->algorithm = choice.algorithm;
     return serve_blas_ok(s, choice.state, "cublasLtMatmulAlgoGetHeuristic");
-}
-
-static bool same(const struct blas_shape *a, const struct blas_shape *b)
-{
-    return a->transpose_a == b->transpose_a && a->type == b->type && a->m == b->m && a->n == b->n &&
-           a->k == b->k && a->lda == b->lda && a->ldb == b->ldb && a->ldc == b->ldc;
 }
 
 /* Plans are few, one for each shape, and kept until the process ends. NULL when it fails. */
 static const struct cublaslt_plan *plan_of(struct serve *s, const struct blas_shape *h)
 {
     for (size_t i = 0; i < s->blas.plan_count; i++)
-        if (same(&s->blas.plans[i].shape, h))
+        if (memcmp(&s->blas.plans[i].shape, h, sizeof *h) == 0)
             return &s->blas.plans[i];
     struct cublaslt_plan *more = realloc(s->blas.plans, (s->blas.plan_count + 1) * sizeof *s->blas.plans);
     if (!more) {
-        serve_fail(s, STATUS_MEMORY, "cuBLASLt's plans: out of memory");
+        SERVE_FAIL(s, STATUS_MEMORY, "cuBLASLt's plans: out of memory");
         return NULL;
     }
     s->blas.plans = more;

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "harness/base/nvtx.h"
+#include "harness/device/cuda/mma_tile.h"
 #include "harness/problem/image.h"
 
-bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
+static bool module_of(struct serve *s, const char *source, struct cuda_module **out)
 {
     for (size_t i = 0; i < s->module_count; i++)
         if (strcmp(s->modules[i].source, source) == 0) {
@@ -18,12 +19,12 @@ bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
         }
     const struct cuda_image *image = cuda_image_find(source);
     if (!image)
-        return serve_fail(s, STATUS_DEVICE, "this build has no device code of %s", source);
+        return SERVE_FAIL(s, STATUS_DEVICE, "this build has no device code of %s", source);
     if (s->module_count == SERVE_MODULES_MAX)
-        return serve_fail(s, STATUS_INTERNAL, "more than %d files of device code", SERVE_MODULES_MAX);
+        return SERVE_FAIL(s, STATUS_INTERNAL, "more than %d files of device code", SERVE_MODULES_MAX);
     int code = s->cu.cuModuleLoadData(out, image->data);
     if (code == CUDA_NO_BINARY_FOR_GPU)
-        return serve_fail(s, STATUS_LIMIT, "%s has no code for compute capability %u.%u", source,
+        return SERVE_FAIL(s, STATUS_LIMIT, "%s has no code for compute capability %u.%u", source,
                           s->gpu.sm / 10, s->gpu.sm % 10);
     if (!serve_ok(s, code, "cuModuleLoadData"))
         return false;
@@ -35,56 +36,46 @@ bool serve_module(struct serve *s, const char *source, struct cuda_module **out)
 /* What is wrong with a recipe is the variant's fault, found before the GPU meets it. Returns false. */
 static bool refuse(struct serve *s, const struct serve_kernel *k, const char *why)
 {
-    serve_fail(s, STATUS_DEVICE, "%s, kernel %s: %s", k->name.name, k->name.recipe->entry, why);
+    SERVE_FAIL(s, STATUS_DEVICE, "%s, kernel %s: %s", k->variant->name, k->own->recipe->entry, why);
     s->error = CUDA_INVALID_VALUE;
     serve_variant_begins(s);
     return false;
+}
+
+/* The launch on set `set` of a kernel with a recipe, until the next call; NULL when the recipe is refused. */
+static struct recipe_launch *resolve(struct serve *s, const struct serve_kernel *k, size_t set)
+{
+    static struct recipe_launch l; /* large */
+    char why[RECIPE_TEXT];
+    if (!recipe_resolve(k->own->recipe, &s->operands, set, kernel_layout(k->variant), &l, why))
+        return &l;
+    refuse(s, k, why);
+    return NULL;
 }
 
 /* A launch with fewer or other parameters than the kernel has would read what nobody wrote. Drivers before
  * CUDA 12.4 do not say which there are. */
 static bool check_parameters(struct serve *s, const struct serve_kernel *k)
 {
-    static struct recipe_launch l; /* large */
+    const struct recipe_launch *l = resolve(s, k, 0);
     char why[RECIPE_TEXT];
     size_t offset, size;
-    if (recipe_resolve(k->name.recipe, &s->operands, 0, k->name.layout, &l, why))
-        return refuse(s, k, why);
-    for (size_t i = 0; s->cu.cuFuncGetParamInfo && i <= l.count; i++) {
+    if (!l)
+        return false;
+    for (size_t i = 0; s->cu.cuFuncGetParamInfo && i <= l->count; i++) {
         bool there = s->cu.cuFuncGetParamInfo(k->function[0], i, &offset, &size) == 0;
-        if (there == (i < l.count) && (!there || size == l.sizes[i]))
+        if (there == (i < l->count) && (!there || size == l->sizes[i]))
             continue;
-        if (i == l.count)
-            snprintf(why, sizeof why, "it has more parameters than the %zu that are given", l.count);
+        if (i == l->count)
+            snprintf(why, sizeof why, "it has more parameters than the %zu that are given", l->count);
         else if (!there)
-            snprintf(why, sizeof why, "it has %zu parameters, and %zu are given", i, l.count);
+            snprintf(why, sizeof why, "it has %zu parameters, and %zu are given", i, l->count);
         else
             snprintf(why, sizeof why, "parameter %zu is of %zu bytes, and %zu are given", i + 1, size,
-                     l.sizes[i]);
+                     l->sizes[i]);
         return refuse(s, k, why);
     }
     return true;
-}
-
-static bool find_recipe(struct serve *s, struct cuda_module *module, struct serve_kernel *out)
-{
-    out->count = 1;
-    return SERVE_CALL(s, cuModuleGetFunction, &out->function[0], module, out->name.recipe->entry) &&
-           check_parameters(s, out);
-}
-
-static struct cuda_kernel describe(const struct kernel *k)
-{
-    const struct kernel *own = k->blas ? k->dequantize : k;
-    return (struct cuda_kernel){.name = k->name,
-                                .symbol = own->name,
-                                .source = own->source,
-                                .entry = own->entries[ENTRY_FAST],
-                                .recipe = own->recipe,
-                                .blas = k->blas,
-                                .blas_lt = k->blas_lt,
-                                .bitsandbytes = k->bitsandbytes,
-                                .layout = kernel_layout(k)};
 }
 
 bool serve_find(struct serve *s, struct serve_kernel *out)
@@ -93,25 +84,28 @@ bool serve_find(struct serve *s, struct serve_kernel *out)
     struct cuda_module *module;
     if (!k)
         return false;
-    *out = (struct serve_kernel){.name = describe(k)};
-    const struct cuda_kernel *name = &out->name;
-    if (name->bitsandbytes)
-        return serve_bitsandbytes_prepare(s, out) && (!name->blas || serve_blas_prepare(s, out));
-    if (!serve_module(s, name->source, &module))
+    const struct kernel *own = k->blas ? k->dequantize : k;
+    *out = (struct serve_kernel){.variant = k, .own = own};
+    if (k->bitsandbytes)
+        return serve_bitsandbytes_prepare(s, out) && (!k->blas || serve_blas_prepare(s, out));
+    if (!module_of(s, own->source, &module))
         return false;
-    if (name->recipe)
-        return find_recipe(s, module, out);
+    if (own->recipe) {
+        out->count = 1;
+        return SERVE_CALL(s, cuModuleGetFunction, &out->function[0], module, own->recipe->entry) &&
+               check_parameters(s, out);
+    }
     char text[CHANNEL_NAME + 16];
-    snprintf(text, sizeof text, "%s", name->symbol);
-    for (const struct entry *e = name->entry; e; e = e->next) {
+    snprintf(text, sizeof text, "%s", own->name);
+    for (const struct entry *e = own->entries[ENTRY_FAST]; e; e = e->next) {
         if (out->count == SERVE_CHAIN_MAX)
-            return serve_fail(s, STATUS_INTERNAL, "%s: more than %d launches", name->name, SERVE_CHAIN_MAX);
+            return SERVE_FAIL(s, STATUS_INTERNAL, "%s: more than %d launches", k->name, SERVE_CHAIN_MAX);
         if (!SERVE_CALL(s, cuModuleGetFunction, &out->function[out->count], module, text))
             return false;
         out->entry[out->count++] = e;
-        snprintf(text, sizeof text, "%s_then", name->symbol);
+        snprintf(text, sizeof text, "%s_then", own->name);
     }
-    return !name->blas || serve_blas_prepare(s, out);
+    return !k->blas || serve_blas_prepare(s, out);
 }
 
 static bool queue(struct serve *s, struct cuda_function *f, const struct launch *l, void **parameters)
@@ -121,7 +115,7 @@ static bool queue(struct serve *s, struct cuda_function *f, const struct launch 
     if (l->shared > 0 && !SERVE_CALL(s, cuFuncGetAttribute, &fixed, CUDA_FUNCTION_SHARED_BYTES, f))
         return false;
     if (l->shared + (size_t)fixed > s->gpu.shared_max)
-        return serve_fail(s, STATUS_LIMIT, "needs %zu bytes of shared memory for a block, this GPU has %zu",
+        return SERVE_FAIL(s, STATUS_LIMIT, "needs %zu bytes of shared memory for a block, this GPU has %zu",
                           l->shared + (size_t)fixed, s->gpu.shared_max);
     if (l->shared + (size_t)fixed > SHARED_WITHOUT_ASKING &&
         !SERVE_CALL(s, cuFuncSetAttribute, f, CUDA_FUNCTION_DYNAMIC_SHARED_MAX, (int)l->shared))
@@ -142,41 +136,29 @@ bool serve_enqueue_with(struct serve *s, const struct serve_kernel *k, const voi
     return true;
 }
 
-static bool enqueue_recipe(struct serve *s, const struct serve_kernel *k, size_t set)
-{
-    static struct recipe_launch l; /* large */
-    char why[RECIPE_TEXT];
-    if (recipe_resolve(k->name.recipe, &s->operands, set, k->name.layout, &l, why))
-        return refuse(s, k, why);
-    return queue(s, k->function[0], &l.launch, l.parameters);
-}
-
 bool serve_launch_shape(struct serve *s, const struct serve_kernel *k, struct launch *out)
 {
-    static struct recipe_launch l; /* large */
-    char why[RECIPE_TEXT];
+    const struct recipe_launch *l = NULL;
     union kernel_args arguments;
-    if (!k->name.recipe) {
-        operands_args(&s->operands, 0, k->name.layout, &arguments);
-        *out = k->entry[0]->launch(&arguments);
-        return true;
-    }
-    if (recipe_resolve(k->name.recipe, &s->operands, 0, k->name.layout, &l, why))
-        return refuse(s, k, why);
-    *out = l.launch;
+    if (k->own->recipe && !(l = resolve(s, k, 0)))
+        return false;
+    operands_args(&s->operands, 0, kernel_layout(k->variant), &arguments);
+    *out = l ? l->launch : k->entry[0]->launch(&arguments);
     return true;
 }
 
 bool serve_enqueue(struct serve *s, const struct serve_kernel *k, size_t set)
 {
     union kernel_args arguments;
-    if (k->name.blas)
+    if (k->variant->blas)
         return serve_blas(s, k, set);
-    if (k->name.bitsandbytes)
+    if (k->variant->bitsandbytes)
         return serve_bitsandbytes(s, k, set);
-    if (k->name.recipe)
-        return enqueue_recipe(s, k, set);
-    operands_args(&s->operands, set, k->name.layout, &arguments);
+    if (k->own->recipe) {
+        struct recipe_launch *l = resolve(s, k, set);
+        return l && queue(s, k->function[0], &l->launch, l->parameters);
+    }
+    operands_args(&s->operands, set, kernel_layout(k->variant), &arguments);
     return serve_enqueue_with(s, k, &arguments);
 }
 
@@ -194,7 +176,7 @@ bool serve_support(struct serve *s, enum support which, unsigned blocks, unsigne
     };
     struct cuda_module *module;
     if (!s->support[which]) {
-        if (!serve_module(s, CUDA_SUPPORT, &module) ||
+        if (!module_of(s, CUDA_SUPPORT, &module) ||
             !SERVE_CALL(s, cuModuleGetFunction, &s->support[which], module, names[which]))
             return false;
     }
@@ -231,8 +213,27 @@ bool serve_launch(struct serve *s)
     struct serve_kernel k;
     if (!serve_find(s, &k))
         return false;
-    nvtx_push(k.name.name); /* what --profile looks for */
+    nvtx_push(k.variant->name); /* what --profile looks for */
     bool ok = s->channel->beside ? launch_beside(s, &k) : serve_enqueue(s, &k, 0) && serve_synchronize(s);
     nvtx_pop();
     return ok;
+}
+
+/* Single instructions of the tensor cores, for probe.h. */
+bool serve_mma(struct serve *s)
+{
+    struct channel *c = s->channel;
+    size_t bytes = c->count * sizeof(struct mma_tile);
+    enum { WARPS = 4 };
+    int bf16 = c->problem.out == DTYPE_BF16;
+    uint64_t address, count = c->count;
+    if (c->count == 0 || bytes > CHANNEL_WINDOW_BYTES)
+        return SERVE_FAIL(s, STATUS_INTERNAL, "mma: more tiles than the window has room for");
+    if (!SERVE_CALL(s, cuMemAlloc, &address, bytes))
+        return false;
+    return SERVE_CALL(s, cuMemcpyHtoD, address, c->window, bytes) &&
+           serve_support(s, SUPPORT_mma, (unsigned)((count + WARPS - 1) / WARPS), 32 * WARPS,
+                         (void *[]){&address, &count, &bf16}) &&
+           serve_synchronize(s) && SERVE_CALL(s, cuMemcpyDtoH, c->window, address, bytes) &&
+           SERVE_CALL(s, cuMemFree, address);
 }

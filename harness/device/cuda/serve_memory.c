@@ -4,9 +4,7 @@
  */
 #include "harness/device/cuda/serve.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* What the operands of a group may take of the memory that is free. */
 static const double memory_share = 0.6;
@@ -132,7 +130,7 @@ bool serve_bind(struct serve *s)
             return false;
         o->sets = calloc(c->copies, sizeof *o->sets);
         if (!o->sets)
-            return serve_fail(s, STATUS_MEMORY, "operands: out of memory");
+            return SERVE_FAIL(s, STATUS_MEMORY, "operands: out of memory");
         o->copies = c->copies;
         for (size_t i = 0; i < o->copies; i++) {
             struct buffer *list[OPERAND_BUFFERS];
@@ -155,7 +153,7 @@ static bool transfer(struct serve *s, bool up)
     struct channel *c = s->channel;
     struct buffer *list[OPERAND_BUFFERS];
     if (s->operands.copies == 0 || c->piece_count > CHANNEL_PIECES)
-        return serve_fail(s, STATUS_INTERNAL, "transfer: nothing is bound, or too many pieces");
+        return SERVE_FAIL(s, STATUS_INTERNAL, "transfer: nothing is bound, or too many pieces");
     operands_buffers(&s->operands, 0, list);
     size_t used = 0;
     for (size_t i = 0; i < c->piece_count; i++) {
@@ -163,7 +161,7 @@ static bool transfer(struct serve *s, bool up)
         const struct buffer *b = p->buffer < OPERAND_BUFFERS ? list[p->buffer] : NULL;
         if (!b || p->size > CHANNEL_WINDOW_BYTES - used || p->offset > b->allocation_bytes ||
             p->size > b->allocation_bytes - p->offset)
-            return serve_fail(s, STATUS_INTERNAL, "transfer: outside of the buffer, or of the window");
+            return SERVE_FAIL(s, STATUS_INTERNAL, "transfer: outside of the buffer, or of the window");
         const uint64_t address = start_of(b) + p->offset;
         if (!(up ? SERVE_CALL(s, cuMemcpyHtoD, address, c->window + used, p->size)
                  : SERVE_CALL(s, cuMemcpyDtoH, c->window + used, address, p->size)))
@@ -187,7 +185,7 @@ bool serve_replicate(struct serve *s)
 {
     struct buffer *from[OPERAND_BUFFERS], *to[OPERAND_BUFFERS];
     if (s->operands.copies == 0)
-        return serve_fail(s, STATUS_INTERNAL, "replicate: nothing is bound");
+        return SERVE_FAIL(s, STATUS_INTERNAL, "replicate: nothing is bound");
     operands_buffers(&s->operands, 0, from);
     for (size_t i = 1; i < s->operands.copies; i++) {
         operands_buffers(&s->operands, i, to);

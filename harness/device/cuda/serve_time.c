@@ -5,8 +5,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "harness/base/stats.h"
 #include "harness/device/sampler.h"
@@ -83,8 +81,7 @@ static bool make_ready(struct serve *s)
         !SERVE_CALL(s, cuMemHostGetDevicePointer, &s->gate_address, gate, 0))
         return false;
     /* Lines that another program made persistent would not be flushed. Not all GPUs have any. */
-    if (s->cu.cuCtxResetPersistingL2Cache && s->cu.cuCtxSetLimit &&
-        s->cu.cuCtxSetLimit(CUDA_LIMIT_PERSISTING_L2, 0) == 0)
+    if (s->cu.cuCtxSetLimit(CUDA_LIMIT_PERSISTING_L2, 0) == 0)
         (void)s->cu.cuCtxResetPersistingL2Cache();
     /* The first launch of each kernel may load it: not behind the gate. */
     s->gate = gate;
@@ -196,7 +193,7 @@ static struct serve_row *row_of(struct serve *s)
 {
     size_t i = s->channel->row;
     if (i >= CHANNEL_ROWS_MAX || s->operands.copies == 0) {
-        serve_fail(s, STATUS_LIMIT, "row %zu: more than %d rows in a group, or nothing bound", i,
+        SERVE_FAIL(s, STATUS_LIMIT, "row %zu: more than %d rows in a group, or nothing bound", i,
                    CHANNEL_ROWS_MAX);
         return NULL;
     }
@@ -207,7 +204,7 @@ static bool forget_row(struct serve *s, struct serve_row *r)
 {
     struct cuda_graph_exec *repeat = r->repeat;
     *r = (struct serve_row){0};
-    return !repeat || !s->cu.cuGraphExecDestroy || SERVE_CALL(s, cuGraphExecDestroy, repeat);
+    return !repeat || SERVE_CALL(s, cuGraphExecDestroy, repeat);
 }
 
 bool serve_end_rows(struct serve *s)
@@ -226,13 +223,13 @@ bool serve_end_rows(struct serve *s)
 /* Of all kernels of the chain; 0 where the driver compiled one of them. */
 static uint64_t hash_code(const struct serve *s, const struct serve_kernel *k)
 {
-    const struct cuda_image *image = cuda_image_find(k->name.source);
+    const struct cuda_image *image = cuda_image_find(k->own->source);
     uint64_t hash = CUDA_HASH_BEGIN;
     char entry[CHANNEL_NAME + 16];
-    if (k->name.recipe)
-        return image && cuda_image_hash_entry(image, k->name.recipe->entry, s->gpu.sm, &hash) ? hash : 0;
+    if (k->own->recipe)
+        return image && cuda_image_hash_entry(image, k->own->recipe->entry, s->gpu.sm, &hash) ? hash : 0;
     for (size_t i = 0; i < k->count; i++) {
-        snprintf(entry, sizeof entry, i == 0 ? "%s" : "%s_then", k->name.name);
+        snprintf(entry, sizeof entry, i == 0 ? "%s" : "%s_then", k->variant->name);
         if (!image || !cuda_image_hash_entry(image, entry, s->gpu.sm, &hash))
             return 0;
     }
@@ -248,13 +245,17 @@ static bool take_code(struct serve *s, const struct serve_kernel *k, struct gpu_
     f->dynamic_shared_bytes = l.shared;
     f->code_hash = hash_code(s, k);
     struct cuda_function *function = k->function[0];
-    if (s->cu.cuOccupancyMaxActiveBlocksPerMultiprocessor &&
-        s->cu.cuOccupancyMaxActiveBlocksPerMultiprocessor(&f->blocks_per_sm, function, (int)l.threads,
+    if (s->cu.cuOccupancyMaxActiveBlocksPerMultiprocessor(&f->blocks_per_sm, function, (int)l.threads,
                                                           l.shared) != 0)
         f->blocks_per_sm = 0;
     return SERVE_CALL(s, cuFuncGetAttribute, &f->registers, CUDA_FUNCTION_REGISTERS, function) &&
            SERVE_CALL(s, cuFuncGetAttribute, &f->shared_bytes, CUDA_FUNCTION_SHARED_BYTES, function) &&
            SERVE_CALL(s, cuFuncGetAttribute, &f->local_bytes, CUDA_FUNCTION_LOCAL_BYTES, function);
+}
+
+static bool is_library(const struct serve_kernel *k)
+{
+    return k->variant->blas || k->variant->bitsandbytes;
 }
 
 bool serve_row(struct serve *s)
@@ -272,7 +273,7 @@ bool serve_row(struct serve *s)
         return false;
     if (c->ceiling != CEILING_NONE)
         return true;
-    if (r->kernel.name.blas || r->kernel.name.bitsandbytes) { /* machine code that is not ours */
+    if (is_library(&r->kernel)) { /* machine code that is not ours */
         c->code = (struct gpu_code){0};
         return true;
     }
@@ -294,17 +295,13 @@ static struct cuda_graph_exec *capture(struct serve *s, const struct serve_row *
     struct cuda_graph *graph = NULL;
     struct cuda_graph_exec *exec = NULL;
     const struct cuda_driver *cu = &s->cu;
-    if (!cu->cuStreamBeginCapture || !cu->cuStreamEndCapture || !cu->cuGraphInstantiateWithFlags ||
-        !cu->cuGraphLaunch || !cu->cuGraphExecDestroy || !cu->cuGraphDestroy)
-        return NULL;
     if (cu->cuStreamBeginCapture(s->stream, CUDA_CAPTURE_RELAXED) != 0)
         return NULL;
     bool queued = true;
     for (size_t i = 0; i < r->calls && queued; i++)
         queued = call_row(s, r, 0);
-    if (!queued &&
-        (r->kernel.name.blas ||
-         r->kernel.name.bitsandbytes)) /* a library may refuse to be captured, and be called all the same */
+    if (!queued && r->ceiling == CEILING_NONE &&
+        is_library(&r->kernel)) /* a library may refuse to be captured, and be called all the same */
         s->channel->status = STATUS_OK;
     if (cu->cuStreamEndCapture(s->stream, &graph) != 0 || !graph)
         return NULL;
@@ -343,7 +340,7 @@ bool serve_sample(struct serve *s)
     struct channel *c = s->channel;
     struct serve_row *r = row_of(s);
     if (!r || !r->used)
-        return r ? serve_fail(s, STATUS_INTERNAL, "sample: row %zu is not known", c->row) : false;
+        return r ? SERVE_FAIL(s, STATUS_INTERNAL, "sample: row %zu is not known", c->row) : false;
     size_t set = c->hot ? 0 : s->next_set++ % s->operands.copies;
     uint64_t hash = r->hash;
     double us = 0;

@@ -1,7 +1,7 @@
 /*
  * support.cu: what timing needs of the GPU beside the variants: the ceilings, the hash of an output, poison,
- * and the two means of an honest cold sample; and single instructions of the tensor cores. Plain CUDA, not
- * the dialect of kernels/: none of it is under test.
+ * and the two means of an honest cold sample; and single instructions of the tensor cores. Plain CUDA: of
+ * the dialect of kernels/ it has the mma alone. None of it is under test.
  *
  * Each takes any number of blocks of any number of threads, except block, which takes one thread.
  */
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "harness/device/cuda/mma_tile.h"
+#include "kernels/device/cuda.h"
 
 #define KERNEL  extern "C" __global__ void
 #define THREADS ((size_t)gridDim.x * blockDim.x)
@@ -172,8 +173,7 @@ __device__ static uint32_t pair_at(const uint16_t *row, unsigned k)
     return *(const uint32_t *)(row + k);
 }
 
-/* A warp for each tile: d = a b + c by mma.m16n8k16, whose fragments the PTX ISA lays out ("Matrix fragments
- * for mma.m16n8k16 with floating point type"). */
+/* A warp for each tile: d = a b + c by mma.m16n8k16, whose fragments cuda.h describes. */
 KERNEL nf4bench_mma(struct mma_tile *tiles, size_t count, int bf16)
 {
 #if __CUDA_ARCH__ >= 800
@@ -182,25 +182,17 @@ KERNEL nf4bench_mma(struct mma_tile *tiles, size_t count, int bf16)
     if (i >= count)
         return;
     struct mma_tile *t = &tiles[i];
-    const uint32_t a0 = pair_at(t->a[group], k), a1 = pair_at(t->a[group + 8], k),
-                   a2 = pair_at(t->a[group], k + 8), a3 = pair_at(t->a[group + 8], k + 8),
-                   b0 = pair_at(t->b[group], k), b1 = pair_at(t->b[group], k + 8);
-    float d0 = t->c[group][k], d1 = t->c[group][k + 1], d2 = t->c[group + 8][k], d3 = t->c[group + 8][k + 1];
+    const uint32_t a[4] = {pair_at(t->a[group], k), pair_at(t->a[group + 8], k), pair_at(t->a[group], k + 8),
+                           pair_at(t->a[group + 8], k + 8)},
+                   b[2] = {pair_at(t->b[group], k), pair_at(t->b[group], k + 8)};
+    float d[4] = {t->c[group][k], t->c[group][k + 1], t->c[group + 8][k], t->c[group + 8][k + 1]};
     if (bf16)
-        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, "
-                     "%7}, {%8, %9}, "
-                     "{%0, %1, %2, %3};"
-                     : "+f"(d0), "+f"(d1), "+f"(d2), "+f"(d3)
-                     : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+        mma_m16n8k16_bf16(d, a, b);
     else
-        asm volatile(
-            "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-            "{%0, %1, %2, %3};"
-            : "+f"(d0), "+f"(d1), "+f"(d2), "+f"(d3)
-            : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-    t->d[group][k] = d0;
-    t->d[group][k + 1] = d1;
-    t->d[group + 8][k] = d2;
-    t->d[group + 8][k + 1] = d3;
+        mma_m16n8k16_f16(d, a, b);
+    t->d[group][k] = d[0];
+    t->d[group][k + 1] = d[1];
+    t->d[group + 8][k] = d[2];
+    t->d[group + 8][k + 1] = d[3];
 #endif
 }

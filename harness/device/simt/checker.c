@@ -18,8 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "harness/device/simt/checker_hooks.h"
-#include "harness/device/simt/executor.h"
 #include "harness/device/simt/shadow.h"
 
 enum {
@@ -30,7 +28,6 @@ enum {
     LOCK_GROUP = 16, /* elements */
     SITES = 4096,
     REPORTED = 1024,
-    MODULES_MAX = 256,
     NEAR = 1 << 20, /* bytes beyond an end that are still called "past" it */
 };
 struct array {
@@ -57,10 +54,8 @@ struct address_range {
 };
 
 static struct {
-    struct known_array *buffers; /* by address */
+    struct known_array *buffers;
     size_t buffer_count;
-    struct address_range modules[MODULES_MAX]; /* loaded segments: constant tables */
-    size_t module_count;
 } launch;
 
 static uint8_t locks[LOCKS] __attribute__((aligned(64)));
@@ -76,12 +71,9 @@ struct worker_memory {
 
 static __thread struct checker_worker {
     struct shadow_clock clock;
-    uint64_t block;
-    unsigned threads;
     struct array arrays[ARRAYS_MAX];
-    size_t array_count, array_last, buffer_last, module_last;
-    struct address_range readable[CHECKER_READABLE_MAX];
-    size_t readable_count;
+    size_t array_count, array_last, buffer_last;
+    struct address_range segment; /* of a loaded file, with constant tables: the latest that was read */
     struct worker_memory *memory;
     struct shadow shared; /* for all arrays, one after the other */
     size_t shared_used, shared_most;
@@ -148,12 +140,8 @@ static bool first_time(enum simt_fault fault, const struct executor_place *place
     return true;
 }
 
-static const char *verb(enum checker_access access)
-{
-    static const char *const verbs[] = {
-        [CHECKER_READ] = "reads", [CHECKER_WRITE] = "writes", [CHECKER_ATOMIC] = "atomically updates"};
-    return verbs[access];
-}
+static const char *const verbs[] = {
+    [CHECKER_READ] = "reads", [CHECKER_WRITE] = "writes", [CHECKER_ATOMIC] = "atomically updates"};
 
 /* "out[17] (bytes 34 to 35)", "tile (shared, bytes 64 to 67)" */
 static void name_bytes(char *text, size_t size, const char *name, unsigned element, size_t first,
@@ -171,10 +159,10 @@ static void name_bytes(char *text, size_t size, const char *name, unsigned eleme
 }
 
 static void report(enum simt_fault fault, const struct executor_place *place, uint32_t other,
-                   const char *verb_, const char *object, const char *rest)
+                   const char *verb, const char *object, const char *rest)
 {
-    executor_report(fault, *place, place_of(other), "thread %u of block %llu %s %s%s", executor_thread.thread,
-                    (unsigned long long)executor_thread.block, verb_, object, rest);
+    executor_report(fault, *place, place_of(other), "thread %u of block %llu %s %s%s", simt_worker->current,
+                    (unsigned long long)simt_worker->block, verb, object, rest);
 }
 
 static void broken(const char *what)
@@ -239,7 +227,7 @@ static void tell(const struct clash *clash, enum checker_access access, const ch
                                               : "atomically updated",
                  who);
     }
-    report(fault, place, other, verb(access), object, rest);
+    report(fault, place, other, verbs[access], object, rest);
 }
 
 static ALWAYS_INLINE void array_access(struct array *a, size_t offset, size_t size,
@@ -311,7 +299,7 @@ static ALWAYS_INLINE void buffer_access(struct known_array *b, size_t offset, si
         broken("no memory for the checker");
         return;
     }
-    uint32_t block = (uint32_t)worker.block & SHADOW_TAG_MASK;
+    uint32_t block = (uint32_t)simt_worker->block & SHADOW_TAG_MASK;
     struct clash clash;
     clash.kind = CLASH_NONE;
     size_t cell = offset >> b->shift, end = ((offset + size - 1) >> b->shift) + 1;
@@ -358,18 +346,12 @@ static struct known_array *buffer_at(uintptr_t p)
     size_t *last = &worker.buffer_last;
     if (*last < launch.buffer_count && p - launch.buffers[*last].start < launch.buffers[*last].size)
         return &launch.buffers[*last];
-    size_t low = 0, high = launch.buffer_count; /* the last one that starts at p or before lies below high */
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (launch.buffers[middle].start <= p)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (!low || p - launch.buffers[low - 1].start >= launch.buffers[low - 1].size)
-        return NULL;
-    *last = low - 1;
-    return &launch.buffers[low - 1];
+    for (size_t i = 0; i < launch.buffer_count; i++)
+        if (p - launch.buffers[i].start < launch.buffers[i].size) {
+            *last = i;
+            return &launch.buffers[i];
+        }
+    return NULL;
 }
 
 static bool within(struct address_range r, uintptr_t p, size_t size)
@@ -377,24 +359,35 @@ static bool within(struct address_range r, uintptr_t p, size_t size)
     return p - r.start < r.size && size <= r.size - (p - r.start);
 }
 
+/* What kernel code reads of the executor: the arguments, and the position of the thread. */
 static bool is_executors(uintptr_t p, size_t size)
 {
-    for (size_t i = 0; i < worker.readable_count; i++)
-        if (within(worker.readable[i], p, size))
-            return true;
-    return within((struct address_range){(uintptr_t)&simt_position, sizeof simt_position}, p, size);
+    const struct address_range known[] = {
+        {(uintptr_t)simt_run.args, simt_run.args_size},
+        {(uintptr_t)&simt_worker->position, sizeof simt_worker->position},
+        {(uintptr_t)&simt_position, sizeof simt_position},
+    };
+    return within(known[0], p, size) || within(known[1], p, size) || within(known[2], p, size);
+}
+
+static int find_segment(struct dl_phdr_info *info, size_t size, void *p)
+{
+    (void)size;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        worker.segment = (struct address_range){info->dlpi_addr + h->p_vaddr, h->p_memsz};
+        if (h->p_type == PT_LOAD && within(worker.segment, *(const uintptr_t *)p, 1))
+            return 1;
+    }
+    worker.segment.size = 0;
+    return 0;
 }
 
 static bool is_static(uintptr_t p, size_t size)
 {
-    if (worker.module_last < launch.module_count && within(launch.modules[worker.module_last], p, size))
-        return true;
-    for (size_t i = 0; i < launch.module_count; i++)
-        if (within(launch.modules[i], p, size)) {
-            worker.module_last = i;
-            return true;
-        }
-    return false;
+    if (!within(worker.segment, p, size))
+        dl_iterate_phdr(find_segment, &p);
+    return within(worker.segment, p, size);
 }
 
 /* An access that no array and no buffer holds, told by the one it misses by the least. */
@@ -416,7 +409,7 @@ static void nearer(struct miss *m, const char *name, const char *space, uintptr_
 static void tell_out_of_bounds(uintptr_t p, size_t size, enum checker_access access,
                                const struct executor_place *place)
 {
-    if (worker.index.thread == executor_thread.thread)
+    if (worker.index.thread == simt_worker->current)
         worker.index.place.pc = NULL; /* it was this access, of which more can be said here */
     if (!first_time(SIMT_OUT_OF_BOUNDS, place, 0))
         return;
@@ -439,7 +432,7 @@ static void tell_out_of_bounds(uintptr_t p, size_t size, enum checker_access acc
     } else {
         snprintf(rest, sizeof rest, " at %p, which is in no array of shared memory and no buffer", (void *)p);
     }
-    report(SIMT_OUT_OF_BOUNDS, place, 0, verb(access), bytes, rest);
+    report(SIMT_OUT_OF_BOUNDS, place, 0, verbs[access], bytes, rest);
 }
 
 /* What is in no array of shared memory. */
@@ -469,7 +462,7 @@ static bool other_memory(uintptr_t p, size_t size, enum checker_access access,
     char object[160];
     name_bytes(object, sizeof object, b->name, b->granule, p - b->start, size);
     if (first_time(SIMT_INPUT_WRITTEN, place, 0))
-        report(SIMT_INPUT_WRITTEN, place, 0, verb(access), object, ", an input");
+        report(SIMT_INPUT_WRITTEN, place, 0, verbs[access], object, ", an input");
     return false;
 }
 
@@ -480,7 +473,7 @@ static ALWAYS_INLINE bool touch(const void *address, size_t size, enum checker_a
     struct checker_worker *w = &worker;
     if (!size)
         return true;
-    unsigned thread = executor_thread.thread;
+    unsigned thread = simt_worker->current;
     w->clock.thread = thread;
     w->clock.warp = thread / 32;
     w->clock.lane = thread % 32;
@@ -525,7 +518,7 @@ void checker_misaligned(const void *address, size_t alignment, enum checker_acce
     char object[96];
     snprintf(object, sizeof object, "memory at %p, which is not a multiple of %zu", address, alignment);
     if (first_time(SIMT_MISALIGNED, &place, 0))
-        report(SIMT_MISALIGNED, &place, 0, verb(access), object, "");
+        report(SIMT_MISALIGNED, &place, 0, verbs[access], object, "");
     executor_abort();
 }
 
@@ -542,10 +535,10 @@ void checker_index(const char *array_type, ptrdiff_t index, const void *pc)
 {
     tell_index();
     worker.index.place = (struct executor_place){pc, NULL, 0};
-    worker.index.thread = executor_thread.thread;
+    worker.index.thread = simt_worker->current;
     snprintf(worker.index.what, sizeof worker.index.what,
-             "thread %u of block %llu uses element %td of an array %.100s", executor_thread.thread,
-             (unsigned long long)executor_thread.block, index, array_type);
+             "thread %u of block %llu uses element %td of an array %.100s", simt_worker->current,
+             (unsigned long long)simt_worker->block, index, array_type);
 }
 
 bool checker_access(const void *address, size_t size, enum checker_access access, const char *file, int line)
@@ -594,29 +587,8 @@ void checker_async_done(unsigned thread, void *shared, size_t bytes)
 
 /* ---- start, blocks, synchronisation ---- */
 
-static int add_module(struct dl_phdr_info *info, size_t size, void *unused)
-{
-    (void)size;
-    (void)unused;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
-        if (h->p_type == PT_LOAD && launch.module_count < MODULES_MAX)
-            launch.modules[launch.module_count++] =
-                (struct address_range){info->dlpi_addr + h->p_vaddr, h->p_memsz};
-    }
-    return 0;
-}
-
-static int by_address(const void *a, const void *b)
-{
-    const struct known_array *x = a, *y = b;
-    return (x->start > y->start) - (x->start < y->start);
-}
-
 bool checker_start(const struct simt_buffer *buffers, size_t count)
 {
-    launch.module_count = 0;
-    dl_iterate_phdr(add_module, NULL);
     launch.buffer_count = 0;
     launch.buffers = calloc(count ? count : 1, sizeof *launch.buffers);
     if (!launch.buffers)
@@ -636,7 +608,6 @@ bool checker_start(const struct simt_buffer *buffers, size_t count)
                 return false;
         }
     }
-    qsort(launch.buffers, launch.buffer_count, sizeof *launch.buffers, by_address);
     return true;
 }
 
@@ -656,12 +627,6 @@ void checker_end(void)
     free(launch.buffers);
     launch.buffers = NULL;
     launch.buffer_count = 0;
-}
-
-void checker_readable(const void *data, size_t size)
-{
-    if (worker.readable_count < CHECKER_READABLE_MAX)
-        worker.readable[worker.readable_count++] = (struct address_range){(uintptr_t)data, size};
 }
 
 static bool worker_make(struct checker_worker *w)
@@ -684,7 +649,7 @@ void checker_worker_end(void)
     unreserve(worker.memory, sizeof *worker.memory);
 }
 
-void checker_block_start(uint64_t block, unsigned threads)
+void checker_block_start(void)
 {
     struct checker_worker *w = &worker;
     if (!w->memory && !worker_make(w)) {
@@ -692,8 +657,6 @@ void checker_block_start(uint64_t block, unsigned threads)
         return;
     }
     tell_index();
-    w->block = block;
-    w->threads = threads;
     w->array_count = 0;
     w->shared_used = 0;
     if (w->clock.now > SHADOW_TIME_MAX / 2) {
@@ -732,6 +695,6 @@ void checker_barrier(void)
 
 void checker_syncwarp(unsigned warp, uint32_t mask)
 {
-    unsigned threads = worker.threads - warp * 32;
+    unsigned threads = simt_worker->threads - warp * 32;
     shadow_syncwarp(&worker.clock, warp, mask, threads >= 32 ? UINT32_MAX : ((uint32_t)1 << threads) - 1);
 }

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "harness/device/simt/simt.h"
+#include "harness/device/simt/worker.h"
 
 /* In the child, before its workers start: makes the shadow of the writable buffers. False: out of memory. */
 bool checker_start(const struct simt_buffer *buffers, size_t count);
@@ -28,14 +28,8 @@ void checker_end(void);
 /* On a worker, after its last block. */
 void checker_worker_end(void);
 
-/* On a worker, before its first block: memory of the executor itself that kernel code reads (the arguments,
- * the positions of the threads; simt_position itself is known). Up to CHECKER_READABLE_MAX ranges; static
- * data needs none. */
-void checker_readable(const void *data, size_t size);
-enum { CHECKER_READABLE_MAX = 8 };
-
 /* On each worker, before each block. */
-void checker_block_start(uint64_t block, unsigned threads);
+void checker_block_start(void);
 /* An array of shared memory was placed (again for each block); its bytes are uninitialised. The
  * guards on both sides belong to no array. */
 void checker_shared_array(const char *name, const void *data, size_t size);
@@ -55,5 +49,17 @@ bool checker_access(const void *address, size_t size, enum checker_access access
 bool checker_async_issue(void *shared, size_t bytes, const void *global, size_t source_bytes,
                          const char *file, int line);
 void checker_async_done(unsigned thread, void *shared, size_t bytes);
+
+/* ---- for checker_hooks.c ---- */
+
+/* An access of the running thread that is not to its own stack. False, after a report, if it must not be
+ * made. */
+bool checker_read(const void *address, size_t size, const struct executor_place *place);
+bool checker_write(const void *address, size_t size, const struct executor_place *place);
+/* The address is not a multiple of `alignment`: reports it and ends the launch. */
+void checker_misaligned(const void *address, size_t alignment, enum checker_access access, const void *pc);
+/* The index is none of an array of this type: reports it, unless the access that follows is reported itself.
+ */
+void checker_index(const char *array_type, ptrdiff_t index, const void *pc);
 
 #endif

@@ -4,7 +4,7 @@
  * gcc/sanitizer.def). That a symbol of another kind is missing at link time says that a kernel left the
  * dialect: atomics, for one, come through the executor.
  */
-#include "harness/device/simt/checker_hooks.h"
+#include "harness/device/simt/checker.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -42,23 +42,8 @@ access_range(const void *address, size_t size, enum checker_access access, size_
 #define HOOKS(size)                                                                                          \
     HOOK(__tsan_read##size, size, CHECKER_READ, size)                                                        \
     HOOK(__tsan_write##size, size, CHECKER_WRITE, size)                                                      \
-    HOOK(__tsan_volatile_read##size, size, CHECKER_READ, size)                                               \
-    HOOK(__tsan_volatile_write##size, size, CHECKER_WRITE, size)                                             \
     HOOK(__tsan_unaligned_read##size, size, CHECKER_READ, 1)                                                 \
-    HOOK(__tsan_unaligned_write##size, size, CHECKER_WRITE, 1)                                               \
-    HOOK(__tsan_unaligned_volatile_read##size, size, CHECKER_READ, 1)                                        \
-    HOOK(__tsan_unaligned_volatile_write##size, size, CHECKER_WRITE, 1)                                      \
-    /* clang with -tsan-compound-read-before-write */                                                        \
-    void __tsan_read_write##size(void *address)                                                              \
-    {                                                                                                        \
-        access_range(address, size, CHECKER_READ, size, HERE);                                               \
-        access_range(address, size, CHECKER_WRITE, size, HERE);                                              \
-    }                                                                                                        \
-    void __tsan_unaligned_read_write##size(void *address)                                                    \
-    {                                                                                                        \
-        access_range(address, size, CHECKER_READ, 1, HERE);                                                  \
-        access_range(address, size, CHECKER_WRITE, 1, HERE);                                                 \
-    }
+    HOOK(__tsan_unaligned_write##size, size, CHECKER_WRITE, 1)
 
 HOOKS(1)
 HOOKS(2)

@@ -4,13 +4,11 @@
  * A thread that never waits runs to its end on the stack of the thread before it: a kernel without barriers
  * touches one stack and makes no switch at all.
  */
-#include "harness/device/simt/executor.h"
+#include "harness/device/simt/worker.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "harness/device/simt/checker.h"
-#include "harness/device/simt/worker.h"
 
 __thread struct executor_thread executor_thread;
 __thread struct simt_worker *simt_worker;
@@ -79,7 +77,6 @@ static void set_current(struct simt_worker *w, unsigned thread)
     const struct cuda_thread *t = &w->thread[thread];
     w->current = thread;
     w->position.thread[0] = thread;
-    executor_thread.thread = thread;
     executor_thread.stack = t->stack;
     executor_thread.stack_end = t->stack + STACK_BYTES;
 }
@@ -185,9 +182,8 @@ static void run_block(struct simt_worker *w, uint64_t block)
     w->live = w->ready_count = w->threads;
     w->barrier_count = 0;
     memory_block_start(w);
-    executor_thread.block = block;
     if (simt_run.options.checked)
-        checker_block_start(block, w->threads);
+        checker_block_start();
 
     switch_to(w, &w->native, (unsigned)take_next(w), false);
 
@@ -204,10 +200,6 @@ void executor_work(struct simt_worker *w)
     w->position = (struct block_position){
         {0, 0, 0}, {0, 0, 0}, {l->threads, 1, 1}, {l->grid[0], l->grid[1], l->grid[2]}};
     fiber_from_thread(&w->native);
-    if (simt_run.options.checked) {
-        checker_readable(simt_run.args, simt_run.args_size);
-        checker_readable(&w->position, sizeof w->position);
-    }
     w->free_count = l->threads;
     for (unsigned i = 0; i < l->threads; i++)
         w->free_stacks[i] =

@@ -1,7 +1,6 @@
 /*
  * memory.c: shared memory (placed, poisoned, guarded), cp.async, atomics.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

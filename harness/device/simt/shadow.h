@@ -307,26 +307,17 @@ static ALWAYS_INLINE void shadow_access(struct shadow_clock *c, const struct sha
                    (!s->atomics.set || s->atomics.set[next] == atomics))
                 next++;
 
-        struct clash clash;
-        clash.kind = CLASH_NONE;
-        uint32_t time = shadow_time(write);
-        int thread = (int)shadow_thread(write);
-        if (global) {
-            bool foreign = write && shadow_tag(write) != tag;
-            if (foreign || !shadow_precedes(c, (unsigned)thread, time))
-                clash = (struct clash){.kind = CLASH_WRITE,
-                                       .cell = write,
-                                       .tag = shadow_tag(write),
-                                       .thread = foreign ? SHADOW_NOBODY : thread};
-        } else if (time < c->base) {
+        struct clash clash = {.kind = CLASH_NONE};
+        const uint32_t time = shadow_time(write);
+        const bool foreign = global && write && shadow_tag(write) != tag;
+        if (!global && time < c->base) {
             if (access != CHECKER_WRITE)
-                clash = (struct clash){.kind = CLASH_UNINITIALISED};
-        } else if (write & SHADOW_IN_FLIGHT) {
-            clash = (struct clash){
-                .kind = CLASH_IN_FLIGHT, .cell = write, .tag = shadow_tag(write), .thread = thread};
-        } else if (!shadow_precedes(c, (unsigned)thread, time)) {
-            clash = (struct clash){
-                .kind = CLASH_WRITE, .cell = write, .tag = shadow_tag(write), .thread = thread};
+                clash.kind = CLASH_UNINITIALISED;
+        } else if (foreign || (write & SHADOW_IN_FLIGHT) || !shadow_precedes(c, shadow_thread(write), time)) {
+            clash = (struct clash){.kind = write & SHADOW_IN_FLIGHT ? CLASH_IN_FLIGHT : CLASH_WRITE,
+                                   .cell = write,
+                                   .tag = shadow_tag(write),
+                                   .thread = foreign ? SHADOW_NOBODY : (int)shadow_thread(write)};
         }
         if (access != CHECKER_READ)
             clash_set(c, reads, reads_tag, tag, global, CLASH_READS, &clash);

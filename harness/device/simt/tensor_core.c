@@ -1,10 +1,12 @@
 #include "harness/device/simt/tensor_core.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "reference/dtype.h"
+#include "reference/mma.h"
 
 /* As in reference/arith.h: sanitizers instrument the resolver of clones before they are set up. */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(NF4BENCH_SANITIZED)
@@ -53,27 +55,6 @@ static inline __attribute__((always_inline)) struct decoded decode(uint32_t bits
     d.magnitude = exponent ? fraction | INT32_C(1) << f.fraction_bits : fraction;
     d.exponent = d.magnitude ? (exponent ? exponent : 1) - f.bias : ZERO_EXPONENT;
     return d;
-}
-
-/* ---- infinities and NaN: rare, one product after another ---- */
-
-static float special_dot(const struct decoded *a, const struct decoded *b, int count, struct format f,
-                         float c)
-{
-    struct decoded dc = decode(f32_bits(c), format_f32, 31);
-    bool nan = dc.special && dc.magnitude != INT32_C(1) << format_f32.fraction_bits;
-    bool infinite[2] = {dc.special && !dc.sign, dc.special && dc.sign}; /* of either sign */
-    int32_t infinity = INT32_C(1) << f.fraction_bits;
-    for (int k = 0; k < count; k++, a++, b++) {
-        if (!a->special && !b->special)
-            continue;
-        nan |= (a->special && a->magnitude != infinity) || (b->special && b->magnitude != infinity) ||
-               a->magnitude == 0 || b->magnitude == 0;
-        infinite[a->sign != b->sign] = true;
-    }
-    if (nan || (infinite[0] && infinite[1]))
-        return f32_from_bits(0x7fffffff);
-    return f32_from_bits(infinite[0] ? 0x7f800000 : 0xff800000);
 }
 
 /* ---- numbers ---- */
@@ -173,21 +154,24 @@ float tensor_core_dot(enum simt_tensor_core core, enum tensor_core_type type, co
 {
     const struct format f = formats[type];
     const int count = core_blocks[core];
-    struct decoded da[1][16], db[16];
+    struct decoded da[1][16];
     struct decoded_b columns; /* all the same: only one is looked at */
     bool special = decode(f32_bits(c), format_f32, 31).special;
     for (int k = 0; k < count; k++) {
         da[0][k] = decode(a[k], f, 15);
-        db[k] = decode(b[k], f, 15);
-        special |= da[0][k].special | db[k].special;
+        const struct decoded db = decode(b[k], f, 15);
+        special |= da[0][k].special | db.special;
         for (int j = 0; j < COLUMNS; j++) {
-            columns.exponent[k][j] = db[k].exponent;
-            columns.magnitude[k][j] = db[k].magnitude;
-            columns.sign[k][j] = db[k].sign;
+            columns.exponent[k][j] = db.exponent;
+            columns.magnitude[k][j] = db.magnitude;
+            columns.sign[k][j] = db.sign;
         }
     }
-    if (special)
-        return special_dot(da[0], db, count, f, c);
+    if (special) { /* rare: as the reference has it, but for the NaN of GPUs */
+        const float sum = mma_dot(core == SIMT_TENSOR_CORE_90 ? MMA_90 : MMA_80,
+                                  type == TENSOR_CORE_F16 ? DTYPE_F16 : DTYPE_BF16, (size_t)count, a, b, c);
+        return isnan(sum) ? f32_from_bits(0x7fffffff) : sum;
+    }
     float d[1][COLUMNS];
     for (int j = 0; j < COLUMNS; j++)
         d[0][j] = c;

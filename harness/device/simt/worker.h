@@ -1,6 +1,6 @@
 /*
  * worker.h: the state of a launch and of the OS threads ("workers") that run its blocks, in the child.
- * Private to executor.c, collective.c, memory.c and simt.c.
+ * Private to harness/device/simt/.
  *
  * A worker runs one block at a time. Its CUDA threads are fibers that run in turn; a thread that must wait
  * puts down what for and switches to another (executor_wait()). Nothing of a worker is touched by another
@@ -9,7 +9,6 @@
 #ifndef NF4BENCH_HARNESS_DEVICE_SIMT_WORKER_H
 #define NF4BENCH_HARNESS_DEVICE_SIMT_WORKER_H
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +16,6 @@
 
 #include "harness/base/random.h"
 #include "harness/base/status.h"
-#include "harness/device/simt/executor.h"
 #include "harness/device/simt/fiber.h"
 #include "harness/device/simt/simt.h"
 #include "kernels/device/host.h"
@@ -39,6 +37,29 @@ enum {
         64 * 1024,          /* below each stack; wide, for a frame may step over a page without touching it */
     STACKS_MAX = 24 * 1024, /* each is two mappings, of which Linux allows 65,530 */
 };
+
+/* The running CUDA thread; `valid` is false outside of a kernel. */
+struct executor_thread {
+    bool valid;
+    const char *stack, *stack_end; /* of its fiber */
+};
+extern __thread struct executor_thread executor_thread;
+
+/* Of cuda.h, which is C++: here only where it lies matters. */
+struct simt_position;
+extern __thread const struct simt_position *simt_position;
+
+/* A return address in kernel code, or NULL with file:line. */
+struct executor_place {
+    const void *pc;
+    const char *file;
+    int line;
+};
+static const struct executor_place nowhere = {NULL, NULL, 0};
+static inline struct executor_place executor_place(const char *file, int line)
+{
+    return (struct executor_place){NULL, file, line};
+}
 
 /* A call in kernel code. */
 struct site {
@@ -206,6 +227,17 @@ static inline uint64_t worker_random(struct simt_worker *w)
     w->random += 0x9e3779b97f4a7c15u;
     return random_mix(w->random);
 }
+
+/* ---- simt.c ---- */
+
+/* Adds a paragraph to the launch's result, once per (fault, place, other); safe from all workers. The format
+ * gives a sentence without an end: "thread 5 of block 3 writes out[17] (4 bytes), which thread 9 has
+ * written". */
+void executor_report(enum simt_fault fault, struct executor_place place, struct executor_place other,
+                     const char *format, ...) PRINTF_LIKE(4, 5);
+/* Ends the launch at once: for faults after which the kernel cannot go on. Does not return when called on a
+ * fiber. */
+void executor_abort(void);
 
 /* ---- executor.c ---- */
 

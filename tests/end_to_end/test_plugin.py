@@ -380,8 +380,8 @@ def test_hostile_when_timed(program, libraries, plugins, tmp_path):
     mine = [r for r in rows if r["variant"] == NAME + "timed_scribbles"]
     # Of very many small sets, the inputs are compared.
     assert {r["verdict"] for r in mine} <= {"CRASHED", "FAIL"} and len(mine) == 6, mine
-    others = [r for r in rows if r["variant"] != NAME + "timed_scribbles"]
-    assert len(others) == 24 and all(r["verdict"] == "PASS" and r["sample_count"] == 3 for r in others)
+    others = [(r["verdict"], r["sample_count"], r["reason"]) for r in rows if r["variant"] != NAME + "timed_scribbles"]
+    assert len(others) == 24 and set(others) == {("PASS", 3, ""), ("NONE", 3, "")}  # the ceilings have no verdict
 
 
 def test_a_launch_function_that_computes(program, libraries):

@@ -43,5 +43,7 @@ const char *call_state_restore_here(void);
 void *call_state_load(const char *path, const char **changed);
 /* Tells a person, on standard error, what the load of a library changed; nothing where that is NULL. */
 void call_state_tell(const char *library, const char *changed);
+/* False in processes that load what a person was told of already. */
+extern bool call_state_tells;
 
 #endif

@@ -64,6 +64,7 @@ _Noreturn void caller_main(int argc, char **argv)
     if (c == MAP_FAILED)
         _exit(1);
     call_state_set_here();
+    call_state_tells = c->tells;
     cpu_gemm_flop_per_s = openblas_flop_per_s;
     const enum status mapped = arena.base ? arena_map(&arena) : STATUS_OK;
     if (mapped != STATUS_OK)

@@ -474,6 +474,7 @@ enum status caller_variants(const char *option, const char *value, const char *t
     if (!s)
         return status_fail(STATUS_MEMORY, "%s", *status_message() ? status_message() : "out of memory");
     s->only = &only;
+    s->channel->tells = true;
     enum status status = launch_process(s);
     if (status == STATUS_OK) {
         snprintf(s->channel->table, sizeof s->channel->table, "%s", table);

@@ -66,6 +66,7 @@ struct channel {
     size_t copies, sizes[OPERAND_BUFFERS];
     struct piece pieces[CHANNEL_PIECES]; /* of a transfer */
     size_t piece_count;
+    bool tells;                                      /* call_state_tells, from the start */
     char variant[CHANNEL_NAME], table[CHANNEL_NAME]; /* kernel_named() */
     enum ceiling ceiling;
     size_t row, set;

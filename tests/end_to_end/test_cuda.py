@@ -294,10 +294,10 @@ def test_wrong_bits_are_seen_in_verification_and_in_timing(fake, tmp_path):
               "max_samples=3", "--measure", "settle_seconds=0")
     done = run(fake, "verify", "--case", CASE, "-v", VARIANT, "--device", "cuda", fail="cuLaunchKernel:2:wrong")
     assert done.returncode == 1 and "differ" in done.stdout
-    # In the server's order of launches: 14 to verify (8 are reads beside one), then support kernels and the first calls. Every later launch of
+    # In the order of launches of the process: 15 to verify (8 are reads beside one), then support kernels and the first calls. Every later launch of
     # the variant is one whose bits are looked at; those of support kernels pass the order on to the next of it.
     seen = set()
-    for n in range(15, 52, 3):
+    for n in range(16, 52, 3):
         out = tmp_path / f"{n}.h5"
         done = run(fake, "run", *common, "-o", out, fail=f"cuLaunchKernel:{n}:wrong")
         reasons = " ".join(text(r["reason"]) for r in rows_of(out))

@@ -52,18 +52,18 @@ TEST(checks, apply_to_the_variants_that_they_are_for)
         struct kernel k;
         const char *want; /* the first letters of the checks that apply */
     } rows[] = {
-        {{.contract = {.op = OP_DEQUANT, .out = DTYPE_BF16}}, "ervr"},
+        {{.contract = {.op = OP_DEQUANT, .out = DTYPE_BF16}}, "ersvr"},
         {{.contract = {.op = OP_REPACK, .out = DTYPE_U8}}, "rvr"},
-        {{.contract = {.op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_CHAINS}}, "eoecrvr"},
-        {{.contract = {.op = OP_GEMM, .out = DTYPE_F32, .accumulation = ACC_CHAINS}}, "eoervr"},
-        {{.contract = {.op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_ANY}}, "eoerv"},
+        {{.contract = {.op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_CHAINS}}, "eoecrsvr"},
+        {{.contract = {.op = OP_GEMM, .out = DTYPE_F32, .accumulation = ACC_CHAINS}}, "eoersvr"},
+        {{.contract = {.op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_ANY}}, "eoersv"},
         {{.contract = {.op = OP_GEMM, .out = DTYPE_BF16, .accumulation = ACC_ANY}, .deterministic = true},
-         "eoervr"},
+         "eoersvr"},
         {{.contract = {.op = OP_GEMM, .out = DTYPE_F16, .accumulation = ACC_CHAINS}, .no_bias = true},
-         "eoervr"},
+         "eoersvr"},
         {{.contract = {.op = OP_GEMM, .out = DTYPE_F16, .accumulation = ACC_CHAINS}, .extra_unit = 0.5},
          "ecrvr"},
-        {{.contract = {.op = OP_GEMMDX, .out = DTYPE_BF16, .accumulation = ACC_CHAINS}}, "eoervr"},
+        {{.contract = {.op = OP_GEMMDX, .out = DTYPE_BF16, .accumulation = ACC_CHAINS}}, "eoersvr"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char got[16] = "";

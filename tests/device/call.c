@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/device/open.h"
 #include "tests/test.h"
 
 extern const struct entry call_alone__fast, call_both__fast, call_first_refused__fast,
@@ -42,6 +43,7 @@ static bool call(const struct entry *e)
     while (k->entries[ENTRY_FAST] != e)
         k++;
     EXPECT_EQ(STATUS_OK, problem_parse("gemm f32 m=1 n=32 k=32 blocksize=32 nested=0 bias=0 seed=1", &p));
+    device_release(&device); /* of the call before */
     EXPECT_EQ(STATUS_OK, device_parse("simt:fast", &device));
     EXPECT_EQ(STATUS_OK, operands_init(&p, 1, &device, &operands));
     memset(operands.sets[0].out.data, 0, operands.sets[0].out.size);

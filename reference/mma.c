@@ -3,11 +3,6 @@
 
 #include <math.h>
 
-const struct mma_numbers mma_models[MMA_MODEL_COUNT] = {
-    [MMA_80] = {"mma80", 8, 24, -300, false},
-    [MMA_90] = {"mma90", 16, 25, -133, true},
-};
-
 /* A finite number: significand * 2^(exponent - fraction), negated if negative. */
 struct finite_number {
     bool negative;

@@ -38,13 +38,16 @@ enum mma_model { MMA_80, MMA_90, MMA_MODEL_COUNT };
 
 enum { MMA_STEP = 16 }; /* products of one instruction */
 
-extern const struct mma_numbers {
+static const struct mma_numbers {
     const char *word;
     size_t block;         /* products of one block */
     int fraction_bits;    /* F */
     int least_exponent;   /* of E; of MMA_80 below all there are */
     bool cut_is_positive; /* a sum that is cut to zero */
-} mma_models[MMA_MODEL_COUNT];
+} mma_models[MMA_MODEL_COUNT] = {
+    [MMA_80] = {"mma80", 8, 24, -300, false},
+    [MMA_90] = {"mma90", 16, 25, -133, true},
+};
 
 /* a . b + c by the model; a and b hold `count` (up to MMA_STEP) numbers of type t, F16 or BF16, as bits.
  * Elements from count on are +0; a block without any is still run (it turns a c of -0 into +0). */

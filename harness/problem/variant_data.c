@@ -1,6 +1,7 @@
 #include "harness/problem/variant_data.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void copy(char *to, size_t size, const char *text)
@@ -21,10 +22,26 @@ void variant_to_data(const struct kernel *k, struct variant_data *out)
     copy(out->option, sizeof out->option, k->option);
 }
 
+/* The texts of all variants: they stay, and are many times the same. */
+static char **texts;
+static size_t text_count;
+
 /* NULL where it is empty, or when out of memory. */
 static const char *text_of(const char *text, size_t size)
 {
-    return *text ? strndup(text, size - 1) : NULL;
+    char *copy = *text ? strndup(text, size - 1) : NULL;
+    for (size_t i = 0; copy && i < text_count; i++)
+        if (strcmp(texts[i], copy) == 0) {
+            free(copy);
+            return texts[i];
+        }
+    char **more = copy ? realloc(texts, (text_count + 1) * sizeof *more) : NULL;
+    if (!more) {
+        free(copy);
+        return NULL;
+    }
+    texts = more;
+    return texts[text_count++] = copy;
 }
 
 static bool in_range(const struct kernel *k)

@@ -239,7 +239,7 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
                             .progress = progress,
                             .progress_context = context};
     enum status s = take_samples(&m);
-    if (s == STATUS_OK || s == STATUS_INTERRUPTED) {
+    if (m.s && (s == STATUS_OK || s == STATUS_INTERRUPTED)) {
         const enum status finished = m.base.sampler->finish(m.s);
         s = finished == STATUS_OK ? s : finished; /* an error of the sampler comes before an interrupt */
         for (size_t i = 0; i < group->row_count; i++)

@@ -85,6 +85,8 @@ void decode_fill_scales(struct operands *o, size_t blocks, double phase, enum la
  * anywhere, at most 64. Sets FAIL. */
 enum status decoded_right(struct check_run *c, struct operands *o, size_t count,
                           bool anywhere) WARN_UNUSED_RESULT;
+/* A number of its own for each kind of blocks that a variant may treat on another path. */
+size_t kind_of_blocks(const struct problem *p);
 /* What has passed for all problems of a kind is not tried again: `blocks` says which kind. */
 bool is_decoded(const struct verifier *v, const struct kernel *k, size_t blocks, size_t m);
 void remember_decoded(struct verifier *v, const struct kernel *k, size_t blocks, size_t m);

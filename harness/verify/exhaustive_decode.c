@@ -111,6 +111,11 @@ static size_t round_up(size_t v, size_t multiple)
     return multiple > 1 ? (v + multiple - 1) / multiple * multiple : v;
 }
 
+size_t kind_of_blocks(const struct problem *p)
+{
+    return 4 * p->format.blocksize + 2 * p->format.zeros + p->format.act_order;
+}
+
 /* Whether the variant has passed on this kind of blocks with this m. */
 bool is_decoded(const struct verifier *v, const struct kernel *k, size_t blocks, size_t m)
 {
@@ -152,7 +157,7 @@ enum status check_exhaustive_decode(struct check_run *c)
     const bool slow = device_slow(c->operands->device), checked = c->operands->device->checked;
     /* Once per blocksize (under the executor once) and way of calling; the further ones, which may take other
      * paths, on a part. */
-    const size_t kind = 4 * p.format.blocksize + 2 * p.format.zeros + p.format.act_order;
+    const size_t kind = kind_of_blocks(&p);
     const size_t every_m = slow ? 0 : kind, m = p.m;
     const bool seen = is_decoded(c->verifier, k, every_m, SIZE_MAX);
     if (is_decoded(c->verifier, k, kind, m))

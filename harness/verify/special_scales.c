@@ -1,7 +1,8 @@
 /*
  * special_scales: the problem's own shape, every second block of which has a scale that code for rare cases meets: zeros,
  * denormals, the largest and, where no sum would become infinite, what is not finite. exhaustive_decode has all scales, in rows of
- * one block; another path may be taken in longer ones, or where there are fewer weights. Once for each shape and m.
+ * one block; another path may be taken in longer ones, or where there are fewer weights. Once for each
+ * shape, kind of blocks and m.
  */
 #include <math.h>
 
@@ -40,7 +41,8 @@ enum status check_special_scales(struct check_run *c)
     enum { POSITIONS_MAX = 16 };
     struct problem p = c->operands->problem;
     const size_t extent = p.op == OP_GEMMDX ? p.n : p.k,
-                 shape = SIZE_MAX - random_mix(p.n + random_mix(p.k)) % (SIZE_MAX / 2);
+                 kind = random_mix(kind_of_blocks(&p)),
+                 shape = SIZE_MAX - random_mix(p.n + random_mix(p.k + kind)) % (SIZE_MAX / 2);
     p.bias = false;
     p.m = p.m < POSITIONS_MAX ? p.m : POSITIONS_MAX;
     if (is_decoded(c->verifier, c->kernel, shape, p.m))

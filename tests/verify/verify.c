@@ -185,6 +185,9 @@ TEST(verify, a_decode_that_could_not_be_checked_is_not_remembered)
     const struct kernel *k = kernel_find("nf4_gemm_f32_acc1__scalar");
     EXPECT_EQ(VERDICT_PASS, verified(verifier, k, &device_cpu, shape, STATUS_OK).verdict);
     EXPECT_EQ(3, verifier->decoded_count); /* and special_scales */
+    static const char smaller_blocks[] = "gemm f32 m=1 n=16 k=64 blocksize=32";
+    EXPECT_EQ(VERDICT_PASS, verified(verifier, k, &device_cpu, smaller_blocks, STATUS_OK).verdict);
+    EXPECT_EQ(6, verifier->decoded_count);
     verifier_free(verifier);
 }
 

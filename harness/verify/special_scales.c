@@ -40,8 +40,7 @@ enum status check_special_scales(struct check_run *c)
 {
     enum { POSITIONS_MAX = 16 };
     struct problem p = c->operands->problem;
-    const size_t extent = p.op == OP_GEMMDX ? p.n : p.k,
-                 kind = random_mix(kind_of_blocks(&p)),
+    const size_t extent = p.op == OP_GEMMDX ? p.n : p.k, kind = random_mix(kind_of_blocks(&p)),
                  shape = SIZE_MAX - random_mix(p.n + random_mix(p.k + kind)) % (SIZE_MAX / 2);
     p.bias = false;
     p.m = p.m < POSITIONS_MAX ? p.m : POSITIONS_MAX;

@@ -5,8 +5,8 @@
 
 --share runs every N-th job, from the I-th on; I may be the word `commit`: I, and the job of the share that is the first,
 then follow from the revision, so that in time every job has its turn. As many jobs run at once as there are cores.
-After M minutes no other begins. --go-on leaves out the jobs that passed at this revision. The seeds of the executor's
-inputs follow from the revision.
+After M minutes no other begins. --go-on leaves out the jobs that have passed with the same files: those that the job's
+result follows from (Job.files). The seeds of the executor's inputs follow from the revision.
 
 Exit code: 0 every job passed, 1 one failed (its log is printed), 2 there is no such job.
 """
@@ -25,23 +25,39 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+PASSED = ROOT / "build/nightly/passed.txt"  # lines of a job's key and name
+EQUIVALENT = "tests/mutants/equivalent.txt"
+sys.path.insert(0, str(ROOT / "tests/mutants"))
+import mutate  # noqa: E402
 MUTANTS_A_JOB = 25
 EDGE_SHAPES_PARTS = 8
-KILL_STRIDE = 30
+RANDOM_PARTS, RANDOM_KILLS, RANDOM_FAULTS = 10, 30, 20  # of a part
 # `nf4bench verify` passes an empty shard, as of a suite with fewer groups than shards. The parts here are never empty.
 VERIFIED = r"[1-9]\d* pass, "
 
 
 class Job:
     """A command, run in the root of the project. `build` is what it needs: a preset and targets, all when none is named.
-    `environment` is added to this program's. `proof` is a pattern that a line of a passing job's output begins with."""
+    `environment` is added to this program's. `proof` is a pattern that a line of a passing job's output begins with.
+    `files` are the git pathspecs of what the result follows from; `more` is text that it follows from, too."""
 
-    def __init__(self, name, command, build=None, environment=None, proof=None):
+    def __init__(self, name, command, build=None, environment=None, proof=None, files=(".",), more=""):
         self.name, self.command, self.build = name, list(map(str, command)), build
-        self.environment, self.proof = environment or {}, proof
+        self.environment, self.proof, self.files, self.more = environment or {}, proof, files, more
+
+    def key(self):
+        """A hash of all that the result follows from, as it is in the working tree."""
+        def git(*arguments):
+            return subprocess.run(["git", "-C", str(ROOT), *arguments, "--", *self.files], capture_output=True, check=True).stdout
+        return hashlib.sha256(git("ls-files", "-s") + git("diff", "HEAD") + self.more.encode()).hexdigest()[:16]
 
 
 # ---- the list ------------------------------------------------------------------------------------------------------
+
+
+# What verifies kernels: all of the program but what writes, reads and judges measured times.
+VERIFIER = ["CMakeLists.txt", "cmake", "harness", "reference", ":!harness/checkpoint", ":!harness/gate", ":!harness/measure",
+            ":!harness/run"]
 
 
 def executor_jobs():
@@ -53,7 +69,8 @@ def executor_jobs():
                 for part in range(1, parts + 1):
                     yield Job(f"executor {preset} {kind} {suite} part {part}/{parts}",
                               [f"build/{preset}/nf4bench", "verify", f"suites/{suite}.yaml", "--device", f"simt:{kind}",
-                               "--shard", f"{part}/{parts}", "--seed", seed, "--quiet"], build, proof=VERIFIED)
+                               "--shard", f"{part}/{parts}", "--seed", seed, "--quiet"], build, proof=VERIFIED,
+                              files=[*VERIFIER, "kernels", "suites"])
 
 
 def mutant_jobs():
@@ -66,23 +83,30 @@ def mutant_jobs():
         counts[source] = counts.get(source, 0) + 1
     if not counts:
         sys.exit(f"no mutants listed: {' '.join(program)} --list printed\n{listed}")
+    arguments = (ROOT / EQUIVALENT).read_text().splitlines()
     for source, count in counts.items():
         parts = -(-count // MUTANTS_A_JOB)
         tried_with = [source] if source.endswith(".cu") else files
+        kernels = {file: [file, *mutate.headers_of(file)] for file in tried_with}
+        used = sorted(set().union(*(of for of in kernels.values() if source in of)))
         for part in range(1, parts + 1):
             yield Job(f"mutants {source} part {part}/{parts}",
                       [*program, "--only", source, "--share", f"{part}/{parts}", "--jobs", 1, *tried_with],
-                      ("tests", "nf4bench"))
+                      ("tests", "nf4bench"),
+                      files=[*VERIFIER, *used, ":(glob)kernels/*.h", "suites/try.yaml", "tests/mutants/mutate.py"],
+                      more="\n".join(line for line in arguments if line.startswith(source + " ")))
 
 
 def kill_jobs():
-    """Runs that are killed at every write. The environment is the one that ctest gives these tests."""
+    """A journal that is killed at every write, and runs that are killed, or have a fault, at random. The environment is the
+    one that ctest gives these tests."""
     for phase in range(8):
         yield Job(f"kill journal part {phase + 1}/8", ctest_command("end_to_end_kill", "-k", "long_run"), ("tests",),
                   {"NF4BENCH_KILL_STRIDE": "8", "NF4BENCH_PHASE": str(phase)})
-    for phase in range(KILL_STRIDE):
-        yield Job(f"kill run part {phase + 1}/{KILL_STRIDE}", ctest_command("end_to_end_kill_run", "-k", "journal"), ("tests",),
-                  {"NF4BENCH_KILL_RUN_STRIDE": str(KILL_STRIDE), "NF4BENCH_PHASE": str(phase)})
+    for part in range(1, RANDOM_PARTS + 1):
+        yield Job(f"kill random part {part}/{RANDOM_PARTS}", ctest_command("end_to_end_kill_random"), ("tests",),
+                  {"NF4BENCH_RANDOM_KILLS": str(RANDOM_KILLS), "NF4BENCH_RANDOM_FAULTS": str(RANDOM_FAULTS),
+                   "NF4BENCH_PHASE": str((commit_number() + part) % (1 << 30))})
 
 
 def whole_jobs():
@@ -174,6 +198,7 @@ def run_all(jobs, minutes):
     started, ended, failed, late = time.monotonic(), 0, [], []
     folder = ROOT / "build/nightly"
     folder.mkdir(parents=True, exist_ok=True)
+    keys = {job: job.key() for job in jobs}
 
     def one(job):
         began = time.monotonic()
@@ -193,8 +218,8 @@ def run_all(jobs, minutes):
                 continue
             ended += 1
             if code == 0:
-                with open(passed_path(), "a") as passed:
-                    print(job.name, file=passed)
+                with open(PASSED, "a") as passed:
+                    print(keys[job], job.name, file=passed)
             print(f"[{ended}/{len(jobs)}] {'ok' if code == 0 else 'FAILED':6} {seconds:5.0f} s  {job.name}", flush=True)
             if code:
                 failed.append(job)
@@ -206,12 +231,6 @@ def run_all(jobs, minutes):
     print(f"nightly: {ended - len(failed)} of {len(jobs)} jobs passed, {len(failed)} failed, {len(late)} not begun, "
           f"{time.monotonic() - started:.0f} s")
     return 1 if failed or ended == 0 else 0
-
-
-def passed_path():
-    """A file of the names of the jobs that passed at this revision, with what is not committed."""
-    changed = subprocess.run(["git", "-C", str(ROOT), "diff", "HEAD"], capture_output=True).stdout
-    return ROOT / f"build/nightly/passed-{commit_number():x}-{hashlib.sha256(changed).hexdigest()[:8]}.txt"
 
 
 def commit_number():
@@ -236,14 +255,14 @@ def main():
     parser.add_argument("--share", default="1/1", metavar="I/N", help="every N-th job, from the I-th on; I may be `commit`")
     parser.add_argument("--minutes", type=float, metavar="M", help="begin no job after so many minutes")
     parser.add_argument("--only", metavar="WORDS", help="the jobs whose name has these words in it")
-    parser.add_argument("--go-on", action="store_true", help="leave out the jobs that passed at this revision")
+    parser.add_argument("--go-on", action="store_true", help="leave out the jobs that passed with the same files")
     parser.add_argument("--list", action="store_true", help="print the jobs' names and stop")
     options = parser.parse_args()
     jobs = [job for job in all_jobs() if not options.only or options.only in job.name]
-    if options.go_on and passed_path().exists():
-        passed = set(passed_path().read_text().splitlines())
-        jobs = [job for job in jobs if job.name not in passed]
-        print(f"nightly: {len(passed)} jobs have passed at this revision")
+    if options.go_on and PASSED.exists():
+        passed, every = set(PASSED.read_text().splitlines()), len(jobs)
+        jobs = [job for job in jobs if f"{job.key()} {job.name}" not in passed]
+        print(f"nightly: {every - len(jobs)} of {every} jobs have passed with the same files")
     share, _, shares = options.share.partition("/")
     if not shares.isdigit() or int(shares) < 1 or not (share == "commit" or share.isdigit() and 1 <= int(share) <= int(shares)):
         parser.error(f"--share {options.share}: not I/N with I from 1 to N")

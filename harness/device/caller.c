@@ -429,13 +429,15 @@ enum status caller_ready(struct caller *s, int library, bool *fresh)
     if (s->pid)
         return STATUS_OK;
     s->library = library;
-    enum status status = launch_process(s);
-    if (status != STATUS_OK)
-        return status;
-    s->channel->ordinal = s->gpu.ordinal;
-    enum outcome outcome = caller_ask(s, REQUEST_start, start_limit_s);
+    enum outcome outcome = OUTCOME_CRASHED;
+    s->was_killed = true;
+    for (int i = 0; i < 2 && outcome == OUTCOME_CRASHED && s->was_killed; i++) { /* by the kernel for memory: once more */
+        TRY(launch_process(s));
+        s->channel->ordinal = s->gpu.ordinal;
+        outcome = caller_ask(s, REQUEST_start, start_limit_s);
+    }
     if (outcome != OUTCOME_DONE) {
-        status = start_failed(s, outcome);
+        enum status status = start_failed(s, outcome);
         /* There was a GPU when the run began. */
         return status == STATUS_ABSENT ? status_fail(STATUS_DEVICE, "the GPU is gone: %s", s->channel->text)
                                        : status;

@@ -154,21 +154,38 @@ static const uint8_t *at(const struct buffer *b, size_t bytes)
     return b->size ? (const uint8_t *)b->data + bytes : NULL;
 }
 
-/* The ith column that changes places. */
-static size_t moved_column(const struct problem *p, size_t i, size_t one_of)
+/* GROUPS_IN_PART, in turns of 128 columns: the first 64 have one of eight that changes places, the next 32 have none, the last
+ * 32 have one, which is the last, the first or a drawn one. */
+enum { TURN = 128, EIGHTS = 8, ALONE = 96, TURN_MOVES = EIGHTS + 1 };
+
+static size_t moved_count(const struct problem *p, enum group_order order)
 {
-    return i * one_of + random_u64(p->seed, RANDOM_GROUPS, p->k + i) % one_of;
+    const size_t rest = p->k % TURN / 8;
+    return order == GROUPS_SHUFFLED ? p->k : p->k / TURN * TURN_MOVES + (rest < EIGHTS ? rest : +EIGHTS);
 }
 
-void operands_draw_groups(struct operands *o, size_t one_of)
+/* The ith column that changes places. */
+static size_t moved_column(const struct problem *p, enum group_order order, size_t i)
+{
+    if (order == GROUPS_SHUFFLED)
+        return i;
+    const size_t turn = i / TURN_MOVES, place = i % TURN_MOVES;
+    const uint64_t drawn = random_u64(p->seed, RANDOM_GROUPS, p->k + i);
+    if (place < EIGHTS)
+        return turn * TURN + place * 8 + drawn % 8;
+    const size_t alone[] = {31, 0, drawn % 32};
+    return turn * TURN + ALONE + alone[turn % 3];
+}
+
+void operands_draw_groups(struct operands *o, enum group_order order)
 {
     const struct problem *p = &o->problem;
     uint32_t *group_of = o->sets[0].group_of.data;
     for (size_t k = 0; k < p->k; k++)
         group_of[k] = (uint32_t)(k / p->format.blocksize);
-    for (size_t i = p->k / one_of; i-- > 1;) {
+    for (size_t i = moved_count(p, order); i-- > 1;) {
         const size_t j = random_u64(p->seed, RANDOM_GROUPS, i) % (i + 1);
-        uint32_t *one = group_of + moved_column(p, i, one_of), *other = group_of + moved_column(p, j, one_of);
+        uint32_t *one = group_of + moved_column(p, order, i), *other = group_of + moved_column(p, order, j);
         const uint32_t swap = *one;
         *one = *other;
         *other = swap;
@@ -237,7 +254,7 @@ static enum status make_weights(struct operands *o, const struct dense_source *d
     const struct problem *p = &o->problem;
     struct operand_set *set = &o->sets[0];
     if (p->format.act_order)
-        operands_draw_groups(o, 1);
+        operands_draw_groups(o, GROUPS_SHUFFLED);
     if (!p->format.nested)
         return quantize_weights(o, dense, set->absmax.size ? set->absmax.data : NULL);
     size_t blocks = problem_block_count(p);

@@ -117,8 +117,9 @@ void operands_rehash(struct operands *o);
 
 /* problem/operand_weights.c: makes or reads the weights of the first set. */
 enum status operands_make_weights(struct operands *o) WARN_UNUSED_RESULT;
-/* Act-order of the first set: every block has `blocksize` columns, in an order that is drawn from the seed. Of each
- * `one_of` columns in turn one changes places with others, which one is drawn, too; 1: all do. */
-void operands_draw_groups(struct operands *o, size_t one_of);
+/* Act-order of the first set: every block has `blocksize` columns, in an order that is drawn from the seed. All columns
+ * change places, or some do, so that words, and runs of 32 columns, are in order, beside ones that are not. */
+enum group_order { GROUPS_SHUFFLED, GROUPS_IN_PART };
+void operands_draw_groups(struct operands *o, enum group_order order);
 
 #endif

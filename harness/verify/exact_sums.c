@@ -85,10 +85,10 @@ static void fill_scales(struct operands *o)
             ((uint8_t *)set->zero.data)[b] =
                 (uint8_t)(1 + (random_u64(p->seed, RANDOM_SCALES, b) >> 8) % INT4_MAX);
     }
-    /* One column of eight is out of order, and of another group than the words of eight that kernels take at once: a
-     * full shuffle, which the other checks have, leaves hardly any word with seven in order. */
+    /* Columns are out of order here and there, and of another group than those that kernels take at once: a full shuffle,
+     * which the other checks have, leaves hardly any word with seven in order, and no run of columns that is. */
     if (p->format.act_order)
-        operands_draw_groups(o, 8);
+        operands_draw_groups(o, GROUPS_IN_PART);
     for (int i = 0; p->format.nested && i < NESTED_MAP_SIZE; i++)
         map[i] = i < 128 ? 1.0f : 2.0f;
     for (size_t g = 0; p->format.nested && g < nested_group_count(blocks); g++)

@@ -58,7 +58,7 @@ void decode_fill_scales(struct operands *o, size_t blocks, double phase, enum la
     for (size_t b = 0; p->format.zeros && b < blocks; b++)
         zero[b] = (uint8_t)(least + random_u64(p->seed, RANDOM_SCALES, b) % (most - least + 1));
     if (p->format.act_order)
-        operands_draw_groups(o, 1);
+        operands_draw_groups(o, GROUPS_SHUFFLED);
     if (!p->format.nested)
         return;
     size_t groups = nested_group_count(blocks);

@@ -155,7 +155,8 @@ template <enum device_format F, enum device_element T, unsigned N>
 DEVICE void values_raw(float (&v)[N], const uint32_t *word, enum nibbles order)
 {
     if (F == INT4) {
-        const uint32_t low = word[0] & 0x0f0f0f0fu, high = word[0] >> 4 & 0x0f0f0f0fu;
+        const uint32_t low = word[0] & 0x0f0f0f0fu;
+        const uint32_t high = word[0] >> 4 & 0x0f0f0f0fu;
         UNROLL
         for (unsigned j = 0; j < N; j++)
             v[j] = __uint_as_float(

@@ -63,9 +63,9 @@ template <package P, device_element T> struct columns {
     {
         const unsigned c = threadIdx.x % 32 / 4; /* a warp's columns are those of a word */
         const struct stored_block b = {s.scale, tensors<P>::zero_of(s.zeros, c)};
-        return {block_ready(INT4, T, (enum nibbles)ORDER, b),
-                P == AWQ || (s.g_idx.x == s.group && s.g_idx.y == s.group && s.g_idx.z == s.group &&
-                             s.g_idx.w == s.group)};
+        const uint32_t other = (s.g_idx.x ^ s.group) | (s.g_idx.y ^ s.group) | (s.g_idx.z ^ s.group) |
+                               (s.g_idx.w ^ s.group); /* 0: all four are of the group */
+        return {block_ready(INT4, T, (enum nibbles)ORDER, b), P == AWQ || other == 0};
     }
     METHOD void enter(const struct ready &mine, int lane)
     {
@@ -79,7 +79,7 @@ template <package P, device_element T> struct columns {
     /* Where word `warp` of a row of AWQ's stage is: rows 4 apart would lie in the same banks. */
     METHOD static unsigned swizzle(unsigned row, unsigned word)
     {
-        return row * ROW_BYTES + (word * 4 ^ row / 4 % 2 * 16);
+        return row * ROW_BYTES + (word * 4 ^ (row & 4) * 4);
     }
     template <int WARPS>
     METHOD void stage(uint8_t *to, const struct gemm_args *a, bool aligned, size_t k, size_t end) const
@@ -120,13 +120,13 @@ template <package P, device_element T> struct columns {
                       unsigned pair, size_t n, size_t k) const
     {
         if (!in_order) {
-            b[0][0][0] = b[0][0][1] = b[1][0][0] = b[1][0][1] = 0;
             NO_UNROLL
             for (unsigned i = 0; i < 4; i++) {
                 const uint32_t both = pair_at(a, held, 0, 0, n, k + 2 * pair + 8 * i, a->k);
                 UNROLL
                 for (unsigned j = 0; j < 4; j++) /* b has no place that is known too late */
-                    b[j / 2][0][j % 2] = j == i ? both : b[j / 2][0][j % 2];
+                    if (j == i)
+                        b[j / 2][0][j % 2] = both;
             }
             return;
         }
@@ -155,7 +155,7 @@ template <package P, device_element T> struct columns {
         float v[2] = {0.0f, 0.0f};
         UNROLL
         for (unsigned j = 0; j < 2; j++)
-            if (n < a->n && k + j < end)
+            if (k + j < end)
                 v[j] = w.weight(&a->w, n, k + j);
         return pair_of_f32(T, v[0], v[1]);
     }

@@ -33,7 +33,7 @@ template <device_format F, device_element T> struct rows {
     }
     METHOD struct stored_block stored_load(const struct gemm_args *a, size_t n, size_t k) const
     {
-        return stored_block_load(F, &a->w, F == DENSE ? 0 : block_of(&a->w, n * a->k + k, n));
+        return stored_block_load(F, &a->w, block_of(&a->w, n * a->k + k, n));
     }
     METHOD struct ready_block ready_of(const struct gemm_args *, struct stored_block s) const
     {

@@ -6,13 +6,16 @@
  *   KILLAT_N=17                    SIGKILL just before the 17th of them (none or 0: only count), to the process
  *                                  that makes the call and to the program; calls of forked processes count too
  *   KILLAT_TORN=1                  instead: write half of the bytes and die; other calls are made first
+ *   KILLAT_ERRNO=28                instead: the call fails so, and the program lives on
+ *   KILLAT_ALLOCATION=17           the 17th allocation of memory fails, and no other; not in callers of kernels
  *   KILLAT_ONCE=/path              kill only the first process that gets there, and no other; each process
  *                                  counts for itself; the file /path is made then
- *   KILLAT_COUNT_FILE=/path        at exit, the number of calls is written there
+ *   KILLAT_COUNT_FILE=/path        at exit, the number of calls is written there, and that of allocations
  *
  * A program can also arm it itself, after a fork for instance: see killat_arm().
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -29,6 +32,9 @@
 static char match[4096];
 static unsigned long kill_at;
 static bool torn;
+static int fail_with; /* errno */
+static unsigned long fail_allocation;
+static atomic_ulong allocations;
 static atomic_ulong own_calls,
     *calls = &own_calls; /* shared with processes that are forked, where that matters */
 static pid_t armed;      /* the process that was told to */
@@ -52,10 +58,25 @@ unsigned long killat_calls(void)
     return atomic_load(calls);
 }
 
+/* `nf4bench caller ...` */
+static bool is_caller(void)
+{
+    char command[64] = "";
+    FILE *f = fopen("/proc/self/cmdline", "r");
+    size_t size = f ? fread(command, 1, sizeof command - 1, f) : 0;
+    if (f)
+        fclose(f);
+    return strnlen(command, size) + 1 < size && strcmp(command + strlen(command) + 1, "caller") == 0;
+}
+
 __attribute__((constructor)) static void arm_from_environment(void)
 {
     const char *path = getenv("KILLAT_MATCH"), *n = getenv("KILLAT_N"), *t = getenv("KILLAT_TORN");
+    const char *error = getenv("KILLAT_ERRNO"), *allocation = getenv("KILLAT_ALLOCATION");
     killat_arm(path ? path : "", n ? strtoul(n, NULL, 10) : 0, t && strcmp(t, "1") == 0);
+    fail_with = error ? atoi(error) : 0;
+    atomic_store(&allocations, 0);
+    fail_allocation = allocation && !is_caller() ? strtoul(allocation, NULL, 10) : 0;
     void *shared = mmap(NULL, sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared != MAP_FAILED && !getenv("KILLAT_ONCE"))
         calls = shared;
@@ -66,7 +87,7 @@ __attribute__((destructor)) static void write_count(void)
     const char *path = getenv("KILLAT_COUNT_FILE");
     FILE *f = path && getpid() == armed ? fopen(path, "w") : NULL;
     if (f) {
-        fprintf(f, "%lu\n", killat_calls());
+        fprintf(f, "%lu %lu\n", killat_calls(), atomic_load(&allocations));
         fclose(f);
     }
 }
@@ -127,9 +148,15 @@ static bool due(void)
     const char *once = getenv("KILLAT_ONCE");
     if (once && open(once, O_CREAT | O_EXCL | O_WRONLY, 0600) < 0)
         return false;
-    if (!torn)
+    if (!torn && !fail_with)
         die();
     return true;
+}
+
+static int failed(void)
+{
+    errno = fail_with;
+    return -1;
 }
 
 /* glibc's headers may redirect the 64-bit names to the plain ones; both symbols exist in the library. */
@@ -138,6 +165,8 @@ static bool due(void)
     {                                                                                                        \
         NEXT(name);                                                                                          \
         if (fd_matches(fd) && due()) {                                                                       \
+            if (fail_with)                                                                                   \
+                return failed();                                                                             \
             (void)!next half_arguments;                                                                      \
             die();                                                                                           \
         }                                                                                                    \
@@ -155,6 +184,8 @@ WRITER(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count
     {                                                                                                        \
         NEXT(name);                                                                                          \
         bool last = (matches) && due();                                                                      \
+        if (last && fail_with)                                                                               \
+            return failed();                                                                                 \
         int result = next arguments;                                                                         \
         if (last)                                                                                            \
             die();                                                                                           \
@@ -175,3 +206,46 @@ CALL(renameat, (int from_directory, const char *from, int to_directory, const ch
 CALL(renameat2, (int from_directory, const char *from, int to_directory, const char *to, unsigned flags),
      (from_directory, from, to_directory, to, flags),
      path_matches(from_directory, from) || path_matches(to_directory, to))
+
+/* ---- memory ---- */
+
+#ifndef __SANITIZE_ADDRESS__
+void *__libc_malloc(size_t size), *__libc_calloc(size_t count, size_t size), *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+static bool none_left(void)
+{
+    if (atomic_fetch_add(&allocations, 1) + 1 != fail_allocation)
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+void *malloc(size_t size)
+{
+    return none_left() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return none_left() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    return none_left() ? NULL : __libc_realloc(old, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return none_left() ? NULL : __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void **to, size_t alignment, size_t size)
+{
+    void *new = none_left() ? NULL : __libc_memalign(alignment, size);
+    if (new)
+        *to = new;
+    return new ? 0 : ENOMEM;
+}
+#endif

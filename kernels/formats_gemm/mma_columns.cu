@@ -55,8 +55,10 @@ template <package P, device_element T> struct columns {
     {
         const size_t group = group_in_order(&a->w, k);
         struct stored s = {w.scales[group * a->n + n], *w.zeros_at(group, n), {}, (uint32_t)group};
-        if (P != AWQ)
-            s.g_idx = load128(w.g_idx + k + threadIdx.x % 32 / 4 * 4);
+        if (P != AWQ) {
+            const uint32_t *g_idx = w.g_idx + k;
+            s.g_idx = load128(g_idx + threadIdx.x % 32 / 4 * 4);
+        }
         return s;
     }
     METHOD struct ready ready_of(const struct gemm_args *, const struct stored &s) const

@@ -40,6 +40,7 @@ struct caller {
     int library;             /* caller_ready() */
     size_t loaded;           /* of what callers load, when it was started */
     unsigned generation;
+    char mark[48]; /* in its environment, and in that of what it starts */
 };
 
 /* ---- what callers load ---- */
@@ -155,10 +156,43 @@ unsigned caller_generation(const struct caller *s)
 
 /* ---- the end of a process ---- */
 
+static bool has_mark(const char *pid, const char *mark)
+{
+    char path[64], text[4096];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%.20s/environ", pid);
+    FILE *f = fopen(path, "re");
+    size_t kept = 0, got;
+    while (f && !found && (got = fread(text + kept, 1, sizeof text - kept, f)) > 0) {
+        const size_t size = kept + got, length = strlen(mark);
+        found = memmem(text, size, mark, length + 1) != NULL;
+        kept = size < length ? size : length; /* it may stand across two pieces */
+        memmove(text, text + size - kept, kept);
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* Ends what the process started, whatever group or session it made for itself, until there is none: it might start others. */
+static void end_descendants(const struct caller *s)
+{
+    for (int round = 0, found = 1; found && round < 100; round++) {
+        DIR *all = opendir("/proc");
+        found = 0;
+        for (struct dirent *e; all && (e = readdir(all));)
+            if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && has_mark(e->d_name, s->mark))
+                found += kill((pid_t)atol(e->d_name), SIGKILL) == 0;
+        if (all)
+            closedir(all);
+    }
+}
+
 /* Forgets the process, which has been waited for, and ends what it started. */
 static void forget(struct caller *s)
 {
     kill(-s->pid, SIGKILL); /* its group */
+    end_descendants(s);
     close(s->fd);
     s->pid = 0;
     s->fd = -1;
@@ -303,21 +337,25 @@ enum outcome caller_ask(struct caller *s, enum request request, double limit_s)
 
 extern char **environ;
 
-/* The environment, with OMP_WAIT_POLICY as the caller is to have it. Owned, its strings are not. */
-static char **make_environment(bool spin)
+/* The environment, with OMP_WAIT_POLICY as the caller is to have it, and its mark. Owned, its strings are not. */
+static char **make_environment(struct caller *s)
 {
+    static unsigned started;
     static const char policy[] = "OMP_WAIT_POLICY=", passive[] = "OMP_WAIT_POLICY=passive";
     const bool own = getenv(CALLER_OWN_WAIT_POLICY) || !getenv("OMP_WAIT_POLICY");
     size_t count = 0;
     while (environ[count])
         count++;
-    char **list = calloc(count + 2, sizeof *list);
+    char **list = calloc(count + 3, sizeof *list);
     size_t kept = 0;
+    snprintf(s->mark, sizeof s->mark, "NF4BENCH_CALLER=%d.%u", (int)getpid(), ++started);
     for (size_t i = 0; list && i < count; i++)
         if (!own || strncmp(environ[i], policy, strlen(policy)) != 0)
             list[kept++] = environ[i];
-    if (list && own && !spin)
-        list[kept] = (char *)passive;
+    if (list && own && !s->spin)
+        list[kept++] = (char *)passive;
+    if (list)
+        list[kept] = s->mark;
     return list;
 }
 
@@ -346,7 +384,7 @@ static int spawn(struct caller *s, int socket)
 
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
-    char **environment = make_environment(s->spin);
+    char **environment = make_environment(s);
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&how);
     /* Its standard output is ours alone: what a variant leaves behind must not hold a pipe open, and what a library prints is

@@ -399,6 +399,17 @@ def test_a_library_that_ends_the_second_process(program, libraries, plugins, tmp
     assert len(re.findall("^PASS +nf4_dequant_bf16__scalar(?:_table)? ", done.stdout, re.M)) == 6, done.stdout
 
 
+def test_what_a_variant_leaves_running_is_ended(program, libraries, tmp_path):
+    left = tmp_path / "left"
+    program("verify", "--case", "dequant bf16 n=40 k=100 blocksize=64", *with_plugins(libraries, "hostile"), "-v",
+            NAME + "leaves_a_process", environment={"NF4BENCH_TEST_LEFT": str(left)})
+    pids = left.read_text().split()
+    assert pids
+    for pid in pids:
+        status = pathlib.Path(f"/proc/{pid}/status")
+        assert not status.exists() or "State:\tZ" in status.read_text(), pid
+
+
 def test_an_interrupt_ends_a_call_that_does_not(program, libraries, plugins, tmp_path):
     """Ctrl-C while a variant hangs, long before its limit; --resume then completes the run."""
     out, mark = tmp_path / "r.h5", tmp_path / "waiting"

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -83,6 +84,21 @@ static void answers_twice(const struct dequant_args *a)
         (void)!write(SOCKET, "x", 1);
 }
 
+/* A process in a session of its own, of which the process that calls is not the parent. */
+static void leaves_a_process(const struct dequant_args *a)
+{
+    const char *path = getenv("NF4BENCH_TEST_LEFT");
+    right(a);
+    if (!path || fork() != 0)
+        return;
+    setsid();
+    if (fork() != 0)
+        _exit(0);
+    const int fd = open(path, O_CREAT | O_APPEND | O_WRONLY, 0600);
+    dprintf(fd, "%d\n", (int)getpid());
+    pause();
+}
+
 /* ---- wrong ---- */
 
 /* "The machine is too small for it": what would be skipped. */
@@ -150,6 +166,7 @@ static const struct nf4bench_variant variants[] = {
     HOSTILE(truncates),
     HOSTILE(alarm_clock),
     HOSTILE(answers_twice),
+    HOSTILE(leaves_a_process),
     HOSTILE(skips),
     HOSTILE(interrupts),
     HOSTILE(timed_scribbles),

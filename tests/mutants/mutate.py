@@ -356,12 +356,12 @@ class Original:
 
 def judge(program, mutant, originals):
     """(verdict, output): 'caught (fast)', 'caught (checked)', 'invalid', 'same code', 'SURVIVED' or 'ERROR'. What is quick is
-    tried in all of `originals` before anything slower is in one: a few entries before all of them, and without the checker
-    before with it. A mutant of the order of threads goes to the checker first."""
+    tried in all of `originals` before anything slower is in one: without the checker before with it, and a few entries before
+    all of them. A mutant of the order of threads goes to the checker first."""
     same = set()
-    steps = [(True, "fast"), (True, "checked"), (False, "fast"), (False, "checked")]
+    steps = [(True, "fast"), (False, "fast"), (True, "checked"), (False, "checked")]
     if mutant.operator in OF_ORDER:
-        steps[:2] = reversed(steps[:2])
+        steps[:3] = [(True, "checked"), (True, "fast"), (False, "fast")]
     with tempfile.TemporaryDirectory(prefix="nf4bench-mutants-") as folder:
         path = os.path.join(folder, "k.cu")
         for few, build in steps:

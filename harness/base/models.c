@@ -177,14 +177,7 @@ enum status models_parse(const char *text, size_t size, const char *name, struct
 
 enum status models_load(const char *path, struct models *out)
 {
-    char *text = NULL;
-    size_t size = 0;
-    *out = (struct models){0};
-    enum status s = yaml_file_read(path, &text, &size);
-    if (s == STATUS_OK)
-        s = models_parse(text, size, path, out);
-    free(text);
-    return s;
+    return models_parse(NULL, 0, path, out);
 }
 
 void models_release(struct models *m)

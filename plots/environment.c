@@ -31,7 +31,7 @@ const char *environment_find(const struct result_set *set, const char *glob)
     return NULL;
 }
 
-static bool any_timed(const struct view *v, unsigned set, bool (*is)(const struct row *))
+bool environment_any(const struct view *v, unsigned set, bool (*is)(const struct row *))
 {
     for (size_t i = 0; i < v->timed_count; i++)
         if (v->timed[i]->set == set && is(v->timed[i]->r))
@@ -39,20 +39,10 @@ static bool any_timed(const struct view *v, unsigned set, bool (*is)(const struc
     return false;
 }
 
-bool environment_is_gpu(const struct view *v, unsigned set)
-{
-    return any_timed(v, set, row_is_gpu);
-}
-
-bool environment_is_fake(const struct view *v, unsigned set)
-{
-    return any_timed(v, set, row_is_fake);
-}
-
 const char *environment_device(const struct view *v, unsigned set)
 {
     const char *device = NULL;
-    if (environment_is_gpu(v, set))
+    if (environment_any(v, set, row_is_gpu))
         device = environment_find(&v->sets[set], "@(gpu|gpu_name*|gpu_model*|device_name*|device)");
     if (!device)
         device = environment_find(&v->sets[set], "@(cpu|cpu_model*|cpu_name*|processor*)");

@@ -14,6 +14,7 @@
 #include "harness/base/clock.h"
 #include "harness/base/interrupt.h"
 #include "harness/base/progress.h"
+#include "harness/base/text.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
 #include "harness/device/caller.h"
@@ -145,11 +146,7 @@ static void print_detail(const struct verification *v)
 {
     if (*v->reason)
         printf("      %s\n", v->reason);
-    for (const char *line = v->detail; *line;) {
-        size_t length = strcspn(line, "\n");
-        printf("      %.*s\n", (int)length, line);
-        line += length + (line[length] == '\n');
-    }
+    text_put_lines("      ", v->detail, stdout);
 }
 
 /* *caught counts those that the intended check caught. */

@@ -129,9 +129,8 @@ static enum status judge(void *context)
 static enum status judge_apart(const struct kernel *k, const char *device, const struct problem *p,
                                const char *check, struct verification *v)
 {
-    struct verification *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
+    struct verification *shared = shared_alloc(sizeof *shared);
+    if (!shared)
         return status_no_memory("selftest");
     struct judgement j = {k, device, check, p, shared};
     enum status s = process_try(judge, &j, JUDGE_LIMIT_S);

@@ -169,8 +169,7 @@ void caller_stop(struct caller *s)
     if (!s->pid)
         return;
     kill(s->pid, SIGKILL);
-    while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    (void)process_wait(s->pid, NULL);
     forget(s);
 }
 
@@ -185,8 +184,7 @@ static int end_of(struct caller *s)
         usleep(1000);
     if (gone != s->pid) {
         kill(s->pid, SIGKILL);
-        while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
-            ;
+        (void)process_wait(s->pid, &status);
     }
     forget(s);
     return status;

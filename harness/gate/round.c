@@ -198,15 +198,7 @@ static bool same_operands(const struct round_row *a, const struct round_row *b)
     return strcmp(a->case_text, b->case_text) == 0 && a->threads == b->threads;
 }
 
-/* The rows from position `begin` of the order that share their operands. Returns the position behind them. */
-static size_t group_end(const struct round *r, size_t begin)
-{
-    size_t end = begin + 1;
-    while (end < r->row_count && same_operands(&r->rows[r->order[begin]], &r->rows[r->order[end]]))
-        end++;
-    return end;
-}
-
+/* The rows at these positions of the order, which share their operands. */
 static enum status do_rows(struct round *r, size_t begin, size_t end)
 {
     const struct round_row *first = &r->rows[r->order[begin]];
@@ -255,7 +247,9 @@ static enum status work(struct round *r)
     r->verifier = verifier_new();
     enum status s = r->verifier ? STATUS_OK : status_no_memory("a round");
     for (size_t begin = 0, end; begin < r->row_count && s == STATUS_OK; begin = end) {
-        end = group_end(r, begin);
+        for (end = begin + 1; end < r->row_count; end++)
+            if (!same_operands(&r->rows[r->order[begin]], &r->rows[r->order[end]]))
+                break;
         s = do_rows(r, begin, end);
     }
     verifier_free(r->verifier);

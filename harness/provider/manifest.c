@@ -75,7 +75,7 @@ static enum status read_expression(const struct manifest *m, const yaml_node_t *
     recipe_sizes(&(struct problem){.op = m->kernel.contract.op, .format.blocksize = 64}, names);
     /* m, which comes first, is a product's. */
     size_t first = op_is_product(m->kernel.contract.op) ? 0 : 1;
-    if (expression_check(*out, names + first, RECIPE_SIZES - first, &fault))
+    if (expression_value(*out, names + first, RECIPE_SIZES - first, NULL, &fault))
         return STATUS_OK;
     char text[EXPRESSION_TEXT + 96];
     bool cut = strstr(*out, "ceil(") && fault.at == strlen(*out);

@@ -44,16 +44,11 @@ enum { RUN_SUMMARY_TEXT_MAX = 256 };
 /* "3 pass, 1 fail ..."; returns text. */
 const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_TEXT_MAX]);
 
-/* Runs several plans, each of another device, into one `output`: at the same time, each in a child
- * process, or one after the other (one_at_a_time). The columns of a row name its device. Otherwise as
- * run_plan(). */
+/* Verifies and times the rows of plans, each of another device, into one `output`: at the same time, each in a child
+ * process, or one after the other (one_at_a_time). The columns of a row name its device. A wrong variant is counted,
+ * printed with its repro line, and not timed. After STATUS_INTERRUPTED the complete batches are in `output`, after an
+ * error in its journal; the message says how to go on. */
 enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
                       struct run_summary *summary) WARN_UNUSED_RESULT;
-
-/* Verifies and times the rows of a plan. A wrong variant is counted, printed with its repro line, and not
- * timed. After STATUS_INTERRUPTED the complete batches are in `output`, after an error in its journal; the
- * message says how to go on. */
-enum status run_plan(const struct plan *plan, const struct run_options *options,
-                     struct run_summary *summary) WARN_UNUSED_RESULT;
 
 #endif

@@ -23,6 +23,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "harness/base/child.h"
 #include "harness/base/clock.h"
 #include "harness/device/simt/checker.h"
 #include "harness/device/simt/symbolize.h"
@@ -654,8 +655,7 @@ static void retire_child(void)
         close(child.fd);
     if (child.parent == getpid()) {
         kill(child.pid, SIGKILL);
-        while (waitpid(child.pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        (void)process_wait(child.pid, NULL);
     }
     child.pid = 0;
 }
@@ -672,10 +672,9 @@ static const size_t stack_stride = (size_t)STACK_BYTES + STACK_GUARD;
 static bool keep_memory(size_t stacks)
 {
     if (!kept.outcome) {
-        void *p = mmap(NULL, sizeof *kept.outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED)
+        kept.outcome = shared_alloc(sizeof *kept.outcome);
+        if (!kept.outcome)
             return false;
-        kept.outcome = p;
         void *first[1];
         (void)backtrace(first, 1); /* loads the unwinder, which must not happen in a signal handler */
     }
@@ -709,18 +708,14 @@ static bool broken(const struct entry *e, struct simt_result *result, const char
     return false;
 }
 
-/* Launches of one variant; their code came into the process together, and so is in a child of the first. */
-static bool same_variant(const struct entry *a, const struct entry *b)
-{
-    return a == b || a->next == b || b->next == a;
-}
-
 /* Whether the kept child can run simt_run. */
 static bool child_fits(void)
 {
     const struct run *r = &simt_run, *first = &child.run;
+    /* Those of one variant; their code came into the process together, and so is in a child of the first. */
+    const struct entry *was = first->entry, *is = r->entry;
     if (!child.pid || child.parent != getpid() || !r->options.shared || !first->options.shared ||
-        !same_variant(first->entry, r->entry) || first->args_size != r->args_size ||
+        (was != is && was->next != is && is->next != was) || first->args_size != r->args_size ||
         first->buffer_count != r->buffer_count || r->buffer_count > KEPT_BUFFERS_MAX ||
         child.stacks < (size_t)r->workers * r->launch.threads)
         return false;

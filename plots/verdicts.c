@@ -18,11 +18,6 @@ static const char *tone(uint8_t verdict)
     return verdict == VERDICT_UNSTABLE || verdict == VERDICT_SUSPECT ? "warn" : "bad";
 }
 
-static bool is_fault(const struct view_check *check)
-{
-    return view_gravity(check->worst->r->verdict) > VIEW_GRAVITY_PASS;
-}
-
 /* The verdicts that are counted, the gravest first. */
 static size_t list_verdicts(const size_t counts[UINT8_MAX + 1], uint8_t list[UINT8_MAX + 1])
 {
@@ -102,7 +97,7 @@ void section_failures(FILE *out, const struct view *v)
 {
     size_t count = 0, written = 0;
     for (size_t i = 0; i < v->check_count; i++)
-        count += is_fault(&v->checks[i]);
+        count += view_gravity(v->checks[i].worst->r->verdict) > VIEW_GRAVITY_PASS;
     if (count == 0)
         return;
     fprintf(out, "<section class=\"alarm\" id=\"failures\"><h2>%zu not passed</h2>\n", count);

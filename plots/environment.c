@@ -49,14 +49,6 @@ const char *environment_device(const struct view *v, unsigned set)
     return device ? device : "an unnamed machine";
 }
 
-static int rank_of(const char *name)
-{
-    for (int i = 0; i < RANKS; i++)
-        if (matches(name, important[i]))
-            return i;
-    return RANKS;
-}
-
 enum { VALUE_SHOWN = 320 }; /* bytes of a value before the rest is folded away */
 
 static void write_value(FILE *out, const char *value)
@@ -77,7 +69,10 @@ static size_t write_rank(FILE *out, const struct view *v, int rank)
     for (size_t s = 0; s < v->set_count; s++)
         for (size_t i = 0; i < v->sets[s].attribute_count; i++) {
             const char *name = v->sets[s].attributes[i].name;
-            bool seen = rank_of(name) != rank;
+            int first = 0;
+            while (first < RANKS && !matches(name, important[first]))
+                first++;
+            bool seen = first != rank;
             for (size_t before = 0; before < s && !seen; before++)
                 seen = result_set_attribute(&v->sets[before], name) != NULL;
             if (seen)

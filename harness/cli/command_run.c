@@ -15,7 +15,6 @@
 #include "harness/cli/provider_options.h"
 #include "harness/device/open.h"
 #include "harness/run/environment.h"
-#include "harness/run/profile.h"
 #include "harness/run/run.h"
 #include "harness/suite/plan.h"
 #include "harness/suite/suite.h"

@@ -1,4 +1,7 @@
-#include "harness/run/resume.h"
+/*
+ * resume.c: the journal of a run, new, or continued after an interrupt or a kill.
+ */
+#include "harness/run/plan_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -15,7 +15,6 @@
 #include "harness/device/open.h"
 #include "harness/run/plan_run.h"
 #include "harness/run/record.h"
-#include "harness/run/resume.h"
 #include "harness/run/workers.h"
 #include "results/store.h"
 

@@ -51,4 +51,9 @@ const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_
 enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
                       struct run_summary *summary) WARN_UNUSED_RESULT;
 
+/* One launch of one row on a GPU, for a profiler: makes the operands of the first group that has a row of `variant` which
+ * can run, launches it once, unblocked, in an NVTX range of its name, and prints how to have a profiler look at it.
+ * STATUS_USAGE when there is no such row or the device is no GPU. */
+enum status profile_row(const struct plan *plan, const char *variant) WARN_UNUSED_RESULT;
+
 #endif

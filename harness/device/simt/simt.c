@@ -10,7 +10,6 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 
 #include "harness/base/child.h"
 #include "harness/base/clock.h"
+#include "harness/base/machine.h"
 #include "harness/device/simt/checker.h"
 #include "harness/device/simt/symbolize.h"
 #include "harness/device/simt/worker.h"
@@ -623,10 +623,7 @@ static bool within_limits(const struct entry *e, const struct launch *l, struct 
 
 static unsigned worker_count(const struct simt_options *options, uint64_t blocks, unsigned threads)
 {
-    unsigned count = options->workers;
-    cpu_set_t cpus;
-    if (count == 0)
-        count = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+    unsigned count = options->workers ? options->workers : cpu_available();
     if (count > WORKERS_MAX)
         count = WORKERS_MAX;
     if (count > STACKS_MAX / threads)

@@ -22,7 +22,7 @@
 #include "harness/base/stats.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/gate_options.h"
-#include "harness/run/environment.h"
+#include "harness/run/run.h"
 #include "results/calibration.h"
 #include "results/markdown.h"
 

@@ -14,7 +14,6 @@
 #include "harness/cli/options.h"
 #include "harness/cli/provider_options.h"
 #include "harness/device/open.h"
-#include "harness/run/environment.h"
 #include "harness/run/run.h"
 #include "harness/suite/plan.h"
 #include "harness/suite/suite.h"

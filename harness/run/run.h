@@ -51,6 +51,10 @@ const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_
 enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
                       struct run_summary *summary) WARN_UNUSED_RESULT;
 
+/* What a reader of a results file must know about where it was made, whose keys become root attributes of the file: tool,
+ * build, devices, machine, load, time and command line. A new reference; NULL when out of memory. */
+json_t *environment_json(const struct device *devices, size_t count, int argc, char **argv);
+
 /* One launch of one row on a GPU, for a profiler: makes the operands of the first group that has a row of `variant` which
  * can run, launches it once, unblocked, in an NVTX range of its name, and prints how to have a profiler look at it.
  * STATUS_USAGE when there is no such row or the device is no GPU. */

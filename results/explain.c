@@ -1,4 +1,4 @@
-#include "results/explain.h"
+#include "results/export.h"
 
 #include <math.h>
 #include <string.h>

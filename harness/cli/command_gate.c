@@ -13,7 +13,6 @@
 #include "harness/base/interrupt.h"
 #include "harness/base/clock.h"
 #include "harness/cli/cli.h"
-#include "harness/cli/files.h"
 #include "harness/cli/gate_options.h"
 #include "harness/gate/baseline.h"
 #include "results/history.h"

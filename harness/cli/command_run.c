@@ -12,7 +12,6 @@
 #include "harness/base/output.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
-#include "harness/cli/provider_options.h"
 #include "harness/device/open.h"
 #include "harness/run/run.h"
 #include "harness/suite/plan.h"

@@ -1,4 +1,4 @@
-#include "plots/changes_page.h"
+#include "plots/report.h"
 
 #include <string.h>
 

@@ -31,7 +31,7 @@ const char *environment_find(const struct result_set *set, const char *glob)
     return NULL;
 }
 
-static bool any_timed(const struct view *v, unsigned set, bool (*is)(const struct row *))
+bool environment_any(const struct view *v, unsigned set, bool (*is)(const struct row *))
 {
     for (size_t i = 0; i < v->timed_count; i++)
         if (v->timed[i]->set == set && is(v->timed[i]->r))
@@ -39,32 +39,14 @@ static bool any_timed(const struct view *v, unsigned set, bool (*is)(const struc
     return false;
 }
 
-bool environment_is_gpu(const struct view *v, unsigned set)
-{
-    return any_timed(v, set, row_is_gpu);
-}
-
-bool environment_is_fake(const struct view *v, unsigned set)
-{
-    return any_timed(v, set, row_is_fake);
-}
-
 const char *environment_device(const struct view *v, unsigned set)
 {
     const char *device = NULL;
-    if (environment_is_gpu(v, set))
+    if (environment_any(v, set, row_is_gpu))
         device = environment_find(&v->sets[set], "@(gpu|gpu_name*|gpu_model*|device_name*|device)");
     if (!device)
         device = environment_find(&v->sets[set], "@(cpu|cpu_model*|cpu_name*|processor*)");
     return device ? device : "an unnamed machine";
-}
-
-static int rank_of(const char *name)
-{
-    for (int i = 0; i < RANKS; i++)
-        if (matches(name, important[i]))
-            return i;
-    return RANKS;
 }
 
 enum { VALUE_SHOWN = 320 }; /* bytes of a value before the rest is folded away */
@@ -87,7 +69,10 @@ static size_t write_rank(FILE *out, const struct view *v, int rank)
     for (size_t s = 0; s < v->set_count; s++)
         for (size_t i = 0; i < v->sets[s].attribute_count; i++) {
             const char *name = v->sets[s].attributes[i].name;
-            bool seen = rank_of(name) != rank;
+            int first = 0;
+            while (first < RANKS && !matches(name, important[first]))
+                first++;
+            bool seen = first != rank;
             for (size_t before = 0; before < s && !seen; before++)
                 seen = result_set_attribute(&v->sets[before], name) != NULL;
             if (seen)

@@ -39,8 +39,7 @@ static const char *type_text(const struct pair *p, char buffer[64])
 
 /* ---- who the opponents are ---- */
 
-static void list_names(const struct tasks *t, size_t device, enum weights format, bool package, char *text,
-                       size_t size)
+static void list_packages(const struct tasks *t, size_t device, enum weights format, char *text, size_t size)
 {
     const char *names[NAMES_MAX];
     size_t count = 0, used = 0;
@@ -49,7 +48,7 @@ static void list_names(const struct tasks *t, size_t device, enum weights format
         for (size_t j = 0; t->list[i].device == device && j < t->list[i].count; j++) {
             const struct view_row *row = t->list[i].rows[j];
             const char *name = row->r->variant;
-            bool known = weights_of(row) != format || is_package(row) != package;
+            bool known = weights_of(row) != format || !is_package(row);
             for (size_t k = 0; k < count && !known; k++)
                 known = strcmp(names[k], name) == 0;
             if (known)
@@ -77,8 +76,8 @@ static bool has_marlin_rows(const struct tasks *t, size_t device)
 static void say_opponents(struct page *p, const struct tasks *t, size_t device)
 {
     char packages[NAMES_MAX * 130 + 8], nf4[NAMES_MAX * 130 + 8];
-    list_names(t, device, WEIGHTS_INT4, true, packages, sizeof packages);
-    list_names(t, device, WEIGHTS_NF4, true, nf4, sizeof nf4);
+    list_packages(t, device, WEIGHTS_INT4, packages, sizeof packages);
+    list_packages(t, device, WEIGHTS_NF4, nf4, sizeof nf4);
     page_say(p, PAGE_PARAGRAPH,
              "%s. Opponents that were real packages, by their names: int4 %s; NF4 %s. All others are of this "
              "project or were loaded into it. %s",

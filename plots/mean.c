@@ -5,37 +5,24 @@
 
 #include "harness/base/student.h"
 
-/* Sums over the parts of one shape. */
-struct shape_sum {
-    double log_ratio, log_lo, log_hi;
-};
-
-static double shape_mean(const struct mean_part *parts, size_t count, struct shape_sum *sum)
-{
-    *sum = (struct shape_sum){0};
-    for (size_t i = 0; i < count; i++) {
-        const struct paired_ratio *p = &parts[i].ratio;
-        sum->log_ratio += log(p->ratio);
-        sum->log_lo += p->count > 0 ? log(p->ci.lo) : NAN;
-        sum->log_hi += p->count > 0 ? log(p->ci.hi) : NAN;
-    }
-    return sum->log_ratio / (double)count;
-}
-
 struct mean mean_of(const struct mean_part *parts, size_t count)
 {
     struct mean m = {NAN, NAN, NAN, 0, count};
-    struct shape_sum shape;
     double sum = 0, squares = 0, lowest = INFINITY, highest = -INFINITY;
     bool unpaired = false;
     for (size_t i = 0, next; i < count; i = next) {
-        for (next = i + 1; next < count && parts[next].shape == parts[i].shape;)
-            next++;
+        double log_ratio = 0, log_lo = 0, log_hi = 0; /* sums over the parts of one shape */
+        for (next = i; next < count && parts[next].shape == parts[i].shape; next++) {
+            const struct paired_ratio *p = &parts[next].ratio;
+            log_ratio += log(p->ratio);
+            log_lo += p->count > 0 ? log(p->ci.lo) : NAN;
+            log_hi += p->count > 0 ? log(p->ci.hi) : NAN;
+        }
         /* Welford's: the spread of shapes is small beside their mean. */
-        const double x = shape_mean(parts + i, next - i, &shape), before = x - sum;
-        lowest = fmin(lowest, shape.log_lo / (double)(next - i));
-        highest = fmax(highest, shape.log_hi / (double)(next - i));
-        unpaired = unpaired || isnan(shape.log_lo) || isnan(shape.log_hi);
+        const double n = (double)(next - i), x = log_ratio / n, before = x - sum;
+        lowest = fmin(lowest, log_lo / n);
+        highest = fmax(highest, log_hi / n);
+        unpaired = unpaired || isnan(log_lo) || isnan(log_hi);
         m.shapes++;
         sum += before / (double)m.shapes;
         squares += before * (x - sum);

@@ -79,7 +79,7 @@ static void write_subtitle(FILE *out, const struct view *v, unsigned s)
     if (dirty && strcmp(dirty, "0") && strcmp(dirty, "false"))
         fputs(" <b>with local changes</b>", out);
     fputs("</p>\n", out);
-    if (environment_is_fake(v, s))
+    if (environment_any(v, s, row_is_fake))
         fputs("<p class=\"note\"><b>Not a GPU's times.</b> This file was made on the fake driver of the "
               "tests: its verdicts are real, its times are those of a model, and no ranking, share or ratio "
               "of them says anything about a GPU.</p>\n",
@@ -112,9 +112,9 @@ static void write_summary(FILE *out, const struct view *v)
         html_print(out, "%'zu row%s timed", v->timed_count, v->timed_count == 1 ? "" : "s");
         for (unsigned s = 0; s < v->set_count; s++) {
             fputs(s == 0 ? " on " : s + 1 < v->set_count ? ", " : " and ", out);
-            fputs(environment_is_fake(v, s)  ? "no GPU but the model of a fake driver, "
-                  : environment_is_gpu(v, s) ? "a GPU, "
-                                             : "a CPU, ",
+            fputs(environment_any(v, s, row_is_fake)  ? "no GPU but the model of a fake driver, "
+                  : environment_any(v, s, row_is_gpu) ? "a GPU, "
+                                                      : "a CPU, ",
                   out);
             html_text(out, environment_device(v, s));
         }

@@ -17,6 +17,7 @@
 
 #include "harness/base/output.h"
 #include "harness/base/status.h"
+#include "results/changes.h"
 #include "results/load.h"
 
 /* The form that the ending of the path names: Markdown (.md, .markdown), CSV (.csv), else HTML. */
@@ -31,5 +32,8 @@ enum status report_write(const struct result_set *sets, size_t set_count,
 /* Writes "nf4bench run suites/gpu.yaml -o gpu.h5": how a file was made, as it says itself; folders of absolute paths
  * are left out, which are of that machine alone. False where the file does not say. */
 bool report_command(FILE *out, const struct result_set *set);
+
+/* The changes between two results files as one self-contained HTML page, in the form of a report. */
+enum status changes_page(const struct changes *c, FILE *out) WARN_UNUSED_RESULT;
 
 #endif

@@ -46,10 +46,9 @@ const char *section_anchor(const struct view *v, const struct view_case *c, char
 
 /* Name and value of each root attribute, the important ones first. */
 void section_environment(FILE *out, const struct view *v);
+/* Whether any of the timed rows is such a one: row_is_gpu(), or, of the fake driver of the tests, row_is_fake(). */
+bool environment_any(const struct view *v, unsigned set, bool (*is)(const struct row *));
 /* What the timings were taken on, as far as the file says: the GPU where variants ran on one, or the CPU. */
-bool environment_is_gpu(const struct view *v, unsigned set);
-/* Some timings are no machine's: they come from the fake driver of the tests. */
-bool environment_is_fake(const struct view *v, unsigned set);
 const char *environment_device(const struct view *v, unsigned set);
 /* The first root attribute whose name matches a glob, "@(gpu|device*)"; NULL when none does. */
 const char *environment_find(const struct result_set *set, const char *glob);

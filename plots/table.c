@@ -281,41 +281,37 @@ static void csv_number(FILE *out, double v)
     fputs(isfinite(v) ? value_of_double(v, text) : "", out);
 }
 
-struct csv_field {
-    const char *key;
-    enum cell_kind kind;
-};
-
-static size_t csv_fields(const struct table *tables, size_t count, struct csv_field *fields)
+/* The first column of each key. */
+static size_t csv_fields(const struct table *tables, size_t count, const struct table_column **fields)
 {
     size_t field_count = 0;
     for (size_t t = 0; t < count; t++)
         for (size_t c = 0; c < tables[t].column_count; c++) {
             const struct table_column *column = &tables[t].columns[c];
             size_t i = 0;
-            while (i < field_count && strcmp(fields[i].key, column->key))
+            while (i < field_count && strcmp(fields[i]->key, column->key))
                 i++;
             if (i == field_count)
-                fields[field_count++] = (struct csv_field){column->key, column->kind};
+                fields[field_count++] = column;
         }
     return field_count;
 }
 
-static void csv_row(FILE *out, const struct table *t, size_t row, const struct csv_field *fields,
+static void csv_row(FILE *out, const struct table *t, size_t row, const struct table_column *const *fields,
                     size_t count)
 {
     text_put(TEXT_CSV, t->id, out);
     for (size_t f = 0; f < count; f++) {
         const struct table_cell *cell = NULL;
         for (size_t c = 0; c < t->column_count && !cell; c++)
-            if (strcmp(t->columns[c].key, fields[f].key) == 0)
+            if (strcmp(t->columns[c].key, fields[f]->key) == 0)
                 cell = &t->cells[row * t->column_count + c];
         fputc(',', out);
-        if (cell && cell->text && fields[f].kind != CELL_NUMBER && fields[f].kind != CELL_RATIO)
+        if (cell && cell->text && is_words(fields[f]))
             text_put(TEXT_CSV, cell->text, out);
         else if (cell)
             csv_number(out, cell->value);
-        if (fields[f].kind != CELL_RATIO)
+        if (fields[f]->kind != CELL_RATIO)
             continue;
         fputc(',', out);
         csv_number(out, cell ? cell->lo : NAN);
@@ -333,15 +329,15 @@ enum status tables_csv(FILE *out, const struct table *tables, size_t count)
         if (tables[t].failed)
             return status_no_memory("table %s", tables[t].id);
     }
-    struct csv_field *fields = calloc(room, sizeof fields[0]);
+    const struct table_column **fields = calloc(room, sizeof fields[0]);
     if (!fields)
         return status_no_memory("the columns of %zu tables", count);
     const size_t field_count = csv_fields(tables, count, fields);
     fputs("table", out);
     for (size_t f = 0; f < field_count; f++) {
-        fprintf(out, ",%s", fields[f].key);
-        if (fields[f].kind == CELL_RATIO)
-            fprintf(out, ",%s_lo,%s_hi", fields[f].key, fields[f].key);
+        fprintf(out, ",%s", fields[f]->key);
+        if (fields[f]->kind == CELL_RATIO)
+            fprintf(out, ",%s_lo,%s_hi", fields[f]->key, fields[f]->key);
     }
     fputc('\n', out);
     for (size_t t = 0; t < count; t++)

@@ -18,11 +18,6 @@ static const char *tone(uint8_t verdict)
     return verdict == VERDICT_UNSTABLE || verdict == VERDICT_SUSPECT ? "warn" : "bad";
 }
 
-static bool is_fault(const struct view_check *check)
-{
-    return view_gravity(check->worst->r->verdict) > VIEW_GRAVITY_PASS;
-}
-
 /* The verdicts that are counted, the gravest first. */
 static size_t list_verdicts(const size_t counts[UINT8_MAX + 1], uint8_t list[UINT8_MAX + 1])
 {
@@ -102,7 +97,7 @@ void section_failures(FILE *out, const struct view *v)
 {
     size_t count = 0, written = 0;
     for (size_t i = 0; i < v->check_count; i++)
-        count += is_fault(&v->checks[i]);
+        count += view_gravity(v->checks[i].worst->r->verdict) > VIEW_GRAVITY_PASS;
     if (count == 0)
         return;
     fprintf(out, "<section class=\"alarm\" id=\"failures\"><h2>%zu not passed</h2>\n", count);
@@ -179,11 +174,6 @@ static void write_verdict_row(FILE *out, const struct verdict_sum *sum)
     html_print(out, "<td>%.3f</td><td>%s</td><td>%.2f</td></tr>\n", sum->bound_margin, error, sum->verify_s);
 }
 
-static bool same_variant(const struct view_check *a, const struct view_check *b)
-{
-    return a->worst->set == b->worst->set && row_text_order(a->worst->r->variant, b->worst->r->variant) == 0;
-}
-
 enum { VARIANTS_MAX = 2000 }; /* rows of a table */
 
 static void write_left_out(FILE *out, size_t count)
@@ -202,7 +192,10 @@ static void write_verdict_rows(FILE *out, const struct view *v, unsigned set, bo
     for (size_t i = 0; i < v->check_count;) {
         struct verdict_sum sum = {.bound_margin = NAN, .relative_error = NAN, .verify_s = NAN};
         const struct view_check *first = &v->checks[i];
-        for (; i < v->check_count && same_variant(first, &v->checks[i]); i++)
+        const char *variant = first->worst->r->variant;
+        for (; i < v->check_count && v->checks[i].worst->set == first->worst->set &&
+               row_text_order(v->checks[i].worst->r->variant, variant) == 0;
+             i++)
             if (v->checks[i].worst->r->verdict != VERDICT_SKIPPED)
                 add_check(&sum, &v->checks[i]);
         if (first->worst->set != set || sum.cases == 0 ||

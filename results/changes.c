@@ -264,7 +264,7 @@ enum status changes_markdown(const struct changes *c, FILE *out)
             base ? base : "unknown", now ? now : "unknown", c->count, c->base_only, c->now_only);
     if (*c->unlike) {
         fputs("**The environments differ:** times may have changed for that alone.\n\n", out);
-        value_put_lines("- ", c->unlike, out);
+        text_put_lines("- ", c->unlike, out);
         fputs("\n", out);
     }
     for (unsigned k = 0; k < CHANGE_COUNT; k++)

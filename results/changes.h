@@ -64,7 +64,7 @@ enum status changes_find(const struct result_set *base, const struct result_set 
                          struct changes *out) WARN_UNUSED_RESULT;
 void changes_release(struct changes *c);
 
-/* For people, here and in plots/changes_page.h: no more rows than these, the first ones, and a sentence that
+/* For people, here and in plots/report.h: no more rows than these, the first ones, and a sentence that
  * says so. */
 enum { CHANGES_SHOWN = 10000 };
 

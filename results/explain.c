@@ -1,9 +1,9 @@
-#include "results/explain.h"
+#include "results/export.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "results/values.h"
+#include "harness/base/text.h"
 
 static const struct {
     const char *check, *text;
@@ -62,15 +62,6 @@ static void put_statistics(FILE *out, const struct row *r)
     }
 }
 
-/* As --device has what the row ran on; "" for a CPU. */
-static void put_device(FILE *out, const struct row *r)
-{
-    if (r->device_sm)
-        fprintf(out, " --device cuda:%s", r->device_uuid);
-    else if (strncmp(r->device, "simt", 4) == 0)
-        fprintf(out, " --device %s", r->device);
-}
-
 enum status explain_row(const struct result_set *s, size_t row, FILE *out)
 {
     if (row >= s->row_count)
@@ -90,14 +81,17 @@ enum status explain_row(const struct result_set *s, size_t row, FILE *out)
         fprintf(out, "  %-12s %s\n", "reason", r->reason);
     if (*r->diagnosis) {
         fprintf(out, "  diagnosis\n");
-        value_put_lines("    ", r->diagnosis, out);
+        text_put_lines("    ", r->diagnosis, out);
     }
     if (r->verdict == VERDICT_SKIPPED)
         return STATUS_OK;
     put_statistics(out, r);
     fprintf(out, "  reproduce: nf4bench verify --case '%s' --variant %s --axis threads=%u", r->case_key,
             r->variant, r->threads);
-    put_device(out, r);
+    if (r->device_sm)
+        fprintf(out, " --device cuda:%s", r->device_uuid);
+    else if (strncmp(r->device, "simt", 4) == 0)
+        fprintf(out, " --device %s", r->device);
     fprintf(out, "\n");
     return STATUS_OK;
 }

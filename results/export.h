@@ -23,4 +23,11 @@ enum status export_columns(FILE *out) WARN_UNUSED_RESULT;
  * is faster than the match. NULL for none. A glob that matches no timed variant is a USAGE error. */
 enum status export_markdown(const struct result_set *s, const char *against, FILE *out) WARN_UNUSED_RESULT;
 
+/* One row for a person: what was run, what decided the verdict and what that check looks for, the first mismatch decoded,
+ * the error statistics, and the command that gives it again. Row `row` of the set, counted from 0 as in /results.
+ * STATUS_USAGE when there is none such. */
+enum status explain_row(const struct result_set *s, size_t row, FILE *out) WARN_UNUSED_RESULT;
+/* A line for each row that is not PASS, with its number: what to ask explain_row() for. */
+enum status explain_list(const struct result_set *s, FILE *out) WARN_UNUSED_RESULT;
+
 #endif

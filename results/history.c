@@ -72,36 +72,29 @@ static enum status load_earlier(struct history *h, const struct row *const *now,
     return s;
 }
 
-enum status history_load(const char *now, const char *const *earlier, size_t count, struct history *out)
+enum status history_load(const char *now, const char *const *earlier, size_t count, struct history *h)
 {
-    struct history h = {.row_count = 0};
-    const struct row **sorted = NULL;
     enum status s = STATUS_OK;
-    TRY(result_set_load(now, &h.now));
-    h.rows = sorted_rows(&h.now, is_counted, NULL, &h.row_count);
-    h.times = calloc(count + 1, sizeof *h.times);
-    sorted = sorted_rows(&h.now, is_counted, compare_keys, &h.row_count);
-    h.device = unlike_timed_device(&h.now, NULL);
-    h.suite = h.now.row_count ? h.now.rows[0].suite : "";
-    if (!h.rows || !h.times || !sorted)
+    *h = (struct history){.row_count = 0};
+    TRY(result_set_load(now, &h->now));
+    h->rows = sorted_rows(&h->now, is_counted, NULL, &h->row_count);
+    h->times = calloc(count + 1, sizeof *h->times);
+    const struct row **sorted = sorted_rows(&h->now, is_counted, compare_keys, &h->row_count);
+    h->device = unlike_timed_device(&h->now, NULL);
+    h->suite = h->now.row_count ? h->now.rows[0].suite : "";
+    if (!h->rows || !h->times || !sorted)
         s = status_no_memory("history");
-    else if (!h.device)
+    else if (!h->device)
         s = status_fail(STATUS_USAGE, "%s has no timed row", now);
-    if (s != STATUS_OK)
-        goto out;
     for (size_t i = 0; i < count && s == STATUS_OK; i++)
-        s = load_earlier(&h, sorted, earlier[i]);
-    if (s == STATUS_OK && h.count == 0)
+        s = load_earlier(h, sorted, earlier[i]);
+    if (s == STATUS_OK && h->count == 0)
         s = status_fail(STATUS_USAGE, "no earlier file is of the environment of %s", now);
-    snprintf(h.text, sizeof h.text, "the history of %zu file%s", h.count, h.count == 1 ? "" : "s");
-out:
+    snprintf(h->text, sizeof h->text, "the history of %zu file%s", h->count, h->count == 1 ? "" : "s");
     free(sorted);
-    if (s != STATUS_OK) {
-        history_release(&h);
-        return s;
-    }
-    *out = h;
-    return STATUS_OK;
+    if (s != STATUS_OK)
+        history_release(h);
+    return s;
 }
 
 void history_release(struct history *h)

@@ -618,14 +618,6 @@ static enum status write_whole_entries(int fd, const uint8_t *bytes, size_t size
     return s;
 }
 
-/* Gives the damaged journal the name `aside`, which must be free, and the salvaged one its own. */
-static enum status exchange(const char *path, const char *salvaged, const char *aside)
-{
-    if (link(path, aside) != 0 || rename(salvaged, path) != 0)
-        return status_fail(STATUS_IO, "%s: cannot be kept as %s: %s", path, aside, strerror(errno));
-    return durable_sync_directory(path);
-}
-
 enum status journal_salvage(const char *path, size_t *left_out)
 {
     struct journal_writer *w = NULL;
@@ -645,7 +637,9 @@ enum status journal_salvage(const char *path, size_t *left_out)
     if (s == STATUS_OK)
         s = write_whole_entries(fd, bytes, size, path, left_out);
     if (s == STATUS_OK && *left_out > 0)
-        s = exchange(path, salvaged, aside);
+        s = link(path, aside) == 0 && rename(salvaged, path) == 0
+                ? durable_sync_directory(path)
+                : status_fail(STATUS_IO, "%s: cannot be kept as %s: %s", path, aside, strerror(errno));
     if (fd >= 0) {
         close(fd);
         if (s != STATUS_OK || *left_out == 0)

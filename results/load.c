@@ -37,19 +37,14 @@ struct child_reader {
     uint8_t *block;
 };
 
-static int milliseconds_left(const struct child_reader *r)
-{
-    const double ms = 1e3 * (r->deadline_s - clock_s());
-    return ms < 0 ? 0 : ms > 1000000 ? 1000000 : (int)ms;
-}
-
 /* Bytes read: size, or fewer at the end of the stream or when the time is up. */
 static size_t read_some(struct child_reader *r, void *out, size_t size)
 {
     size_t got = 0;
     while (got < size) {
         struct pollfd p = {.fd = r->fd, .events = POLLIN};
-        int ready = poll(&p, 1, milliseconds_left(r));
+        const double left_ms = 1e3 * (r->deadline_s - clock_s());
+        int ready = poll(&p, 1, left_ms < 0 ? 0 : left_ms > 1000000 ? 1000000 : (int)left_ms);
         if (ready < 0 && errno == EINTR)
             continue;
         if (ready <= 0) {

@@ -41,13 +41,6 @@ static bool write_fixed_text(hid_t object, const char *name, const char *value)
     return ok;
 }
 
-static enum status write_header_value(hid_t root, const char *path, const char *key, const json_t *value)
-{
-    char what[160];
-    snprintf(what, sizeof what, "the attribute \"%.100s\"", key);
-    return h5_write_json(root, key, value) ? STATUS_OK : fail_h5(path, what);
-}
-
 static enum status write_root_attributes(hid_t file, const char *path, const char *header_json)
 {
     enum status s = STATUS_OK;
@@ -68,8 +61,12 @@ static enum status write_root_attributes(hid_t file, const char *path, const cha
     json_object_foreach(header, key, value)
     {
         /* Where it was begun is for --resume, which reads the journal: a file is handed around. */
-        if (s == STATUS_OK && strcmp(key, "schema_version") && strcmp(key, "directory"))
-            s = write_header_value(root, path, key, value);
+        if (s == STATUS_OK && strcmp(key, "schema_version") && strcmp(key, "directory") &&
+            !h5_write_json(root, key, value)) {
+            char what[160];
+            snprintf(what, sizeof what, "the attribute \"%.100s\"", key);
+            s = fail_h5(path, what);
+        }
     }
     h5_close(root);
     json_decref(header);

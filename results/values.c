@@ -104,12 +104,3 @@ void value_put_json_double(double value, FILE *out)
     char text[VALUE_TEXT];
     fputs_unlocked(isfinite(value) ? value_of_double(value, text) : "null", out);
 }
-
-void value_put_lines(const char *before, const char *text, FILE *out)
-{
-    while (*text) {
-        size_t length = strcspn(text, "\n");
-        fprintf(out, "%s%.*s\n", before, (int)length, text);
-        text += length + (text[length] == '\n');
-    }
-}

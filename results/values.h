@@ -17,7 +17,5 @@ const char *value_of_uint(uint64_t value, char text[VALUE_TEXT]);
 
 /* A JSON number, or null. */
 void value_put_json_double(double value, FILE *out);
-/* The lines of a text, each behind `before`. */
-void value_put_lines(const char *before, const char *text, FILE *out);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,8 @@
 
 #include "harness/base/call_state.h"
 #include "harness/base/clock.h"
+
+extern char **environ;
 
 const char *process_end_text(int wait_status, char text[PROCESS_TEXT_MAX])
 {
@@ -23,6 +26,28 @@ const char *process_end_text(int wait_status, char text[PROCESS_TEXT_MAX])
     snprintf(text, PROCESS_TEXT_MAX, "SIG%s (%s)%s", name ? name : "?", strsignal(number),
              number == SIGKILL ? ": did the machine run out of memory?" : "");
     return text;
+}
+
+void *shared_alloc(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool process_wait(pid_t pid, int *wait_status)
+{
+    while (waitpid(pid, wait_status, 0) < 0)
+        if (errno != EINTR)
+            return false;
+    return true;
+}
+
+void remove_tree(const char *path)
+{
+    const char *argv[] = {"rm", "-rf", "--", path, NULL};
+    pid_t child;
+    if (posix_spawnp(&child, argv[0], NULL, NULL, (char **)argv, environ) == 0)
+        (void)process_wait(child, NULL);
 }
 
 /* What the process says, in memory that both share. */
@@ -49,8 +74,8 @@ _Noreturn static void attempt(enum status (*f)(void *), void *context, struct ch
 enum status child_start(struct child *c, enum status (*f)(void *), void *context)
 {
     *c = (struct child){.pid = 0};
-    c->outcome = mmap(NULL, sizeof *c->outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (c->outcome == MAP_FAILED)
+    c->outcome = shared_alloc(sizeof *c->outcome);
+    if (!c->outcome)
         return status_no_memory("a child process");
     fflush(stdout);
     fflush(stderr);

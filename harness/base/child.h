@@ -16,6 +16,14 @@ enum { PROCESS_TEXT_MAX = 200 };
  * code 3". Returns text. */
 const char *process_end_text(int wait_status, char text[PROCESS_TEXT_MAX]);
 
+/* Memory that this process and those which it forks share, zero; munmap() ends it. NULL: there is none. */
+void *shared_alloc(size_t size);
+
+/* Waits for the end of a process. *wait_status (or NULL) stays as it is where that cannot be: false, with errno. */
+bool process_wait(pid_t pid, int *wait_status);
+/* Removes a folder with all that is in it, if it is there. */
+void remove_tree(const char *path);
+
 /* A function in a forked process, which ends with this one. What the function writes to memory is lost, unless both share
  * the memory. */
 struct child {

@@ -20,7 +20,7 @@ struct reader {
     const char *text, *p;
     const struct expression_name *names;
     size_t count;
-    bool check;
+    bool known; /* the values of the names */
     unsigned depth;
     struct expression_fault *fault;
 };
@@ -113,7 +113,7 @@ static bool name(struct reader *r, struct term *out)
     for (size_t i = 0; i < r->count && i < NAMES_MAX; i++) {
         known[i] = r->names[i].name;
         if (strlen(known[i]) == length && strncmp(begin, known[i], length) == 0) {
-            *out = (struct term){r->names[i].value, !r->check};
+            *out = (struct term){r->names[i].value, r->known};
             return true;
         }
     }
@@ -177,30 +177,17 @@ static bool sum(struct reader *r, struct term *out)
     return right;
 }
 
-static bool whole(struct reader *r, struct term *out)
-{
-    if (!sum(r, out))
-        return false;
-    skip_space(r);
-    return *r->p == '\0' || fail(r, r->p, "'%.16s' is too much", r->p);
-}
-
 bool expression_value(const char *text, const struct expression_name *names, size_t count, int64_t *value_out,
                       struct expression_fault *fault)
 {
-    struct reader r = {.text = text, .p = text, .names = names, .count = count, .fault = fault};
+    struct reader r = {text, text, names, count, .known = value_out, .fault = fault};
     struct term n;
-    if (!whole(&r, &n))
+    if (!sum(&r, &n))
         return false;
-    *value_out = n.value;
+    skip_space(&r);
+    if (*r.p)
+        return fail(&r, r.p, "'%.16s' is too much", r.p);
+    if (value_out)
+        *value_out = n.value;
     return true;
-}
-
-bool expression_check(const char *text, const struct expression_name *names, size_t count,
-                      struct expression_fault *fault)
-{
-    struct reader r = {
-        .text = text, .p = text, .names = names, .count = count, .check = true, .fault = fault};
-    struct term n;
-    return whole(&r, &n);
 }

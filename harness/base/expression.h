@@ -28,12 +28,9 @@ struct expression_fault {
     char what[EXPRESSION_TEXT];
 };
 
-/* True, and *value; else *fault says why. */
+/* True, and *value; else *fault says why. `value` NULL: true if the text is an expression over these names, whatever
+ * values they will have. */
 bool expression_value(const char *text, const struct expression_name *names, size_t count, int64_t *value,
-                      struct expression_fault *fault);
-/* True if the text is an expression over these names, whatever values they will have: what depends on a value
- * is left to expression_value(). */
-bool expression_check(const char *text, const struct expression_name *names, size_t count,
                       struct expression_fault *fault);
 
 #endif

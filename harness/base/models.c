@@ -43,14 +43,6 @@ const char *model_layer_whole(const char *name)
     return NULL;
 }
 
-static void mark_parts(struct model *m)
-{
-    for (size_t i = 0; i < m->layer_count; i++) {
-        const char *whole = model_layer_whole(m->layers[i].name);
-        m->layers[i].part = whole && model_layer_find(m, whole);
-    }
-}
-
 static enum status parse_experts(struct yaml_file *y, yaml_node_t *value, struct model *m)
 {
     yaml_node_t **pair = NULL;
@@ -141,7 +133,10 @@ static enum status parse_model(struct yaml_file *y, yaml_node_t *key, yaml_node_
     }
     if (m->layer_count == 0)
         return yaml_file_fail(y, value, NULL, "a model has layers");
-    mark_parts(m);
+    for (size_t i = 0; i < m->layer_count; i++) {
+        const char *whole = model_layer_whole(m->layers[i].name);
+        m->layers[i].part = whole && model_layer_find(m, whole);
+    }
     return STATUS_OK;
 }
 
@@ -177,14 +172,7 @@ enum status models_parse(const char *text, size_t size, const char *name, struct
 
 enum status models_load(const char *path, struct models *out)
 {
-    char *text = NULL;
-    size_t size = 0;
-    *out = (struct models){0};
-    enum status s = yaml_file_read(path, &text, &size);
-    if (s == STATUS_OK)
-        s = models_parse(text, size, path, out);
-    free(text);
-    return s;
+    return models_parse(NULL, 0, path, out);
 }
 
 void models_release(struct models *m)

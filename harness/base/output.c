@@ -131,15 +131,6 @@ static mode_t new_file_mode(void)
     return 0666 & ~mask;
 }
 
-/* A file without a name in the folder of the target: gone with this process unless it gets one. -1: not to be had. */
-static int unnamed_file(const struct output *out, mode_t mode)
-{
-    char *copy = strdup(out->target);
-    const int fd = copy ? open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode) : -1;
-    free(copy);
-    return fd;
-}
-
 /* A regular file, or none yet: written beside it. */
 static enum status begin_beside(struct output *out, bool there, mode_t mode)
 {
@@ -151,7 +142,10 @@ static enum status begin_beside(struct output *out, bool there, mode_t mode)
                    ? status_fail(STATUS_IO, "%s: cannot write: %s", out->path, strerror(errno))
                    : status_no_memory("%s", out->path);
     }
-    int fd = unnamed_file(out, mode);
+    /* A file without a name in the folder of the target: gone with this process unless it gets one. */
+    char *copy = strdup(out->target);
+    int fd = copy ? open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode) : -1;
+    free(copy);
     out->unnamed = fd >= 0;
     if (fd < 0)
         fd = mkostemp(out->temporary, O_CLOEXEC); /* file systems without O_TMPFILE */

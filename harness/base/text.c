@@ -86,6 +86,15 @@ void text_put(enum text_form form, const char *text, FILE *out)
     put(&forms[form], text, strlen(text), out);
 }
 
+void text_put_lines(const char *before, const char *text, FILE *out)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        fprintf(out, "%s%.*s\n", before, (int)length, text);
+        text += length + (text[length] == '\n');
+    }
+}
+
 char *text_escaped(enum text_form form, const char *text, size_t most)
 {
     const size_t length = text_prefix(text, most);

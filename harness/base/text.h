@@ -26,6 +26,8 @@ enum text_form {
     TEXT_GITHUB_PROPERTY, /* of a workflow command */
 };
 void text_put(enum text_form form, const char *text, FILE *out);
+/* The lines of a text as they are, each behind `before`. */
+void text_put_lines(const char *before, const char *text, FILE *out);
 /* The first `most` bytes or fewer, whole characters, as text_put() writes them, then "..." where the text is longer.
  * The caller's; NULL when out of memory. */
 char *text_escaped(enum text_form form, const char *text, size_t most);

@@ -72,37 +72,23 @@ static void show_line(const struct yaml_file *y, size_t line, size_t column, cha
     snprintf(out + used, out_size - used, "\n%*s^", (int)caret, "");
 }
 
-PRINTF_LIKE(4, 0)
-static enum status fail_at(const struct yaml_file *y, const yaml_mark_t *at, const char *nearest,
-                           const char *format, va_list ap)
-{
-    char what[1024], shown[SHOWN_LINE_MAX * UTF8_MAX + SHOWN_BEFORE_CARET + 16];
-    vsnprintf(what, sizeof what, format, ap);
-    show_line(y, at->line, at->column, shown, sizeof shown);
-    return status_fail(STATUS_INPUT, "%.1024s:%zu:%zu: %s\n%s%s%s%s", y->name, at->line + 1, at->column + 1,
-                       what, shown, nearest ? "\ndid you mean \"" : "", nearest ? nearest : "",
-                       nearest ? "\"?" : "");
-}
-
 enum status yaml_file_fail(const struct yaml_file *y, const yaml_node_t *at, const char *nearest,
                            const char *format, ...)
 {
+    char what[1024], shown[SHOWN_LINE_MAX * UTF8_MAX + SHOWN_BEFORE_CARET + 16];
+    const yaml_mark_t *mark = &at->start_mark;
     va_list ap;
     va_start(ap, format);
-    enum status s = fail_at(y, &at->start_mark, nearest, format, ap);
+    vsnprintf(what, sizeof what, format, ap);
     va_end(ap);
-    return s;
+    show_line(y, mark->line, mark->column, shown, sizeof shown);
+    return status_fail(STATUS_INPUT, "%.1024s:%zu:%zu: %s\n%s%s%s%s", y->name, mark->line + 1,
+                       mark->column + 1, what, shown, nearest ? "\ndid you mean \"" : "",
+                       nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
-PRINTF_LIKE(3, 4)
-static enum status fail_mark(const struct yaml_file *y, const yaml_mark_t *at, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    enum status s = fail_at(y, at, NULL, format, ap);
-    va_end(ap);
-    return s;
-}
+/* While there are no nodes yet. */
+#define FAIL_MARK(y, mark, ...) yaml_file_fail(y, &(yaml_node_t){.start_mark = (mark)}, NULL, __VA_ARGS__)
 
 /* ---- parsing ---- */
 
@@ -132,11 +118,11 @@ static enum status parser_fail(const struct yaml_file *y, const yaml_parser_t *p
             mark.column = n ? 0 : mark.column + 1;
             i += n ? n : utf8_width(y->text, y->size, i);
         }
-        return fail_mark(y, &mark, "not YAML text: %s", problem);
+        return FAIL_MARK(y, mark, "not YAML text: %s", problem);
     }
-    const yaml_mark_t *at = &parser->problem_mark;
-    const char *hint = parser->context_mark.line == at->line ? quoting_hint(y, &parser->context_mark) : "";
-    return fail_mark(y, at, "not valid YAML: %s%s%s%s", problem, parser->context ? " " : "",
+    const yaml_mark_t at = parser->problem_mark;
+    const char *hint = parser->context_mark.line == at.line ? quoting_hint(y, &parser->context_mark) : "";
+    return FAIL_MARK(y, at, "not valid YAML: %s%s%s%s", problem, parser->context ? " " : "",
                      parser->context ? parser->context : "", hint);
 }
 
@@ -146,7 +132,7 @@ static enum status check_event(const struct yaml_file *y, const yaml_event_t *e,
     const yaml_char_t *anchor = NULL, *tag = NULL;
     switch (e->type) {
     case YAML_ALIAS_EVENT:
-        return fail_mark(y, &e->start_mark,
+        return FAIL_MARK(y, e->start_mark,
                          "aliases are not supported; a pattern that begins with * must stand in quotes");
     case YAML_SCALAR_EVENT:
         anchor = e->data.scalar.anchor;
@@ -170,12 +156,12 @@ static enum status check_event(const struct yaml_file *y, const yaml_event_t *e,
         break;
     }
     if (anchor)
-        return fail_mark(y, &e->start_mark, "anchors are not supported");
+        return FAIL_MARK(y, e->start_mark, "anchors are not supported");
     if (tag)
-        return fail_mark(y, &e->start_mark,
+        return FAIL_MARK(y, e->start_mark,
                          "tags are not supported; a pattern that begins with ! must stand in quotes");
     if (*depth > YAML_FILE_DEPTH_MAX)
-        return fail_mark(y, &e->start_mark, "nested more than %d deep", YAML_FILE_DEPTH_MAX);
+        return FAIL_MARK(y, e->start_mark, "nested more than %d deep", YAML_FILE_DEPTH_MAX);
     return STATUS_OK;
 }
 
@@ -206,9 +192,9 @@ static enum status check_events(const struct yaml_file *y)
         end = event.type == YAML_STREAM_END_EVENT;
         s = check_event(y, &event, &depth);
         if (s == STATUS_OK && event.type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
-            s = fail_mark(y, &event.start_mark, "a second document begins here");
+            s = FAIL_MARK(y, event.start_mark, "a second document begins here");
         if (s == STATUS_OK && ++events > NODES_MAX)
-            s = fail_mark(y, &event.start_mark, "more than %d values", NODES_MAX);
+            s = FAIL_MARK(y, event.start_mark, "more than %d values", NODES_MAX);
         yaml_event_delete(&event);
     }
     if (s == STATUS_OK && !documents)
@@ -243,7 +229,11 @@ enum status yaml_file_read(const char *path, char **text, size_t *size)
 enum status yaml_file_parse(const char *text, size_t size, const char *name, struct yaml_file *out)
 {
     *out = (struct yaml_file){.name = name, .text = text, .size = size};
-    if (size > YAML_FILE_BYTES_MAX)
+    if (!text) {
+        TRY(yaml_file_read(name, &out->read, &out->size));
+        out->text = out->read;
+    }
+    if (out->size > YAML_FILE_BYTES_MAX)
         return status_fail(STATUS_LIMIT, "%.1024s: more than %d bytes", name, YAML_FILE_BYTES_MAX);
     yaml_parser_t parser;
     TRY(check_events(out));
@@ -261,6 +251,7 @@ void yaml_file_release(struct yaml_file *y)
 {
     if (y->document.nodes.start)
         yaml_document_delete(&y->document);
+    free(y->read);
     *y = (struct yaml_file){0};
 }
 

@@ -27,6 +27,7 @@ enum {
 struct yaml_file {
     const char *name; /* stands in messages; not owned, like text */
     const char *text;
+    char *read; /* the text, owned; NULL: it was in memory */
     size_t size;
     yaml_document_t document;
 };
@@ -34,6 +35,7 @@ struct yaml_file {
 /* The whole file in memory, owned by the caller, at most YAML_FILE_BYTES_MAX. */
 enum status yaml_file_read(const char *path, char **text, size_t *size) WARN_UNUSED_RESULT;
 
+/* text NULL: reads the file `name`. */
 enum status yaml_file_parse(const char *text, size_t size, const char *name,
                             struct yaml_file *out) WARN_UNUSED_RESULT;
 void yaml_file_release(struct yaml_file *y);

@@ -18,12 +18,7 @@
 static const struct safetensor *find_part(const struct safetensors *file, const char *name,
                                           const char *suffix)
 {
-    char *full;
-    if (asprintf(&full, "%s%s", name, suffix) < 0)
-        return NULL;
-    const struct safetensor *t = safetensors_find(file, full);
-    free(full);
-    return t;
+    return safetensors_find_part(file, name, strlen(name), suffix);
 }
 
 /* ---- checkpoints ---- */
@@ -247,15 +242,6 @@ static enum status find_dense(const struct safetensors *file, const char *name, 
     return fault ? safetensors_fail(file, "%s %s", name, fault) : STATUS_OK;
 }
 
-/* Element by element: the file promises no alignment. */
-static void widen(const struct safetensor *t, size_t first, size_t count, float *out)
-{
-    const enum dtype type = dense_type(t);
-#pragma omp parallel for schedule(static) if (count > 65536)
-    for (size_t i = 0; i < count; i++)
-        out[i] = dtype_load(type, t->data, first + i);
-}
-
 enum status weight_dense_part(const struct safetensors *file, const char *name, size_t first, size_t count,
                               float *out)
 {
@@ -263,7 +249,11 @@ enum status weight_dense_part(const struct safetensors *file, const char *name, 
     TRY(find_dense(file, name, &t));
     if (first > t->count || count > t->count - first)
         return safetensors_fail(file, "%s has %zu elements, not %zu", name, t->count, first + count);
-    widen(t, first, count, out);
+    const enum dtype type = dense_type(t);
+    /* Element by element: the file promises no alignment. */
+#pragma omp parallel for schedule(static) if (count > 65536)
+    for (size_t i = 0; i < count; i++)
+        out[i] = dtype_load(type, t->data, first + i);
     return STATUS_OK;
 }
 

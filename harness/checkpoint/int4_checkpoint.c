@@ -29,13 +29,7 @@ bool weight_is_int4(const char *name)
 /* The tensor that has `part` in the place of "qweight", or NULL. */
 static const struct safetensor *find_part(const struct safetensors *file, const char *name, const char *part)
 {
-    char *full;
-    const int prefix = (int)(strlen(name) - (sizeof suffix - 2));
-    if (asprintf(&full, "%.*s%s", prefix, name, part) < 0)
-        return NULL;
-    const struct safetensor *t = safetensors_find(file, full);
-    free(full);
-    return t;
+    return safetensors_find_part(file, name, strlen(name) - (sizeof suffix - 2), part);
 }
 
 static enum status require(const struct safetensors *file, const char *name, const struct safetensor *t,
@@ -83,15 +77,6 @@ static enum status check_zeros(const struct safetensors *file, const struct int4
                             columns);
 }
 
-/* GEMV pads its rows of scales with zeros. */
-static size_t gemv_groups(const struct safetensor *scales)
-{
-    size_t groups = 0;
-    while (groups < scales->shape[1] && dtype_load_bits(DTYPE_F16, scales->data, groups) != 0)
-        groups++;
-    return groups;
-}
-
 static enum status read_layer(const struct safetensors *file, const char *name, struct int4_layer *l)
 {
     *l = (struct int4_layer){.qweight = safetensors_find(file, name),
@@ -123,7 +108,9 @@ static enum status read_layer(const struct safetensors *file, const char *name, 
         l->packer = PACKER_AWQ_GEMV;
         l->n = codes[0];
         l->k = 8 * codes[1];
-        l->groups = gemv_groups(l->scales);
+        /* It pads its rows of scales with zeros. */
+        while (l->groups < scales[1] && dtype_load_bits(DTYPE_F16, l->scales->data, l->groups) != 0)
+            l->groups++;
     }
     const bool fits = l->groups && l->k % l->groups == 0 &&
                       (l->packer == PACKER_AWQ_GEMV

@@ -263,6 +263,17 @@ const struct safetensor *safetensors_find(const struct safetensors *s, const cha
     return bsearch(name, s->tensors, s->tensor_count, sizeof *s->tensors, name_order);
 }
 
+const struct safetensor *safetensors_find_part(const struct safetensors *s, const char *name, size_t length,
+                                               const char *end)
+{
+    char *full;
+    if (asprintf(&full, "%.*s%s", (int)length, name, end) < 0)
+        return NULL;
+    const struct safetensor *t = safetensors_find(s, full);
+    free(full);
+    return t;
+}
+
 void safetensors_release(struct safetensors *s)
 {
     for (size_t i = 0; i < s->tensor_count; i++)

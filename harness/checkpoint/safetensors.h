@@ -45,6 +45,9 @@ enum status safetensors_parse(const uint8_t *bytes, size_t size, const char *nam
                               struct safetensors *out) WARN_UNUSED_RESULT;
 /* By exact name; NULL if absent. */
 const struct safetensor *safetensors_find(const struct safetensors *s, const char *name);
+/* That of the first `length` bytes of a name and `end`. */
+const struct safetensor *safetensors_find_part(const struct safetensors *s, const char *name, size_t length,
+                                               const char *end);
 void safetensors_release(struct safetensors *s);
 
 /* STATUS_INPUT, "PATH: " and what is wrong with the file. */

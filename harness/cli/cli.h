@@ -1,6 +1,6 @@
 /*
  * cli.h: the commands of the program. The list here is the only one: dispatch, help and
- * the shell completion are made from it.
+ * the shell completion are made from it. And what several of them do.
  *
  * Exit codes: 0 fine, 1 a variant is wrong, 2 usage or environment error, 3 a row became slower, 4 the times
  * do not say, 77 nothing could run on this machine, 130 interrupted.
@@ -8,7 +8,12 @@
 #ifndef NF4BENCH_HARNESS_CLI_CLI_H
 #define NF4BENCH_HARNESS_CLI_CLI_H
 
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "harness/base/output.h"
 #include "harness/base/status.h"
+#include "results/load.h"
 
 /* X(name, one line of help) */
 #define COMMAND_MAP(X)                                                                                       \
@@ -37,5 +42,16 @@ int cli_main(int argc, char **argv);
 
 /* Says on standard error why `name`, a command, failed, and returns the exit code. */
 int cli_fail(const char *name, enum status s);
+
+/* Loads all results files, in their order. *sets: [count], owned: cli_release(); NULL after a failure. */
+enum status cli_load(const char *const *paths, size_t count, struct result_set **sets) WARN_UNUSED_RESULT;
+/* Takes NULL. */
+void cli_release(struct result_set *sets, size_t count);
+
+typedef enum status cli_write_fn(const void *context, FILE *out);
+/* Calls write(context, out) with the file `path`, or standard output where that is NULL or "-". STATUS_IO when the file
+ * cannot be written to its end; then it is as it was. The caller has asked output_allowed(). */
+enum status cli_write(const char *path, bool append, cli_write_fn *write,
+                      const void *context) WARN_UNUSED_RESULT;
 
 #endif

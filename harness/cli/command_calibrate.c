@@ -22,7 +22,7 @@
 #include "harness/base/stats.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/gate_options.h"
-#include "harness/run/environment.h"
+#include "harness/run/run.h"
 #include "results/calibration.h"
 #include "results/markdown.h"
 
@@ -50,7 +50,6 @@ static const struct cli_option options[] = {
 /* Loaded from a path of its own: one file is one handle, however often it is loaded. */
 static enum status copy_library(const char *from, char *folder, char *to, size_t size)
 {
-    enum status s = STATUS_OK;
     struct stat st;
     const char *temporary = getenv("TMPDIR");
     snprintf(folder, PATH_MAX, "%s/nf4bench-XXXXXX", temporary && *temporary ? temporary : "/tmp");
@@ -59,11 +58,12 @@ static enum status copy_library(const char *from, char *folder, char *to, size_t
     snprintf(to, size, "%s/copy.so", folder);
     const int in = open(from, O_RDONLY | O_CLOEXEC),
               out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (in < 0 || out < 0 || fstat(in, &st) != 0)
-        s = status_fail(STATUS_IO, "%s: cannot be copied to %s: %s", from, to, strerror(errno));
-    for (off_t done = 0; s == STATUS_OK && done < st.st_size;)
-        if (sendfile(out, in, &done, (size_t)(st.st_size - done)) <= 0)
-            s = status_fail(STATUS_IO, "%s: cannot be copied to %s: %s", from, to, strerror(errno));
+    bool whole = in >= 0 && out >= 0 && fstat(in, &st) == 0;
+    for (off_t done = 0; whole && done < st.st_size;)
+        whole = sendfile(out, in, &done, (size_t)(st.st_size - done)) > 0;
+    const enum status s =
+        whole ? STATUS_OK
+              : status_fail(STATUS_IO, "%s: cannot be copied to %s: %s", from, to, strerror(errno));
     if (in >= 0)
         close(in);
     if (out >= 0)

@@ -4,9 +4,8 @@
 #include <stdio.h>
 
 #include "harness/cli/cli.h"
-#include "harness/cli/files.h"
 #include "harness/cli/options.h"
-#include "plots/changes_page.h"
+#include "plots/report.h"
 #include "results/changes.h"
 
 struct compare_arguments {

@@ -13,7 +13,6 @@
 #include "harness/base/interrupt.h"
 #include "harness/base/clock.h"
 #include "harness/cli/cli.h"
-#include "harness/cli/files.h"
 #include "harness/cli/gate_options.h"
 #include "harness/gate/baseline.h"
 #include "results/history.h"
@@ -134,11 +133,6 @@ static void list_outputs(const struct gate_arguments *a, const struct gate_repor
     memcpy(out, all, sizeof all);
 }
 
-static bool same_file(const char *path, const char *other)
-{
-    return path && other && strcmp(path, "-") != 0 && (strcmp(path, other) == 0 || output_is(path, other));
-}
-
 /* Before anything is measured. */
 static enum status check_outputs(const struct gate_arguments *a)
 {
@@ -148,9 +142,11 @@ static enum status check_outputs(const struct gate_arguments *a)
     for (size_t i = 0; i < OUTPUTS && s == STATUS_OK; i++) {
         const char *path = outputs[i].path;
         s = output_allowed(path, outputs[i].form, false);
-        for (size_t j = 0; j < i && s == STATUS_OK; j++)
-            if (same_file(path, outputs[j].path))
+        for (size_t j = 0; path && strcmp(path, "-") != 0 && j < i && s == STATUS_OK; j++) {
+            const char *other = outputs[j].path;
+            if (other && (strcmp(path, other) == 0 || output_is(path, other)))
                 s = status_fail(STATUS_USAGE, "%s is the file of two outputs", path);
+        }
         if (s == STATUS_OK && path && a->suite && output_is(path, a->suite))
             s = status_fail(STATUS_USAGE, "%s is the suite: choose another name", path);
     }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "harness/cli/cli.h"
-#include "harness/cli/provider_options.h"
+#include "harness/cli/options.h"
 #include "harness/problem/variant.h"
 
 struct list_arguments {

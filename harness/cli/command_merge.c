@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "harness/cli/cli.h"
-#include "harness/cli/files.h"
 #include "harness/cli/options.h"
 #include "results/merge.h"
 

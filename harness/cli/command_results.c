@@ -5,10 +5,8 @@
 #include <stdlib.h>
 
 #include "harness/cli/cli.h"
-#include "harness/cli/files.h"
 #include "harness/cli/options.h"
 #include "plots/report.h"
-#include "results/explain.h"
 #include "results/export.h"
 
 enum { OUTPUTS_MAX = 8 };

@@ -14,6 +14,7 @@
 #include "harness/base/clock.h"
 #include "harness/base/interrupt.h"
 #include "harness/base/progress.h"
+#include "harness/base/text.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
 #include "harness/device/caller.h"
@@ -128,9 +129,8 @@ static enum status judge(void *context)
 static enum status judge_apart(const struct kernel *k, const char *device, const struct problem *p,
                                const char *check, struct verification *v)
 {
-    struct verification *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
+    struct verification *shared = shared_alloc(sizeof *shared);
+    if (!shared)
         return status_no_memory("selftest");
     struct judgement j = {k, device, check, p, shared};
     enum status s = process_try(judge, &j, JUDGE_LIMIT_S);
@@ -145,11 +145,7 @@ static void print_detail(const struct verification *v)
 {
     if (*v->reason)
         printf("      %s\n", v->reason);
-    for (const char *line = v->detail; *line;) {
-        size_t length = strcspn(line, "\n");
-        printf("      %.*s\n", (int)length, line);
-        line += length + (line[length] == '\n');
-    }
+    text_put_lines("      ", v->detail, stdout);
 }
 
 /* *caught counts those that the intended check caught. */

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "build_info.h"
-#include "harness/base/interrupt.h"
+#include "harness/base/child.h"
 #include "harness/base/clock.h"
 #include "harness/base/embedded.h"
+#include "harness/base/interrupt.h"
 #include "harness/cli/cli.h"
 #include "harness/cli/options.h"
 #include "harness/provider/plugins.h"
@@ -38,6 +38,15 @@ struct try_arguments {
 };
 
 /* ---- compiling ---- */
+
+static enum status make_folder(const struct try_arguments *a, char folder[FOLDER_MAX])
+{
+    const char *base = getenv("TMPDIR");
+    if (snprintf(folder, FOLDER_MAX, "%s/nf4bench-try-XXXXXX", base && *base ? base : "/tmp") >= FOLDER_MAX)
+        return status_fail(STATUS_USAGE, "TMPDIR is longer than %d characters", FOLDER_MAX);
+    const char *missing = access(a->file, R_OK) != 0 ? a->file : !mkdtemp(folder) ? folder : NULL;
+    return missing ? status_fail(STATUS_USAGE, "%s: %s", missing, strerror(errno)) : STATUS_OK;
+}
 
 static enum status write_file(const char *path, const char *text)
 {
@@ -112,12 +121,9 @@ static enum status start_compiler(const struct try_arguments *a, const char *fol
 static enum status wait_compiler(const struct try_arguments *a, pid_t child)
 {
     int status;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return status_fail(STATUS_INTERNAL, "waitpid: %s", strerror(errno));
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return status_fail(STATUS_INPUT, "%s does not compile", a->file);
-    return STATUS_OK;
+    if (!process_wait(child, &status))
+        return status_fail(STATUS_INTERNAL, "waitpid: %s", strerror(errno));
+    return status ? status_fail(STATUS_INPUT, "%s does not compile", a->file) : STATUS_OK;
 }
 
 static enum status link_checked(const struct try_arguments *a, const char *folder)
@@ -149,15 +155,6 @@ static enum status compile(const struct try_arguments *a, const char *folder)
 
 /* ---- verifying ---- */
 
-/* Of the file, as it was added. */
-static size_t entry_names(const char *names[ENTRIES_MAX])
-{
-    size_t count = 0;
-    for (size_t i = kernel_table_count(); i < kernel_count() && count < ENTRIES_MAX; i++)
-        names[count++] = kernel_at(i)->name;
-    return count;
-}
-
 static bool has_checked(void)
 {
     const size_t first = kernel_table_count();
@@ -170,10 +167,13 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
     static const char path[] = "suites/try.yaml";
     struct device device;
     const char *names[ENTRIES_MAX];
-    const size_t count = entry_names(names);
+    size_t count = 0;
     struct suite suite;
     struct plan plan;
     const char *text = embedded_text(path);
+    /* The file's, as they were added. */
+    for (size_t i = kernel_table_count(); i < kernel_count() && count < ENTRIES_MAX; i++)
+        names[count++] = kernel_at(i)->name;
     enum status s = device_parse(device_text, &device);
     device.limit_s = TRY_LIMIT_S;
     if (s == STATUS_OK)
@@ -191,7 +191,7 @@ static enum status verify_device(const struct try_arguments *a, const char *devi
             .list_rows = a->verbose, .quiet = true, .no_repro_line = true, .first_failure = a->first_failure};
         char counts[RUN_SUMMARY_TEXT_MAX];
         double start = clock_s();
-        s = run_plan(&plan, &run, summary);
+        s = run_plans(&plan, 1, &run, summary);
         if (s == STATUS_OK)
             printf("%s: %s, %.1f s\n", device_text, run_summary_text(summary, counts), clock_s() - start);
         plan_release(&plan);
@@ -234,21 +234,12 @@ static enum status start_checked(const struct try_arguments *a, struct checked_r
 static enum status end_checked(struct checked_run *run, struct run_summary *summary)
 {
     bool whole = read(run->result, summary, sizeof *summary) == sizeof *summary;
-    int status, c;
-    while (waitpid(run->child, &status, 0) < 0 && errno == EINTR)
-        ;
+    int c;
+    (void)process_wait(run->child, NULL);
     rewind(run->said);
     while ((c = getc(run->said)) != EOF)
         putchar(c);
     return whole ? STATUS_OK : status_fail(STATUS_INTERNAL, "the checked build's run broke off");
-}
-
-static void remove_folder(const char *folder)
-{
-    const char *argv[] = {"rm", "-rf", "--", folder, NULL};
-    pid_t child;
-    if (posix_spawnp(&child, "rm", NULL, NULL, (char **)argv, environ) == 0)
-        waitpid(child, NULL, 0);
 }
 
 /* ---- the command ---- */
@@ -292,24 +283,13 @@ int command_try(int argc, char **argv)
     cli_parse(&command, &a, argc, argv);
     interrupt_install();
 
-    const char *base = getenv("TMPDIR");
     char folder[FOLDER_MAX];
     struct run_summary fast = {0}, checked = {0};
     double start = clock_s();
-    if (snprintf(folder, sizeof folder, "%s/nf4bench-try-XXXXXX", base && *base ? base : "/tmp") >=
-        (int)sizeof folder) {
-        fprintf(stderr, "%s: TMPDIR is longer than %d characters\n", argv[0], FOLDER_MAX);
-        return EXIT_USAGE;
-    }
-    if (access(a.file, R_OK) != 0) {
-        fprintf(stderr, "%s: %s: %s\n", argv[0], a.file, strerror(errno));
-        return EXIT_USAGE;
-    }
-    if (!mkdtemp(folder)) {
-        fprintf(stderr, "%s: %s: %s\n", argv[0], folder, strerror(errno));
-        return EXIT_USAGE;
-    }
-    enum status s = compile(&a, folder);
+    enum status s = make_folder(&a, folder);
+    if (s != STATUS_OK)
+        return cli_fail(argv[0], s);
+    s = compile(&a, folder);
     if (s == STATUS_OK && provider_add("--try", folder, NULL) != STATUS_OK)
         s = status_fail(STATUS_INPUT, "%s: %s", a.file, status_message());
     /* What the checker finds in a kernel that is already wrong is worth knowing too. */
@@ -323,7 +303,7 @@ int command_try(int argc, char **argv)
         enum status ended = end_checked(&run, &checked);
         s = s == STATUS_OK ? ended : s;
     }
-    remove_folder(folder);
+    remove_tree(folder);
     if (s != STATUS_OK)
         return cli_fail(argv[0], s);
     bool wrong = run_wrong(&fast) + run_wrong(&checked) > 0;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "harness/base/output.h"
+#include "harness/base/status.h"
 #include "harness/problem/device.h"
 
 enum { CLI_LIST_MAX = 1024, CLI_LIST_USUAL = 64 };
@@ -79,5 +80,20 @@ struct cli_command {
 void cli_parse(const struct cli_command *c, void *arguments, int argc, char **argv);
 /* In check(): how many options stand on the command line. */
 size_t cli_options_given(const struct argp_state *state);
+
+/* The options that bring variants from elsewhere (provider_options.c), for every command that has the table. */
+struct provider_options {
+    const char *bitsandbytes; /* NULL: what the environment says */
+    struct cli_list plugins, manifests;
+};
+
+/* They set a struct provider_options, which is zeroed before. */
+extern const struct cli_option provider_option_table[];
+
+/* Adds the variants. What is refused is told on stderr, by a line that begins with `program`, and counted:
+ * the rest goes on, and the command ends with EXIT_USAGE unless something is wrong. Before any use of OpenMP.
+ */
+enum status providers_load(const char *program, const struct provider_options *o,
+                           size_t *refused) WARN_UNUSED_RESULT;
 
 #endif

@@ -1,7 +1,6 @@
-#include "harness/cli/provider_options.h"
-
 #include <stdio.h>
 
+#include "harness/cli/options.h"
 #include "harness/provider/bitsandbytes.h"
 #include "harness/provider/cublas.h"
 #include "harness/provider/manifest.h"

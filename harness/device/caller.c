@@ -65,11 +65,6 @@ unsigned caller_loads_apart(const char *option, const char *value)
     return (unsigned)load_count;
 }
 
-static bool is_loaded(const struct caller *s, size_t i)
-{
-    return !loads[i].apart || s->library == CALLER_ALL || (size_t)s->library == i + 1;
-}
-
 /* ---- memory ---- */
 
 /* Memory of its own for each process: what an earlier one left behind can write to none that is in use. The channel stays where
@@ -89,7 +84,10 @@ static enum status renew_memory(struct caller *s)
     return s->arena ? arena_renew(s->arena) : STATUS_OK;
 }
 
-struct caller *caller_new(enum device_kind kind, const struct gpu *gpu, bool spin)
+/* gpu: which one, for DEVICE_CUDA. spin: threads of its team wait for each other by spinning, as they do by default and
+ * timing wants it; else they sleep. A person's OMP_WAIT_POLICY comes before that. NULL when out of memory. Starts nothing
+ * yet. */
+static struct caller *caller_new(enum device_kind kind, const struct gpu *gpu, bool spin)
 {
     struct caller *s = calloc(1, sizeof *s);
     if (!s)
@@ -203,8 +201,7 @@ void caller_stop(struct caller *s)
     if (!s->pid)
         return;
     kill(s->pid, SIGKILL);
-    while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    (void)process_wait(s->pid, NULL);
     forget(s);
 }
 
@@ -219,8 +216,7 @@ static int end_of(struct caller *s)
         usleep(1000);
     if (gone != s->pid) {
         kill(s->pid, SIGKILL);
-        while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
-            ;
+        (void)process_wait(s->pid, &status);
     }
     forget(s);
     return status;
@@ -375,7 +371,7 @@ static int spawn(struct caller *s, int socket)
         arguments[count++] = fixed[i];
     const struct load *list = s->only ? s->only : loads;
     for (size_t i = 0; i < (s->only ? 1 : load_count); i++) {
-        if (!s->only && !is_loaded(s, i))
+        if (!s->only && loads[i].apart && s->library != CALLER_ALL && (size_t)s->library != i + 1)
             continue;
         arguments[count++] = list[i].option;
         arguments[count++] = list[i].value;

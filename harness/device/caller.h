@@ -45,10 +45,6 @@ unsigned caller_loads_apart(const char *option, const char *value);
 enum status caller_variants(const char *option, const char *value, const char *table, struct kernel **list,
                             size_t *count, char said[CHANNEL_NAME]) WARN_UNUSED_RESULT;
 
-/* gpu: which one, for DEVICE_CUDA. spin: threads of its team wait for each other by spinning, as they do by default and
- * timing wants it; else they sleep. A person's OMP_WAIT_POLICY comes before that. NULL when out of memory. Starts nothing
- * yet. */
-struct caller *caller_new(enum device_kind kind, const struct gpu *gpu, bool spin);
 void caller_free(struct caller *s); /* NULL is allowed */
 
 /* Of a device: for verified calls, and for timed ones; a GPU has one for both. Made when it is first asked for. NULL when out

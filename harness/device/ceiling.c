@@ -65,18 +65,6 @@ static uint64_t read_plain(const uint8_t *data, size_t size)
 }
 
 #if defined(__x86_64__)
-/* Unsigned: the intrinsic that adds lanes up does it in signed arithmetic, which must not overflow. */
-static uint64_t sum_lanes(const void *vectors, size_t count)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t lane;
-        memcpy(&lane, (const char *)vectors + 8 * i, 8);
-        sum += lane;
-    }
-    return sum;
-}
-
 /* Whole, aligned lines: the caller cuts so. */
 __attribute__((target("avx512f"))) static void fill_stream_avx512(uint8_t *data, size_t size)
 {
@@ -106,7 +94,8 @@ __attribute__((target("avx512f"))) static uint64_t read_avx512(const uint8_t *da
             sum[j] = _mm512_add_epi64(sum[j], _mm512_load_si512((const void *)(data + i + LINE * j)));
     for (; i + LINE <= size; i += LINE)
         sum[0] = _mm512_add_epi64(sum[0], _mm512_load_si512((const void *)(data + i)));
-    return sum_lanes(sum, sizeof sum / 8) + read_plain(data + i, size - i);
+    /* The lanes are added up unsigned: the intrinsic for it has signed arithmetic, which must not overflow. */
+    return read_plain((const uint8_t *)sum, sizeof sum) + read_plain(data + i, size - i);
 }
 
 __attribute__((target("avx2"))) static uint64_t read_avx2(const uint8_t *data, size_t size)
@@ -117,7 +106,7 @@ __attribute__((target("avx2"))) static uint64_t read_avx2(const uint8_t *data, s
     for (; i + 128 <= size; i += 128)
         for (int j = 0; j < 4; j++)
             sum[j] = _mm256_add_epi64(sum[j], _mm256_load_si256((const void *)(data + i + 32 * j)));
-    return sum_lanes(sum, sizeof sum / 8) + read_plain(data + i, size - i);
+    return read_plain((const uint8_t *)sum, sizeof sum) + read_plain(data + i, size - i);
 }
 #endif
 
@@ -127,31 +116,30 @@ static size_t part_begin(size_t size, int i, int threads)
     return i == threads ? size : size / LINE * (size_t)i / (size_t)threads * LINE;
 }
 
-static read_fn *best_read(void)
-{
+/* The best first. */
+static const struct way {
+    unsigned feature;
+    read_fn *read;
+    fill_fn *fill_around_caches;
+} ways[] = {
 #if defined(__x86_64__)
-    return cpu_features() & CPU_AVX512 ? read_avx512 : cpu_features() & CPU_AVX2 ? read_avx2 : read_plain;
-#else
-    return read_plain;
+    {CPU_AVX512, read_avx512, fill_stream_avx512},
+    {CPU_AVX2, read_avx2, fill_stream_avx2},
 #endif
-}
+    {0, read_plain, fill_plain},
+};
 
-static fill_fn *best_fill(bool around_caches)
+static const struct way *best_way(void)
 {
-#if defined(__x86_64__)
-    if (around_caches)
-        return cpu_features() & CPU_AVX512 ? fill_stream_avx512
-               : cpu_features() & CPU_AVX2 ? fill_stream_avx2
-                                           : fill_plain;
-#else
-    (void)around_caches;
-#endif
-    return fill_plain;
+    const struct way *way = ways;
+    while (way->feature && !(cpu_features() & way->feature))
+        way++;
+    return way;
 }
 
 void ceiling_fill(void *data, size_t size, bool around_caches)
 {
-    fill_fn *fill = best_fill(around_caches);
+    fill_fn *fill = around_caches ? best_way()->fill_around_caches : fill_plain;
 #pragma omp parallel
     {
         int i = omp_get_thread_num(), threads = omp_get_num_threads();
@@ -164,8 +152,8 @@ unsigned long long ceiling_copy(const void *from, size_t from_size, void *to, si
                                 bool around_caches)
 {
     enum { PIECE = 16384 }; /* of `to`: then the part of `from` that belongs to it */
-    read_fn *read = best_read();
-    fill_fn *fill = best_fill(around_caches);
+    read_fn *read = best_way()->read;
+    fill_fn *fill = around_caches ? best_way()->fill_around_caches : fill_plain;
     uint64_t sum = 0;
 #pragma omp parallel reduction(+ : sum)
     {
@@ -191,7 +179,7 @@ unsigned long long ceiling_copy(const void *from, size_t from_size, void *to, si
 
 unsigned long long ceiling_read(const void *data, size_t size)
 {
-    read_fn *read = best_read();
+    read_fn *read = best_way()->read;
     uint64_t sum = 0;
 #pragma omp parallel reduction(+ : sum)
     {

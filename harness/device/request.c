@@ -13,7 +13,8 @@ static double limit_s(const struct device *d)
                                    : CUDA_LIMIT_S;
 }
 
-bool request_not_ready(const struct operands *o, enum status s, struct call_fault *fault)
+/* The fault of a caller that cannot be started, as status_message() has it. Returns false. */
+static bool not_ready(const struct operands *o, enum status s, struct call_fault *fault)
 {
     *fault = (struct call_fault){.ours = true, .status = s, .word = "broken"};
     snprintf(fault->text, sizeof fault->text, "%s", status_message());
@@ -83,19 +84,6 @@ static void describe_operands(struct channel *c, const struct operands *o)
 
 /* ---- the CPU, and the executor ---- */
 
-/* A process that does not start with a library of others in it is that library's doing. */
-static bool not_ready_for(const struct operands *o, const struct kernel *k, enum status s,
-                          struct call_fault *fault)
-{
-    request_not_ready(o, s, fault);
-    if (k->library && s != STATUS_INTERRUPTED) {
-        fault->ours = false;
-        fault->status = STATUS_OK;
-        snprintf(fault->word, sizeof fault->word, "load");
-    }
-    return false;
-}
-
 static bool call_once(struct caller *s, const struct operands *o, size_t i, const struct kernel *k,
                       enum placement placement, struct call_fault *fault)
 {
@@ -103,8 +91,16 @@ static bool call_once(struct caller *s, const struct operands *o, size_t i, cons
     struct arena_call call; /* not the channel's, which a variant can write to */
     char what[160];
     enum status status = caller_ready(s, (int)k->library, NULL);
-    if (status != STATUS_OK)
-        return not_ready_for(o, k, status, fault);
+    if (status != STATUS_OK) {
+        not_ready(o, status, fault);
+        /* A process that does not start with a library of others in it is that library's doing. */
+        if (k->library && status != STATUS_INTERRUPTED) {
+            fault->ours = false;
+            fault->status = STATUS_OK;
+            snprintf(fault->word, sizeof fault->word, "load");
+        }
+        return false;
+    }
     c->device = *o->device;
     if (arena_place(caller_arena(s), o, i, placement, o->device->launches++, &call) != STATUS_OK) {
         *fault = (struct call_fault){.skip = true, .word = "memory"};
@@ -130,7 +126,7 @@ bool request_call_cpu(const struct operands *o, size_t i, const struct kernel *k
 {
     struct caller *s = caller_of(o->device, false);
     if (!s)
-        return request_not_ready(o, status_no_memory("a process that calls variants"), fault);
+        return not_ready(o, status_no_memory("a process that calls variants"), fault);
     const enum placement placement = o->device->placement;
     if (call_once(s, o, i, k, placement, fault))
         return true;
@@ -150,7 +146,7 @@ bool request_call_simt(const struct operands *o, size_t i, const struct kernel *
 {
     struct caller *s = caller_of(o->device, false);
     if (!s)
-        return request_not_ready(o, status_no_memory("a process for the executor"), fault);
+        return not_ready(o, status_no_memory("a process for the executor"), fault);
     const uint64_t before = o->device->launches;
     const bool called = call_once(s, o, i, k, PLACE_AT_END, fault);
     const uint64_t launches = caller_channel(s)->device.launches;
@@ -236,7 +232,7 @@ bool request_call_cuda(const struct operands *o, const struct kernel *k, struct 
     const enum status status =
         s ? caller_ready(s, CALLER_ALL, NULL) : status_no_memory("a process for a GPU");
     if (status != STATUS_OK)
-        return request_not_ready(o, status, fault);
+        return not_ready(o, status, fault);
     struct channel *c = caller_channel(s);
     c->slot = 0;
     if (!bind_cuda(s, o, 1, fault) || !transfer_all(s, o, true, fault))
@@ -278,7 +274,7 @@ bool request_bind(struct caller *s, const struct operands *o, bool hot, struct c
         return false;
     struct arena_call call; /* not the channel's, which a variant can write to */
     if (arena_place(caller_arena(s), o, 0, PLACE_AT_START, 0, &call) != STATUS_OK)
-        return request_not_ready(o, STATUS_MEMORY, fault);
+        return not_ready(o, STATUS_MEMORY, fault);
     c->arena = call;
     return request(s, o, REQUEST_upload, fault) && request(s, o, REQUEST_replicate, fault);
 }

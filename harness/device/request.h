@@ -17,8 +17,6 @@
 void request_variant(struct channel *c, const struct kernel *k);
 /* Asks for something that has to do with o, and fills in *fault when that fails. */
 bool request(struct caller *s, const struct operands *o, enum request what, struct call_fault *fault);
-/* The fault of a caller that cannot be started, as status_message() has it. Returns false. */
-bool request_not_ready(const struct operands *o, enum status s, struct call_fault *fault);
 
 /* One call on set i, whose output is then in o. On a CPU, and under the executor, each call has a copy of the operands, and
  * there each launch of the variant has a schedule and a cp.async mode of its own; on a GPU everything but the

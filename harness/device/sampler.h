@@ -79,7 +79,6 @@ struct measure_state {
     bool calibrated; /* the sampler's calibrate() was called */
     bool settled;    /* calls were made until the speed was steady, or the cap of the suite came first: */
     bool unsettled;
-    double settle_s;          /* time it took */
     double timer_overhead_us; /* median of an empty pair of clock readings, or of events */
     double gemm_flop_per_s;   /* of cuBLAS, a bf16 product of 4096 in each direction, or of OpenBLAS
                                  (provider/openblas.h); NAN: not to be had */

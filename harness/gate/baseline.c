@@ -19,6 +19,7 @@
 #include <zlib.h>
 
 #include "build_info.h"
+#include "harness/base/child.h"
 #include "harness/base/interrupt.h"
 
 extern char **environ;
@@ -115,15 +116,6 @@ static enum status ask(const char *const argv[], char *out, size_t size, int *co
     if (words)
         fclose(words);
     return s;
-}
-
-static void remove_tree(const char *path)
-{
-    const char *argv[] = {"rm", "-rf", "--", path, NULL};
-    pid_t child;
-    if (posix_spawnp(&child, argv[0], NULL, NULL, (char **)argv, environ) == 0)
-        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-            ;
 }
 
 /* ---- which commit, and where it goes ---- */
@@ -313,20 +305,15 @@ static enum status export_source(struct baseline *b)
     return step(b, unpack, "tar failed");
 }
 
-static bool have_ninja(void)
-{
-    char words[256];
-    int code;
-    const char *argv[] = {"ninja", "--version", NULL};
-    return ask(argv, words, sizeof words, &code) == STATUS_OK && code == 0;
-}
-
 static enum status configure(struct baseline *b)
 {
+    static const char *const ninja[] = {"ninja", "--version", NULL};
     const char *argv[ARGUMENTS_MAX] = {"cmake", "-S", b->source, "-B", b->build};
+    char words[256];
+    int code;
     size_t count = 5;
     _Static_assert(OPTIONS + 8 < ARGUMENTS_MAX, "all arguments have room");
-    if (have_ninja()) {
+    if (ask(ninja, words, sizeof words, &code) == STATUS_OK && code == 0) {
         argv[count++] = "-G";
         argv[count++] = "Ninja";
     }

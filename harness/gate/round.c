@@ -1,5 +1,24 @@
-#include "harness/device/open.h"
-#include "harness/gate/round.h"
+/*
+ * round.c: one round of a comparison, in a process that is this program anew: both libraries are loaded,
+ * and each row's two sides are sampled in alternation.
+ *
+ * Its parent (rounds.c) writes the job to its stdin, one JSON object:
+ *
+ *   {"baseline": FILE, "candidate": FILE, "swap": false, "device": "cpu", "verify": false, "seed": "1",
+ *    "samples": 20, "settle_seconds": 1.0, "slowdowns": [0],
+ *    "rows": [{"case": TEXT, "variant": NAME, "regime": "cold", "threads": 2, "hash": HEX}, ...]}
+ *
+ * and reads lines of JSON from its stdout, one for each row in the order in which they are done:
+ *
+ *   {"row": 3, "us": [base, candidate, ...], "code": [HEX, HEX], "fault": ""}      timed: medians
+ *   {"row": 3, "verdict": 1, "check": "", "reason": "", "detail": "", "hash": HEX}     with "verify": true
+ *   {"error": MESSAGE, "status": 5}                                                 what ended it
+ *
+ * `us` has the baseline and then the candidate once for each of `slowdowns`, its samples longer by that
+ * share. With "verify" the candidate's variants are verified, and nothing is timed. A variant that crashes or
+ * hangs costs its rows alone: the fault, or the verdict, says so.
+ */
+#include "harness/gate/rounds.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -12,6 +31,7 @@
 
 #include "harness/base/machine.h"
 #include "harness/base/random.h"
+#include "harness/device/open.h"
 #include "harness/measure/measure.h"
 #include "harness/problem/operands.h"
 #include "harness/problem/variant.h"
@@ -198,15 +218,7 @@ static bool same_operands(const struct round_row *a, const struct round_row *b)
     return strcmp(a->case_text, b->case_text) == 0 && a->threads == b->threads;
 }
 
-/* The rows from position `begin` of the order that share their operands. Returns the position behind them. */
-static size_t group_end(const struct round *r, size_t begin)
-{
-    size_t end = begin + 1;
-    while (end < r->row_count && same_operands(&r->rows[r->order[begin]], &r->rows[r->order[end]]))
-        end++;
-    return end;
-}
-
+/* The rows at these positions of the order, which share their operands. */
 static enum status do_rows(struct round *r, size_t begin, size_t end)
 {
     const struct round_row *first = &r->rows[r->order[begin]];
@@ -255,7 +267,9 @@ static enum status work(struct round *r)
     r->verifier = verifier_new();
     enum status s = r->verifier ? STATUS_OK : status_no_memory("a round");
     for (size_t begin = 0, end; begin < r->row_count && s == STATUS_OK; begin = end) {
-        end = group_end(r, begin);
+        for (end = begin + 1; end < r->row_count; end++)
+            if (!same_operands(&r->rows[r->order[begin]], &r->rows[r->order[end]]))
+                break;
         s = do_rows(r, begin, end);
     }
     verifier_free(r->verifier);

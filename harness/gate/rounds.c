@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -270,8 +269,8 @@ static enum status run_job(struct job *j, size_t round)
         fclose(answers); /* one that still writes ends by that */
     int status = 0;
     char how[PROCESS_TEXT_MAX];
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    if (pid > 0)
+        (void)process_wait(pid, &status);
     if (text)
         fclose(text);
     if (interrupt_pending())

@@ -1,6 +1,6 @@
 /*
  * gate/rounds.h: two libraries of kernels side by side: which rows they have in common, whether the
- * candidate's are right, and their times in rounds, each a process of its own (gate/round.h).
+ * candidate's are right, and their times in rounds, each a process of its own (round.c).
  */
 #ifndef NF4BENCH_HARNESS_GATE_ROUNDS_H
 #define NF4BENCH_HARNESS_GATE_ROUNDS_H
@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "harness/base/status.h"
-#include "harness/gate/round.h"
 #include "harness/problem/device.h"
 #include "harness/problem/problem.h"
 #include "harness/problem/variant.h"
@@ -18,8 +17,11 @@
 #include "reference/contract.h"
 #include "results/record.h"
 
-/* The sides of a round: the baseline, then the candidate once for each slowdown (gate/round.h). */
-enum { GATE_SIDES_MAX = 1 + GATE_SLOWDOWNS_MAX };
+/* The sides of a round: the baseline, then the candidate once for each slowdown (round.c). */
+enum { GATE_SLOWDOWNS_MAX = 8, GATE_SIDES_MAX = 1 + GATE_SLOWDOWNS_MAX };
+
+/* One round, as its process runs it. Returns the exit code. */
+int gate_round_main(void);
 
 struct gate_case {
     char case_text[PROBLEM_TEXT_MAX];

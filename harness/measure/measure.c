@@ -17,9 +17,8 @@
 struct measurement {
     struct sampling base; /* that the sampler starts from */
     struct sampling *s;   /* of the sampler: base and more; NULL before begin() */
-    bool gpu;
-    double *scratch; /* [3 * max_samples] */
-    size_t *order;   /* [row_count] of a round */
+    double *scratch;      /* [3 * max_samples] */
+    size_t *order;        /* [row_count] of a round */
     uint64_t order_seed;
     measure_progress_fn *progress;
     void *progress_context;
@@ -27,8 +26,9 @@ struct measurement {
 
 /* ---- begin ---- */
 
-static void add_ceilings(struct measure_group *g, bool gpu)
+static void add_ceilings(struct measure_group *g)
 {
+    const bool gpu = measure_device(g)->kind == DEVICE_CUDA;
     enum ceiling ceilings[CEILING_COUNT];
     g->row_count = g->variant_count;
     for (size_t p = 0; p < g->problem_count; p++) {
@@ -56,7 +56,7 @@ static enum status begin(struct measurement *m)
 {
     struct measure_group *g = m->base.group;
     const size_t max_samples = m->base.settings->max_samples;
-    add_ceilings(g, m->gpu);
+    add_ceilings(g);
     m->scratch = malloc(3 * max_samples * sizeof *m->scratch);
     m->order = malloc(g->row_count * sizeof *m->order);
     bool room = m->scratch && m->order;
@@ -104,7 +104,6 @@ static enum status settle(struct measurement *m)
            settle_add(&settle, clock_s(), us, mhz));
     state->unsettled = !settle.steady;
     state->settled_mhz = settle.mhz;
-    state->settle_s = settle.seconds;
     settle_release(&settle);
     return s;
 }
@@ -208,20 +207,18 @@ static void conclude_row(const struct measurement *m, struct measure_row *r)
     paired_ratio(other, mine, paired, ratios, &r->ceiling_fraction);
 }
 
-/* Puts the retried samples behind the rounds. */
-static void close_gap(struct measure_row *r)
-{
-    memmove(r->samples + r->sample_count, r->retried_samples, r->retried * sizeof *r->samples);
-    memmove(r->flags + r->sample_count, r->retried_flags, r->retried * sizeof *r->flags);
-    r->retried_samples = NULL;
-    r->retried_flags = NULL;
-}
-
 static void end(struct measurement *m)
 {
-    for (size_t i = 0; i < m->base.group->row_count; i++)
-        if (m->base.group->rows[i].retried_samples)
-            close_gap(&m->base.group->rows[i]);
+    for (size_t i = 0; i < m->base.group->row_count; i++) {
+        struct measure_row *r = &m->base.group->rows[i];
+        if (!r->retried_samples)
+            continue;
+        /* The retried samples come behind those of the rounds. */
+        memmove(r->samples + r->sample_count, r->retried_samples, r->retried * sizeof *r->samples);
+        memmove(r->flags + r->sample_count, r->retried_flags, r->retried * sizeof *r->flags);
+        r->retried_samples = NULL;
+        r->retried_flags = NULL;
+    }
     if (m->s)
         m->base.sampler->end(m->s);
     free(m->order);
@@ -232,9 +229,7 @@ enum status measure_group(struct measure_state *state, const struct measure_sett
                           struct measure_group *group, uint64_t order_seed, measure_progress_fn *progress,
                           void *context)
 {
-    const bool gpu = measure_device(group)->kind == DEVICE_CUDA;
     struct measurement m = {.base = {&sampler_callers, settings, group, state},
-                            .gpu = gpu,
                             .order_seed = order_seed,
                             .progress = progress,
                             .progress_context = context};

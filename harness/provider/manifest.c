@@ -45,7 +45,6 @@ static const char *const key_names[KEY_COUNT] = {
 
 /* Kept until the process ends: the table's row points into it, as do recipes and images. */
 struct manifest {
-    char *text;
     struct yaml_file yaml;
     yaml_node_t *values[KEY_COUNT];
     char *image_path, *arch, *option;
@@ -76,7 +75,7 @@ static enum status read_expression(const struct manifest *m, const yaml_node_t *
     recipe_sizes(&(struct problem){.op = m->kernel.contract.op, .format.blocksize = 64}, names);
     /* m, which comes first, is a product's. */
     size_t first = op_is_product(m->kernel.contract.op) ? 0 : 1;
-    if (expression_check(*out, names + first, RECIPE_SIZES - first, &fault))
+    if (expression_value(*out, names + first, RECIPE_SIZES - first, NULL, &fault))
         return STATUS_OK;
     char text[EXPRESSION_TEXT + 96];
     bool cut = strstr(*out, "ceil(") && fault.at == strlen(*out);
@@ -353,9 +352,7 @@ static enum status read_limits(struct manifest *m)
 static enum status read_keys(struct manifest *m, const char *path)
 {
     yaml_node_t *keys[KEY_COUNT];
-    size_t size;
-    TRY(yaml_file_read(path, &m->text, &size));
-    TRY(yaml_file_parse(m->text, size, path, &m->yaml));
+    TRY(yaml_file_parse(NULL, 0, path, &m->yaml));
     yaml_node_t *root = yaml_file_root(&m->yaml);
     TRY(yaml_file_keys(&m->yaml, root, "a manifest", key_names, KEY_COUNT, m->values, keys));
     for (size_t i = 0; i < KEY_REQUIRED; i++)
@@ -403,7 +400,6 @@ enum status manifest_load(const char *path)
     }
     free(m->arch);
     free(m->option);
-    free(m->text);
     free(m);
     return s;
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/base/text.h"
+
 void console_begin_batch(struct plan_run *run, const struct plan_batch *batch)
 {
     char text[PROBLEM_TEXT_MAX], label[PROBLEM_TEXT_MAX + sizeof run->name + 64], more[64] = "";
@@ -41,11 +43,7 @@ void console_row(struct plan_run *run, const struct plan_group *g, size_t row, e
     progress_clear(&run->line);
     printf("%-10s %-48s %s%s%s\n", verdict_word((uint8_t)verdict), k->name, problem,
            *reason ? "\n           " : "", reason);
-    while (*detail) {
-        size_t length = strcspn(detail, "\n");
-        printf("           %.*s\n", (int)length, detail);
-        detail += length + (detail[length] == '\n');
-    }
+    text_put_lines("           ", detail, stdout);
     if (wrong && !run->options->no_repro_line)
         print_repro_line(run, g, k, problem);
     fflush(stdout);

@@ -1,4 +1,4 @@
-#include "harness/run/environment.h"
+#include "harness/run/run.h"
 
 #include <fcntl.h>
 #include <limits.h>

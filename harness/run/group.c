@@ -295,14 +295,6 @@ static void record_untimed(struct active_batch *b)
     }
 }
 
-static enum status append_records(struct active_batch *b)
-{
-    if (!b->run->journal || b->record_count == 0)
-        return STATUS_OK;
-    judge_primary(b->rows, b->record_count);
-    return journal_append(b->run->journal, b->rows, b->samples, b->flags, b->record_count);
-}
-
 enum status run_batch(struct plan_run *run, size_t batch)
 {
     const struct plan_batch *plan = &run->plan->batches[batch];
@@ -325,8 +317,9 @@ enum status run_batch(struct plan_run *run, size_t batch)
     const bool complete = s == STATUS_OK;
     if (complete)
         record_untimed(&b);
-    if (s == STATUS_OK || s == STATUS_INTERRUPTED) {
-        enum status appended = append_records(&b);
+    if ((s == STATUS_OK || s == STATUS_INTERRUPTED) && run->journal && b.record_count > 0) {
+        judge_primary(b.rows, b.record_count);
+        enum status appended = journal_append(run->journal, b.rows, b.samples, b.flags, b.record_count);
         s = appended != STATUS_OK ? appended : s;
     }
     if (complete && s == STATUS_OK) {

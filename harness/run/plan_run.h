@@ -33,6 +33,14 @@ struct plan_run {
     struct progress line; /* the progress line on stderr */
 };
 
+/* resume.c: creates the journal at `path`, with options->environment as its header; with options->resume, opens it and
+ * sets recorded[g] where it has rows of the batch whose first group is number g over all plans, and
+ * *batch_count to the number of these batches. STATUS_INPUT: the journal is of other plans or plugins. On
+ * success *out is owned: journal_close(). */
+enum status run_journal_open(const char *path, const struct plan *plans, size_t count,
+                             const struct run_options *options, bool *recorded, size_t *batch_count,
+                             struct journal_writer **out) WARN_UNUSED_RESULT;
+
 /* group.c: batch number `batch` of the plan through operands, verify, measure and record. */
 enum status run_batch(struct plan_run *run, size_t batch) WARN_UNUSED_RESULT;
 /* Whether --first-failure ends the run here. */

@@ -1,4 +1,4 @@
-#include "harness/run/profile.h"
+#include "harness/run/run.h"
 
 #include <stdio.h>
 #include <string.h>

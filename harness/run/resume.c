@@ -1,19 +1,13 @@
-#include "harness/run/resume.h"
+/*
+ * resume.c: the journal of a run, new, or continued after an interrupt or a kill.
+ */
+#include "harness/run/plan_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/base/random.h"
-
-/* The plan_hash of a journal's header: of all plans. */
-static void hash_plans(const struct plan *plans, size_t count, char text[32])
-{
-    uint64_t hash = plan_hash(&plans[0]);
-    for (size_t i = 1; i < count; i++)
-        hash = random_mix(hash ^ plan_hash(&plans[i]));
-    snprintf(text, 32, "%016llx", (unsigned long long)hash);
-}
 
 static enum status create(const char *path, const struct plan *plans, json_t *environment, const char *hash,
                           struct journal_writer **out)
@@ -86,13 +80,16 @@ enum status run_journal_open(const char *path, const struct plan *plans, size_t 
                              const struct run_options *options, bool *recorded, size_t *batch_count,
                              struct journal_writer **out)
 {
-    char hash[32];
-    hash_plans(plans, count, hash);
+    char hash[32]; /* of all plans */
+    uint64_t mixed = 0;
+    size_t group_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        mixed = i ? random_mix(mixed ^ plan_hash(&plans[i])) : plan_hash(&plans[i]);
+        group_count += plans[i].group_count;
+    }
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)mixed);
     if (!options->resume)
         return create(path, plans, options->environment, hash, out);
-    size_t group_count = 0;
-    for (size_t i = 0; i < count; i++)
-        group_count += plans[i].group_count;
     struct journal journal;
     TRY(journal_read(path, &journal));
     json_t *header = json_loads(journal.header_json, 0, NULL);

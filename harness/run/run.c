@@ -9,12 +9,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "harness/base/child.h"
 #include "harness/base/machine.h"
 #include "harness/base/nvtx.h"
 #include "harness/device/open.h"
 #include "harness/run/plan_run.h"
 #include "harness/run/record.h"
-#include "harness/run/resume.h"
 #include "harness/run/workers.h"
 #include "results/store.h"
 
@@ -97,12 +97,6 @@ static enum status run_in_children(struct plan_run *runs, size_t count)
 }
 
 /* ---- several plans ---- */
-
-static void *shared_alloc(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
 
 static enum status run_all(const struct plan *plans, size_t count, const struct run_options *options,
                            struct journal_writer *journal, bool *recorded, struct run_summary *summary)
@@ -216,9 +210,4 @@ enum status run_plans(const struct plan *plans, size_t count, const struct run_o
         s = build_results(journal, journal_path, options->output, new_file, s);
     munmap(recorded, group_count * sizeof *recorded);
     return s;
-}
-
-enum status run_plan(const struct plan *plan, const struct run_options *options, struct run_summary *summary)
-{
-    return run_plans(plan, 1, options, summary);
 }

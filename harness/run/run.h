@@ -44,16 +44,20 @@ enum { RUN_SUMMARY_TEXT_MAX = 256 };
 /* "3 pass, 1 fail ..."; returns text. */
 const char *run_summary_text(const struct run_summary *s, char text[RUN_SUMMARY_TEXT_MAX]);
 
-/* Runs several plans, each of another device, into one `output`: at the same time, each in a child
- * process, or one after the other (one_at_a_time). The columns of a row name its device. Otherwise as
- * run_plan(). */
+/* Verifies and times the rows of plans, each of another device, into one `output`: at the same time, each in a child
+ * process, or one after the other (one_at_a_time). The columns of a row name its device. A wrong variant is counted,
+ * printed with its repro line, and not timed. After STATUS_INTERRUPTED the complete batches are in `output`, after an
+ * error in its journal; the message says how to go on. */
 enum status run_plans(const struct plan *plans, size_t count, const struct run_options *options,
                       struct run_summary *summary) WARN_UNUSED_RESULT;
 
-/* Verifies and times the rows of a plan. A wrong variant is counted, printed with its repro line, and not
- * timed. After STATUS_INTERRUPTED the complete batches are in `output`, after an error in its journal; the
- * message says how to go on. */
-enum status run_plan(const struct plan *plan, const struct run_options *options,
-                     struct run_summary *summary) WARN_UNUSED_RESULT;
+/* What a reader of a results file must know about where it was made, whose keys become root attributes of the file: tool,
+ * build, devices, machine, load, time and command line. A new reference; NULL when out of memory. */
+json_t *environment_json(const struct device *devices, size_t count, int argc, char **argv);
+
+/* One launch of one row on a GPU, for a profiler: makes the operands of the first group that has a row of `variant` which
+ * can run, launches it once, unblocked, in an NVTX range of its name, and prints how to have a profiler look at it.
+ * STATUS_USAGE when there is no such row or the device is no GPU. */
+enum status profile_row(const struct plan *plan, const char *variant) WARN_UNUSED_RESULT;
 
 #endif

@@ -114,14 +114,7 @@ enum status suite_parse(const char *text, size_t size, const char *name, struct 
 
 enum status suite_load(const char *path, struct suite *out)
 {
-    char *text = NULL;
-    size_t size = 0;
-    *out = (struct suite){0};
-    enum status s = yaml_file_read(path, &text, &size);
-    if (s == STATUS_OK)
-        s = suite_parse(text, size, path, out);
-    free(text);
-    return s;
+    return suite_parse(NULL, 0, path, out);
 }
 
 void suite_release(struct suite *s)

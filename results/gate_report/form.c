@@ -33,19 +33,18 @@ enum {
     ROW_TEXTS = sizeof row_texts / sizeof row_texts[0]
 };
 
-/* Bytes of the texts of a struct, clean copies of which go to `to`, and into the struct, unless that is NULL. */
-static size_t copy_texts(void *of, const size_t *offsets, size_t count, char *to)
+/* Puts clean copies in the place of a struct's texts. False: out of memory. */
+static bool clean_texts(struct tidy *t, void *of, const size_t *offsets, size_t count)
 {
-    size_t size = 0;
     for (size_t i = 0; i < count; i++) {
-        const char **text = (const char **)((char *)of + offsets[i]), *from = *text ? *text : "";
-        if (to) {
-            *text = strcpy(to + size, from);
-            form_clean(to + size);
-        }
-        size += strlen(from) + 1;
+        const char **text = (const char **)((char *)of + offsets[i]);
+        char *copy = t->texts[t->text_count++] = strdup(*text ? *text : "");
+        if (!copy)
+            return false;
+        form_clean(copy);
+        *text = copy;
     }
-    return size;
+    return true;
 }
 
 static double row_ratio(const struct gate_report_row *row)
@@ -65,6 +64,8 @@ static int by_weight(const void *a, const void *b)
 
 static void tidy_release(struct tidy *t)
 {
+    for (size_t i = 0; i < t->text_count; i++)
+        free(t->texts[i]);
     free(t->rows);
     free(t->worst);
     free(t->texts);
@@ -73,22 +74,18 @@ static void tidy_release(struct tidy *t)
 static enum status tidy_init(struct tidy *t, const struct gate_report *r)
 {
     *t = (struct tidy){.report = *r};
-    size_t size = copy_texts(&t->report, head_texts, HEAD_TEXTS, NULL);
     t->rows = malloc((r->count + 1) * sizeof *t->rows);
     t->worst = malloc((r->count + 1) * sizeof *t->worst);
-    for (size_t i = 0; t->rows && i < r->count; i++) {
+    t->texts = malloc((HEAD_TEXTS + r->count * ROW_TEXTS) * sizeof *t->texts);
+    bool whole = t->rows && t->worst && t->texts && clean_texts(t, &t->report, head_texts, HEAD_TEXTS);
+    for (size_t i = 0; i < r->count && whole; i++) {
         t->rows[i] = r->rows[i];
-        size += copy_texts(&t->rows[i], row_texts, ROW_TEXTS, NULL);
+        t->worst[i] = &t->rows[i];
+        whole = clean_texts(t, &t->rows[i], row_texts, ROW_TEXTS);
     }
-    t->texts = malloc(size);
-    if (!t->rows || !t->worst || !t->texts) {
+    if (!whole) {
         tidy_release(t);
         return status_no_memory("gate: a report of %zu rows", r->count);
-    }
-    char *end = t->texts + copy_texts(&t->report, head_texts, HEAD_TEXTS, t->texts);
-    for (size_t i = 0; i < r->count; i++) {
-        end += copy_texts(&t->rows[i], row_texts, ROW_TEXTS, end);
-        t->worst[i] = &t->rows[i];
     }
     t->report.rows = t->rows;
     sort_pointers(t->worst, r->count, by_weight);

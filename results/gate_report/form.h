@@ -12,7 +12,8 @@ struct tidy {
     struct gate_report report;
     struct gate_report_row *rows; /* in the order given */
     const struct gate_report_row **worst;
-    char *texts;
+    char **texts; /* of both */
+    size_t text_count;
 };
 
 /* Makes a text valid UTF-8 without control characters, so that XML 1.0 allows all of it: '?' stands for

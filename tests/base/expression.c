@@ -38,7 +38,7 @@ TEST(expression, values)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct expression_fault fault = {0};
         int64_t value = -1;
-        EXPECT_TRUE(expression_check(rows[i].text, names, NAMES, &fault));
+        EXPECT_TRUE(expression_value(rows[i].text, names, NAMES, NULL, &fault));
         EXPECT_TRUE(expression_value(rows[i].text, names, NAMES, &value, &fault));
         EXPECT_EQ(rows[i].value, value);
     }
@@ -85,7 +85,7 @@ TEST(expression, faults_say_what_and_where)
         EXPECT_FALSE(expression_value(rows[i].text, names, NAMES, &value, &fault));
         EXPECT_CONTAINS(fault.what, rows[i].what);
         EXPECT_EQ(rows[i].at, fault.at);
-        EXPECT_EQ(rows[i].only_with_values, expression_check(rows[i].text, names, NAMES, &fault));
+        EXPECT_EQ(rows[i].only_with_values, expression_value(rows[i].text, names, NAMES, NULL, &fault));
     }
 }
 

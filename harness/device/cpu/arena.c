@@ -12,7 +12,7 @@
 
 enum { KEPT_MAX = 64 << 20 /* bytes of an operand whose memory is kept after its call */ };
 
-static size_t page_size(void)
+size_t page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -209,14 +209,6 @@ enum status arena_place(struct arena *a, const struct operands *o, size_t i, enu
     return STATUS_OK;
 }
 
-/* The next call writes it anew; other processes may want the memory meanwhile. */
-static void forget_large(const struct arena *a, const struct arena_operand *r)
-{
-    if (r->size > KEPT_MAX)
-        (void)fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, r->window - a->base,
-                        r->window_end - r->window);
-}
-
 bool arena_take_back(struct arena *a, const struct arena_call *call, const struct operands *o, size_t i,
                      char *what, size_t size)
 {
@@ -238,7 +230,10 @@ bool arena_take_back(struct arena *a, const struct arena_call *call, const struc
         }
         if (j == OPERAND_OUT && r->size)
             memcpy(from[j]->data, r->data, r->size);
-        forget_large(a, r);
+        /* The next call writes it anew; other processes may want the memory meanwhile. */
+        if (r->size > KEPT_MAX)
+            (void)fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, r->window - a->base,
+                            r->window_end - r->window);
     }
     return alone;
 }

@@ -49,6 +49,7 @@ struct arena {
     size_t each;   /* bytes for an operand */
 };
 
+size_t page_size(void);
 /* *fd: a file of memory of that size for good: nobody who has it can take it from under another's map. */
 enum status sealed_memory(const char *name, size_t size, int *fd) WARN_UNUSED_RESULT;
 

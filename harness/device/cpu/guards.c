@@ -30,11 +30,6 @@ static struct {
     const uint8_t *address;
 } touched;
 
-static size_t page_size(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* ---- accesses ---- */
 
 static enum touch touch_of(void *context)
@@ -140,16 +135,11 @@ static struct {
     uint8_t *begin, *end;
 } opened[OPERAND_BUFFERS];
 
-static bool no_access(uint8_t *begin, uint8_t *end)
-{
-    return begin == end || mprotect(begin, (size_t)(end - begin), PROT_NONE) == 0;
-}
-
 static enum status open_operand(const struct arena_call *call, size_t j, int input)
 {
     const struct arena_operand *r = &call->operands[j];
-    uint8_t *end = opened[j].end;
-    if (!no_access(opened[j].begin, opened[j].end))
+    uint8_t *begin = opened[j].begin, *end = opened[j].end;
+    if (begin != end && mprotect(begin, (size_t)(end - begin), PROT_NONE) != 0)
         return status_no_memory("guards");
     if (!r->data)
         return STATUS_OK;

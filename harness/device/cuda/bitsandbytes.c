@@ -7,23 +7,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* 130 for libbitsandbytes_cuda130.so, which was built with CUDA 13.0; 0 for other names. */
-static int version_of(const char *name)
-{
-    int version, end = 0;
-    if (sscanf(name, "libbitsandbytes_cuda%3d.so%n", &version, &end) != 1 || !end || name[end])
-        return 0;
-    return version;
-}
-
-/* The newest version in the folder below `limit`; 0: none. */
+/* The newest version in the folder below `limit`: 130 is libbitsandbytes_cuda130.so, which was built with CUDA 13.0;
+ * 0: none. */
 static int newest_below(const char *folder, int limit)
 {
     int best = 0;
     DIR *d = opendir(folder);
     for (const struct dirent *e; d && (e = readdir(d));) {
-        int version = version_of(e->d_name);
-        best = version < limit && version > best ? version : best;
+        int version, end = 0;
+        if (sscanf(e->d_name, "libbitsandbytes_cuda%3d.so%n", &version, &end) == 1 && end && !e->d_name[end])
+            best = version < limit && version > best ? version : best;
     }
     if (d)
         closedir(d);

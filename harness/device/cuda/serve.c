@@ -17,15 +17,9 @@ bool serve_ok(struct serve *s, int code, const char *what)
 
 /* ---- GPUs ---- */
 
-static bool attribute(struct serve *s, int device, int which, int *value)
-{
-    *value = 0;
-    return serve_ok(s, s->cu.cuDeviceGetAttribute(value, which, device), "cuDeviceGetAttribute");
-}
-
 static bool describe(struct serve *s, int ordinal, struct gpu *out)
 {
-    int device, value[6], version;
+    int device, value[6] = {0}, version;
     *out = (struct gpu){.ordinal = ordinal};
     const int which[6] = {CUDA_ATTRIBUTE_MAJOR,    CUDA_ATTRIBUTE_MINOR,        CUDA_ATTRIBUTE_SM_COUNT,
                           CUDA_ATTRIBUTE_L2_BYTES, CUDA_ATTRIBUTE_SHARED_OPTIN, CUDA_ATTRIBUTE_ECC};
@@ -35,7 +29,7 @@ static bool describe(struct serve *s, int ordinal, struct gpu *out)
         !SERVE_CALL(s, cuDriverGetVersion, &version))
         return false;
     for (int i = 0; i < 6; i++)
-        if (!attribute(s, device, which[i], &value[i]))
+        if (!SERVE_CALL(s, cuDeviceGetAttribute, &value[i], which[i], device))
             return false;
     out->name[sizeof out->name - 1] = '\0';
     out->sm = (unsigned)(10 * value[0] + value[1]);

@@ -101,26 +101,22 @@ bool serve_bitsandbytes_dequantize(struct serve *s, const struct dequant_args *d
     return check_context(s);
 }
 
-static bool gemv(struct serve *s, const struct gemm_args *g)
+static void gemv(struct serve *s, const struct gemm_args *g)
 {
     int32_t n = (int32_t)g->n, k = (int32_t)g->k;
-    serve_variant_begins(s);
     s->bitsandbytes.library.gemv[s->operands.problem.out](
         n, 1, k, ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(g->w.absmax), s->bitsandbytes.code,
         ADDRESS(g->y), n, (k + 1) / 2, n, (int32_t)g->w.blocksize, s->stream);
-    return check_context(s);
 }
 
-static bool gemm(struct serve *s, const struct gemm_args *g)
+static void gemm(struct serve *s, const struct gemm_args *g)
 {
     const struct problem *p = &s->operands.problem;
-    serve_variant_begins(s);
     s->bitsandbytes.library.gemm[p->out](
         ADDRESS(g->x), ADDRESS(g->w.packed), ADDRESS(p->format.nested ? g->w.nested_absmax : g->w.absmax),
         ADDRESS(g->w.absmax_code), ADDRESS(g->w.nested_map), s->extra.offset, ADDRESS(g->y), ADDRESS(g->bias),
         (int32_t)g->m, (int32_t)g->n, (int32_t)g->k, (int32_t)g->w.blocksize, BITSANDBYTES_QUANT_NF4,
         s->stream);
-    return check_context(s);
 }
 
 bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t set)
@@ -129,5 +125,7 @@ bool serve_bitsandbytes(struct serve *s, const struct serve_kernel *k, size_t se
     operands_args(&s->operands, set, LAYOUT_ROWS, &a);
     if (k->variant->bitsandbytes == BITSANDBYTES_DEQUANT)
         return serve_bitsandbytes_dequantize(s, &a.dequant);
-    return k->variant->bitsandbytes == BITSANDBYTES_GEMV ? gemv(s, &a.gemm) : gemm(s, &a.gemm);
+    serve_variant_begins(s);
+    (k->variant->bitsandbytes == BITSANDBYTES_GEMV ? gemv : gemm)(s, &a.gemm);
+    return check_context(s);
 }

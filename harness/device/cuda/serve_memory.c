@@ -28,13 +28,6 @@ static bool allocate(struct serve *s, struct buffer *b, size_t size)
     return true;
 }
 
-static bool free_buffer(struct serve *s, struct buffer *b)
-{
-    uint64_t address = start_of(b);
-    *b = (struct buffer){0};
-    return address == 0 || SERVE_CALL(s, cuMemFree, address);
-}
-
 static bool free_extra(struct serve *s)
 {
     const uint64_t single[] = {s->extra.scratch, s->extra.offset, s->extra.absmax};
@@ -55,8 +48,11 @@ bool serve_release(struct serve *s)
     bool ok = true;
     for (size_t i = 0; i < o->copies; i++) {
         operands_buffers(o, i, list);
-        for (size_t j = 0; j < OPERAND_BUFFERS && ok; j++)
-            ok = free_buffer(s, list[j]);
+        for (size_t j = 0; j < OPERAND_BUFFERS && ok; j++) {
+            const uint64_t address = start_of(list[j]);
+            *list[j] = (struct buffer){0};
+            ok = address == 0 || SERVE_CALL(s, cuMemFree, address);
+        }
     }
     free(o->sets);
     o->sets = NULL;

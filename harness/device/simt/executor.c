@@ -83,21 +83,15 @@ static void set_current(struct simt_worker *w, unsigned thread)
 
 static void fiber_main(void);
 
-/* The stacks start at different offsets: at the same one they would all compete for a few sets of the caches.
- */
-static size_t stack_size(const char *stack)
-{
-    size_t index = (size_t)(stack - simt_run.stacks) / simt_run.stack_stride;
-    return STACK_BYTES - index % 32 * 320;
-}
-
 static void switch_to(struct simt_worker *w, struct fiber *from, unsigned thread, bool ends)
 {
     struct cuda_thread *t = &w->thread[thread];
     if (t->state == THREAD_FRESH) {
         t->state = THREAD_STARTED;
         t->stack = w->free_stacks[--w->free_count];
-        fiber_prepare(&t->fiber, t->stack, stack_size(t->stack), fiber_main);
+        /* At the same offset all stacks would compete for a few sets of the caches. */
+        size_t index = (size_t)(t->stack - simt_run.stacks) / simt_run.stack_stride;
+        fiber_prepare(&t->fiber, t->stack, STACK_BYTES - index % 32 * 320, fiber_main);
     }
     set_current(w, thread);
     fiber_switch(from, &t->fiber, ends);

@@ -10,7 +10,6 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +22,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "harness/base/child.h"
 #include "harness/base/clock.h"
+#include "harness/base/machine.h"
 #include "harness/device/simt/checker.h"
 #include "harness/device/simt/symbolize.h"
 #include "harness/device/simt/worker.h"
@@ -622,10 +623,7 @@ static bool within_limits(const struct entry *e, const struct launch *l, struct 
 
 static unsigned worker_count(const struct simt_options *options, uint64_t blocks, unsigned threads)
 {
-    unsigned count = options->workers;
-    cpu_set_t cpus;
-    if (count == 0)
-        count = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+    unsigned count = options->workers ? options->workers : cpu_available();
     if (count > WORKERS_MAX)
         count = WORKERS_MAX;
     if (count > STACKS_MAX / threads)
@@ -654,8 +652,7 @@ static void retire_child(void)
         close(child.fd);
     if (child.parent == getpid()) {
         kill(child.pid, SIGKILL);
-        while (waitpid(child.pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        (void)process_wait(child.pid, NULL);
     }
     child.pid = 0;
 }
@@ -672,10 +669,9 @@ static const size_t stack_stride = (size_t)STACK_BYTES + STACK_GUARD;
 static bool keep_memory(size_t stacks)
 {
     if (!kept.outcome) {
-        void *p = mmap(NULL, sizeof *kept.outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED)
+        kept.outcome = shared_alloc(sizeof *kept.outcome);
+        if (!kept.outcome)
             return false;
-        kept.outcome = p;
         void *first[1];
         (void)backtrace(first, 1); /* loads the unwinder, which must not happen in a signal handler */
     }
@@ -709,18 +705,14 @@ static bool broken(const struct entry *e, struct simt_result *result, const char
     return false;
 }
 
-/* Launches of one variant; their code came into the process together, and so is in a child of the first. */
-static bool same_variant(const struct entry *a, const struct entry *b)
-{
-    return a == b || a->next == b || b->next == a;
-}
-
 /* Whether the kept child can run simt_run. */
 static bool child_fits(void)
 {
     const struct run *r = &simt_run, *first = &child.run;
+    /* Those of one variant; their code came into the process together, and so is in a child of the first. */
+    const struct entry *was = first->entry, *is = r->entry;
     if (!child.pid || child.parent != getpid() || !r->options.shared || !first->options.shared ||
-        !same_variant(first->entry, r->entry) || first->args_size != r->args_size ||
+        (was != is && was->next != is && is->next != was) || first->args_size != r->args_size ||
         first->buffer_count != r->buffer_count || r->buffer_count > KEPT_BUFFERS_MAX ||
         child.stacks < (size_t)r->workers * r->launch.threads)
         return false;

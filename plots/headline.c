@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/base/text.h"
 #include "plots/chart.h"
 #include "plots/pairing.h"
 #include "plots/sections.h"
@@ -41,24 +42,12 @@ static const char *type_text(const struct pair *p, char buffer[64])
 
 static void list_packages(const struct tasks *t, size_t device, enum weights format, char *text, size_t size)
 {
-    const char *names[NAMES_MAX];
-    size_t count = 0, used = 0;
     text[0] = '\0';
     for (size_t i = 0; i < t->count; i++)
         for (size_t j = 0; t->list[i].device == device && j < t->list[i].count; j++) {
             const struct view_row *row = t->list[i].rows[j];
-            const char *name = row->r->variant;
-            bool known = weights_of(row) != format || !is_package(row);
-            for (size_t k = 0; k < count && !known; k++)
-                known = strcmp(names[k], name) == 0;
-            if (known)
-                continue;
-            if (count == NAMES_MAX) {
-                snprintf(text + used, size - used, " ...");
-                return;
-            }
-            used += (size_t)snprintf(text + used, size - used, "%s%s", count ? ", " : "", name);
-            names[count++] = name;
+            if (weights_of(row) == format && is_package(row))
+                text_list_add(text, size, row->r->variant, NAMES_MAX);
         }
 }
 

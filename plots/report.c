@@ -15,29 +15,6 @@
 #include "plots/task.h"
 #include "plots/view.h"
 
-/* The suites of all rows, each once: "smoke, llama". Cut with "..." where there are many. */
-static void list_suites(const struct view *v, char *text, size_t size)
-{
-    enum { SUITES_MAX = 6 };
-    const char *seen[SUITES_MAX];
-    size_t count = 0, used = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < v->row_count; i++) {
-        const char *suite = v->rows[i].r->suite;
-        bool known = suite[0] == '\0';
-        for (size_t j = 0; j < count && !known; j++)
-            known = strcmp(seen[j], suite) == 0;
-        if (known)
-            continue;
-        const bool full = count == SUITES_MAX;
-        used +=
-            (size_t)snprintf(text + used, size - used, "%s%s", count ? ", " : "", full ? "\u2026" : suite);
-        if (full)
-            return;
-        seen[count++] = suite;
-    }
-}
-
 static void write_fact(FILE *out, bool *any, const char *before, const char *text)
 {
     if (!text)
@@ -182,10 +159,14 @@ static char *list_commands(const struct view *v, const char *path)
     return text;
 }
 
+/* With the suites of all rows: "nf4bench: smoke, llama". */
 static void title_of(const struct view *v, char *title, size_t size)
 {
-    char suites[512];
-    list_suites(v, suites, sizeof suites);
+    enum { SUITES_MAX = 6 };
+    char suites[512] = "";
+    for (size_t i = 0; i < v->row_count; i++)
+        if (v->rows[i].r->suite[0])
+            text_list_add(suites, sizeof suites, v->rows[i].r->suite, SUITES_MAX);
     snprintf(title, size, "nf4bench%s%s", suites[0] ? ": " : " report", suites);
 }
 

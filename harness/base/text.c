@@ -95,6 +95,19 @@ void text_put_lines(const char *before, const char *text, FILE *out)
     }
 }
 
+void text_list_add(char *list, size_t size, const char *name, size_t most)
+{
+    size_t count = 0, used = 0;
+    for (; list[used]; count++) {
+        const size_t length = strcspn(list + used, ",");
+        if (length == strlen(name) && strncmp(list + used, name, length) == 0)
+            return;
+        used += length + (list[used + length] ? strlen(", ") : 0);
+    }
+    if (count <= most)
+        snprintf(list + used, size - used, "%s%s", count ? ", " : "", count == most ? "\u2026" : name);
+}
+
 char *text_escaped(enum text_form form, const char *text, size_t most)
 {
     const size_t length = text_prefix(text, most);

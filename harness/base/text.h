@@ -28,6 +28,8 @@ enum text_form {
 void text_put(enum text_form form, const char *text, FILE *out);
 /* The lines of a text as they are, each behind `before`. */
 void text_put_lines(const char *before, const char *text, FILE *out);
+/* Adds a name, which has no comma, to a list of names if it is not in it; an ellipsis stands for those beyond `most`. */
+void text_list_add(char *list, size_t size, const char *name, size_t most);
 /* The first `most` bytes or fewer, whole characters, as text_put() writes them, then "..." where the text is longer.
  * The caller's; NULL when out of memory. */
 char *text_escaped(enum text_form form, const char *text, size_t most);

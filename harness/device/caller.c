@@ -156,17 +156,14 @@ unsigned caller_generation(const struct caller *s)
 
 static bool has_mark(const char *pid, const char *mark)
 {
-    char path[64], text[4096];
+    char path[64], *variable = NULL;
+    size_t room = 0;
     bool found = false;
     snprintf(path, sizeof path, "/proc/%.20s/environ", pid);
     FILE *f = fopen(path, "re");
-    size_t kept = 0, got;
-    while (f && !found && (got = fread(text + kept, 1, sizeof text - kept, f)) > 0) {
-        const size_t size = kept + got, length = strlen(mark);
-        found = memmem(text, size, mark, length + 1) != NULL;
-        kept = size < length ? size : length; /* it may stand across two pieces */
-        memmove(text, text + size - kept, kept);
-    }
+    while (f && !found && getdelim(&variable, &room, '\0', f) > 0)
+        found = strcmp(variable, mark) == 0;
+    free(variable);
     if (f)
         fclose(f);
     return found;

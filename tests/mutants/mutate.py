@@ -261,9 +261,11 @@ ENTRIES = re.compile(r"^(?!ENTRY)[A-Z][A-Z0-9_]*\(.*\)$", re.M)
 
 
 def with_few_entries(text):
-    """The file with one of its lines of entries: quicker to compile and to verify, and mostly enough."""
+    """The file with the first and the last of its lines of entries, of two with the last: quicker to compile and to verify, and
+    mostly enough."""
     lines = ENTRIES.findall(text)
-    return ENTRIES.sub(lambda m: m.group() if m.group() == lines[-1] else "", text) if len(lines) > 1 else None
+    few = lines[-1:] if len(lines) == 2 else [lines[0], lines[-1]] if lines else []
+    return ENTRIES.sub(lambda m: m.group() if m.group() in few else "", text) if len(few) < len(lines) else None
 
 
 def complete(source, mutant):

@@ -5,7 +5,9 @@
  * again.
  *
  * After a sample its output is looked at: on a GPU its hash, on a CPU both ends and places that are drawn, and in samples that
- * are drawn all of it. Nobody but this process knows which, or where, before the sample is taken.
+ * are drawn all of it. Nobody but this process knows which, or where, before the sample is taken. On a CPU a hot sample has a
+ * drawn number of calls, and a drawn place of the output is poisoned between them: what is returned from without computing shows.
+ * On a GPU the nodes of a graph are not told apart yet: a kernel that finds its output there could return.
  */
 #include "harness/device/sampler.h"
 
@@ -42,6 +44,7 @@ struct caller_sampling {
     struct right_output *right;    /* [right_count], up to one a row */
     size_t right_count, *right_of; /* [row_count] */
     uint64_t secret, drawn;
+    size_t last_call; /* of the sample that was taken */
     double sampled_us, looked_us;
 };
 
@@ -329,12 +332,17 @@ static bool take(struct caller_sampling *s, size_t row, double *us)
     s->channel->hot = hot(s);
     s->channel->salt = next_salt(s);
     s->channel->slower = is_gpu(s) ? 0 : s->base.group->rows[row].slowdown;
-    const double start = clock_us();
+    const size_t least = s->base.group->rows[row].calls_per_sample;
+    s->channel->more_calls = s->last_call = 0;
+    if (hot(s) && !is_gpu(s)) {
+        s->channel->more_calls = random_u64(s->secret, RANDOM_ORDER, s->drawn++) % (least / 4 + 2);
+        s->last_call = least + s->channel->more_calls - 1;
+    }
+    const double calls = (double)(least + s->channel->more_calls), start = clock_us();
     if (!ask_row(s, row, REQUEST_sample, "during"))
         return false;
     *us = s->channel->time_us;
     /* The clock of a process in which a variant runs is not this one's. */
-    const double calls = (double)s->base.group->rows[row].calls_per_sample;
     if (is_gpu(s) || (*us >= 0 && *us * calls <= 1.01 * (clock_us() - start)))
         return true;
     end_row(s, row, "during",
@@ -400,7 +408,8 @@ static void take_sensors(struct caller_sampling *s, struct measure_row *r)
 
 /* ---- outputs of samples, on a CPU ---- */
 
-/* The places to look at: all of the output where that is small or drawn, or both ends and places that are drawn. */
+/* The places to look at: all of the output where that is small or drawn, or both ends, places that are drawn, and where it was
+ * poisoned last. */
 static size_t choose_places(struct caller_sampling *s, size_t size, struct piece places[PLACES])
 {
     const bool afford = s->looked_us <= look_share * s->sampled_us;
@@ -410,12 +419,12 @@ static size_t choose_places(struct caller_sampling *s, size_t size, struct piece
     }
     const size_t last = (size - PLACE_BYTES) / PLACE_BYTES;
     for (size_t i = 0; i < PLACES; i++) {
-        const size_t place = i == 0   ? 0
-                             : i == 1 ? last
-                                      : random_u64(s->secret, RANDOM_POSITIONS, s->drawn++) % (last + 1);
+        const size_t place = i == 0 ? 0 : random_u64(s->secret, RANDOM_POSITIONS, s->drawn++) % (last + 1);
         places[i] = (struct piece){OPERAND_OUT, PLACE_BYTES * place, PLACE_BYTES};
     }
     places[1].offset = size - PLACE_BYTES;
+    if (s->last_call > 0)
+        places[2].offset = hot_poison_place(s->channel->salt, s->last_call, size);
     return PLACES;
 }
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/base/random.h"
 #include "harness/base/stats.h"
 #include "harness/base/status.h"
 #include "harness/device/ceiling.h"
@@ -128,6 +129,15 @@ static inline size_t hot_calls(double call_us)
     enum { SAMPLE_US = 200, CALLS_MAX = 1024 };
     double calls = ceil(SAMPLE_US / fmax(call_us, 0.05));
     return calls < 1 ? 1 : calls > CALLS_MAX ? CALLS_MAX : (size_t)calls;
+}
+
+enum { HOT_POISON_BYTES = 64 };
+/* Where the output is poisoned before the ith call of a hot sample on a CPU: else a variant that finds its output as it left
+ * it could return at once. */
+static inline size_t hot_poison_place(uint64_t salt, size_t i, size_t size)
+{
+    const size_t places = size / HOT_POISON_BYTES;
+    return places ? HOT_POISON_BYTES * (random_u64(salt, RANDOM_POISON, i) % places) : 0;
 }
 
 static inline bool row_is_ceiling(const struct measure_group *g, size_t row)

@@ -10,6 +10,8 @@ static const double excluded_share = 0.2;
 static const double ceiling_tolerance = 1.02;
 static const double cpu_least_bytes =
     4 << 20; /* of a ceiling on a CPU: of fewer, starting the threads decides */
+/* Of bytes in the cache a row may be faster than a ceiling that goes about it in another way, but not by this. */
+static const double hot_tolerance = 2, hot_least_bytes = 256 << 10;
 
 void judge_flags(struct record *r)
 {
@@ -17,6 +19,15 @@ void judge_flags(struct record *r)
     r->overhead_limited = sample_us < overhead_factor * r->timer_overhead_us;
     r->cold_not_achieved = r->regime == REGIME_COLD && r->cold_ratio < cold_ratio_least;
     r->primary = 1;
+}
+
+static enum verdict judge_hot(const struct record *r, const struct judge_ceiling *ceiling, char *reason, size_t size)
+{
+    if (r->regime != REGIME_HOT || ceiling->bytes < hot_least_bytes || !(r->ceiling_fraction_lo > hot_tolerance))
+        return VERDICT_PASS;
+    snprintf(reason, size, "%.2f us of bytes in the cache is %.3g times as fast as the %s ceiling there", r->median_us,
+             r->ceiling_fraction, ceiling->word);
+    return VERDICT_SUSPECT;
 }
 
 enum verdict judge_gpu_times(const struct record *r, const struct judge_ceiling *ceiling, char *reason,
@@ -37,7 +48,7 @@ enum verdict judge_gpu_times(const struct record *r, const struct judge_ceiling 
                  r->median_us, ceiling->word, fastest);
         return VERDICT_SUSPECT;
     }
-    return VERDICT_PASS;
+    return judge_hot(r, ceiling, reason, size);
 }
 
 enum verdict judge_cpu_times(const struct record *r, const struct judge_ceiling *ceiling, char *reason,
@@ -51,7 +62,7 @@ enum verdict judge_cpu_times(const struct record *r, const struct judge_ceiling 
                  r->median_us, r->ceiling_fraction, ceiling->word, r->ceiling_fraction_lo);
         return VERDICT_SUSPECT;
     }
-    return VERDICT_PASS;
+    return judge_hot(r, ceiling, reason, size);
 }
 
 static struct record *in_regime(const struct record *of, enum regime regime, struct record *rows,

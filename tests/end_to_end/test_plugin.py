@@ -384,6 +384,17 @@ def test_hostile_when_timed(program, libraries, plugins, tmp_path):
     assert len(others) == 24 and set(others) == {("PASS", 3, ""), ("NONE", 3, "")}  # the ceilings have no verdict
 
 
+@pytest.mark.parametrize("what", ["skips_what_is_there", "skips_as_before"])
+def test_a_call_of_a_hot_sample_that_is_skipped(program, libraries, suite, tmp_path, what):
+    """Its output would be there from the call before."""
+    path, out = suite(
+        "suite: hot\nmeasure: {min_samples: 20, max_samples: 20, max_seconds: 9, settle_seconds: 0}\n"
+        "cases:\n  - {op: dequant, shapes: [[512, 512], [16, 64]], regime: hot}\n"), tmp_path / "r.h5"
+    program("run", path, *with_plugins(libraries, "hostile"), *only(INNOCENT[0], NAME + what), "-o", out, code=1)
+    verdicts = {(r["variant"], r["verdict"]) for r in rows_of(out) if r["regime"] == "HOT" and r["verdict"] != "NONE"}
+    assert verdicts == {(INNOCENT[0], "PASS"), (NAME + what, "FAIL")}, verdicts
+
+
 def test_a_launch_function_that_computes(program, libraries):
     """It has no use for operands, and sees none: what the host computed is no kernel's."""
     done = program("verify", "--case", "dequant bf16 n=40 k=100 blocksize=64", *with_plugins(libraries, "hostile"), "-v",

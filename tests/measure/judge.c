@@ -121,6 +121,26 @@ TEST(judge, impossible_times_on_a_cpu)
     EXPECT_EQ(VERDICT_PASS, judge_cpu_times(&r, &fill, reason, sizeof reason));
 }
 
+TEST(judge, impossible_times_of_bytes_in_the_cache)
+{
+    const struct judge_ceiling fill = {"fill", 100, 90, 256 << 10}, small = {"fill", 100, 90, 255 << 10};
+    struct record r;
+    char reason[160] = "";
+    record_init(&r);
+    r.regime = REGIME_HOT;
+    r.sample_count = 5;
+    r.median_us = 40;
+    r.ceiling_fraction = 2.5;
+    r.ceiling_fraction_lo = 2.01;
+    EXPECT_EQ(VERDICT_SUSPECT, judge_cpu_times(&r, &fill, reason, sizeof reason));
+    EXPECT_CONTAINS(reason, "2.5 times as fast as the fill ceiling");
+    EXPECT_EQ(VERDICT_SUSPECT, judge_gpu_times(&r, &fill, reason, sizeof reason));
+    EXPECT_EQ(VERDICT_PASS, judge_cpu_times(&r, &small, reason, sizeof reason));
+    r.ceiling_fraction_lo = 1.99;
+    EXPECT_EQ(VERDICT_PASS, judge_cpu_times(&r, &fill, reason, sizeof reason));
+    EXPECT_EQ(VERDICT_PASS, judge_gpu_times(&r, &fill, reason, sizeof reason));
+}
+
 /* Every byte of both is touched, whatever their sizes and the number of threads: the same sum as a read. */
 TEST(ceiling, copy_reads_and_writes_everything)
 {

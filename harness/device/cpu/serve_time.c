@@ -328,20 +328,27 @@ bool cpu_sample(struct channel *c)
     c->set = cold ? next_set[r->slot]++ % o->copies : 0;
     const struct call_state before =
         begin_calls(c, r, "a timed sample"); /* as a whole: nothing of ours is between the calls */
+    const struct buffer *out = &o->sets[c->set].out;
     if (!cold)
         call_row(r, 0, false); /* the others have been there since: warm up again */
     if (r->kernel) {
-        poison_output(&o->sets[c->set].out, c->salt);
+        poison_output(out, c->salt);
         poison_workspace(o);
     }
+    const size_t calls = r->calls + (cold ? 0 : c->more_calls);
+    const uint64_t salt = c->salt;
     const double start = clock_us();
-    for (size_t i = 0; i < r->calls; i++)
+    for (size_t i = 0; i < calls; i++) {
+        if (i > 0 && r->kernel)
+            memset((char *)out->data + hot_poison_place(salt, i, out->size), 0xff,
+                   out->size < HOT_POISON_BYTES ? out->size : +HOT_POISON_BYTES);
         call_row(r, c->set, cold);
+    }
     double end = clock_us();
     if (c->slower > 0)
         for (const double late = end + c->slower * (end - start); end < late;)
             end = clock_us();
-    c->time_us = (end - start) / (double)r->calls;
+    c->time_us = (end - start) / (double)calls;
     c->late = c->wrong_hash = false;
     return end_calls(c, r, &before);
 }

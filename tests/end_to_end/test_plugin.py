@@ -391,7 +391,7 @@ def test_a_call_of_a_hot_sample_that_is_skipped(program, libraries, suite, tmp_p
         "suite: hot\nmeasure: {min_samples: 20, max_samples: 20, max_seconds: 9, settle_seconds: 0}\n"
         "cases:\n  - {op: dequant, shapes: [[512, 512], [16, 64]], regime: hot}\n"), tmp_path / "r.h5"
     program("run", path, *with_plugins(libraries, "hostile"), *only(INNOCENT[0], NAME + what), "-o", out, code=1)
-    verdicts = {(r["variant"], r["verdict"]) for r in rows_of(out) if r["regime"] == "HOT" and r["verdict"] != "NONE"}
+    verdicts = {(r["variant"], r["verdict"]) for r in rows_of(out) if r["verdict"] != "NONE"}
     assert verdicts == {(INNOCENT[0], "PASS"), (NAME + what, "FAIL")}, verdicts
 
 

@@ -78,7 +78,7 @@ struct channel {
     uint64_t weights;        /* on a CPU: differs where weights do, which may be prepared */
     double slower;           /* of a sample on a CPU: each takes this share longer */
     uint64_t salt;
-    size_t more_calls; /* of a hot sample on a CPU than the row's: drawn, so that a variant does not know which is the last */
+    size_t more_calls; /* of a hot sample: on a CPU than the row's, on a GPU untimed ones after it */
 
     /* The answer. */
     enum status status;    /* STATUS_OK, or of what kind the error is */

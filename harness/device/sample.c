@@ -7,7 +7,7 @@
  * After a sample its output is looked at: on a GPU its hash, on a CPU both ends and places that are drawn, and in samples that
  * are drawn all of it. Nobody but this process knows which, or where, before the sample is taken. On a CPU a hot sample has a
  * drawn number of calls, and a drawn place of the output is poisoned between them: what is returned from without computing shows.
- * On a GPU the nodes of a graph are not told apart yet: a kernel that finds its output there could return.
+ * On a GPU such calls follow some samples, untimed.
  */
 #include "harness/device/sampler.h"
 
@@ -21,7 +21,7 @@
 #include "harness/base/random.h"
 #include "harness/device/request.h"
 
-enum { SENSORS_EVERY = 16, PLACES = 32, PLACE_BYTES = 64, SMALL_OUTPUT = 64 << 10 };
+enum { SENSORS_EVERY = 16, CHECKED_OF_HOT = 3, PLACES = 32, PLACE_BYTES = 64, SMALL_OUTPUT = 64 << 10 };
 static const double throttled_share = 0.97; /* of the settled clock */
 static const double look_share = 0.25;      /* of the time of samples, for outputs that are looked at whole */
 
@@ -333,11 +333,12 @@ static bool take(struct caller_sampling *s, size_t row, double *us)
     s->channel->salt = next_salt(s);
     s->channel->slower = is_gpu(s) ? 0 : s->base.group->rows[row].slowdown;
     const size_t least = s->base.group->rows[row].calls_per_sample;
-    s->channel->more_calls = s->last_call = 0;
-    if (hot(s) && !is_gpu(s)) {
-        s->channel->more_calls = random_u64(s->secret, RANDOM_ORDER, s->drawn++) % (least / 4 + 2);
-        s->last_call = least + s->channel->more_calls - 1;
-    }
+    const uint64_t draw = random_u64(s->secret, RANDOM_ORDER, s->drawn++);
+    s->channel->more_calls = !hot(s)                      ? 0
+                             : !is_gpu(s)                 ? draw % (least / 4 + 2)
+                             : draw % CHECKED_OF_HOT == 0 ? 1 + draw / CHECKED_OF_HOT % least
+                                                          : 0;
+    s->last_call = hot(s) ? least + s->channel->more_calls - 1 : 0;
     const double calls = (double)(least + s->channel->more_calls), start = clock_us();
     if (!ask_row(s, row, REQUEST_sample, "during"))
         return false;

@@ -132,7 +132,7 @@ static inline size_t hot_calls(double call_us)
 }
 
 enum { HOT_POISON_BYTES = 64 };
-/* Where the output is poisoned before the ith call of a hot sample on a CPU: else a variant that finds its output as it left
+/* Where the output is poisoned before the ith call of a hot sample: else a variant that finds its output as it left
  * it could return at once. */
 static inline size_t hot_poison_place(uint64_t salt, size_t i, size_t size)
 {

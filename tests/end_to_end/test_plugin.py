@@ -220,6 +220,16 @@ def test_a_cuda_variant_on_a_gpu(libraries, tmp_path):
     assert {r["verdict"] for r in rows_of(out) if r["variant"] == name} == {"PASS"}
 
 
+def test_a_call_of_a_hot_graph_that_is_skipped(libraries, suite, tmp_path):
+    fake, out = Program(os.environ["NF4BENCH_FAKE"]), tmp_path / "r.h5"
+    path = suite("suite: hot\nmeasure: {min_samples: 30, max_samples: 30, max_seconds: 9, settle_seconds: 0}\n"
+                 "cases:\n  - {op: dequant, shapes: [[64, 64]], regime: hot}\n")
+    fake("run", path, *with_plugins(libraries, "hostile", "cuda"), *only("nf4_dequant_bf16__sm80_skips", "*__example"),
+         "--device", "cuda", "-o", out, code=1)
+    verdicts = {(r["variant"], r["verdict"]) for r in rows_of(out) if r["verdict"] != "NONE"}
+    assert verdicts == {("nf4_dequant_bf16__example", "PASS"), ("nf4_dequant_bf16__sm80_skips", "FAIL")}, rows_of(out)
+
+
 def test_a_gate_on_a_gpu(libraries, tmp_path):
     """Its times are of the fake driver's model, which has no noise: what is injected is what is found."""
     fake, out, suite = Program(os.environ["NF4BENCH_FAKE"]), tmp_path / "calibration.h5", tmp_path / "suite.yaml"

@@ -133,17 +133,26 @@ static void timed_scribbles(const struct dequant_args *a)
         *(volatile uint8_t *)a->w.packed ^= 0x11;
 }
 
+/* Of an output, in memory that processes share, as the executor calls kernels in one of its own. */
+static struct seen {
+    const void *out;
+    uint8_t head[64];
+} *seen;
+
+__attribute__((constructor)) static void make_seen(void)
+{
+    seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
 /* Looks whether its output is still there; between the calls of a hot sample it would be. */
 static void skips_what_is_there(const struct dequant_args *a)
 {
-    static const void *last;
-    static uint8_t head[64];
-    const size_t size = 2 * a->count < sizeof head ? 2 * a->count : sizeof head;
-    if (a->out == last && memcmp(a->out, head, size) == 0)
+    const size_t size = 2 * a->count < sizeof seen->head ? 2 * a->count : sizeof seen->head;
+    if (a->out == seen->out && memcmp(a->out, seen->head, size) == 0)
         return;
     right(a);
-    last = a->out;
-    memcpy(head, a->out, size);
+    seen->out = a->out;
+    memcpy(seen->head, a->out, size);
 }
 
 /* Computes at the first call after its output was poisoned, and at what was the last one before. */
@@ -179,6 +188,27 @@ static struct launch on_the_host(const void *args)
 static const struct entry host_entry = {
     .name = "nf4_dequant_bf16__sm80_host", .threads_max = 32, .run = nothing, .launch = on_the_host};
 
+/* Returns where its output is as it left it, which it sees by its beginning. The tests' driver runs it, as one thread. */
+static void skips_as_one_thread(const void *args)
+{
+    skips_what_is_there(args);
+}
+
+static struct launch one_thread(const void *args)
+{
+    (void)args;
+    return launch_1d(1, 1);
+}
+
+static const struct entry skipping_entry = {
+    .name = "nf4_dequant_bf16__sm80_skips", .threads_max = 1, .run = skips_as_one_thread, .launch = one_thread};
+static char skipping_image[64];
+
+__attribute__((constructor)) static void make_image(void)
+{
+    snprintf(skipping_image, sizeof skipping_image, "fake entry %p", (const void *)&skipping_entry);
+}
+
 /* ---- a library that ends the process, from the second time on that it is loaded ---- */
 
 __attribute__((constructor)) static void second_load(void)
@@ -203,5 +233,11 @@ static const struct nf4bench_variant variants[] = {
     HOSTILE(skips_what_is_there),
     HOSTILE(skips_as_before),
     {.name = "nf4_dequant_bf16__sm80_host", .backend = NF4BENCH_CUDA, .min_sm = 80, .fast = &host_entry},
+    {.name = "nf4_dequant_bf16__sm80_skips",
+     .backend = NF4BENCH_CUDA,
+     .min_sm = 80,
+     .fast = &skipping_entry,
+     .image = skipping_image,
+     .image_size = sizeof skipping_image},
 };
 NF4BENCH_PLUGIN("hostile", variants)

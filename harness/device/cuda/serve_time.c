@@ -104,19 +104,12 @@ static bool flush(struct serve *s)
            support(s, SUPPORT_discard, (void *[]){&s->flush, &s->flush_bytes});
 }
 
-static bool poison(struct serve *s, size_t set, uint64_t salt)
+/* `most` bytes of the output from `offset` on. */
+static bool poison(struct serve *s, size_t set, size_t offset, size_t most, uint64_t salt)
 {
     const struct buffer *out = &s->operands.sets[set].out;
-    uint64_t p = address(out);
-    size_t size = out->size;
-    return support(s, SUPPORT_poison, (void *[]){&p, &size, &salt});
-}
-
-static bool poison_place(struct serve *s, size_t set, uint64_t salt)
-{
-    const struct buffer *out = &s->operands.sets[set].out;
-    uint64_t p = address(out) + hot_poison_place(salt, 0, out->size);
-    size_t size = out->size < HOT_POISON_BYTES ? out->size : +HOT_POISON_BYTES;
+    uint64_t p = address(out) + offset;
+    size_t size = out->size - offset < most ? out->size - offset : most;
     return support(s, SUPPORT_poison, (void *[]){&p, &size, &salt});
 }
 
@@ -277,7 +270,7 @@ bool serve_row(struct serve *s)
     r->ceiling = c->ceiling;
     if (c->ceiling == CEILING_NONE && !serve_find(s, &r->kernel))
         return false;
-    if (!poison(s, 0, c->salt) || !call_row(s, r, 0) || !serve_synchronize(s))
+    if (!poison(s, 0, 0, SIZE_MAX, c->salt) || !call_row(s, r, 0) || !serve_synchronize(s))
         return false;
     if (c->ceiling != CEILING_NONE)
         return true;
@@ -347,11 +340,12 @@ bool serve_row_repeat(struct serve *s)
 static bool check_calls(struct serve *s, const struct serve_row *r)
 {
     struct channel *c = s->channel;
+    const size_t place = hot_poison_place(c->salt, 0, s->operands.sets[0].out.size);
     uint64_t hash = r->hash;
-    bool ok = poison(s, 0, c->salt);
+    bool ok = poison(s, 0, 0, SIZE_MAX, c->salt);
     for (size_t i = 1; i < c->more_calls && ok; i++)
         ok = call_row(s, r, 0);
-    ok = ok && poison_place(s, 0, c->salt) && call_row(s, r, 0) && hash_output(s, 0, &hash);
+    ok = ok && poison(s, 0, place, HOT_POISON_BYTES, c->salt) && call_row(s, r, 0) && hash_output(s, 0, &hash);
     c->wrong_hash = hash != r->hash;
     return ok;
 }
@@ -369,7 +363,7 @@ bool serve_sample(struct serve *s)
     /* Hot: the others have been there since, so that it warms up again first. */
     if (c->hot && (!call_repeatedly(s, r, set)))
         return false;
-    if (r->ceiling == CEILING_NONE && !poison(s, set, c->salt))
+    if (r->ceiling == CEILING_NONE && !poison(s, set, 0, SIZE_MAX, c->salt))
         return false;
     if (!c->hot && !flush(s))
         return false;

@@ -46,18 +46,23 @@ class Job:
         self.environment, self.proof, self.files, self.more = environment or {}, proof, files, more
 
     def key(self):
-        """A hash of all that the result follows from, as it is in the working tree."""
+        """A hash of all that the result follows from, as it is in the working tree; whatever the seed is."""
         def git(*arguments):
             return subprocess.run(["git", "-C", str(ROOT), *arguments, "--", *self.files], capture_output=True, check=True).stdout
-        return hashlib.sha256(git("ls-files", "-s") + git("diff", "HEAD") + self.more.encode()).hexdigest()[:16]
+        new = [path for path in git("ls-files", "-o", "-z", "--exclude-standard").split(b"\0") if path]
+        command = re.sub(r"--seed \d+", "", " ".join(self.command)) + str(self.build) + self.more
+        parts = [git("ls-files", "-s"), git("diff", "HEAD"), command.encode()]
+        parts += [path + (ROOT / os.fsdecode(path)).read_bytes() for path in new]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 # ---- the list ------------------------------------------------------------------------------------------------------
 
 
-# What verifies kernels: all of the program but what writes, reads and judges measured times.
-VERIFIER = ["CMakeLists.txt", "cmake", "harness", "reference", ":!harness/checkpoint", ":!harness/gate", ":!harness/measure",
-            ":!harness/run"]
+# The program that verifies kernels, and how it is built.
+PROGRAM = ["CMakeLists.txt", "CMakePresets.json", "cmake", "dev", "harness", "reference", "results", "plots", "suites",
+           ":(glob)kernels/*", ":(glob)kernels/*/*.inc", ":(glob)kernels/*/*.c", "kernels/device/cuda.h",
+           "kernels/device/entry.h", "kernels/device/host.h", "tests/nightly.py"]
 
 
 def executor_jobs():
@@ -70,7 +75,7 @@ def executor_jobs():
                     yield Job(f"executor {preset} {kind} {suite} part {part}/{parts}",
                               [f"build/{preset}/nf4bench", "verify", f"suites/{suite}.yaml", "--device", f"simt:{kind}",
                                "--shard", f"{part}/{parts}", "--seed", seed, "--quiet"], build, proof=VERIFIED,
-                              files=[*VERIFIER, "kernels", "suites"])
+                              files=[*PROGRAM, "kernels"])
 
 
 def mutant_jobs():
@@ -93,7 +98,7 @@ def mutant_jobs():
             yield Job(f"mutants {source} part {part}/{parts}",
                       [*program, "--only", source, "--share", f"{part}/{parts}", "--jobs", 1, *tried_with],
                       ("tests", "nf4bench"),
-                      files=[*VERIFIER, *used, ":(glob)kernels/*.h", "suites/try.yaml", "tests/mutants/mutate.py"],
+                      files=[*PROGRAM, *used, "tests/mutants/mutate.py"],
                       more="\n".join(line for line in arguments if line.startswith(source + " ")))
 
 
@@ -198,16 +203,18 @@ def run_all(jobs, minutes):
     started, ended, failed, late = time.monotonic(), 0, [], []
     folder = ROOT / "build/nightly"
     folder.mkdir(parents=True, exist_ok=True)
-    keys = {job: job.key() for job in jobs}
 
     def one(job):
-        began = time.monotonic()
+        began, key = time.monotonic(), job.key()
         if minutes is not None and began - started > 60 * minutes:
             return job, None, None, 0
         path = folder / (re.sub(r"\W+", "_", job.name) + ".log")
         path.unlink(missing_ok=True)
         with open(path, "a") as log:
             code = run(job, log)
+        if code == 0 and key == job.key():  # else somebody has changed the files meanwhile
+            with open(PASSED, "a") as passed:
+                print(key, job.name, file=passed)
         return job, code, path, time.monotonic() - began
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -217,9 +224,6 @@ def run_all(jobs, minutes):
                 late.append(job)
                 continue
             ended += 1
-            if code == 0:
-                with open(PASSED, "a") as passed:
-                    print(keys[job], job.name, file=passed)
             print(f"[{ended}/{len(jobs)}] {'ok' if code == 0 else 'FAILED':6} {seconds:5.0f} s  {job.name}", flush=True)
             if code:
                 failed.append(job)
@@ -259,8 +263,9 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the jobs' names and stop")
     options = parser.parse_args()
     jobs = [job for job in all_jobs() if not options.only or options.only in job.name]
+    every = len(jobs)
     if options.go_on and PASSED.exists():
-        passed, every = set(PASSED.read_text().splitlines()), len(jobs)
+        passed = set(PASSED.read_text().splitlines())
         jobs = [job for job in jobs if f"{job.key()} {job.name}" not in passed]
         print(f"nightly: {every - len(jobs)} of {every} jobs have passed with the same files")
     share, _, shares = options.share.partition("/")
@@ -274,7 +279,7 @@ def main():
         chosen = mixed(chosen[turn:] + chosen[:turn])
     print(f"nightly: share {first + 1}/{shares}, {len(chosen)} of {len(jobs)} jobs", flush=True)
     if not chosen:
-        return 2
+        return 0 if every and not jobs else 2
     for job in chosen if options.list else []:
         print(job.name)
     return 0 if options.list else run_all(chosen, options.minutes)

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,7 +43,7 @@ struct caller {
     int library;             /* caller_ready() */
     size_t loaded;           /* of what callers load, when it was started */
     unsigned generation;
-    char mark[48]; /* in its environment, and in that of what it starts */
+    char mark[56]; /* in its environment, and in that of what it starts */
 };
 
 /* ---- what callers load ---- */
@@ -154,6 +157,12 @@ unsigned caller_generation(const struct caller *s)
 
 /* ---- the end of a process ---- */
 
+/* A child that this process did not start: those it does start are of its session. */
+static bool is_orphan(pid_t pid)
+{
+    return getsid(pid) != getsid(0) && waitpid(pid, NULL, WNOHANG) >= 0;
+}
+
 static bool has_mark(const char *pid, const char *mark)
 {
     char path[64], *variable = NULL;
@@ -169,54 +178,53 @@ static bool has_mark(const char *pid, const char *mark)
     return found;
 }
 
-/* Ends what the process started, whatever group or session it made for itself, until there is none: it might start others. */
+/* Ends what the process started, whatever group or session it made for itself, until there is none: it might start others. Those
+ * whose parents have ended are children of this process (launch_process()), in sessions that are not its own, or have the mark. */
 static void end_descendants(const struct caller *s)
 {
-    for (int round = 0, found = 1; found && round < 100; round++) {
+    for (int round = 0, found = 1; found && round < 1000; round++) {
         DIR *all = opendir("/proc");
         found = 0;
-        for (struct dirent *e; all && (e = readdir(all));)
-            if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && has_mark(e->d_name, s->mark))
-                found += kill((pid_t)atol(e->d_name), SIGKILL) == 0;
+        for (struct dirent *e; all && (e = readdir(all));) {
+            const pid_t pid = (pid_t)atol(e->d_name);
+            if (pid <= 0 || pid == getpid() || !(is_orphan(pid) || has_mark(e->d_name, s->mark)))
+                continue;
+            found += kill(pid, SIGKILL) == 0;
+            (void)process_wait(pid, NULL); /* where it is a child */
+        }
         if (all)
             closedir(all);
     }
 }
 
-/* Forgets the process, which has been waited for, and ends what it started. */
-static void forget(struct caller *s)
+/* Ends the process, if it has not ended, with what it started, and forgets it. Returns its wait status. */
+static int end_process(struct caller *s)
 {
-    kill(-s->pid, SIGKILL); /* its group */
+    int status = 0;
+    kill(-s->pid, SIGKILL); /* its group; before it is waited for, when the number may become another's */
+    (void)process_wait(s->pid, &status);
     end_descendants(s);
     close(s->fd);
     s->pid = 0;
     s->fd = -1;
+    return status;
 }
 
 void caller_stop(struct caller *s)
 {
-    if (!s->pid)
-        return;
-    kill(s->pid, SIGKILL);
-    (void)process_wait(s->pid, NULL);
-    forget(s);
+    if (s->pid)
+        (void)end_process(s);
 }
 
 /* The wait status of a process whose end of the socket is closed. Its own end, not the signal of ours, is what is to be
  * told. */
 static int end_of(struct caller *s)
 {
-    int status = 0;
     const double end = clock_s() + 5;
-    pid_t gone;
-    while ((gone = waitpid(s->pid, &status, WNOHANG)) == 0 && clock_s() < end)
+    siginfo_t ended = {.si_pid = 0};
+    while (waitid(P_PID, (id_t)s->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && !ended.si_pid && clock_s() < end)
         usleep(1000);
-    if (gone != s->pid) {
-        kill(s->pid, SIGKILL);
-        (void)process_wait(s->pid, &status);
-    }
-    forget(s);
-    return status;
+    return end_process(s);
 }
 
 /* ---- one request ---- */
@@ -333,7 +341,6 @@ extern char **environ;
 /* The environment, with OMP_WAIT_POLICY as the caller is to have it, and its mark. Owned, its strings are not. */
 static char **make_environment(struct caller *s)
 {
-    static unsigned started;
     static const char policy[] = "OMP_WAIT_POLICY=", passive[] = "OMP_WAIT_POLICY=passive";
     const bool own = getenv(CALLER_OWN_WAIT_POLICY) || !getenv("OMP_WAIT_POLICY");
     size_t count = 0;
@@ -341,7 +348,9 @@ static char **make_environment(struct caller *s)
         count++;
     char **list = calloc(count + 3, sizeof *list);
     size_t kept = 0;
-    snprintf(s->mark, sizeof s->mark, "NF4BENCH_CALLER=%d.%u", (int)getpid(), ++started);
+    uint64_t drawn[2] = {(uint64_t)(uintptr_t)s, (uint64_t)clock_us()};
+    (void)!getrandom(drawn, sizeof drawn, 0);
+    snprintf(s->mark, sizeof s->mark, "NF4BENCH_CALLER=%016" PRIx64 "%016" PRIx64, drawn[0], drawn[1]);
     for (size_t i = 0; list && i < count; i++)
         if (!own || strncmp(environ[i], policy, strlen(policy)) != 0)
             list[kept++] = environ[i];
@@ -412,6 +421,7 @@ static enum status launch_process(struct caller *s)
     int pair[2];
     if (s->generation)
         TRY(renew_memory(s));
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return status_fail(STATUS_IO, "no socket for a process that calls variants: %s", strerror(errno));
     pair[1] = move_up(pair[1]);

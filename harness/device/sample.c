@@ -88,6 +88,16 @@ static void end_row(struct caller_sampling *s, size_t row, const char *when, con
         snprintf(r->fault, sizeof r->fault, "%.8s timing: %s: %.110s", when, f->word, f->text);
 }
 
+/* A process that is killed from outside, as by the kernel for memory, is started again once a row. */
+static void end_row_or_repeat(struct caller_sampling *s, size_t row, const char *when, const struct call_fault *f)
+{
+    struct measure_row *r = &s->base.group->rows[row];
+    if (strcmp(f->word, "crash") != 0 || !caller_was_killed(s->caller) || r->was_killed)
+        end_row(s, row, when, f);
+    else
+        r->was_killed = true;
+}
+
 static void end_all(struct caller_sampling *s, const char *when, const struct call_fault *f)
 {
     for (size_t row = 0; row < s->base.group->row_count; row++)
@@ -95,7 +105,7 @@ static void end_all(struct caller_sampling *s, const char *when, const struct ca
             end_row(s, row, when, f);
 }
 
-/* Asks for something of a row. False: the row is out. */
+/* Asks for something of a row. False: the row is out, or its process was killed. */
 static bool ask_row(struct caller_sampling *s, size_t row, enum request what, const char *when)
 {
     struct call_fault fault;
@@ -104,7 +114,7 @@ static bool ask_row(struct caller_sampling *s, size_t row, enum request what, co
         return true;
     s->interrupted = fault.status == STATUS_INTERRUPTED;
     if (!s->interrupted)
-        end_row(s, row, when, &fault);
+        end_row_or_repeat(s, row, when, &fault);
     return false;
 }
 
@@ -180,7 +190,7 @@ static bool tell_row(struct caller_sampling *s, size_t row, const char *when)
         return true;
     r->code = c->code;
     if (!request_output(s->caller, operands_of(s, row), &fault)) {
-        end_row(s, row, when, &fault);
+        end_row_or_repeat(s, row, when, &fault);
         return false;
     }
     return look_at_first(s, row, when) && !r->ended;
@@ -372,10 +382,12 @@ static enum status settle_call(struct sampling *base, double *us, double *mhz)
 
 static enum status choose_calls(struct sampling *base, size_t row)
 {
-    enum status status = ready(of(base));
-    if (status == STATUS_OK && !base->group->rows[row].ended)
-        repeat_row(of(base), row);
-    return status;
+    for (int i = 0; i < 2; i++) {
+        enum status status = ready(of(base));
+        if (status != STATUS_OK || base->group->rows[row].ended || repeat_row(of(base), row))
+            return status;
+    }
+    return STATUS_OK;
 }
 
 static uint8_t flags_of(const struct caller_sampling *s)
@@ -473,7 +485,7 @@ static bool look_at_output(struct caller_sampling *s, size_t row, size_t round)
     const double start = clock_us();
     const size_t count = choose_places(s, o->sets[0].out.size, places);
     if (!request_pieces(s->caller, o, places, count, &out, &fault)) {
-        end_row(s, row, "during", &fault);
+        end_row_or_repeat(s, row, "during", &fault);
         return false;
     }
     for (size_t i = 0; i < count; i++)
@@ -492,8 +504,12 @@ static enum status sample(struct sampling *base, size_t row, size_t round, struc
         if (status != STATUS_OK || r->ended)
             return status;
         s->channel->all_sensors = round % SENSORS_EVERY == 0;
-        if (!take(s, row, &out->us))
-            return s->interrupted ? status_fail(STATUS_INTERRUPTED, "interrupted") : STATUS_OK;
+        if (!take(s, row, &out->us)) {
+            if (s->interrupted)
+                return status_fail(STATUS_INTERRUPTED, "interrupted");
+            i--; /* it is out, or was killed once */
+            continue;
+        }
         if (is_gpu(s)) {
             out->us *= 1 + r->slowdown;
             take_sensors(s, r);
@@ -502,8 +518,10 @@ static enum status sample(struct sampling *base, size_t row, size_t round, struc
                          round);
         } else if (r->kernel && !r->fault[0]) {
             s->sampled_us += out->us * (double)r->calls_per_sample;
-            if (!look_at_output(s, row, round))
-                return STATUS_OK;
+            if (!look_at_output(s, row, round)) {
+                i--;
+                continue;
+            }
         }
         out->flags = flags_of(s);
         if (!(out->flags & SAMPLE_EXCLUDED))

@@ -46,6 +46,7 @@ struct measure_row {
     bool ended;         /* no more samples are taken of it */
     bool ours;          /* the fault is the harness's or the device's, not the variant's */
     bool crashed, hung; /* the fault is that */
+    bool was_killed;    /* its process was, from outside, and was started again */
     /* GPUs: */
     struct gpu_code code;
     struct nvml_sensors sensors; /* the clock and, of every 16th round, the rest; `reasons` of all */

@@ -79,6 +79,10 @@ class Runs:
     def check(self, what):
         """Completes the run, and compares."""
         before = self.rows(self.out) if self.out.exists() and not self.journal(self.out).exists() else self.recorded()
+        # What the program said was done, whatever it reads in its journal.
+        done = set(re.findall(r"^\[\d+/\d+\] (.*): \d+ pass, ", self.log.read_text(), re.M))
+        lost = done - {case.decode() for case, _, _ in before or {}}
+        assert not lost, (what, lost)
         if before is None:
             return 0
         if not self.out.exists() or self.journal(self.out).exists():
@@ -158,7 +162,7 @@ def test_calls_and_allocations_that_fail(runs, tmp_path):
     count, draw = drawn("NF4BENCH_RANDOM_FAULTS", 8)
     shim = {"LD_PRELOAD": os.environ["NF4BENCH_KILLAT"], "KILLAT_MATCH": str(runs.out)}
     counted = tmp_path / "count"
-    assert runs.start(**shim, KILLAT_COUNT_FILE=str(counted)).wait(timeout=300) == 0
+    assert runs.start(**shim, KILLAT_COUNT_FILE=str(counted)).wait(timeout=300) == 0 and counted.exists()
     calls, allocations = map(int, counted.read_text().split())
     assert calls > 12 and allocations > 1000
     ended = {}

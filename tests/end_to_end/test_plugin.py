@@ -420,10 +420,11 @@ def test_a_library_that_ends_the_second_process(program, libraries, plugins, tmp
     assert len(re.findall("^PASS +nf4_dequant_bf16__scalar(?:_table)? ", done.stdout, re.M)) == 6, done.stdout
 
 
-def test_what_a_variant_leaves_running_is_ended(program, libraries, tmp_path):
+@pytest.mark.parametrize("more", [{}, {"NF4BENCH_TEST_NO_ENVIRONMENT": "1"}])
+def test_what_a_variant_leaves_running_is_ended(program, libraries, tmp_path, more):
     left = tmp_path / "left"
     program("verify", "--case", "dequant bf16 n=40 k=100 blocksize=64", *with_plugins(libraries, "hostile"), "-v",
-            NAME + "leaves_a_process", environment={"NF4BENCH_TEST_LEFT": str(left)})
+            NAME + "leaves_a_process", environment={"NF4BENCH_TEST_LEFT": str(left), **more})
     pids = left.read_text().split()
     assert pids
     for pid in pids:
@@ -464,18 +465,20 @@ def test_resumed_with_other_files_is_refused(program, libraries, plugins, tmp_pa
     assert "plugins, or their files, have changed" in program("run", "--resume", out, code=2).stderr
 
 
-def test_a_caller_that_ends_between_calls_convicts_nobody(program, libraries, plugins, tmp_path):
+@pytest.mark.parametrize("library, what", [("faulty", "waits"), ("hostile", "waits_when_timed")])
+def test_a_caller_that_is_killed_convicts_nobody(program, libraries, plugins, tmp_path, library, what):
     """From outside, as the system does where memory is short: the call is made again."""
     out, mark = tmp_path / "r.h5", tmp_path / "waiting"
     run = subprocess.Popen(
-        [program.path, "run", plugins, *with_plugins(libraries, "faulty"), "-v", NAME + "waits", "-a", "shape=16x64", "-o",
+        [program.path, "run", plugins, *with_plugins(libraries, library), "-v", NAME + what, "-a", "shape=16x64", "-o",
          out], env=dict(os.environ, NF4BENCH_TEST_WAIT=str(mark)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.time() + 60
     while time.time() < deadline and not mark.exists():
         time.sleep(0.01)
     children = pathlib.Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    assert len(children) == 1
-    os.kill(int(children[0]), signal.SIGKILL)
+    assert len(children) == (1 if what == "waits" else 2)
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
     stdout, stderr = run.communicate(timeout=50)
     assert run.returncode == 0, (stdout, stderr)
-    assert {r["verdict"] for r in rows_of(out) if r["variant"] == NAME + "waits"} == {"PASS"}
+    assert {r["verdict"] for r in rows_of(out) if r["variant"] == NAME + what} == {"PASS"}

@@ -96,7 +96,18 @@ static void leaves_a_process(const struct dequant_args *a)
         _exit(0);
     const int fd = open(path, O_CREAT | O_APPEND | O_WRONLY, 0600);
     dprintf(fd, "%d\n", (int)getpid());
+    if (getenv("NF4BENCH_TEST_NO_ENVIRONMENT"))
+        execle("/bin/sleep", "sleep", "600", NULL, (char *[]){NULL});
     pause();
+}
+
+/* When it is timed for the first time, it waits for somebody who kills it. */
+static void waits_when_timed(const struct dequant_args *a)
+{
+    const char *path = getenv("NF4BENCH_TEST_WAIT");
+    right(a);
+    if (path && !verified() && open(path, O_CREAT | O_EXCL | O_WRONLY, 0600) >= 0)
+        pause();
 }
 
 /* ---- wrong ---- */
@@ -227,6 +238,7 @@ static const struct nf4bench_variant variants[] = {
     HOSTILE(alarm_clock),
     HOSTILE(answers_twice),
     HOSTILE(leaves_a_process),
+    HOSTILE(waits_when_timed),
     HOSTILE(skips),
     HOSTILE(interrupts),
     HOSTILE(timed_scribbles),

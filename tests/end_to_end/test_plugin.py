@@ -304,13 +304,13 @@ def test_wrong_alone(program, libraries, plugins, what):
     verdict, _, reason = FAULTY[what]
     wrong, start = 3, time.monotonic()  # cases
     done = program("verify", plugins, *with_plugins(libraries, "faulty"), *only(NAME + what, "nf4_dequant_bf16__scalar"),
-                   "-v", "nf4_dequant_bf16__scalar_table", "--device", "cpu,limit=0.5", code=1)
+                   "-v", "nf4_dequant_bf16__scalar_table", "--device", "cpu,limit=2", code=1)  # of a busy machine
     assert len(re.findall(f"^{verdict} +{NAME}{what} ", done.stdout, re.M)) == wrong and re.search(reason, done.stdout)
     assert done.stdout.splitlines()[-1].startswith(f"{9 - wrong} pass, ")
     if verdict in ("CRASHED", "TIMEOUT"):
         count = (wrong, 0) if verdict == "CRASHED" else (0, wrong)
         assert "{} crashed and {} hung, which is wrong".format(*count) in done.stdout
-        later = "not called after an earlier case: a call did not end within 0.5 s"
+        later = "not called after an earlier case: a call did not end within 2 s"
         assert done.stdout.count(later) == (wrong - 1 if verdict == "TIMEOUT" else 0)
     assert time.monotonic() - start < 30  # one limit, not one for each call
 

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -157,12 +156,6 @@ unsigned caller_generation(const struct caller *s)
 
 /* ---- the end of a process ---- */
 
-/* A child that this process did not start: those it does start are of its session. */
-static bool is_orphan(pid_t pid)
-{
-    return getsid(pid) != getsid(0) && waitpid(pid, NULL, WNOHANG) >= 0;
-}
-
 static bool has_mark(const char *pid, const char *mark)
 {
     char path[64], *variable = NULL;
@@ -178,53 +171,54 @@ static bool has_mark(const char *pid, const char *mark)
     return found;
 }
 
-/* Ends what the process started, whatever group or session it made for itself, until there is none: it might start others. Those
- * whose parents have ended are children of this process (launch_process()), in sessions that are not its own, or have the mark. */
+/* Ends what the process started, whatever group or session it made for itself, until there is none: it might start others. */
 static void end_descendants(const struct caller *s)
 {
-    for (int round = 0, found = 1; found && round < 1000; round++) {
+    for (int round = 0, found = 1; found && round < 100; round++) {
         DIR *all = opendir("/proc");
         found = 0;
-        for (struct dirent *e; all && (e = readdir(all));) {
-            const pid_t pid = (pid_t)atol(e->d_name);
-            if (pid <= 0 || pid == getpid() || !(is_orphan(pid) || has_mark(e->d_name, s->mark)))
-                continue;
-            found += kill(pid, SIGKILL) == 0;
-            (void)process_wait(pid, NULL); /* where it is a child */
-        }
+        for (struct dirent *e; all && (e = readdir(all));)
+            if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && has_mark(e->d_name, s->mark))
+                found += kill((pid_t)atol(e->d_name), SIGKILL) == 0;
         if (all)
             closedir(all);
     }
 }
 
-/* Ends the process, if it has not ended, with what it started, and forgets it. Returns its wait status. */
-static int end_process(struct caller *s)
+/* Forgets the process, which has been waited for, and ends what it started. */
+static void forget(struct caller *s)
 {
-    int status = 0;
-    kill(-s->pid, SIGKILL); /* its group; before it is waited for, when the number may become another's */
-    (void)process_wait(s->pid, &status);
+    kill(-s->pid, SIGKILL); /* its group */
     end_descendants(s);
     close(s->fd);
     s->pid = 0;
     s->fd = -1;
-    return status;
 }
 
 void caller_stop(struct caller *s)
 {
-    if (s->pid)
-        (void)end_process(s);
+    if (!s->pid)
+        return;
+    kill(s->pid, SIGKILL);
+    (void)process_wait(s->pid, NULL);
+    forget(s);
 }
 
 /* The wait status of a process whose end of the socket is closed. Its own end, not the signal of ours, is what is to be
  * told. */
 static int end_of(struct caller *s)
 {
+    int status = 0;
     const double end = clock_s() + 5;
-    siginfo_t ended = {.si_pid = 0};
-    while (waitid(P_PID, (id_t)s->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && !ended.si_pid && clock_s() < end)
+    pid_t gone;
+    while ((gone = waitpid(s->pid, &status, WNOHANG)) == 0 && clock_s() < end)
         usleep(1000);
-    return end_process(s);
+    if (gone != s->pid) {
+        kill(s->pid, SIGKILL);
+        (void)process_wait(s->pid, &status);
+    }
+    forget(s);
+    return status;
 }
 
 /* ---- one request ---- */
@@ -421,7 +415,6 @@ static enum status launch_process(struct caller *s)
     int pair[2];
     if (s->generation)
         TRY(renew_memory(s));
-    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return status_fail(STATUS_IO, "no socket for a process that calls variants: %s", strerror(errno));
     pair[1] = move_up(pair[1]);

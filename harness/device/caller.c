@@ -463,13 +463,13 @@ enum status caller_ready(struct caller *s, int library, bool *fresh)
     if (s->pid)
         return STATUS_OK;
     s->library = library;
-    enum outcome outcome = OUTCOME_CRASHED;
-    s->was_killed = true;
-    for (int i = 0; i < 2 && outcome == OUTCOME_CRASHED && s->was_killed; i++) { /* by the kernel for memory: once more */
+    enum outcome outcome;
+    int starts = 0;
+    do {
         TRY(launch_process(s));
         s->channel->ordinal = s->gpu.ordinal;
         outcome = caller_ask(s, REQUEST_start, start_limit_s);
-    }
+    } while (outcome == OUTCOME_CRASHED && s->was_killed && ++starts < 2); /* by the kernel for memory: once more */
     if (outcome != OUTCOME_DONE) {
         enum status status = start_failed(s, outcome);
         /* There was a GPU when the run began. */

@@ -21,7 +21,7 @@
 #include "harness/base/random.h"
 #include "harness/device/request.h"
 
-enum { SENSORS_EVERY = 16, CHECKED_OF_HOT = 3, PLACES = 32, PLACE_BYTES = 64, SMALL_OUTPUT = 64 << 10 };
+enum { SENSORS_EVERY = 16, CHECKED_OF_HOT = 3, PLACES = 32, PLACE_BYTES = HOT_POISON_BYTES, SMALL_OUTPUT = 64 << 10 };
 static const double throttled_share = 0.97; /* of the settled clock */
 static const double look_share = 0.25;      /* of the time of samples, for outputs that are looked at whole */
 
@@ -437,7 +437,7 @@ static size_t choose_places(struct caller_sampling *s, size_t size, struct piece
     }
     places[1].offset = size - PLACE_BYTES;
     if (s->last_call > 0)
-        places[2].offset = hot_poison_place(s->channel->salt, s->last_call, size);
+        places[2].offset = hot_poison_place(s->salt, s->last_call, size);
     return PLACES;
 }
 

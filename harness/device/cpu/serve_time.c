@@ -327,7 +327,7 @@ bool cpu_sample(struct channel *c)
     const bool cold = !c->hot;
     c->set = cold ? next_set[r->slot]++ % o->copies : 0;
     const struct call_state before =
-        begin_calls(c, r, "a timed sample"); /* as a whole: nothing of ours is between the calls */
+        begin_calls(c, r, "a timed sample"); /* as a whole: nothing of ours but poison is between the calls */
     const struct buffer *out = &o->sets[c->set].out;
     if (!cold)
         call_row(r, 0, false); /* the others have been there since: warm up again */

@@ -420,15 +420,25 @@ def test_a_library_that_ends_the_second_process(program, libraries, plugins, tmp
     assert len(re.findall("^PASS +nf4_dequant_bf16__scalar(?:_table)? ", done.stdout, re.M)) == 6, done.stdout
 
 
+def runs(pid):
+    try:
+        return "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_what_a_variant_leaves_running_is_ended(program, libraries, tmp_path):
     left = tmp_path / "left"
     program("verify", "--case", "dequant bf16 n=40 k=100 blocksize=64", *with_plugins(libraries, "hostile"), "-v",
             NAME + "leaves_a_process", environment={"NF4BENCH_TEST_LEFT": str(left)})
     pids = left.read_text().split()
     assert pids
+    # A killed process is seen running until a busy machine has got round to its end.
+    until = time.monotonic() + 10
     for pid in pids:
-        status = pathlib.Path(f"/proc/{pid}/status")
-        assert not status.exists() or "State:\tZ" in status.read_text(), pid
+        while runs(pid):
+            assert time.monotonic() < until, pid
+            time.sleep(0.05)
 
 
 def test_an_interrupt_ends_a_call_that_does_not(program, libraries, plugins, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+import time
 
 import pytest
 
@@ -27,6 +28,31 @@ def stride(name, default):
     first = 1 + int(phase) % step
     print(f"{name}={step}: every {step}th, from {first} on")
     return step, first
+
+
+def read_proc(path):
+    """What the file says, "" where its process or thread has ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def children(pid):
+    """The processes that this one, or a thread of it, has started and not waited for."""
+    return [int(child) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children") for child in read_proc(path).split()]
+
+
+def have_ended(pids, seconds):
+    """Whether all have ended so many seconds from now: a killed process runs until a busy machine has got round to its end."""
+    def runs(pid):
+        return read_proc(pathlib.Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()[:1] not in ([], ["Z"])
+    deadline = time.monotonic() + seconds
+    while any(map(runs, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def missing(reason):

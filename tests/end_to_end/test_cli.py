@@ -15,7 +15,7 @@ import time
 import h5py
 import pytest
 
-from conftest import SOURCE
+from conftest import SOURCE, children
 
 RECORDED = SOURCE / "results/recorded/xeon-avx512-2-cores/nf4-vs-int4.h5"
 
@@ -284,7 +284,7 @@ def test_the_first_interrupt_ends_what_measures_nothing(nf4bench, tmp_path, comm
         words[1:2] = words[1:2] * 16
     started = subprocess.Popen([nf4bench.path, *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
     for _ in range(2000):  # until it reads: before, a signal ends any process
-        if pathlib.Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text():
+        if children(started.pid):
             break
         time.sleep(0.001)
     started.send_signal(signal.SIGINT)

@@ -18,7 +18,7 @@ import time
 import h5py
 import pytest
 
-from conftest import stride
+from conftest import children, have_ended, stride
 
 SKIP = 5
 
@@ -113,21 +113,6 @@ def drawn(name, default):
     return count, random.Random(seed)
 
 
-def children(pid):
-    try:
-        return [int(child) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
-                for child in (task / "children").read_text().split()]
-    except FileNotFoundError:
-        return []
-
-
-def alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def kill(pid):
     try:
         os.kill(pid, signal.SIGKILL)
@@ -150,10 +135,7 @@ def test_killed_at_any_moment(runs):
         code = started.wait(timeout=300)
         what = f"{target} killed after {after:.3f} s: exit code {code}\n{runs.log.read_text()[-2000:]}"
         assert code in ((0,) if target == "caller" else (0, -signal.SIGKILL)), what
-        deadline = time.monotonic() + 30
-        while any(map(alive, callers)) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not any(map(alive, callers)), what
+        assert have_ended(callers, 30), what
         kinds.setdefault(target, []).append(runs.check(what))
     print({target: f"{len(rows)} kills, rows recorded: {min(rows)} to {max(rows)}" for target, rows in kinds.items()})
 

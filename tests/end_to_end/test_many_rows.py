@@ -15,7 +15,7 @@ import time
 import pytest
 
 import many_rows
-from conftest import stride
+from conftest import children, stride
 
 ROWS, FEWER = 1_000_000, 100_000
 MEMORY_MIB = 2048
@@ -48,13 +48,7 @@ def files(nf4bench, tmp_path_factory):
 
 def processes(pid):
     """The process and all below it."""
-    found = [pid]
-    for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += [p for child in children.read_text().split() for p in processes(int(child))]
-        except OSError:
-            pass  # it has ended
-    return found
+    return [pid, *(p for child in children(pid) for p in processes(child))]
 
 
 def proportional_mib(pid):

@@ -13,7 +13,7 @@ import time
 import h5py
 import pytest
 
-from conftest import SOURCE, Program
+from conftest import SOURCE, Program, children, have_ended
 
 HERE = SOURCE / "tests/end_to_end/plugin"
 NAME = "nf4_dequant_bf16__scalar_"
@@ -420,25 +420,13 @@ def test_a_library_that_ends_the_second_process(program, libraries, plugins, tmp
     assert len(re.findall("^PASS +nf4_dequant_bf16__scalar(?:_table)? ", done.stdout, re.M)) == 6, done.stdout
 
 
-def runs(pid):
-    try:
-        return "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def test_what_a_variant_leaves_running_is_ended(program, libraries, tmp_path):
     left = tmp_path / "left"
     program("verify", "--case", "dequant bf16 n=40 k=100 blocksize=64", *with_plugins(libraries, "hostile"), "-v",
             NAME + "leaves_a_process", environment={"NF4BENCH_TEST_LEFT": str(left)})
     pids = left.read_text().split()
     assert pids
-    # A killed process is seen running until a busy machine has got round to its end.
-    until = time.monotonic() + 10
-    for pid in pids:
-        while runs(pid):
-            assert time.monotonic() < until, pid
-            time.sleep(0.05)
+    assert have_ended(pids, 10), pids
 
 
 def test_an_interrupt_ends_a_call_that_does_not(program, libraries, plugins, tmp_path):
@@ -484,10 +472,10 @@ def test_a_caller_that_is_killed_convicts_nobody(program, libraries, plugins, tm
     deadline = time.time() + 60
     while time.time() < deadline and not mark.exists():
         time.sleep(0.01)
-    children = pathlib.Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    assert len(children) == (1 if what == "waits" else 2)
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
+    callers = children(run.pid)
+    assert len(callers) == (1 if what == "waits" else 2)
+    for caller in callers:
+        os.kill(caller, signal.SIGKILL)
     stdout, stderr = run.communicate(timeout=50)
     assert run.returncode == 0, (stdout, stderr)
     assert {r["verdict"] for r in rows_of(out) if r["variant"] == NAME + what} == {"PASS"}

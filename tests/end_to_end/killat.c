@@ -209,7 +209,7 @@ CALL(renameat2, (int from_directory, const char *from, int to_directory, const c
 
 /* ---- memory ---- */
 
-#ifndef __SANITIZE_ADDRESS__
+#ifndef KILLAT_LEAVES_MEMORY
 void *__libc_malloc(size_t size), *__libc_calloc(size_t count, size_t size), *__libc_realloc(void *old, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 

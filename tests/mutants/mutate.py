@@ -11,9 +11,11 @@ equivalent.txt, one line each:
 
     FILE | OPERATOR `REPLACEMENT` | the line of code, as it stands | why no input can tell the difference
 
-and is not run then, unless --argued asks for it.
+and is not run then, unless --argued asks for it. Where several places of such a line, or of lines that read the same, fit,
+the argument is for all of them, or for the N-th with N after the replacement: change_operator `-` 2.
 
-Exit code: 0 every mutant caught or argued, 1 survivors or an original that does not pass, 2 an argument fits no place.
+Exit code: 0 every mutant caught or argued, 1 survivors, argued ones that are caught, or an original that does not pass,
+2 an argument fits no place.
 """
 import argparse
 import concurrent.futures
@@ -228,6 +230,14 @@ class Mutant:
         last = text.find("\n", start)
         self.line = text[first:last if last >= 0 else len(text)].strip()
         self.key = (source, f"{operator} `{replacement}`", self.line)
+        self.number = 1  # which one of those with this key
+
+    def is_in(self, argued):
+        return self.key in argued or self.numbered_key() in argued
+
+    def numbered_key(self):
+        source, change, line = self.key
+        return source, f"{change} {self.number}", line
 
     def body(self):
         return self.text[:self.start] + self.replacement + self.text[self.end:]
@@ -247,13 +257,15 @@ def headers_of(source):
 
 def mutants_of(source):
     text = read(source)
-    code, seen = blank(text), set()
+    code, seen, numbers = blank(text), set(), {}
     for operator in OPERATORS:
         for start, end, replacement in operator(code):
             key = (start, end, replacement)
             if key not in seen and code[start:end] != replacement:
                 seen.add(key)
-                yield Mutant(source, operator.__name__, start, end, replacement, text)
+                mutant = Mutant(source, operator.__name__, start, end, replacement, text)
+                mutant.number = numbers[mutant.key] = numbers.get(mutant.key, 0) + 1
+                yield mutant
 
 
 # `GEMM_TYPE(bf16, ELEMENT_BF16)` at the end of a file: entries of one kind.
@@ -387,7 +399,7 @@ def judge(program, mutant, originals):
 
 
 def read_arguments(path):
-    """{(source, operator and replacement, line): why}."""
+    """{(source, operator, replacement and, if any, number; line): why}."""
     result = {}
     if os.path.exists(path):
         with open(path) as f:
@@ -429,7 +441,7 @@ def main():
         sources = [source for source in sources if source in options.only]
     mutants = [m for source in sources for m in mutants_of(source)]
     total = len(mutants)
-    places = {m.key for m in mutants}
+    places = {m.key for m in mutants} | {m.numbered_key() for m in mutants}
     for key in argued:
         if key[0] in sources and key not in places:
             print(f"equivalent.txt argues a mutant that there is not: {' | '.join(key)}", file=sys.stderr)
@@ -438,9 +450,9 @@ def main():
         with open(options.again) as f:
             survived = {without_line(line.split(": ", 1)[1].strip()) for line in f if line.startswith("SURVIVED")}
         mutants = [m for m in mutants if without_line(str(m)) in survived]
-    not_run = 0 if options.argued else sum(m.key in argued for m in mutants)
+    not_run = 0 if options.argued else sum(m.is_in(argued) for m in mutants)
     if not_run:
-        mutants = [m for m in mutants if m.key not in argued]
+        mutants = [m for m in mutants if not m.is_in(argued)]
     mutants = mutants[share - 1::shares]
     if options.list:
         for mutant in mutants:
@@ -457,15 +469,18 @@ def main():
         including = sorted((originals[f] for f in files if mutant.source in includes[f]), key=lambda o: len(o.text))
         return judge(program, mutant, [o for o in including if o.uses(mutant)] or including)
 
-    counts, survivors, errors, done = {}, [], [], 0
+    counts, survivors, refuted, errors, done = {}, [], [], [], 0
     log = open(options.log, "w") if options.log else None
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         futures = {pool.submit(judged, m): m for m in mutants}
         for future in concurrent.futures.as_completed(futures):
             mutant = futures[future]
             verdict, output = future.result()
-            if verdict == "SURVIVED" and mutant.key in argued:
-                verdict = "equivalent (argued)"
+            if mutant.is_in(argued):
+                verdict = {"SURVIVED": "equivalent (argued)"}.get(verdict, verdict)
+                if verdict.startswith("caught"):
+                    refuted.append(mutant)
+                    print(f"ARGUED, BUT {verdict}: {mutant}", flush=True)
             counts[verdict] = counts.get(verdict, 0) + 1
             done += 1
             if log:
@@ -486,7 +501,7 @@ def main():
     print(f"{caught} of {caught + argued_count + len(survivors)} mutants caught, {argued_count} argued to be equivalent, "
           f"{len(survivors)} survive; {counts.get('same code', 0)} are the same machine code; "
           f"{not_run} that are argued were not run")
-    return 1 if survivors or errors else 0
+    return 1 if survivors or refuted or errors else 0
 
 
 if __name__ == "__main__":

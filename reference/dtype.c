@@ -1,6 +1,7 @@
 /* dtype.c: element types and their conversions, in integer arithmetic; see dtype.h. */
 #include "reference/dtype.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "reference/arith.h"
@@ -137,6 +138,21 @@ static float bits_to_f32(enum dtype t, uint32_t bits)
     }
 }
 
+uint32_t dtype_value_bits(enum dtype t, float value)
+{
+    return bits_from_f32(t, value);
+}
+
+bool dtype_bits_nan(enum dtype t, uint32_t bits)
+{
+    return isnan(bits_to_f32(t, bits));
+}
+
+bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
+{
+    return a == b || (dtype_bits_nan(t, a) && dtype_bits_nan(t, b));
+}
+
 float dtype_round(enum dtype t, float x)
 {
     return bits_to_f32(t, bits_from_f32(t, x));
@@ -162,7 +178,7 @@ uint32_t dtype_ulp_distance(enum dtype t, uint32_t a_bits, uint32_t b_bits)
 {
     if (a_bits == b_bits)
         return 0;
-    if (isnan(bits_to_f32(t, a_bits)) || isnan(bits_to_f32(t, b_bits)))
+    if (dtype_bits_nan(t, a_bits) || dtype_bits_nan(t, b_bits))
         return UINT32_MAX;
     /* Positive patterns are 0, 1, 2 ..; negative ones -1 (which is -0), -2, -3 .. */
     uint32_t sign = t == DTYPE_F32 ? UINT32_C(0x80000000) : UINT32_C(0x8000);

@@ -61,6 +61,10 @@ float dtype_load(enum dtype t, const void *array, size_t i);
 void dtype_store(enum dtype t, void *array, size_t i, float x);
 /* The bit pattern of element i, zero-extended. */
 uint32_t dtype_load_bits(enum dtype t, const void *array, size_t i);
+/* The bit pattern of RN_T(value). */
+uint32_t dtype_value_bits(enum dtype t, float value);
+bool dtype_bits_nan(enum dtype t, uint32_t bits);
+bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b); /* same bits, or both NaN */
 /* Distance in units in the last place between two patterns of type t, on the ordered-integer line where
  * -0 and +0 are 1 apart; UINT32_MAX when either is a NaN and the patterns differ. */
 uint32_t dtype_ulp_distance(enum dtype t, uint32_t a_bits, uint32_t b_bits);

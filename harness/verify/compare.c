@@ -8,16 +8,6 @@
 
 const uint32_t ulp_class_limits[ULP_CLASSES - 1] = {0, 1, 2, 4, 8, 16};
 
-bool dtype_bits_nan(enum dtype t, uint32_t bits)
-{
-    return isnan(dtype_load(t, &bits, 0));
-}
-
-bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b)
-{
-    return a == b || (dtype_bits_nan(t, a) && dtype_bits_nan(t, b));
-}
-
 /* Spreads indices: those with the smallest rank are kept. */
 static uint64_t rank(const struct mismatch *m)
 {
@@ -115,13 +105,6 @@ void error_sums_add(struct error_sums *e, double got, double want)
     e->error += d;
     e->max = fabs(d) > e->max ? fabs(d) : e->max;
     e->count++;
-}
-
-uint32_t value_bits(enum dtype t, float value)
-{
-    uint32_t store = 0;
-    dtype_store(t, &store, 0, value);
-    return dtype_load_bits(t, &store, 0);
 }
 
 void describe_bits(enum dtype t, size_t index, uint32_t want, uint32_t got, char *text, size_t size)

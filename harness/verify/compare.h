@@ -44,10 +44,6 @@ void compare_bits(struct comparison *c, enum dtype t, const void *got, const voi
 void compare_one(struct comparison *c, enum dtype t, uint32_t got, uint32_t want, bool ok, size_t index);
 void comparison_merge(struct comparison *into, const struct comparison *from);
 
-bool dtype_bits_nan(enum dtype t, uint32_t bits);
-bool dtype_bits_equal(enum dtype t, uint32_t a, uint32_t b); /* same bits, or both NaN */
-uint32_t value_bits(enum dtype t, float value);              /* rounded to the type */
-
 /* Running sums of the error against fp64; all zero: none. Pairs that are not finite are left out. */
 struct error_sums {
     double squared_error, squared_value, error, max;

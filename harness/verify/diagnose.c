@@ -50,8 +50,8 @@ static uint32_t code_of(const struct diagnose_weights *d, size_t element)
 static uint32_t bits_of(const struct diagnose_weights *d, const struct contract *c, uint32_t code,
                         struct quantized_block b, size_t index)
 {
-    return value_bits(c->out, d->bias ? one_hot_of(c, code, b, d->bias(d->context, index))
-                                      : quantized_weight(c, code, b));
+    return dtype_value_bits(c->out, d->bias ? one_hot_of(c, code, b, d->bias(d->context, index))
+                                            : quantized_weight(c, code, b));
 }
 
 /* If rows began blocks. */
@@ -89,7 +89,8 @@ static size_t awq_in_order(const struct diagnose_weights *d, size_t element)
 static uint32_t through_f16_bits(const struct diagnose_weights *d, uint32_t code, struct quantized_block b)
 {
     const struct contract plain = {.format = d->contract->format, .op = OP_DEQUANT, .out = d->contract->out};
-    return value_bits(plain.out, f16_to_f32(f16_from_f32(quantized_decode(&plain, code, b.zero) * b.scale)));
+    return dtype_value_bits(plain.out,
+                            f16_to_f32(f16_from_f32(quantized_decode(&plain, code, b.zero) * b.scale)));
 }
 
 /* X(name, of which contracts, what the error would have written for element e, what a person reads). The first

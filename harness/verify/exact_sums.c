@@ -246,7 +246,7 @@ enum status check_exact_sums(struct check_run *c)
             double sum = ldexp((double)e->want[i], -e->units_log2);
             if (p->bias)
                 sum += (double)dtype_load(p->out, o->sets[0].bias.data, i % outputs);
-            uint32_t want = value_bits(p->out, (float)sum),
+            uint32_t want = dtype_value_bits(p->out, (float)sum),
                      got = dtype_load_bits(p->out, o->sets[0].out.data, i);
             compare_one(&cmp, p->out, got, want, dtype_bits_equal(p->out, got, want), i);
         }

@@ -133,7 +133,7 @@ enum status one_hot_run(struct check_run *c, struct operands *o, float one, cons
                         finite[j] && one == 1
                             ? one_hot_value(contract, &w, element, bias ? dtype_load(p->out, bias, j) : 0.0f)
                             : matmul_pinned_at(contract, &product, i, j);
-                    uint32_t bits = value_bits(p->out, want);
+                    uint32_t bits = dtype_value_bits(p->out, want);
                     uint32_t got = dtype_load_bits(p->out, o->sets[0].out.data, i * outputs + j);
                     compare_one(&mine, p->out, got, bits, dtype_bits_equal(p->out, got, bits),
                                 i * outputs + j);

@@ -222,7 +222,8 @@ static enum status real_product(struct check_run *c)
                 margin_bound = bound;
             }
             compare_one(real, contract->out, dtype_load_bits(contract->out, got, at),
-                        value_bits(contract->out, (float)value), !isfinite(value) || error <= bound, at);
+                        dtype_value_bits(contract->out, (float)value), !isfinite(value) || error <= bound,
+                        at);
         }
     }
     error_finish(&errors, c->out);

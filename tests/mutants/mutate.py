@@ -292,6 +292,7 @@ def complete(source, mutant):
 
 # ---- running -------------------------------------------------------------------------------------------------------
 
+TRY_S = 600  # a `try` that takes longer is ended
 COMPILE = [os.environ.get("CXX") or "c++", "-x", "c++", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-w", "-fPIC",
            "-DSIMT_TRY", "-I", ROOT]
 
@@ -314,8 +315,11 @@ def machine_code(path):
 
 
 def run_try(program, path, extra):
-    """(exit code, output); a mutant that hangs the harness itself is an error of the harness."""
-    done = subprocess.run([program, "try", path] + extra, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    """(exit code, output); no exit code where it had to be ended: neither caught nor survived."""
+    try:
+        done = subprocess.run([program, "try", path] + extra, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TRY_S)
+    except subprocess.TimeoutExpired as ended:
+        return None, f"{(ended.stdout or b'').decode(errors='replace')}\nnf4bench try ran past {TRY_S} s"
     return done.returncode, done.stdout.decode(errors="replace")
 
 
@@ -363,7 +367,7 @@ class Original:
         """What `try` says of the unbroken file, "" where it passes: only there a mutant counts as caught."""
         def find():
             code, output = run_try(self.program, os.path.join(ROOT, self.source), [])
-            return f"{output}\n{self.source}: the original does not pass" if code else ""
+            return f"{output}\n{self.source}: the original does not pass" if code != 0 else ""
         with open(self.program, "rb") as f:
             return self.asked("try", find, f.read())
 
@@ -392,7 +396,7 @@ def judge(program, mutant, originals):
                 code, output = run_try(program, path, [f"--{build}", "--first"])
                 if code == 2 and "does not compile" in output:
                     return "invalid", output
-                if code:
+                if code != 0:
                     complaint = original.complaint()
                     return ("ERROR" if complaint or code != 1 else f"caught ({build})"), complaint or output
     return ("same code" if len(same) == len(originals) else "SURVIVED"), ""

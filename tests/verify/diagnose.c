@@ -200,7 +200,7 @@ static void compare_written(const struct weights *f, written *kernel, size_t ste
                     values[] = {right(f, e), e % step ? right(f, e) : kernel(f, e)};
         uint32_t bits[2];
         for (size_t i = 0; i < 2; i++)
-            bits[i] = value_bits(f->c.out, bias ? dtype_round(f->c.out, values[i] + add) : values[i]);
+            bits[i] = dtype_value_bits(f->c.out, bias ? dtype_round(f->c.out, values[i] + add) : values[i]);
         compare_one(c, f->c.out, bits[1], bits[0], dtype_bits_equal(f->c.out, bits[1], bits[0]), e);
     }
 }
@@ -355,7 +355,7 @@ TEST(diagnose, nan_has_no_text_by_weights)
     make_weights(PLAIN, DTYPE_BF16, &f);
     c = (struct comparison){0};
     for (size_t e = 0; e < BLOCKSIZE; e++)
-        compare_one(&c, DTYPE_BF16, 0x7fc0, value_bits(DTYPE_BF16, right(&f, e)), false, e);
+        compare_one(&c, DTYPE_BF16, 0x7fc0, dtype_value_bits(DTYPE_BF16, right(&f, e)), false, e);
     EXPECT_STREQ("", diagnosis(&f, &c, false));
     EXPECT_CONTAINS(diagnose_values(&c, DTYPE_BF16), "NaN where a number belongs");
 }

@@ -415,6 +415,7 @@ static enum status launch_process(struct caller *s)
     int pair[2];
     if (s->generation)
         TRY(renew_memory(s));
+    s->channel->tells = s->only != NULL;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return status_fail(STATUS_IO, "no socket for a process that calls variants: %s", strerror(errno));
     pair[1] = move_up(pair[1]);
@@ -436,6 +437,20 @@ static enum status launch_process(struct caller *s)
     s->fd = pair[0];
     s->loaded = load_count;
     s->generation++;
+    return STATUS_OK;
+}
+
+/* The first thing that it is asked. One that the kernel ends for memory is started once more. */
+static enum status launch_and_ask(struct caller *s, enum request first, double limit_s, const char *table,
+                                  enum outcome *outcome)
+{
+    int starts = 0;
+    do {
+        TRY(launch_process(s));
+        s->channel->ordinal = s->gpu.ordinal;
+        snprintf(s->channel->table, sizeof s->channel->table, "%s", table);
+        *outcome = caller_ask(s, first, limit_s);
+    } while (*outcome == OUTCOME_CRASHED && s->was_killed && ++starts < 2);
     return STATUS_OK;
 }
 
@@ -464,12 +479,7 @@ enum status caller_ready(struct caller *s, int library, bool *fresh)
         return STATUS_OK;
     s->library = library;
     enum outcome outcome;
-    int starts = 0;
-    do {
-        TRY(launch_process(s));
-        s->channel->ordinal = s->gpu.ordinal;
-        outcome = caller_ask(s, REQUEST_start, start_limit_s);
-    } while (outcome == OUTCOME_CRASHED && s->was_killed && ++starts < 2); /* by the kernel for memory: once more */
+    TRY(launch_and_ask(s, REQUEST_start, start_limit_s, "", &outcome));
     if (outcome != OUTCOME_DONE) {
         enum status status = start_failed(s, outcome);
         /* There was a GPU when the run began. */
@@ -510,15 +520,12 @@ enum status caller_variants(const char *option, const char *value, const char *t
     if (!s)
         return status_fail(STATUS_MEMORY, "%s", *status_message() ? status_message() : "out of memory");
     s->only = &only;
-    s->channel->tells = true;
-    enum status status = launch_process(s);
-    if (status == STATUS_OK) {
-        snprintf(s->channel->table, sizeof s->channel->table, "%s", table);
-        const enum outcome outcome = caller_ask(s, REQUEST_variants, load_limit_s);
+    enum outcome outcome;
+    enum status status = launch_and_ask(s, REQUEST_variants, load_limit_s, table, &outcome);
+    if (status == STATUS_OK)
         status = outcome == OUTCOME_DONE      ? take_variants(s->channel, list, count, said)
                  : outcome == OUTCOME_STOPPED ? status_fail(STATUS_INTERRUPTED, "interrupted")
                                               : status_fail(STATUS_INPUT, "%s", s->channel->text);
-    }
     caller_free(s);
     return status;
 }
@@ -531,15 +538,13 @@ enum status caller_gpus(const struct gpu **list, size_t *count)
         struct caller *s = caller_new(DEVICE_CUDA, &(struct gpu){.ordinal = -1}, false);
         if (!s)
             return status_no_memory("GPUs");
-        enum status status = launch_process(s);
-        if (status == STATUS_OK) {
-            enum outcome outcome = caller_ask(s, REQUEST_list, start_limit_s);
-            if (outcome == OUTCOME_DONE) {
-                found = s->channel->count < GPU_MAX ? s->channel->count : GPU_MAX;
-                memcpy(gpus, s->channel->window, found * sizeof gpus[0]);
-            } else {
-                status = start_failed(s, outcome);
-            }
+        enum outcome outcome;
+        enum status status = launch_and_ask(s, REQUEST_list, start_limit_s, "", &outcome);
+        if (status == STATUS_OK && outcome == OUTCOME_DONE) {
+            found = s->channel->count < GPU_MAX ? s->channel->count : GPU_MAX;
+            memcpy(gpus, s->channel->window, found * sizeof gpus[0]);
+        } else if (status == STATUS_OK) {
+            status = start_failed(s, outcome);
         }
         caller_free(s);
         if (status != STATUS_OK)

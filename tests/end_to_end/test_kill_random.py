@@ -140,6 +140,16 @@ def test_killed_at_any_moment(runs):
     print({target: f"{len(rows)} kills, rows recorded: {min(rows)} to {max(rows)}" for target, rows in kinds.items()})
 
 
+def test_the_first_caller_is_killed(runs):
+    """It lists the variants; the kernel may end it for memory as any other."""
+    started = runs.start()
+    while not (callers := children(started.pid)):
+        assert started.poll() is None
+    kill(callers[0])
+    assert started.wait(timeout=300) == 0, runs.log.read_text()[-2000:]
+    runs.check("first caller killed")
+
+
 def test_calls_and_allocations_that_fail(runs, tmp_path):
     count, draw = drawn("NF4BENCH_RANDOM_FAULTS", 8)
     shim = {"LD_PRELOAD": os.environ["NF4BENCH_KILLAT"], "KILLAT_MATCH": str(runs.out)}

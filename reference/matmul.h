@@ -88,6 +88,9 @@ float matmul_pinned_at(const struct contract *c, const struct matmul *p, size_t 
  * computes, not an error of it.
  */
 void matmul_fp64(const struct contract *c, const struct matmul *p, double *value, double *magnitude);
+/* The value and the magnitude of one output. */
+void matmul_fp64_at(const struct contract *c, const struct matmul *p, size_t row, size_t col, double *value,
+                    double *magnitude);
 
 /*
  * Largest |error| that a right kernel of contract c may have against matmul_fp64 for this element:

@@ -113,6 +113,29 @@ void matmul_fp64(const struct contract *c, const struct matmul *p, double *value
     }
 }
 
+void matmul_fp64_at(const struct contract *c, const struct matmul *p, size_t row, size_t col, double *value,
+                    double *magnitude)
+{
+    const bool forward = c->op == OP_GEMM;
+    const size_t reduced = forward ? p->k : p->n;
+    const double bias = forward && p->bias ? (double)dtype_load(c->out, p->bias, col) : 0.0;
+    double w[CHUNK], sum = 0, size = 0;
+    for (size_t begin = 0; begin < reduced; begin += CHUNK) {
+        const size_t count = reduced - begin < CHUNK ? reduced - begin : CHUNK;
+        if (forward)
+            weights_at(c, p->w, col * p->k + begin, count, w);
+        for (size_t r = 0; r < count; ++r) {
+            if (!forward)
+                weights_at(c, p->w, (begin + r) * p->k + col, 1, &w[r]);
+            const double product = (double)activation_at(c, p, row * reduced + begin + r) * w[r];
+            sum += product;
+            size += fabs(product);
+        }
+    }
+    *value = sum + bias;
+    *magnitude = size + fabs(bias);
+}
+
 /*
  * Roundings of u = 2^-24 that one term of the sum may go through, at most.
  *

@@ -26,6 +26,7 @@ enum random_stream {
     RANDOM_ORDER,
     RANDOM_POISON,
     RANDOM_GROUPS,
+    RANDOM_SIGNS,
 };
 
 static inline uint64_t random_u64(uint64_t seed, enum random_stream stream, uint64_t i)

@@ -78,6 +78,7 @@ struct channel {
     uint64_t weights;        /* on a CPU: differs where weights do, which may be prepared */
     double slower;           /* of a sample on a CPU: each takes this share longer */
     uint64_t salt;
+    bool as_verified;  /* of a sample on a CPU: the activations keep their signs (activations.h) */
     size_t more_calls; /* of a hot sample: on a CPU than the row's, on a GPU untimed ones after it */
 
     /* The answer. */

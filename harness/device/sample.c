@@ -7,6 +7,7 @@
  * After a sample its output is looked at: on a GPU its hash, on a CPU both ends and places that are drawn, and in samples that
  * are drawn all of it. Nobody but this process knows which, or where, before the sample is taken. On a CPU a hot sample has a
  * drawn number of calls, and a drawn place of the output is poisoned between them: what is returned from without computing shows.
+ * Three of four samples of a product on a CPU have other activations (activations.h): of their outputs, elements are computed.
  * On a GPU such calls follow some samples, untimed.
  */
 #include "harness/device/sampler.h"
@@ -19,9 +20,18 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/random.h"
+#include "harness/device/activations.h"
 #include "harness/device/request.h"
+#include "harness/device/sample_product.h"
 
-enum { SENSORS_EVERY = 16, CHECKED_OF_HOT = 3, PLACES = 32, PLACE_BYTES = HOT_POISON_BYTES, SMALL_OUTPUT = 64 << 10 };
+enum {
+    SENSORS_EVERY = 16,
+    CHECKED_OF_HOT = 3,
+    PLACES = 32,
+    PLACE_BYTES = HOT_POISON_BYTES,
+    SMALL_OUTPUT = 64 << 10
+};
+enum { AS_VERIFIED_OF = 4, ELEMENTS = PLACES, ELEMENTS_LEAST = 4 /* of a product, computed */ };
 static const double throttled_share = 0.97; /* of the settled clock */
 static const double look_share = 0.25;      /* of the time of samples, for outputs that are looked at whole */
 
@@ -45,6 +55,8 @@ struct caller_sampling {
     size_t right_count, *right_of; /* [row_count] */
     uint64_t secret, drawn;
     size_t last_call; /* of the sample that was taken */
+    bool as_verified; /* its activations were */
+    void *x;          /* activations of a sample: room for the largest */
     double sampled_us, looked_us;
 };
 
@@ -89,7 +101,8 @@ static void end_row(struct caller_sampling *s, size_t row, const char *when, con
 }
 
 /* A process that is killed from outside, as by the kernel for memory, is started again once a row. */
-static void end_row_or_repeat(struct caller_sampling *s, size_t row, const char *when, const struct call_fault *f)
+static void end_row_or_repeat(struct caller_sampling *s, size_t row, const char *when,
+                              const struct call_fault *f)
 {
     struct measure_row *r = &s->base.group->rows[row];
     if (strcmp(f->word, "crash") != 0 || !caller_was_killed(s->caller) || r->was_killed)
@@ -274,6 +287,7 @@ static void release(struct caller_sampling *s)
         free(s->right[i].bytes);
     free(s->right);
     free(s->right_of);
+    free(s->x);
     free(s);
 }
 
@@ -294,7 +308,12 @@ static enum status make_room(struct caller_sampling *s, struct sampling base)
     s->caller = caller_of(base.group->problems[0]->device, true);
     s->right = calloc(base.group->row_count, sizeof *s->right);
     s->right_of = calloc(base.group->row_count, sizeof *s->right_of);
-    if (!s->caller || !s->right || !s->right_of)
+    size_t most = 1;
+    for (size_t p = 0; p < base.group->problem_count; p++)
+        most =
+            base.group->problems[p]->sets[0].x.size > most ? base.group->problems[p]->sets[0].x.size : most;
+    s->x = malloc(most);
+    if (!s->caller || !s->right || !s->right_of || !s->x)
         return status_no_memory("measure");
     s->channel = caller_channel(s->caller);
     if (getrandom(&s->secret, sizeof s->secret, 0) != sizeof s->secret)
@@ -349,6 +368,9 @@ static bool take(struct caller_sampling *s, size_t row, double *us)
                              : draw % CHECKED_OF_HOT == 0 ? 1 + draw / CHECKED_OF_HOT % least
                                                           : 0;
     s->last_call = hot(s) ? least + s->channel->more_calls - 1 : 0;
+    s->as_verified = s->channel->as_verified =
+        is_gpu(s) || !s->base.group->rows[row].kernel ||
+        random_u64(s->secret, RANDOM_SIGNS, s->drawn++) % AS_VERIFIED_OF == 0;
     const double calls = (double)(least + s->channel->more_calls), start = clock_us();
     if (!ask_row(s, row, REQUEST_sample, "during"))
         return false;
@@ -421,12 +443,16 @@ static void take_sensors(struct caller_sampling *s, struct measure_row *r)
 
 /* ---- outputs of samples, on a CPU ---- */
 
+static bool afford(const struct caller_sampling *s)
+{
+    return s->looked_us <= look_share * s->sampled_us;
+}
+
 /* The places to look at: all of the output where that is small or drawn, or both ends, places that are drawn, and where it was
  * poisoned last. */
 static size_t choose_places(struct caller_sampling *s, size_t size, struct piece places[PLACES])
 {
-    const bool afford = s->looked_us <= look_share * s->sampled_us;
-    if (size <= SMALL_OUTPUT || (afford && random_u64(s->secret, RANDOM_ORDER, s->drawn++) % 4 == 0)) {
+    if (size <= SMALL_OUTPUT || (afford(s) && random_u64(s->secret, RANDOM_ORDER, s->drawn++) % 4 == 0)) {
         places[0] = (struct piece){OPERAND_OUT, 0, size};
         return 1;
     }
@@ -454,13 +480,47 @@ static bool is_poison(const unsigned char *bytes, size_t size)
     return size >= 8;
 }
 
-static bool look_at_place(const struct caller_sampling *s, size_t row, const struct piece *p,
-                          const unsigned char *got, size_t round)
+/* The output of the sample is not the verified one, or the contract leaves its order open: elements are computed. */
+static bool computed(const struct caller_sampling *s, size_t row)
+{
+    return op_is_product(operands_of(s, row)->problem.op) &&
+           (!s->as_verified || !pinned(&s->base.group->rows[row]));
+}
+
+/* The activations of the last call of a sample. */
+static void make_activations(struct caller_sampling *s, const struct operands *o)
+{
+    memcpy(s->x, o->sets[0].x.data, o->sets[0].x.size);
+    for (size_t call = 0; call <= s->last_call && !s->as_verified; call++)
+        activations_change(&o->problem, s->x, s->salt, call);
+}
+
+/* Of `count` elements that are drawn. */
+static bool elements_right(struct caller_sampling *s, size_t row, const struct piece *p,
+                           const unsigned char *got, size_t count, size_t *wrong)
+{
+    const struct operands *o = operands_of(s, row);
+    const size_t size = dtype_size(o->problem.out);
+    for (size_t i = 0; i < count; i++) {
+        *wrong = random_u64(s->secret, RANDOM_POSITIONS, s->drawn++) % (p->size / size) * size;
+        if (!sample_product_right(&s->base.group->rows[row].kernel->contract, o, s->x,
+                                  (p->offset + *wrong) / size, got + *wrong))
+            return false;
+    }
+    *wrong = 0;
+    return true;
+}
+
+static bool look_at_place(struct caller_sampling *s, size_t row, const struct piece *p,
+                          const unsigned char *got, size_t elements, size_t round)
 {
     struct measure_row *r = &s->base.group->rows[row];
     size_t at = 0;
     const bool unwritten = is_poison(got, p->size < PLACE_BYTES ? p->size : PLACE_BYTES);
-    if (pinned(r)) {
+    if (computed(s, row)) {
+        if (elements_right(s, row, p, got, elements, &at) && !unwritten)
+            return true;
+    } else if (pinned(r)) {
         const unsigned char *want = s->right[s->right_of[row]].bytes + p->offset;
         if (memcmp(got, want, p->size) == 0)
             return true;
@@ -483,13 +543,17 @@ static bool look_at_output(struct caller_sampling *s, size_t row, size_t round)
     struct call_fault fault;
     const unsigned char *out;
     const double start = clock_us();
-    const size_t count = choose_places(s, o->sets[0].out.size, places);
+    const size_t count = choose_places(s, o->sets[0].out.size, places),
+                 elements = computed(s, row) ? (afford(s) ? ELEMENTS : ELEMENTS_LEAST) : 0;
     if (!request_pieces(s->caller, o, places, count, &out, &fault)) {
         end_row_or_repeat(s, row, "during", &fault);
         return false;
     }
+    if (elements)
+        make_activations(s, o);
     for (size_t i = 0; i < count; i++)
-        if (!look_at_place(s, row, &places[i], out + places[i].offset, round))
+        if (!look_at_place(s, row, &places[i], out + places[i].offset, count == 1 ? elements : i < elements,
+                           round))
             break;
     s->looked_us += clock_us() - start;
     return true;

@@ -74,6 +74,7 @@ void operands_release(struct operands *o);
  * devices with memory of their own go through them. */
 enum {
     OPERAND_WEIGHTS = 7, /* the first ones are the weights */
+    OPERAND_X = OPERAND_WEIGHTS,
     OPERAND_OUT = 9,
     OPERAND_STORED,                              /* LAYOUT_COUNT of them, of size 0 where there is none */
     OPERAND_OWN = OPERAND_STORED + LAYOUT_COUNT, /* buffers before this are each set's own */

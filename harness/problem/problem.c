@@ -153,9 +153,14 @@ size_t problem_output_count(const struct problem *p)
                                   : p->n * p->k;
 }
 
+size_t problem_reduced(const struct problem *p)
+{
+    return p->op == OP_GEMM ? p->k : p->op == OP_GEMMDX ? p->n : 0;
+}
+
 size_t problem_input_count(const struct problem *p)
 {
-    return p->op == OP_GEMM ? p->m * p->k : p->op == OP_GEMMDX ? p->m * p->n : 0;
+    return p->m * problem_reduced(p);
 }
 
 size_t problem_packed_bytes(const struct problem *p)

@@ -39,7 +39,8 @@ bool problem_equal(const struct problem *a, const struct problem *b);
 size_t problem_weight_count(const struct problem *p); /* n*k */
 size_t problem_output_count(
     const struct problem *p); /* dequant n*k, gemm m*n, gemmdx m*k; bytes for repack and unrepack */
-size_t problem_input_count(const struct problem *p); /* activations: gemm m*k, gemmdx m*n, dequant 0 */
+size_t problem_reduced(const struct problem *p);     /* what is summed over: gemm k, gemmdx n, dequant 0 */
+size_t problem_input_count(const struct problem *p); /* activations, [m, reduced] */
 size_t problem_block_count(const struct problem *p);
 /* Bytes of packed weights, and of their scales and zero points; repack and unrepack touch no scales. */
 size_t problem_packed_bytes(const struct problem *p);

@@ -405,6 +405,23 @@ def test_a_call_of_a_hot_sample_that_is_skipped(program, libraries, suite, tmp_p
     assert verdicts == {(INNOCENT[0], "PASS"), (NAME + what, "FAIL")}, verdicts
 
 
+@pytest.mark.parametrize("regime, wrong", [("hot", ["keeps", "keeps_by_first", "keeps_by_magnitudes"]),
+                                           ("cold", ["keeps_by_magnitudes"])])
+def test_products_that_are_kept(program, libraries, suite, tmp_path, regime, wrong):
+    """Activations have other signs in each sample, and between the calls of a hot one; who damages them is out, and alone."""
+    path, out = suite(
+        "suite: products\nmeasure: {min_samples: 20, max_samples: 20, max_seconds: 9, settle_seconds: 0}\n"
+        f"cases:\n  - {{op: gemm, m: [1, 3], shapes: [[32, 576]], regime: {regime}}}\n"), tmp_path / "r.h5"
+    right, scribbles = "nf4_gemm_f32_acc1__scalar", "multiplies_and_scribbles"
+    names = [f"nf4_gemm_f32_{contract}__scalar_{what}" for what in [*wrong, scribbles] for contract in ("acc1", "any")]
+    program("run", path, *with_plugins(libraries, "hostile"), *only(right, *names), "-o", out, code=1)
+    rows = [r for r in rows_of(out) if r["verdict"] != "NONE"]
+    verdicts = {(r["variant"], r["verdict"]) for r in rows}
+    assert verdicts == {(right, "PASS"), *((name, "FAIL") for name in names)}, verdicts
+    reasons = {r["reason"] for r in rows if scribbles in r["variant"]}
+    assert all("wrote to its activations" in reason for reason in reasons), reasons
+
+
 def test_a_launch_function_that_computes(program, libraries):
     """It has no use for operands, and sees none: what the host computed is no kernel's."""
     done = program("verify", "--case", "dequant bf16 n=40 k=100 blocksize=64", *with_plugins(libraries, "hostile"), "-v",

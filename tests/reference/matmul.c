@@ -646,6 +646,35 @@ TEST(matmul, fp64_value_or_magnitude_alone)
     problem_release(&p);
 }
 
+static void compare_one_output(const struct contract *c)
+{
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; ++s) {
+        struct problem p = problem_new(c, shapes[s].m, shapes[s].n, shapes[s].k, shapes[s].blocksize,
+                                       c->op == OP_GEMM && s % 2 == 0, 300 + s);
+        const size_t count = p.matmul.m * p.outputs;
+        double *value = malloc((count + 1) * sizeof *value),
+               *magnitude = malloc((count + 1) * sizeof *magnitude);
+        size_t wrong = 0;
+        ASSERT_TRUE(problem_run(c, &p));
+        matmul_fp64(c, &p.matmul, value, magnitude);
+        for (size_t i = 0; i < count; ++i) {
+            double one, size;
+            matmul_fp64_at(c, &p.matmul, i / p.outputs, i % p.outputs, &one, &size);
+            wrong += !(fabs(one - value[i]) <= 1e-12 * size);
+            wrong += !(fabs(size - magnitude[i]) <= 1e-12 * size);
+        }
+        EXPECT_EQ(0, wrong);
+        free(value);
+        free(magnitude);
+        problem_release(&p);
+    }
+}
+
+TEST(matmul, fp64_of_one_output)
+{
+    every_pinned_contract(compare_one_output);
+}
+
 TEST(matmul, pinned_lies_within_the_bound_of_fp64)
 {
     every_pinned_contract(compare_with_fp64);

@@ -16,6 +16,7 @@
 #include "harness/base/clock.h"
 #include "harness/base/random.h"
 #include "harness/base/stats.h"
+#include "harness/device/activations.h"
 #include "harness/device/ceiling.h"
 #include "harness/device/sampler.h"
 
@@ -30,6 +31,7 @@ struct row {
 
 static struct operands slots[CHANNEL_SLOTS];
 static size_t next_set[CHANNEL_SLOTS];
+static uint64_t activations_hash[CHANNEL_SLOTS]; /* of every set, between samples */
 static struct row rows[CHANNEL_ROWS_MAX];
 static volatile unsigned long long sink;
 
@@ -37,8 +39,8 @@ double (*cpu_gemm_flop_per_s)(void);
 
 /* ---- operands ---- */
 
-/* Inputs are read-only while they are timed; of very many small sets, for which the system would not have maps enough, they are
- * compared only. */
+/* Inputs are read-only while they are timed, but for activations, which change: they are compared after each sample. Of very
+ * many small sets, for which the system would not have maps enough, all are compared only. */
 static void set_inputs(struct operands *o, int protection)
 {
     enum { MAPS_MAX = 4096 };
@@ -46,7 +48,7 @@ static void set_inputs(struct operands *o, int protection)
     for (size_t i = 0; i < o->copies && o->copies * OPERAND_OWN <= MAPS_MAX; i++) {
         operands_buffers(o, i, list);
         for (size_t j = 0; j < (i == 0 ? (size_t)OPERAND_BUFFERS : OPERAND_OWN); j++)
-            if (j != OPERAND_OUT && j != OPERAND_WORKSPACE && list[j]->allocation)
+            if (j != OPERAND_X && j != OPERAND_OUT && j != OPERAND_WORKSPACE && list[j]->allocation)
                 mprotect(list[j]->allocation, list[j]->allocation_bytes, protection);
     }
 }
@@ -127,6 +129,7 @@ bool cpu_replicate(struct channel *c)
                 memcpy(to[j]->data, from[j]->data, from[j]->size);
     }
     operands_rehash(o);
+    activations_hash[c->slot] = bytes_hash(o->sets[0].x.data, o->sets[0].x.size);
     set_inputs(o, PROT_READ);
     return true;
 }
@@ -236,6 +239,52 @@ static void poison_output(const struct buffer *out, uint64_t salt)
     }
 }
 
+/* The calls of a sample, in memory that the variant does not share with the judge. */
+struct calls {
+    const struct row *row;
+    size_t set, count;
+    uint64_t salt;
+    bool hot, change; /* signs of activations */
+    double slower;
+};
+
+static struct operand_set *set_of(const struct calls *s)
+{
+    return &slots[s->row->slot].sets[s->set];
+}
+
+/* Changes signs as before the first `count` calls, or gives them back. Before a cold call they do not stay in a cache. */
+static void change_activations(const struct calls *s, size_t count)
+{
+    const struct buffer *x = &set_of(s)->x;
+    for (size_t i = 0; i < count && s->change; i++)
+        activations_change(&slots[s->row->slot].problem, x->data, s->salt, i);
+#if defined(__x86_64__)
+    for (size_t i = 0; i < x->size && s->change && !s->hot; i += 64)
+        __builtin_ia32_clflush((char *)x->data + i);
+#endif
+}
+
+/* Their time, in us. Between two, a place of the output is poisoned, and signs change. */
+static double take_calls(const struct calls *s)
+{
+    const struct operand_set *set = set_of(s);
+    const double start = clock_us();
+    for (size_t i = 0; i < s->count; i++) {
+        if (i > 0 && s->row->kernel)
+            memset((char *)set->out.data + hot_poison_place(s->salt, i, set->out.size), 0xff,
+                   set->out.size < HOT_POISON_BYTES ? set->out.size : +HOT_POISON_BYTES);
+        if (i > 0 && s->change)
+            activations_change(&slots[s->row->slot].problem, set->x.data, s->salt, i);
+        call_row(s->row, s->set, !s->hot);
+    }
+    double end = clock_us();
+    if (s->slower > 0)
+        for (const double late = end + s->slower * (end - start); end < late;)
+            end = clock_us();
+    return end - start;
+}
+
 /* ---- rows ---- */
 
 static struct row *row_of(struct channel *c)
@@ -324,33 +373,31 @@ bool cpu_sample(struct channel *c)
     if (!r || !bound(c))
         return false;
     const struct operands *o = &slots[r->slot];
-    const bool cold = !c->hot;
-    c->set = cold ? next_set[r->slot]++ % o->copies : 0;
-    const struct call_state before =
-        begin_calls(c, r, "a timed sample"); /* as a whole: nothing of ours but poison is between the calls */
-    const struct buffer *out = &o->sets[c->set].out;
-    if (!cold)
+    c->set = c->hot ? 0 : next_set[r->slot]++ % o->copies;
+    const struct calls calls = {.row = r,
+                                .set = c->set,
+                                .count = r->calls + (c->hot ? c->more_calls : 0),
+                                .salt = c->salt,
+                                .hot = c->hot,
+                                .change = r->kernel && !c->as_verified,
+                                .slower = c->slower};
+    const struct buffer *x = &set_of(&calls)->x;
+    const struct call_state before = begin_calls(
+        c, r, "a timed sample"); /* as a whole: nothing of ours but poison and signs is between the calls */
+    if (calls.hot)
         call_row(r, 0, false); /* the others have been there since: warm up again */
+    change_activations(&calls, 1);
     if (r->kernel) {
-        poison_output(out, c->salt);
+        poison_output(&set_of(&calls)->out, calls.salt);
         poison_workspace(o);
     }
-    const size_t calls = r->calls + (cold ? 0 : c->more_calls);
-    const uint64_t salt = c->salt;
-    const double start = clock_us();
-    for (size_t i = 0; i < calls; i++) {
-        if (i > 0 && r->kernel)
-            memset((char *)out->data + hot_poison_place(salt, i, out->size), 0xff,
-                   out->size < HOT_POISON_BYTES ? out->size : +HOT_POISON_BYTES);
-        call_row(r, c->set, cold);
-    }
-    double end = clock_us();
-    if (c->slower > 0)
-        for (const double late = end + c->slower * (end - start); end < late;)
-            end = clock_us();
-    c->time_us = (end - start) / (double)calls;
+    c->time_us = take_calls(&calls) / (double)calls.count;
     c->late = c->wrong_hash = false;
-    return end_calls(c, r, &before);
+    if (!end_calls(c, r, &before))
+        return false;
+    change_activations(&calls, calls.count);
+    return bytes_hash(x->data, x->size) == activations_hash[r->slot] ||
+           cpu_fault(c, "operands", "wrote to its activations");
 }
 
 /* ---- what the clock costs ---- */

@@ -47,13 +47,18 @@ static struct channel *channel(void)
     return p == MAP_FAILED ? abort(), NULL : p;
 }
 
+static int asked_for(enum request what)
+{
+    struct channel *c = channel();
+    const int is = c->request == what;
+    munmap(c, sizeof *c);
+    return is;
+}
+
 /* Calls that are verified, and not timed. */
 static int verified(void)
 {
-    struct channel *c = channel();
-    const int launch = c->request == REQUEST_launch;
-    munmap(c, sizeof *c);
-    return launch;
+    return asked_for(REQUEST_launch);
 }
 
 /* ---- right, but for what they leave behind ---- */
@@ -146,7 +151,7 @@ static void timed_scribbles(const struct dequant_args *a)
 static struct seen {
     const void *out;
     uint8_t head[64];
-} *seen;
+} * seen;
 
 __attribute__((constructor)) static void make_seen(void)
 {
@@ -181,6 +186,80 @@ static void skips_as_before(const struct dequant_args *a)
     memcpy(tail, end, size);
 }
 
+/* ---- products that keep what they computed ---- */
+
+static void multiply(const struct gemm_args *a)
+{
+    for (size_t i = 0; i < a->m * a->n; i++) {
+        const size_t row = i / a->n, col = i % a->n;
+        float sum = 0;
+        for (size_t k = 0; k < a->k; k++) {
+            const size_t at = col * a->k + k;
+            const unsigned byte = a->w.packed[at / 2];
+            const float w = codebook[at % 2 ? byte & 15 : byte >> 4] * a->w.absmax[at / a->w.blocksize];
+            sum = fmaf(((const float *)a->x)[row * a->k + k], w, sum);
+        }
+        ((float *)a->y)[i] = sum;
+    }
+}
+
+/* Outputs by key; a set of operands has an address of its own. */
+static void keep_by(const struct gemm_args *a, uint64_t key)
+{
+    static struct kept {
+        uint64_t key;
+        float y[256];
+    } kept[8192];
+    struct kept *k = &kept[(key ^ key >> 13 ^ key >> 27) % (sizeof kept / sizeof *kept)];
+    if (verified() || a->m * a->n > sizeof k->y / sizeof *k->y) {
+        multiply(a);
+        return;
+    }
+    if (k->key == key) {
+        memcpy(a->y, k->y, a->m * a->n * sizeof *k->y);
+        return;
+    }
+    multiply(a);
+    k->key = key;
+    memcpy(k->y, a->y, a->m * a->n * sizeof *k->y);
+}
+
+static uint64_t hash_of(const void *words, size_t count, uint32_t mask)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < count; i++)
+        h = (h ^ (((const uint32_t *)words)[i] & mask)) * 1099511628211u;
+    return h | 1;
+}
+
+static void keeps(const struct gemm_args *a)
+{
+    keep_by(a, (uint64_t)(uintptr_t)a->x);
+}
+
+/* It looks at the beginning of each row. */
+static void keeps_by_first(const struct gemm_args *a)
+{
+    uint64_t key = 1;
+    for (size_t row = 0; row < a->m; row++)
+        key = key * 31 + hash_of((const float *)a->x + row * a->k, a->k < 16 ? a->k : 16, ~0u);
+    keep_by(a, key | 1);
+}
+
+/* Signs are nothing to it. */
+static void keeps_by_magnitudes(const struct gemm_args *a)
+{
+    keep_by(a, hash_of(a->x, a->m * a->k, 0x7fffffff));
+}
+
+/* Those that are timed after it would find them, or not find what they must multiply. */
+static void multiplies_and_scribbles(const struct gemm_args *a)
+{
+    multiply(a);
+    if (asked_for(REQUEST_sample))
+        *(volatile float *)a->x += 1;
+}
+
 /* ---- wrong on a GPU, right where the host computes ---- */
 
 static void nothing(const void *args)
@@ -209,8 +288,10 @@ static struct launch one_thread(const void *args)
     return launch_1d(1, 1);
 }
 
-static const struct entry skipping_entry = {
-    .name = "nf4_dequant_bf16__sm80_skips", .threads_max = 1, .run = skips_as_one_thread, .launch = one_thread};
+static const struct entry skipping_entry = {.name = "nf4_dequant_bf16__sm80_skips",
+                                            .threads_max = 1,
+                                            .run = skips_as_one_thread,
+                                            .launch = one_thread};
 static char skipping_image[64];
 
 __attribute__((constructor)) static void make_image(void)
@@ -231,6 +312,11 @@ __attribute__((constructor)) static void second_load(void)
     {                                                                                                        \
         .name = "nf4_dequant_bf16__scalar_" #name_, .backend = NF4BENCH_CPU, .dequant = name_                \
     }
+#define HOSTILE_PRODUCT(name_)                                                                               \
+    {.name = "nf4_gemm_f32_acc1__scalar_" #name_, .backend = NF4BENCH_CPU, .gemm = name_},                   \
+    {                                                                                                        \
+        .name = "nf4_gemm_f32_any__scalar_" #name_, .backend = NF4BENCH_CPU, .gemm = name_                   \
+    }
 static const struct nf4bench_variant variants[] = {
     HOSTILE(truncates),
     HOSTILE(alarm_clock),
@@ -242,6 +328,10 @@ static const struct nf4bench_variant variants[] = {
     HOSTILE(timed_scribbles),
     HOSTILE(skips_what_is_there),
     HOSTILE(skips_as_before),
+    HOSTILE_PRODUCT(keeps),
+    HOSTILE_PRODUCT(keeps_by_first),
+    HOSTILE_PRODUCT(keeps_by_magnitudes),
+    HOSTILE_PRODUCT(multiplies_and_scribbles),
     {.name = "nf4_dequant_bf16__sm80_host", .backend = NF4BENCH_CUDA, .min_sm = 80, .fast = &host_entry},
     {.name = "nf4_dequant_bf16__sm80_skips",
      .backend = NF4BENCH_CUDA,
